@@ -1,0 +1,107 @@
+"""Effects: each write as the journal knows it now, and the keys under which it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.model.action import Compensation, Target
+from gateway.model.entry import Position, Verification
+
+
+class State(StrEnum):
+    IN_FLIGHT = "in_flight"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    STANDING = "standing"
+    COMPENSATED = "compensated"
+
+
+class KeyKind(StrEnum):
+    """Where a call's key came from; ``CONTENT`` keys lapse, the other two refuse other content."""
+
+    OWN = "own"
+    STEP = "step"
+    CONTENT = "content"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A logical key: what makes two calls the same call, within a tenant and a workflow.
+
+    ``digest`` and ``content`` are hex SHA-256: of what the key is made of, and of method, target and canonical body.
+    ``window`` is in seconds, for keys of kind ``CONTENT``.
+    """
+
+    tenant: str
+    workflow_id: str
+    kind: KeyKind
+    digest: str
+    content: str
+    window: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One attempt of one write: a row of ``run effects``. Times are Unix seconds.
+
+    ``before_version`` / ``after_version`` are verbatim as the tool gave them; ``reply_ref`` names the kept reply's
+    sealed blob, absent where only the effect is known.
+    """
+
+    key: Key
+    attempt: int
+    wire_key: str
+    state: State
+    run_id: str
+    generation: int
+    step_id: str
+    tool: str
+    action: str
+    target: Target
+    compensation: Compensation
+    intent: Position
+    outcome: Position | None = None
+    at: float = 0.0
+    status: int | None = None
+    before_version: str | None = None
+    after_version: str | None = None
+    snapshot_ref: str | None = None
+    args_ref: str | None = None
+    reply_ref: str | None = None
+    verification: Verification = Verification.NONE
+    rollback_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """``amount`` more of ``name`` on ``scope`` (``run:r1``, ``workflow:w1``, ``class:c``, ``tenant:t``).
+
+    With ``member``, the count of distinct members is what is limited (tenants, systems) and ``amount`` is 1.
+    ``limit`` ``None`` counts without limiting.
+    """
+
+    scope: str
+    name: str
+    amount: int
+    limit: int | None
+    member: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A limit that a charge would have passed: by it the call was refused and nothing was charged."""
+
+    scope: str
+    name: str
+    limit: int
+    used: int
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The version of an object that a run or a workflow last saw; ``None`` where its own write left it unknown."""
+
+    version: str | None
+    seq: int

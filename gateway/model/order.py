@@ -1,0 +1,37 @@
+"""Containment orders: a scope, a mode, a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.model.run import Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """A conjunction: all that is given must match. ``everything`` stands alone."""
+
+    run: str | None = None
+    subtree: bool = False
+    agent: str | None = None
+    tenant: str | None = None
+    task_class: str | None = None
+    tool: str | None = None
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One order. Times are Unix seconds; ``epoch`` grows with every change of the set of orders."""
+
+    order_id: str
+    epoch: int
+    scope: Scope
+    mode: Mode
+    reason: str
+    by: str
+    no_fanout: bool = False
+    created_at: float = 0.0
+    expires_at: float | None = None
+    released_at: float | None = None
+    released_by: str | None = None

@@ -1,0 +1,112 @@
+"""Runs, leases and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Mode(IntEnum):
+    """How much a run may still do, from all to nothing; a higher value is stricter."""
+
+    ACTIVE = 0
+    READ_ONLY = 1
+    PAUSED = 2
+    QUARANTINED = 3
+    REVOKED = 4
+
+    @property
+    def word(self) -> str:
+        """The mode as users write it: ``read_only``."""
+        return self.name.lower()
+
+    @classmethod
+    def of(cls, word: str) -> Mode:
+        """The mode of a user's word.
+
+        Raises:
+            KeyError: there is no such mode.
+        """
+        return {mode.word: mode for mode in cls}[word]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``count`` calls per ``seconds``; the burst is one second's worth, at least one call."""
+
+    count: int
+    seconds: float = 1.0
+
+    @property
+    def per_second(self) -> float:
+        return self.count / self.seconds
+
+    def __str__(self) -> str:
+        unit = {1.0: "s", 60.0: "m", 3600.0: "h"}.get(self.seconds, f"{self.seconds:g}s")
+        return f"{self.count}/{unit}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Ceilings of a run, a workflow, a class or a tenant. ``None`` is no limit.
+
+    ``amount`` maps a name to millionths of its unit, so that sums are exact and the journal holds no floats.
+    """
+
+    rate: Rate | None = None
+    steps: int | None = None
+    writes: int | None = None
+    records: int | None = None
+    tenants: int | None = None
+    systems: int | None = None
+    amount: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of an agent's task. Times are Unix seconds.
+
+    ``revoked`` is the highest lease generation that is dead for good; a lease of generation g lives only while
+    ``revoked < g <= generation``. ``ancestors`` runs from the parent to the root.
+    """
+
+    run_id: str
+    workflow_id: str
+    tenant: str
+    agent_id: str
+    task_class: str
+    parent_run: str | None = None
+    ancestors: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    tools: tuple[str, ...] | None = None
+    mode: Mode = Mode.ACTIVE
+    generation: int = 1
+    revoked: int = 0
+    limits: Limits = field(default_factory=Limits)
+    opened_at: float = 0.0
+    expires_at: float = 0.0
+    closed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """What a signed lease claims. Times are Unix seconds."""
+
+    run_id: str
+    tenant: str
+    generation: int
+    not_before: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskClass:
+    """A ceiling declared before production: a run opens under one and can only be narrower."""
+
+    name: str
+    tenants: tuple[str, ...] = ("*",)
+    scopes: tuple[str, ...] = ("*",)
+    ttl: float = 28_800.0
+    limits: Limits = field(default_factory=Limits)
+    total: Limits | None = None

@@ -1,0 +1,73 @@
+"""What crosses the wire: a request head as framed, a request to a tool, its answer, and the reply to the agent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from gateway.model.call import Headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A request head whose every byte was checked. ``target`` is the origin-form target as sent.
+
+    ``length`` is the declared body length, ``None`` where the body is chunked; 0 where there is none.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    length: int | None = 0
+    http_1_0: bool = False
+    expects_continue: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A request to a tool, complete: nothing is added to it, re-quoted or dropped on the way out.
+
+    ``timeout`` (seconds) bounds connect and first byte together, and each pause between two chunks. ``retriable`` is true for reads
+    alone: once, on a fresh connection, where a kept one turned out to be dead before any answer byte came.
+    """
+
+    tool: str
+    tenant: str
+    method: str
+    target: str
+    headers: Headers
+    body: bytes = b""
+    timeout: float = 10.0
+    retriable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A tool's answer, hop-by-hop headers removed. ``body`` holds what was read so far; ``rest`` is what is still to come, ``None`` when complete.
+
+    Whoever takes an answer with a ``rest`` consumes it or closes it (``aclose``): else its connection is lost to the pool.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    rest: AsyncIterator[bytes] | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.rest is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the agent gets. ``rest`` as in :class:`Answer`; ``close`` ends the connection after it.
+
+    ``bodiless_length`` is the Content-Length a HEAD or 304 reply declares without having a body.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    rest: AsyncIterator[bytes] | None = None
+    close: bool = False
+    bodiless_length: int | None = field(default=None)

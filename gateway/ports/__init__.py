@@ -1,0 +1,315 @@
+"""What the line needs of the world, in words of the domain. Each Protocol has at most five methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.errors import Refusal
+from gateway.model.call import Call
+from gateway.model.decision import Decision
+from gateway.model.effect import Charge, Key, Sighting, Violation, Write
+from gateway.model.entry import Fields, Head, Position, Sealed
+from gateway.model.order import Order
+from gateway.model.run import Lease, Rate, Run
+from gateway.model.task import Task
+from gateway.model.wire import Answer, Outgoing, Reply
+from gateway.model.wire import Head as RequestHead
+
+
+class Clock(Protocol):
+    """Time and randomness."""
+
+    def now(self) -> float:
+        """Unix seconds; never runs backwards within a process."""
+        ...
+
+    def monotonic(self) -> float: ...
+
+    def mint(self, prefix: str) -> str:
+        """A new id, ``<prefix>_<26 characters>``, ascending with time."""
+        ...
+
+
+# --- the journal -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """All that one intent asks of the journal, all or nothing.
+
+    ``fields`` is the ``intent`` entry. ``refusal`` are the fields of the ``refusal`` entry that takes its place (its
+    ``code`` is set by the journal: ``in-flight`` or ``blast-radius``) where the key's attempt is taken or a charge
+    passes its limit; then nothing is charged and no blob is kept.
+    """
+
+    fields: Fields
+    refusal: Fields
+    key: Key
+    attempt: int
+    charges: tuple[Charge, ...] = ()
+    blobs: tuple[Sealed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The intent is durable."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Another call has this attempt of the key; nothing was written but the refusal."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """A limit stood against it; nothing was charged or written but the refusal."""
+
+    position: Position
+    violations: tuple[Violation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHealth:
+    """``lag`` is how many entries wait for the disk."""
+
+    ok: bool
+    reason: str
+    lag: int
+    seq: int
+
+
+class Journal(Protocol):
+    """The one way in. Every entry is folded into the tables that the other ports read, in its own transaction."""
+
+    @property
+    def stream(self) -> str: ...
+
+    def post(self, fields: Fields) -> Position:
+        """Take an entry without waiting for the disk; its position is provisional until its batch is written.
+
+        Raises:
+            JournalUnavailable: the journal cannot be written now.
+        """
+        ...
+
+    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        """Take an entry and return once it is durable (fsync returned).
+
+        Raises:
+            JournalUnavailable: it is not, and will not be, on disk.
+        """
+        ...
+
+    async def intend(self, opening: Opening) -> Opened | Taken | Exceeded:
+        """Open an attempt in one transaction: unique key, charges, blobs, entry. Durable on return.
+
+        Raises:
+            JournalUnavailable: nothing of it is, or will be, on disk.
+        """
+        ...
+
+    def health(self) -> JournalHealth: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which entries, ascending; ``after`` is a cursor ``stream/seq``."""
+
+    run: str | None = None
+    tenant: str | None = None
+    kind: str | None = None
+    after: str | None = None
+    limit: int = 100
+
+
+class History(Protocol):
+    """The journal, read back: durable entries only, each as its stored canonical JSON bytes."""
+
+    async def entries(self, query: Query) -> Sequence[bytes]: ...
+
+    async def entry(self, position: Position) -> bytes | None: ...
+
+    async def heads(self) -> Sequence[Head]:
+        """The latest signed head of each stream."""
+        ...
+
+    async def keep_head(self, head: Head) -> None: ...
+
+    async def tail(self) -> Head:
+        """Stream, seq, hash and time of the newest durable entry, unsigned (``note`` is empty; seq 0 where there is none)."""
+        ...
+
+
+class Writes(Protocol):
+    """Effects: the fold of intents, outcomes and reconciliations."""
+
+    async def latest(self, tenant: str, workflow_id: str, key_digest: str) -> Write | None:
+        """The newest attempt under a key."""
+        ...
+
+    async def of_run(self, run_id: str) -> Sequence[Write]: ...
+
+    async def rewritten(self, workflow_id: str, target_object: str, since: int) -> bool:
+        """Whether the workflow opened a write on the object at a seq above ``since`` that did not fail."""
+        ...
+
+    async def unsettled(self) -> Sequence[Write]:
+        """All writes in flight or unknown, oldest first."""
+        ...
+
+    async def by_wire_key(self, wire_key: str) -> Write | None: ...
+
+
+class Sightings(Protocol):
+    """The version of each object last seen, by a read or by an own write; the newest post counts at once."""
+
+    async def by_run(self, run_id: str, target_object: str) -> Sighting | None: ...
+
+    async def by_workflow(self, workflow_id: str, target_object: str) -> Sighting | None: ...
+
+
+class Registry(Protocol):
+    """Runs and orders: the fold of ``run`` and ``order`` entries."""
+
+    async def run(self, run_id: str) -> Run | None: ...
+
+    async def runs(
+        self, *, tenant: str | None = None, agent: str | None = None, parent: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Sequence[Run]:
+        """Ascending by run id, beginning after ``after``."""
+        ...
+
+    async def orders(self) -> Sequence[Order]:
+        """Every order, ascending by epoch, released ones too."""
+        ...
+
+    async def tasks(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Task]: ...
+
+    async def counters(self, scope: str) -> Mapping[str, int]:
+        """What a scope (``run:r1``) has used: ``steps``, ``writes``, ``records``, ``tenants``, ``systems``, ``amount:<name>`` (millionths)."""
+        ...
+
+
+class Blobs(Protocol):
+    """Sealed blobs and the wrapped tenant keys they were sealed under."""
+
+    async def blob(self, ref: str) -> Sealed | None: ...
+
+    async def tenant_key(self, tenant: str) -> bytes | None: ...
+
+    async def keep_tenant_key(self, tenant: str, wrapped: bytes) -> bytes:
+        """Keep a tenant's wrapped key durably; returns the one that stands (an earlier one wins)."""
+        ...
+
+    async def forget_tenant_key(self, tenant: str) -> bool: ...
+
+
+class Vault(Protocol):
+    """Sealing, with a key per tenant, so that a tenant can be forgotten."""
+
+    async def seal(self, tenant: str, plain: bytes) -> Sealed: ...
+
+    async def unseal(self, sealed: Sealed) -> bytes:
+        """Raises:
+        KeyError: the tenant was forgotten.
+        """
+        ...
+
+
+class LeaseKeys(Protocol):
+    """Signs and verifies leases; knows nothing of runs."""
+
+    def sign(self, lease: Lease, *, now: float) -> str: ...
+
+    def verify(self, token: str) -> Lease:
+        """The claims of a token that this gateway signed for the agents' door; times are not judged.
+
+        Raises:
+            LeaseInvalid: signature, key id, algorithm, issuer, audience or a claim is not ours.
+        """
+        ...
+
+    def jwks(self) -> Mapping[str, object]: ...
+
+
+class HeadSigner(Protocol):
+    def sign(self, stream: str, seq: int, chain_hash: str, ts: str) -> str:
+        """A C2SP signed note over ``origin, size, root`` and a line of time."""
+        ...
+
+    @property
+    def verifier_key(self) -> str:
+        """The note's verifier key, ``name+hash+base64``."""
+        ...
+
+
+# --- deciding --------------------------------------------------------------------------------------------------------
+
+
+class PolicyEngine(Protocol):
+    @property
+    def revision(self) -> str: ...
+
+    async def decide(self, document: Mapping[str, object]) -> Decision:
+        """Decide on an input document.
+
+        Raises:
+            PolicyUnavailable: there is no usable decision within the deadline.
+        """
+        ...
+
+    def health(self) -> tuple[bool, str]:
+        """Whether decisions can be had, and a line about it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is left of the tightest rate after a call; ``wait`` > 0 (seconds) means the call came too soon."""
+
+    name: str
+    rate: Rate
+    remaining: int
+    wait: float = 0.0
+
+
+class Rates(Protocol):
+    async def take(self, meters: Sequence[tuple[str, Rate]], *, now: float) -> Quota | None:
+        """Take one call from every meter, or, where one has none left, from none of them."""
+        ...
+
+
+# --- the wire --------------------------------------------------------------------------------------------------------
+
+
+class Upstream(Protocol):
+    async def send(self, request: Outgoing, fence: Callable[[], None]) -> Answer:
+        """Send once. ``fence`` runs with a connection in hand, in the same event-loop step as the first socket write;
+        what it raises passes through and nothing is sent.
+
+        Raises:
+            UpstreamFailure: no whole answer head came; ``sent`` tells whether a byte may have left.
+        """
+        ...
+
+
+class Front(Protocol):
+    """What the agents' door calls."""
+
+    async def handle(self, call: Call, commit: Callable[[], None]) -> Reply:
+        """Carry a call along the line; never raises a Refusal. ``commit`` is called when the call must end even if its client goes away."""
+        ...
+
+    async def preview(self, head: RequestHead) -> Reply | None:
+        """What can be refused from the head alone, before a body is asked for (``Expect: 100-continue``)."""
+        ...
+
+    def turned_away(self, refusal: Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
+        """The problem document for a request that never became a call; journaled where its headers tell the sender."""
+        ...
