@@ -192,7 +192,7 @@ class Registry(Protocol):
     async def tasks(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Task]: ...
 
     async def counters(self, scope: str) -> Mapping[str, int]:
-        """What a scope (``run:r1``) has used: ``steps``, ``writes``, ``records``, ``tenants``, ``systems``, ``amount:<name>`` (millionths)."""
+        """What a scope (``run:r1``) has used, by name; ``amount:<name>`` in millionths, ``tenants`` and ``systems`` distinct."""
         ...
 
 
