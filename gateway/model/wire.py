@@ -27,8 +27,8 @@ class Head:
 class Outgoing:
     """A request to a tool, complete: nothing is added to it, re-quoted or dropped on the way out.
 
-    ``timeout`` (seconds) bounds connect and first byte together, and each pause between two chunks. ``retriable`` is true for reads
-    alone: once, on a fresh connection, where a kept one turned out to be dead before any answer byte came.
+    ``timeout`` (seconds) bounds connect and first byte together, and each pause between chunks. ``retriable`` is true
+    for reads alone: once, on a fresh connection, where a kept one turned out to be dead before any answer byte came.
     """
 
     tool: str
