@@ -43,7 +43,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A tool's answer, hop-by-hop headers removed. ``body`` holds what was read so far; ``rest`` is what is still to come, ``None`` when complete.
+    """A tool's answer without hop-by-hop headers. ``body`` is what was read so far, ``rest`` what is still to come (``None``: complete).
 
     Whoever takes an answer with a ``rest`` consumes it or closes it (``aclose``): else its connection is lost to the pool.
     """
