@@ -1,0 +1,62 @@
+"""Containment, decided: which orders hold a run, and what that leaves it. Pure; the set of orders and the time are arguments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.model.order import Order, Scope
+from gateway.model.run import Mode, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What the orders leave of a run, for one tool. ``until`` is when a time-limited order could change it (Unix seconds).
+
+    ``order_id`` names the strictest order, ``None`` where only the run's own mode holds it.
+    """
+
+    mode: Mode
+    no_fanout: bool
+    order_id: str | None
+    until: float
+
+
+def covers(scope: Scope, run: Run) -> bool:
+    """Whether a scope matches a run, whatever the tool."""
+    if scope.everything:
+        return True
+    if scope.run is not None and scope.run != run.run_id and not (scope.subtree and scope.run in run.ancestors):
+        return False
+    return (
+        (scope.agent is None or scope.agent == run.agent_id)
+        and (scope.tenant is None or scope.tenant == run.tenant)
+        and (scope.task_class is None or scope.task_class == run.task_class)
+    )
+
+
+def standing(order: Order, run: Run, *, now: float) -> bool:
+    """Whether an order still counts for a run.
+
+    A released quarantine keeps the runs it held (only resume or close ends it for them): it stops matching runs opened later.
+    """
+    if order.released_at is not None:
+        return order.mode is Mode.QUARANTINED and run.opened_at <= order.released_at
+    return order.expires_at is None or now < order.expires_at
+
+
+def hold(orders: Iterable[Order], run: Run, tool: str | None, *, now: float) -> Hold:
+    """The strictest mode of all orders that stand and match. ``tool`` ``None`` asks about the run as a whole."""
+    mode, no_fanout, order_id, until = run.mode, False, None, math.inf
+    for order in orders:
+        if not (covers(order.scope, run) and standing(order, run, now=now)):
+            continue
+        if order.scope.tool is not None and order.scope.tool != tool:
+            continue
+        no_fanout = no_fanout or order.no_fanout
+        if order.mode > mode:
+            mode, order_id = order.mode, order.order_id
+        if order.expires_at is not None:
+            until = min(until, order.expires_at)
+    return Hold(mode, no_fanout, order_id, until)
