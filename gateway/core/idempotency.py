@@ -1,0 +1,119 @@
+"""Which calls are the same call, and what a key may answer.
+
+A key answers from the journal only while the effect it names stands. An unknown outcome is never sent again by the
+gateway: the adapter's probe decides, or a person.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from gateway import errors
+from gateway.model.call import Call
+from gateway.model.effect import Key, KeyKind, State, Write
+
+RETRY_IN_FLIGHT = 1.0
+"""Seconds after which the same call may be asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Go on: this is attempt ``number`` of the key."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """The effect stands (a content key may still have lapsed: whoever reads on must ask)."""
+
+    write: Write
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The outcome is unknown: the probe decides, or a person."""
+
+    write: Write
+
+
+def digest(*parts: object) -> str:
+    """Hex SHA-256 of a sorted JSON array of the parts: no two lists of parts collide by gluing."""
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def body_digest(body: bytes) -> str:
+    """Hex SHA-256 of the body as sent."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def content_of(call: Call) -> str:
+    """What a key stands for: tool, method, target and the canonical body."""
+    body = call.args if call.args is not None or not call.body else body_digest(call.body)
+    return digest(call.tool, call.method, call.target, body)
+
+
+def own_key(text: str) -> str:
+    """The agent's own key without the quotes of a structured field."""
+    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == '"' else text
+
+
+def key(
+    call: Call,
+    *,
+    tenant: str,
+    workflow_id: str,
+    action: str,
+    own: str | None,
+    step: str | None,
+    identity: Sequence[object] | None,
+    window: float,
+) -> Key:
+    """The call's key: the agent's own; else its named step with action and target; else what the call does.
+
+    ``step`` is the step id only where the agent named one. ``identity`` holds the values of the adapter's identity
+    fields, ``None`` for the whole canonical body.
+    """
+    content = content_of(call)
+    if own is not None:
+        kind, made_of = KeyKind.OWN, digest("own", tenant, workflow_id, own)
+    elif step is not None:
+        kind, made_of = KeyKind.STEP, digest("step", tenant, workflow_id, step, call.tool, action, call.path)
+    else:
+        same = content if identity is None else digest(*identity)
+        kind, made_of = KeyKind.CONTENT, digest("content", tenant, workflow_id, call.tool, action, call.target, same)
+    return Key(tenant=tenant, workflow_id=workflow_id, kind=kind, digest=made_of, content=content, window=window)
+
+
+def wire_key(key: Key, attempt: int) -> str:
+    """The key the tool sees: a digest, never the agent's own text, since one tool credential is one key space."""
+    return "kc-" + digest(key.tenant, key.workflow_id, key.digest, attempt)[:40]
+
+
+def consider(key: Key, latest: Write | None) -> Attempt | Stands | Undecided:
+    """What the newest attempt under a key means for the next call.
+
+    Raises:
+        KeyReused: an own key or a named step already stands for other content.
+        InFlight: the same call is being carried out.
+    """
+    if latest is None:
+        return Attempt(1)
+    if latest.state in (State.FAILED, State.COMPENSATED):
+        return Attempt(latest.attempt + 1)
+    if key.kind is not KeyKind.CONTENT and latest.key.content != key.content:
+        raise errors.KeyReused
+    if latest.state is State.IN_FLIGHT:
+        raise errors.InFlight(retry_after=RETRY_IN_FLIGHT)
+    if latest.state is State.UNKNOWN:
+        return Undecided(latest)
+    return Stands(latest)
+
+
+def lapsed_by_time(write: Write, *, now: float) -> bool:
+    """Whether a content key's window is over."""
+    return write.key.kind is KeyKind.CONTENT and now - write.at > write.key.window

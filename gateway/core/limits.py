@@ -1,0 +1,99 @@
+"""Rates and blast radius, as arithmetic.
+
+A rate is a GCRA meter: one number, the theoretical arrival time, moves forward by one interval a call; a call that
+would move it more than the burst ahead of now came too soon. Blast radius is a list of charges, all taken or none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from gateway.model.action import Cost, Target
+from gateway.model.effect import Charge
+from gateway.model.run import Limits, Rate, Run, TaskClass
+
+MILLION = 1_000_000
+
+
+def meter(arrival: float, rate: Rate, *, now: float) -> tuple[float, int, float]:
+    """One call against a meter: its new arrival time, how many more fit at once, and how long to wait (0: the call passes).
+
+    A call that has to wait leaves the arrival time as it was. Times are in seconds on one clock.
+    """
+    interval = rate.seconds / rate.count
+    burst = max(1, int(rate.per_second))
+    moved = max(arrival, now) + interval
+    earliest = moved - interval * burst
+    if now < earliest:
+        return arrival, 0, earliest - now
+    return moved, int((now - earliest) / interval + 1e-9), 0.0
+
+
+def budgets(
+    run: Run, ancestors: Iterable[Run], task_class: TaskClass | None, tenant_limits: Limits | None
+) -> tuple[tuple[str, Limits], ...]:
+    """Whose budgets a write of this run is charged to: the run, each ancestor, the workflow, and the totals that were declared."""
+    none = Limits()
+    scopes = [(f"run:{run.run_id}", run.limits)]
+    scopes += [(f"run:{ancestor.run_id}", ancestor.limits) for ancestor in ancestors]
+    scopes.append((f"workflow:{run.tenant}/{run.workflow_id}", task_class.limits if task_class else none))
+    if task_class is not None and task_class.total is not None:
+        scopes.append((f"class:{task_class.name}", task_class.total))
+    if tenant_limits is not None:
+        scopes.append((f"tenant:{run.tenant}", tenant_limits))
+    return tuple(scopes)
+
+
+def charges(scopes: Iterable[tuple[str, Limits]], cost: Cost, target: Target) -> tuple[Charge, ...]:
+    """What one write charges to each budget."""
+    tenant = target.tenant or ""
+    charged: list[Charge] = []
+    for scope, limits in scopes:
+        charged.append(Charge(scope, "writes", 1, limits.writes))
+        charged.append(Charge(scope, "tenants", 1, limits.tenants, member=tenant))
+        charged.append(Charge(scope, "systems", 1, limits.systems, member=target.system))
+        if cost.records:
+            charged.append(Charge(scope, "records", cost.records, limits.records))
+        charged += [Charge(scope, f"amount:{name}", amount, limits.amount.get(name)) for name, amount in cost.amounts.items()]
+    return tuple(charged)
+
+
+def unpriced(scopes: Iterable[tuple[str, Limits]], cost: Cost) -> str | None:
+    """The name of a limited cost that the call does not tell: what cannot be counted cannot be limited."""
+    for _, limits in scopes:
+        for name in cost.unpriced:
+            limited = limits.records if name == "records" else limits.amount.get(name.removeprefix("amount:"))
+            if limited is not None:
+                return name
+    return None
+
+
+def wider(asked: Limits, ceiling: Limits) -> list[str]:
+    """Where ``asked`` goes beyond ``ceiling``, one line each; empty when it is equal or tighter everywhere."""
+    found: list[str] = []
+    if ceiling.rate is not None and (asked.rate is None or asked.rate.per_second > ceiling.rate.per_second):
+        found.append(f"limits.rate: {asked.rate or 'none'} is wider than {ceiling.rate}")
+    for name in ("steps", "writes", "records", "tenants", "systems"):
+        found += _over(f"limits.{name}", getattr(asked, name), getattr(ceiling, name))
+    for name, most in ceiling.amount.items():
+        found += _over(f"limits.amount.{name}", asked.amount.get(name), most)
+    return found
+
+
+def inherit(asked: Mapping[str, object], ceiling: Limits) -> Limits:
+    """Limits with what was asked in place of the ceiling's own; ``asked`` holds model values by field name."""
+    amount = {**ceiling.amount, **asked.get("amount", {})}  # type: ignore[dict-item]
+    chosen = {name: asked.get(name, getattr(ceiling, name)) for name in ("rate", "steps", "writes", "records", "tenants", "systems")}
+    return Limits(**chosen, amount=amount)  # type: ignore[arg-type]
+
+
+def retry_after(wait: float) -> int:
+    """Whole seconds to wait, at least one."""
+    return max(1, math.ceil(wait))
+
+
+def _over(name: str, asked: int | None, ceiling: int | None) -> list[str]:
+    if ceiling is None or (asked is not None and asked <= ceiling):
+        return []
+    return [f"{name}: {'none' if asked is None else asked} is wider than {ceiling}"]

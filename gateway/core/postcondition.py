@@ -1,0 +1,48 @@
+"""What a tool's reply proves, and what reading back adds to it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from gateway.model.entry import Result, Verification
+
+DEFINITE_FAILURES = frozenset({400, 401, 403, 404, 405, 409, 410, 412, 413, 415, 422, 428, 429})
+"""Statuses by which a tool says that it did not apply the write. A 5xx says nothing of the kind, nor does a redirect."""
+
+
+def result(status: int, *, demanded: bool = True) -> Result:
+    """What a reply means for a write. ``demanded`` is whether the adapter's own demand on a success is met."""
+    if 200 <= status < 300:
+        return Result.SUCCESS if demanded else Result.UNKNOWN
+    return Result.FAILED if status in DEFINITE_FAILURES else Result.UNKNOWN
+
+
+def verification(*, met: bool, ours: str | None, seen: str | None) -> Verification:
+    """What one look at the object says of a declared postcondition.
+
+    ``ours`` is the version our write left, ``seen`` the one that was read: where it is another and the postcondition is
+    not met, someone wrote after us.
+    """
+    if met:
+        return Verification.PASSED
+    return Verification.SUPERSEDED if ours is not None and seen is not None and seen != ours else Verification.FAILED
+
+
+class Finding(Enum):
+    """What a probe can say of an unknown outcome."""
+
+    APPLIED = "applied"
+    NOT_APPLIED = "not_applied"
+    UNDECIDED = "undecided"
+
+
+def probe(*, applied: bool, seen: str | None, before: str | None, settled: bool) -> Finding:
+    """Judge an unknown write by the state of its object.
+
+    The state asked for proves the write only at another version than before it: else it was so already. Its absence
+    proves the opposite only at that same version, and after the time in which a late apply may still land: at another
+    version someone may have written over ours.
+    """
+    if applied:
+        return Finding.APPLIED if seen != before else Finding.UNDECIDED
+    return Finding.NOT_APPLIED if settled and seen == before else Finding.UNDECIDED
