@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core import gate
 from gateway.errors import Refusal
 from gateway.model.call import Call
 from gateway.model.decision import Decision
@@ -282,6 +283,23 @@ class Quota:
 class Rates(Protocol):
     async def take(self, meters: Sequence[tuple[str, Rate]], *, now: float) -> Quota | None:
         """Take one call from every meter, or, where one has none left, from none of them."""
+        ...
+
+
+class Containment(Protocol):
+    """The standing orders, mirrored on this node."""
+
+    @property
+    def epoch(self) -> int:
+        """Grows with every change of what any run may do here: orders, cut or closed runs."""
+        ...
+
+    def hold(self, run: Run, generation: int, tool: str | None, *, now: float) -> gate.Hold:
+        """What is left of a run for a tool, under a lease of this generation."""
+        ...
+
+    def fresh(self, *, now: float) -> bool:
+        """Whether the mirror is recent enough to act on."""
         ...
 
 

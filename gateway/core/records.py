@@ -1,0 +1,115 @@
+"""Runs, orders and tasks as JSON: how the journal keeps them (microseconds) and how the API shows them (RFC 3339)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.core import limits, stamp
+from gateway.model.entry import Position
+from gateway.model.order import Order, Scope
+from gateway.model.run import Limits, Run
+from gateway.model.task import Task
+
+Json = dict[str, object]
+
+
+def limits_json(value: Limits) -> Json:
+    """Limits with amounts in millionths, as the journal keeps them; absent where there is none."""
+    shown: Json = {"rate": str(value.rate)} if value.rate else {}
+    for name in ("steps", "writes", "records", "tenants", "systems"):
+        if (one := getattr(value, name)) is not None:
+            shown[name] = one
+    if value.amount:
+        shown["amount"] = dict(value.amount)
+    return shown
+
+
+def run_entry(run: Run) -> Json:
+    """A run as its ``run`` entry holds it."""
+    return {
+        "run_id": run.run_id,
+        "workflow_id": run.workflow_id,
+        "tenant": run.tenant,
+        "agent_id": run.agent_id,
+        "task_class": run.task_class,
+        "parent_run": run.parent_run,
+        "ancestors": list(run.ancestors),
+        "scopes": list(run.scopes),
+        "tools": None if run.tools is None else list(run.tools),
+        "mode": run.mode.word,
+        "generation": run.generation,
+        "revoked": run.revoked,
+        "limits": limits_json(run.limits),
+        "opened_at": stamp.micros(run.opened_at),
+        "expires_at": stamp.micros(run.expires_at),
+        "closed_at": None if run.closed_at is None else stamp.micros(run.closed_at),
+    }
+
+
+def scope_json(scope: Scope) -> Json:
+    """A scope as users write it: only what is given."""
+    if scope.everything:
+        return {"all": True}
+    named = {name: getattr(scope, name) for name in ("run", "agent", "tenant", "task_class", "tool")}
+    return {name: value for name, value in named.items() if value is not None} | ({"subtree": True} if scope.subtree else {})
+
+
+def order_entry(order: Order) -> Json:
+    """An order as its ``order`` entry holds it."""
+    return {
+        "order_id": order.order_id,
+        "epoch": order.epoch,
+        "scope": {name: value for name in Scope.__slots__ if (value := getattr(order.scope, name))},
+        "mode": order.mode.word,
+        "no_fanout": order.no_fanout,
+        "reason": order.reason,
+        "by": order.by,
+        "created_at": stamp.micros(order.created_at),
+        "expires_at": None if order.expires_at is None else stamp.micros(order.expires_at),
+        "released_at": None if order.released_at is None else stamp.micros(order.released_at),
+        "released_by": order.released_by,
+    }
+
+
+def task_entry(task: Task) -> Json:
+    """A task as its ``task`` entry holds it."""
+    return (
+        {name: getattr(task, name) for name in Task.__slots__ if getattr(task, name) is not None}
+        | {"opened_at": stamp.micros(task.opened_at)}
+        | ({} if task.resolved_at is None else {"resolved_at": stamp.micros(task.resolved_at)})
+    )
+
+
+def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:
+    """A run as the API shows it; ``mode`` is the effective one. Amounts are in units."""
+    shown = run_entry(run)
+    del shown["ancestors"], shown["revoked"]
+    return shown | {
+        "mode": mode,
+        "limits": limits_json(run.limits) | ({"amount": _units(run.limits.amount)} if run.limits.amount else {}),
+        "counters": {name: value / limits.MILLION if name.startswith("amount:") else value for name, value in sorted(counters.items())},
+        **_times(run, "opened_at", "expires_at", "closed_at"),
+    }
+
+
+def order_shown(order: Order) -> Json:
+    return order_entry(order) | {"scope": scope_json(order.scope)} | _times(order, "created_at", "expires_at", "released_at")
+
+
+def task_shown(task: Task) -> Json:
+    return {name: getattr(task, name) for name in Task.__slots__} | _times(task, "opened_at", "resolved_at")
+
+
+def position_of(text: str) -> Position | None:
+    """``stream/seq`` as a position; ``None`` where it is not one."""
+    stream, _, seq = text.rpartition("/")
+    return Position(stream, int(seq)) if stream and seq.isascii() and seq.isdigit() else None
+
+
+def _times(value: object, *names: str) -> Json:
+    found = {name: getattr(value, name) for name in names}
+    return {name: None if time is None else stamp.rfc3339(time) for name, time in found.items()}
+
+
+def _units(amounts: Mapping[str, int]) -> dict[str, float]:
+    return {name: value / limits.MILLION for name, value in amounts.items()}

@@ -1,0 +1,21 @@
+"""Times as the journal and the API write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def rfc3339(seconds: float) -> str:
+    """Unix seconds as ``2026-11-24T20:08:03.123456Z``, always with microseconds, so that texts sort as times do."""
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def micros(seconds: float) -> int:
+    """Unix seconds as whole microseconds: the journal holds no floats."""
+    return round(seconds * 1_000_000)
+
+
+def seconds(micros: int) -> float:
+    return micros / 1_000_000
