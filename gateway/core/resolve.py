@@ -1,0 +1,157 @@
+"""What a matched call means, by its adapter's expressions: tenant, target, cost, class; version and state of what was read.
+
+Documents are as :func:`gateway.core.catalog.document` makes them, with ``reply`` and ``object`` where there are any.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, Context, Decimal
+
+from gateway.core.catalog import ActionType, Matched, ObjectType, Tool
+from gateway.model.action import Cost, Effect, Reversibility, Target
+
+Document = Mapping[str, object]
+
+COUNTABLE = 2**53 - 1
+"""The largest number of records, or of millionths, that the journal holds exactly."""
+
+# More digits than a number may have, so that nothing is rounded on the way.
+_EXACT = Context(prec=200)
+_NUMBER = re.compile(r"\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
+
+
+def tenant_of(tool: Tool, document: Document) -> str | None:
+    """The tenant a call's target belongs to; ``None`` where it cannot be told."""
+    return _name(tool.tenant.search(document))
+
+
+def target_of(tool: Tool, matched: Matched, document: Document) -> Target:
+    """The object a call is aimed at.
+
+    Its id is the object path's captures other than the tenant's, joined by ``/`` in path order; empty for lists, creates,
+    and actions without an object.
+    """
+    action = matched.action
+    known = "" if action.creates or action.object is None else _id(tool, tool.objects[action.object], matched.captures)
+    return Target(tool.system, action.object_type or "", known, tenant_of(tool, document))
+
+
+def created_of(tool: Tool, matched: Matched, document: Document) -> Target | None:
+    """The object a create made, by its reply; ``None`` where the reply does not name it."""
+    creates = matched.action.creates
+    if creates is None or (new := _name(creates.id.search(document))) is None:
+        return None
+    known = _id(tool, tool.objects[creates.object], {**matched.captures, "id": new})
+    return Target(tool.system, creates.object, known, tenant_of(tool, document))
+
+
+def object_path(tool: Tool, action: ActionType, captures: Mapping[str, str], created: str | None = None) -> str:
+    """The path to GET the object an action is aimed at; ``created`` is the new object's id where the action made one.
+
+    Raises:
+        KeyError: the object's id is not known.
+        ValueError: an id cannot be one path segment.
+    """
+    if action.object_type is None:
+        raise KeyError(action.name)
+    return tool.objects[action.object_type].template.fill(_with(captures, created))
+
+
+def undo_path(tool: Tool, by: str, captures: Mapping[str, str], created: str | None = None) -> str:
+    """The path of a compensating action, from the original call's captures and the id of what it created.
+
+    Raises:
+        KeyError: there is no such action, or an id is not known.
+        ValueError: an id cannot be one path segment.
+    """
+    return tool.actions[by].template.fill(_with(captures, created))
+
+
+def cost_of(action: ActionType, document: Document) -> Cost:
+    """What a write charges: whole records, amounts in millionths, rounded up where there are finer parts.
+
+    ``unpriced`` names (``records``, ``amount:<name>``) what is missing, negative, no finite number, or too large to count.
+    """
+    if action.effect is Effect.READ:
+        return Cost()
+    unpriced: list[str] = []
+    records = 1
+    if action.cost.records is not None:
+        counted = _records(action.cost.records.search(document))
+        records = counted or 0
+        unpriced += [] if counted is not None else ["records"]
+    amounts: dict[str, int] = {}
+    for name, expression in action.cost.amounts.items():
+        millionths = _millionths(expression.search(document))
+        if millionths is None:
+            unpriced.append(f"amount:{name}")
+        else:
+            amounts[name] = millionths
+    return Cost(records=records, amounts=amounts, unpriced=tuple(unpriced))
+
+
+def class_of(action: ActionType, document: Document) -> Reversibility:
+    """A write's class. Where no rule applies, or a condition is neither true nor false, it is irreversible."""
+    for rule in action.classes:
+        decided = True if rule.when is None else rule.when.search(document)
+        if decided is True:
+            return rule.then
+        if decided is not False:
+            break
+    return Reversibility.IRREVERSIBLE
+
+
+def identity_of(action: ActionType, document: Document) -> tuple[object, ...] | None:
+    """The values of the declared identity fields; ``None`` is the whole canonical body."""
+    identity = action.idempotency.identity
+    return None if identity is None else tuple(expression.search(document) for expression in identity)
+
+
+def version_of(kind: ObjectType, document: Document) -> str | None:
+    """The version of an object by the reply to its GET, verbatim; ``None`` where it has none."""
+    return None if kind.version is None else _name(kind.version.search(document))
+
+
+def state_of(kind: ObjectType, document: Document) -> object:
+    """What a snapshot keeps of an object, by the reply to its GET."""
+    return None if kind.state is None else kind.state.search(document)
+
+
+def _id(tool: Tool, kind: ObjectType, captures: Mapping[str, str]) -> str:
+    names = [name for name in kind.template.names if name != tool.tenant_capture]
+    return "/".join(captures[name] for name in names) if all(name in captures for name in names) else ""
+
+
+def _with(captures: Mapping[str, str], created: str | None) -> Mapping[str, str]:
+    return captures if created is None else {**captures, "id": created}
+
+
+def _name(value: object) -> str | None:
+    """A non-empty text, or a whole number as one."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    return str(value) or None
+
+
+def _number(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    text = value if isinstance(value, str) else repr(value)
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def _records(value: object) -> int | None:
+    number = _number(value)
+    if number is None or number > COUNTABLE or number != number.to_integral_value(context=_EXACT):
+        return None
+    return int(number)
+
+
+def _millionths(value: object) -> int | None:
+    number = _number(value)
+    if number is None or (exact := _EXACT.multiply(number, Decimal(1_000_000))) > COUNTABLE:
+        return None
+    # Rounded up: what a limit counts is never less than what the call says.
+    return int(exact.to_integral_value(rounding=ROUND_CEILING, context=_EXACT))
