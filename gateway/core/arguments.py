@@ -1,0 +1,76 @@
+"""What a body says, as JSON values, for policy to look at; the body itself goes on as it was sent. Pure."""
+
+from __future__ import annotations
+
+import zlib
+
+from gateway.core import pairs, strictjson
+from gateway.errors import BodyTooLarge, MalformedRequest
+from gateway.model.call import Headers
+
+_JSON = frozenset({"application/json", "text/json"})
+_FORM = "application/x-www-form-urlencoded"
+_GZIP, _ZLIB = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS
+_CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+
+
+def read(headers: Headers, body: bytes, *, cap: int) -> object:
+    """The arguments in a body: JSON values, a form as an object of strings, or ``None`` where it is neither.
+
+    A body is JSON when its type says so; without a type or with a ``text/`` one, when it begins like an object or a list.
+
+    Raises:
+        MalformedRequest: a JSON or form body that two readers could read differently, or a coding that cannot be looked into.
+        BodyTooLarge: the body unpacks to more than ``cap`` bytes.
+    """
+    kind, charset = _type(_value(headers, b"content-type"))
+    coding = _value(headers, b"content-encoding").lower()
+    plain = body if coding in ("", "identity") else _unpacked(body, coding, cap)
+    if kind == _FORM:
+        return pairs.read(_ascii(plain), form=True)
+    if kind in _JSON or kind.endswith("+json") or ((not kind or kind.startswith("text/")) and _begins_like_json(plain)):
+        if charset not in ("", "utf-8", "us-ascii"):
+            raise MalformedRequest(f"The body's charset is '{charset}'; JSON is sent as UTF-8.")
+        return strictjson.loads(plain)
+    return None
+
+
+def _value(headers: Headers, name: bytes) -> str:
+    # The wire refuses a second field of these names, so the first is the only one.
+    for key, value in headers:
+        if key.lower() == name:
+            return value.decode("latin-1").strip()
+    return ""
+
+
+def _type(value: str) -> tuple[str, str]:
+    kind, *parameters = (part.strip().lower() for part in value.split(";"))
+    charsets = [p.removeprefix("charset=").strip('"') for p in parameters if p.startswith("charset=")]
+    return kind, charsets[0] if len(charsets) == 1 else ", ".join(charsets)
+
+
+def _begins_like_json(body: bytes) -> bool:
+    return body.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"[")
+
+
+def _ascii(body: bytes) -> str:
+    try:
+        return body.decode("ascii")
+    except UnicodeDecodeError as wrong:
+        raise MalformedRequest("The form body holds a byte that has to be percent-encoded.") from wrong
+
+
+def _unpacked(body: bytes, coding: str, cap: int) -> bytes:
+    bits = _CODINGS.get(coding)
+    if bits is None:
+        raise MalformedRequest(f"The gateway cannot look into the content coding '{coding}'; send the body uncompressed.")
+    unpacker = zlib.decompressobj(bits)
+    try:
+        plain = unpacker.decompress(body, cap + 1)
+    except zlib.error as wrong:
+        raise MalformedRequest(f"The body is not valid {coding}; send it uncompressed.") from wrong
+    if len(plain) > cap:
+        raise BodyTooLarge(f"The body unpacks to more than {cap} bytes.")
+    if not unpacker.eof or unpacker.unused_data:
+        raise MalformedRequest(f"The body is not exactly one {coding} stream; send it uncompressed.")
+    return plain
