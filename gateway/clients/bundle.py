@@ -1,0 +1,115 @@
+"""A policy bundle: what a folder of policies says, read once and named by its content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import orjson
+import yaml
+
+from gateway import errors
+
+TEST_SUFFIX = "_test.rego"
+_DATA = ("data.json", "data.yaml", "data.yml")
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+"""Name, time of last change (ns) and size of every file of a bundle: cheap to take, changes when a file does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """``modules`` and ``tests`` map file names (the folder's own name in front, as an editor shows them) to Rego.
+
+    ``data`` is what lies under ``data``. ``revision`` is the first 12 hex digits of SHA-256 over names and contents of
+    modules and data, so that a change of tests alone is no new revision.
+    """
+
+    modules: Mapping[str, str]
+    tests: Mapping[str, str]
+    data: Mapping[str, object]
+    revision: str
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """Raises:
+    OSError: the folder cannot be read.
+    """
+    stats = ((name, path.stat()) for name, path in _files(folder))
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+
+def read(folder: Path) -> Bundle:
+    """Read every ``*.rego`` and every data file, the latter placed under ``data`` by its folder's path, as OPA does.
+
+    Raises:
+        Misconfigured: the folder or a file cannot be read, or two data files say different things about one path.
+    """
+    modules: dict[str, str] = {}
+    tests: dict[str, str] = {}
+    data: dict[str, object] = {}
+    digest = hashlib.sha256()
+    problems: list[str] = []
+    try:
+        for name, path in _files(folder):
+            content = path.read_bytes()
+            shown = f"{folder.resolve().name}/{name}"
+            if name.endswith(TEST_SUFFIX):
+                tests[shown] = content.decode()
+                continue
+            digest.update(b"%d:%s%d:" % (len(name.encode()), name.encode(), len(content)) + content)
+            if name.endswith(".rego"):
+                modules[shown] = content.decode()
+            elif problem := _graft(data, PurePosixPath(name), content):
+                problems.append(f"{shown}: {problem}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.Misconfigured([f"{folder}: policies cannot be read: {error}"]) from error
+    if problems:
+        raise errors.Misconfigured(problems)
+    return Bundle(modules, tests, data, digest.hexdigest()[:12])
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every file that counts, sorted by its name relative to the folder.
+
+    Hidden folders are passed over: a mounted ConfigMap keeps its older revisions in some.
+    """
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    found: list[tuple[str, Path]] = []
+    for parent, folders, names in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        wanted = (Path(parent, name) for name in names if name in _DATA or (name.endswith(".rego") and not name.startswith(".")))
+        found += [(path.relative_to(folder).as_posix(), path) for path in wanted]
+    yield from sorted(found)
+
+
+def _graft(data: dict[str, object], name: PurePosixPath, content: bytes) -> str | None:
+    """Put a data file's content in its place; returns what stands against it."""
+    try:
+        # Through JSON, so that YAML's dates and the like are found here and not by a rule that misreads them.
+        document = orjson.loads(content if name.suffix == ".json" else orjson.dumps(yaml.safe_load(content)))
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, yaml.YAMLError) as error:
+        return f"not usable as data: {' '.join(str(error).split())}"
+    for part in reversed(name.parent.parts):
+        document = {part: document}
+    if not isinstance(document, dict):
+        return "data at the top of the folder has to be an object"
+    return _merge(data, document, "data")
+
+
+def _merge(into: dict[str, object], new: Mapping[str, object], at: str) -> str | None:
+    for key, value in new.items():
+        present = into.setdefault(key, value)
+        if present is value:
+            continue
+        if not (isinstance(present, dict) and isinstance(value, dict)):
+            return f"{at}.{key} is said by another data file as well"
+        if problem := _merge(present, value, f"{at}.{key}"):
+            return problem
+    return None
