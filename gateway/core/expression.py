@@ -17,6 +17,7 @@ MAX_LENGTH = 2_048
 """Characters in one expression."""
 
 _INTERPRETER = visitor.TreeInterpreter()
+_BACKTICKS = "; a literal stands between backticks, such as `1` or `true`"
 _FAILURES = (ValueError, TypeError, ArithmeticError, LookupError, RecursionError)
 
 # What of a node's children is evaluated against the node's own input; the others see what an earlier child gave.
@@ -66,7 +67,8 @@ def compile(text: str, *, roots: frozenset[str] = ROOTS) -> Expression:
     _check_functions(tree)
     found = frozenset(_roots(tree))
     if unknown := sorted(found - roots):
-        raise ValueError(f"{unknown[0]} is not known here; an expression here begins with {_listed(roots)}" + _closest(unknown[0], roots))
+        hint = _BACKTICKS if unknown[0] in ("true", "false", "null") else _closest(unknown[0], roots)
+        raise ValueError(f"{unknown[0]} is not known here; an expression here begins with {_listed(roots)}{hint}")
     keys = tuple(_dotted(tree)) if _is_dotted(tree) else None
     return Expression(text, keys, found, tree)
 
@@ -81,7 +83,8 @@ def _parse(text: str) -> Any:
     except exceptions.IncompleteExpressionError:
         raise ValueError(f"{text!r} is not complete") from None
     except exceptions.ParseError as error:
-        raise ValueError(f"syntax error at column {error.lex_position + 1} of {text!r}, at {error.token_value!r}") from None
+        hint = _BACKTICKS if str(error.token_value).lstrip("-").isdigit() else ""
+        raise ValueError(f"syntax error at column {error.lex_position + 1} of {text!r}, at {error.token_value!r}{hint}") from None
     except (exceptions.JMESPathError, RecursionError) as error:
         raise ValueError(f"{text!r} cannot be read: {error}") from None
 

@@ -56,17 +56,18 @@ def object_path(tool: Tool, action: ActionType, captures: Mapping[str, str], cre
     """
     if action.object_type is None:
         raise KeyError(action.name)
-    return tool.objects[action.object_type].template.fill(_with(captures, created))
+    return tool.objects[action.object_type].template.fill(captures if created is None else {**captures, "id": created})
 
 
-def undo_path(tool: Tool, by: str, captures: Mapping[str, str], created: str | None = None) -> str:
-    """The path of a compensating action, from the original call's captures and the id of what it created.
+def undo_path(tool: Tool, action: ActionType, by: str, captures: Mapping[str, str], target_id: str) -> str:
+    """The path of the compensating action ``by``, from the original call's captures and the id of its target (or what it created).
 
     Raises:
-        KeyError: there is no such action, or an id is not known.
+        KeyError: there is no such action, or a capture is not known.
         ValueError: an id cannot be one path segment.
     """
-    return tool.actions[by].template.fill(_with(captures, created))
+    known = {**captures, "id": target_id} if action.creates else {"id": target_id, **captures}
+    return tool.actions[by].template.fill(known)
 
 
 def cost_of(action: ActionType, document: Document) -> Cost:
@@ -122,10 +123,6 @@ def state_of(kind: ObjectType, document: Document) -> object:
 def _id(tool: Tool, kind: ObjectType, captures: Mapping[str, str]) -> str:
     names = [name for name in kind.template.names if name != tool.tenant_capture]
     return "/".join(captures[name] for name in names) if all(name in captures for name in names) else ""
-
-
-def _with(captures: Mapping[str, str], created: str | None) -> Mapping[str, str]:
-    return captures if created is None else {**captures, "id": created}
 
 
 def _name(value: object) -> str | None:

@@ -1,0 +1,126 @@
+"""The adapter.yaml document: its keys and their kinds. What they mean together is checked in ``compilation``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from gateway.model.action import Effect, Remedy, Reversibility
+from gateway.settings.document import Section, closest
+from gateway.settings.units import Duration, shown
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Dotted = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$")]
+Class = Annotated[Reversibility, Field(strict=False)]
+
+
+def _classes(value: object) -> object:
+    """A plain class is a rule without a condition."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, str) and value in list(Reversibility):
+        return {"when": [{"then": value}]}
+    raise ValueError(f"{shown(value)} is not one of {', '.join(Reversibility)} or {{when: [...]}}" + closest(str(value), Reversibility))
+
+
+class ObjectDocument(Section):
+    path: str = Field(description="where one object is read, such as /invoices/{id}")
+    version: str | None = None
+    state: str | None = None
+
+
+class MatchDocument(Section):
+    method: Method = Field(description="GET, POST, PUT, PATCH or DELETE")
+    path: str = Field(description="a path template, such as /invoices/{id}")
+    headers: str | None = None
+    body: str | None = None
+    query: list[str] | None = None
+
+
+class CreatesDocument(Section):
+    object: str = Field(description="a name under objects")
+    id: str = Field(description="an expression over the reply, such as reply.body.id")
+
+
+class ConditionDocument(Section):
+    condition: str | None = Field(default=None, alias="if")
+    then: Class = Field(description="reversible, compensatable or irreversible")
+
+
+class ClassDocument(Section):
+    when: list[ConditionDocument] = Field(description="a list of {if: EXPRESSION, then: CLASS}")
+
+
+class IdempotencyDocument(Section):
+    header: str | None = None
+    quoted: bool = False
+    honoured: bool = False
+    gateway: bool = False
+    window: Duration = 900.0
+    identity: list[str] | None = None
+
+
+class CostDocument(Section):
+    records: str | None = None
+    amount: dict[Name, str] = Field(default_factory=dict)
+
+
+class VerifyDocument(Section):
+    expect: str = Field(description="an expression that must be true of object")
+    within: Duration = 2.0
+
+
+class ListingDocument(Section):
+    path: str = Field(description="where objects are listed")
+    query: dict[str, str] = Field(default_factory=dict)
+    items: str = Field(description="the list in the reply, such as reply.body.items")
+    id: str = Field(description="an item's id, such as object.body.id")
+
+
+class ProbeDocument(Section):
+    applied: str = Field(description="an expression that is true of object where the write was applied")
+    settle: Duration = 30.0
+    find: ListingDocument | None = None
+
+
+class CompensationDocument(Section):
+    type: Annotated[Remedy, Field(strict=False)] = Field(description="one of " + ", ".join(Remedy))
+    by: str | None = None
+    body: str | None = None
+    auto: bool = False
+    within: Duration | None = None
+    delete_created: str | None = None
+
+
+class ActionDocument(Section):
+    name: Dotted = Field(description="such as invoice.status.update")
+    match: MatchDocument = Field(description="{method, path}")
+    object: str | None = None
+    creates: CreatesDocument | None = None
+    effect: Annotated[Effect, Field(strict=False)] = Field(description="read or write")
+    classes: Annotated[ClassDocument | None, BeforeValidator(_classes)] = Field(default=None, alias="class")
+    guard: Literal["if_match"] | None = None
+    idempotency: IdempotencyDocument = IdempotencyDocument(gateway=True)
+    cost: CostDocument = CostDocument()
+    verify: VerifyDocument | None = None
+    probe: ProbeDocument | None = None
+    compensation: CompensationDocument | None = None
+    fanout: bool = False
+    snapshot: bool = True
+    success: str | None = None
+    reply_schema: str | None = None
+
+
+class UnlistedDocument(Section):
+    read: Literal["deny", "allow"] = "deny"
+    write: Literal["deny", "allow"] = "deny"
+
+
+class AdapterDocument(Section):
+    system: Name = Field(description="a short name of the system, such as erp")
+    tenant: str = Field(description="an expression, such as request.path.tenant")
+    objects: dict[Name, ObjectDocument] = Field(default_factory=dict)
+    actions: list[ActionDocument] = Field(description="a list of actions")
+    unlisted: UnlistedDocument = UnlistedDocument()
