@@ -1,0 +1,151 @@
+"""Whose call is this? From the lease to the run, and the headers that speak to the gateway alone."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from gateway import errors
+from gateway.core import idempotency, lease
+from gateway.model.call import Call, Headers
+from gateway.model.run import Lease
+from gateway.pipeline.evidence import Known, Step
+from gateway.pipeline.pace import Pace
+from gateway.pipeline.tools import Tool, Tools
+from gateway.ports import Clock, LeaseKeys, Registry
+
+_OURS = frozenset(
+    {
+        b"authorization",
+        b"killcord-lease",
+        b"killcord-step",
+        b"killcord-parent-step",
+        b"killcord-confidence",
+        b"killcord-approval",
+        b"idempotency-key",
+        b"if-match",
+        b"if-none-match",
+        b"traceparent",
+    }
+)
+_ALWAYS_STRIPPED = frozenset({b"authorization", b"idempotency-key"})
+_WORD = re.compile(r"[\x21-\x7e]{1,128}")
+_CACHED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """``ambient`` gives the lease of calls that bring none (a sidecar on loopback), or ``None``."""
+
+    tools: Tools
+    keys: LeaseKeys
+    registry: Registry
+    pace: Pace
+    clock: Clock
+    ambient: Callable[[], Lease | None] = lambda: None
+    _verified: OrderedDict[bytes, Lease] = field(default_factory=OrderedDict)
+
+    async def __call__(self, call: Call) -> Known:
+        tool = self.tools.get(call.tool)
+        if tool is None:
+            raise errors.ToolUnknown(f"There is no tool named {call.tool!r} here.")
+        found = {low: value for name, value in call.headers if (low := name.lower()) in _OURS or low == tool.lease_header}
+        now = self.clock.now()
+        claimed = self.claim(tool, found)
+        run = lease.judge(claimed, await self.registry.run(claimed.run_id), now=now)
+        ordinal, before = await self.pace.next(run)
+        own = found.get(b"idempotency-key")
+        return Known(
+            call=replace(call, headers=_without_ours(call.headers, tool)),
+            tool=tool,
+            run=run,
+            lease=claimed,
+            step=self._step(run.run_id, found, ordinal, before),
+            at=now,
+            own_key=None if own is None else idempotency.own_key(_word(own, "Idempotency-Key")),
+            if_match=b"if-match" in found or b"if-none-match" in found,
+            trace_id=_trace(found.get(b"traceparent")),
+        )
+
+    def claim(self, tool: Tool | None, found: Mapping[bytes, bytes]) -> Lease:
+        """The claims of the one lease that the headers (names in lower case) carry.
+
+        Raises:
+            LeaseMissing, LeaseInvalid, MalformedRequest: none, one that is not ours, or more than one.
+        """
+        token = _token(tool, found)
+        if token is not None:
+            return self._verify(token)
+        ambient = self.ambient()
+        if ambient is None:
+            raise errors.LeaseMissing
+        return ambient
+
+    def _verify(self, token: bytes) -> Lease:
+        digest = sha256(token).digest()
+        if (known := self._verified.get(digest)) is not None:
+            return known
+        try:
+            claimed = self.keys.verify(token.decode("ascii"))
+        except UnicodeDecodeError as error:
+            raise errors.LeaseInvalid from error
+        self._verified[digest] = claimed
+        if len(self._verified) > _CACHED:
+            self._verified.popitem(last=False)
+        return claimed
+
+    def _step(self, run_id: str, found: Mapping[bytes, bytes], ordinal: int, before: str | None) -> Step:
+        named, parent = found.get(b"killcord-step"), found.get(b"killcord-parent-step")
+        step_id = f"auto-{ordinal}" if named is None else _word(named, "Killcord-Step")
+        self.pace.stepped(run_id, step_id)
+        return Step(step_id, before if parent is None else _word(parent, "Killcord-Parent-Step"), named is not None)
+
+
+def _token(tool: Tool | None, found: Mapping[bytes, bytes]) -> bytes | None:
+    authorization = found.get(b"authorization", b"")
+    scheme, _, rest = authorization.partition(b" ")
+    tokens = [found[b"killcord-lease"]] if b"killcord-lease" in found else []
+    if scheme.lower() == b"bearer":
+        tokens.append(rest.strip())
+    elif scheme.lower() == b"basic" and tool is not None and tool.lease_basic:
+        tokens.append(_password(rest))
+    if tool is not None and tool.lease_header not in (None, b"authorization") and tool.lease_header in found:
+        tokens.append(found[tool.lease_header])
+    elif tool is not None and tool.lease_header == b"authorization" and authorization and not tokens:
+        tokens.append(authorization)
+    if len(tokens) > 1:
+        raise errors.MalformedRequest("The call carries more than one lease.", hint="Send the lease in exactly one header.")
+    return tokens[0] if tokens else None
+
+
+def _password(encoded: bytes) -> bytes:
+    try:
+        return base64.b64decode(encoded, validate=True).partition(b":")[2]
+    except binascii.Error as error:
+        raise errors.LeaseInvalid("The Basic credentials that should carry the lease are not base64.") from error
+
+
+def _without_ours(headers: Headers, tool: Tool) -> Headers:
+    """What the tool, and every expression and record on the way, may see of the agent's headers."""
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if (low := name.lower()) not in _ALWAYS_STRIPPED and not low.startswith(b"killcord-") and low != tool.lease_header
+    )
+
+
+def _word(value: bytes, header: str) -> str:
+    text = value.decode("latin-1")
+    if not _WORD.fullmatch(text):
+        raise errors.MalformedRequest(f"{header} is not 1 to 128 visible ASCII characters.")
+    return text
+
+
+def _trace(traceparent: bytes | None) -> str | None:
+    parts = traceparent.split(b"-") if traceparent else []
+    return parts[1].decode("ascii") if len(parts) >= 4 and re.fullmatch(rb"[0-9a-f]{32}", parts[1]) else None

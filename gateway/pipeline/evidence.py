@@ -1,0 +1,183 @@
+"""What each stage leaves behind: the proof that a call passed it.
+
+Every stage takes the evidence of the one before and returns its own, so that a call which skipped a stage does not
+type-check. ``forward`` takes an :class:`Intent`, and only ``intend`` makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.core import catalog
+from gateway.model.action import Compensation, Cost, Effect, Reversibility, Target
+from gateway.model.call import Call
+from gateway.model.decision import Allow
+from gateway.model.effect import Key, Write
+from gateway.model.entry import Position, Result, Verification
+from gateway.model.run import Lease, Mode, Run
+from gateway.model.wire import Answer, Outgoing
+from gateway.pipeline.tools import Tool
+from gateway.ports import Quota
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``named`` where the agent said so itself; else the id is ``auto-<n>`` and the parent the step before."""
+
+    id: str
+    parent: str | None
+    named: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Authenticated: whose call this is. ``at`` is Unix seconds."""
+
+    call: Call
+    tool: Tool
+    run: Run
+    lease: Lease
+    step: Step
+    at: float
+    own_key: str | None
+    if_match: bool
+    trace_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What the call means. ``kind`` is ``None`` for what the adapter does not list; ``document`` is what expressions see."""
+
+    name: str
+    effect: Effect
+    target: Target
+    document: Mapping[str, object]
+    kind: catalog.ActionType | None = None
+    captures: Mapping[str, str]
+    reversibility: Reversibility | None = None
+    compensation: Compensation | None = None
+    cost: Cost = field(default_factory=Cost)
+
+    @property
+    def fanout(self) -> bool:
+        return self.kind is not None and self.kind.fanout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classified:
+    known: Known
+    action: Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """No order stands against it, as of ``epoch``."""
+
+    known: Known
+    action: Action
+    mode: Mode
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """Counted: one step, one call of every rate. ``quota`` is what is left of the tightest rate."""
+
+    known: Known
+    action: Action
+    mode: Mode
+    epoch: int
+    quota: Quota | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """Not a repetition: ``attempt`` of ``key`` is to be made (reads have no key)."""
+
+    known: Known
+    action: Action
+    mode: Mode
+    epoch: int
+    quota: Quota | None
+    key: Key | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permitted:
+    """Allowed by policy."""
+
+    fresh: Fresh
+    decision: Allow
+
+    @property
+    def known(self) -> Known:
+        return self.fresh.known
+
+    @property
+    def action(self) -> Action:
+        return self.fresh.action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """The target before the write. ``guard`` is the version the write is bound to, ``absent`` that there must be none."""
+
+    taken: bool
+    version: str | None = None
+    state: object = None
+    exists: bool = False
+    guard: str | None = None
+    guard_absent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """Durable: the journal says that this write is about to be sent."""
+
+    permit: Permitted
+    before: Before
+    wire_key: str
+    request: Outgoing
+    position: Position
+
+    @property
+    def known(self) -> Known:
+        return self.permit.known
+
+    @property
+    def action(self) -> Action:
+        return self.permit.action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the answer proves, and what reading back says of it."""
+
+    result: Result
+    verification: Verification
+    after_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The outcome is durable; only now may the agent hear of it."""
+
+    intent: Intent
+    answer: Answer
+    verdict: Verdict
+    position: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The key's effect stands: its reply as it was, and the journal's word for it."""
+
+    metered: Metered
+    write: Write
+    answer: Answer
+    position: Position
+
+
+Evidence = Known | Classified | Open | Metered | Fresh | Permitted | Intent | Settled | Kept

@@ -1,0 +1,109 @@
+"""The call goes out: what is sent, and the fence at the socket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway import errors
+from gateway.core import idempotency
+from gateway.model.call import Headers
+from gateway.model.wire import Answer, Outgoing
+from gateway.pipeline.evidence import Before, Intent, Permitted
+from gateway.pipeline.gate import Gate
+from gateway.pipeline.look import discard
+from gateway.ports import Upstream
+
+REPLY_BOUND = 1 << 20
+"""Bytes of a write's reply that are read before its outcome is judged; what is longer streams after it."""
+
+_SET_BY_US = frozenset({b"host", b"content-length"})
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    upstream: Upstream
+    gate: Gate
+
+    async def __call__(self, intent: Intent) -> Answer:
+        """Send the write, once.
+
+        Raises:
+            Refusal: an order came before the first byte; nothing was sent.
+            UpstreamFailure: no whole answer; ``sent`` tells whether the write may have been applied.
+        """
+        answer = await self.upstream.send(intent.request, self.gate.fence_of(intent.permit.fresh))
+        return answer if _streams(answer) else await _gathered(answer)
+
+
+def request(permit: Permitted, before: Before | None = None) -> Outgoing:
+    """The request to the tool: the agent's bytes, with our own headers in place of those that spoke to us.
+
+    Raises:
+        ToolUnreachable: the tool's secret for this tenant is not there.
+    """
+    known, call = permit.known, permit.known.call
+    tool = known.tool
+    headers: Headers = ((b"Host", tool.authority),)
+    headers += tuple(pair for pair in call.headers if (low := pair[0].lower()) not in _SET_BY_US and low != tool.credential_header)
+    if tool.credential is not None:
+        headers += (_credential(permit),)
+    if call.body or call.method in ("POST", "PUT", "PATCH"):
+        headers += ((b"Content-Length", str(len(call.body)).encode()),)
+    if before is not None:
+        headers += _guard(before) + _key(permit)
+    return Outgoing(
+        tool=tool.name,
+        tenant=known.run.tenant,
+        method=call.method,
+        target=tool.base + call.target,
+        headers=headers,
+        body=call.body,
+        timeout=tool.timeout,
+        retriable=before is None,
+    )
+
+
+def _credential(permit: Permitted) -> tuple[bytes, bytes]:
+    tool, tenant = permit.known.tool, permit.known.run.tenant
+    assert tool.credential is not None
+    try:
+        return tool.credential(tenant)
+    except KeyError as error:
+        hint = "The operator has to give the tool's secret for this tenant."
+        raise errors.ToolUnreachable(f"The gateway has no secret of {tool.name} for tenant {tenant}.", hint=hint) from error
+
+
+def _guard(before: Before) -> Headers:
+    if before.guard is not None:
+        return ((b"If-Match", before.guard.encode("latin-1")),)
+    return ((b"If-None-Match", b"*"),) if before.guard_absent else ()
+
+
+def _key(permit: Permitted) -> Headers:
+    kind, key = permit.action.kind, permit.fresh.key
+    if kind is None or key is None or kind.idempotency.header is None:
+        return ()
+    wire_key = idempotency.wire_key(key, permit.fresh.attempt)
+    return ((kind.idempotency.header, (f'"{wire_key}"' if kind.idempotency.quoted else wire_key).encode()),)
+
+
+def _streams(answer: Answer) -> bool:
+    return any(name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in answer.headers)
+
+
+async def _gathered(answer: Answer) -> Answer:
+    """The answer with its body as far as it is judged; a longer one keeps its ``rest``."""
+    if answer.rest is None:
+        return answer
+    parts, size = [answer.body], len(answer.body)
+    try:
+        while size <= REPLY_BOUND:
+            chunk = await anext(answer.rest, None)
+            if chunk is None:
+                return Answer(status=answer.status, headers=answer.headers, body=b"".join(parts))
+            parts.append(chunk)
+            size += len(chunk)
+    except BaseException:
+        await discard(answer)
+        raise
+    return Answer(status=answer.status, headers=answer.headers, body=b"".join(parts), rest=answer.rest)

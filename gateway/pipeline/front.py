@@ -1,0 +1,124 @@
+"""What the agents' door calls: the line, with refusals turned into problem documents, counted and journaled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gateway import errors
+from gateway.core import problem, stamp
+from gateway.model.call import Call
+from gateway.model.entry import Kind
+from gateway.model.run import Lease
+from gateway.model.wire import Head, Reply
+from gateway.observe.calls import Observer
+from gateway.pipeline import entries
+from gateway.pipeline.authenticate import Authenticate
+from gateway.pipeline.line import Line
+from gateway.pipeline.reply import Replies
+from gateway.pipeline.tools import Tools
+from gateway.pipeline.trail import Trail
+from gateway.ports import Clock, Journal, JournalHealth
+
+
+@dataclass(slots=True)
+class Front:
+    """``draining`` refuses new calls while those on the wire finish."""
+
+    line: Line
+    tools: Tools
+    journal: Journal
+    replies: Replies
+    clock: Clock
+    observer: Observer
+    draining: bool = field(default=False)
+
+    async def handle(self, call: Call, commit: Callable[[], None]) -> Reply:
+        """Carry a call along the line; a refusal comes back as its problem document."""
+        trail = Trail(call, self.clock.monotonic, commit)
+        try:
+            self._ready()
+            reply = await self.line.handle(trail)
+        except errors.Refusal as refused:
+            reply = self._refused(trail, refused)
+            self.observer.refused(trail.call.tool, _action(trail), refused.code, trail.started, trail.marks)
+        else:
+            self.observer.passed(trail.call.tool, _action(trail), reply.status, trail.started, trail.marks)
+        return reply
+
+    async def preview(self, head: Head) -> Reply | None:
+        """Refuse from the head alone what has no lease or no tool, before its body is asked for."""
+        try:
+            self._ready()
+            tool = self.tools.get(head.target.split("/", 2)[1].partition("?")[0])
+            if tool is None:
+                raise errors.ToolUnknown
+            self.line.authenticate.claim(tool, {name.lower(): value for name, value in head.headers})
+        except errors.Refusal as refused:
+            return self.turned_away(refused, head.headers)
+        return None
+
+    def turned_away(self, refusal: errors.Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
+        """The problem document for what never became a call; journaled where its headers tell the sender."""
+        lease = _sender(self.line.authenticate, headers)
+        entry = None if lease is None else self._post(self._stray(lease, refusal))
+        self.observer.refused("", "", refusal.code, self.clock.monotonic(), ())
+        return problem.reply(refusal, run_id=lease.run_id if lease else None, entry=entry, close=True)
+
+    def _ready(self) -> None:
+        if self.draining:
+            raise errors.Draining(retry_after=5.0)
+        health: JournalHealth = self.journal.health()
+        if not health.ok:
+            raise errors.JournalUnavailable(health.reason, retry_after=5.0)
+
+    def _refused(self, trail: Trail, refused: errors.Refusal) -> Reply:
+        known = trail.known
+        if known is not None and refused.entry is None:
+            entry = entries.refusal(
+                known,
+                trail.action,
+                refused,
+                self.clock.now(),
+                status=problem.status_of(refused),
+                metered=trail.metered is not None,
+            )
+            refused.entry = self._post(entry)
+        return self.replies.refused(refused, known, refused.entry, trail.metered)
+
+    def _stray(self, lease: Lease, refusal: errors.Refusal) -> entries.Entry:
+        return {
+            "ts": stamp.rfc3339(self.clock.now()),
+            "kind": Kind.REFUSAL.value,
+            "tenant": lease.tenant,
+            "run_id": lease.run_id,
+            "generation": lease.generation,
+            "code": refusal.code,
+            "status": problem.status_of(refusal),
+            "detail": refusal.detail,
+        }
+
+    def _post(self, entry: entries.Entry) -> str | None:
+        """The refusal stands whether or not it can be journaled."""
+        try:
+            return str(self.journal.post(entry))
+        except errors.JournalUnavailable:
+            return None
+
+
+def _action(trail: Trail) -> str:
+    return trail.action.name if trail.action is not None else ""
+
+
+def _sender(authenticate: Authenticate, headers: Sequence[tuple[bytes, bytes]]) -> Lease | None:
+    """Whose lease the headers carry, if they carry just one good one; never a reason for another refusal."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        low = name.lower()
+        if low in found and low in (b"authorization", b"killcord-lease"):
+            return None
+        found[low] = value
+    try:
+        return authenticate.claim(None, found)
+    except errors.Refusal:
+        return None

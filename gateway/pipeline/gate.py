@@ -1,0 +1,78 @@
+"""Does an order stand against the call? The first room after classification, and the check at the socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from gateway import errors
+from gateway.core import gate
+from gateway.model.action import Effect
+from gateway.model.run import Mode
+from gateway.pipeline.evidence import Action, Classified, Fresh, Known, Open
+from gateway.ports import Clock, Containment
+
+PAUSE = 5.0
+"""Seconds after which a paused run may ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    containment: Containment
+    clock: Clock
+
+    def __call__(self, classified: Classified) -> Open:
+        """Let the call on, as of the current epoch.
+
+        Raises:
+            RunReadOnly, RunPaused, RunQuarantined, LeaseRevoked, FanoutBlocked: the strictest order that matches.
+            ContainmentStale: the orders are not known well enough.
+        """
+        known = classified.known
+        epoch = self.containment.epoch
+        held = self._look(known, classified.action, known.at)
+        return Open(known=known, action=classified.action, mode=held.mode, epoch=epoch)
+
+    def fence(self, known: Known, action: Action, epoch: int) -> Callable[[], None]:
+        """The check that runs with a connection in hand, in the same step as the first socket write."""
+
+        def check() -> None:
+            now = self.clock.now()
+            if known.lease.expires_at <= now:
+                raise errors.LeaseExpired
+            if self.containment.epoch != epoch or not self.containment.fresh(now=now):
+                self._look(known, action, now)
+
+        return check
+
+    def fence_of(self, fresh: Fresh) -> Callable[[], None]:
+        return self.fence(fresh.known, fresh.action, fresh.epoch)
+
+    def _look(self, known: Known, action: Action, now: float) -> gate.Hold:
+        if not self.containment.fresh(now=now):
+            raise errors.ContainmentStale(retry_after=1.0)
+        held = self.containment.hold(known.run, known.lease.generation, known.tool.name, now=now)
+        refuse(held, action)
+        return held
+
+
+def refuse(held: gate.Hold, action: Action) -> None:
+    """Raise what the hold means for the action, if anything."""
+    order: dict[str, Any] = {} if held.order_id is None else {"order_id": held.order_id}
+    match held.mode:
+        case Mode.REVOKED:
+            raise errors.LeaseRevoked(**order)
+        case Mode.QUARANTINED:
+            raise errors.RunQuarantined(**order)
+        case Mode.PAUSED:
+            raise errors.RunPaused(retry_after=PAUSE, **order)
+        case Mode.READ_ONLY:
+            if action.effect is Effect.WRITE:
+                raise errors.RunReadOnly(**order)
+        case Mode.ACTIVE:
+            pass
+        case _:
+            assert_never(held.mode)
+    if held.no_fanout and action.fanout:
+        raise errors.FanoutBlocked(**order)

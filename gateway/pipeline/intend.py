@@ -1,0 +1,120 @@
+"""The journal hears of a write before the tool does; and after an intent there is no way out without an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gateway import errors
+from gateway.core import idempotency, limits
+from gateway.model.effect import Charge, Violation
+from gateway.model.entry import Result, Sealed, Verification
+from gateway.model.run import Limits, TaskClass
+from gateway.pipeline import entries, failure, forward, keep, meter
+from gateway.pipeline.evidence import Before, Intent, Permitted, Verdict
+from gateway.pipeline.settle import Settle
+from gateway.ports import Clock, Exceeded, Journal, Opened, Opening, Registry, Taken, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Intend:
+    journal: Journal
+    registry: Registry
+    vault: Vault
+    clock: Clock
+    settle: Settle
+    task_classes: Mapping[str, TaskClass]
+    tenant_limits: Callable[[str], Limits | None]
+
+    @asynccontextmanager
+    async def __call__(self, permit: Permitted, before: Before) -> AsyncIterator[Intent]:
+        """A durable intent, charged and sealed; on the way out, whatever happened, an outcome.
+
+        Raises:
+            InFlight: another call took this attempt in the meantime.
+            BlastRadius: a limit stands against it; nothing was charged.
+            ToolUnreachable, ToolTimeout: the call brought no answer; the outcome says what that means.
+        """
+        intent = await self._open(permit, before)
+        try:
+            yield intent
+        except errors.UpstreamFailure as lost:
+            raise await self._lost(intent, lost) from lost
+        except errors.Refusal as refused:
+            if refused.entry is None:  # stopped at the socket: no byte left
+                refused.entry = await self._end(intent, Result.DENIED)
+            raise
+        except asyncio.CancelledError:
+            self.settle.abandon(intent)
+            raise
+        except BaseException:
+            await self._end(intent, Result.UNKNOWN)
+            raise
+
+    async def _open(self, permit: Permitted, before: Before) -> Intent:
+        key, attempt = permit.fresh.key, permit.fresh.attempt
+        assert key is not None, "recall gives every write a key"
+        request = forward.request(permit, before)
+        charges = await self._charges(permit)
+        at = self.clock.now()
+        args, snapshot = await self._sealed(permit, before)
+        opening = Opening(
+            fields=entries.intent(permit, before, key, at, charges=charges, args=args, snapshot=snapshot),
+            refusal=entries.refusal(permit.known, permit.action, errors.InFlight(), at, status=409, metered=True),
+            key=key,
+            attempt=attempt,
+            charges=charges,
+            blobs=(args,) if snapshot is None else (args, snapshot),
+        )
+        match await self.journal.intend(opening):
+            case Opened(position):
+                wire_key = idempotency.wire_key(key, attempt)
+                return Intent(permit=permit, before=before, wire_key=wire_key, request=request, position=position)
+            case Taken(position):
+                busy = errors.InFlight(retry_after=idempotency.RETRY_IN_FLIGHT)
+                busy.entry = str(position)
+                raise busy
+            case Exceeded(position, violations):
+                exceeded = _exceeded(violations)
+                exceeded.entry = str(position)
+                raise exceeded
+
+    async def _charges(self, permit: Permitted) -> tuple[Charge, ...]:
+        run, action = permit.known.run, permit.action
+        ancestors = [one for name in run.ancestors if (one := await self.registry.run(name)) is not None]
+        budgets = limits.budgets(run, ancestors, self.task_classes.get(run.task_class), self.tenant_limits(run.tenant))
+        untold = limits.unpriced(budgets, action.cost)
+        if untold is not None:
+            raise errors.BlastRadius(
+                f"{action.name} is limited by {untold}, and the call does not say it as a plain number.",
+                hint="Send the field that the adapter's cost names, as a non-negative number.",
+                **meter.violated(untold),
+            )
+        return limits.charges(budgets, action.cost, action.target)
+
+    async def _sealed(self, permit: Permitted, before: Before) -> tuple[Sealed, Sealed | None]:
+        tenant = permit.known.run.tenant
+        args = await self.vault.seal(tenant, keep.request(permit))
+        return args, await self.vault.seal(tenant, keep.snapshot(before)) if before.taken else None
+
+    async def _lost(self, intent: Intent, lost: errors.UpstreamFailure) -> errors.Refusal:
+        refused = failure.refusal(lost, f"{intent.known.tool.name} gave no answer", unknown=lost.sent)
+        refused.entry = await self._end(intent, Result.UNKNOWN if lost.sent else Result.FAILED)
+        return refused
+
+    async def _end(self, intent: Intent, result: Result) -> str:
+        settled = await self.settle.without_answer(intent, Verdict(result=result, verification=Verification.NONE))
+        return str(settled)
+
+
+def _exceeded(violations: tuple[Violation, ...]) -> errors.BlastRadius:
+    named = [f"{one.scope} {one.name}" for one in violations]
+    first = violations[0]
+    detail = f"{first.scope} may use {_shown(first.name, first.limit)} of {first.name}, has used {_shown(first.name, first.used)}"
+    return errors.BlastRadius(f"{detail}, and the call asks for {_shown(first.name, first.asked)} more.", **meter.violated(*named))
+
+
+def _shown(name: str, value: int) -> str:
+    return f"{value / limits.MILLION:g}" if name.startswith("amount:") else str(value)

@@ -1,0 +1,55 @@
+"""What is sealed away with a write: its request, the state before it, its reply."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.model.wire import Answer
+from gateway.pipeline.evidence import Before, Permitted
+
+REPLY_BOUND = 256 * 1024
+"""Bytes of a reply that are kept to answer a repetition."""
+
+_UNKEPT = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The request of a write as expressions see it, read back."""
+
+    document: Mapping[str, object]
+    captures: Mapping[str, str]
+
+
+def request(permit: Permitted) -> bytes:
+    """The request part of the call's document; a body that is not JSON is kept as base64 beside it."""
+    known, document = permit.known, permit.action.document
+    kept: dict[str, object] = {"request": document["request"], "run": document["run"]}
+    if known.call.args is None and known.call.body:
+        kept["raw"] = base64.b64encode(known.call.body).decode()
+    return orjson.dumps(kept)
+
+
+def request_from(plain: bytes, variables: Mapping[str, object]) -> Request:
+    document: dict[str, Any] = orjson.loads(plain)
+    return Request({"request": document["request"], "run": document["run"], "vars": variables}, document["request"]["path"])
+
+
+def snapshot(before: Before) -> bytes:
+    return orjson.dumps({"exists": before.exists, "version": before.version, "state": before.state})
+
+
+def reply(answer: Answer) -> bytes:
+    head = orjson.dumps([answer.status, [[name.decode("latin-1"), value.decode("latin-1")] for name, value in answer.headers]])
+    return head + b"\n" + answer.body
+
+
+def reply_from(plain: bytes) -> Answer:
+    head, _, body = plain.partition(b"\n")
+    status, headers = orjson.loads(head)
+    return Answer(status=status, headers=tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers), body=body)

@@ -1,0 +1,98 @@
+"""The gateway's own reads: snapshot, verification and probe look at an object with the tool's credential.
+
+They leave no entries of their own, are never returned to the agent and are not stopped by an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway import errors
+from gateway.core import bodies, catalog, resolve
+from gateway.model.call import Headers
+from gateway.model.wire import Answer, Outgoing
+from gateway.pipeline.tools import Tool
+from gateway.ports import Upstream
+
+BOUND = 1 << 20
+"""Bytes of an object's body that are looked at; more is as if it could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An object as it is now. ``exists`` is false on 404 and 410; ``document`` is ``object`` in expressions."""
+
+    exists: bool
+    version: str | None = None
+    state: object = None
+    document: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    upstream: Upstream
+
+    async def __call__(
+        self, tool: Tool, kind: catalog.ActionType, captures: Mapping[str, str], tenant: str, *, created: str | None = None
+    ) -> Seen:
+        """Read the object that an action is aimed at; ``created`` is its id where the action made it.
+
+        Raises:
+            UpstreamFailure: the tool did not answer, or not with the object's state or its absence.
+            KeyError, ValueError: the object's path cannot be filled, or not safely.
+        """
+        thing = tool.catalog.objects[kind.object_type or ""]
+        path = tool.base + resolve.object_path(tool.catalog, kind, captures, created)
+        answer = await self.upstream.send(request(tool, tenant, "GET", path, retriable=True), _unfenced)
+        if answer.status in (404, 410):
+            await discard(answer)
+            return Seen(exists=False)
+        body = await whole(answer, BOUND)
+        if answer.status != 200 or body is None:
+            raise errors.UpstreamFailure(f"{tool.name} answered {answer.status} to a read of {thing.name}", sent=False)
+        reply = {"status": answer.status, "headers": header_map(answer.headers), "body": bodies.read(answer.headers, body)}
+        seen: Mapping[str, object] = {"reply": reply, "vars": tool.catalog.variables}
+        version = resolve.version_of(thing, seen)
+        return Seen(True, version, resolve.state_of(thing, seen), {"version": version, "body": reply["body"]})
+
+
+def request(tool: Tool, tenant: str, method: str, target: str, *, retriable: bool) -> Outgoing:
+    """A request of the gateway's own."""
+    headers: Headers = ((b"Host", tool.authority), (b"Accept", b"application/json"), (b"Accept-Encoding", b"identity"))
+    if tool.credential is not None:
+        headers += (tool.credential(tenant),)
+    return Outgoing(tool=tool.name, tenant=tenant, method=method, target=target, headers=headers, timeout=tool.timeout, retriable=retriable)
+
+
+async def whole(answer: Answer, bound: int) -> bytes | None:
+    """The answer's body, ``None`` where it is longer than ``bound`` (its connection is then given up)."""
+    if answer.rest is None:
+        return answer.body if len(answer.body) <= bound else None
+    parts, size = [answer.body], len(answer.body)
+    async for chunk in answer.rest:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > bound:
+            await discard(answer)
+            return None
+    return b"".join(parts)
+
+
+async def discard(answer: Answer) -> None:
+    """Give up what is still to come of an answer."""
+    closing = getattr(answer.rest, "aclose", None)
+    if closing is not None:
+        await closing()
+
+
+def header_map(headers: Headers) -> dict[str, str]:
+    """Headers as expressions see them: names in lower case, the first of repeated ones."""
+    shown: dict[str, str] = {}
+    for name, value in headers:
+        shown.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+    return shown
+
+
+def _unfenced() -> None:
+    """The gateway's own reads are not stopped by an order."""

@@ -1,0 +1,120 @@
+"""Deciding an unknown outcome: by the adapter's probe, else by a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.core import postcondition, records, stamp
+from gateway.core.postcondition import Finding
+from gateway.errors import UpstreamFailure
+from gateway.model.effect import State, Write
+from gateway.model.entry import Kind, Result
+from gateway.model.task import Task
+from gateway.pipeline import entries, keep
+from gateway.pipeline.look import Look
+from gateway.pipeline.tools import Tools
+from gateway.ports import Blobs, Clock, Journal, Registry, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """``UNKNOWN`` while neither the probe nor a person has said; ``task_id`` is the person's."""
+
+    state: State
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    tools: Tools
+    look: Look
+    journal: Journal
+    registry: Registry
+    blobs: Blobs
+    vault: Vault
+    clock: Clock
+
+    async def __call__(self, write: Write) -> Decided:
+        """Look at the write's object and decide what can be decided; what cannot becomes a task, once."""
+        settle = self._settle_time(write)
+        if settle is None:
+            return Decided(State.UNKNOWN, await self._task(write, "there is no probe for it"))
+        settled = self.clock.now() - write.at >= settle
+        try:
+            finding, version = await self._find(write, settled=settled)
+        except (UpstreamFailure, ValueError, KeyError):
+            finding, version = Finding.UNDECIDED, None
+        match finding:
+            case Finding.APPLIED:
+                return await self._decide(write, Result.SUCCESS, "the object is as the write asked, at a newer version", version)
+            case Finding.NOT_APPLIED:
+                return await self._decide(write, Result.FAILED, "the object is still at the version before the write", version)
+            case Finding.UNDECIDED:
+                return Decided(State.UNKNOWN, await self._task(write, "its object's state proves neither") if settled else None)
+
+    def _settle_time(self, write: Write) -> float | None:
+        """Seconds after which a late apply is out of the question; ``None`` where the write cannot be probed."""
+        tool = self.tools.get(write.tool)
+        kind = tool.catalog.actions.get(write.action) if tool is not None else None
+        return None if kind is None or kind.probe is None or not write.target.id or write.args_ref is None else kind.probe.settle
+
+    async def _find(self, write: Write, *, settled: bool) -> tuple[Finding, str | None]:
+        tool = self.tools[write.tool]
+        kind = tool.catalog.actions.get(write.action)
+        sealed = await self.blobs.blob(write.args_ref or "")
+        if kind is None or kind.probe is None or sealed is None:
+            return Finding.UNDECIDED, None
+        request = keep.request_from(await self.vault.unseal(sealed), tool.catalog.variables)
+        seen = await self.look(tool, kind, request.captures, write.key.tenant)
+        applied = kind.probe.applied.holds({**request.document, "object": seen.document})
+        return postcondition.probe(applied=applied, seen=seen.version, before=write.before_version, settled=settled), seen.version
+
+    async def _decide(self, write: Write, result: Result, reason: str, version: str | None) -> Decided:
+        after = version if result is Result.SUCCESS else None
+        await self.conclude(write, result, by="probe", reason=reason, after_version=after)
+        return Decided(State.STANDING if result is Result.SUCCESS else State.FAILED)
+
+    async def conclude(self, write: Write, result: Result, *, by: str, reason: str, after_version: str | None = None) -> None:
+        """Journal what became of a write whose outcome was unknown."""
+        entry = entries.reconciliation(
+            write, whose(write), self.clock.now(), result=result.value, by=by, reason=reason, after_version=after_version
+        )
+        await self.journal.append(entry)
+
+    async def _task(self, write: Write, why: str) -> str:
+        task_id = "task_" + write.wire_key.removeprefix("kc-")
+        if any(task.task_id == task_id for task in await self.registry.tasks(run=write.run_id, limit=1000)):
+            return task_id
+        thing = f"{write.target.system}:{write.target.type}:{write.target.id or '(new)'}"
+        summary = (
+            f"{write.action} on {thing} at {stamp.rfc3339(write.at)} may or may not have been applied, and {why}. "
+            "Look at the tool and resolve this task as 'applied' or 'not_applied'."
+        )
+        now = self.clock.now()
+        task = Task(
+            task_id=task_id,
+            kind="outcome-unknown",
+            run_id=write.run_id,
+            tenant=write.key.tenant,
+            wire_key=write.wire_key,
+            summary=summary,
+            opened_at=now,
+        )
+        await self.journal.append(task_fields(task, whose(write), "opened", now))
+        return task_id
+
+
+def whose(write: Write) -> dict[str, object]:
+    """The fields that say whose write it was."""
+    return {
+        "tenant": write.key.tenant,
+        "workflow_id": write.key.workflow_id,
+        "run_id": write.run_id,
+        "generation": write.generation,
+        "step_id": write.step_id,
+    }
+
+
+def task_fields(task: Task, whose: Mapping[str, object], change: str, now: float) -> dict[str, object]:
+    return {"ts": stamp.rfc3339(now), "kind": Kind.TASK.value, **whose, "task": records.task_entry(task), "change": change}

@@ -1,0 +1,61 @@
+"""A read: sent, streamed back, and journaled without waiting for the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway import errors
+from gateway.core import bodies, resolve
+from gateway.core.catalog import ActionType
+from gateway.model.wire import Answer, Reply
+from gateway.pipeline import entries, failure, forward
+from gateway.pipeline.evidence import Permitted
+from gateway.pipeline.gate import Gate
+from gateway.pipeline.look import header_map
+from gateway.pipeline.reply import Replies
+from gateway.pipeline.streams import Streams
+from gateway.ports import Clock, Journal, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    upstream: Upstream
+    gate: Gate
+    journal: Journal
+    streams: Streams
+    replies: Replies
+    clock: Clock
+
+    async def __call__(self, permit: Permitted) -> Reply:
+        """Forward a read.
+
+        Raises:
+            Refusal: an order came before the first byte, or the tool gave no answer.
+        """
+        fence = self.gate.fence_of(permit.fresh)
+        try:
+            answer = await self.upstream.send(forward.request(permit), fence)
+        except errors.UpstreamFailure as lost:
+            raise failure.refusal(lost, f"{permit.known.tool.name} gave no answer") from lost
+        version = _version(permit, answer)
+        position = self.journal.post(entries.read(permit, self.clock.now(), status=answer.status, version=version))
+        rest = None if answer.rest is None else self.streams.guarded(answer, fence)
+        return self.replies.passed(permit, answer, position, rest=rest)
+
+
+def _version(permit: Permitted, answer: Answer) -> str | None:
+    """The version that the run has now seen: only where it read the object itself, whole and well."""
+    kind, target = permit.action.kind, permit.action.target
+    if kind is None or not target.id or answer.status != 200 or not _is_the_object(permit, kind):
+        return None
+    thing = permit.known.tool.catalog.objects[kind.object_type or ""]
+    body = None
+    if thing.version is not None and thing.version.keys is not None and thing.version.keys[:2] != ("reply", "headers"):
+        body = bodies.read(answer.headers, answer.body) if answer.complete else None
+    reply = {"status": answer.status, "headers": header_map(answer.headers), "body": body}
+    return resolve.version_of(thing, {**permit.action.document, "reply": reply})
+
+
+def _is_the_object(permit: Permitted, kind: ActionType) -> bool:
+    """Whether the call read the object's own path, and not something beneath or beside it."""
+    return resolve.object_path(permit.known.tool.catalog, kind, permit.action.captures) == permit.known.call.path

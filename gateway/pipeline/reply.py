@@ -1,0 +1,98 @@
+"""Replies to the agent: the tool's status and body unchanged, and our headers in place of any that pretend to be ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from gateway.core import problem
+from gateway.errors import Refusal
+from gateway.model.call import Headers
+from gateway.model.entry import Position, Result
+from gateway.model.run import Mode
+from gateway.model.wire import Answer, Reply
+from gateway.pipeline import meter
+from gateway.pipeline.evidence import Fresh, Kept, Known, Metered, Permitted, Settled
+from gateway.pipeline.snapshot import changed
+from gateway.ports import Clock, Containment
+
+_BODILESS = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    containment: Containment
+    clock: Clock
+
+    def passed(self, permit: Permitted, answer: Answer, position: Position, *, rest: AsyncIterator[bytes] | None) -> Reply:
+        """A read's reply."""
+        return self._reply(permit.known, answer, str(position), rest=rest, quota=meter.quota_headers(permit.fresh.quota))
+
+    def settled(self, settled: Settled) -> Reply:
+        """A write's reply, now that its outcome is durable.
+
+        Raises:
+            PreconditionChanged: the tool held our own guard against it (an agent's own If-Match passes through).
+        """
+        intent, answer, verdict = settled.intent, settled.answer, settled.verdict
+        if answer.status == 412 and (intent.before.guard is not None or intent.before.guard_absent):
+            raise changed(intent.action.target.ref(intent.before.guard), None, entry=settled.position)
+        extra: Headers = ((b"Killcord-Verification", verdict.verification.value.encode()),)
+        if verdict.result is Result.UNKNOWN:
+            extra += ((b"Killcord-Outcome", b"unknown"),)
+        quota = meter.quota_headers(intent.permit.fresh.quota)
+        return self._reply(intent.known, answer, str(settled.position), rest=answer.rest, quota=extra + quota)
+
+    def replayed(self, kept: Kept) -> Reply:
+        """The reply that a key stands for."""
+        extra: Headers = (
+            (b"Idempotent-Replayed", b"true"),
+            (b"Killcord-Verification", kept.write.verification.value.encode()),
+        )
+        quota = meter.quota_headers(kept.metered.quota)
+        return self._reply(kept.metered.known, kept.answer, str(kept.position), rest=None, quota=extra + quota)
+
+    def refused(self, refused: Refusal, known: Known | None, entry: str | None, metered: Metered | Fresh | None = None) -> Reply:
+        """A refusal as a problem document; with what is known of the sender, if anything."""
+        if known is None:
+            return problem.reply(refused, entry=entry)
+        headers = self._ours(known, entry) + (meter.quota_headers(metered.quota) if metered is not None else ())
+        return problem.reply(refused, headers, run_id=known.run.run_id, step_id=known.step.id, entry=entry)
+
+    def mode(self, known: Known) -> Mode:
+        """The run's effective mode for this tool, now."""
+        return self.containment.hold(known.run, known.lease.generation, known.tool.name, now=self.clock.now()).mode
+
+    def _reply(self, known: Known, answer: Answer, entry: str, *, rest: AsyncIterator[bytes] | None, quota: Headers) -> Reply:
+        bodiless = known.call.method == "HEAD" or answer.status in _BODILESS
+        return Reply(
+            status=answer.status,
+            headers=_passed_on(answer.headers, framed=rest is not None) + self._ours(known, entry) + quota,
+            body=b"" if bodiless else answer.body,
+            rest=rest,
+            bodiless_length=_declared_length(answer.headers) if bodiless else None,
+        )
+
+    def _ours(self, known: Known, entry: str | None) -> Headers:
+        headers: Headers = (
+            (b"Killcord-Run", known.run.run_id.encode()),
+            (b"Killcord-Step", known.step.id.encode()),
+            (b"Killcord-Mode", self.mode(known).word.encode()),
+        )
+        return headers if entry is None else (*headers, (b"Killcord-Entry", entry.encode()))
+
+
+def _passed_on(headers: Headers, *, framed: bool) -> Headers:
+    """The tool's headers without those that only the gateway speaks in; its Content-Length only where its body still streams."""
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if not (low := name.lower()).startswith((b"killcord-", b"ratelimit"))
+        and low != b"idempotent-replayed"
+        and (framed or low != b"content-length")
+    )
+
+
+def _declared_length(headers: Headers) -> int | None:
+    declared = next((value for name, value in headers if name.lower() == b"content-length"), b"")
+    return int(declared) if declared.isdigit() else None

@@ -1,0 +1,67 @@
+"""What became of the write, durable before the agent hears of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gateway.core import bodies
+from gateway.model.action import Target
+from gateway.model.entry import Position, Result, Sealed, Verification
+from gateway.model.wire import Answer
+from gateway.pipeline import entries, keep
+from gateway.pipeline.evidence import Intent, Settled, Verdict
+from gateway.pipeline.look import header_map
+from gateway.ports import Clock, Journal, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    journal: Journal
+    vault: Vault
+    clock: Clock
+
+    async def __call__(self, intent: Intent, answer: Answer, verdict: Verdict) -> Settled:
+        """Journal the outcome of an answered write, and keep its reply where the effect stands."""
+        reply = await self._kept(intent, answer, verdict)
+        became = _became(intent, answer)
+        entry = entries.outcome(intent, verdict, self.clock.now(), status=answer.status, reply=reply, became=became)
+        position = await self.journal.append(entry, () if reply is None else (reply,))
+        return Settled(intent=intent, answer=answer, verdict=verdict, position=position)
+
+    async def without_answer(self, intent: Intent, verdict: Verdict) -> Position:
+        """Journal the outcome of a write that brought no answer."""
+        return await self.journal.append(self._unanswered(intent, verdict))
+
+    def abandon(self, intent: Intent) -> None:
+        """The process is going down with the call on the wire: unknown, as far as there is time to say so."""
+        self.journal.post(self._unanswered(intent, Verdict(result=Result.UNKNOWN, verification=Verification.NONE)))
+
+    def _unanswered(self, intent: Intent, verdict: Verdict) -> entries.Entry:
+        return entries.outcome(intent, verdict, self.clock.now(), status=None, reply=None, became=intent.action.target)
+
+    async def _kept(self, intent: Intent, answer: Answer, verdict: Verdict) -> Sealed | None:
+        if verdict.result is not Result.SUCCESS or not answer.complete or len(answer.body) > keep.REPLY_BOUND:
+            return None
+        return await self.vault.seal(intent.known.run.tenant, keep.reply(answer))
+
+
+def replied(intent: Intent, answer: Answer) -> dict[str, object]:
+    """The call's document with the tool's reply in it."""
+    body = bodies.read(answer.headers, answer.body) if answer.complete else None
+    reply = {"status": answer.status, "headers": header_map(answer.headers), "body": body}
+    return {**intent.action.document, "reply": reply}
+
+
+def created_id(intent: Intent, answer: Answer) -> str | None:
+    """The id of what a create made, as its reply tells it; not yet trusted as a path segment."""
+    kind = intent.action.kind
+    if kind is None or kind.creates is None:
+        return None
+    value = kind.creates.id.search(replied(intent, answer))
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "" else None
+
+
+def _became(intent: Intent, answer: Answer) -> Target:
+    """The write's target, with the id of what it made where its reply names it."""
+    made = created_id(intent, answer)
+    return intent.action.target if made is None else replace(intent.action.target, id=made)

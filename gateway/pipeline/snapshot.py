@@ -1,0 +1,52 @@
+"""How is the target before the write? Its version guards the write, its state is what a rollback would restore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway import errors
+from gateway.model.entry import Position
+from gateway.pipeline import failure
+from gateway.pipeline.evidence import Before, Permitted
+from gateway.pipeline.look import Look, Seen
+from gateway.ports import Sightings
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    look: Look
+    sightings: Sightings
+
+    async def __call__(self, permit: Permitted) -> Before:
+        """Read the target, and bind a guarded write to the version that the run last saw, else to this one.
+
+        Raises:
+            PreconditionChanged: the run saw another version than the object has now; nothing needs to be sent to know.
+            ToolUnreachable, ToolTimeout: the target cannot be read; what cannot be seen before is not written.
+        """
+        kind, target = permit.action.kind, permit.action.target
+        if kind is None or not target.id or not kind.snapshot:
+            return Before(taken=False)
+        try:
+            seen = await self.look(permit.known.tool, kind, permit.action.captures, permit.known.run.tenant)
+        except errors.UpstreamFailure as lost:
+            raise failure.refusal(lost, "The target could not be read before the write") from lost
+        if not kind.guarded or permit.known.if_match:
+            return _before(seen)
+        last = await self.sightings.by_run(permit.known.run.run_id, target.object)
+        if last is not None and last.version is not None and last.version != seen.version:
+            raise changed(target.ref(last.version), target.ref(seen.version))
+        # Only a PUT makes what is not there: it must not land on what someone made meanwhile.
+        absent = not seen.exists and permit.known.call.method == "PUT"
+        return _before(seen, guard=seen.version, guard_absent=absent)
+
+
+def changed(saw: str, now: str | None, *, entry: Position | None = None) -> errors.PreconditionChanged:
+    detail = f"The run acted on {saw}; the object is now " + (f"{now}." if now else "at another version.")
+    refused = errors.PreconditionChanged(detail)
+    refused.entry = str(entry) if entry is not None else None
+    return refused
+
+
+def _before(seen: Seen, *, guard: str | None = None, guard_absent: bool = False) -> Before:
+    return Before(taken=True, version=seen.version, state=seen.state, exists=seen.exists, guard=guard, guard_absent=guard_absent)

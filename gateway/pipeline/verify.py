@@ -1,0 +1,69 @@
+"""Did it do what was asked? What the reply proves, and what reading back adds."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from gateway.core import postcondition, resolve
+from gateway.core.catalog import ActionType
+from gateway.errors import UpstreamFailure
+from gateway.model.entry import Result, Verification
+from gateway.model.wire import Answer
+from gateway.pipeline.evidence import Intent, Verdict
+from gateway.pipeline.look import Look, Seen
+from gateway.pipeline.settle import created_id, replied
+from gateway.ports import Clock
+
+FIRST_PAUSE = 0.02
+"""Seconds before the second look; each later pause is twice as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    look: Look
+    clock: Clock
+
+    async def __call__(self, intent: Intent, answer: Answer) -> Verdict:
+        """Judge the answer; where the adapter declares a postcondition, read the object back until it holds or its time is over."""
+        kind = intent.action.kind
+        if kind is None:
+            return Verdict(result=postcondition.result(answer.status), verification=Verification.NONE)
+        document = replied(intent, answer)
+        demanded = kind.demands is None or kind.demands.holds(document)
+        result = postcondition.result(answer.status, demanded=demanded)
+        if result is not Result.SUCCESS:
+            return Verdict(result=result, verification=Verification.NONE)
+        ours = _version(intent, kind, document)
+        if kind.verify is None:
+            return Verdict(result=result, verification=Verification.NONE, after_version=ours)
+        verification, seen = await self._read_back(intent, kind, document, ours, created_id(intent, answer))
+        return Verdict(result=result, verification=verification, after_version=ours or seen)
+
+    async def _read_back(
+        self, intent: Intent, kind: ActionType, document: dict[str, object], ours: str | None, created: str | None
+    ) -> tuple[Verification, str | None]:
+        assert kind.verify is not None
+        deadline, pause = self.clock.monotonic() + kind.verify.within, FIRST_PAUSE
+        while True:
+            seen = await self._look(intent, kind, created)
+            version = seen.version if seen is not None else None
+            met = seen is not None and kind.verify.expect.holds({**document, "object": seen.document})
+            verdict = postcondition.verification(met=met, ours=ours, seen=version)
+            if verdict is not Verification.FAILED or self.clock.monotonic() >= deadline:
+                return verdict, version if met else None
+            await asyncio.sleep(min(pause, max(0.0, deadline - self.clock.monotonic())))
+            pause *= 2
+
+    async def _look(self, intent: Intent, kind: ActionType, created: str | None) -> Seen | None:
+        """What is there now; ``None`` where it cannot be read: what cannot be seen is not met."""
+        try:
+            return await self.look(intent.known.tool, kind, intent.action.captures, intent.known.run.tenant, created=created)
+        except (UpstreamFailure, KeyError, ValueError):
+            return None
+
+
+def _version(intent: Intent, kind: ActionType, document: dict[str, object]) -> str | None:
+    """The version that the write's own reply says it left; none after a delete."""
+    thing = intent.known.tool.catalog.objects.get(kind.object_type or "")
+    return None if thing is None or kind.method == "DELETE" else resolve.version_of(thing, document)
