@@ -1,0 +1,44 @@
+"""Unknown outcomes are not left lying: what a stopped process left open becomes unknown, what a probe can decide is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from gateway.model.effect import State, Write
+from gateway.ports import Clock, Writes
+
+Probe = Callable[[Write], Awaitable[State]]
+Conclude = Callable[[Write], Awaitable[None]]
+
+ROUND = 50
+"""Writes probed in one round: the rest waits for the next."""
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """``probe`` decides one unknown write as far as that can be; ``abandoned`` journals that one in flight has no process any more."""
+
+    writes: Writes
+    clock: Clock
+    probe: Probe
+    abandoned: Conclude
+    _next: dict[str, float] = field(default_factory=dict)
+
+    async def after_restart(self) -> int:
+        """No call of an earlier process is still in flight: each becomes unknown. Says how many."""
+        left = [write for write in await self.writes.unsettled() if write.state is State.IN_FLIGHT]
+        for write in left:
+            await self.abandoned(write)
+        return len(left)
+
+    async def turn(self) -> None:
+        """Probe the unknown writes whose time has come; each later try waits twice as long, up to a minute."""
+        now = self.clock.now()
+        unknown = [write for write in await self.writes.unsettled() if write.state is State.UNKNOWN]
+        due = [write for write in unknown if self._next.get(write.wire_key, 0.0) <= now]
+        for write in due[:ROUND]:
+            if await self.probe(write) is State.UNKNOWN:
+                self._next[write.wire_key] = now + min(60.0, max(1.0, now - write.at))
+        known = {write.wire_key for write in unknown}
+        self._next = {name: time for name, time in self._next.items() if name in known}

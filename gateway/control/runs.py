@@ -1,0 +1,166 @@
+"""Runs are opened under a class and a parent, get leases, and end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gateway import errors
+from gateway.control.containment import Mirror
+from gateway.core import gate, opening, records, stamp
+from gateway.model.entry import Kind
+from gateway.model.run import Lease, Mode, Run, TaskClass
+from gateway.ports import Clock, Journal, LeaseKeys, Registry
+
+NOT_BEFORE_SLACK = 5.0
+"""Seconds by which a lease is valid before it was signed, for clocks that differ a little."""
+
+
+class UnknownClass(ValueError):
+    """No task class of this name was declared."""
+
+
+class OtherRun(ValueError):
+    """A run of this id exists and is not the one asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    run: Run
+    lease: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    journal: Journal
+    registry: Registry
+    keys: LeaseKeys
+    mirror: Mirror
+    clock: Clock
+    task_classes: Mapping[str, TaskClass]
+
+    async def open(self, request: opening.Request, *, by: str, reason: str) -> Opened:
+        """Open a run, or find the one that this request opened before.
+
+        Raises:
+            UnknownClass, TooWide, OtherRun: it cannot be opened as asked.
+            KeyError: its parent does not exist.
+            LeaseRevoked, RunQuarantined, RunPaused, FanoutBlocked: its parent is held.
+        """
+        task_class = self.task_classes.get(request.task_class)
+        if task_class is None:
+            known = ", ".join(sorted(self.task_classes)) or "none is declared"
+            raise UnknownClass(f"There is no task class {request.task_class!r}; there is: {known}.")
+        parent = await self._parent(request.parent_run)
+        now = self.clock.now()
+        run = opening.run(request, task_class, parent, run_id=request.run_id or self.clock.mint("run"), now=now)
+        existing = await self.registry.run(run.run_id)
+        if existing is not None:
+            return self._again(run, existing, now)
+        if parent is not None:
+            self._may_have_children(parent, now)
+        await self.journal.append(fields(run, "opened", now, by=by, reason=reason))
+        return Opened(run, self._sign(run, now), new=True)
+
+    async def renew(self, run_id: str, *, ttl: float | None, by: str, reason: str) -> Opened:
+        """A new lease of the same generation, for as long as the run's class gives at the most.
+
+        Raises:
+            KeyError: there is no such run.
+            LeaseRevoked, RunQuarantined, RunPaused: the run is held or ended.
+        """
+        run = await self._known(run_id)
+        now = self.clock.now()
+        self._may_renew(run, now)
+        task_class = self.task_classes.get(run.task_class)
+        most = task_class.ttl if task_class is not None else 0.0
+        expires_at = now + min(ttl if ttl is not None else most, most)
+        if run.parent_run is not None:
+            expires_at = min(expires_at, (await self._known(run.parent_run)).expires_at)
+        renewed = replace(run, expires_at=expires_at)
+        await self.journal.append(fields(renewed, "renewed", now, by=by, reason=reason))
+        return Opened(renewed, self._sign(renewed, now), new=False)
+
+    async def close(self, run_id: str, *, by: str, reason: str) -> Run:
+        """End a run; its leases end with it. Closing a closed run changes nothing.
+
+        Raises:
+            KeyError: there is no such run.
+        """
+        run = await self._known(run_id)
+        if run.closed_at is not None:
+            return run
+        now = self.clock.now()
+        self.mirror.end(run_id, run.generation)
+        closed = replace(run, closed_at=now)
+        await self.journal.append(fields(closed, "closed", now, by=by, reason=reason))
+        return closed
+
+    def lease_of(self, run: Run, now: float) -> Lease:
+        return Lease(
+            run_id=run.run_id,
+            tenant=run.tenant,
+            generation=run.generation,
+            not_before=now - NOT_BEFORE_SLACK,
+            expires_at=run.expires_at,
+        )
+
+    def mode(self, run: Run) -> Mode:
+        """The run's effective mode over all tools."""
+        return self.mirror.hold(run, run.generation, None, now=self.clock.now()).mode
+
+    def _sign(self, run: Run, now: float) -> str:
+        return self.keys.sign(self.lease_of(run, now), now=now)
+
+    def _again(self, asked: Run, existing: Run, now: float) -> Opened:
+        if not opening.same(asked, existing):
+            raise OtherRun(f"Run {existing.run_id} exists with other content; choose another run_id.")
+        self._may_renew(existing, now)
+        return Opened(existing, self._sign(existing, now), new=False)
+
+    async def _known(self, run_id: str) -> Run:
+        run = await self.registry.run(run_id)
+        if run is None:
+            raise KeyError(run_id)
+        return run
+
+    async def _parent(self, run_id: str | None) -> Run | None:
+        return None if run_id is None else await self._known(run_id)
+
+    def _may_renew(self, run: Run, now: float) -> None:
+        held = self.mirror.hold(run, run.generation, None, now=now)
+        if run.closed_at is not None:
+            raise errors.LeaseRevoked(f"Run {run.run_id} was closed.", hint="Open a new run for new work.")
+        if run.revoked >= run.generation or held.mode is Mode.REVOKED:
+            raise errors.LeaseRevoked(f"Run {run.run_id} was revoked.")
+        if held.mode is Mode.QUARANTINED:
+            raise errors.RunQuarantined(f"Run {run.run_id} is quarantined.")
+        if held.mode is Mode.PAUSED:
+            raise errors.RunPaused(f"Run {run.run_id} is paused.", retry_after=5.0)
+
+    def _may_have_children(self, parent: Run, now: float) -> None:
+        self._may_renew(parent, now)
+        if parent.expires_at <= now:
+            raise errors.LeaseExpired(f"The lease of parent {parent.run_id} has ended.")
+        held: gate.Hold = self.mirror.hold(parent, parent.generation, None, now=now)
+        if held.no_fanout:
+            raise errors.FanoutBlocked(f"Run {parent.run_id} may not open child runs.")
+
+
+def fields(run: Run, change: str, now: float, *, by: str, reason: str) -> dict[str, object]:
+    """The ``run`` entry of a change."""
+    return {
+        "ts": stamp.rfc3339(now),
+        "kind": Kind.RUN.value,
+        "tenant": run.tenant,
+        "workflow_id": run.workflow_id,
+        "run_id": run.run_id,
+        "generation": run.generation,
+        "agent_id": run.agent_id,
+        "task_class": run.task_class,
+        "run": records.run_entry(run),
+        "change": change,
+        "by": by,
+        "reason": reason,
+    }
