@@ -135,8 +135,8 @@ class Containment:
         self.mirror.show(self._standing(), order.epoch)
 
     def _standing(self) -> tuple[Order, ...]:
-        """What can still match a run: everything unreleased, and released quarantines for the runs they held."""
-        return tuple(order for order in self._all.values() if order.released_at is None or order.mode is Mode.QUARANTINED)
+        """What can still match a run: everything unreleased, and what stays with the runs it held though it was released."""
+        return tuple(order for order in self._all.values() if order.released_at is None or order.mode >= Mode.QUARANTINED)
 
 
 def _check(scope: Scope, mode: Mode, ttl: float | None, no_fanout: bool) -> None:

@@ -39,10 +39,11 @@ def covers(scope: Scope, run: Run) -> bool:
 def standing(order: Order, run: Run, *, now: float) -> bool:
     """Whether an order still counts for a run.
 
-    A released quarantine keeps the runs it held (only resume or close ends it for them): it stops matching runs opened later.
+    A released quarantine keeps the runs it held (only resume or close ends it for them), and a lease that was cut stays cut:
+    released, such orders stop matching runs opened later.
     """
     if order.released_at is not None:
-        return order.mode is Mode.QUARANTINED and run.opened_at <= order.released_at
+        return order.mode >= Mode.QUARANTINED and run.opened_at <= order.released_at
     return order.expires_at is None or now < order.expires_at
 
 
