@@ -58,6 +58,16 @@ class Credential:
         """Whether each tenant has a secret of its own."""
         return "{tenant}" in self._value or (self._file is not None and "{tenant}" in self._file)
 
+    @property
+    def inline(self) -> bool:
+        """Whether the secret itself stands in the configuration."""
+        return self._file is None and not _VARIABLE.search(self._value)
+
+    @property
+    def file(self) -> Path | None:
+        """The one file it is read from, where there is one."""
+        return None if self._file is None or "{tenant}" in self._file else Path(self._file)
+
     def _variable(self, name: str) -> str:
         try:
             return self._environ[name]

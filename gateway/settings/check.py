@@ -1,0 +1,98 @@
+"""What ``killcord check`` tells: problems, warnings, and what the configuration would open up."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway import errors
+from gateway.model.action import Effect
+from gateway.settings import loading, operators
+from gateway.settings.config import Config, ToolConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSummary:
+    """One tool in a line: how many actions of each kind, and which writes a person has to take back."""
+
+    name: str
+    adapter: str
+    base_url: str
+    reads: int
+    writes: int
+    by_hand: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``problems`` stop a start, ``warnings`` do not; ``tools`` is empty where there are problems."""
+
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    tools: tuple[ToolSummary, ...] = ()
+
+
+def check(path: Path, environ: Mapping[str, str] = os.environ) -> Report:
+    """Read a configuration and all that it names, without starting anything."""
+    config, problems = loading.read(path, environ)
+    if config is None:
+        return Report(tuple(problems))
+    if config.tokens_file is not None:
+        try:
+            operators.load(config.tokens_file)
+        except errors.Misconfigured as error:
+            return Report(tuple(error.problems))
+    return Report((), tuple(_warnings(config)), tuple(_summary(one) for one in config.tools.values()))
+
+
+def _summary(tool: ToolConfig) -> ToolSummary:
+    actions = tool.catalog.actions.values()
+    reads = sum(action.effect is Effect.READ for action in actions)
+    by_hand = tuple(action.name for action in actions if action.undo is not None and not action.undo.remedy.by_action)
+    where = f"{tool.origin.scheme}://{tool.origin.socket or tool.origin.authority.decode()}{tool.origin.base}"
+    return ToolSummary(tool.name, tool.adapter, where, reads, len(actions) - reads, by_hand)
+
+
+def _warnings(config: Config) -> Iterator[str]:
+    if not config.task_classes:
+        yield f"{config.path.name}: no task_classes: no run can be opened"
+    if config.tokens_file is None:
+        yield f"{config.path.name}: no operators: only KILLCORD_BOOTSTRAP_TOKEN can open the operators' door"
+    if config.anchor is None:
+        yield f"{config.path.name}: no anchor: a cut end of the journal will not show"
+    yield from _scopes(config)
+    yield from _amounts(config)
+    for tool in config.tools.values():
+        yield from _tool(config, tool)
+
+
+def _scopes(config: Config) -> Iterator[str]:
+    for task_class in config.task_classes.values():
+        for scope in task_class.scopes:
+            tool = scope.partition(":")[0]
+            if "*" not in tool and tool not in config.tools:
+                yield f"{config.path.name}: task_classes.{task_class.name}: the scope {scope} names no tool of this file"
+
+
+def _amounts(config: Config) -> Iterator[str]:
+    priced = {name for tool in config.tools.values() for action in tool.catalog.actions.values() for name in action.cost.amounts}
+    for task_class in config.task_classes.values():
+        for name in sorted(set(task_class.limits.amount) - priced):
+            yield f"{config.path.name}: task_classes.{task_class.name}: no action has a cost.amount.{name}: the limit never counts"
+
+
+def _tool(config: Config, tool: ToolConfig) -> Iterator[str]:
+    name = f"{config.path.name}: tools.{tool.name}"
+    local = tool.origin.scheme == "unix" or tool.origin.host in ("localhost", "::1") or tool.origin.host.startswith("127.")
+    if tool.origin.scheme == "http" and not local:
+        yield f"{name}: plain http to {tool.origin.host}: the secret and the data cross the network readable"
+    if tool.credential is not None and tool.credential.inline:
+        yield f"{name}.credential: the secret stands in the file itself; move it to an environment variable or a file"
+    secret = tool.credential.file if tool.credential else None
+    if secret is not None and secret.stat().st_mode & stat.S_IROTH:
+        yield f"{name}.credential: {secret} can be read by everyone; run: chmod 600 {secret}"
+    if tool.catalog.unlisted_write:
+        yield f"{name}: its adapter lets writes on that it does not know: they can never be undone"

@@ -1,0 +1,78 @@
+"""The configuration as the composition root takes it: frozen, with the model's values. Loading is in ``loading``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.core import catalog
+from gateway.model.run import Limits, TaskClass
+from gateway.settings.credential import Credential
+from gateway.settings.origin import Origin
+from gateway.settings.units import Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolConfig:
+    """One tool. ``timeout`` in seconds; ``lease_header`` and ``lease_basic`` are where its unmodified clients put the lease."""
+
+    name: str
+    adapter: str
+    catalog: catalog.Tool
+    origin: Origin
+    credential: Credential | None = None
+    timeout: float = 10.0
+    lease_header: bytes | None = None
+    lease_basic: bool = False
+    connections: int = 64
+    ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """``timeout`` in seconds."""
+
+    path: Path
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """``body_cap`` in bytes, ``body_timeout`` in seconds."""
+
+    body_cap: int
+    body_timeout: float
+    allowed_hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AmbientRun:
+    tenant: str
+    agent_id: str
+    task_class: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Paths are absolute. ``tenants`` holds limits by tenant, ``*`` those of every tenant without its own."""
+
+    path: Path
+    data: Address
+    control: Address
+    data_dir: Path
+    policy: PolicyConfig
+    tools: Mapping[str, ToolConfig]
+    task_classes: Mapping[str, TaskClass]
+    tenants: Mapping[str, Limits]
+    triggers: Mapping[str, object]
+    http: HttpConfig
+    shutdown_grace: float
+    anchor: Path | None = None
+    tokens_file: Path | None = None
+    ambient_run: AmbientRun | None = None
+
+    def tenant_limits(self, tenant: str) -> Limits | None:
+        """What was declared for a tenant, by name or for every one."""
+        return self.tenants.get(tenant, self.tenants.get("*"))

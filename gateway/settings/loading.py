@@ -1,0 +1,194 @@
+"""From killcord.yaml to a :class:`Config`: every problem is found before any is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway import errors
+from gateway.model.run import Limits, TaskClass
+from gateway.settings import compilation, credential, document, located, origin, sections
+from gateway.settings.config import AmbientRun, Config, HttpConfig, PolicyConfig, ToolConfig
+from gateway.settings.located import Located, Where
+from gateway.settings.sections import KillcordDocument, LimitsSection, TaskClassSection, ToolSection
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration.
+
+    Raises:
+        Misconfigured: it, or an adapter that it names, cannot be used; one line per problem.
+    """
+    config, problems = read(path, environ)
+    if config is None:
+        raise errors.Misconfigured(problems)
+    return config
+
+
+def read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[str]]:
+    """The configuration, or ``None`` and every problem."""
+    found, problems = located.read(path)
+    if problems:
+        return None, problems
+    parsed, problems = document.validate(found, KillcordDocument)
+    problems = [*problems, *sections.not_yet(found)]
+    if parsed is None:
+        return None, problems
+    build = _Build(found, path.resolve().parent, dict(environ), parsed, problems)
+    config = build.config(path)
+    return (None if build.problems else config), list(dict.fromkeys(build.problems))
+
+
+def limits(section: LimitsSection) -> Limits:
+    """Limits as the model has them; amounts are in millionths already."""
+    return Limits(**{name: getattr(section, name) for name in LimitsSection.model_fields})
+
+
+def task_class(name: str, section: TaskClassSection) -> TaskClass:
+    return TaskClass(
+        name=name,
+        tenants=tuple(section.tenants),
+        scopes=tuple(section.scopes),
+        ttl=section.ttl,
+        limits=limits(section.limits),
+        total=limits(section.total) if section.total else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    located: Located
+    folder: Path
+    environ: Mapping[str, str]
+    parsed: KillcordDocument
+    problems: list[str] = field(default_factory=list)
+
+    def tell(self, where: Where, message: str) -> None:
+        self.problems.append(self.located.problem(where, message))
+
+    def config(self, path: Path) -> Config:
+        parsed = self.parsed
+        if not parsed.tools:
+            self.tell(("tools",), "names no tool; a gateway needs at least one")
+        built = {name: self._tool(name, one) for name, one in parsed.tools.items()}
+        self._check_scopes()
+        return Config(
+            path=path.resolve(),
+            data=parsed.listen.data,
+            control=parsed.listen.control,
+            data_dir=self._data_dir(),
+            policy=self._policy(),
+            tools={name: one for name, one in built.items() if one},
+            task_classes={name: task_class(name, one) for name, one in parsed.task_classes.items()},
+            tenants={name: limits(one) for name, one in parsed.tenants.items()},
+            triggers=parsed.triggers,
+            http=HttpConfig(parsed.http.body_cap, parsed.http.body_timeout, tuple(parsed.http.allowed_hosts)),
+            shutdown_grace=parsed.shutdown_grace,
+            anchor=self.folder / parsed.anchor.file if parsed.anchor else None,
+            tokens_file=self.folder / parsed.operators.tokens_file if parsed.operators else None,
+            ambient_run=self._ambient_run(),
+        )
+
+    def _data_dir(self) -> Path:
+        path = self.folder / self.parsed.data_dir
+        if path.exists() and not path.is_dir():
+            self.tell(("data_dir",), f"{path} is no folder; name one that is, or does not exist yet")
+        elif path.is_dir() and (mode := path.stat().st_mode & 0o777) & 0o077:
+            self.tell(("data_dir",), f"{path} is open to others (mode {mode:04o}); run: chmod 700 {path}")
+        return path
+
+    def _policy(self) -> PolicyConfig:
+        section = self.parsed.policy
+        path = self.folder / section.path
+        if section.engine == "embedded" and not path.is_dir():
+            self.tell(("policy", "path"), f"there is no folder {path}; name the one that holds the policies")
+        return PolicyConfig(path, section.timeout)
+
+    def _ambient_run(self) -> AmbientRun | None:
+        section, where = self.parsed.ambient_run, ("ambient_run",)
+        if section is None:
+            return None
+        if not self.parsed.listen.data.loopback:
+            self.tell(where, f"needs listen.data on loopback, not {self.parsed.listen.data}: whoever reaches the door would be the agent")
+        if section.task_class not in self.parsed.task_classes:
+            known = self.parsed.task_classes
+            self.tell(
+                (*where, "task_class"), f"there is no {section.task_class} under task_classes" + document.closest(section.task_class, known)
+            )
+        return AmbientRun(section.tenant, section.agent_id, section.task_class, tuple(section.scopes))
+
+    def _check_scopes(self) -> None:
+        for name, section in self.parsed.task_classes.items():
+            for place, scope in enumerate(section.scopes):
+                if scope != "*" and ":" not in scope:
+                    where = ("task_classes", name, "scopes", place)
+                    self.tell(where, f"{scope!r} is no scope; write <tool>:<action pattern>, such as erp:invoice.*, or *")
+
+    def _tool(self, name: str, section: ToolSection) -> ToolConfig | None:
+        where = ("tools", name)
+        found = self._origin(section, where)
+        secret = self._credential(section, where)
+        self._check_lease_in(section, where)
+        ca = None if section.ca is None else self.folder / section.ca
+        if ca is not None and not ca.is_file():
+            self.tell((*where, "ca"), f"there is no file {ca}")
+        if not 1 <= section.connections <= 4_096:
+            self.tell((*where, "connections"), "must be from 1 to 4096")
+        for key, value in section.vars.items():
+            if not isinstance(value, (str, int)):
+                self.tell((*where, "vars", key), "must be text, a whole number, true or false")
+        folder = self._adapter(section, where)
+        if folder is None:
+            return None
+        built, problems = compilation.load(folder, name, section.vars, shown=self._shown(folder / compilation.FILE))
+        self.problems.extend(problems)
+        if built is None or found is None:
+            return None
+        lease_in = section.lease_in
+        return ToolConfig(
+            name=name,
+            adapter=section.adapter,
+            catalog=built,
+            origin=found,
+            credential=secret,
+            timeout=section.timeout,
+            lease_header=lease_in.header.encode("ascii") if lease_in and lease_in.header else None,
+            lease_basic=bool(lease_in and lease_in.basic),
+            connections=section.connections,
+            ca=ca,
+        )
+
+    def _origin(self, section: ToolSection, where: Where) -> origin.Origin | None:
+        try:
+            return origin.parse(section.base_url)
+        except ValueError as error:
+            self.tell((*where, "base_url"), str(error))
+            return None
+
+    def _credential(self, section: ToolSection, where: Where) -> credential.Credential | None:
+        one = section.credential
+        if one is None:
+            return None
+        problems = credential.problems(one.header, one.value, one.file, self.folder, self.environ)
+        for key, message in problems:
+            self.tell((*where, "credential", key) if key else (*where, "credential"), message)
+        return None if problems else credential.credential(one.header or "", one.value, one.file, self.folder, self.environ)
+
+    def _check_lease_in(self, section: ToolSection, where: Where) -> None:
+        if section.lease_in and bool(section.lease_in.header) == bool(section.lease_in.basic):
+            self.tell((*where, "lease_in"), "needs exactly one of header (its name) and basic: password")
+
+    def _adapter(self, section: ToolSection, where: Where) -> Path | None:
+        roots = [self.folder / root for root in self.parsed.adapters]
+        for root in roots:
+            if (root / section.adapter / compilation.FILE).is_file() and "/" not in section.adapter:
+                return root / section.adapter
+        known = sorted(found.parent.name for root in roots for found in root.glob(f"*/{compilation.FILE}"))
+        there = f"; there are {', '.join(known)}" if known else ""
+        self.tell((*where, "adapter"), f"no adapter {section.adapter!r} in {', '.join(map(str, self.parsed.adapters))}{there}")
+        return None
+
+    def _shown(self, path: Path) -> str:
+        return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
