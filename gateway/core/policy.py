@@ -80,6 +80,10 @@ def _present(**members: object) -> dict[str, object]:
     return {name: value for name, value in members.items() if value is not None}
 
 
+UNUSABLE = frozenset({"policy-undefined", "policy-malformed", "obligation-unknown"})
+"""Codes of the denials that ``parse`` makes of a result which is no decision."""
+
+
 def parse(raw: object, *, decision_id: str, revision: str) -> Decision:
     """The decision that an engine's result stands for; ``None`` is undefined.
 

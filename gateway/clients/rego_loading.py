@@ -1,0 +1,152 @@
+"""From a bundle to an engine that can be asked. An engine lives and dies on the thread that made it (regorus panics otherwise)."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+import regorus
+
+from gateway import errors
+from gateway.clients import rego_syntax, rego_vetting
+from gateway.clients.bundle import Bundle
+from gateway.clients.rego_syntax import Module
+from gateway.core import policy
+from gateway.model.action import Effect, Reversibility, Target
+from gateway.model.call import Call
+from gateway.model.decision import Deny
+from gateway.model.run import Lease, Mode, Run
+
+RULE = ".".join(rego_vetting.DECISION)
+UNDEFINED = '"<undefined>"'  # what regorus answers where a rule has no value
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A bundle's modules, ready to compile, unless there are problems.
+
+    Returned, not raised: an exception would carry its frames, and the engine in them, to another thread.
+    """
+
+    modules: Mapping[str, str]
+    problems: tuple[str, ...]
+
+
+def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
+    """Parse and vet a bundle; may run on any thread. With ``tests``, its tests are taken in after the vetting."""
+    files = {**bundle.modules, **(bundle.tests if tests else {})}
+    engine, problems = regorus.Engine(), []
+    for file, content in files.items():
+        try:
+            engine.add_policy(file, content)
+        except RuntimeError as error:
+            problems.append(complaint(error))
+    if problems:
+        return Examined({}, tuple(problems))
+    modules = [rego_syntax.module(tree) for tree in orjson.loads(engine.get_ast_as_json())]
+    known = rego_vetting.names(
+        (module for module in modules if module.file in bundle.modules),
+        data=bundle.data,
+        builtins=_builtins(),
+        schemas={("killcord", "authz"): policy.schema()},
+    )
+    found = rego_vetting.problems((module for module in modules if module.file in bundle.modules), known)
+    return Examined({module.file: expanded(module, files[module.file]) for module in modules}, tuple(found))
+
+
+def expanded(module: Module, content: str) -> str:
+    """The module with calls through imports written out, which this engine does not do: ``lib.f(x)`` -> ``data.killcord.lib.f(x)``.
+
+    Lines stay where they were.
+    """
+    imported = {each.alias: ".".join(step or "" for step in each.path) for each in module.imports if each.path[0] == "data"}
+    calls = {invocation.function for rule in module.rules for invocation in rule.invocations if invocation.function.root in imported}
+    source = content.encode()
+    for call in sorted(calls, key=lambda call: call.start, reverse=True):
+        source = source[: call.start] + imported[call.root].encode() + source[call.end :]
+    return source.decode()
+
+
+def compiled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.Engine:
+    """An engine for this thread.
+
+    Raises:
+        Misconfigured: the rules do not stand together, or a sample call gets no well-formed decision.
+    """
+    engine = assembled(modules, data)
+    try:
+        engine.set_input_json(orjson.dumps(sample()).decode())
+        # The whole package, so that a rule the sample's decision does not need is tried as well.
+        engine.eval_query_as_json("data.killcord.authz")
+        answer = engine.eval_rule_as_json(RULE)
+    except RuntimeError as error:
+        raise errors.Misconfigured([complaint(error)]) from error
+    decision = policy.parse(None if answer == UNDEFINED else orjson.loads(answer), decision_id="sample", revision="sample")
+    if isinstance(decision, Deny) and decision.reasons[0].code in policy.UNUSABLE:
+        raise errors.Misconfigured([f"{RULE} gives no usable decision on a sample call: {decision.reasons[0].message}"])
+    return engine
+
+
+def assembled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.Engine:
+    """An engine for this thread, not tried on anything yet; what rules print goes nowhere.
+
+    Raises:
+        Misconfigured: the modules or the data cannot be read.
+    """
+    engine = regorus.Engine()
+    engine.set_gather_prints(True)
+    try:
+        for file, content in modules.items():
+            engine.add_policy(file, content)
+        engine.add_data_json(orjson.dumps(data).decode())
+    except RuntimeError as error:
+        raise errors.Misconfigured([complaint(error)]) from error
+    return engine
+
+
+_PLACE = re.compile(r"--> (?P<file>[^\n]+?):(?P<line>\d+):\d+\n")
+_ERROR = re.compile(r"^error: (?P<what>.+)$", re.MULTILINE)
+
+
+def place(error: RuntimeError) -> str | None:
+    """``policies/x.rego:12`` where regorus says in which rule an evaluation failed."""
+    match = _PLACE.search(str(error))
+    return f"{match['file']}:{match['line']}" if match else None
+
+
+def complaint(error: RuntimeError) -> str:
+    """A regorus error as one line, without excerpt and backtrace."""
+    what = _ERROR.search(str(error))
+    message = what["what"] if what else str(error).strip().partition("\n")[0]
+    where = place(error)
+    return f"{where}: {message}" if where else message
+
+
+@functools.cache
+def _builtins() -> frozenset[str]:
+    engine = regorus.Engine()
+    engine.add_policy("builtins.rego", "package builtins\nnames := opa.runtime().builtins")
+    return frozenset(orjson.loads(engine.eval_rule_as_json("data.builtins.names")))
+
+
+def sample() -> dict[str, object]:
+    """The document of an ordinary write."""
+    run = Run(run_id="run_1", workflow_id="run_1", tenant="acme", agent_id="billing", task_class="default", scopes=("erp:*",))
+    return policy.document(
+        run=run,
+        lease=Lease(run_id="run_1", tenant="acme", generation=1, not_before=0.0, expires_at=1_800_000_000.0),
+        mode=Mode.ACTIVE,
+        call=Call(tool="erp", method="PATCH", path="/acme/invoices/1", segments=("acme", "invoices", "1"), args={}),
+        action="invoice.update",
+        effect=Effect.WRITE,
+        reversibility=Reversibility.REVERSIBLE,
+        fanout=False,
+        target=Target("erp", "invoice", "1", "acme"),
+        step_id="auto-1",
+        parent_step_id=None,
+        counters={},
+        now=1_790_000_000.0,
+    )

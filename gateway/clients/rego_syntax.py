@@ -1,0 +1,261 @@
+"""What Rego modules refer to, read off the syntax tree that the embedded engine gives of them.
+
+A tree is nested dicts: one key names the kind of a node (``RefDot``, ``Call``, ``SomeIn``, ...), spans count bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Path = tuple[str | None, ...]
+"""Steps of a reference, its root first; ``None`` where a step is only known when the rule runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """``root`` lies at bytes ``start`` to ``end`` of its module."""
+
+    path: Path
+    line: int
+    start: int
+    end: int
+
+    @property
+    def root(self) -> str:
+        assert self.path[0] is not None
+        return self.path[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A call of a built-in or a function, with the syntax of what it is given."""
+
+    function: Reference
+    arguments: Sequence[Any]
+
+
+@dataclass(slots=True)
+class Rule:
+    """One definition of a rule or a function (``arity`` is ``None`` for a rule), and what it refers to.
+
+    ``bound`` holds the names it binds itself; ``aliases`` those that stand, everywhere in it, for one plain reference.
+    ``asserted`` are the paths that it refers to outside of any ``not``; ``negated`` the references inside one that have
+    to be defined for the ``not`` to mean what it seems to (see ``_Reading.negate``).
+    """
+
+    name: tuple[str, ...]
+    line: int
+    arity: int | None
+    references: list[Reference] = field(default_factory=list)
+    invocations: list[Invocation] = field(default_factory=list)
+    bound: set[str] = field(default_factory=set)
+    aliases: dict[str, Path] = field(default_factory=dict)
+    asserted: set[Path] = field(default_factory=set)
+    negated: list[Reference] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    path: Path
+    alias: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    file: str
+    package: tuple[str, ...]
+    imports: tuple[Import, ...]
+    rules: tuple[Rule, ...]
+
+
+def module(tree: Mapping[str, Any]) -> Module:
+    source, syntax = tree["source"]["contents"].encode(), tree["ast"]
+    package = chain(syntax["package"]["refr"])
+    assert package is not None
+    return Module(
+        file=tree["source"]["file"],
+        package=tuple(step for step in package.path if step is not None),
+        imports=tuple(_imported(node, source) for node in syntax["imports"]),
+        rules=tuple(_rule(node, source) for node in syntax["rules"]),
+    )
+
+
+def chain(node: Any) -> Reference | None:
+    """The reference that a node is, ``None`` where it is something else or hangs on something else (``f(x).y``)."""
+    steps: list[str | None] = []
+    while isinstance(node, dict):
+        if dot := node.get("RefDot"):
+            steps.append(dot["field"][1])
+            node = dot["refr"]
+        elif bracket := node.get("RefBrack"):
+            steps.append(text(bracket["index"]))
+            node = bracket["refr"]
+        elif variable := node.get("Var"):
+            span = variable["span"]
+            return Reference((variable["value"], *reversed(steps)), span["line"], span["start"], span["end"])
+        else:
+            return None
+    return None
+
+
+def text(node: Mapping[str, Any]) -> str | None:
+    """The value of a node that is a plain string."""
+    literal = node.get("String") or node.get("RawString")
+    return literal["value"] if literal else None
+
+
+def _imported(node: Mapping[str, Any], source: bytes) -> Import:
+    reference = chain(node["refr"])
+    assert reference is not None
+    alias = _spelled(node["as"], source) if node.get("as") else reference.path[-1]
+    assert alias is not None
+    return Import(reference.path, alias, node["span"]["line"])
+
+
+def _spelled(span: Mapping[str, int], source: bytes) -> str:
+    return source[span["start"] : span["end"]].decode()
+
+
+def _rule(node: Mapping[str, Any], source: bytes) -> Rule:
+    definition = node.get("Spec") or node["Default"]
+    head = definition.get("head")
+    shape: Mapping[str, Any] = next(iter(head.values())) if head else definition
+    name = chain(shape["refr"])
+    assert name is not None
+    arguments = shape.get("args") or []
+    rule = Rule(settled(name.path), definition["span"]["line"], len(arguments) if arguments or (head and "Func" in head) else None)
+    reading = _Reading(rule, source)
+    reading.bind(arguments)
+    # The steps of a head after its name are outputs (`p[x]`): what they hold is read, the name itself is not.
+    reading.read([shape.get("key"), shape.get("assign"), shape.get("value"), definition.get("bodies"), list(_indices(shape["refr"]))])
+    rule.aliases = reading.aliases()
+    return rule
+
+
+def settled(path: Path) -> tuple[str, ...]:
+    """The steps of a path that are known before the rule runs."""
+    steps: list[str] = []
+    for step in path:
+        if step is None:
+            break
+        steps.append(step)
+    return tuple(steps)
+
+
+def _indices(node: Any) -> Iterator[Any]:
+    """What stands in the brackets of a reference."""
+    while isinstance(node, dict) and (bracket := node.get("RefBrack") or node.get("RefDot")):
+        if "index" in bracket:
+            yield bracket["index"]
+        node = bracket["refr"]
+
+
+class _Reading:
+    """One pass over a rule's syntax."""
+
+    def __init__(self, rule: Rule, source: bytes) -> None:
+        self.rule = rule
+        self.source = source
+        self.bindings: list[tuple[str, Path | None]] = []
+        self.negations = 0
+
+    def aliases(self) -> dict[str, Path]:
+        # A name bound twice (in two comprehensions, say) is not plain: what it stands for depends on where.
+        names = [name for name, _ in self.bindings]
+        return {name: path for name, path in self.bindings if path is not None and names.count(name) == 1}
+
+    def bind(self, pattern: Any, path: Path | None = None) -> None:
+        """Note every name in a pattern; ``path`` is what a lone name then stands for."""
+        for name in _variables(pattern):
+            self.rule.bound.add(name)
+            self.bindings.append((name, path if isinstance(pattern, dict) and "Var" in pattern else None))
+
+    def read(self, node: Any) -> None:
+        if isinstance(node, list):
+            for each in node:
+                self.read(each)
+        elif isinstance(node, dict):
+            self._read_node(node)
+
+    def _read_node(self, node: Mapping[str, Any]) -> None:
+        reference = chain(node)
+        if reference is not None:
+            self.rule.references.append(reference)
+            if not self.negations:
+                self.rule.asserted.add(reference.path)
+            self.read(list(_indices(node)))
+        elif negation := node.get("NotExpr"):
+            self.negate(negation["expr"])
+        elif call := node.get("Call"):
+            self._read_call(call)
+        else:
+            self._read_binding(node)
+            for value in node.values():
+                self.read(value)
+
+    def negate(self, expression: Mapping[str, Any]) -> None:
+        """``not f(x)`` with an undefined ``x`` is undefined in OPA and true on regorus; ``not x`` and ``not x == 1`` are true on both."""
+        self.negations += 1
+        self.read(expression)
+        self.negations -= 1
+        equation = expression.get("BoolExpr") or expression.get("AssignExpr") or {}
+        sides = [equation["lhs"], equation["rhs"]] if equation.get("op") == "Eq" else [expression]
+        for side in sides:
+            self.rule.negated += _strict(list(_indices(side)) if chain(side) else side)
+
+    def _read_call(self, call: Mapping[str, Any]) -> None:
+        function = chain(call["fcn"])
+        assert function is not None
+        self.rule.invocations.append(Invocation(function, call["params"]))
+        self.read(call["params"])
+
+    def _read_binding(self, node: Mapping[str, Any]) -> None:
+        if (assigned := node.get("AssignExpr")) and assigned["op"] == "ColEq":
+            reference = chain(assigned["rhs"])
+            self.bind(assigned["lhs"], reference.path if reference else None)
+        elif some := node.get("SomeIn"):
+            self.bind(some["key"])
+            self.bind(some["value"], _element(some["collection"]))
+        elif every := node.get("Every"):
+            for span, path in ((every["key"], None), (every["value"], _element(every["domain"]))):
+                if span is not None:
+                    self.bind({"Var": {"value": _spelled(span, self.source)}}, path)
+        elif declared := node.get("SomeVars"):
+            for span in declared["vars"]:
+                self.bind({"Var": {"value": _spelled(span, self.source)}})
+
+
+def _is_comprehension(node: Mapping[str, Any]) -> bool:
+    return any(kind in node for kind in ("ArrayCompr", "SetCompr", "ObjectCompr"))
+
+
+def _strict(node: Any) -> list[Reference]:
+    """The references that a term cannot be evaluated without; a comprehension can always be."""
+    if isinstance(node, list):
+        return [reference for each in node for reference in _strict(each)]
+    if not isinstance(node, dict) or _is_comprehension(node):
+        return []
+    if call := node.get("Call"):
+        return _strict(call["params"])
+    reference = chain(node)
+    return [reference, *_strict(list(_indices(node)))] if reference else _strict(list(node.values()))
+
+
+def _element(collection: Any) -> Path | None:
+    reference = chain(collection)
+    return (*reference.path, None) if reference else None
+
+
+def _variables(pattern: Any) -> Iterator[str]:
+    if isinstance(pattern, list):
+        for each in pattern:
+            yield from _variables(each)
+    elif isinstance(pattern, dict):
+        if variable := pattern.get("Var"):
+            yield variable["value"]
+        else:
+            for value in pattern.values():
+                yield from _variables(value)
