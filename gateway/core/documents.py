@@ -1,0 +1,114 @@
+"""Model values out of the entries that hold them; ``records`` is the way in. Times are integer microseconds there, seconds here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from gateway.core import stamp
+from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.order import Order, Scope
+from gateway.model.run import Limits, Mode, Rate, Run
+from gateway.model.task import Task
+
+Document = Mapping[str, Any]
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def instant(text: str) -> float:
+    """RFC 3339 as Unix seconds."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def target(document: Document) -> Target:
+    return Target(document["system"], document["type"], document["id"], document.get("tenant"))
+
+
+def compensation(document: Document) -> Compensation:
+    """``allowed_until`` is RFC 3339, as people read it in the journal, or microseconds."""
+    until = document.get("allowed_until")
+    return Compensation(
+        reversibility=Reversibility(document["class"]),
+        remedy=Remedy(document["type"]),
+        automatic=document.get("auto", False),
+        allowed_until=instant(until) if isinstance(until, str) else _seconds(until),
+    )
+
+
+def rate(word: str) -> Rate:
+    """``50/s``, ``10/m``, ``5/h`` or ``3/90s``: what ``str`` of a rate gives."""
+    count, _, unit = word.partition("/")
+    return Rate(int(count), _UNITS[unit] if unit in _UNITS else float(unit.removesuffix("s")))
+
+
+def limits(document: Document) -> Limits:
+    word = document.get("rate")
+    return Limits(
+        rate=None if word is None else rate(word),
+        steps=document.get("steps"),
+        writes=document.get("writes"),
+        records=document.get("records"),
+        tenants=document.get("tenants"),
+        systems=document.get("systems"),
+        amount=dict(document.get("amount") or {}),
+    )
+
+
+def run(document: Document) -> Run:
+    tools = document.get("tools")
+    return Run(
+        run_id=document["run_id"],
+        workflow_id=document["workflow_id"],
+        tenant=document["tenant"],
+        agent_id=document["agent_id"],
+        task_class=document["task_class"],
+        parent_run=document.get("parent_run"),
+        ancestors=tuple(document.get("ancestors", ())),
+        scopes=tuple(document.get("scopes", ())),
+        tools=None if tools is None else tuple(tools),
+        mode=Mode.of(document["mode"]),
+        generation=document["generation"],
+        revoked=document["revoked"],
+        limits=limits(document["limits"]),
+        opened_at=stamp.seconds(document["opened_at"]),
+        expires_at=stamp.seconds(document["expires_at"]),
+        closed_at=_seconds(document.get("closed_at")),
+    )
+
+
+def order(document: Document) -> Order:
+    return Order(
+        order_id=document["order_id"],
+        epoch=document["epoch"],
+        scope=Scope(**document["scope"]),
+        mode=Mode.of(document["mode"]),
+        no_fanout=document.get("no_fanout", False),
+        reason=document["reason"],
+        by=document["by"],
+        created_at=stamp.seconds(document["created_at"]),
+        expires_at=_seconds(document.get("expires_at")),
+        released_at=_seconds(document.get("released_at")),
+        released_by=document.get("released_by"),
+    )
+
+
+def task(document: Document) -> Task:
+    return Task(
+        task_id=document["task_id"],
+        kind=document["kind"],
+        run_id=document["run_id"],
+        tenant=document["tenant"],
+        wire_key=document["wire_key"],
+        summary=document["summary"],
+        opened_at=stamp.seconds(document["opened_at"]),
+        resolution=document.get("resolution"),
+        resolved_by=document.get("resolved_by"),
+        note=document.get("note"),
+        resolved_at=_seconds(document.get("resolved_at")),
+    )
+
+
+def _seconds(micros: int | None) -> float | None:
+    return None if micros is None else stamp.seconds(micros)

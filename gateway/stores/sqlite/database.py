@@ -1,0 +1,99 @@
+"""One SQLite file under a data folder: its lock, its two connections, its migrations, its stream."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+from gateway import errors
+from gateway.stores.sqlite import statements
+
+FILE = "journal.sqlite"
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # a commit returns only after fsync: what I1 rests on
+    "PRAGMA foreign_keys = OFF",
+    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA busy_timeout = 2000",
+)
+
+
+class Database:
+    """An open journal file that this process alone may write.
+
+    ``writer`` belongs to the writer thread once that runs; ``reader`` cannot write and belongs to the event loop's thread.
+
+    Raises:
+        Misconfigured: another process has the folder, or the file cannot be used.
+    """
+
+    def __init__(self, data_dir: Path, *, stream: str) -> None:
+        """``stream`` is the id a new journal gets; one that exists keeps its own."""
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = data_dir / FILE
+        self._lock = _lock(data_dir)
+        try:
+            _private(self.path)
+            self.writer = _connect(str(self.path))
+            _migrate(self.writer)
+            self.stream = _stream(self.writer, stream)
+            self.reader = _connect(f"file:{self.path.absolute().as_posix().replace('?', '%3f').replace('#', '%23')}?mode=ro", uri=True)
+        except (sqlite3.Error, OSError) as broken:
+            os.close(self._lock)
+            raise errors.Misconfigured(
+                [f"{self.path}: the journal cannot be opened ({broken}); restore it or name another data_dir"]
+            ) from broken
+        except errors.Misconfigured:
+            os.close(self._lock)
+            raise
+
+    def close(self) -> None:
+        """Close both connections and give the folder free."""
+        self.reader.close()
+        self.writer.close()
+        os.close(self._lock)
+
+
+def _lock(data_dir: Path) -> int:
+    handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as taken:
+        os.close(handle)
+        problem = f"{data_dir}: another killcord process uses this data_dir; stop it, or give this one a data_dir of its own"
+        raise errors.Misconfigured([problem]) from taken
+    return handle
+
+
+def _private(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.chmod(path, 0o600)  # SQLite gives the -wal and -shm files the mode of this one
+
+
+def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(name, uri=uri, isolation_level=None, check_same_thread=False, cached_statements=256)
+    for pragma in _PRAGMAS[1 if uri else 0 :]:
+        connection.execute(pragma)
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    (done,) = connection.execute("PRAGMA user_version").fetchone()
+    known = statements.migrations()
+    if done > known[-1][0]:
+        raise errors.Misconfigured(
+            [f"journal.sqlite is of a newer killcord (schema {done}, this one knows {known[-1][0]}); upgrade killcord"]
+        )
+    for number, script in known:
+        if number > done:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def _stream(connection: sqlite3.Connection, new: str) -> str:
+    connection.execute("INSERT INTO meta (name, value) VALUES ('stream', ?) ON CONFLICT DO NOTHING", (new,))
+    (stream,) = connection.execute(statements.READING["stream"]).fetchone()
+    return str(stream)

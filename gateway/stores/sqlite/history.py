@@ -1,0 +1,53 @@
+"""ports.History: the journal, read back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gateway.core import records
+from gateway.model.entry import Head, Position
+from gateway.ports import History, Query
+from gateway.stores.sqlite.intake import Intake
+from gateway.stores.sqlite.statements import READING, WRITING
+
+
+class SqliteHistory:
+    """Durable entries of this node's one stream."""
+
+    def __init__(self, reader: sqlite3.Connection, intake: Intake) -> None:
+        self._reader = reader
+        self._intake = intake
+
+    async def entries(self, query: Query) -> Sequence[bytes]:
+        after = records.position_of(query.after) if query.after else Position(self._intake.stream, 0)
+        if after is None or after.stream != self._intake.stream:
+            raise ValueError(f"{query.after!r} is no cursor of this journal; a cursor is {self._intake.stream}/<seq>")
+        narrowest = (
+            "entries_of_run" if query.run else "entries_of_tenant" if query.tenant else "entries_of_kind" if query.kind else "entries"
+        )
+        wanted = {"after": after.seq, "run": query.run, "tenant": query.tenant, "kind": query.kind, "limit": query.limit}
+        return [line for (line,) in self._reader.execute(READING[narrowest], wanted).fetchall()]
+
+    async def entry(self, position: Position) -> bytes | None:
+        if position.stream != self._intake.stream:
+            return None
+        row = self._reader.execute(READING["entry"], (position.seq,)).fetchone()
+        return None if row is None else row[0]
+
+    async def heads(self) -> Sequence[Head]:
+        return [Head(*row) for row in self._reader.execute(READING["heads"]).fetchall()]
+
+    async def keep_head(self, head: Head) -> None:
+        await self._intake.perform(
+            lambda writer: writer.execute(WRITING["keep_head"], (head.stream, head.seq, head.hash, head.ts, head.note))
+        )
+
+    async def tail(self) -> Head:
+        tip = self._intake.tip
+        return Head(self._intake.stream, tip.seq, tip.hash, tip.ts, "")
+
+
+if TYPE_CHECKING:
+    _port: type[History] = SqliteHistory

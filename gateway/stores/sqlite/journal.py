@@ -1,0 +1,68 @@
+"""ports.Journal: the one way in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gateway.core import fold
+from gateway.model.entry import Fields, Kind, Position, Sealed
+from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Taken
+from gateway.stores.sqlite import jobs
+from gateway.stores.sqlite.intake import Intake
+
+
+class SqliteJournal:
+    """Entries, in the order they are handed in. Their fields belong to the journal from then on."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    @property
+    def stream(self) -> str:
+        return self._intake.stream
+
+    def post(self, fields: Fields) -> Position:
+        return self._intake.submit(_no_intent(fields))
+
+    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        future = self._intake.future()
+        self._intake.submit(_no_intent(fields), blobs=blobs, future=future)
+        position: Position = await future
+        return position
+
+    async def intend(self, opening: Opening) -> Opened | Taken | Exceeded:
+        _coherent(opening)
+        future = self._intake.future()
+        self._intake.submit(opening.fields, blobs=opening.blobs, opening=opening, future=future)
+        opened: Opened | Taken | Exceeded = await future
+        return opened
+
+    def health(self) -> JournalHealth:
+        return self._intake.health()
+
+
+def _no_intent(fields: Fields) -> Fields:
+    if fields["kind"] == Kind.INTENT:
+        raise ValueError("an intent is opened with intend(): its key and charges have to be checked")
+    return fields
+
+
+def _coherent(opening: Opening) -> None:
+    """The entry must tell what is checked: replaying the journal charges and opens by the entry alone."""
+    fields = opening.fields
+    charged = [(charge.scope, charge.name, charge.amount, charge.member) for charge in opening.charges]
+    if [(charge.scope, charge.name, charge.amount, charge.member) for charge in fold.charges(fields)] != charged:
+        raise ValueError("the intent's charges are not those of the opening")
+    key = opening.key
+    told = (fields["tenant"], fields["workflow_id"], fields["key"]["digest"], fields["attempt"])  # type: ignore[index]
+    if fields["kind"] != Kind.INTENT or told != (key.tenant, key.workflow_id, key.digest, opening.attempt):
+        raise ValueError("the intent's key and attempt are not those of the opening")
+    # The writer may have to put the refusal in the intent's place: then it is too late to find out that it is none.
+    if opening.refusal["kind"] != Kind.REFUSAL:
+        raise ValueError("the opening's refusal is no refusal entry")
+    jobs.prepare(opening.refusal, Position("", 0))
+
+
+if TYPE_CHECKING:
+    _port: type[Journal] = SqliteJournal

@@ -1,0 +1,75 @@
+-- What the ports read, on the read-only connection. All of it is durable.
+
+-- name: stream
+SELECT value FROM meta WHERE name = 'stream'
+
+-- name: entries
+SELECT line FROM entries WHERE seq > :after
+  AND (:run IS NULL OR run_id = :run) AND (:tenant IS NULL OR tenant = :tenant) AND (:kind IS NULL OR kind = :kind)
+ORDER BY seq LIMIT :limit
+
+-- name: entries_of_run
+SELECT line FROM entries INDEXED BY entries_by_run WHERE run_id = :run AND seq > :after
+  AND (:tenant IS NULL OR tenant = :tenant) AND (:kind IS NULL OR kind = :kind)
+ORDER BY seq LIMIT :limit
+
+-- name: entries_of_tenant
+SELECT line FROM entries INDEXED BY entries_by_tenant WHERE tenant = :tenant AND seq > :after
+  AND (:run IS NULL OR run_id = :run) AND (:kind IS NULL OR kind = :kind)
+ORDER BY seq LIMIT :limit
+
+-- name: entries_of_kind
+SELECT line FROM entries INDEXED BY entries_by_kind WHERE kind = :kind AND seq > :after
+  AND (:run IS NULL OR run_id = :run) AND (:tenant IS NULL OR tenant = :tenant)
+ORDER BY seq LIMIT :limit
+
+-- name: entry
+SELECT line FROM entries WHERE seq = ?
+
+-- name: tail
+SELECT seq, line FROM entries ORDER BY seq DESC LIMIT ?
+
+-- name: heads
+SELECT stream, seq, hash, ts, note FROM heads ORDER BY stream
+
+-- name: latest_write
+SELECT * FROM writes WHERE tenant = ? AND workflow_id = ? AND key_digest = ? ORDER BY attempt DESC LIMIT 1
+
+-- name: writes_of_run
+SELECT * FROM writes WHERE run_id = ? ORDER BY seq
+
+-- name: rewritten
+SELECT 1 FROM writes WHERE workflow_id = ? AND object = ? AND seq > ? AND state != 'failed' LIMIT 1
+
+-- name: unsettled_writes
+SELECT * FROM writes WHERE state IN ('in_flight', 'unknown') ORDER BY seq
+
+-- name: write_by_wire_key
+SELECT * FROM writes WHERE wire_key = ? ORDER BY seq DESC LIMIT 1
+
+-- name: sighting
+SELECT version, seq FROM sightings WHERE scope = ? AND object = ?
+
+-- name: run
+SELECT document, revoked FROM runs WHERE run_id = ?
+
+-- name: runs
+SELECT document, revoked FROM runs WHERE run_id > :after
+  AND (:tenant IS NULL OR tenant = :tenant) AND (:agent IS NULL OR agent_id = :agent) AND (:parent IS NULL OR parent_run = :parent)
+ORDER BY run_id LIMIT :limit
+
+-- name: orders
+SELECT document FROM orders ORDER BY epoch, order_id
+
+-- name: tasks
+SELECT document FROM tasks WHERE task_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY task_id LIMIT :limit
+
+-- name: counters
+SELECT tip.seq, counters.name, counters.used
+FROM (SELECT coalesce(max(seq), 0) AS seq FROM entries) AS tip LEFT JOIN counters ON counters.scope = ?
+
+-- name: blob
+SELECT tenant, data FROM blobs WHERE ref = ?
+
+-- name: tenant_key
+SELECT wrapped FROM tenant_keys WHERE tenant = ?

@@ -1,0 +1,79 @@
+-- What the writer thread runs. ":rows" stands for as many rows of values as a batch has: one statement, one step.
+
+-- name: keep_entries
+INSERT INTO entries (seq, kind, run_id, tenant, line) VALUES :rows
+
+-- name: keep_blobs
+INSERT INTO blobs (ref, tenant, data) VALUES :rows ON CONFLICT DO NOTHING
+
+-- name: keep_writes
+INSERT INTO writes (
+  seq, tenant, workflow_id, key_digest, attempt, key_kind, content, window_s, wire_key, state, run_id, generation, step_id, tool, action,
+  system, type, id, target_tenant, object, class, remedy, automatic, allowed_until, at, before_version, snapshot_ref, args_ref, rollback_id
+) VALUES :rows
+
+-- name: taken_keys
+WITH asked (tenant, workflow_id, key_digest, attempt) AS (VALUES :rows)
+SELECT asked.* FROM asked CROSS JOIN writes INDEXED BY writes_by_key USING (tenant, workflow_id, key_digest, attempt)
+
+-- name: settle_writes
+WITH settled (wire_key, state, reconciled, outcome_seq, status, after_version, reply_ref, verification) AS (VALUES :rows)
+UPDATE writes SET
+  state = settled.state, outcome_seq = settled.outcome_seq, status = settled.status, after_version = settled.after_version,
+  reply_ref = settled.reply_ref, verification = settled.verification
+FROM settled
+WHERE writes.wire_key = settled.wire_key
+  AND (writes.state = 'in_flight' OR (writes.state = 'unknown' AND settled.reconciled))
+
+-- name: keep_sightings
+INSERT INTO sightings (scope, object, version, seq) VALUES :rows
+ON CONFLICT DO UPDATE SET version = excluded.version, seq = excluded.seq
+
+-- name: keep_counters
+INSERT INTO counters (scope, name, used) VALUES :rows ON CONFLICT DO UPDATE SET used = excluded.used
+
+-- name: keep_members
+INSERT INTO members (scope, name, member) VALUES :rows
+
+-- name: used
+SELECT used FROM counters WHERE scope = ? AND name = ?
+
+-- name: member
+SELECT 1 FROM members WHERE scope = ? AND name = ? AND member = ?
+
+-- name: keep_run
+INSERT INTO runs (run_id, tenant, agent_id, parent_run, closed, revoked, document) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET closed = excluded.closed, revoked = max(revoked, excluded.revoked), document = excluded.document
+RETURNING document, revoked
+
+-- name: open_runs
+SELECT document, revoked FROM runs WHERE closed = 0
+
+-- name: revoke_run
+UPDATE runs SET revoked = max(revoked, ?) WHERE run_id = ?
+
+-- name: keep_order
+INSERT INTO orders (order_id, epoch, document) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET epoch = excluded.epoch, document = excluded.document
+
+-- name: keep_task
+INSERT INTO tasks (task_id, run_id, document) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET document = excluded.document
+
+-- name: keep_head
+INSERT INTO heads (stream, seq, hash, ts, note) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET seq = excluded.seq, hash = excluded.hash, ts = excluded.ts, note = excluded.note WHERE excluded.seq >= seq
+
+-- name: keep_tenant_key
+INSERT INTO tenant_keys (tenant, wrapped) VALUES (?, ?) ON CONFLICT DO NOTHING
+
+-- name: forget_tenant_key
+DELETE FROM tenant_keys WHERE tenant = ?
+
+-- name: probe
+INSERT INTO probe (room) VALUES (zeroblob(65536))
+
+-- name: end_probe
+DELETE FROM probe
+
+-- name: all_entries
+SELECT seq, line FROM entries WHERE seq > ? ORDER BY seq LIMIT ?

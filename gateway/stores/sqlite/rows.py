@@ -1,0 +1,136 @@
+"""Table rows and the model's values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from gateway.core import documents, records
+from gateway.core.fold import WriteSettled
+from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.effect import Key, KeyKind, State, Write
+from gateway.model.entry import Position, Verification
+from gateway.model.order import Order
+from gateway.model.run import Run
+from gateway.model.task import Task
+from gateway.stores.sqlite.statements import Row
+
+
+def of_write(write: Write) -> Row:
+    """In the order of the query ``keep_writes``."""
+    key, target, way = write.key, write.target, write.compensation
+    return (
+        write.intent.seq,
+        key.tenant,
+        key.workflow_id,
+        key.digest,
+        write.attempt,
+        key.kind.value,
+        key.content,
+        key.window,
+        write.wire_key,
+        write.state.value,
+        write.run_id,
+        write.generation,
+        write.step_id,
+        write.tool,
+        write.action,
+        target.system,
+        target.type,
+        target.id,
+        target.tenant,
+        target.object if target.id else None,
+        way.reversibility.value,
+        way.remedy.value,
+        way.automatic,
+        way.allowed_until,
+        write.at,
+        write.before_version,
+        write.snapshot_ref,
+        write.args_ref,
+        write.rollback_id,
+    )
+
+
+def write(row: Row, stream: str) -> Write:
+    """From ``SELECT *``, in the order of the table."""
+    cells: tuple[Any, ...] = row
+    (seq, tenant, workflow_id, digest, attempt, kind, content, window, wire_key, state, run_id, generation, step_id, tool, action) = cells[
+        :15
+    ]
+    (system, type_, id_, target_tenant, _, class_, remedy, automatic, until, at) = cells[15:25]
+    (before, snapshot, args, rollback_id, outcome, status, after, reply, verification) = cells[25:]
+    return Write(
+        key=Key(tenant=tenant, workflow_id=workflow_id, kind=KeyKind(kind), digest=digest, content=content, window=window),
+        attempt=attempt,
+        wire_key=wire_key,
+        state=State(state),
+        run_id=run_id,
+        generation=generation,
+        step_id=step_id,
+        tool=tool,
+        action=action,
+        target=Target(system, type_, id_, target_tenant),
+        compensation=Compensation(
+            reversibility=Reversibility(class_), remedy=Remedy(remedy), automatic=bool(automatic), allowed_until=until
+        ),
+        intent=Position(stream, seq),
+        outcome=None if outcome is None else Position(stream, outcome),
+        at=at,
+        status=status,
+        before_version=before,
+        after_version=after,
+        snapshot_ref=snapshot,
+        args_ref=args,
+        reply_ref=reply,
+        verification=Verification(verification),
+        rollback_id=rollback_id,
+    )
+
+
+def of_settled(settled: WriteSettled) -> Row:
+    """In the order of the query ``settle_writes``."""
+    return (
+        settled.wire_key,
+        settled.state.value,
+        settled.reconciled,
+        settled.outcome.seq,
+        settled.status,
+        settled.after_version,
+        settled.reply_ref,
+        settled.verification.value,
+    )
+
+
+def of_run(run: Run) -> Row:
+    """In the order of the query ``keep_run``."""
+    document = orjson.dumps(records.run_entry(run))
+    return (run.run_id, run.tenant, run.agent_id, run.parent_run, run.closed_at is not None, run.revoked, document)
+
+
+def run(row: Row) -> Run:
+    """From ``document, revoked``; the column holds what orders revoked since."""
+    cells: tuple[Any, ...] = row
+    document, revoked = cells
+    found = documents.run(orjson.loads(document))
+    return found if found.revoked == revoked else replace(found, revoked=revoked)
+
+
+def of_order(order: Order) -> Row:
+    return (order.order_id, order.epoch, orjson.dumps(records.order_entry(order)))
+
+
+def order(row: Row) -> Order:
+    (document,) = row
+    return documents.order(orjson.loads(document))  # type: ignore[arg-type]
+
+
+def of_task(task: Task) -> Row:
+    return (task.task_id, task.run_id, orjson.dumps(records.task_entry(task)))
+
+
+def task(row: Row) -> Task:
+    (document,) = row
+    return documents.task(orjson.loads(document))  # type: ignore[arg-type]

@@ -1,0 +1,62 @@
+"""An open journal with everything that reads it: one process, one folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.ports import Clock
+from gateway.stores.sqlite import tail
+from gateway.stores.sqlite.ahead import Ahead
+from gateway.stores.sqlite.blobs import SqliteBlobs
+from gateway.stores.sqlite.database import Database
+from gateway.stores.sqlite.history import SqliteHistory
+from gateway.stores.sqlite.intake import Intake
+from gateway.stores.sqlite.journal import SqliteJournal
+from gateway.stores.sqlite.registry import Runs, SqliteRegistry
+from gateway.stores.sqlite.sightings import SqliteSightings
+from gateway.stores.sqlite.writes import SqliteWrites
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteStore:
+    """One object for each port; :meth:`close` writes what was taken and gives the folder free."""
+
+    journal: SqliteJournal
+    history: SqliteHistory
+    writes: SqliteWrites
+    sightings: SqliteSightings
+    registry: SqliteRegistry
+    blobs: SqliteBlobs
+    _database: Database
+    _intake: Intake
+
+    async def close(self) -> None:
+        await self._intake.close()
+        self._database.close()
+
+
+async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
+    """Open the journal in a folder, or make it; its end is checked first.
+
+    Raises:
+        Misconfigured: another process has the folder, the file cannot be used, or its newest entries do not link.
+    """
+    database = Database(data_dir, stream=clock.mint("st"))
+    try:
+        tip = tail.newest(database)
+    except BaseException:
+        database.close()
+        raise
+    ahead, runs = Ahead(), Runs()
+    intake = Intake(database.writer, database.stream, tip, ahead, runs.refresh)
+    return SqliteStore(
+        journal=SqliteJournal(intake),
+        history=SqliteHistory(database.reader, intake),
+        writes=SqliteWrites(database.reader, database.stream),
+        sightings=SqliteSightings(database.reader, ahead),
+        registry=SqliteRegistry(database.reader, runs, ahead),
+        blobs=SqliteBlobs(database.reader, intake),
+        _database=database,
+        _intake=intake,
+    )

@@ -1,0 +1,110 @@
+"""The fold, into tables: the changes of a batch of entries, gathered and written in few steps."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import assert_never
+
+from gateway.core import fold, gate
+from gateway.model.effect import Charge, Violation, Write
+from gateway.model.run import Mode, Run
+from gateway.stores.sqlite import rows, statements
+from gateway.stores.sqlite.counters import Counters
+
+Attempt = statements.Row
+"""Tenant, workflow, key digest, attempt: unique."""
+
+
+class Tables:
+    """The folded tables in the open transaction; :meth:`flush` before its commit, :meth:`drop` when it did not stand."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._counters = Counters(connection)
+        self._taken: set[Attempt] = set()
+        self._writes: list[statements.Row] = []
+        self._settled: dict[str, statements.Row] = {}
+        self._sightings: dict[tuple[str, str], statements.Row] = {}
+        self.runs: dict[str, Run] = {}
+        """Runs as this transaction leaves them."""
+
+    def expect(self, attempts: list[Attempt]) -> None:
+        """Look up at once which of these attempts are taken: those that a batch is about to open."""
+        self._taken |= set(statements.pick(self._connection, "taken_keys", attempts))
+
+    def taken(self, attempt: Attempt) -> bool:
+        """Whether an expected attempt has been opened, in this batch or before it."""
+        return attempt in self._taken
+
+    def over(self, charges: tuple[Charge, ...]) -> tuple[Violation, ...]:
+        return self._counters.over(charges)
+
+    def apply(self, changes: tuple[fold.Change, ...], seq: int) -> None:
+        """Make the changes of the entry at ``seq``."""
+        for change in changes:
+            match change:
+                case fold.Stepped():
+                    for scope in change.scopes:
+                        self._counters.add(scope, fold.STEPS, 1)
+                case fold.Charged():
+                    self._counters.take(change.charges)
+                case fold.WriteOpened():
+                    self._open(change.write)
+                case fold.WriteSettled():
+                    self._settle(change)
+                case fold.Seen():
+                    for scope in (f"run:{change.run_id}", f"workflow:{change.workflow_id}"):
+                        self._sightings[scope, change.object] = (scope, change.object, change.version, seq)
+                case fold.RunChanged():
+                    self._keep_run(change.run)
+                case fold.OrderChanged():
+                    self._keep_order(change)
+                case fold.TaskChanged():
+                    self._connection.execute(statements.WRITING["keep_task"], rows.of_task(change.task))
+                case _:
+                    assert_never(change)
+
+    def flush(self) -> dict[str, Run]:
+        """Write what was gathered into the open transaction; returns the runs it changed."""
+        self._flush_writes()
+        statements.put(self._connection, "keep_sightings", list(self._sightings.values()))
+        self._counters.flush()
+        changed = self.runs
+        self._forget()
+        return changed
+
+    def drop(self) -> None:
+        self._counters.drop()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._taken, self._writes, self._settled, self._sightings, self.runs = set(), [], {}, {}, {}
+
+    def _open(self, write: Write) -> None:
+        self._taken.add((write.key.tenant, write.key.workflow_id, write.key.digest, write.attempt))
+        self._writes.append(rows.of_write(write))
+
+    def _settle(self, settled: fold.WriteSettled) -> None:
+        if settled.wire_key in self._settled:  # one statement settles a write once: the order of two must show
+            self._flush_writes()
+        self._settled[settled.wire_key] = rows.of_settled(settled)
+
+    def _flush_writes(self) -> None:
+        statements.put(self._connection, "keep_writes", self._writes)
+        statements.put(self._connection, "settle_writes", list(self._settled.values()))
+        self._writes, self._settled = [], {}
+
+    def _keep_run(self, run: Run) -> None:
+        row = self._connection.execute(statements.WRITING["keep_run"], rows.of_run(run)).fetchall()[0]
+        self.runs[run.run_id] = rows.run(row)
+
+    def _keep_order(self, change: fold.OrderChanged) -> None:
+        order = change.order
+        self._connection.execute(statements.WRITING["keep_order"], rows.of_order(order))
+        if not (change.made and order.mode is Mode.REVOKED):
+            return
+        for row in self._connection.execute(statements.WRITING["open_runs"]).fetchall():
+            run = rows.run(row)
+            if gate.covers(order.scope, run):
+                self._connection.execute(statements.WRITING["revoke_run"], (run.generation, run.run_id))
+                self.runs[run.run_id] = rows.run((row[0], run.generation))
