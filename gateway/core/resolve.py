@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Context, Decimal
+from urllib.parse import quote, urlencode
 
-from gateway.core.catalog import ActionType, Matched, ObjectType, Tool
+from gateway.core.catalog import ActionType, Listing, Matched, ObjectType, Probe, Tool
 from gateway.model.action import Cost, Effect, Reversibility, Target
 
 Document = Mapping[str, object]
@@ -118,6 +119,39 @@ def version_of(kind: ObjectType, document: Document) -> str | None:
 def state_of(kind: ObjectType, document: Document) -> object:
     """What a snapshot keeps of an object, by the reply to its GET."""
     return None if kind.state is None else kind.state.search(document)
+
+
+def listing_target(find: Listing, captures: Mapping[str, str], document: Document) -> str:
+    """Path and query of the listing in which a create of unknown outcome is looked for.
+
+    Raises:
+        KeyError: a query value is not known: the listing could not tell the create from others.
+        ValueError: a capture cannot be one path segment.
+    """
+    query = {key: _name(expression.search(document)) for key, expression in find.query.items()}
+    if missing := [key for key, value in query.items() if value is None]:
+        raise KeyError(missing[0])
+    path = find.template.fill(captures)
+    return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
+
+
+def found_in(probe: Probe, document: Document) -> tuple[str, ...] | None:
+    """The ids of the listed objects that the create made, by a ``document`` whose ``reply`` is the listing's.
+
+    ``None`` where that cannot be told: there is no list, or an item's verdict is neither true nor false, or it has no id.
+    """
+    items = probe.find.items.search(document) if probe.find else None
+    if probe.find is None or not isinstance(items, list):
+        return None
+    found: list[str] = []
+    for item in items:
+        seen = {**document, "object": {"version": None, "body": item}}
+        verdict = probe.applied.search(seen)
+        name = _name(probe.find.id.search(seen)) if verdict is True else ""
+        if name is None or not isinstance(verdict, bool):
+            return None
+        found += [name] if name else []
+    return tuple(found)
 
 
 def _id(tool: Tool, kind: ObjectType, captures: Mapping[str, str]) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
+
+from gateway.core import segment
+from gateway.errors import MalformedRequest
 
 Captures = Mapping[str, str]
 
 _CAPTURE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _VARIABLE = re.compile(r"\{vars\.([A-Za-z0-9_]+)\}")
-_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
-_FORBIDDEN = frozenset("/\\;?#")
+_PLAIN = "!$&'()*+,=:@"
+"""Characters that stand in a segment as they are, beside the unreserved ones (RFC 3986 3.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,9 @@ class Template:
             KeyError: a capture is not given.
             ValueError: a value could be read as more, or other, than one segment.
         """
-        parts = dict(self.literals) | {position: segment(captures[name]) for position, name in self.captures}
-        return "/" + "/".join(quote(parts[position], safe="") for position in range(self.length))
+        parts = {position: encode(text) if text else "" for position, text in self.literals}
+        parts |= {position: encode(captures[name]) for position, name in self.captures}
+        return "/" + "/".join(parts[position] for position in range(self.length))
 
     def covers(self, other: Template) -> bool:
         """Whether every path that ``other`` matches is matched by this one too."""
@@ -78,31 +81,34 @@ def parse(text: str, variables: Mapping[str, object]) -> Template:
     return Template(text, len(parts), tuple(literals), tuple(captures))
 
 
-def segment(value: object) -> str:
-    """A value as it may stand as one path segment, still to be percent-encoded.
+def encode(value: object) -> str:
+    """A value as one path segment, percent-encoded; judged by the agents' door's own rules, so that no path is filled that it would refuse.
 
     Raises:
-        ValueError: the agents' door would refuse it: no text or whole number, empty, dots, or holding (also as a Unicode
-            compatibility form) ``/ \\ ; ? #``, an escape or a control character.
+        ValueError: no text or whole number, empty, dots, or what some tool could read as more, or other, than one segment.
     """
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise ValueError(f"a {type(value).__name__} cannot be a path segment; only a text or a whole number can")
-    text = str(value)
-    for form in (text, unicodedata.normalize("NFKC", text)):
-        if form in ("", ".", ".."):
-            raise ValueError("an empty or dot segment cannot be an id")
-        if _FORBIDDEN.intersection(form) or _ESCAPE.search(form) or any(unicodedata.category(char) in ("Cc", "Cs") for char in form):
-            raise ValueError("an id holding / \\ ; ? #, an escape or a control character cannot be a path segment")
-    return text
+    if value == "":
+        raise ValueError("an empty text cannot be a path segment")
+    try:
+        encoded = quote(str(value), safe=_PLAIN)
+        segment.decode(encoded)
+    except UnicodeEncodeError:
+        raise ValueError("a text that is no Unicode cannot be a path segment") from None
+    except MalformedRequest as refused:
+        raise ValueError(refused.detail) from refused
+    return encoded
 
 
 def _variable(name: str, variables: Mapping[str, object]) -> str:
     if name not in variables:
         raise ValueError(f"the tool gives no vars.{name}; add it under the tool's vars")
     try:
-        return segment(variables[name])
+        encode(variables[name])
     except ValueError as error:
         raise ValueError(f"vars.{name}: {error}") from error
+    return str(variables[name])
 
 
 def _literal(part: str, text: str, *, last: bool) -> str:
@@ -113,6 +119,7 @@ def _literal(part: str, text: str, *, last: bool) -> str:
     if "%" in part:
         raise ValueError(f"in the path {text!r}, write {part!r} decoded")
     try:
-        return segment(part)
+        encode(part)
     except ValueError as error:
         raise ValueError(f"the path {text!r} is not one that a call can have: {error}") from error
+    return part
