@@ -1,0 +1,50 @@
+"""Every size and deadline of the wire, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Of the agents' door. Sizes are bytes, times are seconds.
+
+    ``head_timeout`` and ``body_timeout`` run from the first byte of a head and from its end; ``idle_timeout`` is how long a
+    connection may be silent between requests; ``write_timeout`` how long a client may leave a full buffer unread;
+    ``linger`` how long input is thrown away after a refusal, so that the client can still read it.
+    ``buffered`` bounds the request bytes held over all connections, ``ahead`` what one connection may send ahead of its turn.
+    """
+
+    head_bytes: int = 32 << 10
+    line_bytes: int = 16 << 10
+    fields: int = 100
+    body_cap: int = 1 << 20
+    chunks: int = 16_384
+    trailer_bytes: int = 8 << 10
+    ahead: int = 64 << 10
+    buffered: int = 256 << 20
+    connections: int = 8_192
+    head_timeout: float = 10.0
+    body_timeout: float = 10.0
+    idle_timeout: float = 75.0
+    write_timeout: float = 60.0
+    linger: float = 1.0
+    sweep: float = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolBounds:
+    """Of the connections to one tool. Sizes are bytes, times are seconds.
+
+    ``connections`` bounds one tool's connections, ``tenant_connections`` those that one tenant may use of them, ``waiting``
+    how many calls may queue for one. ``kept_for`` is how long an unused connection is trusted. An answer whose declared
+    length is at most ``whole`` is handed over complete; a longer one is streamed with about ``window`` bytes buffered.
+    """
+
+    connections: int = 128
+    tenant_connections: int = 64
+    waiting: int = 4_096
+    kept_for: float = 30.0
+    answer_head: int = 64 << 10
+    whole: int = 64 << 10
+    window: int = 256 << 10
