@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.core import postcondition, records, stamp
+from gateway.core import catalog, postcondition, records, stamp
 from gateway.core.postcondition import Finding
 from gateway.errors import UpstreamFailure
 from gateway.model.effect import State, Write
@@ -13,7 +13,7 @@ from gateway.model.entry import Kind, Result
 from gateway.model.task import Task
 from gateway.pipeline import entries, keep
 from gateway.pipeline.look import Look
-from gateway.pipeline.tools import Tools
+from gateway.pipeline.tools import Tool, Tools
 from gateway.ports import Blobs, Clock, Journal, Registry, Vault
 
 
@@ -57,7 +57,9 @@ class Probe:
         """Seconds after which a late apply is out of the question; ``None`` where the write cannot be probed."""
         tool = self.tools.get(write.tool)
         kind = tool.catalog.actions.get(write.action) if tool is not None else None
-        return None if kind is None or kind.probe is None or not write.target.id or write.args_ref is None else kind.probe.settle
+        if kind is None or kind.probe is None or write.args_ref is None or not (write.target.id or kind.probe.find):
+            return None
+        return kind.probe.settle
 
     async def _find(self, write: Write, *, settled: bool) -> tuple[Finding, str | None]:
         tool = self.tools[write.tool]
@@ -66,9 +68,21 @@ class Probe:
         if kind is None or kind.probe is None or sealed is None:
             return Finding.UNDECIDED, None
         request = keep.request_from(await self.vault.unseal(sealed), tool.catalog.variables)
+        if kind.probe.find is not None:
+            return await self._listed(tool, kind.probe, kind.probe.find, request, write, settled=settled)
         seen = await self.look(tool, kind, request.captures, write.key.tenant)
         applied = kind.probe.applied.holds({**request.document, "object": seen.document})
         return postcondition.probe(applied=applied, seen=seen.version, before=write.before_version, settled=settled), seen.version
+
+    async def _listed(
+        self, tool: Tool, probe: catalog.Probe, find: catalog.Listing, request: keep.Request, write: Write, *, settled: bool
+    ) -> tuple[Finding, str | None]:
+        """Look for what a create may have made: one match is it, none (once it has settled) is none, several prove nothing."""
+        items = await self.look.listed(tool, find, request.captures, request.document, write.key.tenant)
+        found = [item for item in items if probe.applied.holds({**request.document, "object": {"version": None, "body": item}})]
+        if len(found) == 1:
+            return Finding.APPLIED, None
+        return (Finding.NOT_APPLIED if not found and settled else Finding.UNDECIDED), None
 
     async def _decide(self, write: Write, result: Result, reason: str, version: str | None) -> Decided:
         after = version if result is Result.SUCCESS else None

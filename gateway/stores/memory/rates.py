@@ -1,0 +1,45 @@
+"""GCRA meters in a dictionary."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.core import limits
+from gateway.model.run import Rate
+from gateway.ports import Quota
+
+_KEPT = 100_000
+
+
+@dataclass(slots=True)
+class MemoryRates:
+    """Implements :class:`gateway.ports.Rates`. Meters not used for long are forgotten first: they are full by then."""
+
+    _arrivals: OrderedDict[str, float] = field(default_factory=OrderedDict)
+
+    async def take(self, meters: Sequence[tuple[str, Rate]], *, now: float) -> Quota | None:
+        """Take one call from every meter, or, where one has none left, from none of them."""
+        taken: list[tuple[str, float]] = []
+        tightest: Quota | None = None
+        for name, rate in meters:
+            arrival, remaining, wait = limits.meter(self._arrivals.get(name, 0.0), rate, now=now)
+            if wait > 0:
+                return Quota(name, rate, 0, wait)
+            taken.append((name, arrival))
+            if tightest is None or remaining < tightest.remaining:
+                tightest = Quota(name, rate, remaining)
+        for name, arrival in taken:
+            self._arrivals[name] = arrival
+            self._arrivals.move_to_end(name)
+        while len(self._arrivals) > _KEPT:
+            self._arrivals.popitem(last=False)
+        return tightest
+
+
+if TYPE_CHECKING:
+    from gateway.ports import Rates
+
+    _port: type[Rates] = MemoryRates
