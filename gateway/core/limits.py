@@ -15,6 +15,9 @@ from gateway.model.run import Limits, Rate, Run, TaskClass
 
 MILLION = 1_000_000
 
+_ROUNDING = 2e-6
+"""Seconds: a double holds Unix time to a fifth of a microsecond, and sums of intervals are off by a little more."""
+
 
 def meter(arrival: float, rate: Rate, *, now: float) -> tuple[float, int, float]:
     """One call against a meter: its new arrival time, how many more fit at once, and how long to wait (0: the call passes).
@@ -25,9 +28,9 @@ def meter(arrival: float, rate: Rate, *, now: float) -> tuple[float, int, float]
     burst = max(1, int(rate.per_second))
     moved = max(arrival, now) + interval
     earliest = moved - interval * burst
-    if now < earliest:
+    if now < earliest - _ROUNDING:
         return arrival, 0, earliest - now
-    return moved, int((now - earliest) / interval + 1e-9), 0.0
+    return moved, int(max(0.0, now - earliest + _ROUNDING) / interval), 0.0
 
 
 def budgets(
