@@ -1,0 +1,44 @@
+"""The adapter to copy loads as it is, and its expressions say what its README says they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.core import catalog, resolve
+from gateway.core.catalog import Tool, Unmatched
+from gateway.model.action import Reversibility
+from tests.support import samples
+
+FOLDER = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def tool() -> Tool:
+    return samples.load(FOLDER, {})
+
+
+@pytest.mark.parametrize("sample", samples.read(FOLDER), ids=lambda sample: sample["action"])
+def test_a_recorded_write_means_what_is_written_beside_it(tool: Tool, sample: samples.Sample) -> None:
+    assert samples.meaning(tool, sample) == sample["means"]
+
+
+def test_an_order_that_is_not_shipped_can_be_put_back(tool: Tool) -> None:
+    found = samples.call("PATCH", "/tenants/acme/orders/1/status", {"status": "paid"})
+    matched = samples.matched(tool, found)
+    assert resolve.class_of(matched.action, catalog.document(tool, found, matched.captures)) is Reversibility.REVERSIBLE
+
+
+def test_a_create_takes_its_declared_query_key_and_no_other(tool: Tool) -> None:
+    assert samples.matched(tool, samples.call("POST", "/tenants/acme/orders?dry_run=1", {})).action.name == "order.create"
+    refused = catalog.match(tool, samples.call("POST", "/tenants/acme/orders?force=1", {}))
+    assert isinstance(refused, Unmatched)
+    assert refused.reason == "order.create takes no query key 'force'"
+
+
+def test_a_reply_is_held_against_the_schema(tool: Tool) -> None:
+    conforms = tool.actions["order.create"].reply_conforms
+    assert conforms is not None
+    assert conforms({"id": "1", "status": "open", "total": 5})
+    assert not conforms({"id": 1, "status": "open", "total": 5})
