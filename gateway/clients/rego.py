@@ -47,8 +47,8 @@ class EmbeddedEngine:
         self._refused: tuple[str, ...] = ()
         found = bundle.read(folder)
         self._active = _activated(found, rego_loading.examine(found))
-        self._looked_at: bundle.Fingerprint = ()
-        self._taken: bundle.Fingerprint = ()
+        self._looked_at: bundle.Fingerprint | None = None
+        self._taken: bundle.Fingerprint | None = None
 
     @property
     def revision(self) -> str:

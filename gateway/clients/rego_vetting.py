@@ -136,7 +136,7 @@ def _invocation_problems(invocation: Invocation, module: Module, rule: Rule, kno
     if defined:
         arity = defined[0][1].arity
         if arity is not None and len(invocation.arguments) not in (arity, arity + 1):
-            yield f"{name} takes {arity} arguments, not {len(invocation.arguments)}"
+            yield f"{name} takes {arity}, not {len(invocation.arguments)} arguments"
     elif name in REFUSED:
         yield f"{name} may not be used: {REFUSED[name]}"
     elif function or name not in known.builtins:

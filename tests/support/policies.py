@@ -1,0 +1,76 @@
+"""Bundles to load, calls to decide on, and what came of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gateway import errors
+from gateway.clients import rego, rego_loading
+from gateway.model.decision import Decision, Deny, Hold
+
+ROOT = Path(__file__).parents[2]
+POLICIES = ROOT / "policies"
+
+ALLOWED = 'decision := {"allow": true}'
+
+
+class Reports:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def __call__(self, level: str, message: str) -> None:
+        self.lines.append((level, message))
+
+
+def engine(folder: Path, report: rego.Report | None = None) -> rego.EmbeddedEngine:
+    return rego.EmbeddedEngine(folder, mint=lambda prefix: f"{prefix}_1", report=report or Reports())
+
+
+def written(folder: Path, files: Mapping[str, str]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return folder
+
+
+def ruled(folder: Path, rules: str) -> Path:
+    """A bundle with one module of these rules; they begin in line 3."""
+    return written(folder, {"killcord/authz/x.rego": f"package killcord.authz\n\n{rules}\n"})
+
+
+def starter(folder: Path, **more: str) -> Path:
+    """A copy of the starter bundle with more files in its ``authz``."""
+    shutil.copytree(POLICIES, folder / "policies")
+    return written(folder / "policies", {f"killcord/authz/{name}.rego": content for name, content in more.items()})
+
+
+def problems(folder: Path) -> list[str]:
+    with pytest.raises(errors.Misconfigured) as refused:
+        engine(folder)
+    return refused.value.problems
+
+
+def call(**changes: object) -> dict[str, object]:
+    """An ordinary write; ``target__tenant="x"`` sets one member, ``...`` takes it away."""
+    document: dict[str, object] = orjson.loads(orjson.dumps(rego_loading.sample()))
+    for path, value in changes.items():
+        part, _, member = path.partition("__")
+        inside = document[part] if member else document
+        assert isinstance(inside, dict)
+        if value is ...:
+            del inside[member or part]
+        else:
+            inside[member or part] = value
+    return document
+
+
+def outcome(decision: Decision) -> str | set[str]:
+    if isinstance(decision, Deny):
+        return {reason.code for reason in decision.reasons}
+    return "hold" if isinstance(decision, Hold) else "allow"

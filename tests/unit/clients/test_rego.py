@@ -1,0 +1,169 @@
+"""The embedded engine: what it decides, how it fails closed, how it takes up changes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gateway.clients import bundle
+from gateway.model.decision import Allow
+from tests.support.decisions import DECISIONS
+from tests.support.policies import ALLOWED, POLICIES, Reports, call, engine, outcome, ruled
+
+
+@pytest.mark.parametrize(("document", "expected"), [row[1:] for row in DECISIONS], ids=[row[0] for row in DECISIONS])
+async def test_the_starter_bundle_decides(document: dict[str, object], expected: str | set[str]) -> None:
+    assert outcome(await engine(POLICIES).decide(document)) == expected
+
+
+async def test_a_decision_carries_its_id_and_the_revision() -> None:
+    active = engine(POLICIES)
+    decision = await active.decide(call())
+    assert decision == Allow(decision_id="dec_1", revision=active.revision)
+    assert active.revision == bundle.read(POLICIES).revision
+    assert len(active.revision) == 12
+
+
+# --- failing closed --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [2**64, {1: "x"}, object(), "\ud800", {"\udfff": 1}, b"x", {1, 2}], ids=repr)
+async def test_what_is_no_json_is_denied_and_kills_nothing(value: object) -> None:
+    active = engine(POLICIES)
+    assert outcome(await active.decide(call() | {"args": value})) == {"policy-input"}
+    assert outcome(await active.decide(call())) == "allow"
+
+
+async def test_a_document_too_deep_for_the_engine_is_denied() -> None:
+    deep: object = 1
+    for _ in range(100_000):
+        deep = [deep]
+    assert outcome(await engine(POLICIES).decide(call() | {"args": deep})) == {"policy-input"}
+    while isinstance(deep, list):  # taken apart by hand: freeing it at once is deep as well
+        deep = deep.pop()
+
+
+async def test_integers_are_decided_on_exactly(tmp_path: Path) -> None:
+    rule = 'default decision := {"allow": false}\ndecision := {"allow": true} if input.args.n == 9007199254740993'
+    active = engine(ruled(tmp_path, rule))
+    assert outcome(await active.decide(call(args={"n": 9007199254740993}))) == "allow"
+    assert outcome(await active.decide(call(args={"n": 9007199254740992}))) != "allow"
+
+
+async def test_a_rule_that_fails_on_a_call_denies_it_without_quoting_it(tmp_path: Path) -> None:
+    rule = 'decision := {"allow": true} if not secret\nsecret if startswith(input.args.name, "x")'
+    decision = await engine(ruled(tmp_path, rule)).decide(call(args={"name": 4711}))
+    assert outcome(decision) == {"policy-error"}
+    assert "/killcord/authz/x.rego:4" in decision.reasons[0].message
+    assert "4711" not in decision.reasons[0].message
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("input.args.answer", "policy-undefined"),
+        ('{"allow": "true"}', "policy-malformed"),
+        ("true", "policy-malformed"),
+        ('{"allow": true, "obligations": {"dance": true}}', "obligation-unknown"),
+        ('"<undefined>"', "policy-undefined"),
+    ],
+)
+async def test_an_answer_that_only_looks_like_one_on_some_calls_denies_those(tmp_path: Path, answer: str, code: str) -> None:
+    rule = f'decision := {{"allow": true}} if input.tool == "erp"\ndecision := {answer} if input.tool == "crm"'
+    active = engine(ruled(tmp_path, rule))
+    assert outcome(await active.decide(call())) == "allow"
+    assert outcome(await active.decide(call(tool="crm"))) == {code}
+
+
+async def test_rules_that_contradict_each_other_on_a_call_deny_it(tmp_path: Path) -> None:
+    rule = 'decision := {"allow": true} if input.tool\ndecision := {"allow": false} if input.tool == "crm"'
+    assert outcome(await engine(ruled(tmp_path, rule)).decide(call(tool="crm"))) == {"policy-error"}
+
+
+# --- reloading -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_changed_bundle_becomes_active_once_it_is_still(tmp_path: Path) -> None:
+    reports = Reports()
+    active = engine(ruled(tmp_path, ALLOWED), reports)
+    before = active.revision
+    ruled(tmp_path, 'decision := {"allow": false}')
+    await active.look()
+    assert active.revision == before
+    await active.look()
+    assert active.revision != before
+    assert outcome(await active.decide(call())) == {"unexplained"}
+    assert reports.lines == [("info", f"policy revision {active.revision} is active")]
+
+
+async def test_a_broken_change_is_refused_and_the_old_revision_decides_on(tmp_path: Path) -> None:
+    reports = Reports()
+    active = engine(ruled(tmp_path / "policies", ALLOWED), reports)
+    before = active.revision
+    ruled(tmp_path / "policies", f"{ALLOWED} if input.run.tennant")
+    for _ in range(3):
+        await active.look()
+    assert active.revision == before
+    assert outcome(await active.decide(call())) == "allow"
+    assert active.health() == (
+        True,
+        f"embedded policy engine, revision {before} active (1 files); newer files refused: "
+        "policies/killcord/authz/x.rego:3: there is no input.run.tennant; did you mean tenant?",
+    )
+    assert [level for level, _ in reports.lines] == ["error"]
+
+
+async def test_a_mended_change_ends_the_refusal(tmp_path: Path) -> None:
+    active = engine(ruled(tmp_path, ALLOWED))
+    before = active.revision
+    for rules in ("broken", ALLOWED):
+        ruled(tmp_path, rules)
+        await active.look()
+        await active.look()
+    assert active.revision == before
+    assert "refused" not in active.health()[1]
+
+
+async def test_a_folder_that_goes_away_leaves_the_old_revision(tmp_path: Path) -> None:
+    active = engine(ruled(tmp_path / "policies", ALLOWED))
+    shutil.rmtree(tmp_path / "policies")
+    await active.look()
+    assert "cannot be read" in active.health()[1]
+    assert outcome(await active.decide(call())) == "allow"
+
+
+async def test_an_emptied_folder_is_refused(tmp_path: Path) -> None:
+    active = engine(ruled(tmp_path, ALLOWED))
+    (tmp_path / "killcord/authz/x.rego").unlink()
+    await active.look()
+    await active.look()
+    assert "there is no rule data.killcord.authz.decision" in active.health()[1]
+    assert outcome(await active.decide(call())) == "allow"
+
+
+async def test_touching_files_changes_nothing(tmp_path: Path) -> None:
+    reports = Reports()
+    active = engine(ruled(tmp_path, ALLOWED), reports)
+    os.utime(tmp_path / "killcord/authz/x.rego", ns=(1, 1))
+    await active.look()
+    await active.look()
+    assert reports.lines == []
+
+
+async def test_watching_takes_up_a_change_by_itself(tmp_path: Path) -> None:
+    active = engine(ruled(tmp_path, ALLOWED))
+    before = active.revision
+    watching = asyncio.ensure_future(active.watch(0.01))
+    try:
+        ruled(tmp_path, 'decision := {"allow": false}')
+        async with asyncio.timeout(30):
+            while active.revision == before:
+                assert outcome(await active.decide(call())) == "allow"
+                await asyncio.sleep(0.01)
+    finally:
+        watching.cancel()
+    assert outcome(await active.decide(call())) == {"unexplained"}

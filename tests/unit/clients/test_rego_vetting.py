@@ -1,0 +1,101 @@
+"""What does not load, and how it is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.policies import ALLOWED, engine, problems, ruled, written
+
+
+@pytest.mark.parametrize(
+    ("rules", "line", "expected"),
+    [
+        ('decision := {"allow": true', 4, "expecting `}`"),
+        (f"{ALLOWED} if startwith(input.tool, `e`)", 3, "there is no function startwith; did you mean startswith?"),
+        (f"{ALLOWED} if data.killcord.authz.nope(1)", 3, "there is no function data.killcord.authz.nope"),
+        (f"import data.killcord.lib.wildcart\n{ALLOWED}", 3, "there is no data.killcord.lib.wildcart"),
+        (f"import data.killcord.lib.wildcart\n{ALLOWED} if wildcart.f(1)", 4, "there is no function wildcart.f"),
+        (f"{ALLOWED} if http.send({{}})", 3, "http.send may not be used"),
+        (f"{ALLOWED} if time.now_ns() > 1", 3, "use input.now"),
+        (f"{ALLOWED} if opa.runtime()", 3, "opa.runtime may not be used"),
+        (f"{ALLOWED} if input.run.tennant", 3, "there is no input.run.tennant; did you mean tenant?"),
+        (f'{ALLOWED} if input["run"]["tennant"]', 3, "there is no input.run.tennant; did you mean tenant?"),
+        (f"{ALLOWED} if input.tennant", 3, "there is no input.tennant; did you mean tenant?"),
+        (f"{ALLOWED} if not input.run.tennant", 3, "there is no input.run.tennant"),
+        (f"{ALLOWED} if {{\n\tr := input.run\n\tr.tennant\n}}", 5, "there is no input.run.tennant"),
+        (f"{ALLOWED} if {{\n\tsome s in input.lease.scopes\n\ts.tool\n}}", 5, "input.lease.scopes._ is a string"),
+        (f"{ALLOWED} if every s in input.lease.scopes {{ s.tool }}", 3, "input.lease.scopes._ is a string"),
+        (f"import input.run\n{ALLOWED} if run.tennant", 4, "there is no input.run.tennant"),
+        (f"import input.rum\n{ALLOWED}", 3, "there is no input.rum; did you mean run?"),
+        (f'{ALLOWED} if object.get(input.run, "tennant", "") == ""', 3, "there is no input.run.tennant"),
+        (f'{ALLOWED} if object.get(input, ["run", "tennant"], "") == ""', 3, "there is no input.run.tennant"),
+        (f"{ALLOWED} if input.lease.scopes.first", 3, "input.lease.scopes is a list"),
+        (f"{ALLOWED} if input.tool.name", 3, "input.tool is a string, it has no fields"),
+        (f"{ALLOWED} if input.http.query.a.b", 3, "input.http.query.a is a string"),
+        (f'{ALLOWED} if "a" in [x | x := input.step.perent]', 3, "did you mean parent?"),
+        (f"{ALLOWED} if f(1)\nf(x) if f(x)", 4, "f refers to itself"),
+        (f"{ALLOWED} if f(1)\nf(x) if g(x)\ng(x) if f(x)", 4, "Rego has no recursion"),
+        ("decision := data.killcord.authz.decision", 3, "decision refers to itself"),
+        (f"{ALLOWED} if f(1, 2, 3)\nf(x) if x", 3, "f takes 1, not 3 arguments"),
+        (f"{ALLOWED} if not startswith(input.args.name, `x`)", 3, "not: input.args.name may be absent, where engines differ"),
+        (f"{ALLOWED} if not input.args.n > 3", 3, "not: input.args.n may be absent"),
+        (f"{ALLOWED} if not input.action.class in {{1}}", 3, "not: input.action.class may be absent"),
+        (f"{ALLOWED} if data.limits.refund", 3, "there is no data.limits.refund"),
+        (f"{ALLOWED} if {{ x == 1 }}", 3, "unsafe"),
+        ("other := 1", None, "there is no rule data.killcord.authz.decision"),
+        ('decision := "yes"', None, "no usable decision on a sample call"),
+        ("decision := {} if false", None, "no usable decision on a sample call"),
+        ("decision := 1\ndecision := 2", 4, "rule conflicts"),
+        (f"{ALLOWED}\nbroken := startswith(`a`)", 4, "`startswith` expects 2 arguments"),
+    ],
+)
+def test_a_bundle_that_cannot_mean_what_it_says_does_not_load(tmp_path: Path, rules: str, line: int | None, expected: str) -> None:
+    found = problems(ruled(tmp_path / "policies", rules))
+    wanted = f"policies/killcord/authz/x.rego:{line}: " if line else ""
+    assert any(problem.startswith(wanted) and expected in problem for problem in found), found
+    assert all("\n" not in problem and "backtrace" not in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        f'{ALLOWED} if not input.args.name == "x"',
+        f"{ALLOWED} if not input.args.name",
+        f"{ALLOWED}\nsmall if {{\n\tinput.args.n\n\tnot input.args.n > 3\n}}",
+        f'{ALLOWED} if not object.get(input.args, "n", 0) > 3\ndecision := {{"allow": false}} if false',
+        f"{ALLOWED} if not input.tool in {{`crm`}}",
+        f"{ALLOWED} if {{\n\tsome run in [{{`tennant`: 1}}]\n\trun.tennant\n}}",
+        f"import input.run\n{ALLOWED} if run.tenant",
+        f"{ALLOWED} if count([r | r := input.run; r.tenant]) == count([r | r := {{`x`: 1}}; r.x])",
+        f"{ALLOWED} if f(input.run)\nf(anything) if not anything.tennant",
+        f"import rego.v1\n{ALLOWED}",
+        f"{ALLOWED} if input.counters[`amount:refund`] > 3\n{ALLOWED} if not input.counters.steps == 3",
+        f"{ALLOWED} if print(`hello`)",
+    ],
+)
+def test_what_is_plain_rego_loads(tmp_path: Path, rules: str) -> None:
+    assert engine(ruled(tmp_path, rules)).health()[0]
+
+
+def test_all_problems_are_named_at_once_in_order_of_place(tmp_path: Path) -> None:
+    folder = ruled(tmp_path / "policies", f"{ALLOWED} if startwith(1)\nx if input.tool.a\ny if input.b")
+    places = [problem.partition(": ")[0].rpartition("/")[2] for problem in problems(folder)]
+    assert places == ["x.rego:3", "x.rego:4", "x.rego:5"]
+
+
+def test_a_package_has_to_lie_under_killcord(tmp_path: Path) -> None:
+    folder = written(ruled(tmp_path / "policies", ALLOWED), {"other.rego": "package other\n\nx := 1\n"})
+    assert problems(folder) == ["policies/other.rego:1: package other has to lie under killcord"]
+
+
+def test_other_packages_have_other_inputs(tmp_path: Path) -> None:
+    folder = written(ruled(tmp_path, ALLOWED), {"killcord/response/r.rego": "package killcord.response\n\nresponse := input.trigger\n"})
+    assert engine(folder).health()[0]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    assert problems(tmp_path / "nowhere") == [
+        f"{tmp_path}/nowhere: policies cannot be read: [Errno 2] No such file or directory: '{tmp_path}/nowhere'"
+    ]
