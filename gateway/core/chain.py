@@ -237,10 +237,10 @@ class Verifier:
         return None
 
     def _head(self, fields: dict[str, object], line: bytes) -> Finding | None:
-        self.heads += 1
         text = fields["checkpoint"]
         if not isinstance(text, str):
             return self._lost("a checkpoint that is no text")
+        self.heads += 1
         found = self._checkpoint(text, "signed head")
         if found is not None:
             return found
@@ -254,7 +254,7 @@ class Verifier:
         try:
             point = note.verify(text, self._keys) if self._keys else note.read(text)
         except note.NotTrusted as refused:
-            return Finding(refused.stream, refused.seq, f"{what}: {refused}")
+            return Finding(refused.stream, refused.seq, f"{what}: {refused}") if refused.stream else self._lost(f"{what}: {refused}")
         stream = self._streams.get(point.stream, _Stream())
         if point.seq > stream.seq:
             return Finding(

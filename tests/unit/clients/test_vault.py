@@ -70,7 +70,7 @@ async def test_calls_that_seal_first_at_once_agree_on_one_key(store: SqliteStore
 
 async def test_another_master_key_opens_nothing(store: SqliteStore, sealing: vault.TenantVault) -> None:
     sealed = await sealing.seal("acme", b"state")
-    with pytest.raises(ValueError, match="restore keys/master.key"):
+    with pytest.raises(ValueError, match=r"restore keys/master\.key"):
         await vault.TenantVault(store.blobs, os.urandom(32)).unseal(sealed)
 
 
