@@ -1,0 +1,277 @@
+"""Which action a call is, and what it means: tenant, target, cost, class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from gateway.core import catalog, expression, resolve, template
+from gateway.core.catalog import ActionType, Matched, Tool, Unmatched
+from gateway.model.action import Effect, Remedy, Reversibility, Target
+from tests.support import samples
+
+VARIABLES = {"collection": "invoices"}
+
+
+def path(text: str) -> template.Template:
+    return template.parse(text, VARIABLES)
+
+
+def read(name: str, at: str, **more: Any) -> ActionType:
+    return ActionType(name=name, method="GET", template=path(at), effect=Effect.READ, **more)
+
+
+def write(name: str, method: str, at: str, **more: Any) -> ActionType:
+    given = {"query": frozenset(), "undo": catalog.Undo(remedy=Remedy.MANUAL_REVIEW), **more}
+    return ActionType(name=name, method=method, template=path(at), effect=Effect.WRITE, **given)
+
+
+def tool(*actions: ActionType, tenant: str = "request.path.tenant", **more: Any) -> Tool:
+    kind = catalog.ObjectType(
+        name="invoice",
+        template=path("/{tenant}/{vars.collection}/{id}"),
+        version=expression.compile("reply.headers.etag"),
+        state=expression.compile("reply.body"),
+    )
+    line = catalog.ObjectType(name="line", template=path("/{tenant}/{vars.collection}/{id}/lines/{line}"))
+    return catalog.tool(
+        name="erp", system="erp", tenant=expression.compile(tenant), objects=[kind, line], actions=actions, variables=VARIABLES, **more
+    )
+
+
+READ = read("invoice.read", "/{tenant}/invoices/{id}", object="invoice")
+LIST = read("invoice.list", "/{tenant}/invoices", object="invoice")
+UPDATE = write("invoice.update", "PATCH", "/{tenant}/invoices/{id}", object="invoice")
+CREATE = write(
+    "invoice.create",
+    "POST",
+    "/{tenant}/invoices",
+    query=frozenset({"dry_run"}),
+    creates=catalog.Creates("invoice", expression.compile("reply.body.id")),
+)
+LINE = write("line.update", "PUT", "/{tenant}/invoices/{id}/lines/{line}", object="line")
+ERP = tool(READ, LIST, UPDATE, CREATE, LINE)
+
+
+def resolved(erp: Tool, method: str, at: str, body: object = None) -> tuple[Matched, dict[str, object]]:
+    asked = samples.call(method, at, body)
+    found = samples.matched(erp, asked)
+    return found, catalog.document(erp, asked, found.captures)
+
+
+@pytest.mark.parametrize(
+    ("method", "at", "name"),
+    [
+        ("GET", "/acme/invoices/1", "invoice.read"),
+        ("HEAD", "/acme/invoices/1", "invoice.read"),
+        ("GET", "/acme/invoices?limit=5&sort=-id", "invoice.list"),
+        ("PATCH", "/acme/invoices/1", "invoice.update"),
+        ("PATCH", "/acme/invoi%63es/1", "invoice.update"),
+        ("POST", "/acme/invoices?dry_run=1", "invoice.create"),
+    ],
+)
+def test_a_call_is_the_action_whose_method_and_path_it_has(method: str, at: str, name: str) -> None:
+    assert samples.matched(ERP, samples.call(method, at)).action.name == name
+
+
+@pytest.mark.parametrize(
+    ("method", "at", "name", "reason"),
+    [
+        ("GET", "/acme/INVOICES/1", "unlisted.read", "erp declares no action for GET on this path"),
+        ("GET", "/acme/invoices/1/", "unlisted.read", "erp declares no action for GET on this path"),
+        ("GET", "/", "unlisted.read", "erp declares no action for GET on this path"),
+        ("OPTIONS", "/acme/invoices/1", "unlisted.read", "erp declares no action for OPTIONS on this path"),
+        ("DELETE", "/acme/invoices/1", "unlisted.write", "erp declares no action for DELETE on this path"),
+        ("PATCH", "/acme/invoices/1?force=1", "unlisted.write", "invoice.update takes no query key 'force'"),
+        ("POST", "/acme/invoices?dry_run=1&admin=1", "unlisted.write", "invoice.create takes no query key 'admin'"),
+    ],
+)
+def test_any_other_call_is_unlisted_and_says_why(method: str, at: str, name: str, reason: str) -> None:
+    found = catalog.match(ERP, samples.call(method, at))
+    assert isinstance(found, Unmatched)
+    assert (found.name, found.reason, found.allowed) == (name, reason, False)
+
+
+def test_the_root_of_a_tool_can_be_an_action() -> None:
+    root = tool(read("about", "/"), tenant="run.tenant")
+    assert samples.matched(root, samples.call("GET", "/")).action.name == "about"
+
+
+def test_an_adapter_can_let_unlisted_calls_on() -> None:
+    open_ = tool(READ, unlisted_read=True)
+    assert catalog.match(open_, samples.call("GET", "/x")) == Unmatched(
+        "unlisted.read", Effect.READ, True, "erp declares no action for GET on this path"
+    )
+    refused = catalog.match(open_, samples.call("POST", "/x"))
+    assert isinstance(refused, Unmatched)
+    assert not refused.allowed
+
+
+def test_file_order_decides_between_two_that_fit() -> None:
+    paying = write("pay", "POST", "/{tenant}/actions", body=expression.compile("request.body.kind == 'pay'"))
+    anything = write("act", "POST", "/{tenant}/actions")
+    erp = tool(paying, anything)
+    assert samples.matched(erp, samples.call("POST", "/a/actions", {"kind": "pay"})).action is paying
+    assert samples.matched(erp, samples.call("POST", "/a/actions", {"kind": "other"})).action is anything
+
+
+@pytest.mark.parametrize("body", [{"flag": 1}, {"flag": "true"}, {}, None])
+def test_a_match_on_the_body_must_be_exactly_true(body: object) -> None:
+    erp = tool(write("flagged", "POST", "/{tenant}/actions", body=expression.compile("request.body.flag")))
+    found = catalog.match(erp, samples.call("POST", "/a/actions", body))
+    assert isinstance(found, Unmatched)
+    assert "its headers or body differ" in found.reason
+    assert samples.matched(erp, samples.call("POST", "/a/actions", {"flag": True}))
+
+
+def test_expressions_see_headers_in_lower_case_and_no_credentials() -> None:
+    headers = {"X-Kind": "a", "Authorization": "Bearer secret", "Killcord-Lease": "secret", "Cookie": "secret", "x-kind": "b"}
+    seen = catalog.request_document(samples.call("GET", "/a", headers=headers), {})
+    assert seen["headers"] == {"x-kind": "a, b"}
+
+
+def test_a_target_is_the_object_without_its_tenant() -> None:
+    found, document = resolved(ERP, "PATCH", "/acme/invoices/inv%201", {})
+    assert resolve.target_of(ERP, found, document) == Target("erp", "invoice", "inv 1", "acme")
+    found, document = resolved(ERP, "PUT", "/acme/invoices/7/lines/2", {})
+    assert resolve.target_of(ERP, found, document) == Target("erp", "line", "7/2", "acme")
+
+
+@pytest.mark.parametrize(("method", "at"), [("GET", "/acme/invoices"), ("POST", "/acme/invoices")])
+def test_lists_and_creates_have_a_type_and_no_id(method: str, at: str) -> None:
+    found, document = resolved(ERP, method, at)
+    assert resolve.target_of(ERP, found, document) == Target("erp", "invoice", "", "acme")
+
+
+def test_a_create_names_its_object_by_the_reply() -> None:
+    found, document = resolved(ERP, "POST", "/acme/invoices", {})
+    assert resolve.created_of(ERP, found, document | {"reply": {"body": {"id": 17}}}) == Target("erp", "invoice", "17", "acme")
+    assert resolve.created_of(ERP, found, document | {"reply": {"body": {"id": None}}}) is None
+    assert resolve.object_path(ERP, found.action, found.captures, "17") == "/acme/invoices/17"
+
+
+def test_a_hostile_id_in_a_reply_makes_no_path() -> None:
+    found, _ = resolved(ERP, "POST", "/acme/invoices", {})
+    with pytest.raises(ValueError):
+        resolve.object_path(ERP, found.action, found.captures, "../../other")
+    with pytest.raises(ValueError):
+        resolve.undo_path(ERP, found.action, "invoice.update", found.captures, "%2e%2e")
+
+
+@pytest.mark.parametrize("tenant", [None, "", True, 1.5, [], {}])
+def test_what_is_no_name_is_no_tenant(tenant: object) -> None:
+    erp = tool(write("act", "POST", "/actions"), tenant="request.body.tenant")
+    _, document = resolved(erp, "POST", "/actions", {"tenant": tenant})
+    assert resolve.tenant_of(erp, document) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "millionths"),
+    [
+        (1000, 1_000_000_000),
+        (0, 0),
+        (10.1, 10_100_000),
+        ("10.10", 10_100_000),
+        ("1e2", 100_000_000),
+        (0.1 + 0.2, 300_001),
+        ("0.0000001", 1),
+        (5e-324, None),
+        ("1e-30", 1),
+    ],
+)
+def test_amounts_are_exact_millionths_and_rounded_up(value: object, millionths: int | None) -> None:
+    assert cost({"amount": value}).get("refund") == millionths
+
+
+@pytest.mark.parametrize("value", [None, -1, "-1", True, float("nan"), float("inf"), "NaN", "1_000", " 1", "١", "", 1e300, 10**11, [], {}])
+def test_what_cannot_be_counted_is_unpriced(value: object) -> None:
+    priced = resolve.cost_of(PRICED, {"request": {"body": {"amount": value, "count": 1}}})
+    assert priced.unpriced == ("amount:refund",)
+    assert dict(priced.amounts) == {}
+
+
+@pytest.mark.parametrize(("count", "records"), [(3, 3), ("3", 3), (0, 0), (2.0, 2)])
+def test_records_are_whole(count: object, records: int) -> None:
+    assert resolve.cost_of(PRICED, {"request": {"body": {"amount": 1, "count": count}}}).records == records
+
+
+@pytest.mark.parametrize("count", [2.5, -1, None, True, "many", 2**53])
+def test_records_that_are_not_whole_are_unpriced(count: object) -> None:
+    assert resolve.cost_of(PRICED, {"request": {"body": {"amount": 1, "count": count}}}).unpriced == ("records",)
+
+
+def test_a_write_costs_one_record_unless_it_says_otherwise_and_a_read_none() -> None:
+    assert resolve.cost_of(UPDATE, {}).records == 1
+    assert resolve.cost_of(READ, {}).records == 0
+
+
+PRICED = write(
+    "refund",
+    "POST",
+    "/{tenant}/refunds",
+    cost=catalog.Pricing(expression.compile("request.body.count"), {"refund": expression.compile("request.body.amount")}),
+)
+
+
+def cost(body: Mapping[str, object]) -> Mapping[str, int]:
+    return resolve.cost_of(PRICED, {"request": {"body": {"count": 1, **body}}}).amounts
+
+
+@pytest.mark.parametrize(
+    ("body", "decided"),
+    [
+        ({"amount": 5}, Reversibility.REVERSIBLE),
+        ({"amount": 50}, Reversibility.COMPENSATABLE),
+        ({"amount": 500}, Reversibility.IRREVERSIBLE),
+        ({}, Reversibility.IRREVERSIBLE),
+        ({"amount": "5"}, Reversibility.IRREVERSIBLE),
+    ],
+)
+def test_a_class_is_the_first_rule_that_is_true_and_irreversible_in_doubt(body: object, decided: Reversibility) -> None:
+    rules = (
+        catalog.Rule(expression.compile("request.body.amount > `100`"), Reversibility.IRREVERSIBLE),
+        catalog.Rule(expression.compile("request.body.amount > `10`"), Reversibility.COMPENSATABLE),
+        catalog.Rule(None, Reversibility.REVERSIBLE),
+    )
+    assert resolve.class_of(write("act", "POST", "/x", classes=rules), {"request": {"body": body}}) is decided
+
+
+def test_without_a_rule_that_applies_a_write_is_irreversible() -> None:
+    rules = (catalog.Rule(expression.compile("request.body.ok == `true`"), Reversibility.REVERSIBLE),)
+    assert resolve.class_of(write("act", "POST", "/x", classes=rules), {"request": {"body": {}}}) is Reversibility.IRREVERSIBLE
+
+
+def test_versions_are_kept_verbatim() -> None:
+    invoice = ERP.objects["invoice"]
+    assert resolve.version_of(invoice, {"reply": {"headers": {"etag": '"v12"'}}}) == '"v12"'
+    assert resolve.version_of(invoice, {"reply": {"headers": {}}}) is None
+    assert resolve.version_of(ERP.objects["line"], {"reply": {"headers": {"etag": '"v12"'}}}) is None
+    assert resolve.state_of(invoice, {"reply": {"body": {"a": 1}}}) == {"a": 1}
+
+
+LISTING = catalog.Listing(
+    template=path("/{tenant}/refunds"),
+    query={"reference": expression.compile("request.body.reference")},
+    items=expression.compile("reply.body.items"),
+    id=expression.compile("object.body.id"),
+)
+PROBE = catalog.Probe(expression.compile("object.body.reference == request.body.reference"), 30.0, LISTING)
+
+
+def test_a_listing_is_asked_with_encoded_values() -> None:
+    document = {"request": {"body": {"reference": "a&b= c"}}}
+    assert resolve.listing_target(LISTING, {"tenant": "acme"}, document) == "/acme/refunds?reference=a%26b%3D%20c"
+
+
+def test_a_create_is_found_in_a_listing_by_what_it_asked_for() -> None:
+    items = [{"id": "1", "reference": "x"}, {"id": "2", "reference": "y"}, {"id": "3", "reference": "x"}]
+    document = {"request": {"body": {"reference": "x"}}, "reply": {"body": {"items": items}}}
+    assert resolve.found_in(PROBE, document) == ("1", "3")
+    assert resolve.found_in(PROBE, document | {"reply": {"body": {"items": []}}}) == ()
+
+
+@pytest.mark.parametrize("body", [None, {"items": None}, {"items": [{"reference": "x"}]}, {"items": [{"id": {}, "reference": "x"}]}])
+def test_a_listing_that_cannot_be_read_decides_nothing(body: object) -> None:
+    assert resolve.found_in(PROBE, {"request": {"body": {"reference": "x"}}, "reply": {"body": body}}) is None
