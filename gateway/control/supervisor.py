@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 
-Log = Callable[[str, dict[str, object]], None]
+Log = Callable[..., object]
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Supervisor:
                 try:
                     await routine()
                 except Exception as error:
-                    self.log("routine-failed", {"routine": name, "error": f"{type(error).__name__}: {error}"})
+                    self.log("routine-failed", routine=name, error=f"{type(error).__name__}: {error}")
 
         self.run(name, turns())
 
@@ -57,4 +57,4 @@ class Supervisor:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.log("call-failed", {"error": f"{type(error).__name__}: {error}"})
+            self.log("call-failed", error=f"{type(error).__name__}: {error}")

@@ -9,6 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
+Log = Callable[..., object]
+"""Takes an event's name and its members."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observer:
@@ -17,7 +20,7 @@ class Observer:
     calls: Counter
     stages: Histogram
     monotonic: Callable[[], float]
-    log: Callable[[str, dict[str, object]], None]
+    log: Log
 
     @classmethod
     def of(cls, registry: CollectorRegistry, monotonic: Callable[[], float], log: Callable[[str, dict[str, object]], None]) -> Observer:
@@ -30,12 +33,12 @@ class Observer:
     def passed(self, tool: str, action: str, status: int, started: float, marks: Sequence[tuple[str, float]]) -> None:
         """A call that the line let through; its status is the tool's."""
         self._count(tool, action, "allow", started, marks)
-        self.log("call", {"tool": tool, "action": action, "status": status, "ms": round((self.monotonic() - started) * 1000, 2)})
+        self.log("call", tool=tool, action=action, status=status, ms=round((self.monotonic() - started) * 1000, 2))
 
     def refused(self, tool: str, action: str, code: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
         """A call that a stage stood against."""
         self._count(tool if action else "", action, code, started, marks)
-        self.log("refusal", {"tool": tool, "action": action, "code": code})
+        self.log("refusal", tool=tool, action=action, code=code)
 
     def _count(self, tool: str, action: str, decision: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
         self.calls.labels(tool, action, decision).inc()
