@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -13,7 +13,7 @@ import regorus
 from gateway import errors
 from gateway.clients import rego_syntax, rego_vetting
 from gateway.clients.bundle import Bundle
-from gateway.clients.rego_syntax import Module
+from gateway.clients.rego_syntax import Module, Reference, Rule
 from gateway.core import policy
 from gateway.model.action import Effect, Reversibility, Target
 from gateway.model.call import Call
@@ -58,16 +58,21 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
 
 
 def expanded(module: Module, content: str) -> str:
-    """The module with calls through imports written out, which this engine does not do: ``lib.f(x)`` -> ``data.killcord.lib.f(x)``.
+    """The module with its imports of ``data`` written out where they are used: ``lib.f(x)`` -> ``data.killcord.lib.f(x)``.
 
-    Lines stay where they were.
+    This engine finds no functions through imports, nor rules where data lies beside them. Lines stay where they were.
     """
     imported = {each.alias: ".".join(step or "" for step in each.path) for each in module.imports if each.path[0] == "data"}
-    calls = {invocation.function for rule in module.rules for invocation in rule.invocations if invocation.function.root in imported}
+    uses = {reference for rule in module.rules for reference in _names_used(rule) if reference.root in imported}
     source = content.encode()
-    for call in sorted(calls, key=lambda call: call.start, reverse=True):
-        source = source[: call.start] + imported[call.root].encode() + source[call.end :]
+    for use in sorted(uses, key=lambda use: use.start, reverse=True):
+        source = source[: use.start] + imported[use.root].encode() + source[use.end :]
     return source.decode()
+
+
+def _names_used(rule: Rule) -> Iterator[Reference]:
+    yield from (invocation.function for invocation in rule.invocations)
+    yield from (reference for reference in rule.references if reference.root not in rule.bound)
 
 
 def compiled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.Engine:

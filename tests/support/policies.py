@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,12 +41,6 @@ def written(folder: Path, files: Mapping[str, str]) -> Path:
 def ruled(folder: Path, rules: str) -> Path:
     """A bundle with one module of these rules; they begin in line 3."""
     return written(folder, {"killcord/authz/x.rego": f"package killcord.authz\n\n{rules}\n"})
-
-
-def starter(folder: Path, **more: str) -> Path:
-    """A copy of the starter bundle with more files in its ``authz``."""
-    shutil.copytree(POLICIES, folder / "policies")
-    return written(folder / "policies", {f"killcord/authz/{name}.rego": content for name, content in more.items()})
 
 
 def problems(folder: Path) -> list[str]:
