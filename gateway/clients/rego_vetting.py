@@ -20,6 +20,7 @@ REFUSED = {
     "http.send": "the gateway makes no calls while it decides; put what the rule needs into a data file",
     "opa.runtime": "it answers differently on each engine; put what the rule needs into a data file",
     "rand.intn": "a decision has to come out the same when it is replayed",
+    "strings.replace_n": "engines differ in whether a replacement is replaced again; use replace or regex.replace",
     "time.now_ns": "a decision has to come out the same when it is replayed; use input.now",
     "uuid.rfc4122": "a decision has to come out the same when it is replayed",
 }

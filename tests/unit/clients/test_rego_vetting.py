@@ -20,6 +20,7 @@ from tests.support.policies import ALLOWED, engine, problems, ruled, written
         (f"{ALLOWED} if http.send({{}})", 3, "http.send may not be used"),
         (f"{ALLOWED} if time.now_ns() > 1", 3, "use input.now"),
         (f"{ALLOWED} if opa.runtime()", 3, "opa.runtime may not be used"),
+        (f"{ALLOWED} if strings.replace_n({{}}, `a`)", 3, "strings.replace_n may not be used"),
         (f"{ALLOWED} if input.run.tennant", 3, "there is no input.run.tennant; did you mean tenant?"),
         (f'{ALLOWED} if input["run"]["tennant"]', 3, "there is no input.run.tennant; did you mean tenant?"),
         (f"{ALLOWED} if input.tennant", 3, "there is no input.tennant; did you mean tenant?"),
