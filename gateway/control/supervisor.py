@@ -24,7 +24,7 @@ class Supervisor:
         task.add_done_callback(self._ended)
         return task
 
-    def every(self, seconds: float, name: str, routine: Callable[[], Awaitable[None]]) -> None:
+    def every(self, seconds: float, name: str, routine: Callable[[], Awaitable[object]]) -> None:
         """Run a routine again and again; a failure is logged and the next turn comes all the same."""
 
         async def turns() -> None:

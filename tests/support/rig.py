@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from gateway import app
+from gateway.app import assembly
 from gateway.control.runs import Opened
 from gateway.core import canonical, opening
 from gateway.model.effect import Write
@@ -96,7 +96,7 @@ SECRET = "c2VjcmV0LWNhbmFyeQ=="
 
 @dataclass(slots=True)
 class Rig:
-    gateway: app.Gateway
+    gateway: assembly.Gateway
     ledger: Ledger
     logged: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
@@ -155,7 +155,7 @@ async def assembled(folder: Path, ledger: Ledger | None = None, *, timeout: str 
     config = folder / "killcord.yaml"
     config.write_text(CONFIG.format(policies=ROOT / "policies", port=server.port, timeout=timeout, extra=extra))
     logged: list[tuple[str, dict[str, object]]] = []
-    gateway = await app.assemble(
+    gateway = await assembly.assemble(
         loading.load(config, {"LEDGER_SECRET": SECRET}), lambda event, **more: logged.append((event, more)), lambda *_: None
     )
     try:

@@ -1,0 +1,228 @@
+"""From a configuration to the parts of a gateway, each in its place and not yet listening."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from gateway.clients.clock import SystemClock
+from gateway.clients.heads import SignedHeads, open_head_key
+from gateway.clients.keys import SignedLeases, open_lease_keys
+from gateway.clients.rego import EmbeddedEngine
+from gateway.clients.vault import TenantVault, open_master_key
+from gateway.control.ambient import Ambient
+from gateway.control.containment import Containment, Mirror
+from gateway.control.heads import Heads
+from gateway.control.reconcile import Reconciler
+from gateway.control.runs import Runs
+from gateway.control.tasks import Tasks
+from gateway.core import addresses, opening
+from gateway.model.effect import State, Write
+from gateway.model.entry import Head, Result
+from gateway.observe import calls
+from gateway.pipeline.authenticate import Authenticate
+from gateway.pipeline.decide import Decide
+from gateway.pipeline.forward import Forward
+from gateway.pipeline.front import Front
+from gateway.pipeline.gate import Gate
+from gateway.pipeline.intend import Intend
+from gateway.pipeline.line import Line
+from gateway.pipeline.look import Look
+from gateway.pipeline.meter import Meter
+from gateway.pipeline.pace import Pace
+from gateway.pipeline.probe import Probe
+from gateway.pipeline.read import Read
+from gateway.pipeline.recall import Recall
+from gateway.pipeline.reply import Replies
+from gateway.pipeline.settle import Settle
+from gateway.pipeline.snapshot import Snapshot
+from gateway.pipeline.streams import Streams
+from gateway.pipeline.tools import Tool
+from gateway.pipeline.verify import Verify
+from gateway.settings.config import Config, ToolConfig
+from gateway.stores.memory.rates import MemoryRates
+from gateway.stores.sqlite.store import SqliteStore, open_store
+from gateway.wire.client import Pool
+from gateway.wire.dial import Origin
+
+Log = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """All parts of one node, put together and not yet listening."""
+
+    config: Config
+    clock: SystemClock
+    store: SqliteStore
+    keys: SignedLeases
+    signer: SignedHeads
+    engine: EmbeddedEngine
+    pool: Pool
+    streams: Streams
+    front: Front
+    containment: Containment
+    runs: Runs
+    tasks: Tasks
+    heads: Heads
+    reconciler: Reconciler
+    ambient: Ambient
+    metrics: CollectorRegistry
+
+    async def close(self) -> None:
+        """End the connections to tools, sign the last head, write what was taken."""
+        await self.pool.close()
+        try:
+            await self.heads.turn()
+        finally:
+            await self.store.close()
+
+
+async def assemble(config: Config, log: Log, report: Callable[[str, str], None]) -> Gateway:
+    """Open the stores and keys and put every part in its place.
+
+    Raises:
+        Misconfigured: a folder, key, journal or policy cannot be used; one line per problem.
+    """
+    clock = SystemClock()
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key_folder = config.data_dir / "keys"
+    engine = EmbeddedEngine(config.policy.path, mint=clock.mint, report=report)
+    keys, signer = open_lease_keys(key_folder), open_head_key(key_folder)
+    store = await open_store(config.data_dir, clock)
+    try:
+        return await _assembled(config, log, clock, store, keys, signer, engine)
+    except BaseException:
+        await store.close()
+        raise
+
+
+async def _assembled(
+    config: Config, log: Log, clock: SystemClock, store: SqliteStore, keys: SignedLeases, signer: SignedHeads, engine: EmbeddedEngine
+) -> Gateway:
+    vault = TenantVault(store.blobs, open_master_key(config.data_dir / "keys"))
+    mirror = Mirror()
+    containment = Containment(mirror, store.journal, store.registry, clock)
+    await containment.load()
+    runs = Runs(store.journal, store.registry, keys, mirror, clock, config.task_classes)
+    ambient = Ambient(_ambient(config), runs, clock)
+    tools = {name: _tool(one) for name, one in config.tools.items()}
+    pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
+    look = Look(pool)
+    probe = Probe(tools, look, store.journal, store.registry, store.blobs, vault, clock)
+    metrics = CollectorRegistry()
+    streams = Streams()
+    mirror.changed.append(streams.recheck)
+    settle = Settle(store.journal, vault, clock)
+    gate = Gate(mirror, clock)
+    replies = Replies(mirror, clock)
+    pace = Pace(store.registry)
+    line = Line(
+        authenticate=Authenticate(tools, keys, store.registry, pace, clock, ambient.lease),
+        gate=gate,
+        meter=Meter(MemoryRates(), pace, config.task_classes, config.tenant_limits),
+        recall=Recall(store.writes, store.sightings, store.blobs, vault, store.journal, probe, clock),
+        decide=Decide(engine, store.registry),
+        read=Read(pool, gate, store.journal, streams, replies, clock),
+        snapshot=Snapshot(look, store.sightings),
+        intend=Intend(store.journal, store.registry, vault, clock, settle, config.task_classes, config.tenant_limits),
+        forward=Forward(pool, gate),
+        verify=Verify(look, clock),
+        settle=settle,
+        replies=replies,
+    )
+    observer = calls.Observer.of(metrics, clock.monotonic, log)
+    calls.gauges(
+        metrics,
+        {
+            "killcord_order_epoch": ("The epoch of the containment orders in force.", lambda: float(mirror.epoch)),
+            "killcord_journal_lag_entries": ("Entries that wait for the disk.", lambda: float(store.journal.health().lag)),
+            "killcord_journal_ok": ("1 while the journal can be written.", lambda: float(store.journal.health().ok)),
+            "killcord_journal_seq": ("The newest entry's number.", lambda: float(store.journal.health().seq)),
+        },
+    )
+    return Gateway(
+        config=config,
+        clock=clock,
+        store=store,
+        keys=keys,
+        signer=signer,
+        engine=engine,
+        pool=pool,
+        streams=streams,
+        front=Front(line, tools, store.journal, replies, clock, observer),
+        containment=containment,
+        runs=runs,
+        tasks=Tasks(store.journal, store.registry, store.writes, clock, _by_person(probe)),
+        heads=Heads(store.history, signer, clock, _anchor(config.anchor)),
+        reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe)),
+        ambient=ambient,
+        metrics=metrics,
+    )
+
+
+def _tool(one: ToolConfig) -> Tool:
+    return Tool(
+        name=one.name,
+        catalog=one.catalog,
+        authority=one.origin.authority,
+        base=one.origin.base,
+        credential=one.credential.header if one.credential is not None else None,
+        credential_header=one.credential.header_name.lower() if one.credential is not None else None,
+        timeout=one.timeout,
+        lease_header=one.lease_header.lower() if one.lease_header is not None else None,
+        lease_basic=one.lease_basic,
+    )
+
+
+def _origin(one: ToolConfig) -> Origin:
+    if one.origin.scheme == "unix":
+        return Origin(unix=one.origin.socket)
+    if one.origin.scheme == "http":
+        return Origin(host=one.origin.host, port=one.origin.port)
+    trusted = ssl.create_default_context(cafile=str(one.ca) if one.ca is not None else None)
+    return Origin(host=one.origin.host, port=one.origin.port, tls=trusted)
+
+
+def _ambient(config: Config) -> opening.Request | None:
+    one = config.ambient_run
+    if one is None:
+        return None
+    return opening.Request(tenant=one.tenant, agent_id=one.agent_id, task_class=one.task_class, scopes=one.scopes)
+
+
+def _probed(probe: Probe) -> Callable[[Write], Awaitable[State]]:
+    async def decide(write: Write) -> State:
+        return (await probe(write)).state
+
+    return decide
+
+
+def _abandoned(probe: Probe) -> Callable[[Write], Awaitable[None]]:
+    async def conclude(write: Write) -> None:
+        await probe.conclude(write, Result.UNKNOWN, by="restart", reason="the gateway stopped before the outcome was known")
+
+    return conclude
+
+
+def _by_person(probe: Probe) -> Callable[[Write, bool, str, str], Awaitable[None]]:
+    async def conclude(write: Write, applied: bool, by: str, note: str) -> None:
+        await probe.conclude(write, Result.SUCCESS if applied else Result.FAILED, by=by, reason=note)
+
+    return conclude
+
+
+def _anchor(folder: Path | None) -> Callable[[Head], None]:
+    """Appends each signed head to a file of its stream, outside the store it speaks for."""
+
+    def keep(head: Head) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / f"{head.stream}.heads").open("a", encoding="utf-8") as file:
+                file.write(head.note + "\n")
+
+    return keep

@@ -1,0 +1,101 @@
+"""The two doors of a node: the agents' on the wire layer, the operators' on aiohttp."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Callable
+
+from aiohttp import web
+
+from gateway import errors
+from gateway.app.assembly import Gateway
+from gateway.control.supervisor import Supervisor
+from gateway.http import door
+from gateway.http.operators import Operator, Role
+from gateway.http.services import Services, Serving
+from gateway.settings import operators
+from gateway.settings.config import Config
+from gateway.wire.limits import Bounds
+from gateway.wire.server import Door
+
+BOOTSTRAP = "KILLCORD_BOOTSTRAP_TOKEN"
+BOOTSTRAP_LENGTH = 24
+
+
+def agents(gateway: Gateway, supervisor: Supervisor) -> Door:
+    """The agents' door, still closed."""
+    http = gateway.config.http
+    lease_fields = {tool.lease_header.decode().lower() for tool in gateway.config.tools.values() if tool.lease_header is not None}
+    return Door(
+        gateway.front,
+        hosts=http.allowed_hosts,
+        clock=gateway.clock,
+        spawn=supervisor.spawn,
+        bounds=Bounds(body_cap=http.body_cap, body_timeout=http.body_timeout),
+        once=lease_fields,
+    )
+
+
+def operators_door(
+    gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]
+) -> web.AppRunner:
+    """The operators' door, still closed."""
+    application = door.build(_services(gateway, identify, role, log))
+    return web.AppRunner(application, access_log=None, handle_signals=False)
+
+
+def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]) -> Services:
+    store = gateway.store
+    return Services(
+        runs=gateway.runs,
+        containment=gateway.containment,
+        tasks=gateway.tasks,
+        registry=store.registry,
+        writes=store.writes,
+        history=store.history,
+        journal=store.journal,
+        lease_keys=gateway.keys,
+        head_signer=gateway.signer,
+        clock=gateway.clock,
+        identify=identify,
+        ready=lambda: _ready(gateway),
+        sign_head=gateway.heads.turn,
+        log=lambda event, members: log(event, **members),
+        metrics=gateway.metrics,
+        allowed_hosts=gateway.config.http.allowed_hosts,
+        role=role,
+    )
+
+
+def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
+    journal = gateway.store.journal.health()
+    deciding, policy = gateway.engine.health()
+    fresh = gateway.containment.mirror.fresh(now=gateway.clock.now())
+    parts: dict[str, object] = {
+        "journal": {"ok": journal.ok, "detail": journal.reason, "lag": journal.lag, "seq": journal.seq},
+        "policy": {"ok": deciding, "detail": policy},
+        "containment": {"ok": fresh, "detail": f"epoch {gateway.containment.mirror.epoch}"},
+        "draining": gateway.front.draining,
+    }
+    return journal.ok and deciding and fresh and not gateway.front.draining, parts
+
+
+def identified(config: Config) -> Callable[[str], Operator | None]:
+    """Operators by token: the tokens file, and for first set-up the environment's bootstrap token.
+
+    Raises:
+        Misconfigured: the file cannot be used, or the bootstrap token is too short to be a secret.
+    """
+    known = operators.load(config.tokens_file) if config.tokens_file is not None else operators.Operators({})
+    bootstrap = os.environ.get(BOOTSTRAP, "")
+    if 0 < len(bootstrap) < BOOTSTRAP_LENGTH:
+        raise errors.Misconfigured([f"{BOOTSTRAP} has {len(bootstrap)} characters; it needs at least {BOOTSTRAP_LENGTH}"])
+    digest = operators.digest(bootstrap) if bootstrap else None
+
+    def identify(token: str) -> Operator | None:
+        if digest is not None and hmac.compare_digest(operators.digest(token), digest):
+            return Operator("bootstrap", Role.ADMIN)
+        return known.find(token)  # type: ignore[return-value]
+
+    return identify

@@ -1,0 +1,124 @@
+"""``killcord serve``: open the doors, keep the routines going, drain at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import get_args
+
+import typer
+import uvloop
+from aiohttp import web
+
+from gateway import errors
+from gateway.app import assembly, doors
+from gateway.app.assembly import Gateway
+from gateway.control.supervisor import Supervisor
+from gateway.http.services import Serving
+from gateway.observe import logs
+from gateway.settings import loading
+from gateway.settings.config import Config
+from gateway.settings.units import Address
+from gateway.wire.server import Door
+
+
+def serve(config: Path, role: str) -> None:
+    """Run a gateway until SIGTERM or SIGINT; exit 0 after a clean drain, 2 where it cannot start."""
+    if role not in get_args(Serving):
+        raise typer.BadParameter(f"{role!r} is none of {', '.join(get_args(Serving))}", param_hint="--role")
+    try:
+        code = uvloop.run(_serve(loading.load(config), role))  # type: ignore[arg-type]
+    except errors.Misconfigured as wrong:
+        for problem in wrong.problems:
+            typer.echo(problem, err=True)
+        raise typer.Exit(2) from wrong
+    raise typer.Exit(code)
+
+
+async def _serve(config: Config, role: Serving) -> int:
+    logger = logs.configure(os.environ.get("KILLCORD_LOG", "info"))
+    identify = doors.identified(config)
+    gateway = await assembly.assemble(config, logger.debug, lambda level, message: getattr(logger, level)("policy", message=message))
+    supervisor = Supervisor(logger.error)
+    try:
+        await _recover(gateway, logger.warning)
+        agents = doors.agents(gateway, supervisor) if role != "control" else None
+        runner = doors.operators_door(gateway, identify, role, logger.error)
+        await _listen(gateway, agents, runner)
+        _routines(gateway, supervisor)
+        _tell(gateway, role)
+        await _stopped()
+        return await _drain(gateway, agents, runner, supervisor)
+    finally:
+        await gateway.close()
+
+
+async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
+    """Nothing of an earlier process is in flight any more."""
+    if left := await gateway.reconciler.after_restart():
+        warn("calls-left-open", count=left, now="their outcomes are unknown; probes and tasks decide them")
+    await gateway.ambient.keep_open()
+
+
+async def _listen(gateway: Gateway, agents: Door | None, runner: web.AppRunner) -> None:
+    """Operators first: a gateway that cannot be contained must not take calls.
+
+    Raises:
+        Misconfigured: an address cannot be had.
+    """
+    control, data = gateway.config.control, gateway.config.data
+    await runner.setup()
+    site = web.UnixSite(runner, control.path) if control.path else web.TCPSite(runner, control.host, control.port)
+    await _bound(control, site.start())
+    if agents is not None:
+        await _bound(data, agents.open_unix(data.path) if data.path else agents.open_tcp(data.host, data.port))
+
+
+async def _bound(address: Address, opening: Coroutine[object, object, object]) -> None:
+    try:
+        await opening
+    except OSError as error:
+        raise errors.Misconfigured([f"listen: {address} cannot be had: {error.strerror or error}"]) from error
+
+
+def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
+    supervisor.run("policy", gateway.engine.watch(0.5))
+    supervisor.every(60.0, "heads", gateway.heads.turn)
+    supervisor.every(1.0, "reconcile", gateway.reconciler.turn)
+    supervisor.every(30.0, "ambient", gateway.ambient.keep_open)
+    supervisor.every(1.0, "streams", gateway.streams.expire)
+
+
+def _tell(gateway: Gateway, role: Serving) -> None:
+    """One line per listener, the policy engine, the stores, and each tool; then ``ready``."""
+    config = gateway.config
+    if role != "control":
+        typer.echo(f"agents' door     http://{config.data}")
+    typer.echo(f"operators' door  http://{config.control}")
+    typer.echo(f"policy           {gateway.engine.health()[1]}")
+    typer.echo(f"journal          sqlite in {config.data_dir}, stream {gateway.store.journal.stream}")
+    typer.echo("rates            memory")
+    for tool in config.tools.values():
+        where = tool.origin.socket or f"{tool.origin.scheme}://{tool.origin.authority.decode()}"
+        typer.echo(f"tool             {tool.name}: adapter {tool.adapter}, {len(tool.catalog.actions)} actions, {where}{tool.origin.base}")
+    typer.echo("ready")
+
+
+async def _stopped() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+async def _drain(gateway: Gateway, agents: Door | None, runner: web.AppRunner, supervisor: Supervisor) -> int:
+    """No new calls; what is on the wire ends and is journaled. 0 where all of it did."""
+    gateway.front.draining = True
+    grace = gateway.config.shutdown_grace
+    ended = await agents.drain(grace) if agents is not None else True
+    finished = await supervisor.finish(1.0)
+    await runner.cleanup()
+    return 0 if ended and finished else 1
