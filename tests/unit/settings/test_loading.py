@@ -1,0 +1,257 @@
+"""killcord.yaml: what it becomes, and what is told of one that cannot be used."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway import errors
+from gateway.model.run import Limits, Rate, TaskClass
+from gateway.settings import check, loading
+from gateway.settings.config import AmbientRun, Config
+from gateway.settings.units import Address
+
+ADAPTERS = Path(__file__).parents[3] / "adapters"
+ENVIRON = {"ERP_BASIC": "aHVudGVyMg=="}
+
+WHOLE = """\
+listen: {data: 127.0.0.1:8190, control: "[::1]:8191"}
+data_dir: ./var
+policy: {engine: embedded, path: ./policies, timeout: 150ms}
+journal: {store: sqlite}
+rates: {store: memory}
+adapters: [./adapters]
+tools:
+  erp:
+    adapter: kinto
+    base_url: http://127.0.0.1:8888/v1
+    credential: {header: Authorization, value: "Basic ${ERP_BASIC}"}
+    timeout: 5s
+    lease_in: {header: X-API-Key}
+    vars: {collection: invoices}
+task_classes:
+  billing:
+    tenants: [acme]
+    scopes: ["erp:invoice.*"]
+    ttl: 1h
+    limits: {rate: 50/s, steps: 500, writes: 200, records: 100, tenants: 1, systems: 5, amount: {refund: 1000.5}}
+    total: {writes: 1000}
+tenants: {"*": {rate: 500/s}, acme: {rate: 10/s, writes: 5}}
+triggers: {}
+http: {body_cap: 64KiB, body_timeout: 3s, allowed_hosts: [localhost]}
+shutdown_grace: 4s
+anchor: {file: ./heads}
+operators: {tokens_file: ./operators.yaml}
+ambient_run: {tenant: acme, agent_id: billing, task_class: billing, scopes: ["erp:*"]}
+"""
+
+LEAST = """\
+tools:
+  erp: {adapter: kinto, base_url: "http://127.0.0.1:8888/v1", vars: {collection: invoices}}
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with adapters and policies, as a checkout has them."""
+
+    folder: Path
+
+    def path(self, text: str) -> Path:
+        path = self.folder / "killcord.yaml"
+        path.write_text(text)
+        return path
+
+    def load(self, text: str) -> Config:
+        return loading.load(self.path(text), ENVIRON)
+
+    def problems(self, text: str) -> list[str]:
+        with pytest.raises(errors.Misconfigured) as caught:
+            self.load(text)
+        return [problem.removeprefix(f"{self.folder}/") for problem in caught.value.problems]
+
+    def adapter(self, old: str, new: str) -> None:
+        path = self.folder / "adapters" / "kinto" / "adapter.yaml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    shutil.copytree(ADAPTERS, tmp_path / "adapters", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    (tmp_path / "policies").mkdir()
+    return Place(tmp_path)
+
+
+def test_a_whole_configuration_becomes_values(place: Place) -> None:
+    config = place.load(WHOLE)
+    assert (config.data, config.control) == (Address("127.0.0.1", 8190), Address("::1", 8191))
+    assert config.data_dir == place.folder / "var"
+    assert (config.policy.path, config.policy.timeout) == (place.folder / "policies", 0.15)
+    assert (config.http.body_cap, config.http.body_timeout, config.http.allowed_hosts) == (65_536, 3.0, ("localhost",))
+    assert (config.shutdown_grace, config.anchor, config.tokens_file) == (4.0, place.folder / "heads", place.folder / "operators.yaml")
+    assert config.ambient_run == AmbientRun("acme", "billing", "billing", ("erp:*",))
+    assert config.task_classes["billing"] == TaskClass(
+        name="billing",
+        tenants=("acme",),
+        scopes=("erp:invoice.*",),
+        ttl=3_600.0,
+        limits=Limits(rate=Rate(50), steps=500, writes=200, records=100, tenants=1, systems=5, amount={"refund": 1_000_500_000}),
+        total=Limits(writes=1_000),
+    )
+
+
+def test_a_tool_is_its_catalog_its_place_and_its_secret(place: Place) -> None:
+    erp = place.load(WHOLE).tools["erp"]
+    assert (erp.origin.host, erp.origin.port, erp.origin.base) == ("127.0.0.1", 8888, "/v1")
+    assert erp.credential is not None
+    assert erp.credential.header("acme") == (b"Authorization", b"Basic aHVudGVyMg==")
+    assert (erp.timeout, erp.lease_header, erp.lease_basic, erp.connections) == (5.0, b"X-API-Key", False, 64)
+    assert erp.catalog.name == "erp"
+    assert "invoice.status.update" in erp.catalog.actions
+
+
+def test_a_configuration_never_shows_a_secret(place: Place) -> None:
+    assert ENVIRON["ERP_BASIC"] not in repr(place.load(WHOLE))
+
+
+def test_little_is_needed_and_the_rest_has_defaults(place: Place) -> None:
+    config = place.load(LEAST)
+    assert (str(config.data), str(config.control)) == ("127.0.0.1:8090", "127.0.0.1:8091")
+    assert config.task_classes == {}
+    assert config.http.body_cap == 1_048_576
+    assert config.tenant_limits("acme") is None
+
+
+def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> None:
+    config = place.load(WHOLE)
+    assert config.tenant_limits("acme") == Limits(rate=Rate(10), writes=5)
+    assert config.tenant_limits("beta") == Limits(rate=Rate(500))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("data_dir:", "data_dirr:", "killcord.yaml:2: data_dirr: unknown key; did you mean data_dir?"),
+        (
+            "timeout: 5s",
+            "timeout: soon",
+            "killcord.yaml:12: tools.erp.timeout: 'soon' is not a duration; write 200ms, 10s, 15m, 8h, 7d or a number",
+        ),
+        ("adapter: kinto", "adapter: kino", "killcord.yaml:9: tools.erp.adapter: no adapter 'kino' in ./adapters; there are kinto, rest"),
+        ("adapter: kinto\n", "adaptor: kinto\n", "killcord.yaml:8: tools.erp.adapter: is missing: the name of a folder of adapters"),
+        (
+            "steps: 500",
+            'steps: "yes"',
+            "killcord.yaml:20: task_classes.billing.limits.steps: 'yes' is not a count; write a whole number, 0 or more",
+        ),
+        ("rate: 50/s", "rate: 50", "killcord.yaml:20: task_classes.billing.limits.rate: 50 is not a rate; write 50/s, 10/m or 100/h"),
+        ("engine: embedded", "engine: opa", "killcord.yaml:3: policy.engine: engine opa is not built in yet; use embedded"),
+        (
+            "engine: embedded",
+            "engine: embeded",
+            "killcord.yaml:3: policy.engine: 'embeded' is not one of embedded or opa; did you mean embedded?",
+        ),
+        ("path: ./policies", "path: ./polices", "killcord.yaml:3: policy.path: there is no folder"),
+        ("store: sqlite", "store: postgres", "killcord.yaml:4: journal.store: store postgres is not built in yet; use sqlite"),
+        ("store: memory", "store: redis", "killcord.yaml:5: rates.store: store redis is not built in yet; use memory"),
+        ("timeout: 5s", "mode: shadow", "killcord.yaml:12: tools.erp.mode: mode shadow is not built in yet; use enforce"),
+        ("triggers: {}", "candidate: {path: ./next}", "killcord.yaml:23: candidate: a candidate policy is not built in yet; drop it"),
+        ("${ERP_BASIC}", "${ERP_BASE}", "killcord.yaml:11: tools.erp.credential.value: the environment variable ERP_BASE is not set"),
+        ("http://127.0.0.1:8888/v1", "127.0.0.1:8888", "killcord.yaml:10: tools.erp.base_url: is no base URL; write http://host:port/path"),
+        ("{header: X-API-Key}", "{}", "killcord.yaml:13: tools.erp.lease_in: needs exactly one of header (its name) and basic: password"),
+        ("{collection: invoices}", "{}", "adapters/kinto/adapter.yaml:8: objects.invoice.path: the tool gives no vars.collection; add it"),
+        ("data: 127.0.0.1:8190", "data: 0.0.0.0:8190", "killcord.yaml:28: ambient_run: needs listen.data on loopback, not 0.0.0.0:8190"),
+        (
+            "task_class: billing",
+            "task_class: biling",
+            "killcord.yaml:28: ambient_run.task_class: there is no biling under task_classes; did you mean",
+        ),
+        (
+            '["erp:invoice.*"]',
+            "[invoice]",
+            "killcord.yaml:18: task_classes.billing.scopes[0]: 'invoice' is no scope; write <tool>:<action pattern>",
+        ),
+        ("allowed_hosts: [localhost]", "allowed_hosts: localhost", "killcord.yaml:24: http.allowed_hosts: must be a list, not 'localhost'"),
+        ("triggers: {}", "triggers: []", "killcord.yaml:23: triggers: must be a mapping, not a list"),
+        ("tenants: [acme]", "tenants: [5]", "killcord.yaml:17: task_classes.billing.tenants[0]: must be text, not 5 (quote it)"),
+    ],
+)
+def test_a_problem_is_one_line_with_file_line_and_what_would_be_right(place: Place, old: str, new: str, problem: str) -> None:
+    assert old in WHOLE
+    found = place.problems(WHOLE.replace(old, new, 1))
+    assert any(line.startswith(problem) for line in found), found
+
+
+def test_every_problem_is_told_at_once(place: Place) -> None:
+    text = WHOLE.replace("data_dir:", "data_dirr:").replace("5s", "soon").replace("sqlite", "postgres").replace("50/s", "50")
+    assert len(place.problems(text)) == 4
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated(place: Place) -> None:
+    found = place.problems(WHOLE.replace('"Basic ${ERP_BASIC}"', "[hunter2]").replace("http://127", "http://u:hunter2@127"))
+    assert len(found) == 2
+    assert "hunter2" not in "".join(found)
+
+
+def test_an_empty_file_and_a_missing_one_are_problems(place: Place) -> None:
+    assert "must be a mapping" in place.problems("")[0]
+    with pytest.raises(errors.Misconfigured, match="cannot be read"):
+        loading.load(place.folder / "none.yaml", ENVIRON)
+
+
+def test_a_data_dir_that_others_can_enter_is_a_problem(place: Place) -> None:
+    (place.folder / "var").mkdir()
+    (place.folder / "var").chmod(0o755)
+    assert "run: chmod 700" in place.problems(WHOLE)[0]
+    (place.folder / "var").chmod(0o700)
+    assert place.load(WHOLE)
+
+
+def test_two_tools_can_share_an_adapter_with_variables_of_their_own(place: Place) -> None:
+    text = LEAST + '  crm: {adapter: kinto, base_url: "http://127.0.0.1:8888/v1", vars: {collection: people}}\n'
+    tools = place.load(text).tools
+    assert tools["erp"].catalog.objects["invoice"].template.fill({"tenant": "a", "id": "1"}) == "/buckets/a/collections/invoices/records/1"
+    assert tools["crm"].catalog.objects["invoice"].template.fill({"tenant": "a", "id": "1"}) == "/buckets/a/collections/people/records/1"
+
+
+def test_a_problem_of_a_shared_adapter_is_told_once(place: Place) -> None:
+    place.adapter("effect: read", "effect: reed")
+    text = LEAST + '  crm: {adapter: kinto, base_url: "http://127.0.0.1:8888/v1", vars: {collection: people}}\n'
+    assert place.problems(text) == [
+        "adapters/kinto/adapter.yaml:21: actions[0].effect: 'reed' is not one of read or write; did you mean read?"
+    ]
+
+
+def test_a_check_sums_up_what_a_configuration_opens(place: Place) -> None:
+    report = check.check(place.path(WHOLE), ENVIRON)
+    assert report.problems == ()
+    assert report.warnings == ()
+    (erp,) = report.tools
+    assert (erp.name, erp.base_url, erp.reads, erp.writes, erp.by_hand) == ("erp", "http://127.0.0.1:8888/v1", 4, 7, ("refund.delete",))
+
+
+def test_a_check_warns_of_what_works_but_may_not_be_meant(place: Place) -> None:
+    text = LEAST.replace("127.0.0.1", "erp.internal").replace("vars:", 'credential: {header: X-Key, value: "hunter2"}, vars:')
+    text += 'task_classes: {default: {scopes: ["epr:*"], limits: {amount: {refnd: 5}}}}\n'
+    warnings = check.check(place.path(text), ENVIRON).warnings
+    assert [line.removeprefix("killcord.yaml: ").split(":")[0] for line in warnings] == [
+        "no operators",
+        "no anchor",
+        "task_classes.default",
+        "task_classes.default",
+        "tools.erp",
+        "tools.erp.credential",
+    ]
+    assert "hunter2" not in "".join(warnings)
+
+
+def test_a_check_tells_problems_and_does_not_raise(place: Place) -> None:
+    assert check.check(place.path("tools: 5"), ENVIRON).problems != ()
+    (place.folder / "operators.yaml").write_text("- {name: ann, role: king, hash: x}\n")
+    problems = check.check(place.path(WHOLE), ENVIRON).problems
+    assert any("'king' is not one of viewer, operator" in line for line in problems)
