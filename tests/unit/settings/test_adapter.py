@@ -1,0 +1,269 @@
+"""adapter.yaml: what an adapter must not promise, each told at its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.core.catalog import Tool
+from gateway.model.action import Effect, Remedy, Reversibility
+from gateway.settings import compilation
+
+ADAPTER = """\
+system: erp
+tenant: request.path.tenant
+objects:
+  invoice: {path: "/{tenant}/invoices/{id}", version: reply.headers.etag, state: reply.body}
+  note: {path: "/{tenant}/notes/{id}"}
+actions:
+  - name: invoice.read
+    match: {method: GET, path: "/{tenant}/invoices/{id}"}
+    object: invoice
+    effect: read
+  - name: invoice.update
+    match: {method: PATCH, path: "/{tenant}/invoices/{id}"}
+    object: invoice
+    effect: write
+    class: reversible
+    guard: if_match
+    verify: {expect: object.body.status == request.body.status}
+    probe: {applied: object.body.status == request.body.status}
+    cost: {records: "`1`", amount: {refund: request.body.amount}}
+    idempotency: {header: Idempotency-Key, honoured: true}
+    compensation: {type: restore_previous_version, by: invoice.replace, auto: true}
+  - name: invoice.replace
+    match: {method: PUT, path: "/{tenant}/invoices/{id}"}
+    object: invoice
+    effect: write
+    class: {when: [{if: request.body.paid == `true`, then: irreversible}, {then: reversible}]}
+    compensation: {type: restore_previous_version, by: invoice.replace, delete_created: invoice.delete}
+  - name: invoice.delete
+    match: {method: DELETE, path: "/{tenant}/invoices/{id}"}
+    object: invoice
+    effect: write
+    class: irreversible
+    compensation: {type: manual_review}
+  - name: note.create
+    match: {method: POST, path: "/{tenant}/notes"}
+    creates: {object: note, id: reply.body.id}
+    effect: write
+    class: compensatable
+    compensation: {type: delete_created, by: note.delete}
+  - name: note.delete
+    match: {method: DELETE, path: "/{tenant}/notes/{id}"}
+    object: note
+    effect: write
+    class: irreversible
+    snapshot: false
+    compensation: {type: correction_task}
+"""
+
+
+def load(folder: Path, text: str) -> tuple[Tool | None, list[str]]:
+    (folder / "adapter.yaml").write_text(text)
+    return compilation.load(folder, "erp", {}, shown="adapter.yaml")
+
+
+def test_a_sound_adapter_compiles(tmp_path: Path) -> None:
+    tool, problems = load(tmp_path, ADAPTER)
+    assert problems == []
+    assert tool is not None
+    update, replace = tool.actions["invoice.update"], tool.actions["invoice.replace"]
+    assert (update.effect, update.guarded, update.query, update.snapshot) == (Effect.WRITE, True, frozenset(), True)
+    assert (update.idempotency.header, update.idempotency.honoured, update.idempotency.window) == (b"Idempotency-Key", True, 900.0)
+    assert [rule.then for rule in replace.classes] == [Reversibility.IRREVERSIBLE, Reversibility.REVERSIBLE]
+    assert replace.undo is not None
+    assert (replace.undo.remedy, replace.undo.delete_created) == (Remedy.RESTORE_PREVIOUS_VERSION, "invoice.delete")
+    assert tool.tenant_capture == "tenant"
+
+
+def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> None:
+    tool, _ = load(tmp_path, ADAPTER)
+    assert tool is not None
+    assert (tool.unlisted_read, tool.unlisted_write) == (False, False)
+    update, create = tool.actions["invoice.update"], tool.actions["note.create"]
+    assert create.idempotency.header is None
+    assert create.undo is not None
+    assert create.undo.automatic is False
+    assert create.undo.body is None
+    assert update.undo is not None
+    assert update.undo.body is not None
+    assert update.undo.body.text == "snapshot"
+    assert tool.actions["invoice.read"].query is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("    class: reversible\n", "", ":11: actions[1].class: a write needs its class: reversible, compensatable or irreversible"),
+        ("    compensation: {type: manual_review}\n", "", ":28: actions[3].compensation: a write needs one; where nothing can be called"),
+        (
+            "class: compensatable",
+            "class: compensatble",
+            ":38: actions[4].class: 'compensatble' is not one of reversible, compensatable, irreversible",
+        ),
+        (
+            "then: reversible}]",
+            "then: reversable}]",
+            ":26: actions[2].class.when[1].then: 'reversable' is not one of reversible, compensatable or",
+        ),
+        (
+            "by: note.delete",
+            "by: note.delte",
+            ":39: actions[4].compensation.by: there is no action note.delte; did you mean note.delete?",
+        ),
+        ("by: note.delete", "by: invoice.read", ":39: actions[4].compensation.by: invoice.read is a read; it undoes nothing"),
+        (", by: note.delete", "", ":39: actions[4].compensation: delete_created needs by: the action that carries it out"),
+        ("manual_review", "manual_review, auto: true", ":33: actions[3].compensation: manual_review is done by a person"),
+        (
+            "    object: invoice\n    effect: write\n    class: reversible",
+            "    effect: write\n    class: reversible",
+            "puts back a snapshot: the action needs an object",
+        ),
+        (
+            ", state: reply.body}",
+            "}",
+            ":21: actions[1].compensation: puts back a snapshot: the action needs an object, and that object a state",
+        ),
+        ("    guard: if_match\n", "    guard: if_match\n    snapshot: false\n", "puts back a snapshot, but snapshot: false takes none"),
+        (", version: reply.headers.etag", "", ":16: actions[1].guard: if_match needs an object that has a version"),
+        (", version: reply.headers.etag", "", ":18: actions[1].probe: needs an object that has a version: its state alone proves nothing"),
+        ("guard: if_match", "guard: if-match", ":16: actions[1].guard: 'if-match' is not one of if_match; did you mean if_match?"),
+        ("    object: note\n", "    object: nte\n", ":42: actions[5].object: there is no nte under objects; did you mean note?"),
+        (", id: reply.body.id}", "}", ":36: actions[4].creates.id: is missing: an expression over the reply, such as reply.body.id"),
+        ("type: delete_created, by: note", "type: release, by: nte", "there is no action nte"),
+        (
+            "    creates: {object: note, id: reply.body.id}\n",
+            "",
+            ":38: actions[4].compensation.type: needs creates, which names what is to be deleted",
+        ),
+        (
+            "    creates: {object: note",
+            "    object: note\n    creates: {object: note",
+            ":36: actions[4].object: give object (what it is aimed at) or creates",
+        ),
+        (
+            "name: invoice.delete",
+            "name: invoice.update",
+            ":28: actions[3].name: there is another action invoice.update; a name stands for one action",
+        ),
+        ("name: note.create", "name: unlisted.write", ":34: actions[4].name: unlisted.write means calls that no action matches"),
+        ("name: note.create", "name: 'note create'", ":34: actions[4].name: 'note create' is not a name; use letters, digits, _ and -"),
+        ("method: PUT", "method: PATCH", ":23: actions[2].match: never reached: invoice.update, above it, takes all its calls"),
+        (
+            'path: "/{tenant}/notes"',
+            'path: "/notes"',
+            ":35: actions[4].match.path: tenant is request.path.tenant, but this path has no {tenant}",
+        ),
+        (
+            'path: "/{tenant}/notes/{id}"}\nact',
+            'path: "/{tenant}/books/{book}/notes/{id}"}\nact',
+            "the path of note needs {book}, which this action's path does not give",
+        ),
+        (
+            'DELETE, path: "/{tenant}/notes/{id}"',
+            'DELETE, path: "/{tenant}/b/{book}/{id}"',
+            "the path of note.delete needs {book}, which neither this action's",
+        ),
+        (
+            'PATCH, path: "/{tenant}/invoices/{id}"',
+            'PATCH, path: "/{tenant}/{tenant}/{id}"',
+            ":12: actions[1].match.path: the path '/{tenant}/{tenant}/{id}' captures {tenant}",
+        ),
+        ("    effect: read\n", "    effect: read\n    class: reversible\n", ":11: actions[0].class: only a write has this"),
+        (
+            "    effect: read\n",
+            "    effect: read\n    compensation: {type: manual_review}\n",
+            ":11: actions[0].compensation: only a write has this",
+        ),
+        ("amount: {refund:", "amounts: {refund:", ":19: actions[1].cost.amounts: unknown key; did you mean amount?"),
+        ("amount: {refund:", 'amount: {"re fund":', ":19: actions[1].cost.amount.re fund: 're fund' is not a name"),
+        ("{header: Idempotency-Key, honoured: true}", "{honoured: true}", ":20: actions[1].idempotency: give either header"),
+        (
+            "{header: Idempotency-Key, honoured: true}",
+            "{gateway: true, honoured: true}",
+            ":20: actions[1].idempotency: honoured and quoted speak of the tool's header",
+        ),
+        ("header: Idempotency-Key", "header: Authorization", ":20: actions[1].idempotency.header: 'Authorization' cannot carry a key"),
+        ("[{if: request", "[{then: reversible}, {if: request", ":26: actions[2].class.when[0]: a rule without if must be the last"),
+        (
+            "class: {when: [{if: request.body.paid == `true`, then: irreversible}, {then: reversible}]}",
+            "class: {when: []}",
+            "needs at least one rule",
+        ),
+        ("delete_created: invoice.delete", "delete_created: invoice.remove", "there is no action invoice.remove"),
+        (
+            "by: note.delete}",
+            "by: note.delete, delete_created: note.delete}",
+            "is for an upsert of an object; a create has type: delete_created",
+        ),
+        (
+            "expect: object.body.status",
+            "expect: objet.body.status",
+            ":17: actions[1].verify.expect: objet is not known here; an expression here begins with object, reply",
+        ),
+        (
+            "refund: request.body.amount",
+            "refund: reply.body.amount",
+            ":19: actions[1].cost.amount.refund: reply is not known here; an expression here begins with request",
+        ),
+        ("tenant: request.path.tenant", "tenant: request.path.[", ":2: tenant: 'request.path.[' is not complete"),
+        ("    snapshot: false\n", "    reply_schema: none.json\n", "none.json cannot be read: No such file or directory"),
+        ("effect: read", "effect: reed", ":10: actions[0].effect: 'reed' is not one of read or write; did you mean read?"),
+        ("system: erp\n", "", ":1: system: is missing: a short name of the system, such as erp"),
+        ('`1`"', '1"', ":19: actions[1].cost.records: syntax error at column 1 of '1', at 1; a literal stands between backticks"),
+    ],
+)
+def test_a_promise_that_cannot_be_kept_does_not_load(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    assert old in ADAPTER
+    tool, problems = load(tmp_path, ADAPTER.replace(old, new, 1))
+    assert tool is None
+    assert any(problem in line for line in problems), problems
+
+
+def test_an_adapter_without_actions_does_not_load(tmp_path: Path) -> None:
+    _, problems = load(tmp_path, "system: erp\ntenant: run.tenant\nactions: []\n")
+    assert problems == ["adapter.yaml:3: actions: declares nothing; list the calls that agents may make"]
+
+
+def test_a_create_can_only_be_probed_in_a_listing(tmp_path: Path) -> None:
+    probe = "    class: compensatable\n    probe: {applied: object.body.ref == request.body.ref}\n"
+    _, problems = load(tmp_path, ADAPTER.replace("    class: compensatable\n", probe))
+    assert problems == ["adapter.yaml:39: actions[4].probe: a create has no object to look at; give find, a listing to look in"]
+
+
+def test_of_two_actions_the_narrower_may_stand_first(tmp_path: Path) -> None:
+    narrow = '  - name: invoice.latest\n    match: {method: GET, path: "/{tenant}/invoices/latest"}\n    effect: read\n'
+    tool, problems = load(tmp_path, ADAPTER.replace("actions:\n", "actions:\n" + narrow))
+    assert problems == []
+    assert tool is not None
+    _, problems = load(tmp_path, ADAPTER + narrow)
+    assert problems == [
+        "adapter.yaml:48: actions[6].match: never reached: invoice.read, above it, takes all its calls; put the narrower one first"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ("{", "is no JSON"),
+        ('{"type": "objct"}', "is no usable JSON Schema"),
+        ('{"$ref": "https://example.com/other.json"}', "is not fetched"),
+    ],
+)
+def test_a_reply_schema_that_cannot_be_used_does_not_load(tmp_path: Path, schema: str, problem: str) -> None:
+    (tmp_path / "reply.json").write_text(schema)
+    _, problems = load(tmp_path, ADAPTER.replace("    snapshot: false\n", "    reply_schema: reply.json\n"))
+    assert len(problems) == 1
+    assert problem in problems[0]
+
+
+def test_every_problem_of_an_adapter_is_told_at_once(tmp_path: Path) -> None:
+    text = (
+        ADAPTER.replace("by: note.delete", "by: note.remove")
+        .replace("    object: note\n", "    object: nte\n")
+        .replace("header: Idem", "header: Host#")
+    )
+    _, problems = load(tmp_path, text)
+    assert len(problems) == 3
