@@ -1,1 +1,1 @@
-
+"""The operators' door: the control API, health and metrics, on aiohttp."""

@@ -1,0 +1,81 @@
+"""Who comes in at the operators' door, and what each role may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+    VERIFIER = "verifier"
+    ORCHESTRATOR = "orchestrator"
+    ADMIN = "admin"
+
+
+class Permission(StrEnum):
+    READ_RUNS = "read runs"
+    OPEN_RUNS = "open runs"
+    RENEW_LEASES = "renew leases"
+    CLOSE_RUNS = "close runs"
+    ADMIT = "ask for admission"
+    READ_ORDERS = "read orders"
+    ORDER = "contain and release"
+    READ_JOURNAL = "read the journal"
+    READ_TASKS = "read tasks"
+    RESOLVE_TASKS = "resolve tasks"
+
+
+_READING = frozenset({Permission.READ_RUNS, Permission.READ_ORDERS, Permission.READ_JOURNAL, Permission.READ_TASKS})
+
+PERMITTED: Mapping[Role, frozenset[Permission]] = {
+    Role.VIEWER: _READING,
+    Role.APPROVER: _READING,
+    Role.VERIFIER: _READING,
+    Role.OPERATOR: _READING | {Permission.ORDER, Permission.CLOSE_RUNS, Permission.RESOLVE_TASKS},
+    # Opens and ends work, and never undoes a containment: whoever feeds agents must not be able to set them free.
+    Role.ORCHESTRATOR: frozenset(
+        {
+            Permission.READ_RUNS,
+            Permission.OPEN_RUNS,
+            Permission.RENEW_LEASES,
+            Permission.CLOSE_RUNS,
+            Permission.ADMIT,
+            Permission.READ_JOURNAL,
+        }
+    ),
+    Role.ADMIN: frozenset(Permission),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who a token stands for, and the tenants and task classes it may touch (``*`` is every one)."""
+
+    name: str
+    role: Role
+    tenants: tuple[str, ...] = ("*",)
+    classes: tuple[str, ...] = ("*",)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether nothing is kept from it."""
+        return "*" in self.tenants and "*" in self.classes
+
+    def may(self, permission: Permission) -> bool:
+        return permission in PERMITTED[self.role]
+
+    def may_touch(self, tenant: str, task_class: str | None = None) -> bool:
+        """Whether a tenant, and a class where one is meant, are among its own."""
+        return _among(tenant, self.tenants) and (task_class is None or _among(task_class, self.classes))
+
+
+NOBODY = Operator("", Role.VIEWER, (), ())
+"""Whoever asks at a route that needs no token."""
+
+
+def _among(word: str, words: Sequence[str]) -> bool:
+    return "*" in words or word in words

@@ -1,0 +1,105 @@
+"""Containment orders: make, list, release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from gateway import errors
+from gateway.control.containment import WrongOrder
+from gateway.core import gate, records
+from gateway.http import answers, paging, problem, reach
+from gateway.http.fields import Nothing
+from gateway.http.requests import Because, BecauseQuery, Contain, ListOfRun, ScopeBody
+from gateway.http.route import Asked
+from gateway.http.services import Services
+from gateway.model.order import Order, Scope
+from gateway.model.run import Mode
+
+
+async def contain(asked: Asked[Nothing, Contain]) -> web.Response:
+    """Make an order: 201 once it holds on every node and is durable. ``dry_run``: 200 with how many open runs it would hold."""
+    body, services = asked.body, asked.services
+    scope = _scope(body.scope)
+    if not await reach.confined(services.registry, asked.operator, scope):
+        raise problem.Forbidden("An order of this scope would reach beyond this token's tenants and task classes.")
+    if body.dry_run:
+        return answers.json({"runs": await services.containment.hits(scope)})
+    started = services.clock.monotonic()
+    order = await _made(asked, scope)
+    held_ms = round((services.clock.monotonic() - started) * 1000, 2)
+    # One node alone is every node: it holds here, so there is nothing pending that `wait` could wait for.
+    nodes = [{"node": services.journal.stream, "held": True}]
+    answer = records.order_shown(order) | {"nodes": nodes, "held_ms": held_ms}
+    if scope.run is not None and await services.registry.run(scope.run) is None:
+        answer["warning"] = f"There is no run {scope.run} now; the order holds it should it be opened."
+    return answers.json(answer, 201)
+
+
+async def list_orders(asked: Asked[ListOfRun, Nothing]) -> web.Response:
+    """Orders, ascending by id, released ones too."""
+    services, query = asked.services, asked.query
+    run = None if query.run is None else await reach.run(services.registry, asked.operator, query.run)
+    orders = services.containment.listed()
+
+    async def fetch(after: str | None, limit: int) -> Sequence[Order]:
+        return [order for order in orders if after is None or order.order_id > after][:limit]
+
+    async def keep(order: Order) -> bool:
+        return (run is None or gate.covers(order.scope, run)) and await reach.confined(services.registry, asked.operator, order.scope)
+
+    page = await paging.collect(fetch, lambda order: order.order_id, keep, after=query.after, limit=query.limit)
+    return answers.listed(answers.Page([records.order_shown(order) for order in page.items], page.next))
+
+
+async def release(asked: Asked[BecauseQuery, Because]) -> web.Response:
+    """End an order; the reason stands in the body or in the query."""
+    services, order_id = asked.services, asked.part("order_id")
+    reason = asked.body.reason or asked.query.reason
+    if reason is None:
+        raise problem.BadRequest("reason: is missing; say in the body or the query why the order is released")
+    await _reached(services, asked, order_id)
+    try:
+        released = await services.containment.release(order_id, reason=reason, by=asked.operator.name)
+    except WrongOrder as wrong:
+        raise problem.Conflict(str(wrong)) from wrong
+    return answers.json(records.order_shown(released))
+
+
+async def _reached(services: Services, asked: Asked[BecauseQuery, Because], order_id: str) -> None:
+    known = next((order for order in services.containment.listed() if order.order_id == order_id), None)
+    if known is None or not await reach.confined(services.registry, asked.operator, known.scope):
+        raise problem.NotFound(f"There is no order {order_id}.")
+
+
+async def _made(asked: Asked[Nothing, Contain], scope: Scope) -> Order:
+    body = asked.body
+    flagged = body.no_fanout or body.mode == "no_fanout"
+    mode = Mode.ACTIVE if body.mode == "no_fanout" else Mode.of(body.mode)
+    try:
+        return await asked.services.containment.make(
+            scope, mode, reason=body.reason, by=asked.operator.name, ttl=body.ttl, no_fanout=flagged
+        )
+    except WrongOrder as wrong:
+        raise problem.BadRequest(str(wrong)) from wrong
+    except errors.JournalUnavailable as down:
+        detail = f"The order holds on this node now, but it is not durable: the journal cannot be written ({down.detail})"
+        raise errors.JournalUnavailable(
+            detail, hint="Leave this node running, mend the journal's disk, and make the order again."
+        ) from down
+
+
+def _scope(body: ScopeBody) -> Scope:
+    scope = Scope(
+        run=body.run,
+        subtree=body.subtree,
+        agent=body.agent,
+        tenant=body.tenant,
+        task_class=body.task_class,
+        tool=body.tool,
+        everything=body.all,
+    )
+    if scope == Scope():
+        raise problem.BadRequest('scope: is empty; name a run, agent, tenant, task_class or tool, or say {"all": true}')
+    return scope

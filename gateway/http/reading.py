@@ -1,0 +1,101 @@
+"""Requests read: strict JSON and queries into their models, or a problem that names everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway.core import strictjson
+from gateway.errors import MalformedRequest
+from gateway.http import problem
+from gateway.http.fields import Nothing
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_LISTED = 20
+"""Problems named in one answer."""
+
+_KINDS = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "list_type": "a list",
+}
+
+
+async def body(request: web.Request, model: type[Model]) -> Model:
+    """The JSON body as its model; a missing body counts as ``{}``, and where the call takes none it is not looked at.
+
+    Raises:
+        BadRequest, WrongMedia: it is not what the call takes.
+    """
+    if model is Nothing:
+        return model()
+    raw = await request.read()
+    if raw and request.content_type != "application/json":
+        raise problem.WrongMedia(f"The body came as {request.content_type}.")
+    return _validated(_json(raw) if raw else {}, model, "body")
+
+
+def query(request: web.Request, model: type[Model]) -> Model:
+    """The query as its model.
+
+    Raises:
+        BadRequest: it is not what the call takes, or a key is there twice.
+    """
+    values = dict(request.query)
+    if len(values) != len(request.query):
+        raise problem.BadRequest("query: a key is there twice; keep one")
+    return _validated(values, model, "query")
+
+
+def _json(raw: bytes) -> object:
+    try:
+        strictjson.loads(raw)
+    except MalformedRequest as wrong:
+        raise problem.BadRequest(wrong.detail) from wrong
+    # Read again, for amounts exactly as they were written.
+    value: object = json.loads(raw, parse_float=Decimal)
+    return value
+
+
+def _validated(value: object, model: type[Model], what: str) -> Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as wrong:
+        raise problem.BadRequest(*(_line(found, model, what) for found in wrong.errors()[:_LISTED])) from wrong
+
+
+def _line(found: ErrorDetails, model: type[BaseModel], what: str) -> str:
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found["loc"]).removeprefix(".") or what
+    return f"{place}: {_message(found, model)}"
+
+
+def _message(found: ErrorDetails, model: type[BaseModel]) -> str:
+    context: Mapping[str, object] = found.get("ctx", {})
+    match found["type"]:
+        case "extra_forbidden":
+            known = ", ".join(model.model_fields) or "nothing"
+            return "is not known here" + (f"; known: {known}" if len(found["loc"]) == 1 else "")
+        case "missing":
+            return "is missing"
+        case "literal_error" | "enum":
+            return f"must be one of {str(context['expected']).replace(chr(39), '')}"
+        case "value_error":
+            return str(context["error"])
+        case "string_pattern_mismatch":
+            return "is not a name that can be used here; use letters, digits and . _ : @ ~ -"
+        case kind if kind in _KINDS:
+            return f"must be {_KINDS[kind]}"
+        case _:
+            return found["msg"][:1].lower() + found["msg"][1:]

@@ -1,0 +1,150 @@
+"""What each call of the operators' door takes: bodies and queries."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.http.fields import (
+    Amount,
+    Body,
+    Calls,
+    Count,
+    Duration,
+    Id,
+    ModeWord,
+    Name,
+    OrderWord,
+    Query,
+    Reason,
+    ScopePattern,
+    Wait,
+)
+from gateway.model.entry import Kind
+
+# --- bodies ----------------------------------------------------------------------------------------------------------
+
+
+class AskedLimits(Body):
+    """Limits of a run; those left out are its class's (or its parent's). Amounts in units."""
+
+    rate: Calls | None = None
+    steps: Count | None = None
+    writes: Count | None = None
+    records: Count | None = None
+    tenants: Count | None = None
+    systems: Count | None = None
+    amount: dict[str, Amount] = Field(default_factory=dict)
+
+
+class OpenRun(Body):
+    """A run to open under a task class, never wider than it or than its parent."""
+
+    tenant: Id
+    agent_id: Name
+    task_class: Id = "default"
+    scopes: list[ScopePattern] = Field(max_length=200)
+    tools: list[Id] | None = Field(default=None, max_length=200)
+    mode: ModeWord = "active"
+    ttl: Duration | None = None
+    run_id: Id | None = None
+    workflow_id: Id | None = None
+    parent_run: Id | None = None
+    limits: AskedLimits = AskedLimits()
+    reason: Reason | None = None
+
+
+class RenewLease(Body):
+    """A new lease of the same generation."""
+
+    ttl: Duration | None = None
+    reason: Reason | None = None
+
+
+class Because(Body):
+    """Why, for the journal."""
+
+    reason: Reason | None = None
+
+
+class AskAdmission(Body):
+    """May this task start?"""
+
+    tenant: Id
+    task_class: Id
+    run_id: Id | None = None
+    reason: Reason | None = None
+
+
+class ScopeBody(Body):
+    """A conjunction: all that are given must match; ``all`` stands alone."""
+
+    run: Id | None = None
+    subtree: bool = False
+    agent: Name | None = None
+    tenant: Id | None = None
+    task_class: Id | None = None
+    tool: Id | None = None
+    all: bool = False
+
+
+class Contain(Body):
+    """A containment order. ``dry_run`` only says how many open runs it would hit."""
+
+    scope: ScopeBody
+    mode: OrderWord = "active"
+    no_fanout: bool = False
+    reason: Reason
+    ttl: Duration | None = None
+    wait: Wait | None = None
+    dry_run: bool = False
+
+
+class ResolveTask(Body):
+    """What a person found at the tool. ``reason`` is taken for ``note`` where that is missing."""
+
+    resolution: Literal["applied", "not_applied"]
+    note: Reason | None = None
+    reason: Reason | None = None
+
+
+# --- queries ---------------------------------------------------------------------------------------------------------
+
+Cursor = Annotated[str, Field(max_length=300, description="the `next` of the page before")]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+class ListRuns(Query):
+    tenant: Id | None = None
+    agent: Name | None = None
+    mode: ModeWord | None = Field(default=None, description="the effective mode")
+    parent: Id | None = None
+    after: Cursor | None = None
+    limit: Limit = 100
+
+
+class ListEffects(Query):
+    after: Cursor | None = None
+    limit: Limit = 1000
+
+
+class ListOfRun(Query):
+    run: Id | None = None
+    after: Cursor | None = None
+    limit: Limit = 100
+
+
+class BecauseQuery(Query):
+    reason: Reason | None = None
+
+
+class Selection(Query):
+    run: Id | None = None
+    tenant: Id | None = None
+    kind: Kind | None = None
+    after: Cursor | None = Field(default=None, description="`<stream>/<seq>`")
+
+
+class ListEntries(Selection):
+    limit: Limit = 100

@@ -1,0 +1,41 @@
+"""All that the operators' door needs of the rest of the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry
+
+from gateway.control.containment import Containment
+from gateway.control.runs import Runs
+from gateway.control.tasks import Tasks
+from gateway.http.operators import Operator
+from gateway.ports import Clock, HeadSigner, History, Journal, LeaseKeys, Registry, Writes
+
+Serving = Literal["all", "sidecar", "control"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """``identify`` gives a token's operator, found by the token's digest; ``ready`` says whether calls can pass, and why not, part by
+    part; ``sign_head`` signs and keeps a head over the newest durable entry; ``allowed_hosts`` are names without ports."""
+
+    runs: Runs
+    containment: Containment
+    tasks: Tasks
+    registry: Registry
+    writes: Writes
+    history: History
+    journal: Journal
+    lease_keys: LeaseKeys
+    head_signer: HeadSigner
+    clock: Clock
+    identify: Callable[[str], Operator | None]
+    ready: Callable[[], tuple[bool, dict[str, object]]]
+    sign_head: Callable[[], Awaitable[object]]
+    log: Callable[[str, dict[str, object]], None]
+    metrics: CollectorRegistry
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
+    role: Serving = "all"
