@@ -26,14 +26,16 @@ def target(document: Document) -> Target:
     return Target(document["system"], document["type"], document["id"], document.get("tenant"))
 
 
-def compensation(document: Document) -> Compensation:
-    """``allowed_until`` is RFC 3339, as people read it in the journal, or microseconds."""
+def compensation(document: Document | None) -> Compensation:
+    """What could undo a write; nothing was declared for one that the adapter does not list, so a person has to look at it."""
+    if document is None:
+        return Compensation(reversibility=Reversibility.IRREVERSIBLE, remedy=Remedy.MANUAL_REVIEW)
     until = document.get("allowed_until")
     return Compensation(
         reversibility=Reversibility(document["class"]),
         remedy=Remedy(document["type"]),
         automatic=document.get("auto", False),
-        allowed_until=instant(until) if isinstance(until, str) else _seconds(until),
+        allowed_until=None if until is None else instant(until),
     )
 
 

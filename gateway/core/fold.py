@@ -173,7 +173,7 @@ def _write(fields: Mapping[str, Any], position: Position) -> Write:
         tool=fields["tool"],
         action=fields["action"],
         target=documents.target(fields["target"]),
-        compensation=documents.compensation(fields["compensation"]),
+        compensation=documents.compensation(fields.get("compensation")),
         intent=position,
         at=documents.instant(fields["ts"]),
         before_version=fields.get("before_version"),

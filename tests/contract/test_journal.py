@@ -1,0 +1,256 @@
+"""What any journal owes: order, one history, one opening of each attempt, exact charges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import orjson
+import pytest
+
+from gateway.core import chain
+from gateway.model.effect import Charge
+from gateway.model.entry import Head, Position, Sealed
+from gateway.ports import Exceeded, Opened, Query, Taken
+from gateway.stores.sqlite import SqliteStore
+from tests.contract.conftest import Reopen
+from tests.support import journaling as make
+
+
+async def lines(store: SqliteStore) -> list[bytes]:
+    found: list[bytes] = []
+    while page := await store.history.entries(Query(after=f"{store.journal.stream}/{len(found)}", limit=1000)):
+        found += page
+    return found
+
+
+async def last(store: SqliteStore) -> dict[str, object]:
+    return orjson.loads((await lines(store))[-1])  # type: ignore[no-any-return]
+
+
+def charges(scope: str, **limits: int | None) -> tuple[Charge, ...]:
+    return tuple(Charge(scope, name, 1, limit) for name, limit in limits.items())
+
+
+async def test_posts_and_appends_stand_in_the_order_they_were_handed_in(store: SqliteStore) -> None:
+    positions = [store.journal.post(make.read(f"inv_{number}")) for number in range(10)]
+    positions.append(await store.journal.append(make.read("inv_10")))
+    assert [position.seq for position in positions] == list(range(1, 12))
+    assert [orjson.loads(line)["target"]["id"] for line in await lines(store)] == [f"inv_{number}" for number in range(11)]
+
+
+async def test_an_appended_entry_is_there_when_append_returns(store: SqliteStore) -> None:
+    position = await store.journal.append(make.read())
+    line = await store.history.entry(position)
+    assert line is not None
+    assert line == chain.canonical(orjson.loads(line))
+    assert await store.history.entry(Position(store.journal.stream, position.seq + 1)) is None
+    assert await store.history.entry(Position("st_other", position.seq)) is None
+
+
+async def test_a_post_reaches_the_disk_without_being_awaited(reopen: Reopen) -> None:
+    store = await reopen()
+    for number in range(1000):
+        store.journal.post(make.read(f"inv_{number}"))
+    assert store.journal.health().lag > 0
+    store = await reopen()
+    assert len(await lines(store)) == 1000
+
+
+async def test_the_stream_and_its_chain_go_on_after_a_restart(reopen: Reopen) -> None:
+    store = await reopen()
+    stream = store.journal.stream
+    await store.journal.append(make.read())
+    store = await reopen()
+    assert store.journal.stream == stream
+    assert await store.journal.append(make.read()) == Position(stream, 2)
+    verified = chain.verify(await lines(store))
+    assert verified.finding is None
+    assert verified.streams == {stream: 2}
+
+
+async def test_the_tail_is_the_newest_durable_entry(reopen: Reopen) -> None:
+    store = await reopen()
+    assert await store.history.tail() == Head(store.journal.stream, 0, chain.GENESIS, "", "")
+    await store.journal.append(make.read())
+    tail = await store.history.tail()
+    assert tail.seq == 1
+    assert tail.ts == make.STAMP
+    assert tail.hash == (await last(store))["hash"]
+    assert await (await reopen()).history.tail() == tail
+
+
+async def test_an_entry_that_is_none_takes_no_seq(store: SqliteStore) -> None:
+    for broken in (
+        make.read(confidence=0.5),
+        {"ts": make.STAMP},
+        make.entry("outcome"),
+        make.entry("nonsense"),
+        make.read(hash="x"),
+        make.read(größe=1),
+    ):
+        with pytest.raises((TypeError, KeyError, ValueError)):
+            store.journal.post(broken)
+    with pytest.raises(ValueError, match="intend"):
+        await store.journal.append(dict(make.opening("a").fields))
+    assert await store.journal.append(make.read()) == Position(store.journal.stream, 1)
+
+
+async def test_one_of_two_hundred_calls_opens_an_attempt(store: SqliteStore) -> None:
+    results = await asyncio.gather(*[store.journal.intend(make.opening("a")) for _ in range(200)])
+    assert Counter(type(result) for result in results) == {Opened: 1, Taken: 199}
+    assert sorted(result.position.seq for result in results) == list(range(1, 201))
+    assert Counter(orjson.loads(line)["kind"] for line in await lines(store)) == {"intent": 1, "refusal": 199}
+    assert await store.registry.counters("run:run_1") == {"steps": 200}
+
+
+async def test_a_taken_attempt_stays_taken_after_a_restart_and_the_next_one_is_free(reopen: Reopen) -> None:
+    store = await reopen()
+    assert type(await store.journal.intend(make.opening("a"))) is Opened
+    store = await reopen()
+    assert type(await store.journal.intend(make.opening("a"))) is Taken
+    assert type(await store.journal.intend(make.opening("a", attempt=2))) is Opened
+    assert type(await store.journal.intend(make.opening("b"))) is Opened
+
+
+async def test_a_refused_intent_leaves_its_refusal_in_the_same_place_and_nothing_else(store: SqliteStore) -> None:
+    blob = make.sealed()
+    charged = (Charge("run:run_1", "writes", 1, 5), Charge("workflow:acme/wf_1", "amount:refund", 700, 600))
+    result = await store.journal.intend(make.opening("a", charges=charged, blobs=(blob,)))
+    assert isinstance(result, Exceeded)
+    assert result.position.seq == 1
+    refusal = await last(store)
+    assert (refusal["kind"], refusal["code"], refusal["seq"]) == ("refusal", "blast-radius", 1)
+    assert refusal["violated"] == [{"scope": "workflow:acme/wf_1", "name": "amount:refund", "limit": 600, "used": 0, "asked": 700}]
+    assert await store.registry.counters("run:run_1") == {"steps": 1}
+    assert await store.writes.by_wire_key(make.wire_key("a")) is None
+    assert await store.blobs.blob(blob.ref) is None
+    assert type(await store.journal.intend(make.opening("a"))) is Opened
+
+
+async def test_an_intent_in_flight_is_refused_as_such(store: SqliteStore) -> None:
+    await store.journal.intend(make.opening("a"))
+    assert type(await store.journal.intend(make.opening("a"))) is Taken
+    assert (await last(store))["code"] == "in-flight"
+
+
+async def test_charges_are_exact_for_run_workflow_and_tenant_under_load(reopen: Reopen) -> None:
+    store = await reopen()
+
+    async def write(number: int) -> object:
+        run = f"run:run_{number % 4}"
+        asked = charges(run, writes=30) + charges("workflow:acme/wf_1", writes=100) + charges("tenant:acme", records=95)
+        return await store.journal.intend(make.opening(f"key {number}", charges=asked))
+
+    results = await asyncio.gather(*[write(number) for number in range(200)])
+    assert Counter(type(result) for result in results) == {Opened: 95, Exceeded: 105}
+    assert (await store.registry.counters("tenant:acme"))["records"] == 95
+    assert (await store.registry.counters("workflow:acme/wf_1"))["writes"] == 95
+    assert sum([(await store.registry.counters(f"run:run_{number}")).get("writes", 0) for number in range(4)]) == 95
+    store = await reopen()
+    assert type(await store.journal.intend(make.opening("later", charges=charges("tenant:acme", records=95)))) is Exceeded
+    assert type(await store.journal.intend(make.opening("later", charges=charges("tenant:acme", records=96)))) is Opened
+
+
+async def test_a_limit_is_on_all_that_one_intent_charges_together(store: SqliteStore) -> None:
+    twice = (Charge("run:run_1", "records", 3, 5), Charge("run:run_1", "records", 3, 5))
+    result = await store.journal.intend(make.opening("a", charges=twice))
+    assert isinstance(result, Exceeded)
+    assert (result.violations[0].used, result.violations[0].asked) == (3, 3)
+
+
+async def test_distinct_members_are_counted_once_each(reopen: Reopen) -> None:
+    store = await reopen()
+
+    def reaching(name: str, system: str, limit: int = 2) -> object:
+        return store.journal.intend(make.opening(name, charges=(Charge("run:run_1", "systems", 1, limit, member=system),)))
+
+    assert type(await reaching("a", "erp")) is Opened  # type: ignore[misc]
+    assert type(await reaching("b", "erp")) is Opened  # type: ignore[misc]
+    assert type(await reaching("c", "crm")) is Opened  # type: ignore[misc]
+    store = await reopen()
+    assert type(await reaching("d", "crm")) is Opened  # type: ignore[misc]
+    assert type(await reaching("e", "bank")) is Exceeded  # type: ignore[misc]
+    assert (await store.registry.counters("run:run_1"))["systems"] == 2
+
+
+async def test_a_charge_without_a_limit_counts_all_the_same(store: SqliteStore) -> None:
+    for name in "abc":
+        await store.journal.intend(make.opening(name, charges=charges("run:run_1", records=None)))
+    assert (await store.registry.counters("run:run_1"))["records"] == 3
+
+
+async def test_an_opening_whose_entry_tells_another_story_is_refused(store: SqliteStore) -> None:
+    good = make.opening("a", charges=charges("run:run_1", writes=5))
+    changes: list[dict[str, object]] = [{"charges": []}, {"attempt": 2}, {"tenant": "globex"}]
+    for change in changes:
+        broken = type(good)({**good.fields, **change}, good.refusal, good.key, good.attempt, good.charges)
+        with pytest.raises(ValueError, match="not those of the opening"):
+            await store.journal.intend(broken)
+    with pytest.raises(ValueError, match="no refusal"):
+        await store.journal.intend(type(good)(good.fields, make.read(), good.key, good.attempt, good.charges))
+
+
+async def test_steps_count_as_soon_as_they_are_taken(reopen: Reopen) -> None:
+    store = await reopen()
+    for number in range(50):
+        store.journal.post(make.read(f"inv_{number}"))
+        assert await store.registry.counters("run:run_1") == {"steps": number + 1}
+    store.journal.post(make.entry("refusal", code="x"))
+    store.journal.post(make.entry("refusal", code="x", metered=True))
+    assert await store.registry.counters("workflow:acme/wf_1") == {"steps": 51}
+    assert await (await reopen()).registry.counters("run:run_1") == {"steps": 51}
+
+
+async def test_blobs_stand_with_the_entry_that_names_them(reopen: Reopen) -> None:
+    store = await reopen()
+    kept, reply = make.sealed(), make.sealed("globex")
+    await store.journal.intend(make.opening("a", blobs=(kept,)))
+    await store.journal.append(make.outcome("a", reply_ref=reply.ref), (reply, kept))
+    store = await reopen()
+    assert await store.blobs.blob(kept.ref) == kept
+    assert await store.blobs.blob(reply.ref) == Sealed(reply.ref, "globex", reply.data)
+    assert await store.blobs.blob("sha256:none") is None
+
+
+async def test_entries_are_found_by_run_tenant_and_kind_in_pages(store: SqliteStore) -> None:
+    for number in range(30):
+        store.journal.post(make.read() | {"run_id": f"run_{number % 3}", "tenant": "acme" if number % 2 else "globex"})
+    await store.journal.append({"ts": make.STAMP, "kind": "trigger"})
+
+    async def seqs(**query: object) -> list[int]:
+        return [orjson.loads(line)["seq"] for line in await store.history.entries(Query(**query))]  # type: ignore[arg-type]
+
+    assert await seqs(limit=3) == [1, 2, 3]
+    assert await seqs(run="run_1", limit=4) == [2, 5, 8, 11]
+    assert await seqs(run="run_1", after=f"{store.journal.stream}/11", limit=2) == [14, 17]
+    assert await seqs(tenant="globex", limit=3) == [1, 3, 5]
+    assert await seqs(tenant="globex", run="run_1", kind="read") == [5, 11, 17, 23, 29]
+    assert await seqs(kind="trigger") == [31]
+    assert await seqs(kind="read", after=f"{store.journal.stream}/29") == [30]
+    assert await seqs(after=f"{store.journal.stream}/31") == []
+    for cursor in ("st_other/3", "3", "x/y", f"{store.journal.stream}/"):
+        with pytest.raises(ValueError, match="no cursor"):
+            await seqs(after=cursor)
+
+
+async def test_the_newest_head_of_a_stream_is_kept(reopen: Reopen) -> None:
+    store = await reopen()
+    await store.journal.append(make.read())
+    await store.journal.append(make.read())
+    newer, older = Head(store.journal.stream, 2, "b" * 64, "later", "note 2"), Head(store.journal.stream, 1, "a" * 64, "now", "note 1")
+    await store.history.keep_head(newer)
+    await store.history.keep_head(older)
+    assert await (await reopen()).history.heads() == [newer]
+
+
+async def test_the_first_kept_tenant_key_wins_until_it_is_forgotten(reopen: Reopen) -> None:
+    store = await reopen()
+    assert await store.blobs.tenant_key("acme") is None
+    found = await asyncio.gather(*[store.blobs.keep_tenant_key("acme", bytes([number])) for number in range(20)])
+    assert len(set(found)) == 1
+    store = await reopen()
+    assert await store.blobs.tenant_key("acme") == found[0]
+    assert await store.blobs.forget_tenant_key("acme")
+    assert not await store.blobs.forget_tenant_key("acme")
+    assert await (await reopen()).blobs.tenant_key("acme") is None
