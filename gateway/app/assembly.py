@@ -181,11 +181,11 @@ def _tool(one: ToolConfig) -> Tool:
 
 def _origin(one: ToolConfig) -> Origin:
     if one.origin.scheme == "unix":
-        return Origin(unix=one.origin.socket)
+        return Origin(unix=one.origin.socket, connections=one.connections)
     if one.origin.scheme == "http":
-        return Origin(host=one.origin.host, port=one.origin.port)
+        return Origin(host=one.origin.host, port=one.origin.port, connections=one.connections)
     trusted = ssl.create_default_context(cafile=str(one.ca) if one.ca is not None else None)
-    return Origin(host=one.origin.host, port=one.origin.port, tls=trusted)
+    return Origin(host=one.origin.host, port=one.origin.port, tls=trusted, connections=one.connections)
 
 
 def _ambient(config: Config) -> opening.Request | None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway import errors
 from gateway.app.assembly import Gateway
 from gateway.control.supervisor import Supervisor
-from gateway.http import door
+from gateway.http import application
 from gateway.http.operators import Operator, Role
 from gateway.http.services import Services, Serving
 from gateway.settings import operators
@@ -41,8 +41,8 @@ def operators_door(
     gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]
 ) -> web.AppRunner:
     """The operators' door, still closed."""
-    application = door.build(_services(gateway, identify, role, log))
-    return web.AppRunner(application, access_log=None, handle_signals=False)
+    built = application.build(_services(gateway, identify, role, log))
+    return web.AppRunner(built, access_log=None, handle_signals=False)
 
 
 def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]) -> Services:
@@ -61,7 +61,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         identify=identify,
         ready=lambda: _ready(gateway),
         sign_head=gateway.heads.turn,
-        log=lambda event, members: log(event, **members),
+        log=_logged(log),
         metrics=gateway.metrics,
         allowed_hosts=gateway.config.http.allowed_hosts,
         role=role,
@@ -99,3 +99,10 @@ def identified(config: Config) -> Callable[[str], Operator | None]:
         return known.find(token)  # type: ignore[return-value]
 
     return identify
+
+
+def _logged(log: Callable[..., object]) -> Callable[[str, dict[str, object]], None]:
+    def write(event: str, members: dict[str, object]) -> None:
+        log(event, **members)
+
+    return write

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ class Pool:
     """
 
     def __init__(self, origins: Mapping[str, Origin], *, allowed: Allowed, bounds: PoolBounds | None = None) -> None:
-        self._lanes = {tool: Lane(origin, allowed, bounds or PoolBounds()) for tool, origin in origins.items()}
+        self._lanes = {tool: Lane(origin, allowed, _bounds(origin, bounds or PoolBounds())) for tool, origin in origins.items()}
 
     async def send(self, request: Outgoing, fence: Fence) -> Answer:
         """See ``ports.Upstream.send``; waiting for a connection counts against the request's timeout."""
@@ -42,6 +43,13 @@ class Pool:
         """End all connections; answers that are not whole fail."""
         for lane in self._lanes.values():
             await lane.close()
+
+
+def _bounds(origin: Origin, bounds: PoolBounds) -> PoolBounds:
+    """The pool's bounds, with the number of connections that this tool is given; one tenant has at most half of them."""
+    if origin.connections is None:
+        return bounds
+    return replace(bounds, connections=origin.connections, tenant_connections=max(1, (origin.connections + 1) // 2))
 
 
 class Lane:

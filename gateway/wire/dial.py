@@ -16,7 +16,8 @@ from gateway.wire.channel import Channel
 class Origin:
     """Where a tool listens: ``host`` and ``port``, or the path of a Unix socket. With ``tls``, a context that verifies.
 
-    ``server_hostname`` is the name the certificate has to hold (default: ``host``).
+    ``server_hostname`` is the name the certificate has to hold (default: ``host``). ``connections`` is how many it is given,
+    ``None`` for as many as the pool's bounds say.
     """
 
     host: str = ""
@@ -24,6 +25,7 @@ class Origin:
     unix: str | None = None
     tls: ssl.SSLContext | None = None
     server_hostname: str | None = None
+    connections: int | None = None
 
 
 Allowed = Callable[[str], bool]

@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
-from gateway.app import assembly
+from gateway.app import assembly, doors
 from gateway.control.runs import Opened
+from gateway.control.supervisor import Supervisor
 from gateway.core import canonical, opening
 from gateway.model.effect import Write
 from gateway.model.order import Order, Scope
@@ -82,6 +83,7 @@ tools:
     base_url: http://127.0.0.1:{port}
     credential: {{header: Authorization, value: "Basic ${{LEDGER_SECRET}}"}}
     timeout: {timeout}
+    connections: {connections}
 task_classes:
   default:
     tenants: ["*"]
@@ -145,15 +147,19 @@ def header(reply: Reply, name: str) -> str | None:
 
 
 @asynccontextmanager
-async def assembled(folder: Path, ledger: Ledger | None = None, *, timeout: str = "5s", extra: str = "") -> AsyncIterator[Rig]:
-    """A gateway over a ledger; in the same folder again it is the same gateway, restarted."""
+async def assembled(
+    folder: Path, ledger: Ledger | None = None, *, port: int | None = None, timeout: str = "5s", connections: int = 64, extra: str = ""
+) -> AsyncIterator[Rig]:
+    """A gateway over a ledger, or over whatever listens on ``port``; in the same folder again it is the same gateway, restarted."""
     ledger = ledger or Ledger()
     server = await serve(ledger)
     adapter = folder / "adapters" / "ledger"
     adapter.mkdir(parents=True, exist_ok=True)
     (adapter / "adapter.yaml").write_text(ADAPTER)
     config = folder / "killcord.yaml"
-    config.write_text(CONFIG.format(policies=ROOT / "policies", port=server.port, timeout=timeout, extra=extra))
+    config.write_text(
+        CONFIG.format(policies=ROOT / "policies", port=port or server.port, timeout=timeout, connections=connections, extra=extra)
+    )
     logged: list[tuple[str, dict[str, object]]] = []
     gateway = await assembly.assemble(
         loading.load(config, {"LEDGER_SECRET": SECRET}), lambda event, **more: logged.append((event, more)), lambda *_: None
@@ -163,3 +169,16 @@ async def assembled(folder: Path, ledger: Ledger | None = None, *, timeout: str 
     finally:
         await gateway.close()
         await server.close()
+
+
+@asynccontextmanager
+async def on_the_wire(rig: Rig) -> AsyncIterator[int]:
+    """The agents' door in front of the rig, on a free port."""
+    supervisor = Supervisor(lambda *_, **__: None)
+    door = doors.agents(rig.gateway, supervisor)
+    _, port = await door.open_tcp("127.0.0.1", 0)
+    try:
+        yield port
+    finally:
+        await door.drain(1.0)
+        await supervisor.finish(1.0)

@@ -1,0 +1,165 @@
+"""The line behind the real door, over raw sockets on both sides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gateway.control.runs import Opened
+from gateway.model.run import Mode
+from tests.support import rig
+from tests.support.rig import Rig
+from tests.support.tool import Tool, Visit
+from tests.support.wire import Agent, until
+
+INVOICE = "/ledger/v1/tenants/acme/invoices/inv_1"
+REFUNDS = "/ledger/v1/tenants/acme/refunds"
+
+
+class Held:
+    """Answers each request only once it is let go; ``streams`` answers with an event stream that goes on until then."""
+
+    def __init__(self, *, streams: bool = False) -> None:
+        self.go = asyncio.Event()
+        self.streams = streams
+
+    async def __call__(self, visit: Visit) -> None:
+        while await visit.request() is not None:
+            if self.streams:
+                visit.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+                while not visit.gone.is_set():
+                    visit.send(b"6\r\ntick\n\n\r\n")
+                    await asyncio.sleep(0.01)
+                return
+            await self.go.wait()
+            visit.send(b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n" + b'{"data":{"id":"r-1"}}')
+
+
+@asynccontextmanager
+async def stage(folder: Path, script: Held, *, connections: int = 64) -> AsyncIterator[tuple[Rig, Tool, int, Opened]]:
+    async with (
+        Tool(script) as tool,
+        rig.assembled(folder, port=tool.port, connections=connections) as gateway,
+        rig.on_the_wire(gateway) as port,
+    ):
+        yield gateway, tool, port, await gateway.open()
+
+
+async def agent(port: int) -> Agent:
+    return Agent(*await asyncio.open_connection("127.0.0.1", port))
+
+
+def request(method: str, path: str, lease: str, body: bytes = b"", *lines: str) -> bytes:
+    head = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {lease}", *lines]
+    if body:
+        head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+async def test_of_five_writes_that_wait_for_the_one_connection_none_arrives_after_an_order(tmp_path: Path) -> None:
+    script = Held()
+    async with stage(tmp_path, script, connections=1) as (gateway, tool, port, run):
+        agents = [await agent(port) for _ in range(6)]
+        agents[0].send(request("POST", REFUNDS, run.lease, b'{"amount":0}'))
+        await until(lambda: tool.requests)
+        for number, one in enumerate(agents[1:]):
+            one.send(request("POST", REFUNDS, run.lease, b'{"amount":%d}' % (number + 1)))
+        await until(lambda: gateway.gateway.store.journal.health().seq >= 7)  # the run and six intents
+        await gateway.contain(run.run.run_id)
+        script.go.set()
+        first = await agents[0].response()
+        others = [await one.response() for one in agents[1:]]
+        assert first.status == 201, "what was on the wire ends with its true outcome"
+        assert [orjson.loads(one.body)["code"] for one in others] == ["run-read-only"] * 5
+        assert len(tool.requests) == 1
+        outcomes = await gateway.journal(run.run.run_id, "outcome")
+        assert sorted(one["result"] for one in outcomes) == ["denied"] * 5 + ["success"]
+        for one in agents:
+            await one.close()
+
+
+@pytest.mark.parametrize("mode", [Mode.REVOKED, Mode.PAUSED])
+async def test_a_stream_is_cut_at_the_order_and_the_tools_side_is_closed(tmp_path: Path, mode: Mode) -> None:
+    async with stage(tmp_path, Held(streams=True)) as (gateway, tool, port, run):
+        client = await agent(port)
+        client.send(request("GET", INVOICE, run.lease))
+        head = await client.head()
+        assert b"200 OK" in head
+        assert b"text/event-stream" in head
+        assert await client.reader.readuntil(b"tick\n\n")
+        await gateway.contain(run.run.run_id, mode)
+        rest = await client.rest()
+        assert not rest.endswith(b"0\r\n\r\n"), "a stream that was cut must not look as if it had ended"
+        async with asyncio.timeout(10):
+            await tool.visits[0].gone.wait()
+        await client.close()
+
+
+async def test_a_stream_goes_on_under_read_only(tmp_path: Path) -> None:
+    async with stage(tmp_path, Held(streams=True)) as (gateway, _, port, run):
+        client = await agent(port)
+        client.send(request("GET", INVOICE, run.lease))
+        await client.head()
+        await gateway.contain(run.run.run_id, Mode.READ_ONLY)
+        for _ in range(20):
+            assert await client.reader.readuntil(b"tick\n\n")
+        await client.close()
+
+
+async def test_a_write_whose_client_goes_away_is_carried_to_its_end_and_journaled(tmp_path: Path) -> None:
+    script = Held()
+    async with stage(tmp_path, script) as (gateway, tool, port, run):
+        client = await agent(port)
+        client.send(request("POST", REFUNDS, run.lease, b'{"amount":5}'))
+        await until(lambda: tool.requests)
+        await client.close()
+        script.go.set()
+        await until(lambda: gateway.gateway.store.journal.health().seq >= 3)
+        outcome = (await gateway.journal(run.run.run_id, "outcome"))[-1]
+        assert outcome["result"] == "success"
+        again = await agent(port)
+        again.send(request("POST", REFUNDS, run.lease, b'{"amount":5}'))
+        replay = await again.response()
+        assert (replay.status, replay.value(b"Idempotent-Replayed")) == (201, b"true")
+        await again.close()
+
+
+async def test_a_read_whose_client_goes_away_is_ended_at_the_tool(tmp_path: Path) -> None:
+    async with stage(tmp_path, Held()) as (_, tool, port, run):
+        client = await agent(port)
+        client.send(request("GET", INVOICE, run.lease))
+        await until(lambda: tool.requests)
+        await client.close()
+        async with asyncio.timeout(10):
+            await tool.visits[0].gone.wait()
+
+
+async def test_what_never_became_a_call_is_journaled_where_its_headers_tell_the_sender(tmp_path: Path) -> None:
+    async with stage(tmp_path, Held()) as (gateway, tool, port, run):
+        client = await agent(port)
+        client.send(request("GET", "/ledger/v1/tenants/acme/%2e%2e/globex/invoices/1", run.lease))
+        reply = await client.response()
+        assert (reply.status, orjson.loads(reply.body)["code"]) == (400, "malformed-request")
+        refusal = (await gateway.journal(run.run.run_id, "refusal"))[-1]
+        assert (refusal["code"], refusal["status"]) == ("malformed-request", 400)
+        assert tool.visits == []
+        await client.close()
+
+
+async def test_a_body_is_asked_for_only_once_its_head_would_pass(tmp_path: Path) -> None:
+    async with stage(tmp_path, Held()) as (gateway, _, port, run):
+        refused = await agent(port)
+        refused.send(request("POST", REFUNDS, "nobody", b"", "Expect: 100-continue", "Content-Length: 12"))
+        reply = await refused.response()
+        assert (reply.status, orjson.loads(reply.body)["code"]) == (401, "lease-invalid")
+        asked = await agent(port)
+        asked.send(request("POST", REFUNDS, run.lease, b"", "Expect: 100-continue", "Content-Length: 12", "Content-Type: application/json"))
+        assert (await asked.head()).startswith(b"HTTP/1.1 100 ")
+        assert gateway.logged == [] or gateway.logged[-1][0] == "refusal"
+        for one in (refused, asked):
+            await one.close()
