@@ -21,6 +21,7 @@ class Channel(asyncio.Protocol):
         self._lost = lost
         self._exchange: Exchange | None = None
         self._free_since = 0.0
+        self._long = False
         self._transport: asyncio.Transport
         self._poll = select.poll()
         self.closed: asyncio.Future[None] = self._loop.create_future()
@@ -59,6 +60,7 @@ class Channel(asyncio.Protocol):
     def begin(self, data: bytes, method: str, *, timeout: float, deadline: float) -> Exchange:
         """Write a whole request, in this very step of the event loop, and read its answer."""
         self._exchange = Exchange(self, method, timeout=timeout, deadline=deadline, bounds=self._bounds)
+        self._long = len(data) > self._bounds.sure_read
         self._transport.write(data)
         return self._exchange
 
@@ -68,9 +70,9 @@ class Channel(asyncio.Protocol):
     # --- what its exchange calls ---
 
     @property
-    def sending(self) -> bool:
-        """Whether some of the request is still to be written: a tool that has answered by now has not read it."""
-        return self._transport.get_write_buffer_size() > 0
+    def maybe_unread(self) -> bool:
+        """Whether the tool may have answered without having read all of the request."""
+        return self._long or self._transport.get_write_buffer_size() > 0
 
     def pause(self) -> None:
         if not self._transport.is_closing():

@@ -208,7 +208,7 @@ class Exchange:
 
     def _finish(self) -> None:
         assert self._judged is not None
-        self._end(reusable=self._judged.keep and not self._dirty and not self._channel.sending)
+        self._end(reusable=self._judged.keep and not self._dirty and not self._channel.maybe_unread)
         if not self.answer.done():
             self._hand_over(rest=None)
         self._wake()

@@ -39,6 +39,8 @@ class PoolBounds:
     ``connections`` bounds one tool's connections, ``tenant_connections`` those that one tenant may use of them, ``waiting``
     how many calls may queue for one. ``kept_for`` is how long an unused connection is trusted. An answer whose declared
     length is at most ``whole`` is handed over complete; a longer one is streamed with about ``window`` bytes buffered.
+    After a request longer than ``sure_read`` a connection is not used again: the kernel takes what the tool has not read, so
+    that an answer given before the request's end could not be told from one given after it.
     """
 
     connections: int = 128
@@ -48,3 +50,4 @@ class PoolBounds:
     answer_head: int = 64 << 10
     whole: int = 64 << 10
     window: int = 256 << 10
+    sure_read: int = 64 << 10

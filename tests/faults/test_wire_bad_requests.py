@@ -21,7 +21,6 @@ async def test_a_bad_request_is_refused_and_nothing_reaches_the_tool(request_byt
         assert response.value(b"Content-Type") == b"application/problem+json"
         assert response.value(b"Connection") == b"close"
         assert await agent.rest() == b""
-        await agent.close()
         assert tool.raw == b""
         assert not tool.visits
         assert door.front.calls == []
@@ -34,7 +33,6 @@ async def test_what_is_refused_behind_a_good_request_leaves_the_good_one_alone()
         assert (await agent.response()).status == 200
         assert (await agent.response()).status == 400
         assert await agent.rest() == b""
-        await agent.close()
         assert len(tool.requests) == 1
 
 
@@ -48,7 +46,6 @@ async def test_the_versions_and_codings_that_are_not_implemented_say_so() -> Non
             agent = await door.agent()
             agent.send(request)
             assert (await agent.response()).status == status
-            await agent.close()
 
 
 async def test_the_sender_of_a_refused_request_can_be_told_from_its_headers() -> None:
@@ -56,7 +53,6 @@ async def test_the_sender_of_a_refused_request_can_be_told_from_its_headers() ->
         agent = await door.agent()
         agent.send(get("/erp/x", "Authorization: Bearer abc", "X-Forwarded-For: 1.2.3.4"))
         assert (await agent.response()).status == 400
-        await agent.close()
         _, headers = door.front.refusals[0]
         assert (b"Authorization", b"Bearer abc") in headers
 
@@ -66,7 +62,6 @@ async def test_a_compressed_bomb_is_too_large() -> None:
         agent = await door.agent()
         agent.send(post(gzip.compress(b'{"a": "' + b"x" * (64 << 20) + b'"}'), "/erp/x", "Content-Encoding: gzip"))
         assert (await agent.response()).status == 413
-        await agent.close()
         assert tool.raw == b""
 
 
@@ -76,7 +71,6 @@ async def test_a_compressed_body_goes_on_as_sent_and_is_looked_into() -> None:
         agent = await door.agent()
         agent.send(post(body, "/erp/x", "Content-Encoding: gzip", "Content-Type: application/json"))
         assert (await agent.response()).status == 200
-        await agent.close()
         assert tool.requests[0].endswith(body)
         assert door.front.calls[0].args == {"amount": 7}
 
@@ -86,5 +80,4 @@ async def test_a_flood_of_tiny_chunks_is_too_large() -> None:
         agent = await door.agent()
         agent.send(get("/erp/x", "Transfer-Encoding: chunked", method="POST") + b"1\r\nx\r\n" * 20_000)
         assert (await agent.response()).status == 413
-        await agent.close()
         assert tool.raw == b""

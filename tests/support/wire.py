@@ -104,16 +104,19 @@ def problem(status: int, detail: str, **members: object) -> Reply:
 
 @dataclass
 class Gateway:
-    """A door in front of a pool, for the tool ``erp``."""
+    """A door in front of a pool, for the tool ``erp``. ``faults`` are what its tasks raised."""
 
     port: int
     door: Door
     pool: Pool
     front: Forwarder
     tasks: set[asyncio.Task[None]]
+    faults: list[BaseException]
+    agents: list[Agent] = field(default_factory=list)
 
     async def agent(self) -> Agent:
-        return Agent(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.agents.append(Agent(*await asyncio.open_connection("127.0.0.1", self.port)))
+        return self.agents[-1]
 
 
 @asynccontextmanager
@@ -124,19 +127,28 @@ async def gateway(
     pool = Pool({"erp": origin}, allowed=addresses.allowed, bounds=pool_bounds)
     front = Forwarder(pool, timeout=timeout)
     tasks: set[asyncio.Task[None]] = set()
+    faults: list[BaseException] = []
+
+    def finished(task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            faults.append(fault)
 
     def spawn(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        task.add_done_callback(finished)
         return task
 
     door = Door(front, hosts=["localhost", "127.0.0.1", "::1"], clock=WallClock(), spawn=spawn, bounds=bounds)
     _, port = await door.open_tcp("127.0.0.1", 0)
+    made = Gateway(port, door, pool, front, tasks, faults)
     try:
-        yield Gateway(port, door, pool, front, tasks)
+        yield made
     finally:
         await door.drain(0.0)
+        for agent in made.agents:
+            await agent.close()
         await pool.close()
         if tasks:
             await asyncio.wait(tasks)
