@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway import errors
 from gateway.app.assembly import Gateway
 from gateway.control.supervisor import Supervisor
-from gateway.http import application
+from gateway.http import door
 from gateway.http.operators import Operator, Role
 from gateway.http.services import Services, Serving
 from gateway.settings import operators
@@ -41,7 +41,7 @@ def operators_door(
     gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]
 ) -> web.AppRunner:
     """The operators' door, still closed."""
-    built = application.build(_services(gateway, identify, role, log))
+    built = door.build(_services(gateway, identify, role, log))
     return web.AppRunner(built, access_log=None, handle_signals=False)
 
 
