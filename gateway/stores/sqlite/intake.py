@@ -83,12 +83,12 @@ class Intake:
 
     async def close(self) -> None:
         """Write what was taken, then end the writer."""
-        if self._down != _CLOSED:
+        if self._writer.alive:
             future = self.future()
             self._writer.put(Stop(future))
             with contextlib.suppress(errors.JournalUnavailable):
                 await future
-            self._down = _CLOSED
+        self._down = "it is closed"
         self._writer.join()
 
     def _admit(self) -> None:
@@ -131,6 +131,3 @@ class Intake:
         for future in [*event.futures, *(self._writer.leftover() if event.final else ())]:
             if not future.done():
                 future.set_exception(errors.JournalUnavailable(retry_after=1.0))
-
-
-_CLOSED = "it is closed"

@@ -45,6 +45,10 @@ class Writer:
         """Queue a job; takes no lock that the writer holds for long."""
         self._queue.put(job)
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def join(self) -> None:
         self._thread.join()
 

@@ -1,0 +1,414 @@
+"""The journal on bad days: killed, out of space, torn, cut, opened twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gateway import errors
+from gateway.clients.clock import SystemClock
+from gateway.clients.heads import open_head_key
+from gateway.core import chain
+from gateway.model.effect import Charge
+from gateway.model.entry import Head
+from gateway.model.run import Mode
+from gateway.ports import Opened, Query, Taken
+from gateway.stores.sqlite import SqliteStore, open_store, rebuild
+from gateway.stores.sqlite.intake import WAITING
+from gateway.stores.sqlite.rebuild import FOLDED
+from tests.support import journaling as make
+
+
+async def opened(data_dir: Path) -> SqliteStore:
+    return await open_store(data_dir, SystemClock())
+
+
+async def lines(store: SqliteStore) -> list[bytes]:
+    found: list[bytes] = []
+    while page := await store.history.entries(Query(after=f"{store.journal.stream}/{len(found)}", limit=1000)):
+        found += page
+    return found
+
+
+async def until(true: Callable[[], bool], deadline: float = 30.0) -> None:
+    async with asyncio.timeout(deadline):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+@contextmanager
+def child(data_dir: Path, mode: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.support.journal_child", str(data_dir), mode]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def database(data_dir: Path) -> sqlite3.Connection:
+    return sqlite3.connect(data_dir / "journal.sqlite", isolation_level=None)
+
+
+@pytest.mark.parametrize("acknowledged", [1, 40, 200])
+async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, acknowledged: int) -> None:
+    with child(tmp_path, "write") as process:
+        assert process.stdout is not None
+        acks = [process.stdout.readline().split() for _ in range(acknowledged)]
+        process.kill()
+        acks += [line.split() for line in process.stdout.read().splitlines() if line.count(" ") == 3]
+    store = await opened(tmp_path)
+    journal = await lines(store)
+    assert chain.verify(journal).finding is None
+    kinds = {entry["seq"]: entry["kind"] for entry in map(orjson.loads, journal)}
+    for _, intent, _, outcome in acks:
+        assert (kinds[int(intent)], kinds[int(outcome)]) == ("intent", "outcome")
+    assert await store.journal.append(make.read())
+    await store.close()
+
+
+async def test_the_folded_tables_are_those_of_the_entries_after_kill_9(tmp_path: Path) -> None:
+    with child(tmp_path, "write") as process:
+        assert process.stdout is not None
+        for _ in range(100):
+            process.stdout.readline()
+    assert_rebuilt_alike(tmp_path)
+
+
+def tables(data_dir: Path) -> dict[str, list[tuple[object, ...]]]:
+    with closing(database(data_dir)) as connection:
+        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in FOLDED}
+
+
+def assert_rebuilt_alike(data_dir: Path) -> None:
+    before = tables(data_dir)
+    assert rebuild(data_dir) > 0
+    assert tables(data_dir) == before
+
+
+async def test_rebuilding_from_the_entries_gives_the_same_tables(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    chance = random.Random(7)
+    for number in range(8):
+        await store.journal.append(make.run_entry(make.other(run_id=f"run_{number}", agent_id=f"agent_{number % 2}")))
+
+    async def call(number: int) -> None:
+        name = f"key {chance.randrange(150)}"
+        charges = (Charge("run:run_1", "writes", 1, 120), Charge("run:run_1", "systems", 1, 3, member=chance.choice("abcd")))
+        store.journal.post(make.read(f"inv_{chance.randrange(20)}", f'"v{number}"'))
+        if isinstance(await store.journal.intend(make.opening(name, charges=charges, id_=f"inv_{number % 20}")), Opened):
+            result = chance.choice(["success", "failed", "unknown", "denied"])
+            await store.journal.append(make.outcome(name, result=result, id_=f"inv_{number % 20}", after_version=f'"w{number}"'))
+        if chance.random() < 0.3:
+            store.journal.post(make.reconciliation(name, result=chance.choice(["success", "failed"])))
+        if number == 200:
+            await store.journal.append(make.order_entry(make.order(Mode.REVOKED, agent="agent_1")))
+
+    await asyncio.gather(*[call(number) for number in range(400)])
+    await store.journal.append(make.run_entry(make.other(run_id="run_1", agent_id="agent_1", expires_at=9999.0), "renewed"))
+    await store.close()
+    filled = tables(tmp_path)
+    assert all(filled[table] for table in ("writes", "sightings", "counters", "members", "runs", "orders"))
+    assert_rebuilt_alike(tmp_path)
+
+
+def test_there_is_nothing_to_rebuild_in_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(errors.Misconfigured, match=r"no journal\.sqlite"):
+        rebuild(tmp_path)
+
+
+def fill_up(store: SqliteStore) -> Callable[[], Awaitable[None]]:
+    """Let the database grow no more, as a full disk does; what is returned gives the room back."""
+
+    async def give_room() -> None:
+        store._database.writer.execute("PRAGMA max_page_count = 1000000")
+
+    (pages,) = store._database.writer.execute("PRAGMA page_count").fetchone()
+    store._database.writer.execute(f"PRAGMA max_page_count = {pages}")
+    return give_room
+
+
+async def test_a_full_disk_stops_the_journal_until_there_is_room_again(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await store.journal.append(make.run_entry())
+    give_room = fill_up(store)
+    charges = (Charge("run:run_1", "writes", 1, None),)
+    taken = 0
+    with contextlib.suppress(errors.JournalUnavailable):
+        while taken < 1000:
+            await store.journal.intend(make.opening(f"key {taken}", charges=charges, blobs=(make.sealed(),)))
+            taken += 1
+    assert taken < 1000
+    health = store.journal.health()
+    assert not health.ok
+    assert "full" in health.reason
+    with pytest.raises(errors.JournalUnavailable, match="full"):
+        store.journal.post(make.read())
+    with pytest.raises(errors.JournalUnavailable):
+        await store.journal.append(make.read())
+    with pytest.raises(errors.JournalUnavailable):
+        await store.blobs.keep_tenant_key("acme", b"key")
+    assert await store.registry.run("run_1") is not None
+    await give_room()
+    await until(lambda: store.journal.health().ok)
+    # The attempt that failed left nothing: its key is free, its charge was not taken, its seq is given anew.
+    again = await store.journal.intend(make.opening(f"key {taken}", charges=charges))
+    assert again == Opened(type(again.position)(store.journal.stream, taken + 2))
+    assert await store.registry.counters("run:run_1") == {"steps": taken + 1, "writes": taken + 1}
+    assert chain.verify(await lines(store)).finding is None
+    await store.close()
+    assert_rebuilt_alike(tmp_path)
+
+
+async def test_all_that_waits_behind_a_failed_batch_fails_with_it(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await store.journal.append(make.read("inv_1", '"before"'))
+    give_room = fill_up(store)
+    waiting = [store.journal.intend(make.opening(f"key {number}", blobs=tuple(make.sealed() for _ in range(20)))) for number in range(1500)]
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    durable = [result for result in results if isinstance(result, Opened)]
+    assert all(isinstance(result, errors.JournalUnavailable) for result in results if result not in durable)
+    assert len(durable) < 1500
+    assert store.journal.health().seq == len(durable) + 1
+    assert store.journal.health().lag == 0
+    await give_room()
+    await until(lambda: store.journal.health().ok)
+    journal = await lines(store)
+    assert len(journal) == len(durable) + 1
+    assert chain.verify(journal).finding is None
+    await store.close()
+
+
+async def test_a_sighting_that_never_reached_the_disk_is_forgotten(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    await store.journal.append(make.read("inv_1", '"before"'))
+    fill_up(store)
+    for _ in range(400):
+        store.journal.post(make.read("inv_1", '"never"', padding="x" * 2000))
+    seen = await store.sightings.by_run("run_1", "acme/erp:invoice:inv_1")
+    assert seen is not None
+    assert seen.version == '"never"'
+    await until(lambda: not store.journal.health().ok)
+    seen = await store.sightings.by_run("run_1", "acme/erp:invoice:inv_1")
+    assert seen is not None
+    assert seen.version == '"before"' or seen.seq <= store.journal.health().seq
+    assert (await store.registry.counters("run:run_1"))["steps"] == store.journal.health().seq
+    await store.close()
+
+
+async def test_a_locked_file_is_a_failure_and_not_a_wait_without_end(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    with closing(database(tmp_path)) as intruder:
+        intruder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(errors.JournalUnavailable):
+            await asyncio.wait_for(store.journal.append(make.read()), 20)
+        assert "locked" in store.journal.health().reason
+        intruder.execute("ROLLBACK")
+    await until(lambda: store.journal.health().ok)
+    assert (await store.journal.append(make.read())).seq == 1
+    await store.close()
+
+
+async def test_a_file_size_limit_stops_a_process_and_lifting_it_heals_it(tmp_path: Path) -> None:
+    with child(tmp_path, "limited") as process:
+        out, err = await asyncio.to_thread(process.communicate, timeout=60)
+    said = [line.split() for line in out.splitlines()]
+    acknowledged = [int(words[3]) for words in said if words[0] == "intent"]
+    assert ["unavailable", "False"] in said, err
+    assert ["posted"] not in said
+    assert said[-1][0] == "healed"
+    store = await opened(tmp_path)
+    journal = await lines(store)
+    assert chain.verify(journal).finding is None
+    assert {orjson.loads(journal[seq - 1])["kind"] for seq in acknowledged} == {"outcome"}
+    assert len(journal) == int(said[-1][1])
+    await store.close()
+    assert_rebuilt_alike(tmp_path)
+
+
+async def test_a_stalled_disk_lets_only_so_many_entries_wait(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    gate_read, gate_write = os.pipe()
+    blocked = asyncio.ensure_future(store._intake.perform(lambda _: os.read(gate_read, 1)))
+    await asyncio.sleep(0)
+    for _ in range(WAITING):
+        store.journal.post(make.read())
+    with pytest.raises(errors.JournalUnavailable, match="wait for the disk"):
+        store.journal.post(make.read())
+    assert store.journal.health().lag == WAITING
+    os.write(gate_write, b"x")
+    await blocked
+    await until(lambda: store.journal.health().lag == 0)
+    assert (await store.journal.append(make.read())).seq == WAITING + 1
+    os.close(gate_read)
+    os.close(gate_write)
+    await store.close()
+
+
+async def test_a_torn_tail_of_the_write_ahead_log_costs_only_what_it_tore(tmp_path: Path) -> None:
+    data_dir = tmp_path / "var"
+    store = await opened(data_dir)
+    for number in range(50):
+        await store.journal.append(make.read(f"inv_{number}"))
+    for cut in (1, 5000, 20_000):
+        torn = tmp_path / f"torn_{cut}"
+        shutil.copytree(data_dir, torn)  # as the disk is at this moment, without a checkpoint
+        with open(torn / "journal.sqlite-wal", "r+b") as wal:
+            wal.truncate(os.path.getsize(torn / "journal.sqlite-wal") - cut)
+        (torn / "journal.sqlite-shm").unlink()
+        reopened = await opened(torn)
+        journal = await lines(reopened)
+        assert 0 < len(journal) < 50
+        assert chain.verify(journal).finding is None
+        assert journal == (await lines(store))[: len(journal)]
+        await reopened.close()
+        assert_rebuilt_alike(torn)
+    await store.close()
+
+
+async def journal_of(data_dir: Path, count: int) -> str:
+    store = await opened(data_dir)
+    for number in range(count):
+        await store.journal.append(make.read(f"inv_{number}"))
+    await store.close()
+    return store.journal.stream
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("UPDATE entries SET line = replace(line, 'inv_8', 'inv_9') WHERE seq = 9", "/9: it was changed"),
+        ("DELETE FROM entries WHERE seq = 5", "/5: the entry is missing"),
+        ("UPDATE entries SET line = x'00' WHERE seq = 20", "/20: it is no journal entry"),
+        ("UPDATE entries SET line = (SELECT line FROM entries WHERE seq = 7) WHERE seq = 8", "/8: its prev_hash is not"),
+    ],
+)
+async def test_a_damaged_end_stops_the_start_and_nothing_is_cut(tmp_path: Path, damage: str, named: str) -> None:
+    stream = await journal_of(tmp_path, 20)
+    with closing(database(tmp_path)) as connection:
+        connection.execute(damage)
+        left = connection.execute("SELECT count(*) FROM entries").fetchone()
+    with pytest.raises(errors.Misconfigured, match=f"{stream}{named}"):
+        await opened(tmp_path)
+    with closing(database(tmp_path)) as connection:
+        assert connection.execute("SELECT count(*) FROM entries").fetchone() == left
+
+
+async def test_a_tail_cut_below_a_signed_head_stops_the_start(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "var")
+    for number in range(20):
+        await store.journal.append(make.read(f"inv_{number}"))
+    tail = await store.history.tail()
+    signed = open_head_key(tmp_path / "keys").sign(tail.stream, tail.seq, tail.hash, tail.ts)
+    await store.history.keep_head(Head(tail.stream, tail.seq, tail.hash, tail.ts, signed))
+    await store.close()
+    with closing(database(tmp_path / "var")) as connection:
+        connection.execute("DELETE FROM entries WHERE seq > 17")
+    with pytest.raises(errors.Misconfigured, match="/18: a head was signed at seq 20, but the journal ends at 17: its tail was cut"):
+        await opened(tmp_path / "var")
+
+
+async def test_a_long_journal_is_checked_at_its_end(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    for number in range(2500):
+        store.journal.post(make.read(f"inv_{number}"))
+    await store.close()
+    store = await opened(tmp_path)
+    assert (await store.journal.append(make.read())).seq == 2501
+    await store.close()
+    with closing(database(tmp_path)) as connection:
+        connection.execute("UPDATE entries SET line = replace(line, 'acme', 'evil') WHERE seq = 2000")
+    with pytest.raises(errors.Misconfigured, match="/2000: it was changed"):
+        await opened(tmp_path)
+
+
+async def test_a_file_that_is_no_database_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite").write_bytes(b"not a database" * 1000)
+    with pytest.raises(errors.Misconfigured, match=r"journal\.sqlite: the journal cannot be opened"):
+        await opened(tmp_path)
+
+
+async def test_a_journal_of_a_newer_killcord_is_not_touched(tmp_path: Path) -> None:
+    await journal_of(tmp_path, 1)
+    with closing(database(tmp_path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(errors.Misconfigured, match="upgrade killcord"):
+        await opened(tmp_path)
+
+
+async def test_a_second_process_is_turned_away_while_the_first_has_the_folder(tmp_path: Path) -> None:
+    with child(tmp_path, "hold") as process:
+        with pytest.raises(errors.Misconfigured, match="another killcord process uses this data_dir"):
+            await opened(tmp_path)
+        with pytest.raises(errors.Misconfigured, match="another killcord process"):
+            rebuild(tmp_path)
+        process.kill()
+        process.wait()
+    store = await opened(tmp_path)
+    with pytest.raises(errors.Misconfigured, match="another killcord process"):
+        await opened(tmp_path)
+    await store.close()
+
+
+async def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
+    data_dir = tmp_path / "var"
+    store = await opened(data_dir)
+    await store.journal.append(make.read())
+    assert data_dir.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in data_dir.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+    assert "journal.sqlite-wal" in modes
+    await store.close()
+
+
+async def test_a_closed_journal_takes_nothing_and_can_be_closed_again(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    store.journal.post(make.read())
+    await store.close()
+    with pytest.raises(errors.JournalUnavailable, match="closed"):
+        store.journal.post(make.read())
+    await store._intake.close()
+    assert not store.journal.health().ok
+
+
+async def test_a_caller_that_goes_away_does_not_take_its_entry_along(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    gone = asyncio.ensure_future(store.journal.intend(make.opening("a")))
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert type(await store.journal.intend(make.opening("a"))) is Taken
+    await store.close()
+
+
+async def test_a_writer_that_dies_leaves_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    store = await opened(tmp_path)
+
+    def broken(_: sqlite3.Connection) -> None:
+        raise RuntimeError("a bug of ours")
+
+    results = await asyncio.gather(
+        store._intake.perform(broken), *[store.journal.append(make.read()) for _ in range(50)], return_exceptions=True
+    )
+    assert all(isinstance(result, errors.JournalUnavailable) for result in results)
+    assert "restart" in store.journal.health().reason
+    with pytest.raises(errors.JournalUnavailable, match="restart"):
+        store.journal.post(make.read())
+    await asyncio.wait_for(store.close(), 10)
