@@ -1,0 +1,80 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core import documents, records
+from gateway.model.order import Order, Scope
+from gateway.model.run import Limits, Mode, Rate, Run
+from gateway.model.task import Task
+
+TIMES = st.integers(min_value=0, max_value=4_000_000_000_000_000).map(lambda micros: micros / 1_000_000)
+NAMES = st.text(min_size=1, max_size=8)
+COUNTS = st.none() | st.integers(min_value=0, max_value=2**40)
+LIMITS = st.builds(
+    Limits,
+    rate=st.none() | st.builds(Rate, st.integers(min_value=1, max_value=10_000), st.sampled_from([1.0, 60.0, 3600.0, 90.0])),
+    steps=COUNTS,
+    writes=COUNTS,
+    records=COUNTS,
+    tenants=COUNTS,
+    systems=COUNTS,
+    amount=st.dictionaries(NAMES, st.integers(min_value=0, max_value=2**50), max_size=3),
+)
+RUNS = st.builds(
+    Run,
+    run_id=NAMES,
+    workflow_id=NAMES,
+    tenant=NAMES,
+    agent_id=NAMES,
+    task_class=NAMES,
+    parent_run=st.none() | NAMES,
+    ancestors=st.lists(NAMES, max_size=2).map(tuple),
+    scopes=st.lists(NAMES, max_size=2).map(tuple),
+    tools=st.none() | st.lists(NAMES, max_size=2).map(tuple),
+    mode=st.sampled_from(Mode),
+    generation=st.integers(min_value=1, max_value=9),
+    revoked=st.integers(min_value=0, max_value=9),
+    limits=LIMITS,
+    opened_at=TIMES,
+    expires_at=TIMES,
+    closed_at=st.none() | TIMES,
+)
+
+
+@given(RUNS)
+def test_a_run_comes_out_of_its_entry_as_it_went_in(run: Run) -> None:
+    assert documents.run(records.run_entry(run)) == run
+
+
+@given(st.sampled_from(Mode), st.booleans(), TIMES, st.none() | TIMES)
+def test_an_order_comes_out_of_its_entry_as_it_went_in(mode: Mode, no_fanout: bool, made: float, released: float | None) -> None:
+    order = Order(
+        order_id="ord_1",
+        epoch=4,
+        scope=Scope(run="run_1", subtree=True, tool="erp"),
+        mode=mode,
+        reason="why",
+        by="ops",
+        no_fanout=no_fanout,
+        created_at=made,
+        released_at=released,
+        released_by=None if released is None else "ops",
+    )
+    assert documents.order(records.order_entry(order)) == order
+    everything = dataclasses.replace(order, scope=Scope(everything=True))
+    assert documents.order(records.order_entry(everything)) == everything
+
+
+def test_a_task_comes_out_of_its_entry_as_it_went_in() -> None:
+    task = Task(task_id="tk_1", kind="outcome-unknown", run_id="r", tenant="t", wire_key="kc", summary="look", opened_at=5.25)
+    assert documents.task(records.task_entry(task)) == task
+    done = dataclasses.replace(task, resolution="applied", resolved_by="ops", note="seen", resolved_at=9.5)
+    assert documents.task(records.task_entry(done)) == done
+
+
+def test_a_rate_that_is_none_is_refused() -> None:
+    for word in ("", "50", "x/s", "50/fortnight"):
+        with pytest.raises(ValueError):
+            documents.rate(word)
