@@ -1,0 +1,131 @@
+"""One reading of a request: paths, queries and bodies."""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+
+from gateway.core import canonical, strictjson
+from gateway.errors import BodyTooLarge, MalformedRequest
+from gateway.model.wire import Head
+
+
+def args(body: bytes, kind: str = "application/json", **more: str) -> object:
+    headers = [(b"Content-Type", kind.encode())] if kind else []
+    headers += [(name.replace("_", "-").encode(), value.encode()) for name, value in more.items()]
+    return canonical.call(Head(method="POST", target="/erp/x", headers=tuple(headers)), body, cap=10_000).args
+
+
+@pytest.mark.parametrize(
+    ("target", "tool", "path", "segments"),
+    [
+        ("/", "", "/", ()),
+        ("/erp", "erp", "/", ()),
+        ("/erp/", "erp", "/", ()),
+        ("/erp/a", "erp", "/a", ("a",)),
+        ("/erp/a/", "erp", "/a/", ("a", "")),
+        ("/erp/a/b", "erp", "/a/b", ("a", "b")),
+        ("/%65rp/%61", "erp", "/a", ("a",)),
+        ("/erp/%7Ea%2cb", "erp", "/~a%2Cb", ("~a,b",)),
+        ("/erp/a%20b", "erp", "/a%20b", ("a b",)),
+        ("/erp/caf%c3%a9", "erp", "/caf%C3%A9", ("café",)),
+        ("/erp/a+b:c@d=e,f$g&h!i'j(k)*", "erp", "/a+b:c@d=e,f$g&h!i'j(k)*", ("a+b:c@d=e,f$g&h!i'j(k)*",)),
+        ("/erp/v1.2/.hidden/a..b/x.", "erp", "/v1.2/.hidden/a..b/x.", ("v1.2", ".hidden", "a..b", "x.")),
+        ("/erp/100%25", "erp", "/100%25", ("100%",)),
+    ],
+)
+def test_a_path_has_one_form(target: str, tool: str, path: str, segments: tuple[str, ...]) -> None:
+    split = canonical.split(target)
+    assert (split.tool, split.path, split.segments) == (tool, path, segments)
+
+
+@pytest.mark.parametrize(
+    ("raw", "query"),
+    [
+        ("a=1&b=2", {"a": "1", "b": "2"}),
+        ("a", {"a": ""}),
+        ("a=b=c", {"a": "b=c"}),
+        ("a=%2f..%2F", {"a": "/../"}),
+        ("a+b=c+d%2B", {"a b": "c d+"}),
+        ("&a=1&&", {"a": "1"}),
+        ("filter[name]=x|y", {"filter[name]": "x|y"}),
+        ("a=%25%32%65", {"a": "%2e"}),
+        ("a=line%0aline%09x", {"a": "line\nline\tx"}),
+    ],
+)
+def test_a_query_is_decoded_once_and_sent_as_it_came(raw: str, query: dict[str, str]) -> None:
+    split = canonical.split(f"/erp/x?{raw}")
+    assert split.query == query
+    assert split.raw_query == raw
+
+
+def test_an_empty_query_is_none() -> None:
+    call = canonical.call(Head(method="GET", target="/erp/x?", headers=()), b"")
+    assert call.target == "/x"
+
+
+@pytest.mark.parametrize(
+    "target", ["", "erp", "*", "http://localhost/erp", "//erp", "/erp/caf\u00e9", "/erp/\ud800", "/erp/x?\u00e9=1", "/?a#b"]
+)
+def test_what_is_no_plain_target_is_refused(target: str) -> None:
+    with pytest.raises(MalformedRequest):
+        canonical.split(target)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=UTF-8", "application/merge-patch+json", "text/plain", ""])
+def test_json_is_read_under_its_types_and_where_it_shows(kind: str) -> None:
+    assert args(b' {"a": [1, 2.5, "x", null, true]}', kind) == {"a": [1, 2.5, "x", None, True]}
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/xml", "multipart/form-data; boundary=x"])
+def test_other_bodies_have_no_arguments(kind: str) -> None:
+    assert args(b'{"a": 1, "a": 2}', kind) is None
+
+
+def test_text_that_is_not_json_has_no_arguments() -> None:
+    assert args(b"hello", "text/plain") is None
+    assert args(b"hello", "") is None
+    assert args(b"", "application/json") is None
+
+
+def test_a_form_is_an_object_of_strings() -> None:
+    assert args(b"a=1&b=x+y%0d%0az", "application/x-www-form-urlencoded") == {"a": "1", "b": "x y\r\nz"}
+
+
+def test_a_packed_body_is_looked_into_up_to_the_cap() -> None:
+    assert args(zlib.compress(b'{"a": 1}'), content_encoding="deflate") == {"a": 1}
+    with pytest.raises(BodyTooLarge):
+        args(zlib.compress(b'{"a": "' + b"x" * 10_000 + b'"}'), content_encoding="deflate")
+    with pytest.raises(MalformedRequest, match="exactly one"):
+        args(zlib.compress(b'{"a": 1}') + b"more", content_encoding="deflate")
+    with pytest.raises(MalformedRequest, match="exactly one"):
+        args(zlib.compress(b'{"a": 1}')[:-2], content_encoding="deflate")
+    with pytest.raises(MalformedRequest, match="uncompressed"):
+        args(b"x", content_encoding="br")
+
+
+def test_numbers_are_doubles_or_64_bits() -> None:
+    assert strictjson.loads(b"[18446744073709551615, -9223372036854775808, 1e308, -0.0]") == [2**64 - 1, -(2**63), 1e308, 0.0]
+    for text in (b"18446744073709551616", b"-9223372036854775809", b"1e309", b"-1e309", b"NaN"):
+        with pytest.raises(MalformedRequest):
+            strictjson.loads(text)
+
+
+def test_depth_is_64_and_brackets_in_strings_are_none() -> None:
+    assert strictjson.loads(b"[" * 64 + b"]" * 64)
+    assert strictjson.loads(b'["' + b"[" * 100 + b'\\"[[", ' + b"[[]]," * 100 + b"1]")
+    with pytest.raises(MalformedRequest, match="deeper"):
+        strictjson.loads(b"[" * 65 + b"]" * 65)
+    with pytest.raises(MalformedRequest):
+        strictjson.loads(b'["' + b"[" * 100_000)
+
+
+def test_surrogates_come_in_pairs() -> None:
+    assert strictjson.loads(b'"\\ud83d\\ude00"') == "\U0001f600"
+    with pytest.raises(MalformedRequest, match="surrogate"):
+        strictjson.loads(b'["\\ud83d"]')
+
+
+def test_keys_of_different_objects_may_be_alike() -> None:
+    assert strictjson.loads(b'{"a": {"A": 1}, "b": [{"a": 1}, {"a": 2}]}')
