@@ -1,0 +1,118 @@
+"""The demo from its curtain up to its curtain down, whatever happens in between."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from gateway.cli.demo import account, erp, evidence, site, worker
+from gateway.cli.demo.acts import Scene
+from gateway.cli.demo.erp import Erp
+from gateway.cli.demo.screen import Screen
+from gateway.cli.demo.site import Site
+from gateway.cli.demo.surprise import Surprise
+
+_PAUSES = {True: 0.3, False: 0.02}
+"""Seconds that the agent pauses after each call: for a person who follows, and else (below the run's rate)."""
+
+
+def command(
+    exit_: Annotated[bool, typer.Option("--exit", help="End after the last act, without pauses: a check for CI.")] = False,
+    keep: Annotated[Path | None, typer.Option(help="Keep configuration, journal and logs in this new or empty folder.")] = None,
+) -> None:
+    """Show on a real ERP what the gateway does; exit 1 where anything does not go as told."""
+    console = Console(highlight=False)
+    screen = Screen(console, paced=console.is_terminal and not exit_)
+    signal.signal(signal.SIGTERM, _terminated)
+    if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        raise typer.BadParameter(f"{keep} is not an empty folder; name one that is, or does not exist yet", param_hint="--keep")
+    try:
+        with _folder(keep) as folder:
+            _play(screen, folder, stay=not exit_)
+    except Surprise as surprise:
+        screen.plain(f"\nThe demo did not go as told.\n  expected: {surprise.expected}\n  found:    {surprise.found}")
+        raise typer.Exit(1) from surprise
+
+
+def _play(screen: Screen, folder: Path, *, stay: bool) -> None:
+    with ExitStack() as stack:
+        screen.act("Killcord demo: an ERP, a gateway in front of it, and an agent; each a process of its own")
+        kinto = stack.enter_context(erp.serving(folder))
+        screen.line("ERP", f"a real Kinto answers at {kinto.url}", f"after {kinto.started_in:.1f} s")
+        gateway = stack.enter_context(site.serving(folder, kinto.url))
+        screen.line("gateway", f"answers agents at {gateway.data}, operators at {gateway.control}", f"after {gateway.started_in:.1f} s")
+        _acts(screen, kinto, gateway)
+        evidence.shown(screen, gateway, folder)
+        screen.act("All as told.")
+        if stay:
+            screen.plain(_how_to_go_on(kinto, gateway, folder))
+            _until_interrupted()
+
+
+def _acts(screen: Screen, kinto: Erp, gateway: Site) -> None:
+    run_id, lease = gateway.open_run()
+    screen.line("operator", f"opens run {run_id} for billing-agent in tenant {erp.TENANT}")
+    with worker.working(f"{gateway.data}/erp", lease, pause=_PAUSES[screen.paced]) as agent:
+        screen.line("agent", "starts with a base URL and a token; the ERP's password it never gets")
+        scene = Scene(screen, kinto, gateway, agent, run_id)
+        for act in (scene.honest_work, scene.drift, scene.loop, scene.read_only, scene.cut):
+            act()
+    screen.act("The story, from the journal")
+    screen.shown(account.table(gateway.entries(run_id), gateway.effects(run_id)))
+
+
+def _how_to_go_on(kinto: Erp, gateway: Site, folder: Path) -> str:
+    return f"""
+The gateway and the ERP stay up until Ctrl-C. In another terminal:
+
+  export KILLCORD_URL={gateway.control} KILLCORD_TOKEN={gateway.token}
+
+  # open a run, and be its agent
+  LEASE=$(curl -s -H "Authorization: Bearer $KILLCORD_TOKEN" $KILLCORD_URL/v1/runs -d \\
+    '{{"tenant": "{erp.TENANT}", "agent_id": "me", "task_class": "billing", "scopes": ["erp:*"], "run_id": "mine"}}' \\
+    -H 'Content-Type: application/json' | python3 -c 'import json, sys; print(json.load(sys.stdin)["lease"])')
+  curl -i -H "Authorization: Bearer $LEASE" {gateway.data}/erp/buckets/{erp.TENANT}/collections/invoices/records/inv-1002
+  curl -i -H "Authorization: Bearer $LEASE" -X PATCH -H 'Content-Type: application/json' -d '{{"data": {{"status": "paid"}}}}' \\
+    {gateway.data}/erp/buckets/{erp.TENANT}/collections/invoices/records/inv-1002
+
+  # contain it, and see what it did
+  killcord contain --run mine --mode read_only --reason "trying it out"
+  killcord run effects mine
+  killcord journal tail --run mine
+
+The ERP itself: {kinto.url} (curl -H "Authorization: Basic {erp.BASIC}"). Configuration, journal and logs: {folder}
+"""
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Where everything is kept: the folder asked for, else one that is gone afterwards."""
+    if keep is not None:
+        keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield keep.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="killcord-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _until_interrupted() -> None:
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        return
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)

@@ -1,0 +1,128 @@
+"""The gateway's site: a killcord.yaml, the gateway as a process of its own, and the operators' door."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from gateway.cli.demo import children, erp, shipped, web
+from gateway.cli.demo.surprise import expect
+
+_CONFIG = """\
+# Written by `killcord demo`. The same keys as in a site of your own; README.md goes through them.
+listen: {{data: 127.0.0.1:{data}, control: 127.0.0.1:{control}}}
+data_dir: ./var
+policy: {{engine: embedded, path: {policies}}}
+adapters: [{adapters}]
+tools:
+  erp:
+    adapter: kinto
+    base_url: {erp}
+    credential: {{header: Authorization, value: "Basic ${{ERP_BASIC}}"}}
+    vars: {{collection: invoices}}
+task_classes:
+  billing:
+    tenants: [{tenant}]
+    scopes: ["erp:*"]
+    ttl: 1h
+    limits: {{rate: 200/s, steps: 20000, writes: 10000, amount: {{refund: 1000}}}}
+anchor: {{file: ./heads}}
+shutdown_grace: 5s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """``data`` and ``control`` are the doors' URLs; ``token`` is the operator's and not shown by ``repr``."""
+
+    folder: Path
+    data: str
+    control: str
+    started_in: float
+    token: str = field(repr=False)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the ``killcord`` command needs to speak to this gateway."""
+        return {**os.environ, "KILLCORD_URL": self.control, "KILLCORD_TOKEN": self.token}
+
+    def ask(self, method: str, path: str, body: object = None) -> web.Answer:
+        return web.send(method, self.control + path, body, {"Authorization": f"Bearer {self.token}"})
+
+    def open_run(self) -> tuple[str, str]:
+        """A run for the agent: its id and its lease."""
+        asked = {"tenant": erp.TENANT, "agent_id": "billing-agent", "task_class": "billing", "scopes": ["erp:*"]}
+        answer = self.ask("POST", "/v1/runs", asked)
+        expect(answer.status == 201, "the operators' door to open a run (201)", answer)
+        return answer.body["run"]["run_id"], answer.body["lease"]
+
+    def contain(self, run_id: str, mode: str, reason: str) -> tuple[dict[str, Any], float, float]:
+        """Order a run into a mode: the order, the milliseconds until it held everywhere, and the moment it did (``time.monotonic``)."""
+        began = time.monotonic()
+        answer = self.ask("POST", "/v1/orders", {"scope": {"run": run_id}, "mode": mode, "reason": reason})
+        held = time.monotonic()
+        expect(answer.status == 201, f"the order {mode} to be made (201)", answer)
+        return answer.body, (held - began) * 1000, held
+
+    def entries(self, run_id: str) -> list[dict[str, Any]]:
+        """The journal's entries of a run, oldest first."""
+        return self._listed("/v1/journal", run=run_id)
+
+    def effects(self, run_id: str) -> list[dict[str, Any]]:
+        return self._listed(f"/v1/runs/{quote(run_id)}/effects")
+
+    def killcord(self, *arguments: str) -> tuple[int, str]:
+        """The ``killcord`` command as an operator runs it: its exit code and what it said."""
+        command = [sys.executable, "-m", "gateway", *arguments]
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, env=self.environ, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.returncode, (done.stdout + done.stderr).strip()
+
+    def _listed(self, path: str, **query: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        after: dict[str, str] = {}
+        while True:
+            answer = self.ask("GET", f"{path}?{urlencode({**query, **after, 'limit': '1000'})}")
+            expect(answer.status == 200, f"GET {path} to answer 200", answer)
+            found += answer.body["items"]
+            if answer.body.get("next") is None:
+                return found
+            after = {"after": answer.body["next"]}
+
+
+@contextmanager
+def serving(folder: Path, erp_url: str) -> Iterator[Site]:
+    """The gateway in front of the ERP; its configuration, data and log are in ``folder``."""
+    data, control = children.port(8090), children.port(8091)
+    config, log = folder / "killcord.yaml", folder / "gateway.log"
+    config.write_text(_text(data, control, erp_url))
+    token = "demo-" + secrets.token_urlsafe(24)
+    environ = {**os.environ, "ERP_BASIC": erp.BASIC, "KILLCORD_BOOTSTRAP_TOKEN": token}
+    command = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
+    url = f"http://127.0.0.1:{control}"
+    with children.running("the gateway", command, log=log, environ=environ, folder=folder) as process:
+        took = children.until_it_answers("the gateway", process, log, lambda: web.send("GET", url + "/readyz").status == 200)
+        yield Site(folder, f"http://127.0.0.1:{data}", url, took, token)
+
+
+def _text(data: int, control: int, erp_url: str) -> str:
+    # A path as JSON text is YAML as well, whatever is in it.
+    return _CONFIG.format(
+        data=data,
+        control=control,
+        erp=erp_url,
+        tenant=erp.TENANT,
+        policies=json.dumps(str(shipped.policies())),
+        adapters=json.dumps(str(shipped.adapters())),
+    )

@@ -1,0 +1,198 @@
+"""A real gateway: ``killcord serve`` as a process of its own, on a configuration in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.cli.demo import web
+from tests.support.kinto import AUTHORIZATION
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+DEADLINE = 60.0
+
+Settings = dict[str, Any]
+
+
+def settings(tool_url: str) -> Settings:
+    """The keys of a configuration in front of a Kinto, to be changed as a test needs it."""
+    return {
+        "listen": {"data": f"127.0.0.1:{free_port()}", "control": f"127.0.0.1:{free_port()}"},
+        "data_dir": "./var",
+        "policy": {"engine": "embedded", "path": str(CHECKOUT / "policies" / "killcord")},
+        "adapters": [str(CHECKOUT / "adapters")],
+        "tools": {
+            "erp": {
+                "adapter": "kinto",
+                "base_url": tool_url,
+                "credential": {"header": "Authorization", "value": "${ERP_AUTHORIZATION}"},
+                "vars": {"collection": "invoices"},
+            }
+        },
+        "task_classes": {"default": {"tenants": ["*"], "scopes": ["*"], "ttl": "1h"}},
+        "shutdown_grace": "10s",
+    }
+
+
+@dataclass(slots=True)
+class Gateway:
+    """One gateway, started and ended at will on the same folder. ``lines`` is all it wrote on both outputs."""
+
+    folder: Path
+    settings: Settings
+    environ: Mapping[str, str] = field(default_factory=dict)
+    token: str = field(default_factory=lambda: "test-" + secrets.token_urlsafe(24))
+    lines: list[str] = field(default_factory=list)
+    _process: subprocess.Popen[str] | None = None
+    _reader: threading.Thread | None = None
+
+    @property
+    def data(self) -> str:
+        return f"http://{self.settings['listen']['data']}"
+
+    @property
+    def control(self) -> str:
+        return f"http://{self.settings['listen']['control']}"
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        assert self._process is not None, "the gateway was not started"
+        return self._process
+
+    @property
+    def said(self) -> str:
+        return "\n".join(self.lines)
+
+    def spawn(self) -> None:
+        """Start it without waiting for anything."""
+        config = self.folder / "killcord.yaml"
+        config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve", "--config", str(config)],
+            stdin=subprocess.DEVNULL,
+            # A pipe and no file: tests that forbid it to write files must not forbid it to speak.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+            env={**os.environ, "ERP_AUTHORIZATION": AUTHORIZATION, "KILLCORD_BOOTSTRAP_TOKEN": self.token, **self.environ},
+        )
+        self._reader = threading.Thread(target=_collect, args=(self._process, self.lines), daemon=True)
+        self._reader.start()
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        self.spawn()
+        wait_until(self._ready, f"the gateway to be ready; it said:\n{self.said}")
+
+    def ended(self) -> int:
+        """Its exit code, once it ends."""
+        code = self.process.wait(DEADLINE)
+        assert self._reader is not None
+        self._reader.join(DEADLINE)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+    def terminate(self) -> int:
+        """SIGTERM; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.ended()
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to write anything more."""
+        self.process.kill()
+        self.ended()
+
+    def stop(self) -> None:
+        """End it, in whatever state it is."""
+        if self._process is not None and self._process.poll() is None:
+            self.terminate()
+
+    def ask(self, method: str, path: str, body: object = None) -> web.Answer:
+        """The operators' door."""
+        return web.send(method, self.control + path, body, {"Authorization": f"Bearer {self.token}"})
+
+    def open_run(self, tenant: str, **asked: object) -> tuple[str, str]:
+        """A run's id and lease."""
+        body = {"tenant": tenant, "agent_id": "agent", "scopes": ["erp:*"], **asked}
+        answer = self.ask("POST", "/v1/runs", body)
+        assert answer.status == 201, answer
+        return answer.body["run"]["run_id"], answer.body["lease"]
+
+    def contain(self, mode: str, **scope: object) -> web.Answer:
+        answer = self.ask("POST", "/v1/orders", {"scope": scope, "mode": mode, "reason": "a test says so"})
+        assert answer.status == 201, answer
+        return answer
+
+    def journal(self, run_id: str, kind: str | None = None) -> list[dict[str, Any]]:
+        """A run's entries, oldest first."""
+        answer = self.ask("GET", f"/v1/journal?run={run_id}&limit=1000" + (f"&kind={kind}" if kind else ""))
+        assert answer.status == 200, answer
+        items: list[dict[str, Any]] = answer.body["items"]
+        return items
+
+    def effects(self, run_id: str) -> list[dict[str, Any]]:
+        answer = self.ask("GET", f"/v1/runs/{run_id}/effects")
+        assert answer.status == 200, answer
+        items: list[dict[str, Any]] = answer.body["items"]
+        return items
+
+    def call(self, method: str, path: str, body: object = None, *, lease: str = "", headers: Mapping[str, str] | None = None) -> web.Answer:
+        """The agents' door; ``path`` is the tool's own."""
+        sent = {**({"Authorization": f"Bearer {lease}"} if lease else {}), **(headers or {})}
+        return web.send(method, f"{self.data}/erp{path}", body, sent)
+
+    def _ready(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the gateway ended with exit code {self.process.returncode}:\n{self.said}")
+        return web.send("GET", self.control + "/readyz").status == 200
+
+
+@contextmanager
+def serving(gateway: Gateway) -> Iterator[Gateway]:
+    """A gateway that is ready, ended afterwards."""
+    try:
+        gateway.start()
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = DEADLINE) -> None:
+    """Wait for a condition; a refused connection is a condition that does not hold yet."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if holds():
+                return
+        except OSError:
+            pass
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds:g} s for {what}")
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
