@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.settings.document import Section
 from gateway.settings.located import Located
@@ -53,6 +53,15 @@ class CredentialSection(Section):
     header: str | None = None
     value: Any = None  # checked without ever being shown
     file: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_as_value(cls, given: Any) -> Any:
+        """``value: {file: PATH}`` is another way to write ``file: PATH``."""
+        value = given.get("value") if isinstance(given, dict) else None
+        if isinstance(value, dict) and value.keys() == {"file"} and "file" not in given:
+            return {**{key: one for key, one in given.items() if key != "value"}, **value}
+        return given
 
 
 class LeaseInSection(Section):

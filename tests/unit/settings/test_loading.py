@@ -115,6 +115,14 @@ def test_a_tool_is_its_catalog_its_place_and_its_secret(place: Place) -> None:
     assert "invoice.status.update" in erp.catalog.actions
 
 
+@pytest.mark.parametrize("form", ["{header: X-Key, file: ./secret}", "{header: X-Key, value: {file: ./secret}}"])
+def test_a_secret_s_file_is_found_beside_the_configuration(place: Place, form: str) -> None:
+    (place.folder / "secret").write_text("hunter2\n")
+    erp = place.load(WHOLE.replace('{header: Authorization, value: "Basic ${ERP_BASIC}"}', form)).tools["erp"]
+    assert erp.credential is not None
+    assert erp.credential.header("acme") == (b"X-Key", b"hunter2")
+
+
 def test_a_configuration_never_shows_a_secret(place: Place) -> None:
     assert ENVIRON["ERP_BASIC"] not in repr(place.load(WHOLE))
 
