@@ -95,8 +95,9 @@ class Tables:
         self._writes, self._settled = [], {}
 
     def _keep_run(self, run: Run) -> None:
-        row = self._connection.execute(statements.WRITING["keep_run"], rows.of_run(run)).fetchall()[0]
-        self.runs[run.run_id] = rows.run(row)
+        self._connection.execute(statements.WRITING["keep_run"], rows.of_run(run))
+        # Read back: what was revoked stays so, whatever this entry's writer still believed.
+        self.runs[run.run_id] = rows.run(self._connection.execute(statements.READING["run"], (run.run_id,)).fetchone())
 
     def _keep_order(self, change: fold.OrderChanged) -> None:
         order = change.order

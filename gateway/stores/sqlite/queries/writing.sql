@@ -27,10 +27,10 @@ WHERE writes.wire_key = settled.wire_key
 
 -- name: keep_sightings
 INSERT INTO sightings (scope, object, version, seq) VALUES :rows
-ON CONFLICT DO UPDATE SET version = excluded.version, seq = excluded.seq
+ON CONFLICT (scope, object) DO UPDATE SET version = excluded.version, seq = excluded.seq
 
 -- name: keep_counters
-INSERT INTO counters (scope, name, used) VALUES :rows ON CONFLICT DO UPDATE SET used = excluded.used
+INSERT INTO counters (scope, name, used) VALUES :rows ON CONFLICT (scope, name) DO UPDATE SET used = excluded.used
 
 -- name: keep_members
 INSERT INTO members (scope, name, member) VALUES :rows
@@ -43,8 +43,7 @@ SELECT 1 FROM members WHERE scope = ? AND name = ? AND member = ?
 
 -- name: keep_run
 INSERT INTO runs (run_id, tenant, agent_id, parent_run, closed, revoked, document) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET closed = excluded.closed, revoked = max(revoked, excluded.revoked), document = excluded.document
-RETURNING document, revoked
+ON CONFLICT (run_id) DO UPDATE SET closed = excluded.closed, revoked = max(revoked, excluded.revoked), document = excluded.document
 
 -- name: open_runs
 SELECT document, revoked FROM runs WHERE closed = 0
@@ -54,14 +53,14 @@ UPDATE runs SET revoked = max(revoked, ?) WHERE run_id = ?
 
 -- name: keep_order
 INSERT INTO orders (order_id, epoch, document) VALUES (?, ?, ?)
-ON CONFLICT DO UPDATE SET epoch = excluded.epoch, document = excluded.document
+ON CONFLICT (order_id) DO UPDATE SET epoch = excluded.epoch, document = excluded.document
 
 -- name: keep_task
-INSERT INTO tasks (task_id, run_id, document) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET document = excluded.document
+INSERT INTO tasks (task_id, run_id, document) VALUES (?, ?, ?) ON CONFLICT (task_id) DO UPDATE SET document = excluded.document
 
 -- name: keep_head
 INSERT INTO heads (stream, seq, hash, ts, note) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET seq = excluded.seq, hash = excluded.hash, ts = excluded.ts, note = excluded.note WHERE excluded.seq >= seq
+ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, ts = excluded.ts, note = excluded.note WHERE excluded.seq >= seq
 
 -- name: keep_tenant_key
 INSERT INTO tenant_keys (tenant, wrapped) VALUES (?, ?) ON CONFLICT DO NOTHING
