@@ -13,7 +13,8 @@ from gateway.errors import MalformedRequest
 DEPTH = 64
 _INTEGERS = range(-(2**63), 2**64)
 _LONGEST_INTEGER = len(str(-(2**63)))
-_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+# An unclosed string matches to the end: searched for again at each of its escaped quotes, it would cost quadratic time.
+_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def loads(body: bytes) -> object:

@@ -72,7 +72,7 @@ class Grammar:
                 reading.take(name, value.strip(b"\t "))
             return reading.framed(method, target, old=old)
         except MalformedRequest as refusal:
-            raise TurnedAway(refusal, tuple((name, value.strip(b"\t ")) for name, value in lines or _FIELD.findall(raw))) from refusal
+            raise TurnedAway(refusal, _readable(raw)) from refusal
 
     def refuse_early(self, start: bytes, since: int = 0) -> None:
         """Judge a head that is not whole yet; its bytes before ``since`` were judged before.
@@ -89,7 +89,7 @@ class Grammar:
             if start.find(b"\r\n", 0, since) < 0 <= start.find(b"\r\n"):
                 _request_line(start)
         except MalformedRequest as refusal:
-            raise TurnedAway(refusal, tuple(_FIELD.findall(start))) from refusal
+            raise TurnedAway(refusal, _readable(start)) from refusal
 
     def _refuse_size(self, raw: bytes, lines: list[tuple[bytes, bytes]]) -> None:
         bounds = self._bounds
@@ -238,6 +238,12 @@ def _diagnosis(raw: bytes) -> MalformedRequest:
     if re.search(rb"\r\n[^:\r\n]*[\t ]:", raw):
         return MalformedRequest("There is a blank before the colon of a header field.")
     return MalformedRequest("A header field is not 'name: value' in plain ASCII.")
+
+
+def _readable(raw: bytes) -> Headers:
+    """The fields that can be read all the same, line by line: a search through all of it would cost quadratic time."""
+    matches = [_FIELD.fullmatch(line + b"\r\n") for line in raw.split(b"\r\n")[1:]]
+    return tuple((match[1], match[2].strip(b"\t ")) for match in matches if match)
 
 
 def _shown(name: bytes) -> str:

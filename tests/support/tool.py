@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Self, cast
 
@@ -109,10 +110,13 @@ Script = Callable[[Visit], Awaitable[None]]
 class Tool:
     """Listens on a free port (or a Unix socket) while entered; ``visits`` and ``requests`` are what came, in order."""
 
-    def __init__(self, script: Script | None = None, *, host: str = "127.0.0.1", unix: str | None = None) -> None:
+    def __init__(
+        self, script: Script | None = None, *, host: str = "127.0.0.1", unix: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.script = script or answers(OK)
         self.host = host
         self.unix = unix
+        self.tls = tls
         self.port = 0
         self.visits: list[Visit] = []
         self.requests: list[bytes] = []
@@ -128,7 +132,7 @@ class Tool:
         if self.unix is not None:
             self._server = await loop.create_unix_server(lambda: Visit(self), self.unix)
         else:
-            self._server = await loop.create_server(lambda: Visit(self), self.host, 0)
+            self._server = await loop.create_server(lambda: Visit(self), self.host, 0, ssl=self.tls)
             self.port = self._server.sockets[0].getsockname()[1]
         return self
 

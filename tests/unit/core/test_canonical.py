@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 
 import pytest
@@ -129,3 +130,31 @@ def test_surrogates_come_in_pairs() -> None:
 
 def test_keys_of_different_objects_may_be_alike() -> None:
     assert strictjson.loads(b'{"a": {"A": 1}, "b": [{"a": 1}, {"a": 2}]}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 65 + b'"' + b'\\"' * 500_000,
+        b'{"a":' * 100_000,
+        b"[" + b"1" * 1_000_000 + b"]",
+        b"[1." + b"9" * 1_000_000 + b"e9]x",
+        b'[{"' + b"\\u0041" * 150_000 + b'": "\\ud800"}]',
+        b"[[]," * 250_000,
+    ],
+)
+def test_hostile_json_takes_no_more_than_linear_time(body: bytes) -> None:
+    began = time.perf_counter()
+    with pytest.raises(MalformedRequest):
+        strictjson.loads(body)
+    assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize(
+    "target", ["/erp/" + "%25" * 100_000 + "%", "/erp/x?" + "a" * 300_000 + "%", "/erp/x?" + "a&" * 150_000, "/" + "a/" * 150_000 + "/"]
+)
+def test_hostile_targets_take_no_more_than_linear_time(target: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(MalformedRequest):
+        canonical.split(target)
+    assert time.perf_counter() - began < 5

@@ -1,0 +1,166 @@
+"""Where the door listens and where tools live: TCP over IPv4 and IPv6, Unix sockets, TLS, and addresses that are not dialled."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from gateway.core import addresses
+from gateway.errors import UpstreamFailure
+from gateway.model.wire import Outgoing
+from gateway.wire.client import Pool
+from gateway.wire.dial import Origin
+from gateway.wire.limits import PoolBounds
+from tests.support.tool import Tool
+from tests.support.wire import Agent, gateway, get
+
+READ = Outgoing(tool="erp", tenant="acme", method="GET", target="/x", headers=((b"Host", b"tool"),), timeout=5.0, retriable=True)
+
+
+def no_fence() -> None:
+    pass
+
+
+async def failure(origin: Origin) -> UpstreamFailure:
+    pool = Pool({"erp": origin}, allowed=addresses.allowed)
+    with pytest.raises(UpstreamFailure) as found:
+        await pool.send(READ, no_fence)
+    await pool.close()
+    return found.value
+
+
+async def test_a_tool_on_ipv6() -> None:
+    async with Tool(host="::1") as tool, gateway(tool) as door:
+        agent = await door.agent()
+        agent.send(get())
+        assert (await agent.response()).body == b"ok"
+
+
+async def test_a_tool_on_a_unix_socket(tmp_path: Path) -> None:
+    async with Tool(unix=str(tmp_path / "tool.sock")) as tool, gateway(tool) as door:
+        agent = await door.agent()
+        agent.send(get())
+        assert (await agent.response()).body == b"ok"
+
+
+async def test_the_door_on_ipv6_and_on_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "door.sock")
+    async with Tool() as tool, gateway(tool) as door:
+        host, port = await door.door.open_tcp("::1", 0)
+        await door.door.open_unix(path)
+        assert host == "::1"
+        for streams in (await asyncio.open_connection("::1", port), await asyncio.open_unix_connection(path)):
+            agent = Agent(*streams)
+            agent.send(get())
+            assert (await agent.response()).body == b"ok"
+            await agent.close()
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "::ffff:169.254.169.254", "100.100.100.200", "0.0.0.0"])
+async def test_a_forbidden_address_is_not_dialled(host: str) -> None:
+    found = await failure(Origin(host=host, port=80))
+    assert not found.sent
+    assert "not allowed" in found.detail
+
+
+async def test_a_name_that_does_not_resolve_was_sent_nothing() -> None:
+    assert not (await failure(Origin(host="no-such-host.invalid", port=80))).sent
+
+
+async def test_the_second_address_is_tried_where_the_first_refuses() -> None:
+    async with Tool() as tool:
+        pool = Pool({"erp": Origin(host="localhost", port=tool.port)}, allowed=addresses.allowed)
+        assert (await pool.send(READ, no_fence)).status == 200
+        await pool.close()
+
+
+def certificate(folder: Path, host: str) -> tuple[Path, Path]:
+    """A self-signed certificate for a host, and its key, as PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a tool")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "cert.pem", folder / "key.pem"
+    files[0].write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    pkcs8 = serialization.PrivateFormat.PKCS8
+    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, serialization.NoEncryption()))
+    return files
+
+
+async def test_tls_is_verified_by_name(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "tool.example")
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(cert, key)
+    trusting = ssl.create_default_context(cafile=str(cert))
+    async with Tool(tls=serving) as tool:
+
+        def origin(tls: ssl.SSLContext, name: str) -> Origin:
+            return Origin(host="127.0.0.1", port=tool.port, tls=tls, server_hostname=name)
+
+        pool = Pool({"erp": origin(trusting, "tool.example")}, allowed=addresses.allowed)
+        for _ in range(3):
+            assert (await pool.send(READ, no_fence)).body == b"ok"
+        assert len(tool.visits) == 1
+        await pool.close()
+        assert len(tool.requests) == 3
+        for distrusted in (origin(trusting, "other.example"), origin(ssl.create_default_context(), "tool.example")):
+            found = await failure(distrusted)
+            assert not found.sent
+            assert "TLS" in found.detail
+        assert len(tool.requests) == 3
+
+
+async def test_closing_the_pool_ends_what_is_under_way() -> None:
+    async with Tool() as tool:
+        pool = Pool({"erp": Origin(host="127.0.0.1", port=tool.port)}, allowed=addresses.allowed, bounds=PoolBounds())
+        assert (await pool.send(READ, no_fence)).status == 200
+        await pool.close()
+        with pytest.raises(UpstreamFailure) as found:
+            await pool.send(READ, no_fence)
+        assert not found.value.sent
+
+
+async def test_an_unknown_tool_is_sent_nothing() -> None:
+    pool = Pool({}, allowed=addresses.allowed)
+    with pytest.raises(UpstreamFailure) as found:
+        await pool.send(READ, no_fence)
+    assert not found.value.sent
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Outgoing(tool="erp", tenant="t", method="GET", target="/x y", headers=()),
+        Outgoing(tool="erp", tenant="t", method="GET", target="/x\r\nHost: evil", headers=()),
+        Outgoing(tool="erp", tenant="t", method="GET", target="/x", headers=((b"X", b"a\r\nY: b"),)),
+        Outgoing(tool="erp", tenant="t", method="PUT", target="/x", headers=(), body=b"no length"),
+        Outgoing(tool="erp", tenant="t", method="PUT", target="/x", headers=((b"Content-Length", b"3"),), body=b"longer"),
+    ],
+)
+async def test_what_would_not_be_one_request_does_not_leave(request_: Outgoing) -> None:
+    async with Tool() as tool:
+        pool = Pool({"erp": Origin(host="127.0.0.1", port=tool.port)}, allowed=addresses.allowed)
+        with pytest.raises(UpstreamFailure) as found:
+            await pool.send(request_, no_fence)
+        assert not found.value.sent
+        assert tool.raw == b""
+        await pool.close()
