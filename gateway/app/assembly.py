@@ -121,6 +121,7 @@ async def _assembled(
     gate = Gate(mirror, clock)
     replies = Replies(mirror, clock)
     pace = Pace(store.registry)
+    intend = Intend(store.journal, store.registry, vault, clock, settle, config.task_classes, config.tenant_limits)
     line = Line(
         authenticate=Authenticate(tools, keys, store.registry, pace, clock, ambient.lease),
         gate=gate,
@@ -129,7 +130,7 @@ async def _assembled(
         decide=Decide(engine, store.registry),
         read=Read(pool, gate, store.journal, streams, replies, clock),
         snapshot=Snapshot(look, store.sightings),
-        intend=Intend(store.journal, store.registry, vault, clock, settle, config.task_classes, config.tenant_limits),
+        intend=intend,
         forward=Forward(pool, gate),
         verify=Verify(look, clock),
         settle=settle,
@@ -159,7 +160,7 @@ async def _assembled(
         runs=runs,
         tasks=Tasks(store.journal, store.registry, store.writes, clock, _by_person(probe)),
         heads=Heads(store.history, signer, clock, _anchor(config.anchor)),
-        reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe)),
+        reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live),
         ambient=ambient,
         metrics=metrics,
     )

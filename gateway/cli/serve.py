@@ -58,7 +58,7 @@ async def _serve(config: Config, role: Serving) -> int:
 
 async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
     """Nothing of an earlier process is in flight any more."""
-    if left := await gateway.reconciler.after_restart():
+    if left := await gateway.reconciler.adopt():
         warn("calls-left-open", count=left, now="their outcomes are unknown; probes and tasks decide them")
     await gateway.ambient.keep_open()
 

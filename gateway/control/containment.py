@@ -23,10 +23,12 @@ class WrongOrder(ValueError):
 class Mirror:
     """The standing orders on this node, asked at the gate and at the socket. Never blocks, never waits.
 
-    ``epoch`` grows with every order and every cut or closed run; what was decided at an older epoch is decided again.
+    ``epoch`` is the newest order's. ``version`` grows with every order and every cut or closed run: what was decided at an
+    older version is decided again at the socket.
     """
 
     epoch: int = 0
+    version: int = 0
     orders: tuple[Order, ...] = ()
     changed: list[Callable[[], object]] = field(default_factory=list)
     _ended: dict[str, int] = field(default_factory=dict)
@@ -51,15 +53,19 @@ class Mirror:
 
     def show(self, orders: tuple[Order, ...], epoch: int) -> None:
         """Put a new set of orders in force, for every call that has not reached its socket yet."""
-        self.orders, self.epoch = orders, max(epoch, self.epoch + 1)
-        self._held.clear()
-        for listener in self.changed:
-            listener()
+        self.orders, self.epoch = orders, max(epoch, self.epoch)
+        self._change()
 
     def end(self, run_id: str, generation: int) -> None:
         """Every lease of the run up to this generation is dead."""
         self._ended[run_id] = max(generation, self._ended.get(run_id, 0))
-        self.show(self.orders, self.epoch + 1)
+        self._change()
+
+    def _change(self) -> None:
+        self.version += 1
+        self._held.clear()
+        for listener in self.changed:
+            listener()
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 from gateway.model.effect import State, Write
@@ -17,23 +17,29 @@ ROUND = 50
 
 @dataclass(slots=True)
 class Reconciler:
-    """``probe`` decides one unknown write as far as that can be; ``abandoned`` journals that one in flight has no process any more."""
+    """``probe`` decides one unknown write as far as that can be; ``abandoned`` journals that one in flight has nobody carrying it.
+
+    ``live`` are the wire keys of the writes that this process is carrying.
+    """
 
     writes: Writes
     clock: Clock
     probe: Probe
     abandoned: Conclude
+    live: Collection[str]
     _next: dict[str, float] = field(default_factory=dict)
 
-    async def after_restart(self) -> int:
-        """No call of an earlier process is still in flight: each becomes unknown. Says how many."""
-        left = [write for write in await self.writes.unsettled() if write.state is State.IN_FLIGHT]
+    async def adopt(self) -> int:
+        """What is in flight and carried by nobody (a process that ended, a journal that failed) becomes unknown. Says how many."""
+        in_flight = [write for write in await self.writes.unsettled() if write.state is State.IN_FLIGHT]
+        left = [write for write in in_flight if write.wire_key not in self.live]
         for write in left:
             await self.abandoned(write)
         return len(left)
 
     async def turn(self) -> None:
         """Probe the unknown writes whose time has come; each later try waits twice as long, up to a minute."""
+        await self.adopt()
         now = self.clock.now()
         unknown = [write for write in await self.writes.unsettled() if write.state is State.UNKNOWN]
         due = [write for write in unknown if self._next.get(write.wire_key, 0.0) <= now]

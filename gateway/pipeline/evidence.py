@@ -72,12 +72,13 @@ class Classified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """No order stands against it, as of ``epoch``."""
+    """No order stands against it, as of ``epoch``; ``version`` is what the fence compares."""
 
     known: Known
     action: Action
     mode: Mode
     epoch: int
+    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ class Metered:
     action: Action
     mode: Mode
     epoch: int
+    version: int
     quota: Quota | None
 
 
@@ -99,6 +101,7 @@ class Fresh:
     action: Action
     mode: Mode
     epoch: int
+    version: int
     quota: Quota | None
     key: Key | None = None
     attempt: int = 0

@@ -13,6 +13,15 @@ from gateway.pipeline.gate import Gate
 from gateway.pipeline.look import discard
 from gateway.ports import Upstream
 
+
+class Fenced(Exception):
+    """An order came with the connection already in hand: not a byte was sent."""
+
+    def __init__(self, refusal: errors.Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
 REPLY_BOUND = 1 << 20
 """Bytes of a write's reply that are read before its outcome is judged; what is longer streams after it."""
 
@@ -28,10 +37,13 @@ class Forward:
         """Send the write, once.
 
         Raises:
-            Refusal: an order came before the first byte; nothing was sent.
+            Fenced: an order came before the first byte; nothing was sent.
             UpstreamFailure: no whole answer; ``sent`` tells whether the write may have been applied.
         """
-        answer = await self.upstream.send(intent.request, self.gate.fence_of(intent.permit.fresh))
+        try:
+            answer = await self.upstream.send(intent.request, self.gate.fence_of(intent.permit.fresh))
+        except errors.Refusal as refusal:
+            raise Fenced(refusal) from refusal
         return answer if _streams(answer) else await _gathered(answer)
 
 

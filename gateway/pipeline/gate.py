@@ -30,24 +30,24 @@ class Gate:
             ContainmentStale: the orders are not known well enough.
         """
         known = classified.known
-        epoch = self.containment.epoch
+        epoch, version = self.containment.epoch, self.containment.version
         held = self._look(known, classified.action, known.at)
-        return Open(known=known, action=classified.action, mode=held.mode, epoch=epoch)
+        return Open(known=known, action=classified.action, mode=held.mode, epoch=epoch, version=version)
 
-    def fence(self, known: Known, action: Action, epoch: int) -> Callable[[], None]:
+    def fence(self, known: Known, action: Action, version: int) -> Callable[[], None]:
         """The check that runs with a connection in hand, in the same step as the first socket write."""
 
         def check() -> None:
             now = self.clock.now()
             if known.lease.expires_at <= now:
                 raise errors.LeaseExpired
-            if self.containment.epoch != epoch or not self.containment.fresh(now=now):
+            if self.containment.version != version or not self.containment.fresh(now=now):
                 self._look(known, action, now)
 
         return check
 
     def fence_of(self, fresh: Fresh) -> Callable[[], None]:
-        return self.fence(fresh.known, fresh.action, fresh.epoch)
+        return self.fence(fresh.known, fresh.action, fresh.version)
 
     def _look(self, known: Known, action: Action, now: float) -> gate.Hold:
         if not self.containment.fresh(now=now):

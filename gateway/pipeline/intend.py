@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway import errors
 from gateway.core import idempotency, limits
@@ -20,6 +20,8 @@ from gateway.ports import Clock, Exceeded, Journal, Opened, Opening, Registry, T
 
 @dataclass(frozen=True, slots=True)
 class Intend:
+    """``live`` are the wire keys of the writes that this process is carrying right now."""
+
     journal: Journal
     registry: Registry
     vault: Vault
@@ -27,6 +29,7 @@ class Intend:
     settle: Settle
     task_classes: Mapping[str, TaskClass]
     tenant_limits: Callable[[str], Limits | None]
+    live: set[str] = field(default_factory=set)
 
     @asynccontextmanager
     async def __call__(self, permit: Permitted, before: Before) -> AsyncIterator[Intent]:
@@ -38,20 +41,25 @@ class Intend:
             ToolUnreachable, ToolTimeout: the call brought no answer; the outcome says what that means.
         """
         intent = await self._open(permit, before)
+        self.live.add(intent.wire_key)
         try:
             yield intent
+        except forward.Fenced as fenced:
+            fenced.refusal.entry = await self._end(intent, Result.DENIED)
+            raise fenced.refusal from fenced
         except errors.UpstreamFailure as lost:
             raise await self._lost(intent, lost) from lost
-        except errors.Refusal as refused:
-            if refused.entry is None:  # stopped at the socket: no byte left
-                refused.entry = await self._end(intent, Result.DENIED)
-            raise
+        except errors.JournalUnavailable as broken:
+            # The outcome could not be written: the intent is left in flight, and becomes unknown once the journal is back.
+            raise errors.JournalUnavailable(f"{broken.detail} The call was sent.", retry_after=5.0, outcome="unknown") from broken
         except asyncio.CancelledError:
             self.settle.abandon(intent)
             raise
         except BaseException:
             await self._end(intent, Result.UNKNOWN)
             raise
+        finally:
+            self.live.discard(intent.wire_key)
 
     async def _open(self, permit: Permitted, before: Before) -> Intent:
         key, attempt = permit.fresh.key, permit.fresh.attempt

@@ -9,13 +9,12 @@ from typing import Any
 
 import orjson
 
+from gateway.core import redaction
 from gateway.model.wire import Answer
 from gateway.pipeline.evidence import Before, Permitted
 
 REPLY_BOUND = 256 * 1024
 """Bytes of a reply that are kept to answer a repetition."""
-
-_UNKEPT = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +26,16 @@ class Request:
 
 
 def request(permit: Permitted) -> bytes:
-    """The request part of the call's document; a body that is not JSON is kept as base64 beside it."""
+    """The request part of the call's document, without what policy wants struck out.
+
+    A body that is not JSON is kept as base64 beside it, unless policy wants anything struck out: then it is not kept.
+    """
     known, document = permit.known, permit.action.document
-    kept: dict[str, object] = {"request": document["request"], "run": document["run"]}
-    if known.call.args is None and known.call.body:
+    kept: dict[str, Any] = {"request": document["request"], "run": document["run"]}
+    redact = permit.decision.obligations.get("redact")
+    if isinstance(redact, list) and redact:
+        kept["request"] = {**kept["request"], "body": redaction.struck(known.call.args, redact)}
+    elif known.call.args is None and known.call.body:
         kept["raw"] = base64.b64encode(known.call.body).decode()
     return orjson.dumps(kept)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
 
 from gateway import errors
 from gateway.core import bodies, catalog, resolve
@@ -58,26 +57,22 @@ class Look:
         return Seen(True, version, resolve.state_of(thing, seen), {"version": version, "body": reply["body"]})
 
     async def listed(
-        self, tool: Tool, find: catalog.Listing, captures: Mapping[str, str], document: Mapping[str, object], tenant: str
-    ) -> list[object]:
-        """Read the listing in which a create can be looked for.
+        self, tool: Tool, probe: catalog.Probe, captures: Mapping[str, str], document: Mapping[str, object], tenant: str
+    ) -> tuple[str, ...] | None:
+        """The ids in a listing of what a create may have made; ``None`` where the listing does not tell.
 
         Raises:
             UpstreamFailure: the tool did not answer with a whole listing.
             KeyError, ValueError: its path cannot be filled, or not safely.
         """
-        values = {name: expression.search(document) for name, expression in find.query.items()}
-        query = urlencode({name: str(value) for name, value in values.items() if value is not None}, quote_via=quote)
-        path = tool.base + find.template.fill(captures) + (f"?{query}" if query else "")
+        assert probe.find is not None
+        path = tool.base + resolve.listing_target(probe.find, captures, document)
         answer = await self.upstream.send(request(tool, tenant, "GET", path, retriable=True), _unfenced)
         body = await whole(answer, BOUND)
         if answer.status != 200 or body is None:
             raise errors.UpstreamFailure(f"{tool.name} answered {answer.status} to a read of a listing", sent=False)
         reply = {"status": answer.status, "headers": header_map(answer.headers), "body": bodies.read(answer.headers, body)}
-        items = find.items.search({**document, "reply": reply})
-        if not isinstance(items, list):
-            raise errors.UpstreamFailure(f"{tool.name} gave no listing", sent=False)
-        return items
+        return resolve.found_in(probe, {**document, "reply": reply})
 
 
 def request(tool: Tool, tenant: str, method: str, target: str, *, retriable: bool) -> Outgoing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core import catalog, postcondition, records, stamp
 from gateway.core.postcondition import Finding
@@ -26,6 +26,15 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What looking found; ``made`` is the id of what a create made."""
+
+    finding: Finding
+    version: str | None = None
+    made: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     tools: Tools
     look: Look
@@ -42,14 +51,18 @@ class Probe:
             return Decided(State.UNKNOWN, await self._task(write, "there is no probe for it"))
         settled = self.clock.now() - write.at >= settle
         try:
-            finding, version = await self._find(write, settled=settled)
+            seen = await self._find(write, settled=settled)
         except (UpstreamFailure, ValueError, KeyError):
-            finding, version = Finding.UNDECIDED, None
-        match finding:
+            seen = Seen(Finding.UNDECIDED)
+        match seen.finding:
             case Finding.APPLIED:
-                return await self._decide(write, Result.SUCCESS, "the object is as the write asked, at a newer version", version)
+                await self.conclude(write, Result.SUCCESS, by="probe", reason="what the write asked for is there", seen=seen)
+                return Decided(State.STANDING)
             case Finding.NOT_APPLIED:
-                return await self._decide(write, Result.FAILED, "the object is still at the version before the write", version)
+                await self.conclude(
+                    write, Result.FAILED, by="probe", reason="what the write asked for is not there, and cannot come any more"
+                )
+                return Decided(State.FAILED)
             case Finding.UNDECIDED:
                 return Decided(State.UNKNOWN, await self._task(write, "its object's state proves neither") if settled else None)
 
@@ -61,38 +74,33 @@ class Probe:
             return None
         return kind.probe.settle
 
-    async def _find(self, write: Write, *, settled: bool) -> tuple[Finding, str | None]:
+    async def _find(self, write: Write, *, settled: bool) -> Seen:
         tool = self.tools[write.tool]
         kind = tool.catalog.actions.get(write.action)
         sealed = await self.blobs.blob(write.args_ref or "")
         if kind is None or kind.probe is None or sealed is None:
-            return Finding.UNDECIDED, None
+            return Seen(Finding.UNDECIDED)
         request = keep.request_from(await self.vault.unseal(sealed), tool.catalog.variables)
         if kind.probe.find is not None:
-            return await self._listed(tool, kind.probe, kind.probe.find, request, write, settled=settled)
+            return await self._listed(tool, kind.probe, request, write, settled=settled)
         seen = await self.look(tool, kind, request.captures, write.key.tenant)
         applied = kind.probe.applied.holds({**request.document, "object": seen.document})
-        return postcondition.probe(applied=applied, seen=seen.version, before=write.before_version, settled=settled), seen.version
+        finding = postcondition.probe(applied=applied, seen=seen.version, before=write.before_version, settled=settled)
+        return Seen(finding, version=seen.version)
 
-    async def _listed(
-        self, tool: Tool, probe: catalog.Probe, find: catalog.Listing, request: keep.Request, write: Write, *, settled: bool
-    ) -> tuple[Finding, str | None]:
+    async def _listed(self, tool: Tool, probe: catalog.Probe, request: keep.Request, write: Write, *, settled: bool) -> Seen:
         """Look for what a create may have made: one match is it, none (once it has settled) is none, several prove nothing."""
-        items = await self.look.listed(tool, find, request.captures, request.document, write.key.tenant)
-        found = [item for item in items if probe.applied.holds({**request.document, "object": {"version": None, "body": item}})]
-        if len(found) == 1:
-            return Finding.APPLIED, None
-        return (Finding.NOT_APPLIED if not found and settled else Finding.UNDECIDED), None
+        made = await self.look.listed(tool, probe, request.captures, request.document, write.key.tenant)
+        if made is not None and len(made) == 1:
+            return Seen(Finding.APPLIED, made=made[0])
+        return Seen(Finding.NOT_APPLIED if made == () and settled else Finding.UNDECIDED)
 
-    async def _decide(self, write: Write, result: Result, reason: str, version: str | None) -> Decided:
-        after = version if result is Result.SUCCESS else None
-        await self.conclude(write, result, by="probe", reason=reason, after_version=after)
-        return Decided(State.STANDING if result is Result.SUCCESS else State.FAILED)
-
-    async def conclude(self, write: Write, result: Result, *, by: str, reason: str, after_version: str | None = None) -> None:
+    async def conclude(self, write: Write, result: Result, *, by: str, reason: str, seen: Seen | None = None) -> None:
         """Journal what became of a write whose outcome was unknown."""
+        became = write if seen is None or seen.made is None else replace(write, target=replace(write.target, id=seen.made))
+        version = seen.version if seen is not None else None
         entry = entries.reconciliation(
-            write, whose(write), self.clock.now(), result=result.value, by=by, reason=reason, after_version=after_version
+            became, whose(write), self.clock.now(), result=result.value, by=by, reason=reason, after_version=version
         )
         await self.journal.append(entry)
 

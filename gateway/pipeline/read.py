@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from gateway import errors
 from gateway.core import bodies, resolve
-from gateway.core.catalog import ActionType
 from gateway.model.wire import Answer, Reply
 from gateway.pipeline import entries, failure, forward
 from gateway.pipeline.evidence import Permitted
 from gateway.pipeline.gate import Gate
-from gateway.pipeline.look import header_map
+from gateway.pipeline.look import discard, header_map
 from gateway.pipeline.reply import Replies
 from gateway.pipeline.streams import Streams
 from gateway.ports import Clock, Journal, Upstream
@@ -38,7 +37,11 @@ class Read:
         except errors.UpstreamFailure as lost:
             raise failure.refusal(lost, f"{permit.known.tool.name} gave no answer") from lost
         version = _version(permit, answer)
-        position = self.journal.post(entries.read(permit, self.clock.now(), status=answer.status, version=version))
+        try:
+            position = self.journal.post(entries.read(permit, self.clock.now(), status=answer.status, version=version))
+        except errors.JournalUnavailable:
+            await discard(answer)
+            raise
         rest = None if answer.rest is None else self.streams.guarded(answer, fence)
         return self.replies.passed(permit, answer, position, rest=rest)
 
@@ -46,16 +49,13 @@ class Read:
 def _version(permit: Permitted, answer: Answer) -> str | None:
     """The version that the run has now seen: only where it read the object itself, whole and well."""
     kind, target = permit.action.kind, permit.action.target
-    if kind is None or not target.id or answer.status != 200 or not _is_the_object(permit, kind):
+    if kind is None or not target.id or answer.status != 200:
         return None
     thing = permit.known.tool.catalog.objects[kind.object_type or ""]
+    if thing.template.match(permit.known.call.segments) is None:  # it read something beneath or beside the object
+        return None
     body = None
     if thing.version is not None and thing.version.keys is not None and thing.version.keys[:2] != ("reply", "headers"):
         body = bodies.read(answer.headers, answer.body) if answer.complete else None
     reply = {"status": answer.status, "headers": header_map(answer.headers), "body": body}
     return resolve.version_of(thing, {**permit.action.document, "reply": reply})
-
-
-def _is_the_object(permit: Permitted, kind: ActionType) -> bool:
-    """Whether the call read the object's own path, and not something beneath or beside it."""
-    return resolve.object_path(permit.known.tool.catalog, kind, permit.action.captures) == permit.known.call.path

@@ -109,6 +109,7 @@ def _fresh(metered: Metered, key: Key | None, attempt: int) -> Fresh:
         action=metered.action,
         mode=metered.mode,
         epoch=metered.epoch,
+        version=metered.version,
         quota=metered.quota,
         key=key,
         attempt=attempt,

@@ -291,7 +291,12 @@ class Containment(Protocol):
 
     @property
     def epoch(self) -> int:
-        """Grows with every change of what any run may do here: orders, cut or closed runs."""
+        """The newest order's; never goes back, never repeats."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Grows, within this process, with every change of what any run may do: orders, cut or closed runs."""
         ...
 
     def hold(self, run: Run, generation: int, tool: str | None, *, now: float) -> gate.Hold:

@@ -1,0 +1,76 @@
+"""The house rules that no linter knows: the line is one screen, evidence has one maker, files hold one noun."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway import errors
+from gateway.core import problem
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "gateway").rglob("*.py"))
+
+
+def calls(name: str) -> set[str]:
+    """The files in which something of this name is called."""
+    found = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = node.func if isinstance(node, ast.Call) else None
+            if isinstance(called, ast.Name | ast.Attribute) and (called.id if isinstance(called, ast.Name) else called.attr) == name:
+                found.add(path.relative_to(ROOT / "gateway").as_posix())
+    return found
+
+
+def test_only_intend_makes_an_intent_and_only_decide_a_permit() -> None:
+    assert calls("Intent") == {"pipeline/intend.py"}
+    assert calls("Permitted") == {"pipeline/decide.py"}
+    assert calls("Known") == {"pipeline/authenticate.py"}
+
+
+def test_a_tool_is_reached_from_three_places_alone() -> None:
+    senders = {path.relative_to(ROOT / "gateway").as_posix() for path in SOURCES if "upstream.send(" in path.read_text()}
+    assert senders == {"pipeline/forward.py", "pipeline/read.py", "pipeline/look.py"}
+
+
+def test_the_line_fits_on_one_screen() -> None:
+    tree = ast.parse((ROOT / "gateway/pipeline/line.py").read_text())
+    handle = next(node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef) and node.name == "handle")
+    assert handle.end_lineno is not None
+    assert handle.end_lineno - handle.lineno < 40
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_file_holds_one_noun(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 350
+
+
+def test_every_room_says_what_it_is() -> None:
+    silent = [path for path in SOURCES if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))]
+    assert silent == []
+
+
+def test_every_refusal_has_a_status_a_message_and_a_hint() -> None:
+    kinds = [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Refusal) and kind is not errors.Refusal
+    ]
+    assert {kind.code for kind in kinds} == set(problem.STATUS)
+    for kind in kinds:
+        shown = problem.document(kind())
+        assert shown["type"] == f"urn:killcord:problem:{kind.code}"
+        assert re.fullmatch(r"[A-Z].+\.", str(shown["title"]))
+        assert kind.hint != errors.Refusal.hint
+
+
+def test_no_file_names_a_machine_path_or_a_registry() -> None:
+    texts = [
+        path for path in ROOT.rglob("*") if path.suffix in {".md", ".txt", ".in", ".toml", ".yaml", ".yml"} and ".venv" not in path.parts
+    ]
+    forbidden = re.compile(r"://[a-z0-9.-]*(pypi|npm|hosted|golang)[a-z0-9.-]*/|--index-url|--find-links")
+    assert [
+        path for path in texts if path.is_file() and ".tools" not in path.parts and forbidden.search(path.read_text(errors="replace"))
+    ] == []
