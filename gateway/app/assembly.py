@@ -80,6 +80,7 @@ class Gateway:
             await self.heads.turn()
         finally:
             await self.store.close()
+            self.engine.close()
 
 
 async def assemble(config: Config, log: Log, report: Callable[[str, str], None]) -> Gateway:

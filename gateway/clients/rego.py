@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ Report = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class _Active:
-    engine: regorus.Engine
+    engine: regorus.Engine | None
     revision: str
     files: int
 
@@ -68,6 +68,8 @@ class EmbeddedEngine:
         A document that the engine cannot read, or on which a rule fails, is denied: asking again would not help.
         """
         decision_id, active = self._mint("dec"), self._active
+        if active.engine is None:
+            raise errors.PolicyUnavailable("The gateway is shutting down.")
         try:
             # As JSON: what a real OPA would get; and regorus crashes the process on a str with a lone surrogate, orjson refuses it.
             active.engine.set_input_json(orjson.dumps(document).decode())
@@ -82,6 +84,10 @@ class EmbeddedEngine:
         except ValueError as error:
             raise errors.PolicyUnavailable() from error
         return policy.parse(raw, decision_id=decision_id, revision=active.revision)
+
+    def close(self) -> None:
+        """Let go of the engine: regorus wants that on the thread that made it, and a garbage collector asks no one."""
+        self._active = replace(self._active, engine=None)
 
     async def watch(self, interval: float) -> None:
         """Take up changed files until cancelled; looks every ``interval`` seconds."""
