@@ -21,6 +21,9 @@ Model = TypeVar("Model", bound=BaseModel)
 _LISTED = 20
 """Problems named in one answer."""
 
+# The others are what curl -d, urllib and the like say without being asked; a body is read as strict JSON under any of them.
+_TAKEN = frozenset({"application/json", "application/x-www-form-urlencoded", "application/octet-stream", "text/plain"})
+
 _KINDS = {
     "string_type": "text",
     "bool_type": "true or false",
@@ -42,17 +45,19 @@ async def body(request: web.Request, model: type[Model]) -> Model:
     if model is Nothing:
         return model()
     raw = await request.read()
-    if raw and request.content_type != "application/json":
+    if raw and request.content_type not in _TAKEN:
         raise problem.WrongMedia(f"The body came as {request.content_type}.")
     return _validated(_json(raw) if raw else {}, model, "body")
 
 
 def query(request: web.Request, model: type[Model]) -> Model:
-    """The query as its model.
+    """The query as its model; where the call takes none it is not looked at.
 
     Raises:
         BadRequest: it is not what the call takes, or a key is there twice.
     """
+    if model is Nothing:
+        return model()
     values = dict(request.query)
     if len(values) != len(request.query):
         raise problem.BadRequest("query: a key is there twice; keep one")

@@ -1,0 +1,70 @@
+"""``killcord adapters``: what the tools' adapters declare. Works on the configuration, without a gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import output
+from gateway.cli.configuration import Config, loaded, reported
+from gateway.cli.failure import Failure
+
+if TYPE_CHECKING:
+    from gateway.core.catalog import ActionType
+
+app = typer.Typer(help="Adapters: what each tool's calls mean and how they are undone.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_actions(
+    context: typer.Context,
+    tool: Annotated[str | None, typer.Option(help="Only this tool's.")] = None,
+    config: Config = Path("killcord.yaml"),
+) -> None:
+    """List every action of every tool, and what would undo it."""
+    tools = loaded(config).tools
+    found = [
+        _shown(one.name, one.adapter, kind) for one in tools.values() if tool in (None, one.name) for kind in one.catalog.actions.values()
+    ]
+    columns = ("TOOL", "ADAPTER", "ACTION", "EFFECT", "METHOD", "UNDONE BY", "AUTO")
+    output.of(context).table(found, columns, (tuple(one.values()) for one in found))
+
+
+@app.command("check")
+def check(
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(help="One adapter's folder, checked by itself.", show_default=False)] = None,
+    config: Config = Path("killcord.yaml"),
+) -> None:
+    """Check one adapter's folder, else all that the configuration names; a line for each problem."""
+    out = output.of(context)
+    if folder is not None:
+        _check_folder(folder)
+        out.value({"problems": []}, [f"{folder} is good."])
+        return
+    report = reported(config)
+    names = sorted({one.adapter for one in report.tools})
+    out.value({"problems": [], "adapters": names}, [f"{', '.join(names)}: good."])
+
+
+def _check_folder(folder: Path) -> None:
+    from gateway.settings import compilation
+
+    _, problems = compilation.load(folder, folder.name, {})
+    if problems:
+        raise Failure("\n".join(problems), value={"problems": problems})
+
+
+def _shown(tool: str, adapter: str, kind: ActionType) -> dict[str, object]:
+    undo = kind.undo
+    return {
+        "tool": tool,
+        "adapter": adapter,
+        "action": kind.name,
+        "effect": kind.effect.value,
+        "method": kind.method,
+        "undone_by": None if undo is None else undo.remedy.value,
+        "auto": None if undo is None else undo.automatic,
+    }

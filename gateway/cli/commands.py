@@ -1,0 +1,61 @@
+"""Every command, under its noun."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import gateway
+from gateway.cli import adapters, configuration, containment, journal, operators, runs, tasks
+
+app = typer.Typer(
+    name="killcord",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def killcord(
+    _json: Annotated[bool, typer.Option("--json", help="Print values for programs; works anywhere on the line.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version.", callback=lambda asked: _tell_version(asked))
+    ] = False,
+) -> None:
+    """Stop, contain and undo what AI agents do in production.
+
+    Commands about a running gateway use KILLCORD_URL and KILLCORD_TOKEN. Exit codes: 0 done, 1 refused or found something, 2 wrong use.
+    """
+
+
+def serve(
+    config: configuration.Config = Path("killcord.yaml"),
+    role: Annotated[str, typer.Option(help="all, sidecar or control.")] = "all",
+) -> None:
+    """Run a gateway until SIGTERM."""
+    # The whole gateway is loaded here only: pulling the cord must not wait for it.
+    from gateway.cli import serve as serving
+
+    serving.serve(config, role)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"killcord {gateway.__version__}")
+        raise typer.Exit
+
+
+app.command("serve")(serve)
+app.command("check")(configuration.check)
+app.add_typer(runs.app, name="run")
+app.command("contain")(containment.contain)
+app.command("release")(containment.release)
+app.add_typer(containment.app, name="orders")
+app.add_typer(journal.app, name="journal")
+app.add_typer(tasks.app, name="tasks")
+app.add_typer(operators.app, name="operators")
+app.add_typer(adapters.app, name="adapters")

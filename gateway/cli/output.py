@@ -1,0 +1,102 @@
+"""What commands print: tables for people, plain columns for pipes, JSON for programs. Agents' texts are never markup or escapes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from gateway.cli.failure import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """``as_json``: standard output holds nothing but the command's value."""
+
+    as_json: bool = False
+
+    def value(self, value: object, lines: Iterable[str]) -> None:
+        """One result: the value for programs, the lines for people."""
+        if self.as_json:
+            typer.echo(json.dumps(value))
+        else:
+            for line in lines:
+                typer.echo(clean(line))
+
+    def table(self, value: object, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """A list: the value for programs, a table for people."""
+        if self.as_json:
+            typer.echo(json.dumps(value))
+        elif sys.stdout.isatty():
+            _rich(columns, rows)
+        else:
+            _plain(columns, rows)
+
+    def line(self, line: str) -> None:
+        """One line that is JSON by itself: as it is for programs."""
+        typer.echo(line if self.as_json else clean(line))
+
+    def tell(self, text: str) -> None:
+        """Something beside the result: on standard error."""
+        typer.echo(clean(text), err=True)
+
+    def failed(self, failure: Failure) -> None:
+        if self.as_json:
+            typer.echo(json.dumps(failure.value))
+        else:
+            self.tell(failure.text)
+
+
+def of(context: typer.Context) -> Output:
+    """The output that this command line asked for."""
+    found: Output = context.obj or Output()
+    return found
+
+
+def clean(text: object) -> str:
+    """A text without anything that a terminal would act on."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in str(text))
+
+
+def cell(value: object) -> str:
+    """A value in a column."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={cell(one)}" for name, one in value.items()) or "-"
+    if isinstance(value, list | tuple):
+        return ",".join(cell(one) for one in value) or "-"
+    return clean({True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value).replace("\n", " ")
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Progress]:
+    """A bar on standard error for long work; nothing where that is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        bar.add_task(what, total=total or None)
+        yield bar
+
+
+def _rich(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell(value)) for value in row))
+    Console(highlight=False).print(table)
+
+
+def _plain(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    listed = [list(columns), *([cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[place]) for row in listed) for place in range(len(columns))]
+    for row in listed:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,121 @@
+"""The operators' door over a real journal in a folder, with operators of every role."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from aiohttp.test_utils import TestClient
+from prometheus_client import CollectorRegistry
+
+from gateway.clients.clock import SystemClock
+from gateway.clients.heads import open_head_key
+from gateway.clients.keys import open_lease_keys
+from gateway.control.containment import Containment, Mirror
+from gateway.control.heads import Heads
+from gateway.control.runs import Runs
+from gateway.control.tasks import Tasks
+from gateway.http.operators import Operator, Role
+from gateway.http.services import Services, Serving
+from gateway.model.effect import Write
+from gateway.model.entry import Head, Result
+from gateway.model.run import Limits, TaskClass
+from gateway.pipeline import entries, probe
+from gateway.stores.sqlite import SqliteStore, open_store
+
+Json = dict[str, Any]
+
+OPERATORS = {
+    **{f"{role.value}-token": Operator(role.value, role) for role in Role},
+    "acme-viewer": Operator("acme-viewer", Role.VIEWER, ("acme",)),
+    "acme-operator": Operator("acme-operator", Role.OPERATOR, ("acme",)),
+    "acme-billing": Operator("acme-billing", Role.ORCHESTRATOR, ("acme",), ("billing",)),
+}
+
+CLASSES = {
+    "default": TaskClass(name="default", limits=Limits(steps=500, writes=200, amount={"refund": 1_000_000_000})),
+    "billing": TaskClass(name="billing", tenants=("acme",), scopes=("erp:*",), ttl=600.0),
+}
+
+
+@dataclass(slots=True)
+class Parts:
+    services: Services
+    store: SqliteStore
+    anchored: list[Head]
+    logged: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def parts(folder: Path, role: Serving = "all") -> AsyncIterator[Parts]:
+    """Everything behind the door; the store is closed at the end."""
+    clock = SystemClock()
+    store = await open_store(folder, clock)
+    try:
+        yield await _over(store, folder, clock, role)
+    finally:
+        await store.close()
+
+
+async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serving) -> Parts:
+    keys, signer = open_lease_keys(folder / "keys"), open_head_key(folder / "keys")
+    containment = Containment(Mirror(), store.journal, store.registry, clock)
+    await containment.load()
+    anchored: list[Head] = []
+    logged: list[tuple[str, dict[str, object]]] = []
+
+    async def conclude(write: Write, applied: bool, by: str, note: str) -> None:
+        result = (Result.SUCCESS if applied else Result.FAILED).value
+        entry = entries.reconciliation(write, probe.whose(write), clock.now(), result=result, by=by, reason=note, after_version=None)
+        await store.journal.append(entry)
+
+    services = Services(
+        runs=Runs(store.journal, store.registry, keys, containment.mirror, clock, CLASSES),
+        containment=containment,
+        tasks=Tasks(store.journal, store.registry, store.writes, clock, conclude),
+        registry=store.registry,
+        writes=store.writes,
+        history=store.history,
+        journal=store.journal,
+        lease_keys=keys,
+        head_signer=signer,
+        clock=clock,
+        identify=OPERATORS.get,
+        ready=lambda: (store.journal.health().ok, {"journal": {"ok": store.journal.health().ok}}),
+        sign_head=Heads(store.history, signer, clock, anchored.append).turn,
+        log=lambda event, members: logged.append((event, members)),
+        metrics=CollectorRegistry(),
+        role=role,
+    )
+    return Parts(services, store, anchored, logged)
+
+
+def with_services(found: Parts, **changed: object) -> Services:
+    return replace(found.services, **changed)  # type: ignore[arg-type]
+
+
+@dataclass(slots=True)
+class Door:
+    """The door as clients see it; ``as_`` names the token."""
+
+    client: TestClient[Any, Any]
+    parts: Parts
+
+    async def ask(self, method: str, path: str, body: object = None, *, as_: str | None = "admin-token", **more: Any) -> tuple[int, Json]:
+        async with self.raw(method, path, body, as_=as_, **more) as response:
+            return response.status, await response.json(content_type=None)
+
+    def raw(self, method: str, path: str, body: object = None, *, as_: str | None = "admin-token", **more: Any) -> Any:
+        headers = more.pop("headers", {})
+        if as_ is not None:
+            headers = {"Authorization": f"Bearer {as_}", **headers}
+        return self.client.request(method, path, json=body, headers=headers, **more)
+
+    async def open_run(self, run_id: str, *, as_: str = "admin-token", **fields: object) -> Json:
+        body = {"run_id": run_id, "tenant": "acme", "agent_id": "billing", "scopes": ["erp:*"], **fields}
+        status, answer = await self.ask("POST", "/v1/runs", body, as_=as_)
+        assert status == 201, answer
+        return answer

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from gateway.http import door
+from tests.support import operators_door
+from tests.support.operators_door import Door, Parts
+
+Opened = Callable[..., Awaitable[Door]]
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
+    async with operators_door.parts(tmp_path / "var") as found:
+        yield found
+
+
+@pytest.fixture
+async def opened(parts: Parts) -> AsyncIterator[Opened]:
+    """Opens a door over the parts, with some of them changed."""
+    clients: list[TestClient[Any, Any]] = []
+
+    async def open_(**changed: object) -> Door:
+        client = TestClient(TestServer(door.build(operators_door.with_services(parts, **changed))), cookie_jar=aiohttp.DummyCookieJar())
+        await client.start_server()
+        clients.append(client)
+        return Door(client, parts)
+
+    yield open_
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def at(opened: Opened) -> Door:
+    return await opened()

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.http import effects
+from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.effect import Key, KeyKind, State, Write
+from gateway.model.entry import Position
+
+KEY = Key(tenant="acme", workflow_id="w", kind=KeyKind.OWN, digest="d", content="c", window=900.0)
+WAY = Compensation(reversibility=Reversibility.REVERSIBLE, remedy=Remedy.RESTORE_PREVIOUS_VERSION, allowed_until=2000.0)
+WRITE = Write(
+    key=KEY,
+    attempt=1,
+    wire_key="kc-1",
+    state=State.STANDING,
+    run_id="r",
+    generation=1,
+    step_id="s",
+    tool="erp",
+    action="invoice.update",
+    target=Target("erp", "invoice", "i1", "acme"),
+    compensation=WAY,
+    intent=Position("st", 1),
+    at=1000.0,
+)
+
+
+def test_a_standing_effect_in_time_can_be_undone() -> None:
+    row = effects.row(WRITE, now=1999.0)
+    assert row["can_undo"] is True
+    assert "why_not" not in row
+
+
+def test_no_deadline_is_no_end() -> None:
+    assert effects.row(replace(WRITE, compensation=replace(WAY, allowed_until=None)), now=9e9)["can_undo"] is True
+
+
+@pytest.mark.parametrize(
+    ("write", "why"),
+    [
+        (replace(WRITE, state=State.IN_FLIGHT), "still in flight"),
+        (replace(WRITE, state=State.FAILED), "not applied"),
+        (replace(WRITE, state=State.UNKNOWN), "not known"),
+        (replace(WRITE, state=State.COMPENSATED), "undone already"),
+        (replace(WRITE, compensation=replace(WAY, remedy=Remedy.MANUAL_REVIEW)), "a person has to do it"),
+        (replace(WRITE, compensation=replace(WAY, remedy=Remedy.CORRECTION_TASK)), "a person has to do it"),
+        (replace(WRITE, compensation=replace(WAY, allowed_until=1500.0)), "the time for it ended"),
+    ],
+)
+def test_what_cannot_be_undone_says_why(write: Write, why: str) -> None:
+    row = effects.row(write, now=1500.0)
+    assert row["can_undo"] is False
+    assert why in str(row["why_not"])

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.core import records
+from tests.support import journaling
+from tests.support.operators_door import Door
+
+
+async def test_a_run_opens_with_a_lease(at: Door) -> None:
+    status, answer = await at.ask("POST", "/v1/runs", {"tenant": "acme", "agent_id": "billing", "scopes": ["erp:*"], "ttl": "15m"})
+    assert status == 201
+    run = answer["run"]
+    assert (run["tenant"], run["mode"], run["generation"], run["closed_at"]) == ("acme", "active", 1, None)
+    assert run["workflow_id"] == run["run_id"]
+    assert run["expires_at"] == answer["expires_at"]
+    lease = at.parts.services.lease_keys.verify(answer["lease"])
+    assert (lease.run_id, lease.tenant) == (run["run_id"], "acme")
+
+
+async def test_the_same_request_finds_the_run_it_opened(at: Door) -> None:
+    await at.open_run("r1")
+    body = {"run_id": "r1", "tenant": "acme", "agent_id": "billing", "scopes": ["erp:*"]}
+    status, answer = await at.ask("POST", "/v1/runs", body)
+    assert (status, answer["run"]["run_id"]) == (200, "r1")
+    status, answer = await at.ask("POST", "/v1/runs", {**body, "agent_id": "other"})
+    assert (status, answer["code"]) == (409, "conflict")
+
+
+async def test_what_is_too_wide_is_named(at: Door) -> None:
+    body = {"tenant": "globex", "agent_id": "a", "task_class": "billing", "scopes": ["crm:*"]}
+    status, answer = await at.ask("POST", "/v1/runs", body)
+    assert (status, answer["code"]) == (400, "too-wide")
+    assert [line.partition(":")[0] for line in answer["excess"]] == ["tenant", "scopes"]
+
+
+async def test_limits_are_taken_exactly_as_written(at: Door) -> None:
+    opened = await at.open_run("r1", limits={"amount": {"refund": 12.000001}, "rate": "5/s", "steps": None})
+    assert opened["run"]["limits"] == {"rate": "5/s", "steps": 500, "writes": 200, "amount": {"refund": 12.000001}}
+    run = await at.parts.services.registry.run("r1")
+    assert run is not None
+    assert run.limits.amount == {"refund": 12_000_001}
+
+
+async def test_an_unknown_class_and_an_unknown_parent_are_told(at: Door) -> None:
+    body = {"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"]}
+    status, answer = await at.ask("POST", "/v1/runs", {**body, "task_class": "nope"})
+    assert (status, answer["code"]) == (400, "bad-request")
+    assert "billing, default" in answer["detail"]
+    status, answer = await at.ask("POST", "/v1/runs", {**body, "parent_run": "r404"})
+    assert (status, answer["code"]) == (404, "not-found")
+
+
+async def test_runs_are_listed_in_pages_that_ascend(at: Door) -> None:
+    for name in ("r3", "r1", "r5", "r2", "r4"):
+        await at.open_run(name)
+    seen: list[str] = []
+    query = "?limit=2"
+    pages = 0
+    while True:
+        _, page = await at.ask("GET", f"/v1/runs{query}")
+        seen += [run["run_id"] for run in page["items"]]
+        pages += 1
+        if page["next"] is None:
+            break
+        query = f"?limit=2&after={page['next']}"
+    assert (seen, pages) == (["r1", "r2", "r3", "r4", "r5"], 3)
+
+
+async def test_runs_are_filtered_by_what_they_are_now(at: Door) -> None:
+    await at.open_run("r1")
+    await at.open_run("r2", agent_id="other")
+    await at.open_run("r3", parent_run="r1")
+    await at.ask("POST", "/v1/orders", {"scope": {"run": "r2"}, "mode": "paused", "reason": "look"})
+    for query, expected in (
+        ("agent=other", ["r2"]),
+        ("parent=r1", ["r3"]),
+        ("mode=paused", ["r2"]),
+        ("tenant=globex", []),
+        ("", ["r1", "r2", "r3"]),
+    ):
+        _, page = await at.ask("GET", f"/v1/runs?{query}")
+        assert [run["run_id"] for run in page["items"]] == expected, query
+
+
+async def test_a_lease_is_renewed_but_not_for_a_held_run(at: Door) -> None:
+    await at.open_run("r1")
+    status, answer = await at.ask("POST", "/v1/runs/r1/lease", {"ttl": 60})
+    assert status == 200
+    assert at.parts.services.lease_keys.verify(answer["lease"]).generation == 1
+    await at.ask("POST", "/v1/orders", {"scope": {"run": "r1"}, "mode": "paused", "reason": "look"})
+    async with at.raw("POST", "/v1/runs/r1/lease") as response:
+        assert response.status == 503
+        assert "Retry-After" in response.headers
+        assert (await response.json(content_type=None))["code"] == "run-paused"
+    await at.ask("POST", "/v1/orders", {"scope": {"run": "r1"}, "mode": "revoked", "reason": "cut"})
+    assert (await at.ask("POST", "/v1/runs/r1/lease"))[0] == 403
+
+
+async def test_a_closed_run_stays_closed_and_says_so(at: Door) -> None:
+    await at.open_run("r1")
+    status, run = await at.ask("POST", "/v1/runs/r1/close", {"reason": "done"})
+    assert status == 200
+    assert run["closed_at"] is not None
+    assert run["mode"] == "active"
+    again = (await at.ask("POST", "/v1/runs/r1/close"))[1]
+    assert again["closed_at"] == run["closed_at"]
+    _, page = await at.ask("GET", "/v1/journal?run=r1&kind=run")
+    assert [(entry["change"], entry["by"], entry["reason"]) for entry in page["items"]] == [
+        ("opened", "admin", "opened"),
+        ("closed", "admin", "done"),
+    ]
+
+
+async def test_effects_say_what_can_be_undone(at: Door) -> None:
+    journal = at.parts.store.journal
+    await journal.append(journaling.entry("run", run=_run_entry(), change="opened", by="t", reason="t"))
+    for name in ("standing", "failed", "unknown"):
+        await journal.intend(journaling.opening(name))
+    await journal.append(journaling.outcome("standing", after_version='"v2"'))
+    await journal.append(journaling.outcome("failed", result="failed"))
+    await journal.append(journaling.outcome("unknown", result="unknown"))
+    status, page = await at.ask("GET", "/v1/runs/run_1/effects")
+    assert status == 200
+    states = [(one["state"], one["can_undo"]) for one in page["items"]]
+    assert states == [("standing", False), ("failed", False), ("unknown", False)]
+    first = page["items"][0]
+    assert first["before_ref"] == "erp:invoice:inv_1:v1"
+    assert first["compensation"]["class"] == "reversible"
+    assert first["why_not"].startswith("the time for it ended")
+    _, one = await at.ask("GET", "/v1/runs/run_1/effects?limit=1")
+    _, rest = await at.ask("GET", f"/v1/runs/run_1/effects?after={one['next']}")
+    assert [row["intent"] for row in one["items"] + rest["items"]] == [row["intent"] for row in page["items"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"], "tennant": 1}, "tennant: is not known here"),
+        ({"agent_id": "a", "scopes": ["erp:*"]}, "tenant: is missing"),
+        ({"tenant": "a/b", "agent_id": "a", "scopes": ["erp:*"]}, "tenant: is not a name"),
+        ({"tenant": "acme", "agent_id": "a\r\nb", "scopes": ["erp:*"]}, "agent_id: is not a name"),
+        ({"tenant": "acme", "agent_id": "a", "scopes": "erp:*"}, "scopes: must be a list"),
+        ({"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"], "ttl": "soon"}, "ttl: 'soon' is not a duration"),
+        ({"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"], "mode": "off"}, "mode: must be one of active, read_only"),
+        ({"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"], "limits": {"steps": -1}}, "limits.steps: -1 is not a count"),
+        (
+            {"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"], "limits": {"amount": {"x": "1"}}},
+            "limits.amount.x: '1' is not an amount",
+        ),
+        ([], "body: must be an object"),
+    ],
+)
+async def test_what_is_wrong_with_a_body_is_named(at: Door, body: object, expected: str) -> None:
+    status, answer = await at.ask("POST", "/v1/runs", body)
+    assert (status, answer["code"]) == (400, "bad-request")
+    assert any(problem.startswith(expected) for problem in answer["problems"]), answer["problems"]
+
+
+async def test_every_problem_of_a_body_is_listed(at: Door) -> None:
+    _, answer = await at.ask("POST", "/v1/runs", {"tenant": 1, "agent_id": 2, "scopes": 3, "nope": 4})
+    assert len(answer["problems"]) == 4
+
+
+def _run_entry() -> object:
+    return records.run_entry(journaling.RUN)
