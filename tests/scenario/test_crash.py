@@ -36,7 +36,7 @@ def test_killed_after_the_erp_applied_a_status_it_is_found_out_and_not_sent_agai
     assert (again.status, again.body["code"]) == (409, "reply-not-kept")
     assert erp.invoice("inv-1") == applied
     assert relay.seen["PATCH"] == 1
-    kinds = [entry["kind"] for entry in gateway.journal(run_id)]
+    kinds = [entry["kind"] for entry in gateway.journal(run_id, last="refusal")]
     assert kinds == ["run", "intent", "reconciliation", "reconciliation", "refusal"]
 
 

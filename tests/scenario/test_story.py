@@ -25,7 +25,7 @@ def test_honest_work_is_in_the_erp_and_in_the_journal(shared: Gateway, erp: Erp)
     (effect,) = shared.effects(run_id)
     assert effect["after_ref"].endswith(f":{record['last_modified']}")
     assert effect["before_ref"].endswith(f":{seen.body['data']['last_modified']}")
-    assert [entry["kind"] for entry in shared.journal(run_id)] == ["run", "read", "intent", "outcome"]
+    assert [entry["kind"] for entry in shared.journal(run_id, last="outcome")] == ["run", "read", "intent", "outcome"]
 
 
 def test_a_refund_that_its_client_repeats_is_one_refund(shared: Gateway, erp: Erp) -> None:
@@ -35,7 +35,7 @@ def test_a_refund_that_its_client_repeats_is_one_refund(shared: Gateway, erp: Er
     assert list(erp.records("refunds")) == [first.body["data"]["id"]]
     assert again.body == first.body
     assert again.headers["idempotent-replayed"] == "true"
-    assert len(shared.journal(run_id, "replay")) == 1
+    assert [entry["kind"] for entry in shared.journal(run_id, last="replay")] == ["run", "intent", "outcome", "replay"]
 
 
 async def test_two_hundred_identical_refunds_at_once_are_one_refund(shared: Gateway, erp: Erp) -> None:

@@ -138,12 +138,18 @@ class Gateway:
         assert answer.status == 201, answer
         return answer
 
-    def journal(self, run_id: str, kind: str | None = None) -> list[dict[str, Any]]:
-        """A run's entries, oldest first."""
-        answer = self.ask("GET", f"/v1/journal?run={run_id}&limit=1000" + (f"&kind={kind}" if kind else ""))
-        assert answer.status == 200, answer
-        items: list[dict[str, Any]] = answer.body["items"]
-        return items
+    def journal(self, run_id: str, *, last: str) -> list[dict[str, Any]]:
+        """A run's entries, oldest first, once the newest is of this kind: reads, replays and refusals reach the disk after their reply."""
+        found: list[dict[str, Any]] = []
+
+        def told() -> bool:
+            answer = self.ask("GET", f"/v1/journal?run={run_id}&limit=1000")
+            assert answer.status == 200, answer
+            found[:] = answer.body["items"]
+            return bool(found) and found[-1]["kind"] == last
+
+        wait_until(told, f"a {last} in the journal")
+        return found
 
     def effects(self, run_id: str) -> list[dict[str, Any]]:
         answer = self.ask("GET", f"/v1/runs/{run_id}/effects")

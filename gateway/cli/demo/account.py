@@ -7,9 +7,10 @@ from dataclasses import astuple, dataclass
 from itertools import groupby
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
-_COLUMNS = ("seq", "time", "step", "what", "action", "target", "before -> after", "result", "verified", "can it be undone")
+_COLUMNS = ("seq", "time", "step", "action", "target", "before -> after", "result", "verified", "can it be undone")
 _SHOWN = 5
 """So many calls in a row on one object are shown; of more, the first two and the last two."""
 
@@ -21,7 +22,6 @@ class Row:
     seq: str
     time: str
     step: str
-    kind: str
     action: str = ""
     target: str = ""
     versions: str = ""
@@ -37,7 +37,7 @@ class Row:
 
 def table(entries: Sequence[Entry], effects: Sequence[Mapping[str, Any]]) -> Table:
     """``entries`` are a run's, oldest first; ``effects`` its writes as they stand now."""
-    shown = Table(title="What the journal says of this run", title_justify="left", header_style="bold")
+    shown = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1), pad_edge=False, collapse_padding=True)
     for name in _COLUMNS:
         shown.add_column(name, overflow="fold")
     for row in folded(list(rows(entries, effects))):
@@ -50,10 +50,17 @@ def rows(entries: Sequence[Entry], effects: Sequence[Mapping[str, Any]]) -> Iter
     intents = {f"{entry['stream']}/{entry['seq']}": entry for entry in entries if entry["kind"] == "intent"}
     standing = {effect["outcome"]: effect for effect in effects}
     for entry in entries:
-        if entry["kind"] == "outcome":
-            yield _write(entry, intents[entry["intent"]], standing.get(f"{entry['stream']}/{entry['seq']}", {}))
-        elif entry["kind"] != "intent":
-            yield _other(entry)
+        match entry["kind"]:
+            case "outcome":
+                yield _write(entry, intents[entry["intent"]], standing[f"{entry['stream']}/{entry['seq']}"])
+            case "order":
+                yield Row(
+                    *_begin(entry), action=f"-> {entry['order']['mode']}", target=f"by {entry['by']}", result=f"order {entry['change']}"
+                )
+            case "run":
+                yield Row(*_begin(entry), target=f"by {entry['by']}", result=f"run {entry['change']}")
+            case "read" | "replay" | "refusal":
+                yield _call(entry)
 
 
 def folded(found: Sequence[Row]) -> Iterator[Row]:
@@ -63,59 +70,60 @@ def folded(found: Sequence[Row]) -> Iterator[Row]:
         if not about or len(stretch) <= _SHOWN:
             yield from stretch
             continue
-        left_out = len(stretch) - 4
         yield from stretch[:2]
-        yield Row("...", "", "", f"{left_out} more like these", "", "", "", "", "", "")
+        yield Row("...", "", "", f"{len(stretch) - 4} more like these")
         yield from stretch[-2:]
 
 
 def _write(outcome: Entry, intent: Entry, effect: Mapping[str, Any]) -> Row:
-    before, after = _version(intent.get("before_ref")), _version(outcome.get("after_ref"))
     return Row(
         *_begin(outcome),
-        outcome["action"],
-        _target(outcome),
-        f"{before} -> {after}",
-        outcome["result"],
-        outcome["verification"],
-        _undo(effect),
+        action=outcome["action"],
+        target=_target(outcome),
+        versions=f"{_version(intent.get('before_ref'))} -> {_version(outcome.get('after_ref'))}",
+        result=outcome["result"],
+        verification=outcome["verification"],
+        undo=_undo(effect),
     )
 
 
-def _other(entry: Entry) -> Row:
-    kind = entry["kind"]
-    if kind == "order":
-        order = entry["order"]
-        return Row(*_begin(entry), f"-> {order['mode']}", f"by {order['by']}", "", entry["change"], "", "")
-    if kind == "run":
-        return Row(*_begin(entry), "", f"by {entry['by']}", "", entry["change"], "", "")
-    result = entry.get("code") or (str(entry["status"]) if "status" in entry else f"of {entry.get('replay_of', '')}")
-    seen = _version(entry["before_ref"]) if "before_ref" in entry else ""
-    return Row(*_begin(entry), entry.get("action", ""), _target(entry), seen, result, "", "")
+def _call(entry: Entry) -> Row:
+    match entry["kind"]:
+        case "read":
+            result = str(entry["status"])
+        case "replay":
+            result = f"replay of {entry['replay_of'].rpartition('/')[2]}"
+        case _:
+            result = entry["code"]
+    versions = _version(entry["before_ref"]) if "before_ref" in entry else ""
+    return Row(*_begin(entry), action=entry.get("action", ""), target=_target(entry), versions=versions, result=result)
 
 
-def _begin(entry: Entry) -> tuple[str, str, str, str]:
-    return str(entry["seq"]), entry["ts"][11:23], entry.get("step_id", ""), entry["kind"]
+def _begin(entry: Entry) -> tuple[str, str, str]:
+    return str(entry["seq"]), entry["ts"][11:21], entry.get("step_id", "")
 
 
 def _target(entry: Entry) -> str:
     target = entry.get("target")
-    return f"{target['type']}:{target['id'] or '(all)'}" if target else ""
+    return f"{target['type']}:{_short(target['id'], 8) or '(all)'}" if target else ""
 
 
 def _version(ref: str | None) -> str:
-    """``...747`` of ``erp:invoice:inv-1001:1795552961747``: enough to tell two apart, in a narrow column."""
+    """``..61747`` of ``erp:invoice:inv-1001:1795552961747``: enough to tell two apart, in a narrow column."""
     if ref is None:
         return "(none)"
     version = ref.rpartition(":")[2]
     return version if len(version) <= 7 else f"..{version[-5:]}"
 
 
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[:most]}.."
+
+
 def _undo(effect: Mapping[str, Any]) -> str:
-    if not effect:
-        return ""
     undo = effect["compensation"]
     if not effect["can_undo"]:
         return f"no: {effect.get('why_not', undo['type'])}"
     until = undo.get("allowed_until")
-    return f"{undo['class']}, {undo['type']}" + (f", until {until[:16].replace('T', ' ')}Z" if until else "")
+    declared: str = undo["class"]
+    return declared + (f" until {until[5:16].replace('T', ' ')}Z" if until else "")

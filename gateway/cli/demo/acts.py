@@ -18,6 +18,9 @@ FLIPS = 6
 TRIES = 4
 """Reads that must pass, and writes that must not, before the read-only order is believed."""
 
+CUT = "the loop is understood; nothing of this run is needed any more"
+"""Why the lease is cut."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -41,10 +44,10 @@ class Scene:
         expect(first["told"] == again["told"], "the refund's repetition to get the first one's reply", again["told"])
         refunds = self.erp.records("refunds")
         expect(list(refunds) == [first["told"]["data"]["id"]], "one refund in Kinto", refunds)
-        replays = [entry for entry in self.site.entries(self.run_id) if entry["kind"] == "replay"]
+        replays = [entry for entry in self.site.entries(self.run_id, kind="replay") if entry["kind"] == "replay"]
         expect(len(replays) == 1, "one replay in the journal", replays)
         self.screen.line("gateway", "knew the refund again: answered from the journal, sent nothing", f"entry {_where(replays[0])}")
-        self.screen.line("ERP", "has", f"{len(refunds)} refund, of {first['told']['data']['amount']}")
+        self.screen.line("ERP", f"has {len(refunds)} refund, of {first['told']['data']['amount']}")
 
     def drift(self) -> None:
         self.screen.act("Act 2: drift")
@@ -95,7 +98,7 @@ class Scene:
     def cut(self) -> None:
         """The operator cuts the lease: reads stop too, and the loop ends."""
         before = self.erp.state()
-        _, took, held = self.site.contain(self.run_id, "revoked", "not needed any more")
+        _, took, held = self.site.contain(self.run_id, "revoked", CUT)
         self.screen.line("operator", "cuts the lease", f"held everywhere after {took:.1f} ms", quick=True)
         events: list[Event] = []
         while "done" not in (event := self.worker.next()):

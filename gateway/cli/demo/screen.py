@@ -21,7 +21,7 @@ class Screen:
 
     def act(self, title: str) -> None:
         self.console.print()
-        self.console.print(Text(title, style="bold"))
+        self.console.print(Text(title, style="bold"), soft_wrap=True)
         self.beat()
 
     def line(self, who: str, what: str, result: str = "", *, well: bool = True, quick: bool = False) -> None:

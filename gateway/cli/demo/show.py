@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from gateway.cli.demo import account, erp, evidence, site, worker
-from gateway.cli.demo.acts import Scene
+from gateway.cli.demo.acts import CUT, Scene
 from gateway.cli.demo.erp import Erp
 from gateway.cli.demo.screen import Screen
 from gateway.cli.demo.site import Site
@@ -24,6 +24,9 @@ from gateway.cli.demo.surprise import Surprise
 _PAUSES = {True: 0.3, False: 0.02}
 """Seconds that the agent pauses after each call: for a person who follows, and else (below the run's rate)."""
 
+_WIDTH = 160
+"""Columns where nobody says how many there are."""
+
 
 def command(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the last act, without pauses: a check for CI.")] = False,
@@ -31,6 +34,8 @@ def command(
 ) -> None:
     """Show on a real ERP what the gateway does; exit 1 where anything does not go as told."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH
     screen = Screen(console, paced=console.is_terminal and not exit_)
     signal.signal(signal.SIGTERM, _terminated)
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
@@ -67,7 +72,7 @@ def _acts(screen: Screen, kinto: Erp, gateway: Site) -> None:
         for act in (scene.honest_work, scene.drift, scene.loop, scene.read_only, scene.cut):
             act()
     screen.act("The story, from the journal")
-    screen.shown(account.table(gateway.entries(run_id), gateway.effects(run_id)))
+    screen.shown(account.table(gateway.entries(run_id, kind="order", reason=CUT), gateway.effects(run_id)))
 
 
 def _how_to_go_on(kinto: Erp, gateway: Site, folder: Path) -> str:

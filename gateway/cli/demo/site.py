@@ -40,6 +40,9 @@ anchor: {{file: ./heads}}
 shutdown_grace: 5s
 """
 
+_SOON = 10.0
+"""Seconds until an entry that was taken must be readable."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -74,9 +77,19 @@ class Site:
         expect(answer.status == 201, f"the order {mode} to be made (201)", answer)
         return answer.body, (held - began) * 1000, held
 
-    def entries(self, run_id: str) -> list[dict[str, Any]]:
-        """The journal's entries of a run, oldest first."""
-        return self._listed("/v1/journal", run=run_id)
+    def entries(self, run_id: str, **last: str) -> list[dict[str, Any]]:
+        """The journal's entries of a run, oldest first, once one with these members is among them.
+
+        Raises:
+            Surprise: it does not come. (What needs no disk before its reply is on disk a moment after it.)
+        """
+        until = time.monotonic() + _SOON
+        while True:
+            found = self._listed("/v1/journal", run=run_id)
+            if any(last.items() <= entry.items() for entry in found):
+                return found
+            expect(time.monotonic() < until, f"a journal entry with {last} within {_SOON:g} s", [entry["kind"] for entry in found])
+            time.sleep(0.02)
 
     def effects(self, run_id: str) -> list[dict[str, Any]]:
         return self._listed(f"/v1/runs/{quote(run_id)}/effects")
