@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 
 from gateway.core import pairs, strictjson
 from gateway.errors import BodyTooLarge, MalformedRequest
@@ -23,8 +24,8 @@ def read(headers: Headers, body: bytes, *, cap: int) -> object:
         MalformedRequest: a JSON or form body that two readers could read differently, or a coding that cannot be looked into.
         BodyTooLarge: the body unpacks to more than ``cap`` bytes.
     """
-    kind, charset = _type(_value(headers, b"content-type"))
-    coding = _value(headers, b"content-encoding").lower()
+    content_type, coding = _described(headers)
+    kind, charset = _type(content_type)
     plain = body if coding in ("", "identity") else _unpacked(body, coding, cap)
     if kind == _FORM:
         return pairs.read(_ascii(plain), form=True)
@@ -35,16 +36,23 @@ def read(headers: Headers, body: bytes, *, cap: int) -> object:
     return None
 
 
-def _value(headers: Headers, name: bytes) -> str:
-    # The wire refuses a second field of these names, so the first is the only one.
-    for key, value in headers:
-        if key.lower() == name:
-            return value.decode("latin-1").strip()
-    return ""
+def _described(headers: Headers) -> tuple[bytes, str]:
+    """Content-Type and Content-Encoding, empty where absent. (The wire refuses a second field of these names.)"""
+    content_type, coding = b"", ""
+    for name, value in headers:
+        if name[:8].lower() == b"content-":
+            lower = name.lower()
+            if lower == b"content-type":
+                content_type = value
+            elif lower == b"content-encoding":
+                coding = value.decode("latin-1").strip().lower()
+    return content_type, coding
 
 
-def _type(value: str) -> tuple[str, str]:
-    kind, *parameters = (part.strip().lower() for part in value.split(";"))
+@lru_cache(maxsize=256)
+def _type(value: bytes) -> tuple[str, str]:
+    """The media type and its charset, in lower case."""
+    kind, *parameters = (part.strip().lower() for part in value.decode("latin-1").split(";"))
     charsets = [p.removeprefix("charset=").strip('"') for p in parameters if p.startswith("charset=")]
     return kind, charsets[0] if len(charsets) == 1 else ", ".join(charsets)
 

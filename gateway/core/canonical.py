@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from gateway.core import arguments, pairs, segment
 from gateway.errors import MalformedRequest
 from gateway.model.call import Call
 from gateway.model.wire import Head
+
+# Most paths: nothing in them to decode or to doubt.
+_PLAIN = re.compile(r"/[A-Za-z0-9_~-]++(?:/[A-Za-z0-9_~-][A-Za-z0-9\-._~]*+)++")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ def split(target: str) -> Target:
         raise MalformedRequest("The request target holds a fragment ('#').")
     path, _, raw_query = target.partition("?")
     first, *others = path[1:].split("/")
+    if _PLAIN.fullmatch(path):
+        return Target(first, path[1 + len(first) :], tuple(others), raw_query, pairs.read(raw_query) if raw_query else {})
     if "" in others[:-1] or (others and not first):
         raise MalformedRequest("The path holds an empty segment ('//').")
     tool = segment.decode(first) if first else ""

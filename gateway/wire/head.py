@@ -25,6 +25,9 @@ _NAME = re.compile(_TOKEN)
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 _STRANGE = re.compile(rb"[^\t\r\n -~]|\r(?!\n|\Z)|(?<!\r)\n")
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+# The common fates by names of their own: looking a member up in its enum is slow in the loop over all fields.
+_PASS, _ONCE, _PLAIN, _STRIP = Fate.PASS, Fate.ONCE, Fate.PLAIN, Fate.STRIP
+_PASSED_ON = (_ONCE, _PLAIN, _PASS, Fate.ORIGIN)
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -68,8 +71,7 @@ class Grammar:
                 raise _diagnosis(raw)
             self._refuse_size(raw, lines)
             reading = _Reading(self._hosts, self._once)
-            for name, value in lines:
-                reading.take(name, value.strip(b"\t "))
+            reading.take(lines)
             return reading.framed(method, target, old=old)
         except MalformedRequest as refusal:
             raise TurnedAway(refusal, _readable(raw)) from refusal
@@ -116,43 +118,38 @@ class _Reading:
         self._coding: bytes | None = None
         self._expect = self._close = self._keep_alive = False
 
-    def take(self, name: bytes, value: bytes) -> None:
-        lower, fate = fields.judge(name)
-        if fate is Fate.PASS:
-            if lower in self._once:
-                self._single(lower, value)
-            self._passed.append((name, value))
-        elif fate is Fate.CONNECTION:
-            self._connection(value)
+    def take(self, lines: list[tuple[bytes, bytes]]) -> None:
+        judge, once, seen, passed = fields.judge, self._once, self._seen, self._passed
+        for name, value in lines:
+            value = value.strip(b"\t ")
+            lower, fate = judge(name)
+            if fate is _PASS and lower not in once:
+                passed.append((name, value))
+            elif fate is _STRIP:
+                continue
+            elif lower in seen and fate is not Fate.CONNECTION:
+                raise MalformedRequest(f"The header field '{_shown(lower)}' comes twice.")
+            else:
+                seen.add(lower)
+                if fate is not _ONCE:
+                    self._judge(fate, lower, value)
+                if fate in _PASSED_ON:
+                    passed.append((name, value))
+
+    def _judge(self, fate: Fate, lower: bytes, value: bytes) -> None:
+        if fate is _PLAIN or fate is _PASS:
+            if not fields.plain(lower, value):
+                raise MalformedRequest(f"The header field '{_shown(lower)}' holds more than one value.")
         elif fate is Fate.REFUSE:
             raise MalformedRequest(f"The header field '{_shown(lower)}' is not accepted here.")
-        elif fate is not Fate.STRIP:
-            self._first(lower)
-            if fate is Fate.ONCE or fate is Fate.PLAIN:
-                if fate is Fate.PLAIN and not fields.plain(lower, value):
-                    raise MalformedRequest(f"The header field '{_shown(lower)}' holds more than one value.")
-                self._passed.append((name, value))
-            else:
-                self._judged(fate, name, value)
-
-    def _first(self, lower: bytes) -> None:
-        if lower in self._seen:
-            raise MalformedRequest(f"The header field '{_shown(lower)}' comes twice.")
-        self._seen.add(lower)
-
-    def _single(self, lower: bytes, value: bytes) -> None:
-        self._first(lower)
-        if b"," in value:
-            raise MalformedRequest(f"The header field '{_shown(lower)}' holds more than one value.")
-
-    def _judged(self, fate: Fate, name: bytes, value: bytes) -> None:
-        if fate is Fate.HOST:
+        elif fate is Fate.CONNECTION:
+            self._connection(value)
+        elif fate is Fate.HOST:
             if not self._hosts.admits(value):
                 raise MalformedRequest("The Host is none that this gateway answers to (http.allowed_hosts).")
         elif fate is Fate.ORIGIN:
             if not self._hosts.admits_origin(value):
                 raise MalformedRequest("The Origin is none that this gateway answers to (http.allowed_hosts).")
-            self._passed.append((name, value))
         elif fate is Fate.LENGTH:
             if not _LENGTH.fullmatch(value):
                 raise MalformedRequest("The Content-Length is not a plain decimal number.")
