@@ -29,6 +29,7 @@ class _Active:
     engine: regorus.Engine | None
     revision: str
     files: int
+    asked: frozenset[str] | None
 
 
 class EmbeddedEngine:
@@ -61,6 +62,10 @@ class EmbeddedEngine:
             return True, active
         more = f" (and {len(self._refused) - 1} more)" if len(self._refused) > 1 else ""
         return True, f"{active}; newer files refused: {self._refused[0]}{more}"
+
+    def asks_for(self, name: str) -> bool:
+        asked = self._active.asked
+        return asked is None or name in asked
 
     async def decide(self, document: Mapping[str, object]) -> Decision:
         """Decide on an input document; ``ports.PolicyEngine`` says what is raised.
@@ -130,7 +135,7 @@ class EmbeddedEngine:
 def _activated(found: bundle.Bundle, examined: rego_loading.Examined) -> _Active:
     if examined.problems:
         raise errors.Misconfigured(list(examined.problems))
-    return _Active(rego_loading.compiled(examined.modules, found.data), found.revision, len(found.modules))
+    return _Active(rego_loading.compiled(examined.modules, found.data), found.revision, len(found.modules), examined.asked)
 
 
 def _failure(error: RuntimeError) -> Reason:

@@ -26,13 +26,14 @@ UNDEFINED = '"<undefined>"'  # what regorus answers where a rule has no value
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A bundle's modules, ready to compile, unless there are problems.
+    """A bundle's modules, ready to compile, unless there are problems. ``asked`` as :func:`rego_syntax.asked` has it.
 
     Returned, not raised: an exception would carry its frames, and the engine in them, to another thread.
     """
 
     modules: Mapping[str, str]
     problems: tuple[str, ...]
+    asked: frozenset[str] | None = None
 
 
 def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
@@ -54,7 +55,8 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
         schemas={("killcord", "authz"): policy.schema()},
     )
     found = rego_vetting.problems((module for module in modules if module.file in bundle.modules), known)
-    return Examined({module.file: expanded(module, files[module.file]) for module in modules}, tuple(found))
+    expansions = {module.file: expanded(module, files[module.file]) for module in modules}
+    return Examined(expansions, tuple(found), rego_syntax.asked(modules))
 
 
 def expanded(module: Module, content: str) -> str:

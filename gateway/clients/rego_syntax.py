@@ -5,7 +5,7 @@ A tree is nested dicts: one key names the kind of a node (``RefDot``, ``Call``, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +81,16 @@ def module(tree: Mapping[str, Any]) -> Module:
         imports=tuple(_imported(node, source) for node in syntax["imports"]),
         rules=tuple(_rule(node, source) for node in syntax["rules"]),
     )
+
+
+def asked(modules: Iterable[Module]) -> frozenset[str] | None:
+    """The members of ``input`` that any rule could look at; ``None`` where one looks at the whole, or at what it finds when it runs."""
+    paths: list[Path] = []
+    for one in modules:
+        paths += [reference.path for rule in one.rules for reference in rule.references]
+        paths += [imported.path for imported in one.imports]
+    named = [path[1] if len(path) > 1 else None for path in paths if path[0] == "input"]
+    return None if None in named else frozenset(name for name in named if name is not None)
 
 
 def chain(node: Any) -> Reference | None:

@@ -27,6 +27,7 @@ class Decide:
             PolicyUnavailable: there is no usable decision.
         """
         known, action = fresh.known, fresh.action
+        counters = await self.registry.counters(f"run:{known.run.run_id}") if self.engine.asks_for("counters") else {}
         document = policy.document(
             run=known.run,
             lease=known.lease,
@@ -39,7 +40,7 @@ class Decide:
             target=action.target,
             step_id=known.step.id,
             parent_step_id=known.step.parent,
-            counters=await self.registry.counters(f"run:{known.run.run_id}"),
+            counters=counters,
             now=known.at,
         )
         decision = await self.engine.decide(document)

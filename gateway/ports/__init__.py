@@ -257,6 +257,10 @@ class PolicyEngine(Protocol):
     @property
     def revision(self) -> str: ...
 
+    def asks_for(self, name: str) -> bool:
+        """Whether any rule could look at ``input.<name>``: what none looks at need not be gathered."""
+        ...
+
     async def decide(self, document: Mapping[str, object]) -> Decision:
         """Decide on an input document.
 

@@ -167,3 +167,20 @@ async def test_watching_takes_up_a_change_by_itself(tmp_path: Path) -> None:
     finally:
         watching.cancel()
     assert outcome(await active.decide(call())) == {"unexplained"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked"),
+    [
+        ("allow_more if input.counters.writes > 3", True),
+        ("allow_more if { some name; input[name] == 1 }", True),
+        ("allow_more if { whole := input; whole.tool }", True),
+        ('allow_more if input.tool == "erp"', False),
+    ],
+)
+def test_an_engine_knows_what_its_rules_look_at(tmp_path: Path, rule: str, asked: bool) -> None:
+    shutil.copytree(POLICIES, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "killcord" / "authz" / "more.rego").write_text(f"package killcord.authz\n\n{rule}\n")
+    active = engine(tmp_path)
+    assert active.asks_for("counters") is asked
+    assert active.asks_for("tool")
