@@ -218,7 +218,8 @@ def _replace(out: Path, fill: Callable[[BinaryIO], None]) -> None:
     except OSError as error:
         raise wrong_use(f"--out {out}: cannot be written: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _shown(finding: Finding | None) -> dict[str, object] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -119,3 +119,7 @@ class Door:
         status, answer = await self.ask("POST", "/v1/runs", body, as_=as_)
         assert status == 201, answer
         return answer
+
+
+Opened = Callable[..., Awaitable[Door]]
+"""Opens a door over the parts, with some of the services changed."""

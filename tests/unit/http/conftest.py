@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.http import door
 from tests.support import operators_door
-from tests.support.operators_door import Door, Parts
-
-Opened = Callable[..., Awaitable[Door]]
+from tests.support.operators_door import Door, Opened, Parts
 
 
 @pytest.fixture

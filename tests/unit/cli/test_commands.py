@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gateway.core import records
+from gateway.model.task import Task
+from tests.support import journaling
+from tests.support.command_line import Cli, Gateway
+
+OPEN = ("run", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*")
+
+
+def test_a_run_is_opened_listed_shown_and_closed(gateway: Gateway, killcord: Cli) -> None:
+    opened = killcord.json(*OPEN, "--run", "r1", "--ttl", "10m", "--limit", "writes=3", "--limit", "amount.refund=12.5")
+    assert opened["run"]["limits"] == {"steps": 500, "writes": 3, "amount": {"refund": 12.5}}
+    said = killcord(*OPEN, "--run", "r2")
+    assert "lease    ey" in said.out
+    assert [run["run_id"] for run in killcord.json("run", "list")] == ["r1", "r2"]
+    assert "r1" in killcord("run", "show", "r1").out
+    assert killcord.json("run", "effects", "r1") == []
+    assert killcord.json("run", "renew", "r1")["run"]["run_id"] == "r1"
+    assert killcord("run", "close", "r1", "--reason", "done").code == 0
+    header, first, second = killcord("run", "list").out.splitlines()
+    assert header.split()[:2] == ["RUN", "TENANT"]
+    assert (first.split()[-1], second.split()[-1]) == ("closed", "open")
+
+
+def test_contain_tells_how_long_it_took_to_hold(gateway: Gateway, killcord: Cli) -> None:
+    killcord(*OPEN, "--run", "r1")
+    said = killcord("contain", "--run", "r1", "--mode", "read_only", "--reason", "look")
+    assert said.code == 0
+    assert "holds on 1 node(s), after" in said.out
+    assert " ms " in said.out
+    (order,) = killcord.json("orders")
+    assert killcord.json("run", "show", "r1")["mode"] == "read_only"
+    assert "read_only" in killcord("orders", "list").out
+    assert killcord("release", order["order_id"], "--reason", "clear").code == 0
+    assert killcord.json("orders") == []
+    assert len(killcord.json("orders", "list", "--all")) == 1
+
+
+def test_a_dry_run_only_counts(gateway: Gateway, killcord: Cli) -> None:
+    killcord(*OPEN)
+    said = killcord("contain", "--all", "--mode", "paused", "--reason", "x", "--dry-run")
+    assert (said.code, said.out) == (0, "It would hold 1 open run(s). Nothing was changed.\n")
+    assert killcord.json("orders") == []
+
+
+def test_a_typing_error_in_a_run_shows(gateway: Gateway, killcord: Cli) -> None:
+    said = killcord("contain", "--run", "r404", "--mode", "paused", "--reason", "x")
+    assert said.code == 0
+    assert "no run r404" in said.err
+
+
+def test_every_scope_option_reaches_the_order(gateway: Gateway, killcord: Cli) -> None:
+    killcord(*OPEN, "--run", "r1")
+    options = ("--run", "r1", "--subtree", "--tenant", "acme", "--agent", "a", "--task-class", "default", "--tool", "erp", "--ttl", "5m")
+    order = killcord.json("contain", *options, "--mode", "no_fanout", "--reason", "x")
+    expected = {"run": "r1", "agent": "a", "tenant": "acme", "task_class": "default", "tool": "erp", "subtree": True}
+    assert (order["scope"], order["no_fanout"]) == (expected, True)
+
+
+def test_a_refusal_exits_1_and_says_what_to_do(gateway: Gateway, killcord: Cli) -> None:
+    said = killcord("run", "show", "r404")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("not-found: There is no run r404.")
+    said = killcord("run", "show", "r404", "--json")
+    assert (said.code, said.value["code"]) == (1, "not-found")
+
+
+@pytest.mark.parametrize("token", ["", "nope"])
+def test_a_missing_token_is_told_with_its_variable(gateway: Gateway, killcord: Cli, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setenv("KILLCORD_TOKEN", token)
+    said = killcord("run", "list")
+    assert said.code == 1
+    assert "KILLCORD_TOKEN" in said.err
+
+
+def test_a_role_that_may_not_is_told_so(gateway: Gateway, killcord: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILLCORD_TOKEN", "viewer-token")
+    said = killcord("contain", "--all", "--mode", "paused", "--reason", "x")
+    assert said.code == 1
+    assert "viewer is viewer, and may not contain and release" in said.err
+
+
+def test_an_unreachable_gateway_exits_1_and_names_the_variable(killcord: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILLCORD_URL", "http://127.0.0.1:1")
+    said = killcord("run", "list")
+    assert said.code == 1
+    assert "cannot be reached" in said.err
+    assert "KILLCORD_URL" in said.err
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://x/path", "http://user@x", "http://x:port"])
+def test_a_url_that_is_none_is_wrong_use(killcord: Cli, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("KILLCORD_URL", url)
+    said = killcord("run", "list")
+    assert (said.code, "has to look like" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nope",), ("run",), ("run", "open"), ("contain", "--run", "r"), ("release",), ("journal", "export"), ("run", "list", "--nope"), ()],
+)
+def test_wrong_use_exits_2(killcord: Cli, arguments: tuple[str, ...]) -> None:
+    assert killcord(*arguments).code == 2
+
+
+def test_json_works_before_and_after_the_noun(gateway: Gateway, killcord: Cli) -> None:
+    for arguments in (("--json", "run", "list"), ("run", "--json", "list"), ("run", "list", "--json")):
+        assert killcord(*arguments).value == []
+
+
+def test_an_agents_text_cannot_steer_the_terminal(gateway: Gateway, killcord: Cli) -> None:
+    killcord("contain", "--tenant", "acme", "--mode", "paused", "--reason", "\x1b[2Jgone [bold]x")
+    out = killcord("orders").out
+    assert "\x1b" not in out
+    assert "[2Jgone [bold]x" in out
+
+
+def test_lists_longer_than_a_page_come_whole(gateway: Gateway, killcord: Cli) -> None:
+    async def many() -> None:
+        for number in range(1100):
+            run = {**records.run_entry(journaling.RUN), "run_id": f"r{number:04}"}
+            gateway.parts.store.journal.post(journaling.entry("run", run=run, change="opened", by="t", reason="t"))
+        await gateway.parts.store.journal.append({"ts": journaling.STAMP, "kind": "finding"})
+
+    gateway.do(many())
+    assert len(killcord.json("run", "list")) == 1100
+
+
+def test_a_task_is_listed_and_resolved(gateway: Gateway, killcord: Cli) -> None:
+    task = Task(task_id="task_1", kind="outcome-unknown", run_id="r", tenant="acme", wire_key="kc-x", summary="Look.", opened_at=1.0)
+    entry = {"ts": journaling.STAMP, "kind": "task", "tenant": "acme", "run_id": "r", "task": records.task_entry(task), "change": "opened"}
+    gateway.do(gateway.parts.store.journal.append(entry))
+    assert "Look." in killcord("tasks", "list").out
+    assert killcord("tasks", "resolve", "task_1", "maybe", "--note", "x").code == 1
+    assert killcord("tasks", "resolve", "task_1", "applied", "--note", "looked").code == 0
+    assert killcord.json("tasks", "list") == []
+    assert killcord.json("tasks", "list", "--all")[0]["note"] == "looked"
+
+
+def test_the_command_works_as_a_process_of_its_own(gateway: Gateway) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "gateway", "run", "list", "--json"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, json.loads(ran.stdout), ran.stderr) == (0, [], "")
+    ran = subprocess.run([sys.executable, "-m", "gateway", "--version"], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stdout.startswith("killcord ")

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway.cli import api, evidence
+from gateway.core import chain, note
+from tests.support.command_line import Cli, Gateway
+
+OPEN = ("run", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run")
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def export(gateway: Gateway, killcord: Cli, tmp_path: Path) -> Path:
+    """The whole journal of six entries, taken along."""
+    for name in ("r1", "r2", "r3"):
+        killcord(*OPEN, name)
+        killcord("run", "close", name, "--reason", "Zoë, \U0001f512")
+    path = tmp_path / "journal.ndjson"
+    said = killcord("journal", "export", "--out", str(path))
+    assert (said.code, said.out) == (0, f"6 entries and 1 signed head(s) are in {path}.\n")
+    return path
+
+
+def test_an_export_holds_the_entries_and_then_the_head_and_verifies(gateway: Gateway, killcord: Cli, export: Path) -> None:
+    lines = [json.loads(line) for line in export.read_bytes().splitlines()]
+    assert [line.get("seq") for line in lines] == [1, 2, 3, 4, 5, 6, 6]
+    assert "checkpoint" in lines[-1]
+    said = killcord("journal", "verify", "--file", str(export))
+    assert said.code == 0, said
+    assert said.out.startswith("Intact: 6 entries")
+    assert said.err == ""
+    checked = killcord.json("journal", "verify", "--file", str(export))
+    assert (checked["intact"], checked["signatures_checked"], checked["finding"]) == (True, True, None)
+
+
+def test_an_export_of_many_pages_verifies(gateway: Gateway, killcord: Cli, tmp_path: Path) -> None:
+    async def many() -> None:
+        for number in range(2500):
+            gateway.parts.store.journal.post({"ts": "2026-11-24T20:08:03.123456Z", "kind": "finding", "number": number})
+        await gateway.parts.store.journal.append({"ts": "2026-11-24T20:08:03.123456Z", "kind": "finding"})
+
+    gateway.do(many())
+    path = tmp_path / "journal.ndjson"
+    assert killcord.json("journal", "export", "--out", str(path))["entries"] == 2501
+    assert killcord("journal", "verify", "--file", str(path)).code == 0
+    assert killcord("journal", "verify").code == 0
+
+
+def test_a_cut_tail_is_found_by_the_head_at_the_end(killcord: Cli, export: Path) -> None:
+    lines = export.read_bytes().splitlines(keepends=True)
+    export.write_bytes(b"".join(lines[:4] + lines[6:]))
+    said = killcord("journal", "verify", "--file", str(export))
+    assert said.code == 1
+    stream = json.loads(lines[0])["stream"]
+    assert f"{stream}/5: " in said.err
+    assert "its tail was cut" in said.err
+
+
+def test_a_changed_entry_is_named(killcord: Cli, export: Path) -> None:
+    lines = export.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b'"admin"', b'"nobody"')
+    export.write_bytes(b"".join(lines))
+    said = killcord("journal", "verify", "--file", str(export), "--json")
+    assert (said.code, said.value["finding"]["seq"], said.value["intact"]) == (1, 3, False)
+
+
+def test_an_anchored_head_shows_that_heads_and_tail_were_cut(gateway: Gateway, killcord: Cli, export: Path, tmp_path: Path) -> None:
+    lines = export.read_bytes().splitlines(keepends=True)
+    export.write_bytes(b"".join(lines[:4]))
+    said = killcord("journal", "verify", "--file", str(export))
+    assert said.code == 0
+    assert "a cut there would not show" in said.err
+    anchors = tmp_path / "heads"
+    anchors.mkdir()
+    (anchors / "st.heads").write_text("".join(head.note + "\n" for head in gateway.parts.anchored))
+    said = killcord("journal", "verify", "--file", str(export), "--heads", str(anchors))
+    assert said.code == 1
+    assert "its tail was cut" in said.err
+
+
+def test_a_foreign_key_is_not_trusted(killcord: Cli, export: Path) -> None:
+    foreign = note.verifier_key("killcord", Ed25519PrivateKey.generate().public_key().public_bytes_raw())
+    said = killcord("journal", "verify", "--file", str(export), "--key", foreign)
+    assert (said.code, "no trusted key signed it" in said.err) == (1, True)
+    said = killcord("journal", "verify", "--file", str(export), "--key", "nonsense")
+    assert said.code == 2
+
+
+def test_without_a_key_only_agreement_is_proved_and_it_says_so(killcord: Cli, export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KILLCORD_URL")
+    monkeypatch.delenv("KILLCORD_TOKEN")
+    said = killcord("journal", "verify", "--file", str(export))
+    assert said.code == 0
+    assert "signatures were not judged" in said.err
+
+
+def test_a_part_of_the_journal_says_that_it_is_one(gateway: Gateway, killcord: Cli, export: Path) -> None:
+    said = killcord("journal", "export", "--out", str(export), "--run", "r2")
+    assert said.code == 0
+    assert "cannot be verified as a whole" in said.err
+    lines = [json.loads(line) for line in export.read_bytes().splitlines()]
+    assert [line["run_id"] for line in lines] == ["r2", "r2"]
+    assert killcord("journal", "verify", "--file", str(export)).code == 1
+
+
+def test_a_token_that_sees_a_part_only_cannot_export_the_whole(
+    gateway: Gateway, killcord: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, tenant in (("r1", "globex"), ("r2", "acme")):
+        killcord("run", "open", "--tenant", tenant, "--agent", "a", "--scope", "erp:*", "--run", name)
+    monkeypatch.setenv("KILLCORD_TOKEN", "acme-viewer")
+    said = killcord("journal", "export", "--out", str(tmp_path / "x"))
+    assert said.code == 1
+    assert "this token sees only some tenants" in said.err
+
+
+def test_a_failed_export_leaves_what_was_there(killcord: Cli, gateway: Gateway, export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = export.read_bytes()
+    monkeypatch.setenv("KILLCORD_TOKEN", "nope")
+    assert killcord("journal", "export", "--out", str(export)).code == 1
+    assert export.read_bytes() == before
+    assert sorted(one.name for one in export.parent.iterdir()) == ["journal.ndjson", "var"]
+    monkeypatch.setenv("KILLCORD_TOKEN", "admin-token")
+    assert killcord("journal", "export", "--out", str(export / "below")).code == 2
+
+
+def test_nothing_to_read_is_wrong_use(killcord: Cli, tmp_path: Path) -> None:
+    assert killcord("journal", "verify", "--file", str(tmp_path / "none")).code == 2
+    (tmp_path / "empty").write_text("no heads here")
+    (tmp_path / "file").write_text("")
+    said = killcord("journal", "verify", "--file", str(tmp_path / "file"), "--heads", str(tmp_path / "empty"))
+    assert (said.code, "holds no signed heads" in said.err) == (2, True)
+
+
+def test_the_tail_shows_the_newest_and_an_entry_shows_whole(killcord: Cli, export: Path) -> None:
+    lines = killcord("journal", "tail", "-n", "2", "--json").out.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [5, 6]
+    assert lines == export.read_text().splitlines()[4:6]
+    assert len(killcord("journal", "tail", "-n", "1", "--run", "r1", "--json").out.splitlines()) == 1
+    people = killcord("journal", "tail").out.splitlines()
+    assert len(people) == 6
+    assert "closed" in people[-1]
+    where = f"{json.loads(lines[0])['stream']}/5"
+    assert killcord.json("journal", "show", where)["seq"] == 5
+    assert killcord("journal", "show", "nowhere").code == 1
+    assert killcord("journal", "heads").err.startswith("verifying key: killcord+")
+
+
+def test_a_follower_on_the_command_line_sees_what_comes(gateway: Gateway, killcord: Cli) -> None:
+    seen: list[str] = []
+    came = threading.Event()
+
+    def follow() -> None:
+        for line in api.of_environment().follow(kind="run"):
+            seen.append(json.loads(line)["run_id"])
+            came.set()
+            return
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    number = 0
+    while not came.wait(0.2) and number < PATIENCE / 0.2:
+        number += 1
+        killcord(*OPEN, f"r{number}")
+    follower.join(PATIENCE)
+    assert seen
+
+
+def test_notes_are_found_one_behind_the_other(gateway: Gateway, killcord: Cli, export: Path) -> None:
+    (head,) = gateway.parts.anchored
+    assert evidence.notes(head.note + "\n" + head.note) == [head.note, head.note]
+    assert evidence.notes(chain.head_line(head).decode()) == [head.note]
