@@ -43,6 +43,16 @@ def serve(
     serving.serve(config, role)
 
 
+def demo(
+    exit_: Annotated[bool, typer.Option("--exit", help="End after the last act, without pauses: a check for CI.")] = False,
+    keep: Annotated[Path | None, typer.Option(help="Keep configuration, journal and logs in this new or empty folder.")] = None,
+) -> None:
+    """Show on a real ERP what the gateway does; exit 1 where anything does not go as told."""
+    from gateway.cli import demo as demonstration
+
+    demonstration.command(exit_, keep)
+
+
 def _tell_version(asked: bool) -> None:
     if asked:
         typer.echo(f"killcord {gateway.__version__}")
@@ -50,6 +60,7 @@ def _tell_version(asked: bool) -> None:
 
 
 app.command("serve")(serve)
+app.command("demo")(demo)
 app.command("check")(configuration.check)
 app.add_typer(runs.app, name="run")
 app.command("contain")(containment.contain)
