@@ -29,7 +29,7 @@ def test_the_demo_goes_as_told_and_leaves_no_process(tmp_path: Path) -> None:
 def test_a_demo_that_is_ended_in_the_middle_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "kept"
     with subprocess.Popen(_demo(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as demo:
-        wait_until((folder / "gateway.log").exists, "the demo's gateway to be started")
+        wait_until(lambda: (folder / "gateway.log").exists() or demo.poll() is not None, "the demo's gateway to be started")
         demo.send_signal(number)
         assert demo.wait(DEADLINE) != 0
     wait_until(lambda: _processes_about(folder) == [], "the demo's processes to be gone")
