@@ -64,7 +64,7 @@ async def entries(services: Services, operator: Operator, wanted: Selection, aft
         kind = None if wanted.kind is None else wanted.kind.value
         try:
             return await services.history.entries(Query(run=wanted.run, tenant=wanted.tenant, kind=kind, after=after, limit=limit))
-        except ValueError as wrong:
+        except (ValueError, OverflowError) as wrong:
             raise problem.BadRequest(f"after: {wrong}") from wrong
 
     async def keep(line: bytes) -> bool:

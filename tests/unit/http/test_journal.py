@@ -49,6 +49,11 @@ async def test_a_query_that_makes_no_sense_is_refused(at: Door, query: str) -> N
     assert (status, answer["code"]) == (400, "bad-request")
 
 
+async def test_a_cursor_beyond_all_numbers_is_refused(at: Door) -> None:
+    status, answer = await at.ask("GET", f"/v1/journal?after={at.parts.store.journal.stream}/{10**30}")
+    assert (status, answer["code"]) == (400, "bad-request")
+
+
 @pytest.mark.parametrize("where", ["{stream}/2", "{stream}/0", "{stream}/x", "elsewhere/1", "{stream}/99999999999999999999"])
 async def test_an_entry_that_is_not_there_is_not_found(at: Door, where: str) -> None:
     await at.open_run("r1")

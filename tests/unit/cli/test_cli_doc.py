@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer.main
+
+from gateway.cli import commands
+
+TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
+
+
+def test_every_command_is_told_of() -> None:
+    listed = list(named("killcord", typer.main.get_command(commands.app)))
+    assert len(listed) > 20
+    assert [name for name in listed if name not in TEXT] == []
+
+
+def named(prefix: str, command: object) -> Iterator[str]:
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield prefix
+        return
+    for name, one in below.items():
+        yield from named(f"{prefix} {name}", one)

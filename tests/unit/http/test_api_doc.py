@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.http.operators import Role
+from gateway.http.problem import Problem
+from gateway.http.routes import ROUTES
+
+TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+
+
+def test_every_call_is_told_of() -> None:
+    missing = [route.path for route in ROUTES if f"`{route.method} {route.path}`" not in TEXT]
+    assert missing == []
+
+
+def test_every_role_and_every_code_is_told_of() -> None:
+    codes = [kind.code for kind in Problem.__subclasses__()]
+    assert [word for word in [*Role, *codes] if f"`{word}`" not in TEXT] == []
