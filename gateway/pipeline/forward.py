@@ -51,14 +51,13 @@ def request(permit: Permitted, before: Before | None = None) -> Outgoing:
     """The request to the tool: the agent's bytes, with our own headers in place of those that spoke to us.
 
     Raises:
-        ToolUnreachable: the tool's secret for this tenant is not there.
+        UpstreamFailure: the tool's secret for this tenant is not there.
     """
     known, call = permit.known, permit.known.call
     tool = known.tool
     headers: Headers = ((b"Host", tool.authority),)
     headers += tuple(pair for pair in call.headers if (low := pair[0].lower()) not in _SET_BY_US and low != tool.credential_header)
-    if tool.credential is not None:
-        headers += (_credential(permit),)
+    headers += tool.secret(known.run.tenant)
     if call.body or call.method in ("POST", "PUT", "PATCH"):
         headers += ((b"Content-Length", str(len(call.body)).encode()),)
     if before is not None:
@@ -73,16 +72,6 @@ def request(permit: Permitted, before: Before | None = None) -> Outgoing:
         timeout=tool.timeout,
         retriable=before is None,
     )
-
-
-def _credential(permit: Permitted) -> tuple[bytes, bytes]:
-    tool, tenant = permit.known.tool, permit.known.run.tenant
-    assert tool.credential is not None
-    try:
-        return tool.credential(tenant)
-    except KeyError as error:
-        hint = "The operator has to give the tool's secret for this tenant."
-        raise errors.ToolUnreachable(f"The gateway has no secret of {tool.name} for tenant {tenant}.", hint=hint) from error
 
 
 def _guard(before: Before) -> Headers:

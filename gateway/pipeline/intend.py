@@ -64,7 +64,10 @@ class Intend:
     async def _open(self, permit: Permitted, before: Before) -> Intent:
         key, attempt = permit.fresh.key, permit.fresh.attempt
         assert key is not None, "recall gives every write a key"
-        request = forward.request(permit, before)
+        try:
+            request = forward.request(permit, before)
+        except errors.UpstreamFailure as lost:
+            raise failure.refusal(lost, f"{permit.known.tool.name} cannot be called") from lost
         charges = await self._charges(permit)
         at = self.clock.now()
         args, snapshot = await self._sealed(permit, before)

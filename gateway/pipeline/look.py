@@ -78,8 +78,7 @@ class Look:
 def request(tool: Tool, tenant: str, method: str, target: str, *, retriable: bool) -> Outgoing:
     """A request of the gateway's own."""
     headers: Headers = ((b"Host", tool.authority), (b"Accept", b"application/json"), (b"Accept-Encoding", b"identity"))
-    if tool.credential is not None:
-        headers += (tool.credential(tenant),)
+    headers += tool.secret(tenant)
     return Outgoing(tool=tool.name, tenant=tenant, method=method, target=target, headers=headers, timeout=tool.timeout, retriable=retriable)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.core import catalog
+from gateway.errors import UpstreamFailure
+from gateway.model.call import Headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,19 @@ class Tool:
     timeout: float = 10.0
     lease_header: bytes | None = None
     lease_basic: bool = False
+
+    def secret(self, tenant: str) -> Headers:
+        """The header that carries the tool's secret for a tenant; none for a tool without one.
+
+        Raises:
+            UpstreamFailure: the secret is not there, so nothing can be sent.
+        """
+        if self.credential is None:
+            return ()
+        try:
+            return (self.credential(tenant),)
+        except KeyError as error:
+            raise UpstreamFailure(f"the gateway has no secret of {self.name} for tenant {tenant}", sent=False) from error
 
 
 Tools = Mapping[str, Tool]

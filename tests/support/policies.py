@@ -26,8 +26,13 @@ class Reports:
         self.lines.append((level, message))
 
 
+MADE: list[rego.EmbeddedEngine] = []
+"""Engines of the running test, closed after it on the thread that made them (see tests/conftest.py)."""
+
+
 def engine(folder: Path, report: rego.Report | None = None) -> rego.EmbeddedEngine:
-    return rego.EmbeddedEngine(folder, mint=lambda prefix: f"{prefix}_1", report=report or Reports())
+    MADE.append(rego.EmbeddedEngine(folder, mint=lambda prefix: f"{prefix}_1", report=report or Reports()))
+    return MADE[-1]
 
 
 def written(folder: Path, files: Mapping[str, str]) -> Path:
