@@ -15,7 +15,7 @@ from gateway.model.run import Limits, Rate, Run, TaskClass
 
 MILLION = 1_000_000
 
-_ROUNDING = 2e-6
+ROUNDING = 2e-6
 """Seconds: a double holds Unix time to a fifth of a microsecond, and sums of intervals are off by a little more."""
 
 
@@ -28,9 +28,14 @@ def meter(arrival: float, rate: Rate, *, now: float) -> tuple[float, int, float]
     burst = max(1, int(rate.per_second))
     moved = max(arrival, now) + interval
     earliest = moved - interval * burst
-    if now < earliest - _ROUNDING:
+    if now < earliest - ROUNDING:
         return arrival, 0, earliest - now
-    return moved, int(max(0.0, now - earliest + _ROUNDING) / interval), 0.0
+    return moved, int(max(0.0, now - earliest + ROUNDING) / interval), 0.0
+
+
+def share(rate: Rate, nodes: int) -> Rate:
+    """A rate split evenly: what one of ``nodes`` may let through without asking the others."""
+    return Rate(rate.count, rate.seconds * nodes)
 
 
 def budgets(

@@ -1,4 +1,4 @@
-"""GCRA meters in a dictionary."""
+"""GCRA meters in a dictionary, for one node or for one's share of them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ _KEPT = 100_000
 
 @dataclass(slots=True)
 class MemoryRates:
-    """Implements :class:`gateway.ports.Rates`. Meters not used for long are forgotten first: they are full by then."""
+    """Implements :class:`gateway.ports.Rates`. Meters not used for long are forgotten first: they are full by then.
 
+    Of every rate this is the share of one among ``nodes``.
+    """
+
+    nodes: int = 1
     _arrivals: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
     async def take(self, meters: Sequence[tuple[str, Rate]], *, now: float) -> Quota | None:
         """Take one call from every meter, or, where one has none left, from none of them."""
         taken: list[tuple[str, float]] = []
         tightest: Quota | None = None
-        for name, rate in meters:
+        for name, declared in meters:
+            rate = limits.share(declared, self.nodes)
             arrival, remaining, wait = limits.meter(self._arrivals.get(name, 0.0), rate, now=now)
             if wait > 0:
                 return Quota(name, rate, 0, wait)
@@ -37,6 +42,15 @@ class MemoryRates:
         while len(self._arrivals) > _KEPT:
             self._arrivals.popitem(last=False)
         return tightest
+
+    async def check(self) -> None:
+        """There is nothing that could be lost."""
+
+    def health(self) -> tuple[bool, str]:
+        return True, "memory" if self.nodes == 1 else f"1/{self.nodes} of every rate in memory"
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 if TYPE_CHECKING:

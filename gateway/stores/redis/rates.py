@@ -1,0 +1,123 @@
+"""GCRA meters on a Redis or Valkey server, exact across all nodes that ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from gateway import errors
+from gateway.core import limits
+from gateway.model.run import Rate
+from gateway.ports import Quota, Rates
+
+SCRIPT = resources.files(__package__).joinpath("meters.lua").read_text()
+_DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+KEPT = 60_000
+"""Milliseconds for which a key outlives its use: a server that takes over may have a clock that runs ahead."""
+
+_CHECK = ("check", Rate(1_000_000))
+"""A meter that no call has, so that a look at the server also shows whether it takes writes."""
+
+
+@dataclass(slots=True)
+class RedisRates:
+    """Implements :class:`gateway.ports.Rates`; all meters of a call in one round trip, each taken or none.
+
+    Time is the server's own, so that the clocks of nodes need not agree; ``server_time`` off takes the caller's ``now``.
+    Whatever keeps the server from answering within ``timeout`` seconds counts as its loss. Then the call goes to
+    ``fallback``, or is refused where there is none, and for as long as the loss lasts one call in ``timeout`` asks again
+    while the others do not wait. All keys lie in one hash slot, that of ``{prefix}``.
+    """
+
+    redis: Redis
+    prefix: str
+    timeout: float
+    monotonic: Callable[[], float]
+    place: str
+    fallback: Rates | None = None
+    server_time: bool = True
+    _lost: str = field(default="")
+    _again: float = field(default=0.0)
+
+    async def take(self, meters: Sequence[tuple[str, Rate]], *, now: float) -> Quota | None:
+        """Take one call from every meter, or, where one has none left, from none of them.
+
+        Raises:
+            RateLimited: the server cannot be asked and there is no fallback.
+        """
+        if not meters:
+            return None
+        quota = await self._asked(meters, now) if self._worth_asking() else None
+        return quota if quota is not None else await self._without(meters, now)
+
+    async def check(self) -> None:
+        """Ask the server, whatever was found before, so that :meth:`health` tells how it is now."""
+        await self._asked([_CHECK], 0.0)
+
+    def health(self) -> tuple[bool, str]:
+        """Whether calls can be metered, and a line about it."""
+        if not self._lost:
+            return True, f"redis at {self.place}"
+        instead = "calls are refused" if self.fallback is None else f"each node meters by itself: {self.fallback.health()[1]}"
+        return self.fallback is not None, f"redis at {self.place} cannot be asked ({self._lost}); {instead}"
+
+    async def close(self) -> None:
+        await self.redis.aclose()
+
+    def _worth_asking(self) -> bool:
+        if not self._lost:
+            return True
+        now = self.monotonic()
+        if now < self._again:
+            return False
+        self._again = now + self.timeout
+        return True
+
+    async def _asked(self, meters: Sequence[tuple[str, Rate]], now: float) -> Quota | None:
+        """The server's answer, ``None`` where none came."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                quota = _quota(meters, await self._run(meters, now))
+        except (RedisError, OSError) as error:
+            self._lost = f"{type(error).__name__}: {error}" if str(error) else f"no answer within {self.timeout:g} s"
+            self._again = self.monotonic() + self.timeout
+            # A server that was demoted keeps its connections; the next one has to find out anew who is there.
+            await self.redis.connection_pool.disconnect(inuse_connections=False)
+            return None
+        self._lost = ""
+        return quota
+
+    async def _run(self, meters: Sequence[tuple[str, Rate]], now: float) -> object:
+        keys = [f"{{{self.prefix}}}:{name}" for name, _ in meters]
+        rates = [part for _, rate in meters for part in (rate.count, repr(rate.seconds))]
+        arguments = [*keys, repr(limits.ROUNDING), KEPT, "" if self.server_time else repr(now), *rates]
+        try:
+            return await self.redis.evalsha(_DIGEST, len(keys), *arguments)
+        except NoScriptError:
+            # A server that was started anew, or told to forget; it keeps what it is told here.
+            return await self.redis.eval(SCRIPT, len(keys), *arguments)
+
+    async def _without(self, meters: Sequence[tuple[str, Rate]], now: float) -> Quota | None:
+        if self.fallback is not None:
+            return await self.fallback.take(meters, now=now)
+        names = {"violated-policies": [name for name, _ in meters]}
+        raise errors.RateLimited("The rate store cannot be asked; without it no call is let through.", retry_after=1.0, **names)  # type: ignore[arg-type]
+
+
+def _quota(meters: Sequence[tuple[str, Rate]], answer: object) -> Quota:
+    match answer:
+        case [int(meter), int(remaining), bytes(wait)] if 0 < meter <= len(meters):
+            return Quota(*meters[meter - 1], remaining, float(wait))
+    raise RedisError("what answers there does not run scripts as Redis and Valkey do")
+
+
+if TYPE_CHECKING:
+    _port: type[Rates] = RedisRates
