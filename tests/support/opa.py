@@ -1,0 +1,103 @@
+"""A real OPA as a process: on a port or a Unix socket, with policies or without, paused, killed and started again at will."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.gateway import free_port, wait_until
+from tests.support.policies import POLICIES, ROOT
+
+VERSION = "v1.22.2"
+
+
+def binary() -> str:
+    """The real OPA, of PATH or of ``.tools``; without one the test is skipped, and fails where CI asks for it."""
+    local = ROOT / ".tools" / "opa"
+    found = shutil.which("opa") or (str(local) if local.exists() else None)
+    if found is None:
+        install = f"GOBIN={local.parent} go install github.com/open-policy-agent/opa@{VERSION}"
+        if os.environ.get("CI"):
+            pytest.fail(f"CI requires a real OPA: {install}")
+        pytest.skip(f"NOT CHECKED AGAINST A REAL OPA: install it by {install}")
+    return found
+
+
+@dataclass(slots=True)
+class Opa:
+    """One OPA. ``options`` are those of ``opa run --server``; ``url`` stays the same over a restart."""
+
+    port: int = 0
+    socket: Path | None = None
+    options: tuple[str, ...] = (str(POLICIES),)
+    bundles_active: bool = True
+    _process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}" if self.socket else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "OPA was not started"
+        return self._process
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        address = f"unix://{self.socket}" if self.socket else f"127.0.0.1:{self.port}"
+        command = [binary(), "run", "--server", "--addr", address, "--log-level", "error", *self.options]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        wait_until(self._healthy, f"{' '.join(command)} to answer")
+
+    def pause(self) -> None:
+        """It stands still, its connections open."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL, also where it is paused."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(60)
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Status and body of one request, on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port or 80, timeout=10)
+        if self.socket is not None:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(str(self.socket))
+        try:
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def _healthy(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"OPA ended with exit code {self.process.returncode}")
+        return self.ask("GET", "/health?bundles" if self.bundles_active else "/health")[0] == 200
+
+
+@contextmanager
+def serving(*options: str, socket: Path | None = None, bundles_active: bool = True) -> Iterator[Opa]:
+    """An OPA that answers, killed afterwards; without options it has this project's policies."""
+    port = 0 if socket else free_port()
+    opa = Opa(port=port, socket=socket, options=options or (str(POLICIES),), bundles_active=bundles_active)
+    try:
+        opa.start()
+        yield opa
+    finally:
+        opa.kill()
