@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import gateway
-from gateway.cli import adapters, configuration, containment, journal, operators, runs, tasks
+from gateway.cli import adapters, configuration, containment, journal, keys, operators, runs, tasks
 
 app = typer.Typer(
     name="killcord",
@@ -70,3 +70,4 @@ app.add_typer(journal.app, name="journal")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(operators.app, name="operators")
 app.add_typer(adapters.app, name="adapters")
+app.add_typer(keys.app, name="keys")

@@ -28,13 +28,14 @@ def add(
 ) -> None:
     """Make a token and print it, once; its hash is kept. A running gateway reads the file when it starts."""
     from gateway import errors
+    from gateway.http.operators import Role
     from gateway.settings import operators
 
-    if role not in {one.value for one in operators.Role}:
-        raise wrong_use(f"--role {role!r}: it is one of {', '.join(one.value for one in operators.Role)}")
+    if role not in {one.value for one in Role}:
+        raise wrong_use(f"--role {role!r}: it is one of {', '.join(one.value for one in Role)}")
     path = file or _tokens_file(config)
     try:
-        token = operators.add(path, name, operators.Role(role), tenants=tenant or ("*",), classes=task_class or ("*",))
+        token = operators.add(path, name, Role(role), tenants=tenant or ("*",), classes=task_class or ("*",))
     except errors.Misconfigured as wrong:
         raise Failure("\n".join(wrong.problems), value={"problems": wrong.problems}) from wrong
     out = output.of(context)

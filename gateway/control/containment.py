@@ -94,7 +94,7 @@ class Containment:
             WrongOrder: the scope or time does not go with the mode.
             JournalUnavailable: it holds on this node, but is not durable.
         """
-        _check(scope, mode, ttl, no_fanout)
+        check(scope, mode, ttl=ttl, no_fanout=no_fanout)
         now = self.clock.now()
         order = Order(
             order_id=self.clock.mint("ord"),
@@ -145,7 +145,10 @@ class Containment:
         return tuple(order for order in self._all.values() if order.released_at is None or order.mode >= Mode.QUARANTINED)
 
 
-def _check(scope: Scope, mode: Mode, ttl: float | None, no_fanout: bool) -> None:
+def check(scope: Scope, mode: Mode, *, ttl: float | None, no_fanout: bool) -> None:
+    """Raises:
+    WrongOrder: scope, mode and time do not go together.
+    """
     named = [scope.run, scope.agent, scope.tenant, scope.task_class, scope.tool]
     if scope.everything and (any(named) or scope.subtree):
         raise WrongOrder("'all' stands alone; leave the other parts of the scope out.")

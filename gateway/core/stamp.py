@@ -9,7 +9,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def rfc3339(seconds: float) -> str:
     """Unix seconds as ``2026-11-24T20:08:03.123456Z``, always with microseconds, so that texts sort as times do."""
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (_EPOCH + timedelta(microseconds=micros(seconds))).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def micros(seconds: float) -> int:

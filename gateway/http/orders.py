@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from gateway import errors
+from gateway.control import containment
 from gateway.control.containment import WrongOrder
 from gateway.core import gate, records
 from gateway.http import answers, paging, problem, reach
@@ -24,10 +25,15 @@ async def contain(asked: Asked[Nothing, Contain]) -> web.Response:
     scope = _scope(body.scope)
     if not await reach.confined(services.registry, asked.operator, scope):
         raise problem.Forbidden("An order of this scope would reach beyond this token's tenants and task classes.")
+    mode, no_fanout = _meant(body)
+    try:
+        containment.check(scope, mode, ttl=body.ttl, no_fanout=no_fanout)
+    except WrongOrder as wrong:
+        raise problem.BadRequest(str(wrong)) from wrong
     if body.dry_run:
         return answers.json({"runs": await services.containment.hits(scope)})
     started = services.clock.monotonic()
-    order = await _made(asked, scope)
+    order = await _made(asked, scope, mode, no_fanout=no_fanout)
     held_ms = round((services.clock.monotonic() - started) * 1000, 2)
     # One node alone is every node: it holds here, so there is nothing pending that `wait` could wait for.
     nodes = [{"node": services.journal.stream, "held": True}]
@@ -73,21 +79,24 @@ async def _reached(services: Services, asked: Asked[BecauseQuery, Because], orde
         raise problem.NotFound(f"There is no order {order_id}.")
 
 
-async def _made(asked: Asked[Nothing, Contain], scope: Scope) -> Order:
+async def _made(asked: Asked[Nothing, Contain], scope: Scope, mode: Mode, *, no_fanout: bool) -> Order:
     body = asked.body
-    flagged = body.no_fanout or body.mode == "no_fanout"
-    mode = Mode.ACTIVE if body.mode == "no_fanout" else Mode.of(body.mode)
     try:
         return await asked.services.containment.make(
-            scope, mode, reason=body.reason, by=asked.operator.name, ttl=body.ttl, no_fanout=flagged
+            scope, mode, reason=body.reason, by=asked.operator.name, ttl=body.ttl, no_fanout=no_fanout
         )
-    except WrongOrder as wrong:
-        raise problem.BadRequest(str(wrong)) from wrong
     except errors.JournalUnavailable as down:
         detail = f"The order holds on this node now, but it is not durable: the journal cannot be written ({down.detail})"
         raise errors.JournalUnavailable(
             detail, hint="Leave this node running, mend the journal's disk, and make the order again."
         ) from down
+
+
+def _meant(body: Contain) -> tuple[Mode, bool]:
+    """The mode, and the flag beside it; ``no_fanout`` alone is a word too."""
+    if body.mode == "no_fanout":
+        return Mode.ACTIVE, True
+    return Mode.of(body.mode), body.no_fanout
 
 
 def _scope(body: ScopeBody) -> Scope:

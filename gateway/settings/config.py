@@ -10,6 +10,7 @@ from gateway.core import catalog
 from gateway.model.run import Limits, TaskClass
 from gateway.settings.credential import Credential
 from gateway.settings.origin import Origin
+from gateway.settings.rates import RedisConfig
 from gateway.settings.units import Address
 
 
@@ -56,7 +57,7 @@ class AmbientRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Paths are absolute. ``tenants`` holds limits by tenant, ``*`` those of every tenant without its own."""
+    """Paths are absolute. ``tenants`` holds limits by tenant, ``*`` those of every tenant without its own; ``rates`` is ``None`` for memory."""
 
     path: Path
     data: Address
@@ -69,6 +70,7 @@ class Config:
     triggers: Mapping[str, object]
     http: HttpConfig
     shutdown_grace: float
+    rates: RedisConfig | None = None
     anchor: Path | None = None
     tokens_file: Path | None = None
     ambient_run: AmbientRun | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway import errors
 from gateway.model.run import Limits, TaskClass
-from gateway.settings import compilation, credential, document, located, origin, sections
+from gateway.settings import compilation, credential, document, located, origin, rates, sections
 from gateway.settings.config import AmbientRun, Config, HttpConfig, PolicyConfig, ToolConfig
 from gateway.settings.located import Located, Where
 from gateway.settings.sections import KillcordDocument, LimitsSection, TaskClassSection, ToolSection
@@ -86,6 +86,7 @@ class _Build:
             triggers=parsed.triggers,
             http=HttpConfig(parsed.http.body_cap, parsed.http.body_timeout, tuple(parsed.http.allowed_hosts)),
             shutdown_grace=parsed.shutdown_grace,
+            rates=self._rates(),
             anchor=self.folder / parsed.anchor.file if parsed.anchor else None,
             tokens_file=self.folder / parsed.operators.tokens_file if parsed.operators else None,
             ambient_run=self._ambient_run(),
@@ -105,6 +106,13 @@ class _Build:
         if section.engine == "embedded" and not path.is_dir():
             self.tell(("policy", "path"), f"there is no folder {path}; name the one that holds the policies")
         return PolicyConfig(path, section.timeout)
+
+    def _rates(self) -> rates.RedisConfig | None:
+        section = self.parsed.rates
+        found = rates.problems(section, self.folder, self.environ)
+        for key, message in found:
+            self.tell(("rates", key), message)
+        return None if found else rates.rates(section, self.folder, self.environ)
 
     def _ambient_run(self) -> AmbientRun | None:
         section, where = self.parsed.ambient_run, ("ambient_run",)

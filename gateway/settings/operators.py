@@ -7,8 +7,6 @@ import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,35 +14,13 @@ import yaml
 from pydantic import Field
 
 from gateway import errors
+from gateway.http.operators import Operator, Role
 from gateway.settings import document, located
 from gateway.settings.document import Section
 from gateway.settings.located import Located
 
 PREFIX = "kcop_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
-
-
-class Role(StrEnum):
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    APPROVER = "approver"
-    VERIFIER = "verifier"
-    ORCHESTRATOR = "orchestrator"
-    ADMIN = "admin"
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """Who a token stands for, and the tenants and task classes it may touch (``*`` is every one)."""
-
-    name: str
-    role: Role
-    tenants: tuple[str, ...] = ("*",)
-    classes: tuple[str, ...] = ("*",)
-
-    def may_touch(self, tenant: str, task_class: str | None = None) -> bool:
-        """Whether a tenant, and a class where one is meant, are among its own."""
-        return _among(tenant, self.tenants) and (task_class is None or _among(task_class, self.classes))
 
 
 class Operators:
@@ -140,7 +116,3 @@ def _replace(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-
-
-def _among(word: str, words: Sequence[str]) -> bool:
-    return "*" in words or word in words

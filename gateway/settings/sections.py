@@ -16,7 +16,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 NOT_YET: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("policy", "engine"), "opa", "engine opa is not built in yet; use embedded"),
     (("journal", "store"), "postgres", "store postgres is not built in yet; use sqlite"),
-    (("rates", "store"), "redis", "store redis is not built in yet; use memory"),
     (("candidate",), None, "a candidate policy is not built in yet; drop it"),
     (("tools", "*", "mode"), "shadow", "mode shadow is not built in yet; use enforce"),
 )
@@ -46,7 +45,12 @@ class JournalSection(Section):
 
 class RatesSection(Section):
     store: Literal["memory", "redis"] = "memory"
-    url: str | None = None
+    url: str | None = Field(None, description="redis://host:port/0, rediss://user:${NAME}@host:port/0 or unix:///path:0")
+    prefix: str = "killcord"
+    timeout: Duration = 0.1
+    ca: str | None = None
+    on_loss: Literal["deny", "share"] = "deny"
+    share: Count | None = None
 
 
 class CredentialSection(Section):

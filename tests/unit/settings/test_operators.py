@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
+from gateway.http.operators import Operator, Role
 from gateway.settings import operators
-from gateway.settings.operators import Operator, Role
 
 
 def test_a_new_token_opens_for_whom_it_was_made(tmp_path: Path) -> None:
