@@ -76,10 +76,15 @@ class Gateway:
     def said(self) -> str:
         return "\n".join(self.lines)
 
-    def spawn(self) -> None:
-        """Start it without waiting for anything."""
+    def configure(self) -> Path:
+        """Write its configuration."""
         config = self.folder / "killcord.yaml"
         config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+        return config
+
+    def spawn(self) -> None:
+        """Start it without waiting for anything."""
+        config = self.configure()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gateway", "serve", "--config", str(config)],
             stdin=subprocess.DEVNULL,
@@ -157,10 +162,12 @@ class Gateway:
         items: list[dict[str, Any]] = answer.body["items"]
         return items
 
-    def call(self, method: str, path: str, body: object = None, *, lease: str = "", headers: Mapping[str, str] | None = None) -> web.Answer:
+    def call(
+        self, method: str, path: str, body: object = None, *, lease: str = "", headers: Mapping[str, str] | None = None, tool: str = "erp"
+    ) -> web.Answer:
         """The agents' door; ``path`` is the tool's own."""
         sent = {**({"Authorization": f"Bearer {lease}"} if lease else {}), **(headers or {})}
-        return web.send(method, f"{self.data}/erp{path}", body, sent)
+        return web.send(method, f"{self.data}/{tool}{path}", body, sent)
 
     def _ready(self) -> bool:
         if self.process.poll() is not None:
