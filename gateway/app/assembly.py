@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from gateway.app.rates import open_rates
 from gateway.clients.clock import SystemClock
 from gateway.clients.heads import SignedHeads, open_head_key
 from gateway.clients.keys import SignedLeases, open_lease_keys
@@ -43,8 +44,8 @@ from gateway.pipeline.snapshot import Snapshot
 from gateway.pipeline.streams import Streams
 from gateway.pipeline.tools import Tool
 from gateway.pipeline.verify import Verify
+from gateway.ports import Rates
 from gateway.settings.config import Config, ToolConfig
-from gateway.stores.memory.rates import MemoryRates
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from gateway.wire.client import Pool
 from gateway.wire.dial import Origin
@@ -62,6 +63,7 @@ class Gateway:
     keys: SignedLeases
     signer: SignedHeads
     engine: EmbeddedEngine
+    rates: Rates
     pool: Pool
     streams: Streams
     front: Front
@@ -76,6 +78,7 @@ class Gateway:
     async def close(self) -> None:
         """End the connections to tools, sign the last head, write what was taken."""
         await self.pool.close()
+        await self.rates.close()
         try:
             await self.heads.turn()
         finally:
@@ -122,11 +125,12 @@ async def _assembled(
     gate = Gate(mirror, clock)
     replies = Replies(mirror, clock)
     pace = Pace(store.registry)
+    rates = await open_rates(config.rates, clock.monotonic)
     intend = Intend(store.journal, store.registry, vault, clock, settle, config.task_classes, config.tenant_limits)
     line = Line(
         authenticate=Authenticate(tools, keys, store.registry, pace, clock, ambient.lease),
         gate=gate,
-        meter=Meter(MemoryRates(), pace, config.task_classes, config.tenant_limits),
+        meter=Meter(rates, pace, config.task_classes, config.tenant_limits),
         recall=Recall(store.writes, store.sightings, store.blobs, vault, store.journal, probe, clock),
         decide=Decide(engine, store.registry),
         read=Read(pool, gate, store.journal, streams, replies, clock),
@@ -145,6 +149,7 @@ async def _assembled(
             "killcord_journal_lag_entries": ("Entries that wait for the disk.", lambda: float(store.journal.health().lag)),
             "killcord_journal_ok": ("1 while the journal can be written.", lambda: float(store.journal.health().ok)),
             "killcord_journal_seq": ("The newest entry's number.", lambda: float(store.journal.health().seq)),
+            "killcord_rates_ok": ("1 while calls can be metered.", lambda: float(rates.health()[0])),
         },
     )
     return Gateway(
@@ -154,6 +159,7 @@ async def _assembled(
         keys=keys,
         signer=signer,
         engine=engine,
+        rates=rates,
         pool=pool,
         streams=streams,
         front=Front(line, tools, store.journal, replies, clock, observer),

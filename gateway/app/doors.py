@@ -71,14 +71,16 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
 def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
     journal = gateway.store.journal.health()
     deciding, policy = gateway.engine.health()
+    metering, rates = gateway.rates.health()
     fresh = gateway.containment.mirror.fresh(now=gateway.clock.now())
     parts: dict[str, object] = {
         "journal": {"ok": journal.ok, "detail": journal.reason, "lag": journal.lag, "seq": journal.seq},
         "policy": {"ok": deciding, "detail": policy},
+        "rates": {"ok": metering, "detail": rates},
         "containment": {"ok": fresh, "detail": f"epoch {gateway.containment.mirror.epoch}"},
         "draining": gateway.front.draining,
     }
-    return journal.ok and deciding and fresh and not gateway.front.draining, parts
+    return journal.ok and deciding and metering and fresh and not gateway.front.draining, parts
 
 
 def identified(config: Config) -> Callable[[str], Operator | None]:

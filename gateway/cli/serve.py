@@ -87,6 +87,7 @@ async def _bound(address: Address, opening: Coroutine[object, object, object]) -
 def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
     supervisor.run("policy", gateway.engine.watch(0.5))
     supervisor.every(60.0, "heads", gateway.heads.turn)
+    supervisor.every(1.0, "rates", gateway.rates.check)
     supervisor.every(1.0, "reconcile", gateway.reconciler.turn)
     supervisor.every(30.0, "ambient", gateway.ambient.keep_open)
     supervisor.every(1.0, "streams", gateway.streams.expire)
@@ -100,7 +101,7 @@ def _tell(gateway: Gateway, role: Serving) -> None:
     typer.echo(f"operators' door  http://{config.control}")
     typer.echo(f"policy           {gateway.engine.health()[1]}")
     typer.echo(f"journal          sqlite in {config.data_dir}, stream {gateway.store.journal.stream}")
-    typer.echo("rates            memory")
+    typer.echo(f"rates            {gateway.rates.health()[1]}")
     for tool in config.tools.values():
         where = tool.origin.socket or f"{tool.origin.scheme}://{tool.origin.authority.decode()}"
         typer.echo(f"tool             {tool.name}: adapter {tool.adapter}, {len(tool.catalog.actions)} actions, {where}{tool.origin.base}")
@@ -115,10 +116,14 @@ async def _stopped() -> None:
 
 
 async def _drain(gateway: Gateway, agents: Door | None, runner: web.AppRunner, supervisor: Supervisor) -> int:
-    """No new calls; what is on the wire ends and is journaled. 0 where all of it did."""
+    """No new calls; what is on the wire ends and is journaled. 0 where no write had to be given up with its outcome unknown.
+
+    A stream has no end of its own: it is cut when its share of the grace is over.
+    """
     gateway.front.draining = True
     grace = gateway.config.shutdown_grace
-    ended = await agents.drain(grace) if agents is not None else True
-    finished = await supervisor.finish(1.0)
+    if agents is not None:
+        await agents.drain(grace * 0.9)
+    finished = await supervisor.finish(grace * 0.1)
     await runner.cleanup()
-    return 0 if ended and finished else 1
+    return 0 if finished else 1

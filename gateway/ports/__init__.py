@@ -286,20 +286,14 @@ class Quota:
 
 class Rates(Protocol):
     async def take(self, meters: Sequence[tuple[str, Rate]], *, now: float) -> Quota | None:
-        """Take one call from every meter, or, where one has none left, from none of them.
-
-        Raises:
-            RateLimited: the meters cannot be asked, and nothing is let through without them.
-        """
+        """Take one call from every meter, or, where one has none left, from none of them; raises RateLimited where they cannot be asked."""
         ...
 
     async def check(self) -> None:
-        """Find out whether the meters can be asked, so that ``health`` tells it even where no call comes."""
+        """Find out whether the meters can be asked: ``health`` tells it, with a line about it, even where no call comes."""
         ...
 
-    def health(self) -> tuple[bool, str]:
-        """Whether calls can be metered, and a line about it."""
-        ...
+    def health(self) -> tuple[bool, str]: ...
 
     async def close(self) -> None: ...
 

@@ -32,10 +32,11 @@ class ToolConfig:
 
 @dataclass(frozen=True, slots=True)
 class PolicyConfig:
-    """``timeout`` in seconds."""
+    """``timeout`` in seconds. Without ``opa`` (where a real OPA is) the folder at ``path`` is evaluated in this process."""
 
     path: Path
     timeout: float
+    opa: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,10 @@ class AmbientRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Paths are absolute. ``tenants`` holds limits by tenant, ``*`` those of every tenant without its own; ``rates`` is ``None`` for memory."""
+    """Paths are absolute. ``tenants`` holds limits by tenant, ``*`` those of every tenant without its own.
+
+    ``rates`` is ``None`` where they are metered in memory.
+    """
 
     path: Path
     data: Address

@@ -103,9 +103,23 @@ class _Build:
     def _policy(self) -> PolicyConfig:
         section = self.parsed.policy
         path = self.folder / section.path
-        if section.engine == "embedded" and not path.is_dir():
+        if section.engine == "opa":
+            return PolicyConfig(path, section.timeout, self._opa(section.url))
+        if not path.is_dir():
             self.tell(("policy", "path"), f"there is no folder {path}; name the one that holds the policies")
+        if section.url is not None:
+            self.tell(("policy", "url"), "is where a real OPA is; say engine: opa as well, or drop it")
         return PolicyConfig(path, section.timeout)
+
+    def _opa(self, url: str | None) -> origin.Origin | None:
+        if url is None:
+            self.tell(("policy",), "engine opa needs url: http://127.0.0.1:8181 or unix:///run/opa.sock")
+            return None
+        try:
+            return origin.parse(url)
+        except ValueError as error:
+            self.tell(("policy", "url"), str(error))
+            return None
 
     def _rates(self) -> rates.RedisConfig | None:
         section = self.parsed.rates

@@ -14,7 +14,6 @@ from gateway.settings.units import Address, Amount, Calls, Count, Duration, List
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 NOT_YET: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
-    (("policy", "engine"), "opa", "engine opa is not built in yet; use embedded"),
     (("journal", "store"), "postgres", "store postgres is not built in yet; use sqlite"),
     (("candidate",), None, "a candidate policy is not built in yet; drop it"),
     (("tools", "*", "mode"), "shadow", "mode shadow is not built in yet; use enforce"),
@@ -45,7 +44,7 @@ class JournalSection(Section):
 
 class RatesSection(Section):
     store: Literal["memory", "redis"] = "memory"
-    url: str | None = Field(None, description="redis://host:port/0, rediss://user:${NAME}@host:port/0 or unix:///path:0")
+    url: str | None = Field(default=None, description="redis://host:port/0, rediss://user:${NAME}@host:port/0 or unix:///path:0")
     prefix: str = "killcord"
     timeout: Duration = 0.1
     ca: str | None = None

@@ -166,7 +166,7 @@ def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> No
         ),
         ("path: ./policies", "path: ./polices", "killcord.yaml:3: policy.path: there is no folder"),
         ("store: sqlite", "store: postgres", "killcord.yaml:4: journal.store: store postgres is not built in yet; use sqlite"),
-        ("store: memory", "store: redis", "killcord.yaml:5: rates.store: store redis is not built in yet; use memory"),
+        ("store: memory", "store: redis", "killcord.yaml:5: rates.url: is needed by store: redis, such as redis://127.0.0.1:6379/0"),
         ("timeout: 5s", "mode: shadow", "killcord.yaml:12: tools.erp.mode: mode shadow is not built in yet; use enforce"),
         ("triggers: {}", "candidate: {path: ./next}", "killcord.yaml:23: candidate: a candidate policy is not built in yet; drop it"),
         ("${ERP_BASIC}", "${ERP_BASE}", "killcord.yaml:11: tools.erp.credential.value: the environment variable ERP_BASE is not set"),
