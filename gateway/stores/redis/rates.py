@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
@@ -108,8 +108,8 @@ class RedisRates:
     async def _without(self, meters: Sequence[tuple[str, Rate]], now: float) -> Quota | None:
         if self.fallback is not None:
             return await self.fallback.take(meters, now=now)
-        names = {"violated-policies": [name for name, _ in meters]}
-        raise errors.RateLimited("The rate store cannot be asked; without it no call is let through.", retry_after=1.0, **names)  # type: ignore[arg-type]
+        unmetered: dict[str, Any] = {"violated-policies": [name for name, _ in meters]}
+        raise errors.RateLimited("The rate store cannot be asked; without it no call is let through.", retry_after=1.0, **unmetered)
 
 
 def _quota(meters: Sequence[tuple[str, Rate]], answer: object) -> Quota:
