@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from gateway.app.policies import Engine, open_engine
 from gateway.app.rates import open_rates
 from gateway.clients.clock import SystemClock
 from gateway.clients.heads import SignedHeads, open_head_key
 from gateway.clients.keys import SignedLeases, open_lease_keys
-from gateway.clients.rego import EmbeddedEngine
 from gateway.clients.vault import TenantVault, open_master_key
 from gateway.control.ambient import Ambient
 from gateway.control.containment import Containment, Mirror
@@ -62,7 +63,7 @@ class Gateway:
     store: SqliteStore
     keys: SignedLeases
     signer: SignedHeads
-    engine: EmbeddedEngine
+    engine: Engine
     rates: Rates
     pool: Pool
     streams: Streams
@@ -83,7 +84,7 @@ class Gateway:
             await self.heads.turn()
         finally:
             await self.store.close()
-            self.engine.close()
+            await self.engine.close()
 
 
 async def assemble(config: Config, log: Log, report: Callable[[str, str], None]) -> Gateway:
@@ -95,18 +96,19 @@ async def assemble(config: Config, log: Log, report: Callable[[str, str], None])
     clock = SystemClock()
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     key_folder = config.data_dir / "keys"
-    engine = EmbeddedEngine(config.policy.path, mint=clock.mint, report=report)
-    keys, signer = open_lease_keys(key_folder), open_head_key(key_folder)
-    store = await open_store(config.data_dir, clock)
-    try:
-        return await _assembled(config, log, clock, store, keys, signer, engine)
-    except BaseException:
-        await store.close()
-        raise
+    async with AsyncExitStack() as undone:
+        engine = await open_engine(config.policy, mint=clock.mint, report=report)
+        undone.push_async_callback(engine.close)
+        keys, signer = open_lease_keys(key_folder), open_head_key(key_folder)
+        store = await open_store(config.data_dir, clock)
+        undone.push_async_callback(store.close)
+        gateway = await _assembled(config, log, clock, store, keys, signer, engine)
+        undone.pop_all()
+        return gateway
 
 
 async def _assembled(
-    config: Config, log: Log, clock: SystemClock, store: SqliteStore, keys: SignedLeases, signer: SignedHeads, engine: EmbeddedEngine
+    config: Config, log: Log, clock: SystemClock, store: SqliteStore, keys: SignedLeases, signer: SignedHeads, engine: Engine
 ) -> Gateway:
     vault = TenantVault(store.blobs, open_master_key(config.data_dir / "keys"))
     mirror = Mirror()

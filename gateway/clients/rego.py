@@ -79,8 +79,7 @@ class EmbeddedEngine:
             # As JSON: what a real OPA would get; and regorus crashes the process on a str with a lone surrogate, orjson refuses it.
             active.engine.set_input_json(orjson.dumps(document).decode())
         except (TypeError, RuntimeError):
-            reason = Reason("policy-input", "Policy cannot read this call: use JSON values of ordinary size and depth.")
-            return Deny(decision_id=decision_id, revision=active.revision, reasons=(reason,))
+            return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy.UNREADABLE,))
         try:
             answer = active.engine.eval_rule_as_json(RULE)
             raw = None if answer == UNDEFINED else orjson.loads(answer)
@@ -90,8 +89,11 @@ class EmbeddedEngine:
             raise errors.PolicyUnavailable() from error
         return policy.parse(raw, decision_id=decision_id, revision=active.revision)
 
-    def close(self) -> None:
-        """Let go of the engine: regorus wants that on the thread that made it, and a garbage collector asks no one."""
+    async def close(self) -> None:
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Drop the engine: regorus wants that on the thread that made it, and a garbage collector asks no one."""
         self._active = replace(self._active, engine=None)
 
     async def watch(self, interval: float) -> None:
@@ -139,15 +141,13 @@ def _activated(found: bundle.Bundle, examined: rego_loading.Examined) -> _Active
 
 
 def _failure(error: RuntimeError) -> Reason:
-    """The engine's own message may quote an argument, which has no place in a reply or a journal: the rule's place must do.
-
-    Raises:
-        PolicyUnavailable: it was not a rule that failed.
+    """Raises:
+    PolicyUnavailable: it was not a rule that failed.
     """
     where = rego_loading.place(error)
     if where is None:
         raise errors.PolicyUnavailable() from error
-    return Reason("policy-error", f"The rule at {where} cannot be applied to this call; check the types of what the call sends.")
+    return policy.inapplicable(where)
 
 
 if TYPE_CHECKING:

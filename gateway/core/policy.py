@@ -84,6 +84,18 @@ UNUSABLE = frozenset({"policy-undefined", "policy-malformed", "obligation-unknow
 """Codes of the denials that ``parse`` makes of a result which is no decision."""
 
 
+UNREADABLE = Reason("policy-input", "Policy cannot read this call: use JSON values of ordinary size and depth.")
+"""Why a call is denied whose document no engine can be given: asking again would not help."""
+
+
+def inapplicable(where: str) -> Reason:
+    """Why a call is denied on which the rule at ``where`` fails.
+
+    An engine's own message may quote an argument, which has no place in a reply or a journal: the rule's place must do.
+    """
+    return Reason("policy-error", f"The rule at {where} cannot be applied to this call; check the types of what the call sends.")
+
+
 def parse(raw: object, *, decision_id: str, revision: str) -> Decision:
     """The decision that an engine's result stands for; ``None`` is undefined.
 

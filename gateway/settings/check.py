@@ -63,6 +63,9 @@ def _warnings(config: Config) -> Iterator[str]:
         yield f"{config.path.name}: no operators: only KILLCORD_BOOTSTRAP_TOKEN can open the operators' door"
     if config.anchor is None:
         yield f"{config.path.name}: no anchor: a cut end of the journal will not show"
+    opa = config.policy.opa
+    if opa is not None and opa.readable_on_the_way:
+        yield f"{config.path.name}: policy.url: plain http to {opa.host}: whoever is between can decide in its place"
     yield from _scopes(config)
     yield from _amounts(config)
     for tool in config.tools.values():
@@ -86,8 +89,7 @@ def _amounts(config: Config) -> Iterator[str]:
 
 def _tool(config: Config, tool: ToolConfig) -> Iterator[str]:
     name = f"{config.path.name}: tools.{tool.name}"
-    local = tool.origin.scheme == "unix" or tool.origin.host in ("localhost", "::1") or tool.origin.host.startswith("127.")
-    if tool.origin.scheme == "http" and not local:
+    if tool.origin.readable_on_the_way:
         yield f"{name}: plain http to {tool.origin.host}: the secret and the data cross the network readable"
     if tool.credential is not None and tool.credential.inline:
         yield f"{name}.credential: the secret stands in the file itself; move it to an environment variable or a file"

@@ -30,6 +30,11 @@ class Origin:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (host if self.scheme == "unix" or self.port == _PORTS[self.scheme] else f"{host}:{self.port}").encode("ascii")
 
+    @property
+    def readable_on_the_way(self) -> bool:
+        """Whether what is sent crosses a network in plain text."""
+        return self.scheme == "http" and self.host not in ("localhost", "::1") and not self.host.startswith("127.")
+
 
 def parse(url: str) -> Origin:
     """``http://erp.internal:8080/v1``, ``https://...``, ``unix:///run/erp.sock`` or ``unix:///run/erp.sock:/v1``.

@@ -92,10 +92,9 @@ class Opa:
 
 
 @contextmanager
-def serving(*options: str, socket: Path | None = None, bundles_active: bool = True) -> Iterator[Opa]:
-    """An OPA that answers, killed afterwards; without options it has this project's policies."""
-    port = 0 if socket else free_port()
-    opa = Opa(port=port, socket=socket, options=options or (str(POLICIES),), bundles_active=bundles_active)
+def serving(options: tuple[str, ...] = (str(POLICIES),), *, socket: Path | None = None, bundles_active: bool = True) -> Iterator[Opa]:
+    """An OPA that answers, killed afterwards; unless told otherwise it has this project's policies."""
+    opa = Opa(port=0 if socket else free_port(), socket=socket, options=options, bundles_active=bundles_active)
     try:
         opa.start()
         yield opa

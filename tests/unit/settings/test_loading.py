@@ -158,7 +158,14 @@ def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> No
             "killcord.yaml:20: task_classes.billing.limits.steps: 'yes' is not a count; write a whole number, 0 or more",
         ),
         ("rate: 50/s", "rate: 50", "killcord.yaml:20: task_classes.billing.limits.rate: 50 is not a rate; write 50/s, 10/m or 100/h"),
-        ("engine: embedded", "engine: opa", "killcord.yaml:3: policy.engine: engine opa is not built in yet; use embedded"),
+        ("engine: embedded", "engine: opa", "killcord.yaml:3: policy: engine opa needs url: http://127.0.0.1:8181 or unix:///run/opa.sock"),
+        ("engine: embedded", 'engine: opa, url: "opa:8181"', "killcord.yaml:3: policy.url: is no base URL; write http://host:port/path"),
+        ("engine: embedded", 'engine: opa, url: "http://a:b@opa"', "killcord.yaml:3: policy.url: holds a user or password"),
+        (
+            "engine: embedded",
+            'engine: embedded, url: "http://127.0.0.1:8181"',
+            "killcord.yaml:3: policy.url: is where a real OPA is; say engine: opa as well, or drop it",
+        ),
         (
             "engine: embedded",
             "engine: embeded",
@@ -218,6 +225,26 @@ def test_a_data_dir_that_others_can_enter_is_a_problem(place: Place) -> None:
     assert "run: chmod 700" in place.problems(WHOLE)[0]
     (place.folder / "var").chmod(0o700)
     assert place.load(WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme", "socket", "base"),
+    [
+        ("http://127.0.0.1:8181", "http", "", ""),
+        ("https://opa.internal/policies/", "https", "", "/policies"),
+        ("unix:///run/opa.sock", "unix", "/run/opa.sock", ""),
+    ],
+)
+def test_a_real_opa_needs_no_folder_of_policies(place: Place, url: str, scheme: str, socket: str, base: str) -> None:
+    chosen = place.load(LEAST + f'policy: {{engine: opa, url: "{url}", path: ./nowhere, timeout: 50ms}}\n').policy
+    assert chosen.opa is not None
+    assert (chosen.opa.scheme, chosen.opa.socket, chosen.opa.base, chosen.timeout) == (scheme, socket, base, 0.05)
+
+
+@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("[::1]", False), ("opa.internal", True)])
+def test_a_check_warns_of_decisions_that_cross_a_network_in_plain_text(place: Place, host: str, warned: bool) -> None:
+    warnings = check.check(place.path(LEAST + f'policy: {{engine: opa, url: "http://{host}:8181"}}\n'), ENVIRON).warnings
+    assert any("policy.url: plain http to opa.internal" in line for line in warnings) is warned
 
 
 def test_two_tools_can_share_an_adapter_with_variables_of_their_own(place: Place) -> None:
