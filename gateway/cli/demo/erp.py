@@ -92,9 +92,9 @@ class Erp:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Erp]:
-    """Kinto on a free port, seeded; its files and log are in ``folder``."""
-    port, ini, log = children.port(8888), folder / "kinto.ini", folder / "kinto.log"
+def serving(folder: Path, port: int) -> Iterator[Erp]:
+    """Kinto on a port of loopback, seeded; its files and log are in ``folder``."""
+    ini, log = folder / "kinto.ini", folder / "kinto.log"
     ini.write_text(_INI.format(port=port))
     expect(find_spec("kinto") is not None, "Kinto to be installed", "it is not; run: pip install 'killcord[demo]'")
     # By its function: the kinto command need not be beside the interpreter.

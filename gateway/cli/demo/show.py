@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from gateway.cli.demo import account, erp, evidence, site, worker
+from gateway.cli.demo import account, children, erp, evidence, site, worker
 from gateway.cli.demo.acts import CUT, Scene
 from gateway.cli.demo.erp import Erp
 from gateway.cli.demo.screen import Screen
@@ -49,11 +49,13 @@ def command(
 
 
 def _play(screen: Screen, folder: Path, *, stay: bool) -> None:
+    # The usual ports where someone goes on by hand; else any, so that demos can run beside each other.
+    tool, data, control = (children.port(usual if stay else 0) for usual in (8888, 8090, 8091))
     with ExitStack() as stack:
         screen.act("Killcord demo: an ERP, a gateway in front of it, and an agent; each a process of its own")
-        kinto = stack.enter_context(erp.serving(folder))
+        kinto = stack.enter_context(erp.serving(folder, tool))
         screen.line("ERP", f"a real Kinto answers at {kinto.url}", f"after {kinto.started_in:.1f} s")
-        gateway = stack.enter_context(site.serving(folder, kinto.url))
+        gateway = stack.enter_context(site.serving(folder, kinto.url, data=data, control=control))
         screen.line("gateway", f"answers agents at {gateway.data}, operators at {gateway.control}", f"after {gateway.started_in:.1f} s")
         _acts(screen, kinto, gateway)
         evidence.shown(screen, gateway, folder)

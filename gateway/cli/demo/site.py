@@ -115,9 +115,8 @@ class Site:
 
 
 @contextmanager
-def serving(folder: Path, erp_url: str) -> Iterator[Site]:
-    """The gateway in front of the ERP; its configuration, data and log are in ``folder``."""
-    data, control = children.port(8090), children.port(8091)
+def serving(folder: Path, erp_url: str, *, data: int, control: int) -> Iterator[Site]:
+    """The gateway in front of the ERP, its two doors on these ports of loopback; its configuration, data and log are in ``folder``."""
     config, log = folder / "killcord.yaml", folder / "gateway.log"
     config.write_text(_text(data, control, erp_url))
     token = "demo-" + secrets.token_urlsafe(24)
