@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
+from gateway.clients.chance import Chance
 from gateway.ports import Clock
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -21,6 +21,7 @@ class SystemClock:
         self._millis = 0
         self._prefix = ""
         self._random = 0
+        self._chance = Chance()
 
     def now(self) -> float:
         now = time.time()
@@ -37,7 +38,7 @@ class SystemClock:
         if millis > self._millis:
             self._millis = millis
             self._prefix = _coded(millis, 50)
-            self._random = int.from_bytes(os.urandom(10)) >> 1  # the upper half stays free to count up in
+            self._random = int.from_bytes(self._chance.take(10)) >> 1  # the upper half stays free to count up in
         else:
             self._random += 1
         return f"{prefix}_{self._prefix}{_coded(self._random, 80)}"

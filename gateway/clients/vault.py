@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway import errors
 from gateway.clients import keyfiles
+from gateway.clients.chance import Chance
 from gateway.model.entry import Sealed
 from gateway.ports import Blobs, Vault
 
@@ -41,13 +42,14 @@ class TenantVault:
         self._blobs = blobs
         self._master = AESGCM(master)
         self._keys: OrderedDict[str, _Key] = OrderedDict()
+        self._chance = Chance()
 
     async def seal(self, tenant: str, plain: bytes) -> Sealed:
         """Raises:
         JournalUnavailable: the tenant's first key cannot be kept.
         """
         key = await self._key(tenant) or await self._new(tenant)
-        nonce = os.urandom(_NONCE)
+        nonce = self._chance.take(_NONCE)
         data = _VERSION + key.ident + nonce + key.cipher.encrypt(nonce, plain, _bound("blob", tenant))
         return Sealed(f"sha256:{hashlib.sha256(data).hexdigest()}", tenant, data)
 
@@ -83,7 +85,7 @@ class TenantVault:
         return None if wrapped is None else self._unwrapped(tenant, wrapped)
 
     async def _new(self, tenant: str) -> _Key:
-        nonce = os.urandom(_NONCE)
+        nonce = self._chance.take(_NONCE)
         wrapped = nonce + self._master.encrypt(nonce, AESGCM.generate_key(256), _bound("key", tenant))
         # Another call may have kept one first: the one that stands is the tenant's.
         return self._unwrapped(tenant, await self._blobs.keep_tenant_key(tenant, wrapped))

@@ -14,6 +14,7 @@ from gateway.model.run import Run
 from gateway.ports import JournalHealth, Opening
 from gateway.stores.sqlite.ahead import Ahead
 from gateway.stores.sqlite.jobs import Chore, Durable, Event, Fallen, Healed, Stop, Submission, Tip, prepare
+from gateway.stores.sqlite.knownkeys import KnownKeys
 from gateway.stores.sqlite.writer import Writer
 
 T = TypeVar("T")
@@ -29,11 +30,18 @@ class Intake:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, stream: str, tip: Tip, ahead: Ahead, refresh: Callable[[Mapping[str, Run]], None]
+        self,
+        connection: sqlite3.Connection,
+        stream: str,
+        tip: Tip,
+        ahead: Ahead,
+        keys: KnownKeys,
+        refresh: Callable[[Mapping[str, Run]], None],
     ) -> None:
         self.stream = stream
         self.tip = tip
         self._ahead = ahead
+        self._keys = keys
         self._refresh = refresh
         self._loop = asyncio.get_running_loop()
         self._last = tip.seq
@@ -61,6 +69,8 @@ class Intake:
         entry = prepare(fields, Position(self.stream, self._last + 1))
         self._last += 1
         self._ahead.take(entry)
+        if opening is not None:
+            self._keys.note(opening.key.tenant, opening.key.workflow_id, opening.key.digest)
         self._writer.put(Submission(entry, self._term, blobs, opening, future))
         return entry.position
 

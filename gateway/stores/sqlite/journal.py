@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from gateway.core import fold
 from gateway.model.entry import Fields, Kind, Position, Sealed
 from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Taken
-from gateway.stores.sqlite import jobs
 from gateway.stores.sqlite.intake import Intake
 
 
@@ -58,10 +57,9 @@ def _coherent(opening: Opening) -> None:
     told = (fields["tenant"], fields["workflow_id"], fields["key"]["digest"], fields["attempt"])  # type: ignore[index]
     if fields["kind"] != Kind.INTENT or told != (key.tenant, key.workflow_id, key.digest, opening.attempt):
         raise ValueError("the intent's key and attempt are not those of the opening")
-    # The writer may have to put the refusal in the intent's place: then it is too late to find out that it is none.
+    # The writer may have to put the refusal in the intent's place: what it shares with the intent is checked with that.
     if opening.refusal["kind"] != Kind.REFUSAL:
         raise ValueError("the opening's refusal is no refusal entry")
-    jobs.prepare(opening.refusal, Position("", 0))
 
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from gateway.stores.sqlite.database import Database
 from gateway.stores.sqlite.history import SqliteHistory
 from gateway.stores.sqlite.intake import Intake
 from gateway.stores.sqlite.journal import SqliteJournal
+from gateway.stores.sqlite.knownkeys import KnownKeys
 from gateway.stores.sqlite.registry import Runs, SqliteRegistry
 from gateway.stores.sqlite.sightings import SqliteSightings
 from gateway.stores.sqlite.writes import SqliteWrites
@@ -48,12 +49,12 @@ async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
     except BaseException:
         database.close()
         raise
-    ahead, runs = Ahead(), Runs()
-    intake = Intake(database.writer, database.stream, tip, ahead, runs.refresh)
+    ahead, runs, keys = Ahead(), Runs(), KnownKeys(database.reader)
+    intake = Intake(database.writer, database.stream, tip, ahead, keys, runs.refresh)
     return SqliteStore(
         journal=SqliteJournal(intake),
         history=SqliteHistory(database.reader, intake),
-        writes=SqliteWrites(database.reader, database.stream),
+        writes=SqliteWrites(database.reader, database.stream, keys),
         sightings=SqliteSightings(database.reader, ahead),
         registry=SqliteRegistry(database.reader, runs, ahead),
         blobs=SqliteBlobs(database.reader, intake),

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING
 from gateway.model.effect import Write
 from gateway.ports import Writes
 from gateway.stores.sqlite import rows
+from gateway.stores.sqlite.knownkeys import KnownKeys
 from gateway.stores.sqlite.statements import READING
 
 
 class SqliteWrites:
     """A write's row is there when its append or intend has returned."""
 
-    def __init__(self, reader: sqlite3.Connection, stream: str) -> None:
+    def __init__(self, reader: sqlite3.Connection, stream: str, keys: KnownKeys) -> None:
         self._reader = reader
+        self._keys = keys
         self._stream = stream
 
     async def latest(self, tenant: str, workflow_id: str, key_digest: str) -> Write | None:
+        if not self._keys.maybe(tenant, workflow_id, key_digest):
+            return None
         return self._one("latest_write", tenant, workflow_id, key_digest)
 
     async def of_run(self, run_id: str) -> Sequence[Write]:

@@ -35,6 +35,9 @@ SELECT stream, seq, hash, ts, note FROM heads ORDER BY stream
 -- name: latest_write
 SELECT * FROM writes WHERE tenant = ? AND workflow_id = ? AND key_digest = ? ORDER BY attempt DESC LIMIT 1
 
+-- name: keys_of_workflow
+SELECT DISTINCT key_digest FROM writes WHERE tenant = ? AND workflow_id = ? LIMIT ?
+
 -- name: writes_of_run
 SELECT * FROM writes WHERE run_id = ? ORDER BY seq
 
