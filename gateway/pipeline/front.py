@@ -16,7 +16,7 @@ from gateway.pipeline import entries
 from gateway.pipeline.authenticate import Authenticate
 from gateway.pipeline.line import Line
 from gateway.pipeline.reply import Replies
-from gateway.pipeline.tools import Tools
+from gateway.pipeline.tools import Tool, Tools
 from gateway.pipeline.trail import Trail
 from gateway.ports import Clock, Journal, JournalHealth
 
@@ -61,7 +61,7 @@ class Front:
     def turned_away(self, refusal: errors.Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
         """The problem document for what never became a call; journaled where its headers tell the sender."""
         lease = _sender(self.line.authenticate, headers)
-        entry = None if lease is None else self._post(self._stray(lease, refusal))
+        entry = self._stray(refusal, lease)
         self.observer.refused("", "", refusal.code, self.clock.monotonic(), ())
         return problem.reply(refusal, run_id=lease.run_id if lease else None, entry=entry, close=True)
 
@@ -74,7 +74,9 @@ class Front:
 
     def _refused(self, trail: Trail, refused: errors.Refusal) -> Reply:
         known = trail.known
-        if known is not None and refused.entry is None:
+        if known is None:
+            refused.entry = self._stray(refused, _sender(self.line.authenticate, trail.call.headers, self.tools.get(trail.call.tool)))
+        elif refused.entry is None:
             entry = entries.refusal(
                 known,
                 trail.action,
@@ -86,8 +88,11 @@ class Front:
             refused.entry = self._post(entry)
         return self.replies.refused(refused, known, refused.entry, trail.metered)
 
-    def _stray(self, lease: Lease, refusal: errors.Refusal) -> entries.Entry:
-        return {
+    def _stray(self, refusal: errors.Refusal, lease: Lease | None) -> str | None:
+        """Journal a refusal of which only the lease is known, if that."""
+        if lease is None:
+            return None
+        entry: entries.Entry = {
             "ts": stamp.rfc3339(self.clock.now()),
             "kind": Kind.REFUSAL.value,
             "tenant": lease.tenant,
@@ -97,6 +102,7 @@ class Front:
             "status": problem.status_of(refusal),
             "detail": refusal.detail,
         }
+        return self._post(entry)
 
     def _post(self, entry: entries.Entry) -> str | None:
         """The refusal stands whether or not it can be journaled."""
@@ -110,7 +116,7 @@ def _action(trail: Trail) -> str:
     return trail.action.name if trail.action is not None else ""
 
 
-def _sender(authenticate: Authenticate, headers: Sequence[tuple[bytes, bytes]]) -> Lease | None:
+def _sender(authenticate: Authenticate, headers: Sequence[tuple[bytes, bytes]], tool: Tool | None = None) -> Lease | None:
     """Whose lease the headers carry, if they carry just one good one; never a reason for another refusal."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
@@ -119,6 +125,6 @@ def _sender(authenticate: Authenticate, headers: Sequence[tuple[bytes, bytes]]) 
             return None
         found[low] = value
     try:
-        return authenticate.claim(None, found)
+        return authenticate.claim(tool, found)
     except errors.Refusal:
         return None

@@ -57,12 +57,17 @@ class Line:
             return self.replies.replayed(fresh)
         permit = trail.at("decide", await self.decide(fresh))  # policy: Allow | Deny | Hold, strictly positive
         if permit.action.effect is Effect.READ:
-            return await self.read(permit)
+            reply = await self.read(permit)
+            trail.mark("read")
+            return reply
         before = await self.snapshot(permit)  # version and state of the target
+        trail.mark("snapshot")
         trail.commit()  # from here on the call ends even if its client goes away
         async with self.intend(permit, before) as intent:  # one transaction, durable before the first byte
             trail.at("intend", intent)
             answer = await self.forward(intent)  # the fence at the socket, then the call
+            trail.mark("forward")
             verdict = await self.verify(intent, answer)  # postcondition
+            trail.mark("verify")
             settled = trail.at("settle", await self.settle(intent, answer, verdict))  # the outcome, durable before the agent hears of it
         return self.replies.settled(settled)

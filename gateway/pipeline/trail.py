@@ -32,6 +32,10 @@ class Trail:
         self.marks.append((stage, self.monotonic()))
         return evidence
 
+    def mark(self, stage: str) -> None:
+        """Note the end of a stage that leaves no evidence of its own on the trail."""
+        self.marks.append((stage, self.monotonic()))
+
     @property
     def known(self) -> Known | None:
         match self.last:

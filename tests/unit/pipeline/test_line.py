@@ -411,3 +411,12 @@ async def until_async(true: object, wait: float = 10.0) -> None:
     async with asyncio.timeout(wait):
         while not await true():
             await asyncio.sleep(0.02)
+
+
+async def test_even_a_call_with_a_dead_lease_is_journaled(gateway: Rig) -> None:
+    run = await gateway.open()
+    await gateway.contain(run.run.run_id, Mode.REVOKED)
+    reply = await gateway.call(run.lease, "GET", INVOICE)
+    refusal = (await gateway.journal(run.run.run_id, "refusal"))[-1]
+    assert (refusal["code"], refusal["tenant"]) == ("lease-revoked", "acme")
+    assert orjson.loads(reply.body)["entry"] == f"{refusal['stream']}/{refusal['seq']}"
