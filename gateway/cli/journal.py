@@ -132,6 +132,7 @@ def _print(out: Output, line: str) -> None:
         entry.get("step_id", ""),
         entry.get("action", ""),
         aimed,
+        (entry.get("order") or {}).get("mode", ""),
         entry.get("result") or entry.get("code") or entry.get("change") or "",
         entry.get("reason", ""),
     ]
