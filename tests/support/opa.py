@@ -35,12 +35,13 @@ def binary() -> str:
 
 @dataclass(slots=True)
 class Opa:
-    """One OPA. ``options`` are those of ``opa run --server``; ``url`` stays the same over a restart."""
+    """One OPA. ``options`` are those of ``opa run --server``; ``url`` stays the same over a restart; ``log`` is what it writes to."""
 
     port: int = 0
     socket: Path | None = None
     options: tuple[str, ...] = (str(POLICIES),)
     bundles_active: bool = True
+    log: Path | None = None
     _process: subprocess.Popen[bytes] | None = field(default=None)
 
     @property
@@ -56,7 +57,8 @@ class Opa:
         """Start it and wait until it answers."""
         address = f"unix://{self.socket}" if self.socket else f"127.0.0.1:{self.port}"
         command = [binary(), "run", "--server", "--addr", address, "--log-level", "error", *self.options]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        with (self.log or Path(os.devnull)).open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self._healthy, f"{' '.join(command)} to answer")
 
     def pause(self) -> None:
@@ -72,13 +74,18 @@ class Opa:
             self._process.kill()
             self._process.wait(60)
 
+    def unread(self) -> int:
+        """Bytes of questions that have arrived and were not taken in."""
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(int(row[4].partition(":")[2], 16) for row in rows if row[1].endswith(f":{self.port:04X}") and row[3] == "01")
+
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Status and body of one request, on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port or 80, timeout=10)
-        if self.socket is not None:
-            connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.connect(str(self.socket))
         try:
+            if self.socket is not None:
+                connection.sock = socket.socket(socket.AF_UNIX)
+                connection.sock.connect(str(self.socket))
             connection.request(method, path, body)
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -92,9 +99,11 @@ class Opa:
 
 
 @contextmanager
-def serving(options: tuple[str, ...] = (str(POLICIES),), *, socket: Path | None = None, bundles_active: bool = True) -> Iterator[Opa]:
+def serving(
+    options: tuple[str, ...] = (str(POLICIES),), *, socket: Path | None = None, bundles_active: bool = True, log: Path | None = None
+) -> Iterator[Opa]:
     """An OPA that answers, killed afterwards; unless told otherwise it has this project's policies."""
-    opa = Opa(port=0 if socket else free_port(), socket=socket, options=options, bundles_active=bundles_active)
+    opa = Opa(port=0 if socket else free_port(), socket=socket, options=options, bundles_active=bundles_active, log=log)
     try:
         opa.start()
         yield opa

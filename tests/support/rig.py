@@ -75,7 +75,7 @@ actions:
 
 CONFIG = """
 data_dir: ./var
-policy: {{engine: embedded, path: {policies}}}
+policy: {policy}
 adapters: [./adapters]
 tools:
   ledger:
@@ -92,6 +92,8 @@ task_classes:
     limits: {{rate: 100000/s, steps: 100000, writes: 10000, records: 10000, tenants: 5, systems: 5, amount: {{refund: 100000}}}}
 {extra}
 """
+
+EMBEDDED = f"{{engine: embedded, path: {ROOT / 'policies'}}}"
 
 SECRET = "c2VjcmV0LWNhbmFyeQ=="
 
@@ -148,7 +150,14 @@ def header(reply: Reply, name: str) -> str | None:
 
 @asynccontextmanager
 async def assembled(
-    folder: Path, ledger: Ledger | None = None, *, port: int | None = None, timeout: str = "5s", connections: int = 64, extra: str = ""
+    folder: Path,
+    ledger: Ledger | None = None,
+    *,
+    port: int | None = None,
+    timeout: str = "5s",
+    connections: int = 64,
+    policy: str = EMBEDDED,
+    extra: str = "",
 ) -> AsyncIterator[Rig]:
     """A gateway over a ledger, or over whatever listens on ``port``; in the same folder again it is the same gateway, restarted."""
     ledger = ledger or Ledger()
@@ -157,9 +166,7 @@ async def assembled(
     adapter.mkdir(parents=True, exist_ok=True)
     (adapter / "adapter.yaml").write_text(ADAPTER)
     config = folder / "killcord.yaml"
-    config.write_text(
-        CONFIG.format(policies=ROOT / "policies", port=port or server.port, timeout=timeout, connections=connections, extra=extra)
-    )
+    config.write_text(CONFIG.format(policy=policy, port=port or server.port, timeout=timeout, connections=connections, extra=extra))
     logged: list[tuple[str, dict[str, object]]] = []
     gateway = await assembly.assemble(
         loading.load(config, {"LEDGER_SECRET": SECRET}), lambda event, **more: logged.append((event, more)), lambda *_: None
