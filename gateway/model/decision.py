@@ -1,9 +1,11 @@
-"""What policy said. Only ``Allow`` lifts the refusal a call begins with."""
+"""What policy said. Only ``Allow`` lifts the refusal a call begins with, or in shadow mode a denial that is waived in writing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from gateway.model.run import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +40,20 @@ class Hold:
 
 
 Decision = Allow | Deny | Hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Considered:
+    """Everything that was decided about one call, for its record. ``at`` is Unix seconds, ``mode`` the run's effective one.
+
+    ``waived``: the decision is no allow and does not count, because the tool is in shadow mode. ``candidate`` is what the
+    policy beside the active one says (a text where it could say nothing), ``None`` where there is none; it is never obeyed.
+    ``counters`` are there where a rule could look at them.
+    """
+
+    decision: Decision
+    at: float
+    mode: Mode
+    waived: bool = False
+    candidate: Decision | str | None = None
+    counters: Mapping[str, int] | None = None

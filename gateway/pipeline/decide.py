@@ -1,4 +1,4 @@
-"""Does policy allow it? Strictly positive: what is not an allow is a refusal."""
+"""Does policy allow it? Strictly positive: what is not an allow is a refusal, or in shadow mode a denial that is waived in writing."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import assert_never
 
 from gateway import errors
 from gateway.core import idempotency, policy
-from gateway.model.decision import Allow, Deny, Hold, Reason
-from gateway.pipeline.evidence import Fresh, Permitted
+from gateway.model.decision import Allow, Considered, Decision, Deny, Hold, Reason
+from gateway.pipeline.evidence import Denied, Fresh, Permitted
 from gateway.ports import PolicyEngine, Registry
 
 
 @dataclass(frozen=True, slots=True)
 class Decide:
+    """``candidate`` is asked beside the active engine, journaled, and never obeyed."""
+
     engine: PolicyEngine
     registry: Registry
+    candidate: PolicyEngine | None = None
 
-    async def __call__(self, fresh: Fresh) -> Permitted:
+    async def __call__(self, fresh: Fresh) -> Permitted | Denied:
         """Ask policy.
 
         Raises:
-            TenantBoundary, PolicyDenied: with the reasons that policy gave.
-            ApprovalRequired: a person has to say so first.
-            PolicyUnavailable: there is no usable decision.
+            PolicyUnavailable: there is no usable decision; no mode waives that.
         """
         known, action = fresh.known, fresh.action
-        counters = await self.registry.counters(f"run:{known.run.run_id}") if self.engine.asks_for("counters") else {}
+        counters = await self.registry.counters(f"run:{known.run.run_id}") if self._asks_for("counters") else None
         document = policy.document(
             run=known.run,
             lease=known.lease,
@@ -40,37 +41,52 @@ class Decide:
             target=action.target,
             step_id=known.step.id,
             parent_step_id=known.step.parent,
-            counters=counters,
+            counters=counters or {},
             now=known.at,
         )
         decision = await self.engine.decide(document)
-        match decision:
-            case Allow():
-                return Permitted(fresh=fresh, decision=_bound(fresh, decision))
-            case Hold():
-                raise errors.ApprovalRequired(
-                    approval_id=_approval_id(fresh), reasons=_shown(decision.reasons), approval=dict(decision.approval)
-                )
-            case Deny():
-                raise _denial(decision)
-            case other:
-                assert_never(other)
+        candidate = None if self.candidate is None else await _tried(self.candidate, document)
+        refusal = _refusal(fresh, decision)
+        waived = refusal is not None and known.at < known.tool.shadow_until and not isinstance(refusal, errors.TenantBoundary)
+        considered = Considered(decision=decision, at=known.at, mode=fresh.mode, waived=waived, candidate=candidate, counters=counters)
+        if refusal is None or waived:
+            return Permitted(fresh=fresh, considered=considered)
+        return Denied(fresh=fresh, considered=considered, refusal=refusal)
+
+    def _asks_for(self, name: str) -> bool:
+        return self.engine.asks_for(name) or (self.candidate is not None and self.candidate.asks_for(name))
 
 
-def _bound(fresh: Fresh, decision: Allow) -> Allow:
-    """The allow, where what it is bound to can be kept.
+async def _tried(candidate: PolicyEngine, document: dict[str, object]) -> Decision | str:
+    try:
+        return await candidate.decide(document)
+    except errors.PolicyUnavailable as down:
+        return down.detail
 
-    Raises:
-        PolicyDenied: policy wants the write verified and the adapter declares no way to.
-    """
+
+def _refusal(fresh: Fresh, decision: Decision) -> errors.Refusal | None:
+    """What stands against the call, ``None`` where it is allowed and what the allow is bound to can be kept."""
+    match decision:
+        case Allow():
+            return _unkept(fresh, decision)
+        case Hold():
+            reasons = _shown(decision.reasons)
+            return errors.ApprovalRequired(approval_id=_approval_id(fresh), reasons=reasons, approval=dict(decision.approval))
+        case Deny():
+            return _denial(decision)
+        case other:
+            assert_never(other)
+
+
+def _unkept(fresh: Fresh, decision: Allow) -> errors.Refusal | None:
     kind = fresh.action.kind
-    if decision.obligations.get("verify") and (kind is None or kind.verify is None):
-        raise errors.PolicyDenied(
-            f"Policy allows {fresh.action.name} only verified, and its adapter declares no verify.",
-            hint="The adapter's author has to declare how the effect can be read back.",
-            reasons=[{"code": "verify-undeclared", "message": "There is no way to verify this action."}],
-        )
-    return decision
+    if not decision.obligations.get("verify") or (kind is not None and kind.verify is not None):
+        return None
+    return errors.PolicyDenied(
+        f"Policy allows {fresh.action.name} only verified, and its adapter declares no verify.",
+        hint="The adapter's author has to declare how the effect can be read back.",
+        reasons=[{"code": "verify-undeclared", "message": "There is no way to verify this action."}],
+    )
 
 
 def _denial(decision: Deny) -> errors.Refusal:

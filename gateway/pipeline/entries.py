@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from gateway.core import idempotency, stamp
 from gateway.errors import Refusal
 from gateway.model.action import Compensation, Target
-from gateway.model.decision import Allow
+from gateway.model.decision import Allow, Considered, Decision, Hold
 from gateway.model.effect import Charge, Key, Write
 from gateway.model.entry import Kind, Sealed
-from gateway.pipeline.evidence import Action, Before, Intent, Known, Metered, Permitted, Verdict
+from gateway.pipeline.evidence import Action, Before, Denied, Intent, Known, Metered, Permitted, Verdict
 
 Entry = dict[str, object]
 
@@ -42,6 +42,11 @@ def aimed(entry: Entry, known: Known, action: Action) -> Entry:
     entry["action"] = action.name
     entry["target"] = target(action.target)
     entry["requested"] = {"method": known.call.method, "path": known.call.target}
+    entry["effect"] = action.effect.value
+    if action.reversibility is not None:
+        entry["class"] = action.reversibility.value
+    if action.fanout:
+        entry["fanout"] = True
     return entry
 
 
@@ -52,18 +57,42 @@ def target(value: Target) -> Entry:
     return shown
 
 
-def decision(value: Allow) -> Entry:
-    return {
+def decided(known: Known, considered: Considered) -> Entry:
+    """A decision with all that it takes to decide again, but for the arguments."""
+    shown = decision(considered.decision)
+    shown |= {
+        "at": stamp.micros(considered.at),
+        "mode": considered.mode.word,
+        "lease_expires_at": stamp.micros(known.lease.expires_at),
+    }
+    if considered.waived:
+        shown["waived"] = True
+    if considered.counters is not None:
+        shown["counters"] = dict(considered.counters)
+    match considered.candidate:
+        case None:
+            pass
+        case str(error):
+            shown["candidate"] = {"error": error}
+        case other:
+            shown["candidate"] = decision(other)
+    return shown
+
+
+def decision(value: Decision) -> Entry:
+    shown: Entry = {
         "id": value.decision_id,
-        "allow": True,
+        "allow": isinstance(value, Allow),
         "reasons": [{"code": reason.code, "message": reason.message} for reason in value.reasons],
         "revision": value.revision,
     }
+    return shown | {"hold": True} if isinstance(value, Hold) else shown
 
 
-def read(permit: Permitted, at: float, *, status: int, version: str | None) -> Entry:
+def read(permit: Permitted, at: float, *, status: int, version: str | None, args: Sealed | None) -> Entry:
     entry = aimed(common(permit.known, Kind.READ, at), permit.known, permit.action)
-    entry |= {"epoch": permit.fresh.epoch, "status": status, "decision": decision(permit.decision)}
+    entry |= {"epoch": permit.fresh.epoch, "status": status, "decision": decided(permit.known, permit.considered)}
+    _with_args(entry, args)
     if permit.action.target.id:
         entry["before_ref"] = permit.action.target.ref(version)
         if version is not None:
@@ -92,6 +121,14 @@ def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *,
     return entry
 
 
+def denied(value: Denied, at: float, *, status: int, args: Sealed | None) -> Entry:
+    """A refusal by policy: with the decision, and the arguments it was made on."""
+    entry = refusal(value.known, value.action, value.refusal, at, status=status, metered=True)
+    entry |= {"epoch": value.fresh.epoch, "decision": decided(value.known, value.considered)}
+    _with_args(entry, args)
+    return entry
+
+
 def intent(
     permit: Permitted, before: Before, key: Key, at: float, *, charges: Sequence[Charge], args: Sealed, snapshot: Sealed | None
 ) -> Entry:
@@ -111,7 +148,7 @@ def intent(
         "attempt": permit.fresh.attempt,
         "key": {"kind": key.kind.value, "digest": key.digest, "content": key.content, "window": round(key.window)},
         "charges": [_charge(charge) for charge in charges],
-        "decision": decision(permit.decision),
+        "decision": decided(known, permit.considered),
     }
     if action.compensation is not None:
         entry["compensation"] = compensation(action.compensation)
@@ -173,6 +210,11 @@ def reconciliation(write: Write, run_fields: Entry, at: float, *, result: str, b
         entry["after_ref"] = write.target.ref(after_version)
         entry["after_version"] = after_version
     return entry
+
+
+def _with_args(entry: Entry, args: Sealed | None) -> None:
+    if args is not None:
+        entry["requested"] = {**entry["requested"], "args_ref": args.ref}  # type: ignore[dict-item]
 
 
 def _charge(charge: Charge) -> Entry:

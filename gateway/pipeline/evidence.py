@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.core import catalog
+from gateway.errors import Refusal
 from gateway.model.action import Compensation, Cost, Effect, Reversibility, Target
 from gateway.model.call import Call
-from gateway.model.decision import Allow
+from gateway.model.decision import Considered
 from gateway.model.effect import Key, Write
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.run import Lease, Mode, Run
@@ -108,11 +109,28 @@ class Fresh:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Permitted:
-    """Allowed by policy."""
+class Denied:
+    """Not allowed by policy; ``refusal`` is what the agent hears."""
 
     fresh: Fresh
-    decision: Allow
+    considered: Considered
+    refusal: Refusal
+
+    @property
+    def known(self) -> Known:
+        return self.fresh.known
+
+    @property
+    def action(self) -> Action:
+        return self.fresh.action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permitted:
+    """Allowed by policy, or waived in shadow mode."""
+
+    fresh: Fresh
+    considered: Considered
 
     @property
     def known(self) -> Known:
@@ -183,4 +201,4 @@ class Kept:
     position: Position
 
 
-Evidence = Known | Classified | Open | Metered | Fresh | Permitted | Intent | Settled | Kept
+Evidence = Known | Classified | Open | Metered | Fresh | Denied | Permitted | Intent | Settled | Kept

@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from gateway import errors
 from gateway.core import problem, stamp
 from gateway.model.call import Call
-from gateway.model.entry import Kind
+from gateway.model.entry import Kind, Sealed
 from gateway.model.run import Lease
 from gateway.model.wire import Head, Reply
 from gateway.observe.calls import Observer
-from gateway.pipeline import entries
+from gateway.pipeline import entries, keep
 from gateway.pipeline.authenticate import Authenticate
+from gateway.pipeline.evidence import Denied
 from gateway.pipeline.line import Line
 from gateway.pipeline.reply import Replies
 from gateway.pipeline.tools import Tool, Tools
 from gateway.pipeline.trail import Trail
-from gateway.ports import Clock, Journal, JournalHealth
+from gateway.ports import Clock, Journal, JournalHealth, Vault
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Front:
     line: Line
     tools: Tools
     journal: Journal
+    vault: Vault
     replies: Replies
     clock: Clock
     observer: Observer
@@ -40,7 +42,7 @@ class Front:
             self._ready()
             reply = await self.line.handle(trail)
         except errors.Refusal as refused:
-            reply = self._refused(trail, refused)
+            reply = await self._refused(trail, refused)
             self.observer.refused(trail.call.tool, _action(trail), refused.code, trail.started, trail.marks)
         else:
             self.observer.passed(trail.call.tool, _action(trail), reply.status, trail.started, trail.marks)
@@ -72,10 +74,12 @@ class Front:
         if not health.ok:
             raise errors.JournalUnavailable(health.reason, retry_after=5.0)
 
-    def _refused(self, trail: Trail, refused: errors.Refusal) -> Reply:
+    async def _refused(self, trail: Trail, refused: errors.Refusal) -> Reply:
         known = trail.known
         if known is None:
             refused.entry = self._stray(refused, _sender(self.line.authenticate, trail.call.headers, self.tools.get(trail.call.tool)))
+        elif isinstance(trail.last, Denied):
+            refused.entry = await self._denied(trail.last)
         elif refused.entry is None:
             entry = entries.refusal(
                 known,
@@ -87,6 +91,15 @@ class Front:
             )
             refused.entry = self._post(entry)
         return self.replies.refused(refused, known, refused.entry, trail.metered)
+
+    async def _denied(self, denied: Denied) -> str | None:
+        """Journal a denial with the arguments it was made on, so that another policy can be asked later."""
+        tenant, status = denied.known.run.tenant, problem.status_of(denied.refusal)
+        try:
+            args = await self.vault.seal(tenant, keep.request(denied)) if denied.known.call.body else None
+        except errors.JournalUnavailable:
+            return None
+        return self._post(entries.denied(denied, self.clock.now(), status=status, args=args), () if args is None else (args,))
 
     def _stray(self, refusal: errors.Refusal, lease: Lease | None) -> str | None:
         """Journal a refusal of which only the lease is known, if that."""
@@ -104,10 +117,10 @@ class Front:
         }
         return self._post(entry)
 
-    def _post(self, entry: entries.Entry) -> str | None:
+    def _post(self, entry: entries.Entry, blobs: Sequence[Sealed] = ()) -> str | None:
         """The refusal stands whether or not it can be journaled."""
         try:
-            return str(self.journal.post(entry))
+            return str(self.journal.post(entry, blobs))
         except errors.JournalUnavailable:
             return None
 

@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 
 from gateway.core import redaction
+from gateway.model.decision import Allow
 from gateway.model.wire import Answer
-from gateway.pipeline.evidence import Before, Permitted
+from gateway.pipeline.evidence import Before, Denied, Permitted
 
 REPLY_BOUND = 256 * 1024
 """Bytes of a reply that are kept to answer a repetition."""
@@ -25,14 +26,15 @@ class Request:
     captures: Mapping[str, str]
 
 
-def request(permit: Permitted) -> bytes:
+def request(permit: Permitted | Denied) -> bytes:
     """The request part of the call's document, without what policy wants struck out.
 
     A body that is not JSON is kept as base64 beside it, unless policy wants anything struck out: then it is not kept.
     """
     known, document = permit.known, permit.action.document
     kept: dict[str, Any] = {"request": document["request"], "run": document["run"]}
-    redact = permit.decision.obligations.get("redact")
+    decision = permit.considered.decision
+    redact = decision.obligations.get("redact") if isinstance(decision, Allow) else None
     if isinstance(redact, list) and redact:
         kept["request"] = {**kept["request"], "body": redaction.struck(known.call.args, redact)}
     elif known.call.args is None and known.call.body:

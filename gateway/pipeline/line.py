@@ -13,7 +13,7 @@ from gateway.model.wire import Reply
 from gateway.pipeline.authenticate import Authenticate
 from gateway.pipeline.classify import classify
 from gateway.pipeline.decide import Decide
-from gateway.pipeline.evidence import Kept
+from gateway.pipeline.evidence import Denied, Kept
 from gateway.pipeline.forward import Forward
 from gateway.pipeline.gate import Gate
 from gateway.pipeline.intend import Intend
@@ -56,6 +56,8 @@ class Line:
         if isinstance(fresh, Kept):
             return self.replies.replayed(fresh)
         permit = trail.at("decide", await self.decide(fresh))  # policy: Allow | Deny | Hold, strictly positive
+        if isinstance(permit, Denied):
+            raise permit.refusal
         if permit.action.effect is Effect.READ:
             reply = await self.read(permit)
             trail.mark("read")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from gateway import errors
 from gateway.core import bodies, resolve
 from gateway.model.wire import Answer, Reply
-from gateway.pipeline import entries, failure, forward
+from gateway.pipeline import entries, failure, forward, keep
 from gateway.pipeline.evidence import Permitted
 from gateway.pipeline.gate import Gate
 from gateway.pipeline.look import discard, header_map
 from gateway.pipeline.reply import Replies
 from gateway.pipeline.streams import Streams
-from gateway.ports import Clock, Journal, Upstream
+from gateway.ports import Clock, Journal, Upstream, Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Read:
     journal: Journal
     streams: Streams
     replies: Replies
+    vault: Vault
     clock: Clock
 
     async def __call__(self, permit: Permitted) -> Reply:
@@ -38,7 +39,9 @@ class Read:
             raise failure.refusal(lost, f"{permit.known.tool.name} gave no answer") from lost
         version = _version(permit, answer)
         try:
-            position = self.journal.post(entries.read(permit, self.clock.now(), status=answer.status, version=version))
+            args = await self.vault.seal(permit.known.run.tenant, keep.request(permit)) if permit.known.call.body else None
+            entry = entries.read(permit, self.clock.now(), status=answer.status, version=version, args=args)
+            position = self.journal.post(entry, () if args is None else (args,))
         except errors.JournalUnavailable:
             await discard(answer)
             raise

@@ -16,7 +16,7 @@ class Tool:
 
     ``credential`` gives the header that carries the tool's secret for a tenant, ``None`` for tools without one; it raises
     KeyError where a tenant has no secret. ``lease_header`` and ``lease_basic`` say where unmodified clients put the lease.
-    ``timeout`` in seconds.
+    ``timeout`` in seconds. Until ``shadow_until`` (Unix seconds) policy's denials are journaled and waived.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Tool:
     timeout: float = 10.0
     lease_header: bytes | None = None
     lease_basic: bool = False
+    shadow_until: float = 0.0
 
     def secret(self, tenant: str) -> Headers:
         """The header that carries the tool's secret for a tenant; none for a tool without one.

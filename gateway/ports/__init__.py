@@ -91,7 +91,7 @@ class Journal(Protocol):
     @property
     def stream(self) -> str: ...
 
-    def post(self, fields: Fields) -> Position:
+    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
         """Take an entry without waiting for the disk; its position is provisional until its batch is written.
 
         Raises:

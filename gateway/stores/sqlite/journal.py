@@ -21,8 +21,8 @@ class SqliteJournal:
     def stream(self) -> str:
         return self._intake.stream
 
-    def post(self, fields: Fields) -> Position:
-        return self._intake.submit(_no_intent(fields))
+    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        return self._intake.submit(_no_intent(fields), blobs=blobs)
 
     async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
         future = self._intake.future()
