@@ -15,6 +15,7 @@ from gateway.app.rates import open_rates
 from gateway.clients.clock import SystemClock
 from gateway.clients.heads import SignedHeads, open_head_key
 from gateway.clients.keys import SignedLeases, open_lease_keys
+from gateway.clients.rego import EmbeddedEngine
 from gateway.clients.vault import TenantVault, open_master_key
 from gateway.control.ambient import Ambient
 from gateway.control.containment import Containment, Mirror
@@ -64,6 +65,7 @@ class Gateway:
     keys: SignedLeases
     signer: SignedHeads
     engine: Engine
+    candidate: EmbeddedEngine | None
     rates: Rates
     pool: Pool
     streams: Streams
@@ -85,6 +87,8 @@ class Gateway:
         finally:
             await self.store.close()
             await self.engine.close()
+            if self.candidate is not None:
+                await self.candidate.close()
 
 
 async def assemble(config: Config, log: Log, report: Callable[[str, str], None]) -> Gateway:
@@ -102,13 +106,23 @@ async def assemble(config: Config, log: Log, report: Callable[[str, str], None])
         keys, signer = open_lease_keys(key_folder), open_head_key(key_folder)
         store = await open_store(config.data_dir, clock)
         undone.push_async_callback(store.close)
-        gateway = await _assembled(config, log, clock, store, keys, signer, engine)
+        candidate = None if config.candidate is None else EmbeddedEngine(config.candidate, mint=clock.mint, report=report)
+        if candidate is not None:
+            undone.push_async_callback(candidate.close)
+        gateway = await _assembled(config, log, clock, store, keys, signer, engine, candidate)
         undone.pop_all()
         return gateway
 
 
 async def _assembled(
-    config: Config, log: Log, clock: SystemClock, store: SqliteStore, keys: SignedLeases, signer: SignedHeads, engine: Engine
+    config: Config,
+    log: Log,
+    clock: SystemClock,
+    store: SqliteStore,
+    keys: SignedLeases,
+    signer: SignedHeads,
+    engine: Engine,
+    candidate: EmbeddedEngine | None,
 ) -> Gateway:
     vault = TenantVault(store.blobs, open_master_key(config.data_dir / "keys"))
     mirror = Mirror()
@@ -134,7 +148,7 @@ async def _assembled(
         gate=gate,
         meter=Meter(rates, pace, config.task_classes, config.tenant_limits),
         recall=Recall(store.writes, store.sightings, store.blobs, vault, store.journal, probe, clock),
-        decide=Decide(engine, store.registry),
+        decide=Decide(engine, store.registry, candidate),
         read=Read(pool, gate, store.journal, streams, replies, vault, clock),
         snapshot=Snapshot(look, store.sightings),
         intend=intend,
@@ -161,6 +175,7 @@ async def _assembled(
         keys=keys,
         signer=signer,
         engine=engine,
+        candidate=candidate,
         rates=rates,
         pool=pool,
         streams=streams,
@@ -186,6 +201,7 @@ def _tool(one: ToolConfig) -> Tool:
         timeout=one.timeout,
         lease_header=one.lease_header.lower() if one.lease_header is not None else None,
         lease_basic=one.lease_basic,
+        shadow_until=one.shadow_until,
     )
 
 

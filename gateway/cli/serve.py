@@ -17,6 +17,7 @@ from gateway import errors
 from gateway.app import assembly, doors
 from gateway.app.assembly import Gateway
 from gateway.control.supervisor import Supervisor
+from gateway.core import stamp
 from gateway.http.services import Serving
 from gateway.observe import logs
 from gateway.settings import loading
@@ -86,6 +87,8 @@ async def _bound(address: Address, opening: Coroutine[object, object, object]) -
 
 def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
     supervisor.run("policy", gateway.engine.watch(0.5))
+    if gateway.candidate is not None:
+        supervisor.run("candidate", gateway.candidate.watch(0.5))
     supervisor.every(60.0, "heads", gateway.heads.turn)
     supervisor.every(1.0, "rates", gateway.rates.check)
     supervisor.every(1.0, "reconcile", gateway.reconciler.turn)
@@ -100,6 +103,11 @@ def _tell(gateway: Gateway, role: Serving) -> None:
         typer.echo(f"agents' door     http://{config.data}")
     typer.echo(f"operators' door  http://{config.control}")
     typer.echo(f"policy           {gateway.engine.health()[1]}")
+    for tool in config.tools.values():
+        if tool.shadow_until:
+            typer.echo(f"shadow           {tool.name}: policy's denials are waived until {stamp.rfc3339(tool.shadow_until)}")
+    if gateway.candidate is not None:
+        typer.echo(f"candidate        {gateway.candidate.health()[1]}")
     typer.echo(f"journal          sqlite in {config.data_dir}, stream {gateway.store.journal.stream}")
     typer.echo(f"rates            {gateway.rates.health()[1]}")
     for tool in config.tools.values():

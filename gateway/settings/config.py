@@ -16,7 +16,10 @@ from gateway.settings.units import Address
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolConfig:
-    """One tool. ``timeout`` in seconds; ``lease_header`` and ``lease_basic`` are where its unmodified clients put the lease."""
+    """One tool. ``timeout`` in seconds; ``lease_header`` and ``lease_basic`` are where its unmodified clients put the lease.
+
+    Until ``shadow_until`` (Unix seconds) policy's denials are journaled and waived.
+    """
 
     name: str
     adapter: str
@@ -28,6 +31,7 @@ class ToolConfig:
     lease_basic: bool = False
     connections: int = 64
     ca: Path | None = None
+    shadow_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Config:
     control: Address
     data_dir: Path
     policy: PolicyConfig
+    candidate: Path | None = None
     tools: Mapping[str, ToolConfig]
     task_classes: Mapping[str, TaskClass]
     tenants: Mapping[str, Limits]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway import errors
@@ -80,6 +81,7 @@ class _Build:
             control=parsed.listen.control,
             data_dir=self._data_dir(),
             policy=self._policy(),
+            candidate=self._candidate(),
             tools={name: one for name, one in built.items() if one},
             task_classes={name: task_class(name, one) for name, one in parsed.task_classes.items()},
             tenants={name: limits(one) for name, one in parsed.tenants.items()},
@@ -110,6 +112,24 @@ class _Build:
         if section.url is not None:
             self.tell(("policy", "url"), "is where a real OPA is; say engine: opa as well, or drop it")
         return PolicyConfig(path, section.timeout)
+
+    def _candidate(self) -> Path | None:
+        section = self.parsed.candidate
+        path = None if section is None else self.folder / section.path
+        if path is not None and not path.is_dir():
+            self.tell(("candidate", "path"), f"there is no folder {path}; name the one that holds the candidate policies")
+        return path
+
+    def _shadow(self, section: ToolSection, where: Where) -> float:
+        """The moment (UTC) at which a tool in shadow mode begins to be held to policy; 0 for one that is held to it now."""
+        if section.mode == "enforce":
+            if section.until is not None:
+                self.tell((*where, "until"), "goes with mode: shadow; drop it, or say so")
+            return 0.0
+        if section.until is None:
+            self.tell((*where, "mode"), "shadow needs until: YYYY-MM-DD, the first day on which policy is enforced")
+            return 0.0
+        return datetime(section.until.year, section.until.month, section.until.day, tzinfo=UTC).timestamp()
 
     def _opa(self, url: str | None) -> origin.Origin | None:
         if url is None:
@@ -153,6 +173,7 @@ class _Build:
         found = self._origin(section, where)
         secret = self._credential(section, where)
         self._check_lease_in(section, where)
+        shadow = self._shadow(section, where)
         ca = None if section.ca is None else self.folder / section.ca
         if ca is not None and not ca.is_file():
             self.tell((*where, "ca"), f"there is no file {ca}")
@@ -180,6 +201,7 @@ class _Build:
             lease_basic=bool(lease_in and lease_in.basic),
             connections=section.connections,
             ca=ca,
+            shadow_until=shadow,
         )
 
     def _origin(self, section: ToolSection, where: Where) -> origin.Origin | None:

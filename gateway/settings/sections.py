@@ -15,8 +15,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 NOT_YET: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("journal", "store"), "postgres", "store postgres is not built in yet; use sqlite"),
-    (("candidate",), None, "a candidate policy is not built in yet; drop it"),
-    (("tools", "*", "mode"), "shadow", "mode shadow is not built in yet; use enforce"),
 )
 """(place, word or any, message): each row goes once its feature is there."""
 
