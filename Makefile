@@ -39,11 +39,13 @@ check: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup
-	@$(BIN)/python -m bench
+# Compares with peers on this machine and writes docs/performance.md; about a quarter of an hour. Peers that are not here are skipped, loudly.
+bench: setup tools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@$(BIN)/python -m bench --write-docs
 
 lock: setup
-	@cd requirements && for name in run dev; do \
+	@cd requirements && for name in run dev bench; do \
 	  ../$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options --no-header -o $$name.txt $$name.in; done
 

@@ -38,8 +38,7 @@ class Child:
         return self.process.pid
 
     def rss(self) -> int:
-        """Resident memory in bytes."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
+        return rss([self.pid])
 
     def last_lines(self, count: int = 15) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:]) or "(it wrote nothing)"
@@ -102,6 +101,11 @@ def cpu_seconds(pids: Iterable[int]) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         total += int(fields[11]) + int(fields[12])
     return total / _TICKS
+
+
+def rss(pids: Iterable[int]) -> int:
+    """Resident memory of processes in bytes."""
+    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * _PAGE
 
 
 def free_port() -> int:

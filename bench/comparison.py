@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import driving, machine
+from bench import children, driving, machine
 from bench.contenders import Contender, Field
 from bench.driving import Stretch
 from bench.figures import Found, Memory, Sample
@@ -39,4 +39,4 @@ def run(plan: Plan, field: Field, found: Found, disk: Path, note: Note) -> None:
             measured = driving.drive(contender, call, connections, plan.stretch)
             found.samples.append(Sample(round=number, connections=connections, subject=contender.name, call=call, measured=measured))
             note(f"round {number}/{plan.rounds}  c={connections:<3} {call:<7} {contender.name:<18} {measured.per_second:>9,.0f}/s")
-    found.memory.append(Memory(of="after the comparison", rss=field.gateway.child.rss()))
+    found.memory.extend(Memory(of=f"of {one.name} after the comparison", rss=children.rss(one.pids)) for one in field.contenders)
