@@ -1,16 +1,29 @@
-"""The policy engine that a configuration asks for."""
+"""Policies for the gateway and for the command line: the engine that a configuration asks for, tests, loading onto an OPA."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gateway import errors
+from gateway.clients import opa_trials, rego_trials
 from gateway.clients.opa import OpaEngine
 from gateway.clients.opa_channel import Channel
 from gateway.clients.rego import EmbeddedEngine
+from gateway.clients.rego_trials import Trial
+from gateway.settings import origin
 from gateway.settings.config import PolicyConfig
 from gateway.settings.origin import Origin
 
+if TYPE_CHECKING:
+    from gateway.clients.opa_push import Pushed
+
 Engine = EmbeddedEngine | OpaEngine
+
+BESIDE = Path(".tools") / "opa"
+"""Where ``make tools`` puts a real OPA."""
 
 
 async def open_engine(chosen: PolicyConfig, *, mint: Callable[[str], str], report: Callable[[str, str], None]) -> Engine:
@@ -25,6 +38,41 @@ async def open_engine(chosen: PolicyConfig, *, mint: Callable[[str], str], repor
     remote = OpaEngine(channel, timeout=chosen.timeout, shown=_shown(chosen.opa), mint=mint, report=report)
     await remote.look()
     return remote
+
+
+def trials(folder: Path, *, real: bool) -> list[Trial]:
+    """A folder's own tests, run on the embedded engine, or where ``real`` by ``opa test``.
+
+    Raises:
+        Misconfigured: the folder cannot be used, or there is no opa; one line per problem.
+    """
+    return opa_trials.run_tests(folder, _binary()) if real else rego_trials.run_tests(folder)
+
+
+def push(folder: Path, url: str) -> Pushed:
+    """Put a folder's policies onto the OPA of a URL, in the place of those pushed before.
+
+    Raises:
+        Misconfigured: the folder or the URL cannot be used, or OPA does not take it; one line per problem.
+    """
+    try:
+        at = origin.parse(url)
+    except ValueError as error:
+        raise errors.Misconfigured([f"--url: {error}"]) from error
+    if at.scheme == "unix" or at.base:
+        raise errors.Misconfigured(["--url: policies are pushed to http://host:port or https://host:port, with no path behind it"])
+    try:
+        from gateway.clients import opa_push
+    except ImportError as error:
+        raise errors.Misconfigured([f"there is no package {error.name}, which pushing needs: pip install 'killcord[opa]'"]) from error
+    return opa_push.push(folder, host=at.host, port=at.port, tls=at.scheme == "https")
+
+
+def _binary() -> str:
+    found = shutil.which("opa") or (str(BESIDE.absolute()) if BESIDE.exists() else None)
+    if found is None:
+        raise errors.Misconfigured([f"there is no opa on PATH, nor at {BESIDE}; install it, or test on the embedded engine"])
+    return found
 
 
 def _base(at: Origin) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import gateway
-from gateway.cli import adapters, configuration, containment, journal, keys, operators, runs, tasks
+from gateway.cli import adapters, configuration, containment, journal, keys, operators, policy, runs, tasks
 
 app = typer.Typer(
     name="killcord",
@@ -69,5 +69,6 @@ app.add_typer(containment.app, name="orders")
 app.add_typer(journal.app, name="journal")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(operators.app, name="operators")
+app.add_typer(policy.app, name="policy")
 app.add_typer(adapters.app, name="adapters")
 app.add_typer(keys.app, name="keys")
