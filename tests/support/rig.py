@@ -84,6 +84,7 @@ tools:
     credential: {{header: Authorization, value: "Basic ${{LEDGER_SECRET}}"}}
     timeout: {timeout}
     connections: {connections}
+    {tool_extra}
 task_classes:
   default:
     tenants: ["*"]
@@ -157,6 +158,7 @@ async def assembled(
     timeout: str = "5s",
     connections: int = 64,
     policy: str = EMBEDDED,
+    tool_extra: str = "",
     extra: str = "",
 ) -> AsyncIterator[Rig]:
     """A gateway over a ledger, or over whatever listens on ``port``; in the same folder again it is the same gateway, restarted."""
@@ -166,7 +168,9 @@ async def assembled(
     adapter.mkdir(parents=True, exist_ok=True)
     (adapter / "adapter.yaml").write_text(ADAPTER)
     config = folder / "killcord.yaml"
-    config.write_text(CONFIG.format(policy=policy, port=port or server.port, timeout=timeout, connections=connections, extra=extra))
+    config.write_text(
+        CONFIG.format(policy=policy, port=port or server.port, timeout=timeout, connections=connections, tool_extra=tool_extra, extra=extra)
+    )
     logged: list[tuple[str, dict[str, object]]] = []
     gateway = await assembly.assemble(
         loading.load(config, {"LEDGER_SECRET": SECRET}), lambda event, **more: logged.append((event, more)), lambda *_: None

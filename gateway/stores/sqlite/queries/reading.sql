@@ -23,6 +23,12 @@ SELECT line FROM entries INDEXED BY entries_by_kind WHERE kind = :kind AND seq >
   AND (:run IS NULL OR run_id = :run) AND (:tenant IS NULL OR tenant = :tenant)
 ORDER BY seq LIMIT :limit
 
+-- name: newest_seq
+SELECT max(seq) FROM entries
+
+-- name: entries_of_calls
+SELECT seq, line FROM entries WHERE seq > :after AND seq <= :until AND kind IN ('read', 'intent', 'refusal') ORDER BY seq LIMIT :limit
+
 -- name: entry
 SELECT line FROM entries WHERE seq = ?
 

@@ -1,0 +1,140 @@
+"""``policy replay``: what another bundle would have said to the calls in the journal. Holds nothing with which anything could be sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway import errors
+from gateway.clients.clock import SystemClock
+from gateway.clients.rego import EmbeddedEngine
+from gateway.clients.vault import TenantVault, open_master_key
+from gateway.core import replay
+from gateway.core.replay import Word
+from gateway.model.decision import Decision
+from gateway.stores.sqlite import reading
+from gateway.stores.sqlite.reading import Reading
+
+EVERY = 1_000
+"""Decisions between two reports of progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One call on which the two bundles part; ``reasons`` are the new one's, ``code: message``."""
+
+    entry: str
+    ts: str
+    run_id: str
+    tool: str
+    action: str
+    target: str
+    was: Word
+    now: Word
+    reasons: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Replayed:
+    """``same`` and ``different`` count by (then, now); ``lost`` are calls whose record does not hold what deciding takes."""
+
+    revision: str
+    same: Counter[Word] = field(default_factory=Counter)
+    different: list[Difference] = field(default_factory=list)
+    lost: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def decided(self) -> int:
+        return self.same.total() + len(self.different)
+
+
+async def run(data_dir: Path, bundle: Path, *, progress: Callable[[int, int], None]) -> Replayed:
+    """Decide again, with ``bundle``, on every call that the journal has a decision of.
+
+    ``progress`` hears the seq reached and the newest one. May run beside a gateway.
+
+    Raises:
+        Misconfigured: the journal or the bundle cannot be read.
+    """
+    clock = SystemClock()
+    engine = EmbeddedEngine(bundle, mint=clock.mint, report=lambda *_: None)
+    try:
+        with reading.reading(data_dir) as journal:
+            return await _Replay(journal, engine, TenantVault(journal.blobs, open_master_key(data_dir / "keys"))).over(progress)
+    finally:
+        await engine.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    journal: Reading
+    engine: EmbeddedEngine
+    vault: TenantVault
+
+    async def over(self, progress: Callable[[int, int], None]) -> Replayed:
+        found, newest = Replayed(self.engine.revision), self.journal.newest
+        for count, (seq, line) in enumerate(self.journal.decided(after=0, until=newest), start=1):
+            entry = orjson.loads(line)
+            if "decision" in entry:
+                await self._again(entry, found)
+            if count % EVERY == 0:
+                progress(seq, newest)
+        progress(newest, newest)
+        return found
+
+    async def _again(self, entry: Mapping[str, Any], found: Replayed) -> None:
+        run = await self.journal.registry.run(entry["run_id"])
+        if run is None:
+            found.lost["its run is not in the journal"] += 1
+            return
+        try:
+            document = replay.document(entry, run, await self._args(entry))
+            decision = await self.engine.decide(document)
+        except (KeyError, ValueError, errors.Refusal) as missing:
+            found.lost[_why(missing)] += 1
+            return
+        was, now = replay.recorded(entry), replay.word(decision)
+        if was is now:
+            found.same[was] += 1
+        else:
+            found.different.append(_difference(entry, was, now, decision))
+
+    async def _args(self, entry: Mapping[str, Any]) -> object:
+        """The body that was decided on.
+
+        Raises:
+            KeyError: it is not there any more.
+        """
+        ref = entry["requested"].get("args_ref")
+        if ref is None:
+            return None
+        sealed = await self.journal.blobs.blob(ref)
+        if sealed is None:
+            raise KeyError("its arguments are not in the journal")
+        return orjson.loads(await self.vault.unseal(sealed))["request"]["body"]
+
+
+def _difference(entry: Mapping[str, Any], was: Word, now: Word, decision: Decision) -> Difference:
+    target = entry["target"]
+    return Difference(
+        entry=f"{entry['stream']}/{entry['seq']}",
+        ts=entry["ts"],
+        run_id=entry["run_id"],
+        tool=entry["tool"],
+        action=entry["action"],
+        target=f"{target['system']}:{target['type']}:{target['id']}",
+        was=was,
+        now=now,
+        reasons=tuple(f"{reason.code}: {reason.message}" for reason in decision.reasons),
+    )
+
+
+def _why(missing: Exception) -> str:
+    if isinstance(missing, KeyError):
+        return "its record lacks what deciding takes, or its tenant was forgotten"
+    return f"its record cannot be read as a call ({type(missing).__name__})"

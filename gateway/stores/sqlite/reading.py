@@ -1,0 +1,89 @@
+"""A journal opened to be read alone, also while a gateway writes it: takes no lock, and cannot change a byte."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from gateway import errors
+from gateway.model.entry import Sealed
+from gateway.ports import Blobs, Registry
+from gateway.stores.sqlite.ahead import Ahead
+from gateway.stores.sqlite.database import FILE
+from gateway.stores.sqlite.registry import Runs, SqliteRegistry
+from gateway.stores.sqlite.statements import READING
+
+PAGE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``registry`` and ``blobs`` as they are on disk now."""
+
+    registry: Registry
+    blobs: Blobs
+    _connection: sqlite3.Connection
+
+    @property
+    def newest(self) -> int:
+        """The newest entry's seq, 0 where there is none."""
+        (seq,) = self._connection.execute(READING["newest_seq"]).fetchone()
+        return seq or 0
+
+    def decided(self, *, after: int, until: int) -> Iterator[tuple[int, bytes]]:
+        """Entries of calls that policy may have decided, with their seqs, oldest first."""
+        while after < until:
+            rows = self._connection.execute(READING["entries_of_calls"], {"after": after, "until": until, "limit": PAGE}).fetchall()
+            yield from rows
+            if not rows:
+                return
+            after = rows[-1][0]
+
+
+class ReadingBlobs:
+    """Sealed blobs, to be unsealed; nothing can be kept or forgotten here."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def blob(self, ref: str) -> Sealed | None:
+        row = self._connection.execute(READING["blob"], (ref,)).fetchone()
+        return None if row is None else Sealed(ref, *row)
+
+    async def tenant_key(self, tenant: str) -> bytes | None:
+        row = self._connection.execute(READING["tenant_key"], (tenant,)).fetchone()
+        return None if row is None else row[0]
+
+    async def keep_tenant_key(self, tenant: str, wrapped: bytes) -> NoReturn:
+        raise errors.JournalUnavailable("The journal was opened to be read.")
+
+    async def forget_tenant_key(self, tenant: str) -> NoReturn:
+        raise errors.JournalUnavailable("The journal was opened to be read.")
+
+
+@contextmanager
+def reading(data_dir: Path) -> Iterator[Reading]:
+    """Open the journal of a folder for reading.
+
+    Raises:
+        Misconfigured: there is none, or it cannot be read.
+    """
+    path = data_dir / FILE
+    if not path.is_file():
+        raise errors.Misconfigured([f"{path}: there is no journal; name the configuration of a gateway that has run"])
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    except sqlite3.Error as broken:
+        raise errors.Misconfigured([f"{path}: the journal cannot be read ({broken})"]) from broken
+    try:
+        yield Reading(SqliteRegistry(connection, Runs(), Ahead()), ReadingBlobs(connection), connection)
+    finally:
+        connection.close()
+
+
+if TYPE_CHECKING:
+    _port: type[Blobs] = ReadingBlobs
