@@ -1,7 +1,8 @@
-"""``killcord policy``: test a folder of policies, put it onto an OPA."""
+"""``killcord policy``: test a folder of policies, put it onto an OPA, ask what another one would have said."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,10 +12,11 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import output
+from gateway.cli import api, output
+from gateway.cli.configuration import Config, loaded
 from gateway.cli.failure import Failure
 
-app = typer.Typer(help="Policies: test them, put them onto an OPA.", no_args_is_help=True)
+app = typer.Typer(help="Policies: test them, push them, see what others would have said.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the policies.")]
 
@@ -65,6 +67,70 @@ def push(
     lines = [f"{len(pushed.modules)} modules are active as revision {pushed.revision}."]
     lines += [f"removed {name}" for name in pushed.removed]
     output.of(context).value({"url": url, **asdict(pushed)}, lines)
+
+
+@app.command("replay")
+def replay(
+    context: typer.Context,
+    bundle: Annotated[Path, typer.Option("--bundle", help="The folder of the policies to ask.", show_default=False)],
+    config: Config = Path("killcord.yaml"),
+    limit: Annotated[int, typer.Option(help="How many differences to print; all are counted.")] = 100,
+) -> None:
+    """Decide again on every recorded call, with another bundle; sends nothing. Exit 1 where what was allowed would now be denied.
+
+    Reads the data_dir of the configuration, also while its gateway runs.
+    """
+    import asyncio
+
+    from gateway.app import replay as replaying
+
+    out = output.of(context)
+    with _told(), output.progress("deciding again", 0) as bar:
+        task = bar.task_ids[0]
+        data_dir = loaded(config).data_dir
+        found = asyncio.run(replaying.run(data_dir, bundle, progress=lambda at, of: bar.update(task, completed=at, total=of)))
+    changes = Counter(f"{one.was.value}->{one.now.value}" for one in found.different)
+    value = {
+        "revision": found.revision,
+        "decided": found.decided,
+        "same": {word.value: count for word, count in found.same.items()},
+        "changes": dict(changes),
+        "lost": dict(found.lost),
+        "differences": [asdict(one) | {"was": one.was.value, "now": one.now.value} for one in found.different],
+    }
+    if not out.as_json and found.different:
+        rows = [
+            (one.entry, one.run_id, f"{one.was.value}->{one.now.value}", f"{one.tool}:{one.action}", one.target, "; ".join(one.reasons))
+            for one in found.different[:limit]
+        ]
+        out.table(value, ("ENTRY", "RUN", "CHANGE", "ACTION", "TARGET", "REASONS"), rows)
+    lines = [f"{found.decided} decisions made again with revision {found.revision}: {sum(found.same.values())} as before."]
+    lines += [f"{change}: {count}" for change, count in sorted(changes.items())]
+    lines += [f"not decided again: {count}, {why}" for why, count in found.lost.items()]
+    if changes["ALLOW->DENY"]:
+        raise Failure("\n".join(lines), value=value)
+    out.value(value, lines)
+
+
+@app.command("spared")
+def spared(
+    context: typer.Context,
+    tool: Annotated[str | None, typer.Option(help="Only this tool.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+) -> None:
+    """What policy would have stopped and did not: by a tool in shadow mode, or by the candidate. Read off the running gateway's journal."""
+    from gateway.core import watched
+
+    out = output.of(context)
+    client = api.of_environment()
+    entries = (one for kind in ("read", "intent") for one in client.all("/v1/journal", kind=kind, tenant=tenant))
+    found = watched.spared(one for one in entries if tool is None or one.get("tool") == tool)
+    value = [asdict(one) | {"runs": sorted(one.runs)} for one in found]
+    if not found:
+        out.value(value, ["Nothing: no call went on against a policy that is only watched."])
+        return
+    rows = [(one.count, one.why, f"{one.tool}:{one.action}", one.code, len(one.runs), one.last, one.example, one.message) for one in found]
+    out.table(value, ("CALLS", "BY", "ACTION", "REASON", "RUNS", "LAST", "NEWEST", "MESSAGE"), rows)
 
 
 @contextmanager

@@ -1,0 +1,50 @@
+"""Gathering what a watched policy would have stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.core import watched
+from gateway.core.watched import Why
+
+
+def entry(seq: int, run: str = "r1", **decision: Any) -> dict[str, Any]:
+    return {
+        "stream": "st",
+        "seq": seq,
+        "ts": f"2026-11-24T20:00:{seq:02}.000000Z",
+        "run_id": run,
+        "tool": "erp",
+        "action": "refund.create",
+        "decision": decision,
+    }
+
+
+AMOUNT = [{"code": "amount", "message": "Refunds stop at 10."}]
+YES: dict[str, Any] = {"allow": True, "reasons": []}
+NO: dict[str, Any] = {"allow": False, "reasons": AMOUNT}
+
+
+def test_calls_are_gathered_by_action_and_reason_with_the_newest_as_example() -> None:
+    found = watched.spared(
+        [
+            entry(1, **YES, candidate=NO),
+            entry(2, "r2", **YES, candidate=NO),
+            entry(3, **YES, candidate=YES),
+            entry(4, **NO, waived=True),
+            {"stream": "st", "seq": 5, "kind": "run"},
+        ]
+    )
+    assert [(one.why, one.code, one.count, sorted(one.runs), one.example) for one in found] == [
+        (Why.CANDIDATE, "amount", 2, ["r1", "r2"], "st/2"),
+        (Why.SHADOW, "amount", 1, ["r1"], "st/4"),
+    ]
+    assert (found[0].first, found[0].last) == ("2026-11-24T20:00:01.000000Z", "2026-11-24T20:00:02.000000Z")
+
+
+def test_what_the_active_policy_stopped_anyway_was_not_spared() -> None:
+    assert watched.spared([entry(1, **NO, candidate=NO)]) == []
+
+
+def test_a_candidate_that_failed_denied_nothing() -> None:
+    assert watched.spared([entry(1, **YES, candidate={"error": "down"})]) == []
