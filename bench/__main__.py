@@ -88,6 +88,7 @@ def _keep(found: Found, out: Path) -> None:
 
 def _show(found: Found) -> None:
     console = Console()
+    console.print(f"other work on the machine meanwhile: {tables.others(found)}")
     for one in tables.all_of(found):
         console.print(_shown(one))
 

@@ -38,9 +38,15 @@ class Field:
     """All that run at the same time. ``gateway`` is the one with the embedded engine; ``skipped`` says who is missing, and why."""
 
     contenders: tuple[Contender, ...]
+    tool: int
     gateway: killcord.Gateway
     idle_rss: int
     skipped: tuple[str, ...]
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Of all processes, the tool behind the proxies too."""
+        return frozenset({self.tool}).union(*(one.pids for one in self.contenders))
 
 
 @contextmanager
@@ -63,7 +69,7 @@ def field_of(folder: Path, *, note: Callable[[str], None]) -> Iterator[Field]:
         note(f"SKIPPED {who}: {why}")
 
     with ExitStack() as stack:
-        port, _ = stack.enter_context(tool(folder, other))
+        port, behind = stack.enter_context(tool(folder, other))
         # On the core that is measured, so that a call to it crosses cores as often as a call to a gateway's door does.
         alone, pid = stack.enter_context(tool(folder, core))
         start = _Start(stack, folder, core, port)
@@ -76,7 +82,7 @@ def field_of(folder: Path, *, note: Callable[[str], None]) -> Iterator[Field]:
             *start.with_opa(skip),
             *start.envoys(skip),
         ]
-        yield Field(tuple(found), embedded, idle_rss, tuple(skipped))
+        yield Field(tuple(found), behind, embedded, idle_rss, tuple(skipped))
 
 
 def gateway(name: str, one: killcord.Gateway, *more: int, runs: int = 1) -> Contender:

@@ -74,8 +74,12 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """All that one run found. ``skipped`` names what could not take part, and why; ``starts`` and ``syncs`` are seconds: until a
-    gateway was ready by what was in its journal, and of fdatasync on the journal's disk."""
+    """All that one run found.
+
+    ``starts`` and ``syncs`` are seconds: until a gateway was ready, by what was in its journal, and of fdatasync on the
+    journal's disk. ``others`` is the share of the machine's cores that was not the run's, round by round. ``skipped`` names
+    what could not take part, and why.
+    """
 
     machine: dict[str, str]
     versions: dict[str, str]
@@ -86,6 +90,7 @@ class Found:
     memory: list[Memory] = field(default_factory=list)
     starts: dict[str, float] = field(default_factory=dict)
     syncs: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
     @property

