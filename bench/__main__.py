@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -46,6 +47,7 @@ def bench(
     compared = _QUICK_COMPARISON if quick else comparison.Plan(rounds, (1, 16, 64), stretch)
     grown = _QUICK_GROWTH if quick else growth.Plan(rounds, stretch, runs=runs, entries=entries)
     found = _found(compared)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what lies in the folder goes with a run that is ended
     out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=out))
     try:
