@@ -157,7 +157,8 @@ async def _assembled(
         settle=settle,
         replies=replies,
     )
-    observer = calls.Observer.of(metrics, clock.monotonic, log)
+    observer = calls.Observer(clock.monotonic, log)
+    metrics.register(observer)
     calls.gauges(
         metrics,
         {

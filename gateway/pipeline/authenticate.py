@@ -7,12 +7,12 @@ import binascii
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from gateway import errors
 from gateway.core import idempotency, lease
-from gateway.model.call import Call, Headers
+from gateway.model.call import Call
 from gateway.model.run import Lease
 from gateway.pipeline.evidence import Known, Step
 from gateway.pipeline.pace import Pace
@@ -61,7 +61,7 @@ class Authenticate:
         ordinal, before = await self.pace.next(run)
         own = found.get(b"idempotency-key")
         return Known(
-            call=replace(call, headers=_without_ours(call.headers, tool)),
+            call=_without_ours(call, tool),
             tool=tool,
             run=run,
             lease=claimed,
@@ -130,12 +130,26 @@ def _password(encoded: bytes) -> bytes:
         raise errors.LeaseInvalid("The Basic credentials that should carry the lease are not base64.") from error
 
 
-def _without_ours(headers: Headers, tool: Tool) -> Headers:
-    """What the tool, and every expression and record on the way, may see of the agent's headers."""
-    return tuple(
-        (name, value)
-        for name, value in headers
-        if (low := name.lower()) not in _ALWAYS_STRIPPED and not low.startswith(b"killcord-") and low != tool.lease_header
+def _without_ours(call: Call, tool: Tool) -> Call:
+    """The call without the headers that spoke to the gateway: as the tool, every expression and record may see it."""
+    kept = tuple(
+        [
+            pair
+            for pair in call.headers
+            if (low := pair[0].lower()) not in _ALWAYS_STRIPPED and not low.startswith(b"killcord-") and low != tool.lease_header
+        ]
+    )
+    # Spelled out: dataclasses.replace takes three times as long, on every call.
+    return Call(
+        tool=call.tool,
+        method=call.method,
+        path=call.path,
+        segments=call.segments,
+        raw_query=call.raw_query,
+        query=call.query,
+        headers=kept,
+        body=call.body,
+        args=call.args,
     )
 
 

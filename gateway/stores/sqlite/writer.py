@@ -20,6 +20,8 @@ from gateway.stores.sqlite.tables import Tables
 
 BATCH = 512
 PROBE_EVERY = 0.5
+LINGER = 0.01
+"""Seconds for which entries that nobody waits for gather before they go to disk; the first one that is waited for ends it."""
 
 Deliver = Callable[[Event], None]
 
@@ -34,6 +36,7 @@ class Writer:
         self._deliver = deliver
         self._term = 0
         self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._urgent = threading.Event()
         self._held: Sequence[Job] = ()
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name="killcord-journal", daemon=True)
@@ -44,6 +47,8 @@ class Writer:
     def put(self, job: Job) -> None:
         """Queue a job; takes no lock that the writer holds for long."""
         self._queue.put(job)
+        if job.future is not None:
+            self._urgent.set()
 
     @property
     def alive(self) -> bool:
@@ -59,12 +64,21 @@ class Writer:
     def _work(self) -> None:
         try:
             while not self._stopped:
-                self._held = [self._queue.get(), *self._queued(BATCH - 1)]
+                self._held = self._gathered()
                 self._carry_out(self._held)
         finally:
             if not self._stopped:
                 # Whatever ended the thread, nobody may wait for it, and nothing is taken any more.
                 self._fall("the journal's writer ended unexpectedly; restart the gateway and look at its log", final=True)
+
+    def _gathered(self) -> list[Job]:
+        """The next batch. An fsync for each of many reads would cost more than all of them; no one waits for theirs."""
+        first = self._queue.get()
+        if first.future is None:
+            self._urgent.wait(LINGER)
+        # Cleared before the rest is taken: who comes after this is in a later batch, and sets it again.
+        self._urgent.clear()
+        return [first, *self._queued(BATCH - 1)]
 
     def _queued(self, most: int = 1 << 30) -> list[Job]:
         found: list[Job] = []
