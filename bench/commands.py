@@ -43,16 +43,11 @@ def run(gateway: Gateway, folder: Path, found: Found, note: Note) -> None:
 
 
 def replay(gateway: Gateway, found: Found, note: Note) -> None:
-    """Decide what a gateway's journal recorded again, on the same policies."""
-    if not _there(gateway, "policy", "replay"):
-        found.speeds.append(Speed(of=REPLAY, count=0, per_second=None, note="this killcord has no such command yet"))
-        note(f"SKIPPED {REPLAY}: this killcord has no such command yet")
-        return
-    _keep(REPLAY, _timed(gateway, "policy", "replay", "--bundle", str(POLICIES)), "decided", found, note)
-
-
-def _there(gateway: Gateway, *command: str) -> bool:
-    return _killcord(gateway, *command, "--help").returncode == 0
+    """Decide every call in a gateway's journal again, on the same policies."""
+    again = _timed(gateway, "policy", "replay", "--bundle", str(POLICIES), "--config", str(gateway.config))
+    if again.value is not None and again.value.get("lost"):
+        raise Broken(f"killcord {REPLAY} lost calls: {again.value['lost']}")
+    _keep(REPLAY, again, "decided", found, note)
 
 
 def _timed(gateway: Gateway, *command: str) -> _Done:

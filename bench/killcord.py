@@ -21,6 +21,9 @@ from bench.children import Broken, Child
 POLICIES = children.ROOT / "policies"
 TOOL = "ledger"
 PREFIX = f"/{TOOL}"
+CONFIG = "killcord.yaml"
+
+_SECRET = {"LEDGER_SECRET": "bench"}
 
 _INVOICE = "/v1/tenants/{tenant}/invoices/{id}"
 _REFUND = "/v1/tenants/{tenant}/refunds/{id}"
@@ -110,8 +113,12 @@ class Gateway:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """How commands reach it."""
-        return {"KILLCORD_URL": f"http://127.0.0.1:{self.control}", "KILLCORD_TOKEN": self.token}
+        """How commands reach it, and read its configuration."""
+        return {"KILLCORD_URL": f"http://127.0.0.1:{self.control}", "KILLCORD_TOKEN": self.token, **_SECRET}
+
+    @property
+    def config(self) -> Path:
+        return self.folder / CONFIG
 
 
 @contextmanager
@@ -135,14 +142,14 @@ def serving(name: str, folder: Path, *, tool: int, core: int, policy: Mapping[st
 
 
 def _environ(token: str) -> dict[str, str]:
-    return {"LEDGER_SECRET": "bench", "KILLCORD_BOOTSTRAP_TOKEN": token, "KILLCORD_LOG": "warning"}
+    return {**_SECRET, "KILLCORD_BOOTSTRAP_TOKEN": token, "KILLCORD_LOG": "warning"}
 
 
 def _configured(folder: Path, data: int, control: int, tool: int, policy: Mapping[str, object]) -> Path:
     adapter = folder / "adapters" / TOOL / "adapter.yaml"
     adapter.parent.mkdir(parents=True, exist_ok=True)
     adapter.write_text(yaml.safe_dump(_ADAPTER, sort_keys=False))
-    config = folder / "killcord.yaml"
+    config = folder / CONFIG
     document = {
         "listen": {"data": f"127.0.0.1:{data}", "control": f"127.0.0.1:{control}"},
         "data_dir": "./var",
