@@ -109,12 +109,11 @@ class Fresh:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Denied:
-    """Not allowed by policy; ``refusal`` is what the agent hears."""
+class Judged:
+    """Policy has spoken; ``considered`` is what it said."""
 
     fresh: Fresh
     considered: Considered
-    refusal: Refusal
 
     @property
     def known(self) -> Known:
@@ -126,19 +125,15 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Permitted:
-    """Allowed by policy, or waived in shadow mode."""
+class Denied(Judged):
+    """Not allowed; ``refusal`` is what the agent hears."""
 
-    fresh: Fresh
-    considered: Considered
+    refusal: Refusal
 
-    @property
-    def known(self) -> Known:
-        return self.fresh.known
 
-    @property
-    def action(self) -> Action:
-        return self.fresh.action
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permitted(Judged):
+    """Allowed, or waived in shadow mode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import orjson
 from gateway.core import redaction
 from gateway.model.decision import Allow
 from gateway.model.wire import Answer
-from gateway.pipeline.evidence import Before, Denied, Permitted
+from gateway.pipeline.evidence import Before, Judged
 
 REPLY_BOUND = 256 * 1024
 """Bytes of a reply that are kept to answer a repetition."""
@@ -26,14 +26,14 @@ class Request:
     captures: Mapping[str, str]
 
 
-def request(permit: Permitted | Denied) -> bytes:
+def request(judged: Judged) -> bytes:
     """The request part of the call's document, without what policy wants struck out.
 
     A body that is not JSON is kept as base64 beside it, unless policy wants anything struck out: then it is not kept.
     """
-    known, document = permit.known, permit.action.document
+    known, document = judged.known, judged.action.document
     kept: dict[str, Any] = {"request": document["request"], "run": document["run"]}
-    decision = permit.considered.decision
+    decision = judged.considered.decision
     redact = decision.obligations.get("redact") if isinstance(decision, Allow) else None
     if isinstance(redact, list) and redact:
         kept["request"] = {**kept["request"], "body": redaction.struck(known.call.args, redact)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gateway.model.call import Call
-from gateway.pipeline.evidence import Action, Denied, Evidence, Fresh, Intent, Kept, Known, Metered, Permitted, Settled
+from gateway.pipeline.evidence import Action, Evidence, Fresh, Intent, Judged, Kept, Known, Metered, Settled
 
 T = TypeVar("T", bound=Evidence)
 
@@ -67,7 +67,7 @@ class Trail:
         match self.last:
             case Metered() | Fresh():
                 return self.last
-            case Permitted(fresh=fresh) | Denied(fresh=fresh):
+            case Judged(fresh=fresh):
                 return fresh
             case Intent(permit=permit):
                 return permit.fresh
