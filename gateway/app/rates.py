@@ -32,4 +32,4 @@ def _on_server(config: RedisConfig, monotonic: Callable[[], float]) -> Rates:
         password=config.password,
     )
     fallback = MemoryRates(config.share) if config.share is not None else None
-    return RedisRates(client(server, timeout=config.timeout), config.prefix, config.timeout, monotonic, str(server), fallback)
+    return RedisRates(client(server), config.prefix, config.timeout, monotonic, str(server), fallback)

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import ssl
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from gateway.core import addresses
 from gateway.errors import UpstreamFailure
@@ -20,6 +14,7 @@ from gateway.model.wire import Outgoing
 from gateway.wire.client import Pool
 from gateway.wire.dial import Origin
 from gateway.wire.limits import PoolBounds
+from tests.support.certificate import certificate
 from tests.support.tool import Tool
 from tests.support.wire import Agent, gateway, get
 
@@ -81,29 +76,6 @@ async def test_the_second_address_is_tried_where_the_first_refuses() -> None:
         pool = Pool({"erp": Origin(host="localhost", port=tool.port)}, allowed=addresses.allowed)
         assert (await pool.send(READ, no_fence)).status == 200
         await pool.close()
-
-
-def certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """A self-signed certificate for a host, and its key, as PEM files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a tool")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "cert.pem", folder / "key.pem"
-    files[0].write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    pkcs8 = serialization.PrivateFormat.PKCS8
-    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, serialization.NoEncryption()))
-    return files
 
 
 async def test_tls_is_verified_by_name(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import signal
 import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -81,8 +84,29 @@ async def node(
     server: Server, prefix: str, *, timeout: float = PATIENT, fallback: Rates | None = None, **more: Any
 ) -> AsyncIterator[RedisRates]:
     """The meters as one node has them, with connections of its own."""
-    made = RedisRates(client(server, timeout=timeout), prefix, timeout, SystemClock().monotonic, str(server), fallback, **more)
+    made = RedisRates(client(server), prefix, timeout, SystemClock().monotonic, str(server), fallback, **more)
     try:
         yield made
     finally:
         await made.close()
+
+
+@asynccontextmanager
+async def behind_tls(server: Valkey, certificate: Path, key: Path) -> AsyncIterator[int]:
+    """A port that speaks TLS in front of the server, whose build here speaks none."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(pump(reader, inner[1]), pump(inner[0], writer))
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    async with await asyncio.start_server(relay, "127.0.0.1", 0, ssl=context) as listening:
+        yield listening.sockets[0].getsockname()[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ _DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 KEPT = 60_000
 """Milliseconds for which a key outlives its use: a server that takes over may have a clock that runs ahead."""
 
+PAUSE = 0.1
+"""Seconds between two calls that ask a lost server; the calls between them are not made to wait for it."""
+
 _CHECK = ("check", Rate(1_000_000))
 """A meter that no call has, so that a look at the server also shows whether it takes writes."""
 
@@ -32,9 +36,8 @@ class RedisRates:
     """Implements :class:`gateway.ports.Rates`; all meters of a call in one round trip, each taken or none.
 
     Time is the server's own, so that the clocks of nodes need not agree; ``server_time`` off takes the caller's ``now``.
-    Whatever keeps the server from answering within ``timeout`` seconds counts as its loss. Then the call goes to
-    ``fallback``, or is refused where there is none, and for as long as the loss lasts one call in ``timeout`` asks again
-    while the others do not wait. All keys lie in one hash slot, that of ``{prefix}``.
+    Whatever keeps the server from answering within ``timeout`` seconds counts as its loss. Then calls go to ``fallback``,
+    or are refused where there is none, until the server answers again. All keys lie in one hash slot, that of ``{prefix}``.
     """
 
     redis: Redis
@@ -78,7 +81,7 @@ class RedisRates:
         now = self.monotonic()
         if now < self._again:
             return False
-        self._again = now + self.timeout
+        self._again = now + PAUSE
         return True
 
     async def _asked(self, meters: Sequence[tuple[str, Rate]], now: float) -> Quota | None:
@@ -88,12 +91,17 @@ class RedisRates:
                 quota = _quota(meters, await self._run(meters, now))
         except (RedisError, OSError) as error:
             self._lost = f"{type(error).__name__}: {error}" if str(error) else f"no answer within {self.timeout:g} s"
-            self._again = self.monotonic() + self.timeout
-            # A server that was demoted keeps its connections; the next one has to find out anew who is there.
-            await self.redis.connection_pool.disconnect(inuse_connections=False)
+            self._again = self.monotonic() + PAUSE
+            await self._hang_up()
             return None
         self._lost = ""
         return quota
+
+    async def _hang_up(self) -> None:
+        """A server that was demoted keeps its connections: the next call has to find out anew who is there."""
+        with contextlib.suppress(RedisError, OSError):
+            async with asyncio.timeout(self.timeout):
+                await self.redis.connection_pool.disconnect(inuse_connections=False)
 
     async def _run(self, meters: Sequence[tuple[str, Rate]], now: float) -> object:
         keys = [f"{{{self.prefix}}}:{name}" for name, _ in meters]

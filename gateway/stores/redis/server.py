@@ -1,4 +1,4 @@
-"""Where the server is, and a client of it that waits for nothing longer than it is told to."""
+"""Where the server is, and a client of it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,19 @@ class Server:
         return f"{self.socket or f'{host}:{self.port}'}/{self.database}"
 
 
-def client(server: Server, *, timeout: float) -> Redis:
-    """A client that connects when it is first asked. It never asks twice by itself: an answer that was lost may have been counted."""
+def client(server: Server) -> Redis:
+    """A client that connects when it is first asked, with no deadlines of its own: whoever asks has to have one.
+
+    It never asks twice by itself, since an answer that was lost may have been counted.
+    """
     kind, place = _place(server)
     pool = BlockingConnectionPool(
         connection_class=kind,
         max_connections=CONNECTIONS,
-        timeout=timeout,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
+        timeout=None,
+        # With deadlines the library waits by asyncio.wait_for, which before Python 3.12 can swallow a cancellation.
+        socket_timeout=None,
+        socket_connect_timeout=None,
         retry=Retry(NoBackoff(), 0),
         protocol=2,  # the third asks for notices of maintenance, which no meter needs
         driver_info=None,  # no CLIENT SETINFO: two questions less on each new connection
