@@ -13,7 +13,6 @@ import regorus
 
 from gateway import errors
 from gateway.clients import bundle, rego_loading
-from gateway.clients.rego_loading import RULE, UNDEFINED
 from gateway.core import policy
 from gateway.model.decision import Decision, Deny, Reason
 
@@ -28,8 +27,9 @@ Report = Callable[[str, str], None]
 class _Active:
     engine: regorus.Engine | None
     revision: str
-    files: int
     asked: frozenset[str] | None
+    modules: Mapping[str, str]
+    data: Mapping[str, object]
 
 
 class EmbeddedEngine:
@@ -57,7 +57,7 @@ class EmbeddedEngine:
 
     def health(self) -> tuple[bool, str]:
         """Always able to decide: a broken newer revision leaves the old one active, and is named."""
-        active = f"embedded policy engine, revision {self._active.revision} active ({self._active.files} files)"
+        active = f"embedded policy engine, revision {self._active.revision} active ({len(self._active.modules)} files)"
         if not self._refused:
             return True, active
         more = f" (and {len(self._refused) - 1} more)" if len(self._refused) > 1 else ""
@@ -81,8 +81,10 @@ class EmbeddedEngine:
         except (TypeError, RuntimeError):
             return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy.UNREADABLE,))
         try:
-            answer = active.engine.eval_rule_as_json(RULE)
-            raw = None if answer == UNDEFINED else orjson.loads(answer)
+            raw = rego_loading.answered(active.engine)
+        except rego_loading.Panicked:
+            self._active = replace(active, engine=rego_loading.compiled(active.modules, active.data))
+            return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy.inapplicable("an unknown place"),))
         except RuntimeError as error:
             return Deny(decision_id=decision_id, revision=active.revision, reasons=(_failure(error),))
         except ValueError as error:
@@ -137,7 +139,8 @@ class EmbeddedEngine:
 def _activated(found: bundle.Bundle, examined: rego_loading.Examined) -> _Active:
     if examined.problems:
         raise errors.Misconfigured(list(examined.problems))
-    return _Active(rego_loading.compiled(examined.modules, found.data), found.revision, len(found.modules), examined.asked)
+    engine = rego_loading.compiled(examined.modules, found.data)
+    return _Active(engine, found.revision, examined.asked, examined.modules, found.data)
 
 
 def _failure(error: RuntimeError) -> Reason:

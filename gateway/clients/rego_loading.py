@@ -88,13 +88,35 @@ def compiled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.
         engine.set_input_json(orjson.dumps(sample()).decode())
         # The whole package, so that a rule the sample's decision does not need is tried as well.
         engine.eval_query_as_json("data.killcord.authz")
-        answer = engine.eval_rule_as_json(RULE)
+        answer = answered(engine)
     except RuntimeError as error:
         raise errors.Misconfigured([complaint(error)]) from error
-    decision = policy.parse(None if answer == UNDEFINED else orjson.loads(answer), decision_id="sample", revision="sample")
+    decision = policy.parse(answer, decision_id="sample", revision="sample")
     if isinstance(decision, Deny) and decision.reasons[0].code in policy.UNUSABLE:
         raise errors.Misconfigured([f"{RULE} gives no usable decision on a sample call: {decision.reasons[0].message}"])
     return engine
+
+
+class Panicked(Exception):
+    """The engine gave up in the middle of a rule; it answers nothing any more, another has to take its place."""
+
+
+def answered(engine: regorus.Engine) -> object:
+    """What ``RULE`` is on the input that the engine was given; ``None`` where it is undefined.
+
+    Raises:
+        RuntimeError: a rule fails on this input; ``place`` says which.
+        ValueError: the answer is no JSON.
+        Panicked: see there.
+    """
+    try:
+        answer = engine.eval_rule_as_json(RULE)
+    except BaseException as error:
+        # What a Rust panic becomes derives from BaseException and cannot be imported.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise Panicked from error
+    return None if answer == UNDEFINED else orjson.loads(answer)
 
 
 def assembled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.Engine:

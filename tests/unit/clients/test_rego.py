@@ -84,6 +84,14 @@ async def test_rules_that_contradict_each_other_on_a_call_deny_it(tmp_path: Path
     assert outcome(await engine(ruled(tmp_path, rule)).decide(call(tool="crm"))) == {"policy-error"}
 
 
+async def test_a_call_on_which_the_engine_panics_is_denied_and_the_next_one_decided(tmp_path: Path) -> None:
+    rules = 'default decision := {"allow": false}\ndecision := {"allow": true} if not odd\nodd if input.counters.steps % 2 == 1'
+    active = engine(ruled(tmp_path, rules))
+    assert outcome(await active.decide(call(counters={"steps": 1e16}))) == {"policy-error"}
+    assert outcome(await active.decide(call(counters={"steps": 3}))) == {"unexplained"}
+    assert outcome(await active.decide(call(counters={"steps": 4}))) == "allow"
+
+
 # --- reloading -------------------------------------------------------------------------------------------------------
 
 
