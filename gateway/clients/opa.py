@@ -112,7 +112,9 @@ class OpaEngine:
     async def _looked(self) -> _Seen:
         health = await self._channel.ask("GET", self._health, within=LOOK, most=LARGEST_DECISION)
         if health.status != 200:
-            return _Seen("its bundles are not all active yet")
+            return _Seen(
+                "its bundles are not all active yet" if health.status == 500 else f"its /health answers with status {health.status}"
+            )
         sample = orjson.dumps({"input": rego_loading.sample()})
         answer = await self._channel.ask("POST", self._decision, sample, within=LOOK, most=LARGEST_DECISION)
         if answer.status != 200:

@@ -294,6 +294,12 @@ async def test_trouble_is_reported_once_and_so_is_its_end(acted: tuple[Acted, To
     assert "gives no usable decision" in reports.lines[1][1]
 
 
+@pytest.mark.parametrize(("status", "trouble"), [(500, "its bundles are not all active yet"), (401, "its /health answers with status 401")])
+async def test_health_that_is_not_good_is_told(status: int, trouble: str) -> None:
+    async with Tool(tool.answers(framed(b"{}", status=status))) as server, engine(f"http://127.0.0.1:{server.port}") as made:
+        assert made.health() == (False, f"OPA at http://127.0.0.1:{server.port} cannot decide: {trouble}")
+
+
 async def test_a_sample_that_is_refused_by_a_rule_shows_a_working_opa(acted: tuple[Acted, Tool, OpaEngine]) -> None:
     script, _, made = acted
     script.decision = GOOD | {"result": {"allow": False, "reasons": [{"code": "closed", "message": "Closed."}]}}
