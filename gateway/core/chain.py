@@ -38,7 +38,7 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An entry serialised once, cut where ``hash`` and ``prev_hash`` go: members before, between and after them, in canonical order."""
+    """An entry serialised once, in canonical order, cut where its ``hash`` member and the value of its ``prev_hash`` go."""
 
     before: bytes
     between: bytes
@@ -46,11 +46,15 @@ class Draft:
 
     def link(self, prev_hash: str) -> Linked:
         """Put the entry behind the one whose hash is ``prev_hash``."""
-        prev = b'"prev_hash":"%b"' % prev_hash.encode()
-        covered = b",".join([part for part in (self.before, self.between, prev, self.after) if part])
-        digest = hashlib.sha256(b"%b{%b}" % (prev_hash.encode(), covered)).hexdigest()
-        own = b'"hash":"%b"' % digest.encode()
-        return Linked(b"{%b}" % b",".join([part for part in (self.before, own, self.between, prev, self.after) if part]), digest)
+        prev = prev_hash.encode()
+        rest = b'%b"%b"%b' % (self.between, prev, self.after)
+        digest = hashlib.sha256(b"%b%b%b" % (prev, self.before, rest)).hexdigest()
+        return Linked(b'%b"hash":"%b",%b' % (self.before, digest.encode(), rest), digest)
+
+
+# A control byte stands in no JSON text, so where one was put in it is found again for certain.
+_HASH, _PREV = orjson.Fragment(b"\x00"), orjson.Fragment(b"\x01")
+_HASH_MEMBER = b'"hash":\x00,'
 
 
 def draft(fields: Fields) -> Draft:
@@ -59,14 +63,13 @@ def draft(fields: Fields) -> Draft:
     Raises:
         TypeError: a value is no JSON value of ours (a float, an integer beyond 53 bits, a lone surrogate); the message names the field.
     """
-    before: dict[str, object] = {}
-    between: dict[str, object] = {}
-    after: dict[str, object] = {}
-    for key, value in fields.items():
-        (before if key < "hash" else between if key < "prev_hash" else after)[key] = value
-    if "hash" in between or "prev_hash" in after:
+    if "hash" in fields or "prev_hash" in fields:
         raise TypeError("hash and prev_hash are set by the journal, not by the caller")
-    return Draft(canonical(before)[1:-1], canonical(between)[1:-1], canonical(after)[1:-1])
+    plain = _checked(fields)
+    marked = {**fields, "hash": _HASH, "prev_hash": _PREV}
+    before, _, rest = _dumped(marked, fields, plain=plain).partition(_HASH_MEMBER)
+    between, _, after = rest.partition(b"\x01")
+    return Draft(before, between, after)
 
 
 def canonical(fields: Fields) -> bytes:
@@ -75,27 +78,42 @@ def canonical(fields: Fields) -> bytes:
     Raises:
         TypeError: as for :func:`draft`; names of the entry's own fields are ASCII.
     """
-    plain = True
-    for key, value in fields.items():
-        if not key.isascii():
-            raise TypeError(f"{key!r}: the names of an entry's fields are ASCII")
-        if type(value) not in _SCALARS:
-            plain = _check(value, key) and plain
+    return _dumped(fields, fields, plain=_checked(fields))
+
+
+def _dumped(fields: Fields, told: Fields, *, plain: bool) -> bytes:
+    """``told`` are the fields to look at for what could not be serialised."""
     try:
         # RFC 8785 sorts by UTF-16 code units, orjson by code points: they part at astral characters, so other than ASCII we sort ourselves.
         return orjson.dumps(fields, option=_SORTED) if plain else orjson.dumps(_ordered(fields), option=_AS_GIVEN)
     except TypeError as refused:
-        raise TypeError(f"{_culprit(fields)}: {refused}") from refused
+        raise TypeError(f"{_culprit(told)}: {refused}") from refused
+
+
+def _checked(fields: Fields) -> bool:
+    """Whether all keys below the entry's own, which must be, are ASCII.
+
+    Raises:
+        TypeError: as for :func:`canonical`.
+    """
+    if not "".join(fields).isascii():
+        name = next(key for key in fields if not key.isascii())
+        raise TypeError(f"{name!r}: the names of an entry's fields are ASCII")
+    plain = True
+    for key, value in fields.items():
+        if type(value) not in _SCALARS:
+            plain = _check(value, key) and plain
+    return plain
 
 
 def _check(value: object, name: str) -> bool:
     """Whether all keys below are ASCII; refuses what is no JSON value or is a float."""
     if isinstance(value, dict):
-        plain = True
+        try:
+            plain = "".join(value).isascii()
+        except TypeError:
+            raise TypeError(f"{name}: a key is not a string") from None
         for key, member in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"{name}: a key is {type(key).__name__}, not a string")
-            plain = key.isascii() and plain
             if type(member) not in _SCALARS:
                 plain = _check(member, f"{name}.{key}") and plain
         return plain

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
-from gateway.core import fold
+from gateway.model.effect import Charge
 from gateway.model.entry import Fields, Kind, Position, Sealed
 from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Taken
 from gateway.stores.sqlite.intake import Intake
@@ -50,8 +50,8 @@ def _no_intent(fields: Fields) -> Fields:
 def _coherent(opening: Opening) -> None:
     """The entry must tell what is checked: replaying the journal charges and opens by the entry alone."""
     fields = opening.fields
-    charged = [(charge.scope, charge.name, charge.amount, charge.member) for charge in opening.charges]
-    if [(charge.scope, charge.name, charge.amount, charge.member) for charge in fold.charges(fields)] != charged:
+    written = cast("Sequence[Mapping[str, object]]", fields.get("charges", ()))
+    if len(written) != len(opening.charges) or not all(map(_same, written, opening.charges)):
         raise ValueError("the intent's charges are not those of the opening")
     key = opening.key
     told = (fields["tenant"], fields["workflow_id"], fields["key"]["digest"], fields["attempt"])  # type: ignore[index]
@@ -60,6 +60,15 @@ def _coherent(opening: Opening) -> None:
     # The writer may have to put the refusal in the intent's place: what it shares with the intent is checked with that.
     if opening.refusal["kind"] != Kind.REFUSAL:
         raise ValueError("the opening's refusal is no refusal entry")
+
+
+def _same(written: Mapping[str, object], charge: Charge) -> bool:
+    return (
+        written["scope"] == charge.scope
+        and written["name"] == charge.name
+        and written["amount"] == charge.amount
+        and written.get("member") == charge.member
+    )
 
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def test_a_line_is_the_canonical_entry_with_its_hash() -> None:
         (-(2**60), "amount.*53-bit"),
         ("\ud800", "amount.*surrogates"),
         (b"bytes", "no bytes"),
-        ({1: 2}, "amount: a key is int"),
+        ({1: 2}, "amount: a key is not a string"),
     ],
 )
 def test_a_value_that_is_none_of_ours_is_refused_by_name(value: object, named: str) -> None:
