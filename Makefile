@@ -39,7 +39,7 @@ check: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# Compares with peers on this machine and writes docs/performance.md; about a quarter of an hour. Peers that are not here are skipped, loudly.
+# Compares with peers on this machine and writes docs/performance.md; some twenty minutes. Peers that are not here are skipped, loudly.
 bench: setup tools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@$(BIN)/python -m bench --write-docs
