@@ -45,7 +45,7 @@ bench: setup tools
 	@$(BIN)/python -m bench --write-docs
 
 lock: setup
-	@cd requirements && for name in run dev bench; do \
+	@cd requirements && for name in build run dev bench; do \
 	  ../$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options --no-header -o $$name.txt $$name.in; done
 
