@@ -6,22 +6,20 @@
 package killcord.lib.wildcard
 
 matches(pattern, text) if {
-	pieces := split(pattern, "*")
-	startswith(text, pieces[0])
-	continues(count(pieces), pieces, text)
-}
-
-continues(1, pieces, text) if pieces[0] == text
-
-continues(2, pieces, text) if {
-	endswith(text, pieces[1])
-
-	# The two ends may not share characters: `ab*ba` does not match `aba`.
-	count(text) >= count(pieces[0]) + count(pieces[1])
-}
-
-continues(number, pieces, text) if {
-	number > 2
-	literals := [regex.replace(piece, `[\\.+*?()|\[\]{}^$]`, `\$0`) | some piece in pieces]
+	prefix := trim_suffix(pattern, "*")
+	not contains(prefix, "*")
+	begins(prefix, pattern, text)
+} else if {
+	contains(trim_suffix(pattern, "*"), "*")
+	literals := [regex.replace(piece, `[\\.+*?()|\[\]{}^$]`, `\$0`) | some piece in split(pattern, "*")]
 	regex.match(sprintf("^(?s:%s)$", [concat(".*", literals)]), text)
+}
+
+# Nearly every pattern is a prefix and one star, or no star at all: both are had without a regular expression.
+begins(prefix, pattern, text) if {
+	prefix == pattern
+	text == pattern
+} else if {
+	prefix != pattern
+	startswith(text, prefix)
 }
