@@ -26,7 +26,7 @@ class Credential:
     with ``{tenant}``. A file is read again when it changed, so that a secret can be rotated in place.
     """
 
-    __slots__ = ("_environ", "_file", "_read", "_value", "header_name")
+    __slots__ = ("_environ", "_file", "_fixed", "_read", "_value", "header_name")
 
     def __init__(self, header: str, value: str, file: str | None, environ: Mapping[str, str]) -> None:
         self.header_name = header.encode("ascii")
@@ -34,6 +34,7 @@ class Credential:
         self._file = file
         self._environ = environ
         self._read: dict[str, tuple[tuple[int, int, int], str]] = {}
+        self._fixed: tuple[bytes, bytes] | None = None
 
     def __repr__(self) -> str:
         return f"Credential({self.header_name.decode()}: ***)"
@@ -44,6 +45,8 @@ class Credential:
         Raises:
             KeyError: there is no usable secret for it; the message names where it was looked for, never what was found.
         """
+        if self._fixed is not None:
+            return self._fixed
         if self.per_tenant and not _TENANT.fullmatch(tenant):
             raise KeyError("a tenant's name must be letters, digits, _ and - to have a secret of its own")
         text = _VARIABLE.sub(lambda found: self._variable(found[1].replace("{tenant}", tenant)), self._value)
@@ -51,7 +54,10 @@ class Credential:
             text = text.replace("{file}", self._content(self._file.replace("{tenant}", tenant)))
         if not _VALUE.fullmatch(text):
             raise KeyError(f"the secret for {self.header_name.decode()} is empty or holds what no header can")
-        return self.header_name, text.encode("ascii")
+        line = (self.header_name, text.encode("ascii"))
+        if not self.per_tenant and self._file is None:  # nothing that it is made of can change any more
+            self._fixed = line
+        return line
 
     @property
     def per_tenant(self) -> bool:
