@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
 import regorus
 
 from gateway import errors
-from gateway.clients import rego_syntax, rego_vetting
+from gateway.clients import rego_expansion, rego_names, rego_syntax, rego_vetting
 from gateway.clients.bundle import Bundle
-from gateway.clients.rego_syntax import Module, Reference, Rule
 from gateway.core import policy
 from gateway.model.action import Effect, Reversibility, Target
 from gateway.model.call import Call
@@ -48,33 +47,17 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
     if problems:
         return Examined({}, tuple(problems))
     modules = [rego_syntax.module(tree) for tree in orjson.loads(engine.get_ast_as_json())]
-    known = rego_vetting.names(
+    known = rego_names.names(
         (module for module in modules if module.file in bundle.modules),
         data=bundle.data,
         builtins=_builtins(),
         schemas={("killcord", "authz"): policy.schema()},
     )
     found = rego_vetting.problems((module for module in modules if module.file in bundle.modules), known)
-    expansions = {module.file: expanded(module, files[module.file]) for module in modules}
-    return Examined(expansions, tuple(found), rego_syntax.asked(modules))
-
-
-def expanded(module: Module, content: str) -> str:
-    """The module with its imports of ``data`` written out where they are used: ``lib.f(x)`` -> ``data.killcord.lib.f(x)``.
-
-    This engine finds no functions through imports, nor rules where data lies beside them. Lines stay where they were.
-    """
-    imported = {each.alias: ".".join(step or "" for step in each.path) for each in module.imports if each.path[0] == "data"}
-    uses = {reference for rule in module.rules for reference in _names_used(rule) if reference.root in imported}
-    source = content.encode()
-    for use in sorted(uses, key=lambda use: use.start, reverse=True):
-        source = source[: use.start] + imported[use.root].encode() + source[use.end :]
-    return source.decode()
-
-
-def _names_used(rule: Rule) -> Iterator[Reference]:
-    yield from (invocation.function for invocation in rule.invocations)
-    yield from (reference for reference in rule.references if reference.root not in rule.bound)
+    if found:
+        return Examined({}, tuple(found))
+    expansions = {module.file: rego_expansion.expanded(module, files[module.file], known) for module in modules}
+    return Examined(expansions, (), rego_syntax.asked(modules))
 
 
 def compiled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.Engine:
@@ -128,7 +111,7 @@ def assembled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus
     engine = regorus.Engine()
     engine.set_gather_prints(True)
     try:
-        for file, content in modules.items():
+        for file, content in {**rego_expansion.LIBRARY, **modules}.items():
             engine.add_policy(file, content)
         engine.add_data_json(orjson.dumps(data).decode())
     except RuntimeError as error:

@@ -42,18 +42,21 @@ class Rule:
 
     ``bound`` holds the names it binds itself; ``aliases`` those that stand, everywhere in it, for one plain reference.
     ``asserted`` are the paths that it refers to outside of any ``not``; ``negated`` the references inside one that have
-    to be defined for the ``not`` to mean what it seems to (see ``_Reading.negate``).
+    to be defined for the ``not`` to mean what it seems to (see ``_Reading.negate``). ``once`` are the names that it binds
+    in one place only; ``syntax`` is its tree.
     """
 
     name: tuple[str, ...]
     line: int
     arity: int | None
+    syntax: Mapping[str, Any]
     references: list[Reference] = field(default_factory=list)
     invocations: list[Invocation] = field(default_factory=list)
     bound: set[str] = field(default_factory=set)
     aliases: dict[str, Path] = field(default_factory=dict)
     asserted: set[Path] = field(default_factory=set)
     negated: list[Reference] = field(default_factory=list)
+    once: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +139,28 @@ def _rule(node: Mapping[str, Any], source: bytes) -> Rule:
     name = chain(shape["refr"])
     assert name is not None
     arguments = shape.get("args") or []
-    rule = Rule(settled(name.path), definition["span"]["line"], len(arguments) if arguments or (head and "Func" in head) else None)
+    arity = len(arguments) if arguments or (head and "Func" in head) else None
+    rule = Rule(settled(name.path), definition["span"]["line"], arity, definition)
     reading = _Reading(rule, source)
     reading.bind(arguments)
     # The steps of a head after its name are outputs (`p[x]`): what they hold is read, the name itself is not.
     reading.read([shape.get("key"), shape.get("assign"), shape.get("value"), definition.get("bodies"), list(_indices(shape["refr"]))])
-    rule.aliases = reading.aliases()
+    names = [name for name, _ in reading.bindings]
+    rule.once = {name for name in names if names.count(name) == 1}
+    # A name bound twice (in two comprehensions, say) is not plain: what it stands for depends on where.
+    rule.aliases = {name: path for name, path in reading.bindings if path is not None and name in rule.once}
     return rule
+
+
+def nodes(node: Any) -> Iterator[Mapping[str, Any]]:
+    """Every node of a tree, the outer ones first."""
+    if isinstance(node, list):
+        for each in node:
+            yield from nodes(each)
+    elif isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from nodes(value)
 
 
 def settled(path: Path) -> tuple[str, ...]:
@@ -172,14 +190,9 @@ class _Reading:
         self.bindings: list[tuple[str, Path | None]] = []
         self.negations = 0
 
-    def aliases(self) -> dict[str, Path]:
-        # A name bound twice (in two comprehensions, say) is not plain: what it stands for depends on where.
-        names = [name for name, _ in self.bindings]
-        return {name: path for name, path in self.bindings if path is not None and names.count(name) == 1}
-
     def bind(self, pattern: Any, path: Path | None = None) -> None:
         """Note every name in a pattern; ``path`` is what a lone name then stands for."""
-        for name in _variables(pattern):
+        for name in variables(pattern):
             self.rule.bound.add(name)
             self.bindings.append((name, path if isinstance(pattern, dict) and "Var" in pattern else None))
 
@@ -259,13 +272,14 @@ def _element(collection: Any) -> Path | None:
     return (*reference.path, None) if reference else None
 
 
-def _variables(pattern: Any) -> Iterator[str]:
+def variables(pattern: Any) -> Iterator[str]:
+    """The names in a pattern."""
     if isinstance(pattern, list):
         for each in pattern:
-            yield from _variables(each)
+            yield from variables(each)
     elif isinstance(pattern, dict):
         if variable := pattern.get("Var"):
             yield variable["value"]
         else:
             for value in pattern.values():
-                yield from _variables(value)
+                yield from variables(value)

@@ -1,0 +1,122 @@
+"""Which of OPA's built-ins a policy may use, and what to use in place of the others.
+
+A bundle has to mean the same on the embedded engine and on a real OPA. tests/contract/test_two_engines.py asks both, for
+every built-in there is: what is not held back here answered alike, within what ``rego_arguments`` demands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+
+class Kind(Enum):
+    """``INTEGER`` is a number that came as one, ``WHOLE`` one made so by rounding, of any size."""
+
+    INTEGER = "integer"
+    WHOLE = "whole"
+    TEXT = "text"
+    LIST = "list"
+    SET = "set"
+
+
+_REPLAYED = "a decision has to come out the same when it is replayed"
+_JSON = "engines differ in what they take for {0} and in how they write it; have agents send the values themselves"
+_BITS = "engines differ in numbers beyond 53 bits; keep a list of names in place of bits"
+_ADDRESS = "engines differ in addresses with leading zeros and in IPv4 inside IPv6; compare texts, by startswith or regex.match"
+_DECODED = "decoders differ in what they forgive; encode what you expect, and compare that"
+_SHIFT = "engines differ at the ends of months and in time zones; reckon with nanoseconds: input.now + (24 * 3600) * 1000000000"
+_LONG = "its cost grows with a number in the call; write the numbers out, or put them into a data file"
+
+REFUSED: Mapping[str, str] = {
+    "base64.decode": _DECODED,
+    "base64.is_valid": "engines differ in what they forgive; use regex.match",
+    "base64url.decode": _DECODED,
+    "bits.and": _BITS,
+    "bits.lsh": _BITS,
+    "bits.negate": _BITS,
+    "bits.or": _BITS,
+    "bits.rsh": _BITS,
+    "bits.xor": _BITS,
+    "format_int": 'engines differ in bases and in fractions; use sprintf("%v", [...])',
+    "glob.quote_meta": "it quotes nothing on the embedded engine; use data.killcord.lib.wildcard.matches",
+    "graph.reachable_paths": "engines differ in loops; use graph.reachable",
+    "http.send": "the gateway makes no calls while it decides; put what the rule needs into a data file",
+    "json.filter": "engines differ in how they read paths; use object.filter",
+    "json.is_valid": _JSON.format("JSON"),
+    "json.marshal": _JSON.format("JSON"),
+    "json.marshal_with_options": _JSON.format("JSON"),
+    "json.match_schema": "engines say otherwise what is wrong; write what has to hold as rules",
+    "json.remove": "engines differ in how they read paths; use object.remove",
+    "json.unmarshal": _JSON.format("JSON"),
+    "json.verify_schema": "engines say otherwise what is wrong; write what has to hold as rules",
+    "net.cidr_contains": _ADDRESS,
+    "net.cidr_expand": _ADDRESS,
+    "net.cidr_is_valid": _ADDRESS,
+    "numbers.range": _LONG,
+    "numbers.range_step": _LONG,
+    "object.subset": "the embedded engine fails on empty lists; compare keys as sets: object.keys(x) - {...}",
+    "opa.runtime": "it answers differently on each engine; put what the rule needs into a data file",
+    "rand.intn": _REPLAYED,
+    "regex.is_valid": "engines differ in their patterns; those of a bundle are checked when it loads",
+    "regex.split": "engines differ in empty matches; use split",
+    "regex.template_match": "the embedded engine fails on texts shorter than the template; use regex.match",
+    "semver.compare": "engines differ in a leading v; compare the parts, by split and to_number",
+    "semver.is_valid": "engines differ in a leading v; use regex.match",
+    "strings.count": "engines differ in overlapping matches; use count(indexof_n(...))",
+    "strings.replace_n": "engines differ in whether a replacement is replaced again; use replace or regex.replace",
+    "time.add_date": _SHIFT,
+    "time.diff": _SHIFT,
+    "time.format": "engines differ in layouts; use time.date and time.clock",
+    "time.now_ns": f"{_REPLAYED}; use input.now",
+    "time.parse_ns": "engines differ in layouts; compare dates as texts, which YYYY-MM-DD sorts",
+    "trace": "it is not true on every engine; use print",
+    "upper": "engines differ in letters that become two, as the German sharp s; use lower",
+    "urlquery.decode": "engines differ in what they drop; input.http.query is decoded already",
+    "urlquery.decode_object": "engines differ in what they forgive; input.http.query is decoded already",
+    "uuid.parse": "engines differ in what they tell; use regex.match",
+    "uuid.rfc4122": _REPLAYED,
+    "yaml.is_valid": _JSON.format("YAML"),
+    "yaml.marshal": _JSON.format("YAML"),
+    "yaml.unmarshal": _JSON.format("YAML"),
+}
+"""Built-ins that the embedded engine has and a policy may not use, each with the reason and a way out."""
+
+_LACKING = {
+    "array": "flatten",
+    "crypto": "md5 parse_private_keys sha1 sha256",
+    "crypto.hmac": "equal md5 sha1 sha256 sha512",
+    "crypto.x509": "parse_and_verify_certificates parse_and_verify_certificates_with_options parse_certificate_request "
+    "parse_certificates parse_keypair parse_rsa_private_key",
+    "graphql": "is_valid parse parse_and_verify parse_query parse_schema schema_is_valid",
+    "io.jwt": "decode decode_verify encode_sign encode_sign_raw verify_eddsa verify_es256 verify_es384 verify_es512 verify_hs256 "
+    "verify_hs384 verify_hs512 verify_ps256 verify_ps384 verify_ps512 verify_rs256 verify_rs384 verify_rs512",
+    "json": "patch",
+    "net": "cidr_contains_matches cidr_intersects cidr_merge lookup_ip_addr",
+    "providers.aws": "sign_req",
+    "regex": "globs_match",
+    "rego": "parse_module",
+    "rego.metadata": "chain rule",
+    "strings": "render_template split_n",
+    "uri": "is_valid parse",
+}
+ABSENT = frozenset(f"{family}.{name}" for family, names in _LACKING.items() for name in names.split(" "))
+"""What OPA 1.22 has and the embedded engine lacks."""
+
+HELD_TO_A_REFERENCE = frozenset({("killcord", "lib", "wildcard")})
+"""Packages whose every answer is compared with a reference by tests: they may put patterns together on a call, and run as they are."""
+
+IN_THE_GRAMMAR = frozenset({"print"})
+"""Known to the engine's grammar, not to its list."""
+
+_RETURNING = {
+    Kind.INTEGER: "count indexof time.parse_duration_ns time.parse_rfc3339_ns",
+    Kind.WHOLE: "ceil floor round",
+    Kind.LIST: "array.concat array.reverse array.slice indexof_n regex.find_n sort split",
+    Kind.SET: "intersection object.keys union",
+    Kind.TEXT: "base64.encode base64url.encode base64url.encode_no_pad concat hex.decode hex.encode lower regex.replace replace sprintf "
+    "strings.reverse substring time.weekday trim trim_left trim_prefix trim_right trim_space trim_suffix type_name "
+    "urlquery.encode urlquery.encode_object",
+}
+RESULTS: Mapping[str, Kind] = {name: kind for kind, names in _RETURNING.items() for name in names.split(" ")}
+"""What the built-ins return of which that is known."""

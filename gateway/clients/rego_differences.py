@@ -1,0 +1,88 @@
+"""Where a rule would mean one thing on the embedded engine and another on OPA; such a bundle does not load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gateway.clients import rego_arguments, rego_builtins, rego_names, rego_syntax
+from gateway.clients.rego_builtins import Kind
+from gateway.clients.rego_kinds import Terms
+from gateway.clients.rego_names import Names
+from gateway.clients.rego_syntax import Module, Rule
+
+_RECKONING = "engines reckon otherwise with fractions; put round(...) around it, counting in the smallest unit: round(100 * (a + b)) > 5000"
+_REMAINDER = "only of counts and of integers of the input, the embedded engine fails on others"
+_OBJECT = "engines differ in whether an object pattern may leave members out; name them: x.kind"
+_NUMBER = "the embedded engine has whole numbers of up to 64 bits"
+
+
+def problems(module: Module, rule: Rule, known: Names) -> Iterator[tuple[int, str]]:
+    terms = Terms(module, rule, known)
+    yield from _reckonings(rule.syntax, terms)
+    yield from _object_patterns(rule)
+    for node in rego_syntax.nodes(rule.syntax):
+        value = (node.get("Number") or {}).get("value")
+        if isinstance(value, float) and value.is_integer() and abs(value) >= 1 << 63:
+            yield node["Number"]["span"]["line"], _NUMBER
+    if module.package not in rego_builtins.HELD_TO_A_REFERENCE:
+        yield from _arguments(module, rule, terms, known)
+
+
+def _arguments(module: Module, rule: Rule, terms: Terms, known: Names) -> Iterator[tuple[int, str]]:
+    for invocation in rule.invocations:
+        path = invocation.function.path
+        name = ".".join(step or "_" for step in path)
+        is_builtin = rego_names.resolve(path, module, rule, known.definitions) is None
+        if is_builtin and (fault := rego_arguments.fault(name, invocation.arguments, terms)):
+            yield invocation.function.line, f"{name}: {fault}"
+
+
+def _reckonings(node: Any, terms: Terms) -> Iterator[tuple[int, str]]:
+    """The outermost arithmetic whose result may have a fraction that nothing rounds away, and every remainder of such."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _reckonings(each, terms)
+    if not isinstance(node, dict):
+        return
+    if _is_call(node, "round"):
+        yield from _remainders(node, terms)
+    elif (arithmetic := node.get("ArithExpr")) and terms.kind(node) is None:
+        yield from _remainders(node, terms) if arithmetic["op"] == "Mod" else [(arithmetic["span"]["line"], _RECKONING)]
+    elif _is_call(node, "sum") or _is_call(node, "product"):
+        yield node["Call"]["span"]["line"], _RECKONING
+    else:
+        for value in node.values():
+            yield from _reckonings(value, terms)
+
+
+def _remainders(node: Any, terms: Terms) -> Iterator[tuple[int, str]]:
+    for each in rego_syntax.nodes(node):
+        arithmetic = each.get("ArithExpr")
+        if arithmetic and arithmetic["op"] == "Mod" and terms.kind(each) is not Kind.INTEGER:
+            yield arithmetic["span"]["line"], f"%: {_REMAINDER}"
+
+
+def _is_call(node: Mapping[str, Any], name: str) -> bool:
+    function = rego_syntax.chain(node["Call"]["fcn"]) if "Call" in node else None
+    return function is not None and function.path == (name,)
+
+
+def _object_patterns(rule: Rule) -> Iterator[tuple[int, str]]:
+    for pattern in _patterns(rule):
+        for node in rego_syntax.nodes(pattern):
+            if "Object" in node:
+                yield node["Object"]["span"]["line"], _OBJECT
+
+
+def _patterns(rule: Rule) -> Iterator[Any]:
+    """What values are taken apart by."""
+    head = rule.syntax.get("head") or {}
+    yield (head.get("Func") or {}).get("args")
+    for node in rego_syntax.nodes(rule.syntax):
+        if assigned := node.get("AssignExpr"):
+            yield assigned["lhs"]
+            if assigned["op"] == "Eq" and any(rego_syntax.variables(assigned["rhs"])):
+                yield assigned["rhs"]
+        elif some := node.get("SomeIn"):
+            yield [some["key"], some["value"]]
