@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 CONNECTIONS = 16
-"""Most connections to the server; one answers some ten thousand calls a second."""
+"""Most of them that a node has to the server; calls beyond wait for one, within their deadline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
