@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -92,12 +93,18 @@ The gateway and the ERP stay up until Ctrl-C. In another terminal:
     {gateway.data}/erp/buckets/{erp.TENANT}/collections/invoices/records/inv-1002
 
   # contain it, and see what it did
-  killcord contain --run mine --mode read_only --reason "trying it out"
-  killcord run effects mine
-  killcord journal tail --run mine
+  {_command()} contain --run mine --mode read_only --reason "trying it out"
+  {_command()} run effects mine
+  {_command()} journal tail --run mine
 
 The ERP itself: {kinto.url} (curl -H "Authorization: Basic {erp.BASIC}"). Configuration, journal and logs: {folder}
 """
+
+
+def _command() -> str:
+    """The command as it can be typed: by its name where that is on the PATH, else as it was started."""
+    started = Path(sys.argv[0])
+    return "killcord" if shutil.which("killcord") or started.name != "killcord" else str(started.resolve())
 
 
 @contextmanager
