@@ -127,7 +127,8 @@ class _Start:
         command = [str(program), "run", "--server", "--addr", f"127.0.0.1:{port}", "--log-level", "error", str(killcord.POLICIES)]
         pid = self._run("opa", command, port)
         try:
-            asking = self.killcord(WITH_OPA, {"engine": "opa", "url": f"http://127.0.0.1:{port}"})
+            # Patient: a stall on a busy machine is a slow call here, and no refusal that would end the run.
+            asking = self.killcord(WITH_OPA, {"engine": "opa", "url": f"http://127.0.0.1:{port}", "timeout": "5s"})
         except killcord.NotBuiltIn as missing:
             skip(WITH_OPA, f"this killcord says: {missing}")
             return []
