@@ -14,11 +14,12 @@ import regorus
 from gateway import errors
 from gateway.clients import bundle, rego_loading
 from gateway.core import policy
-from gateway.model.decision import Decision, Deny, Reason
+from gateway.model.decision import Decision, Deny
 
 if TYPE_CHECKING:
     from gateway import ports
 
+_SOMEWHERE = "an unknown place"  # some built-ins fail without a word about where
 Report = Callable[[str, str], None]
 """Takes a level (``info``, ``error``) and a line for the operator."""
 
@@ -84,9 +85,11 @@ class EmbeddedEngine:
             raw = rego_loading.answered(active.engine)
         except rego_loading.Panicked:
             self._active = replace(active, engine=rego_loading.compiled(active.modules, active.data))
-            return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy.inapplicable("an unknown place"),))
+            return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy.inapplicable(_SOMEWHERE),))
         except RuntimeError as error:
-            return Deny(decision_id=decision_id, revision=active.revision, reasons=(_failure(error),))
+            return Deny(
+                decision_id=decision_id, revision=active.revision, reasons=(policy.inapplicable(rego_loading.place(error) or _SOMEWHERE),)
+            )
         except ValueError as error:
             raise errors.PolicyUnavailable() from error
         return policy.parse(raw, decision_id=decision_id, revision=active.revision)
@@ -141,16 +144,6 @@ def _activated(found: bundle.Bundle, examined: rego_loading.Examined) -> _Active
         raise errors.Misconfigured(list(examined.problems))
     engine = rego_loading.compiled(examined.modules, found.data)
     return _Active(engine, found.revision, examined.asked, examined.modules, found.data)
-
-
-def _failure(error: RuntimeError) -> Reason:
-    """Raises:
-    PolicyUnavailable: it was not a rule that failed.
-    """
-    where = rego_loading.place(error)
-    if where is None:
-        raise errors.PolicyUnavailable() from error
-    return policy.inapplicable(where)
 
 
 if TYPE_CHECKING:

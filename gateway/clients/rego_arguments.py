@@ -65,23 +65,6 @@ def _pattern(place: int, also: Demand | None = None) -> Demand:
     return demand
 
 
-def _glob(arguments: Sequence[Node], terms: Terms) -> str | None:
-    if len(arguments) < 2:
-        return None
-    pattern, delimiters = terms.literal(arguments[0]), _delimiters(arguments[1], terms)
-    if pattern is None or delimiters is None:
-        return "a glob that comes about on a call cannot be checked; write it out, or use data.killcord.lib.wildcard.matches"
-    return rego_patterns.glob_fault(pattern, delimiters)
-
-
-def _delimiters(node: Node, terms: Terms) -> list[str] | None:
-    if "Null" in node:
-        return []
-    texts = [terms.literal(each) for each in node["Array"]["items"]] if "Array" in node else [None]
-    written = [text for text in texts if text is not None and len(text) == 1]
-    return (written or ["."]) if len(written) == len(texts) else None
-
-
 def _format(arguments: Sequence[Node], terms: Terms) -> str | None:
     if len(arguments) < 2:
         return None
@@ -96,6 +79,8 @@ def _format(arguments: Sequence[Node], terms: Terms) -> str | None:
         return f"its format takes {len(used)}, not {len(values['items'])} values"
     if any(verb == "s" and terms.kind(each) is not Kind.TEXT for verb, each in zip(used, values["items"], strict=True)):
         return "engines differ in %s for what may be no text; use %v"
+    if any(terms.kind(each) is Kind.SET for each in values["items"]):
+        return "engines print an empty set otherwise; print it as a list, by sort(...)"
     return None
 
 
@@ -108,7 +93,6 @@ def _zone(arguments: Sequence[Node], terms: Terms) -> str | None:
 
 _DEMANDS: Mapping[str, Demand] = {
     "array.slice": _integers(1, 2),
-    "glob.match": _glob,
     "indexof": _some_text(1),
     "indexof_n": _some_text(1),
     "regex.find_all_string_submatch_n": _pattern(0, _integers(2)),

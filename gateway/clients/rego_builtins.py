@@ -38,7 +38,10 @@ REFUSED: Mapping[str, str] = {
     "bits.or": _BITS,
     "bits.rsh": _BITS,
     "bits.xor": _BITS,
+    "ceil": "engines differ between -1 and 0; use round",
+    "floor": "engines differ between -1 and 0; use round",
     "format_int": 'engines differ in bases and in fractions; use sprintf("%v", [...])',
+    "glob.match": "engines differ in ?, classes, ** and most delimiters; use data.killcord.lib.wildcard.matches, or regex.match",
     "glob.quote_meta": "it quotes nothing on the embedded engine; use data.killcord.lib.wildcard.matches",
     "graph.reachable_paths": "engines differ in loops; use graph.reachable",
     "http.send": "the gateway makes no calls while it decides; put what the rule needs into a data file",
@@ -111,7 +114,7 @@ IN_THE_GRAMMAR = frozenset({"print"})
 
 _RETURNING = {
     Kind.INTEGER: "count indexof time.parse_duration_ns time.parse_rfc3339_ns",
-    Kind.WHOLE: "ceil floor round",
+    Kind.WHOLE: "round",
     Kind.LIST: "array.concat array.reverse array.slice indexof_n regex.find_n sort split",
     Kind.SET: "intersection object.keys union",
     Kind.TEXT: "base64.encode base64url.encode base64url.encode_no_pad concat hex.decode hex.encode lower regex.replace replace sprintf "

@@ -14,14 +14,25 @@ from gateway.clients.rego_syntax import Module, Rule
 _RECKONING = "engines reckon otherwise with fractions; put round(...) around it, counting in the smallest unit: round(100 * (a + b)) > 5000"
 _REMAINDER = "only of counts and of integers of the input, the embedded engine fails on others"
 _OBJECT = "engines differ in whether an object pattern may leave members out; name them: x.kind"
+_COMPREHENSION = "the embedded engine runs no comprehension here; give it a name in a body: found := [...]"
+_NEGATIVE = "the embedded engine negates no terms; write 0 - x"
+_SETS_BY_KEY = "engines differ in what an object of sets is that has no member yet; use sets, or objects"
 _NUMBER = "the embedded engine has whole numbers of up to 64 bits"
+
+_COMPREHENSIONS = ("ArrayCompr", "ObjectCompr", "SetCompr")
 
 
 def problems(module: Module, rule: Rule, known: Names) -> Iterator[tuple[int, str]]:
     terms = Terms(module, rule, known)
     yield from _reckonings(rule.syntax, terms)
     yield from _object_patterns(rule)
+    yield from _unnamed_comprehensions(rule)
+    head = rule.syntax.get("head") or {}
+    if "RefBrack" in (head.get("Set") or {"refr": {}})["refr"]:
+        yield rule.line, _SETS_BY_KEY
     for node in rego_syntax.nodes(rule.syntax):
+        if negative := node.get("UnaryExpr"):
+            yield negative["span"]["line"], _NEGATIVE
         value = (node.get("Number") or {}).get("value")
         if isinstance(value, float) and value.is_integer() and abs(value) >= 1 << 63:
             yield node["Number"]["span"]["line"], _NUMBER
@@ -66,6 +77,19 @@ def _remainders(node: Any, terms: Terms) -> Iterator[tuple[int, str]]:
 def _is_call(node: Mapping[str, Any], name: str) -> bool:
     function = rego_syntax.chain(node["Call"]["fcn"]) if "Call" in node else None
     return function is not None and function.path == (name,)
+
+
+def _unnamed_comprehensions(rule: Rule) -> Iterator[tuple[int, str]]:
+    """Those that are no part of a statement: in a head above a body, in the value of an ``else``, in the term of another."""
+    bodies = rule.syntax.get("bodies") or []
+    outside: list[Any] = [body["assign"] for body in bodies]
+    if bodies:
+        outside.append(rule.syntax["head"])
+    for node in rego_syntax.nodes(rule.syntax):
+        for comprehension in (node[kind] for kind in _COMPREHENSIONS if kind in node):
+            outside += [comprehension.get(part) for part in ("key", "term", "value")]
+    for node in rego_syntax.nodes(outside):
+        yield from ((node[kind]["span"]["line"], _COMPREHENSION) for kind in _COMPREHENSIONS if kind in node)
 
 
 def _object_patterns(rule: Rule) -> Iterator[tuple[int, str]]:

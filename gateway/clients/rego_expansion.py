@@ -36,7 +36,10 @@ count_of(x) := count(split(x, "")) if {
 
 lower_of(x) := lower(x) if {
 	regex.match(`^[\x00-\x7f]*$`, x)
-} else := concat("", [letter(each) | some each in split(x, "")])
+} else := small if {
+	letters := [letter(each) | some each in split(x, "")]
+	small := concat("", letters)
+}
 
 letter(each) := "i" if {
 	each == "İ"
@@ -44,12 +47,12 @@ letter(each) := "i" if {
 	regex.match(`[\x{1c89}\x{a7cb}\x{a7cc}\x{a7ce}\x{a7d2}\x{a7d4}\x{a7da}\x{a7dc}\x{10d50}-\x{10d65}\x{16ea0}-\x{16eb8}]`, each)
 } else := lower(each)
 """,
-    # This engine forgives white space around a number.
-    "a use of to_number": """package killcord.__opa
+    # This engine forgives white space around a number, and takes some for numbers that OPA cannot write down.
+    "a use of to_number": r"""package killcord.__opa
 
 number_of(x) := to_number("no number") if {
 	is_string(x)
-	x != trim_space(x)
+	not regex.match(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`, x)
 } else := to_number(x)
 """,
 }

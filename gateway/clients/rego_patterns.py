@@ -1,4 +1,4 @@
-"""Regular expressions and globs that mean the same on both engines.
+"""Regular expressions that mean the same on both engines.
 
 Go's RE2 (OPA) and Rust's regex (embedded) read one language with two sets of extras: ``\\d`` is ASCII in Go and any
 script's digits in Rust, ``[a&&b]`` is a set of three characters or an intersection. Only what both read alike passes.
@@ -7,7 +7,6 @@ script's digits in Rust, ``[a&&b]`` is a set of three characters or an intersect
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 _LARGEST_REPEAT = 1000
 _INSTEAD = {
@@ -26,8 +25,8 @@ _TOKEN = re.compile(
     r"""
       (?P<escape>\\(?:[-\\.+*?()|\[\]{}^$/&~"#]|[tnrf]|x[0-9A-Fa-f]{2}))
     | (?P<edge>\^|\$|\\A|\\z)
-    | (?P<open>\((?:\?(?:[ims]*:|P<[A-Za-z_][A-Za-z0-9_]*>))?)
     | (?P<flags>\(\?[ims]+\))
+    | (?P<open>\((?:\?(?:[ims]*:|P<[A-Za-z_][A-Za-z0-9_]*>)|(?!\?)))
     | (?P<close>\))
     | (?P<or>\|)
     | (?P<times>(?:[*+?]|\{(?P<least>[0-9]{1,4})(?:,(?P<most>[0-9]{0,4}))?\})\??)
@@ -74,17 +73,4 @@ def _class_fault(text: str) -> str | None:
         return f"engines differ in {text}; write a backslash before & ~ and -"
     if any(low[-1] > high[-1] for low, high in _RANGE.findall(inside)):
         return f"{text} has a range that runs backwards"
-    return None
-
-
-def glob_fault(pattern: str, delimiters: Sequence[str]) -> str | None:
-    """What keeps a glob from meaning the same everywhere; ``delimiters`` as ``glob.match`` has them, none for ``null``."""
-    if found := re.search(r"[?\[\]\\]", pattern):
-        return f"engines differ in {found[0]} in a glob; use * and {{a,b}}, or regex.match"
-    if not re.fullmatch(r"[^{}]*(?:\{[^{},]+(?:,[^{},]+)*\}[^{}]*)*", pattern):
-        return "engines differ in braces that are nested, empty or open; use {a,b}"
-    edge = "".join(map(re.escape, delimiters))
-    lone = rf"(?:^|(?<=[{edge}]))\*\*(?:$|(?=[{edge}]))" if edge else r"^\*\*$"
-    if "**" in re.sub(lone, "", pattern):
-        return "engines differ in ** beside other characters; let it stand alone between delimiters"
     return None
