@@ -106,6 +106,10 @@ _LACKING = {
 ABSENT = frozenset(f"{family}.{name}" for family, names in _LACKING.items() for name in names.split(" "))
 """What OPA 1.22 has and the embedded engine lacks."""
 
+_OPERATORS = "and assign contains div eq equal every gt gte if in internal lt lte minus mul neq or plus rem set_diff"
+RESERVED = frozenset(_OPERATORS.split(" "))
+"""Names under which OPA keeps the operators: whatever else is called so takes their place."""
+
 HELD_TO_A_REFERENCE = frozenset({("killcord", "lib", "wildcard")})
 """Packages whose every answer is compared with a reference by tests: they may put patterns together on a call, and run as they are."""
 

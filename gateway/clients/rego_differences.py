@@ -25,6 +25,7 @@ _COMPREHENSIONS = ("ArrayCompr", "ObjectCompr", "SetCompr")
 def problems(module: Module, rule: Rule, known: Names) -> Iterator[tuple[int, str]]:
     terms = Terms(module, rule, known)
     yield from _reckonings(rule.syntax, terms)
+    yield from _remainders(rule, terms)
     yield from _object_patterns(rule)
     yield from _unnamed_comprehensions(rule)
     head = rule.syntax.get("head") or {}
@@ -50,16 +51,15 @@ def _arguments(module: Module, rule: Rule, terms: Terms, known: Names) -> Iterat
 
 
 def _reckonings(node: Any, terms: Terms) -> Iterator[tuple[int, str]]:
-    """The outermost arithmetic whose result may have a fraction that nothing rounds away, and every remainder of such."""
+    """The outermost arithmetic whose result may have a fraction that nothing rounds away."""
     if isinstance(node, list):
         for each in node:
             yield from _reckonings(each, terms)
-    if not isinstance(node, dict):
+    if not isinstance(node, dict) or _is_call(node, "round"):
         return
-    if _is_call(node, "round"):
-        yield from _remainders(node, terms)
-    elif (arithmetic := node.get("ArithExpr")) and terms.kind(node) is None:
-        yield from _remainders(node, terms) if arithmetic["op"] == "Mod" else [(arithmetic["span"]["line"], _RECKONING)]
+    arithmetic = node.get("ArithExpr")
+    if arithmetic and arithmetic["op"] != "Mod" and terms.kind(node) is None:
+        yield arithmetic["span"]["line"], _RECKONING
     elif _is_call(node, "sum") or _is_call(node, "product"):
         yield node["Call"]["span"]["line"], _RECKONING
     else:
@@ -67,10 +67,10 @@ def _reckonings(node: Any, terms: Terms) -> Iterator[tuple[int, str]]:
             yield from _reckonings(value, terms)
 
 
-def _remainders(node: Any, terms: Terms) -> Iterator[tuple[int, str]]:
-    for each in rego_syntax.nodes(node):
-        arithmetic = each.get("ArithExpr")
-        if arithmetic and arithmetic["op"] == "Mod" and terms.kind(each) is not Kind.INTEGER:
+def _remainders(rule: Rule, terms: Terms) -> Iterator[tuple[int, str]]:
+    for node in rego_syntax.nodes(rule.syntax):
+        arithmetic = node.get("ArithExpr")
+        if arithmetic and arithmetic["op"] == "Mod" and terms.kind(node) is not Kind.INTEGER:
             yield arithmetic["span"]["line"], f"%: {_REMAINDER}"
 
 

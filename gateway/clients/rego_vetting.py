@@ -38,6 +38,8 @@ def _of_module(module: Module, known: Names) -> Iterator[tuple[int, str]]:
         for problem in _path_problems(imported.path, module, known):
             yield imported.line, problem
     for rule in module.rules:
+        for name in sorted({*rule.name[:1], *rule.bound} & rego_builtins.RESERVED):
+            yield rule.line, f"{name} is a name of Rego's own; take another"
         for invocation in rule.invocations:
             for problem in _invocation_problems(invocation, module, rule, known):
                 yield invocation.function.line, problem
@@ -79,9 +81,13 @@ def _invocation_problems(invocation: Invocation, module: Module, rule: Rule, kno
     name = ".".join(step or "_" for step in invocation.function.path)
     function = rego_names.resolve(invocation.function.path, module, rule, known.definitions)
     defined = known.definitions.get(tuple(step or "" for step in function)) if function else None
-    if defined:
+    if invocation.function.root in rule.bound:
+        yield f"{name} is hidden by the variable {invocation.function.root}; give that another name"
+    elif defined:
         arity = defined[0][1].arity
-        if arity is not None and len(invocation.arguments) not in (arity, arity + 1):
+        if arity is None:
+            yield f"{name} is a rule here, no function"
+        elif len(invocation.arguments) not in (arity, arity + 1):
             yield f"{name} takes {arity}, not {len(invocation.arguments)} arguments"
     elif name in rego_builtins.REFUSED:
         yield f"{name} may not be used: {rego_builtins.REFUSED[name]}"
