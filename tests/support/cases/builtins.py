@@ -206,7 +206,7 @@ LANGUAGE: list[Use] = [
     ('[1 | "a", b in a]', over(OBJECTS, [1, {"c": 2, "e": 3}])),
     *((f"a {sign} b", over(VALUES[::3], VALUES[::4])) for sign in ("==", "!=")),
     *(
-        (f"a {sign} b", over([*NUMBERS, *TEXTS[::3], *OTHERS[:3], [1], [2]], [*NUMBERS[::2], *TEXTS[::4], *OTHERS[:3], [1]]))
+        (f"a {sign} b", over([*NUMBERS, *TEXTS[::3], *OTHERS, [1], [2], {"a": 1}], [*NUMBERS[::2], *TEXTS[::4], *OTHERS, [1], {"b": 0}]))
         for sign in ("<", "<=", ">", ">=")
     ),
     ("a == 0.1", over([0.1, 0.10000000000000001, 0.1 + 1e-17])),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clients import rego_trials
+from gateway.clients import rego_builtins, rego_trials
 from gateway.core import policy
+from tests.support.cases import builtins
 from tests.support.policies import POLICIES, ROOT, engine, written
 
 PAGE = (ROOT / "docs" / "policies.md").read_text()
@@ -46,6 +47,17 @@ def test_a_real_opa_agrees_with_an_example(tmp_path: Path, name: str) -> None:
 
 def names_of_tests(name: str) -> list[str]:
     return re.findall(r"^(test_\w+)", EXAMPLES[f"{name}_test.rego"], re.MULTILINE)
+
+
+def test_every_builtin_is_on_the_page_as_what_it_is() -> None:
+    usable, _, refused = PAGE.partition("| may not be used |")
+    families = {name.removesuffix(".*") for name in re.findall(r"`([a-z.]+\.\*)`", refused)}
+    for name in builtins.PROBES.keys() - {"print"}:
+        assert f"`{name}`" in usable, name
+    for name in rego_builtins.REFUSED:
+        assert f"`{name}`" in refused, name
+    for name in rego_builtins.ABSENT:
+        assert f"`{name}`" in refused or name.partition(".")[0] in families or name.rpartition(".")[0] in families, name
 
 
 def test_every_field_of_the_schema_is_on_the_page() -> None:
