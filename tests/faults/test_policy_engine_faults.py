@@ -95,7 +95,7 @@ async def assert_works(node: Node) -> None:
 
 
 async def test_a_paused_opa_stops_every_call_and_lets_them_on_once_it_goes_on(server: Opa, tmp_path: Path) -> None:
-    async with asking(tmp_path, server.url, timeout="300ms") as node:
+    async with asking(tmp_path, server.url, timeout="1s") as node:
         assert (await node.ready())[0] == 200
         server.pause()
         began = time.monotonic()

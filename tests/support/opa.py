@@ -62,8 +62,10 @@ class Opa:
         wait_until(self._healthy, f"{' '.join(command)} to answer")
 
     def pause(self) -> None:
-        """It stands still, its connections open."""
+        """It stands still, its connections open; on return every one of its threads does."""
         self.process.send_signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.process.pid}/task")
+        wait_until(lambda: all(_state(one) == "T" for one in threads.iterdir()), "OPA to stand still")
 
     def go_on(self) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -96,6 +98,10 @@ class Opa:
         if self.process.poll() is not None:
             raise AssertionError(f"OPA ended with exit code {self.process.returncode}")
         return self.ask("GET", "/health?bundles" if self.bundles_active else "/health")[0] == 200
+
+
+def _state(thread: Path) -> str:
+    return (thread / "stat").read_text().rpartition(") ")[2][0]
 
 
 @contextmanager
