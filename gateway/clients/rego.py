@@ -13,6 +13,7 @@ import regorus
 
 from gateway import errors
 from gateway.clients import bundle, rego_loading
+from gateway.clients.rego_memory import Memory
 from gateway.core import policy
 from gateway.model.decision import Decision, Deny
 
@@ -29,12 +30,14 @@ class _Active:
     engine: regorus.Engine | None
     revision: str
     asked: frozenset[str] | None
+    memory: Memory
     modules: Mapping[str, str]
     data: Mapping[str, object]
 
 
 class EmbeddedEngine:
-    """Decides inline, some 40 microseconds a call; all but ``health`` belongs to the thread that made it.
+    """Decides inline, some 40 microseconds a call, or 10 where the rules would see nothing that they have not seen before;
+    all but ``health`` belongs to the thread that made it.
 
     ``mint`` makes decision ids (``Clock.mint``).
 
@@ -78,8 +81,15 @@ class EmbeddedEngine:
             raise errors.PolicyUnavailable("The gateway is shutting down.")
         try:
             # As JSON: what a real OPA would get; and regorus crashes the process on a str with a lone surrogate, orjson refuses it.
-            active.engine.set_input_json(orjson.dumps(document).decode())
-        except (TypeError, RuntimeError):
+            asked = orjson.dumps(document)
+        except TypeError:
+            return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy.UNREADABLE,))
+        key = active.memory.key(document)
+        if key is not None and (known := active.memory.recall(key)) is not None:
+            return policy.parse(known, decision_id=decision_id, revision=active.revision)
+        try:
+            active.engine.set_input_json(asked.decode())
+        except RuntimeError:
             return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy.UNREADABLE,))
         try:
             raw = rego_loading.answered(active.engine)
@@ -92,6 +102,8 @@ class EmbeddedEngine:
             )
         except ValueError as error:
             raise errors.PolicyUnavailable() from error
+        if key is not None:
+            active.memory.keep(key, raw)
         return policy.parse(raw, decision_id=decision_id, revision=active.revision)
 
     async def close(self) -> None:
@@ -143,7 +155,7 @@ def _activated(found: bundle.Bundle, examined: rego_loading.Examined) -> _Active
     if examined.problems:
         raise errors.Misconfigured(list(examined.problems))
     engine = rego_loading.compiled(examined.modules, found.data)
-    return _Active(engine, found.revision, examined.asked, examined.modules, found.data)
+    return _Active(engine, found.revision, examined.asked, Memory(examined.looked_at), examined.modules, found.data)
 
 
 if TYPE_CHECKING:

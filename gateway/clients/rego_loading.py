@@ -25,7 +25,7 @@ UNDEFINED = '"<undefined>"'  # what regorus answers where a rule has no value
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A bundle's modules, ready to compile, unless there are problems. ``asked`` as :func:`rego_syntax.asked` has it.
+    """A bundle's modules, ready to compile, unless there are problems. ``asked`` and ``looked_at`` as :mod:`rego_syntax` has them.
 
     Returned, not raised: an exception would carry its frames, and the engine in them, to another thread.
     """
@@ -33,6 +33,7 @@ class Examined:
     modules: Mapping[str, str]
     problems: tuple[str, ...]
     asked: frozenset[str] | None = None
+    looked_at: tuple[tuple[str, ...], ...] | None = None
 
 
 def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
@@ -57,7 +58,7 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
     if found:
         return Examined({}, tuple(found))
     expansions = {module.file: rego_expansion.expanded(module, files[module.file], known) for module in modules}
-    return Examined(expansions, (), rego_syntax.asked(modules))
+    return Examined(expansions, (), rego_syntax.asked(modules), rego_syntax.looked_at(modules, files))
 
 
 def compiled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.Engine:

@@ -5,6 +5,7 @@ A tree is nested dicts: one key names the kind of a node (``RefDot``, ``Call``, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,6 +95,32 @@ def asked(modules: Iterable[Module]) -> frozenset[str] | None:
         paths += [imported.path for imported in one.imports]
     named = [path[1] if len(path) > 1 else None for path in paths if path[0] == "input"]
     return None if None in named else frozenset(name for name in named if name is not None)
+
+
+def looked_at(modules: Iterable[Module], sources: Mapping[str, str]) -> tuple[tuple[str, ...], ...] | None:
+    """Every path of ``input`` that a decision can depend on, each as far as it is known before the rule runs.
+
+    ``None`` where a rule looks at the whole input, or where the text holds an ``input`` that the syntax does not account for.
+    """
+    paths: set[tuple[str, ...]] = set()
+    for one in modules:
+        roots = [reference for rule in one.rules for reference in rule.references if reference.root == "input"]
+        imports = [imported.path for imported in one.imports if imported.path[0] == "input"]
+        if len({reference.start for reference in roots}) + len(imports) != _mentions(sources[one.file]):
+            return None
+        paths |= {settled(path[1:]) for path in (*(reference.path for reference in roots), *imports)}
+    if () in paths:
+        return None
+    return tuple(sorted(path for path in paths if not any(path[:length] in paths for length in range(1, len(path)))))
+
+
+_NO_CODE = re.compile(r'"(?:\\.|[^"\\\n])*"|`[^`]*`|#[^\n]*')
+_INPUT = re.compile(r"(?<![\w.])input(?!\w)")
+
+
+def _mentions(source: str) -> int:
+    """How often a module's code, strings and comments aside, says ``input``."""
+    return len(_INPUT.findall(_NO_CODE.sub(" ", source)))
 
 
 def chain(node: Any) -> Reference | None:
