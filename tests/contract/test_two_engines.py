@@ -70,7 +70,7 @@ def test_both_engines_decide_alike_on_what_hypothesis_makes(tmp_path: Path) -> N
 @pytest.mark.soak
 @pytest.mark.parametrize("bundle", [bundles.starter, bundles.documented, bundles.authored])
 def test_both_engines_decide_alike_on_thousands_of_made_calls(tmp_path: Path, bundle: Bundle) -> None:
-    decide_alike_on_made_calls(bundle(tmp_path), examples=10_000)
+    decide_alike_on_made_calls(bundle(tmp_path), examples=5_000)
 
 
 def decide_alike_on_made_calls(folder: Path, *, examples: int) -> None:

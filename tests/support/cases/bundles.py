@@ -24,7 +24,7 @@ denials contains {"code": "name", "message": sprintf("A name has %v characters a
 	count(name) > max_name
 }
 
-denials contains {"code": "recipient", "message": sprintf("Mail to %v goes out by hand.", [address])} if {
+denials contains {"code": "recipient", "message": sprintf("Mail of the kind %s goes out by hand.", [type_name(address)])} if {
 	some address in input.args.to
 	not in_house(address)
 }

@@ -48,6 +48,11 @@ BOTH_DECIDE: list[tuple[str, str, dict[str, object]]] = [
         call(args={"amount": 1234567.5}),
     ),
     (
+        "how a message shows fractions inside a list",
+        'denials contains {"code": "x", "message": sprintf("%v is too much.", [input.args.amounts])}',
+        call(args={"amounts": [1.0]}),
+    ),
+    (
         "whether a set or an object is the greater",
         'denials contains {"code": "x", "message": "x"} if {each | some each in input.args.a} < input.args.b',
         call(args={"a": [1], "b": {"a": 1}}),
