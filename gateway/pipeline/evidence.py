@@ -169,11 +169,12 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the answer proves, and what reading back says of it."""
+    """What the answer proves, and what reading back says of it. ``made`` is the id of what a create made, as its reply tells it."""
 
     result: Result
     verification: Verification
     after_version: str | None = None
+    made: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

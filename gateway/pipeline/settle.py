@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gateway.core import bodies
 from gateway.model.action import Target
 from gateway.model.entry import Position, Result, Sealed, Verification
 from gateway.model.wire import Answer
 from gateway.pipeline import entries, keep
 from gateway.pipeline.evidence import Intent, Settled, Verdict
-from gateway.pipeline.look import header_map
 from gateway.ports import Clock, Journal, Vault
 
 
@@ -23,7 +21,7 @@ class Settle:
     async def __call__(self, intent: Intent, answer: Answer, verdict: Verdict) -> Settled:
         """Journal the outcome of an answered write, and keep its reply where the effect stands."""
         reply = await self._kept(intent, answer, verdict)
-        became = _became(intent, answer)
+        became = _became(intent, verdict)
         entry = entries.outcome(intent, verdict, self.clock.now(), status=answer.status, reply=reply, became=became)
         position = await self.journal.append(entry, () if reply is None else (reply,))
         return Settled(intent=intent, answer=answer, verdict=verdict, position=position)
@@ -45,23 +43,6 @@ class Settle:
         return await self.vault.seal(intent.known.run.tenant, keep.reply(answer))
 
 
-def replied(intent: Intent, answer: Answer) -> dict[str, object]:
-    """The call's document with the tool's reply in it."""
-    body = bodies.read(answer.headers, answer.body) if answer.complete else None
-    reply = {"status": answer.status, "headers": header_map(answer.headers), "body": body}
-    return {**intent.action.document, "reply": reply}
-
-
-def created_id(intent: Intent, answer: Answer) -> str | None:
-    """The id of what a create made, as its reply tells it; not yet trusted as a path segment."""
-    kind = intent.action.kind
-    if kind is None or kind.creates is None:
-        return None
-    value = kind.creates.id.search(replied(intent, answer))
-    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "" else None
-
-
-def _became(intent: Intent, answer: Answer) -> Target:
+def _became(intent: Intent, verdict: Verdict) -> Target:
     """The write's target, with the id of what it made where its reply names it."""
-    made = created_id(intent, answer)
-    return intent.action.target if made is None else replace(intent.action.target, id=made)
+    return intent.action.target if verdict.made is None else replace(intent.action.target, id=verdict.made)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from gateway.core import postcondition, resolve
+from gateway.core import bodies, postcondition, resolve
 from gateway.core.catalog import ActionType
 from gateway.errors import UpstreamFailure
 from gateway.model.entry import Result, Verification
 from gateway.model.wire import Answer
 from gateway.pipeline.evidence import Intent, Verdict
-from gateway.pipeline.look import Look, Seen
-from gateway.pipeline.settle import created_id, replied
+from gateway.pipeline.look import Look, Seen, header_map
 from gateway.ports import Clock
 
 FIRST_PAUSE = 0.02
@@ -29,16 +28,16 @@ class Verify:
         kind = intent.action.kind
         if kind is None:
             return Verdict(result=postcondition.result(answer.status), verification=Verification.NONE)
-        document = replied(intent, answer)
+        document = _replied(intent, answer)
         demanded = kind.demands is None or kind.demands.holds(document)
         result = postcondition.result(answer.status, demanded=demanded)
         if result is not Result.SUCCESS:
             return Verdict(result=result, verification=Verification.NONE)
-        ours = _version(intent, kind, document)
+        ours, made = _version(intent, kind, document), _made(kind, document)
         if kind.verify is None:
-            return Verdict(result=result, verification=Verification.NONE, after_version=ours)
-        verification, seen = await self._read_back(intent, kind, document, ours, created_id(intent, answer))
-        return Verdict(result=result, verification=verification, after_version=ours or seen)
+            return Verdict(result=result, verification=Verification.NONE, after_version=ours, made=made)
+        verification, seen = await self._read_back(intent, kind, document, ours, made)
+        return Verdict(result=result, verification=verification, after_version=ours or seen, made=made)
 
     async def _read_back(
         self, intent: Intent, kind: ActionType, document: dict[str, object], ours: str | None, created: str | None
@@ -67,3 +66,17 @@ def _version(intent: Intent, kind: ActionType, document: dict[str, object]) -> s
     """The version that the write's own reply says it left; none after a delete."""
     thing = intent.known.tool.catalog.objects.get(kind.object_type or "")
     return None if thing is None or kind.method == "DELETE" else resolve.version_of(thing, document)
+
+
+def _replied(intent: Intent, answer: Answer) -> dict[str, object]:
+    """The call's document with the tool's reply in it."""
+    body = bodies.read(answer.headers, answer.body) if answer.complete else None
+    return {**intent.action.document, "reply": {"status": answer.status, "headers": header_map(answer.headers), "body": body}}
+
+
+def _made(kind: ActionType, document: dict[str, object]) -> str | None:
+    """The id of what a create made, as its reply tells it; not yet trusted as a path segment."""
+    if kind.creates is None:
+        return None
+    value = kind.creates.id.search(document)
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "" else None

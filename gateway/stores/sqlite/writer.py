@@ -47,7 +47,8 @@ class Writer:
     def put(self, job: Job) -> None:
         """Queue a job; takes no lock that the writer holds for long."""
         self._queue.put(job)
-        if job.future is not None:
+        # Setting it costs a lock; where it is set already, the writer has yet to clear it, and takes this job after that.
+        if job.future is not None and not self._urgent.is_set():
             self._urgent.set()
 
     @property
