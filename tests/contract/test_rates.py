@@ -18,6 +18,7 @@ from gateway.ports import Quota, Rates
 from gateway.stores.memory.rates import MemoryRates
 from gateway.stores.redis.rates import KEPT
 from tests.support import valkey
+from tests.support.gateway import free_port
 from tests.support.valkey import Valkey
 
 Meters = Sequence[tuple[str, Rate]]
@@ -183,7 +184,8 @@ async def test_a_meter_goes_when_it_has_been_full_for_a_minute(server: Valkey) -
 
 
 async def test_all_meters_of_a_call_lie_in_one_slot_of_a_cluster(tmp_path: Path) -> None:
-    with valkey.serving(tmp_path, "--cluster-enabled", "yes") as cluster:
+    # Its bus is at port + 10000 otherwise, which need not be a port at all.
+    with valkey.serving(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as cluster:
         assert cluster.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383") == "+OK"
         async with valkey.node(cluster.server, "killcord") as rates:
             async with asyncio.timeout(valkey.PATIENT):

@@ -72,8 +72,8 @@ class Valkey:
 def serving(folder: Path, *options: str, password: str = "") -> Iterator[Valkey]:
     """A server that answers, ended afterwards."""
     made = Valkey(folder, options=options, password=password)
-    made.start()
     try:
+        made.start()
         yield made
     finally:
         made.kill()
