@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from gateway.model.decision import Decision
+
 BOUND = 4_096
 """Answers remembered."""
 
@@ -25,7 +27,7 @@ class Memory:
 
     def __init__(self, paths: Sequence[tuple[str, ...]] | None) -> None:
         self._paths = None if paths is None or any(path[0] in _NEW_EACH_TIME for path in paths) else tuple(paths)
-        self._answers: OrderedDict[bytes, object] = OrderedDict()
+        self._answers: OrderedDict[bytes, Decision] = OrderedDict()
 
     def key(self, document: Mapping[str, object]) -> bytes | None:
         """What the rules will see of a document; ``None`` where it is not remembered."""
@@ -33,14 +35,14 @@ class Memory:
             return None
         return orjson.dumps([_at(document, path) for path in self._paths])
 
-    def recall(self, key: bytes) -> object:
-        """The answer to a key, ``None`` where there is none yet."""
+    def recall(self, key: bytes) -> Decision | None:
+        """The answer to a key, under the id it was given first; ``None`` where there is none yet."""
         found = self._answers.get(key)
         if found is not None:
             self._answers.move_to_end(key)
         return found
 
-    def keep(self, key: bytes, answer: object) -> None:
+    def keep(self, key: bytes, answer: Decision) -> None:
         self._answers[key] = answer
         if len(self._answers) > BOUND:
             self._answers.popitem(last=False)
