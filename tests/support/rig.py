@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,3 +194,17 @@ async def on_the_wire(rig: Rig) -> AsyncIterator[int]:
     finally:
         await door.drain(1.0)
         await supervisor.finish(1.0)
+
+
+async def until(true: Callable[[], object], wait: float = 10.0) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(wait):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def until_async(true: Callable[[], Awaitable[object]], wait: float = 10.0) -> None:
+    """Wait for a condition that has to be asked for."""
+    async with asyncio.timeout(wait):
+        while not await true():
+            await asyncio.sleep(0.02)

@@ -1,0 +1,86 @@
+"""What stops a call on its way: limits and orders, over a real store and a real HTTP tool."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+
+from gateway.model.run import Mode, Rate
+from tests.support.rig import Rig, code, header, until
+
+INVOICE = "/v1/tenants/acme/invoices/inv_1"
+REFUNDS = "/v1/tenants/acme/refunds"
+
+
+async def test_writes_amounts_steps_and_rates_are_limited(gateway: Rig) -> None:
+    run = await gateway.open(limits={"writes": 3})
+    codes = [code(await gateway.call(run.lease, "POST", REFUNDS, {"amount": 1, "n": n})) for n in range(5)]
+    assert codes == [None, None, None, "blast-radius", "blast-radius"]
+    run = await gateway.open(limits={"amount": {"refund": 10_000_000}})
+    first, second = [await gateway.call(run.lease, "POST", REFUNDS, {"amount": 6, "m": n}) for n in range(2)]
+    assert (first.status, orjson.loads(second.body)["violated-policies"]) == (201, [f"run:{run.run.run_id} amount:refund"])
+    run = await gateway.open(limits={"steps": 2})
+    assert [code(await gateway.call(run.lease, "GET", INVOICE)) for _ in range(3)] == [None, None, "blast-radius"]
+    run = await gateway.open(limits={"rate": Rate(2)})
+    replies = [await gateway.call(run.lease, "GET", INVOICE) for _ in range(8)]
+    assert [code(reply) for reply in replies].count("rate-limited") >= 5
+    assert header(replies[-1], "retry-after") == "1"
+
+
+async def test_a_child_is_charged_to_its_parent_too(gateway: Rig) -> None:
+    parent = await gateway.open(limits={"writes": 2})
+    children = [await gateway.open(parent_run=parent.run.run_id) for _ in range(3)]
+    codes = [code(await gateway.call(child.lease, "POST", REFUNDS, {"amount": 1, "n": n})) for n, child in enumerate(children)]
+    assert codes == [None, None, "blast-radius"]
+
+
+async def test_a_limited_amount_must_be_told(gateway: Rig) -> None:
+    run = await gateway.open()
+    for body in ({}, {"amount": "a lot"}, {"amount": -5}, {"amount": True}):
+        assert code(await gateway.call(run.lease, "POST", REFUNDS, body)) == "blast-radius"
+    assert gateway.ledger.seen == []
+
+
+async def test_read_only_lets_reads_pass_and_stops_writes_first_or_repeated(gateway: Rig) -> None:
+    run = await gateway.open()
+    await gateway.call(run.lease, "POST", REFUNDS, {"amount": 5})
+    order = await gateway.contain(run.run.run_id)
+    read = await gateway.call(run.lease, "GET", INVOICE)
+    assert (read.status, header(read, "killcord-mode")) == (200, "read_only")
+    for body in ({"amount": 5}, {"amount": 6}):
+        refused = await gateway.call(run.lease, "POST", REFUNDS, body)
+        assert (code(refused), orjson.loads(refused.body)["order_id"]) == ("run-read-only", order.order_id)
+    await gateway.gateway.containment.release(order.order_id, reason="test", by="test")
+    assert (await gateway.call(run.lease, "POST", REFUNDS, {"amount": 6})).status == 201
+
+
+async def test_a_cut_lease_stays_cut_when_its_order_is_released(gateway: Rig) -> None:
+    run = await gateway.open()
+    order = await gateway.contain(run.run.run_id, Mode.REVOKED)
+    assert code(await gateway.call(run.lease, "GET", INVOICE)) == "lease-revoked"
+    await gateway.gateway.containment.release(order.order_id, reason="test", by="test")
+    assert code(await gateway.call(run.lease, "GET", INVOICE)) == "lease-revoked"
+
+
+async def test_an_order_that_arrives_while_the_snapshot_is_read_stops_the_send(gateway: Rig) -> None:
+    run = await gateway.open()
+    gateway.ledger.hold = asyncio.Event()
+    call = asyncio.ensure_future(gateway.call(run.lease, "PATCH", INVOICE, {"status": "fenced"}))
+    await until(lambda: len(gateway.ledger.seen) == 1)
+    await gateway.contain(run.run.run_id)
+    gateway.ledger.hold.set()
+    reply = await call
+    assert (reply.status, code(reply), gateway.ledger.writes) == (403, "run-read-only", [])
+    outcome = (await gateway.journal(run.run.run_id, "outcome"))[-1]
+    assert (outcome["result"], header(reply, "killcord-entry")) == ("denied", f"{outcome['stream']}/{outcome['seq']}")
+    assert [write.state.value for write in await gateway.writes(run.run.run_id)] == ["failed"]
+
+
+async def test_even_a_call_with_a_dead_lease_is_journaled(gateway: Rig) -> None:
+    run = await gateway.open()
+    await gateway.contain(run.run.run_id, Mode.REVOKED)
+    reply = await gateway.call(run.lease, "GET", INVOICE)
+    refusal = (await gateway.journal(run.run.run_id, "refusal"))[-1]
+    assert (refusal["code"], refusal["tenant"]) == ("lease-revoked", "acme")
+    assert orjson.loads(reply.body)["entry"] == f"{refusal['stream']}/{refusal['seq']}"
