@@ -133,7 +133,7 @@ async def _assembled(
     tools = {name: _tool(one) for name, one in config.tools.items()}
     pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
     look = Look(pool)
-    probe = Probe(tools, look, store.journal, store.registry, store.blobs, vault, clock)
+    probe = Probe(tools, look, store.journal, store.registry, store.history, store.blobs, vault, clock)
     metrics = CollectorRegistry()
     streams = Streams()
     mirror.changed.append(streams.recheck)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from gateway.ports import Clock, Exceeded, Journal, Opened, Opening, Registry, T
 
 @dataclass(frozen=True, slots=True)
 class Intend:
-    """``live`` are the wire keys of the writes that this process is carrying right now."""
+    """``live`` counts, by wire key, the calls of this process that are making a write right now."""
 
     journal: Journal
     registry: Registry
@@ -29,7 +30,7 @@ class Intend:
     settle: Settle
     task_classes: Mapping[str, TaskClass]
     tenant_limits: Callable[[str], Limits | None]
-    live: set[str] = field(default_factory=set)
+    live: Counter[str] = field(default_factory=Counter)
 
     @asynccontextmanager
     async def __call__(self, permit: Permitted, before: Before) -> AsyncIterator[Intent]:
@@ -40,8 +41,22 @@ class Intend:
             BlastRadius: a limit stands against it; nothing was charged.
             ToolUnreachable, ToolTimeout: the call brought no answer; the outcome says what that means.
         """
-        intent = await self._open(permit, before)
-        self.live.add(intent.wire_key)
+        assert permit.fresh.key is not None, "recall gives every write a key"
+        wire_key = idempotency.wire_key(permit.fresh.key, permit.fresh.attempt)
+        # Before the intent is durable, or the reconciler could take it for one that nobody carries. Counted, since several calls
+        # may reach for one key and only one of them gets it.
+        self.live[wire_key] += 1
+        try:
+            async with self._settled(await self._open(permit, before)) as intent:
+                yield intent
+        finally:
+            self.live[wire_key] -= 1
+            if not self.live[wire_key]:
+                del self.live[wire_key]
+
+    @asynccontextmanager
+    async def _settled(self, intent: Intent) -> AsyncIterator[Intent]:
+        """No way out of an intent without an outcome."""
         try:
             yield intent
         except forward.Fenced as fenced:
@@ -58,8 +73,6 @@ class Intend:
         except BaseException:
             await self._end(intent, Result.UNKNOWN)
             raise
-        finally:
-            self.live.discard(intent.wire_key)
 
     async def _open(self, permit: Permitted, before: Before) -> Intent:
         key, attempt = permit.fresh.key, permit.fresh.attempt

@@ -20,10 +20,11 @@ REPLY_BOUND = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request of a write as expressions see it, read back."""
+    """The request of a write as expressions see it, read back. ``redacted`` where it is not all that was sent."""
 
     document: Mapping[str, object]
     captures: Mapping[str, str]
+    redacted: bool = False
 
 
 def request(judged: Judged) -> bytes:
@@ -37,14 +38,16 @@ def request(judged: Judged) -> bytes:
     redact = decision.obligations.get("redact") if isinstance(decision, Allow) else None
     if isinstance(redact, list) and redact:
         kept["request"] = {**kept["request"], "body": redaction.struck(known.call.args, redact)}
+        kept["redacted"] = True
     elif known.call.args is None and known.call.body:
         kept["raw"] = base64.b64encode(known.call.body).decode()
     return orjson.dumps(kept)
 
 
 def request_from(plain: bytes, variables: Mapping[str, object]) -> Request:
-    document: dict[str, Any] = orjson.loads(plain)
-    return Request({"request": document["request"], "run": document["run"], "vars": variables}, document["request"]["path"])
+    kept: dict[str, Any] = orjson.loads(plain)
+    document = {"request": kept["request"], "run": kept["run"], "vars": variables}
+    return Request(document, kept["request"]["path"], redacted=kept.get("redacted", False))
 
 
 def snapshot(before: Before) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gateway.core import catalog, postcondition, records, stamp
+import orjson
+
+from gateway.core import catalog, documents, postcondition, records, stamp
 from gateway.core.postcondition import Finding
 from gateway.errors import UpstreamFailure
 from gateway.model.effect import State, Write
@@ -14,7 +16,7 @@ from gateway.model.task import Task
 from gateway.pipeline import entries, keep
 from gateway.pipeline.look import Look
 from gateway.pipeline.tools import Tool, Tools
-from gateway.ports import Blobs, Clock, Journal, Registry, Vault
+from gateway.ports import Blobs, Clock, History, Journal, Registry, Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Probe:
     look: Look
     journal: Journal
     registry: Registry
+    history: History
     blobs: Blobs
     vault: Vault
     clock: Clock
@@ -49,7 +52,7 @@ class Probe:
         settle = self._settle_time(write)
         if settle is None:
             return Decided(State.UNKNOWN, await self._task(write, "there is no probe for it"))
-        settled = self.clock.now() - write.at >= settle
+        settled = self.clock.now() - await self._last_sent(write) >= settle
         try:
             seen = await self._find(write, settled=settled)
         except (UpstreamFailure, ValueError, KeyError):
@@ -66,6 +69,11 @@ class Probe:
             case Finding.UNDECIDED:
                 return Decided(State.UNKNOWN, await self._task(write, "its object's state proves neither") if settled else None)
 
+    async def _last_sent(self, write: Write) -> float:
+        """A time (Unix seconds) after which nothing of the write left here: it may have waited for a connection since its intent."""
+        line = await self.history.entry(write.outcome) if write.outcome is not None else None
+        return write.at if line is None else max(write.at, documents.instant(orjson.loads(line)["ts"]))
+
     def _settle_time(self, write: Write) -> float | None:
         """Seconds after which a late apply is out of the question; ``None`` where the write cannot be probed."""
         tool = self.tools.get(write.tool)
@@ -81,6 +89,8 @@ class Probe:
         if kind is None or kind.probe is None or sealed is None:
             return Seen(Finding.UNDECIDED)
         request = keep.request_from(await self.vault.unseal(sealed), tool.catalog.variables)
+        if request.redacted:  # what was struck out is what a listing would be searched for: not finding it proves nothing
+            return Seen(Finding.UNDECIDED)
         if kind.probe.find is not None:
             return await self._listed(tool, kind.probe, request, write, settled=settled)
         seen = await self.look(tool, kind, request.captures, write.key.tenant)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import orjson
 import pytest
 
+from gateway.pipeline import keep
+from gateway.ports import Exceeded, Opened, Opening, Taken
 from tests.support.rig import Rig, code, header, until_async
 
 INVOICE = "/v1/tenants/acme/invoices/inv_1"
@@ -130,3 +133,29 @@ async def _status(gateway: Rig, lease: str) -> bool:
     reply = await gateway.call(lease, "PATCH", INVOICE, {"status": "paid"})
     assert code(reply) in (None, "outcome-unknown")
     return reply.status == 200
+
+
+async def test_a_write_is_never_taken_for_abandoned_while_it_is_carried(gateway: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await gateway.open()
+    journal, adopted = gateway.gateway.store.journal, []
+    intend = journal.intend
+
+    async def then_reconcile(opening: Opening) -> Opened | Taken | Exceeded:
+        """The intent is on disk, and the line has not heard of it yet."""
+        opened = await intend(opening)
+        adopted.append(await gateway.gateway.reconciler.adopt())
+        return opened
+
+    monkeypatch.setattr(journal, "intend", then_reconcile)
+    replies = await asyncio.gather(*(gateway.call(run.lease, "POST", REFUNDS, {"amount": 5}) for _ in range(20)))
+    assert len(adopted) > 1, "several calls reached for the key"
+    assert set(adopted) == {0}
+    assert sorted({reply.status for reply in replies}) == [201, 409]
+    assert [write.state.value for write in await gateway.writes(run.run.run_id)] == ["standing"]
+    assert gateway.gateway.reconciler.live == Counter()
+
+
+def test_what_was_struck_out_of_a_kept_request_is_known_to_be_missing() -> None:
+    kept = b'{"request": {"path": {}, "body": {"amount": "[redacted]"}}, "run": {}, "redacted": true}'
+    assert keep.request_from(kept, {}).redacted
+    assert not keep.request_from(kept.replace(b"true", b"false"), {}).redacted
