@@ -1,0 +1,54 @@
+"""What follows on a trigger, as policy has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.model.order import Scope
+from gateway.model.run import Mode
+
+
+class Measure(StrEnum):
+    """What is done about a trigger: the first three leave the run as it is, the others are orders."""
+
+    NONE = "none"
+    RETRY = "retry"
+    FALLBACK = "fallback"
+    NO_FANOUT = "no_fanout"
+    READ_ONLY = "read_only"
+    PAUSE = "pause"
+    QUARANTINE = "quarantine"
+    REVOKE = "revoke"
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode of the order that carries it out, ``None`` where none does; of ``NO_FANOUT`` it is ``ACTIVE``: the flag does the rest."""
+        return _MODES.get(self)
+
+
+_MODES = {
+    Measure.NO_FANOUT: Mode.ACTIVE,
+    Measure.READ_ONLY: Mode.READ_ONLY,
+    Measure.PAUSE: Mode.PAUSED,
+    Measure.QUARANTINE: Mode.QUARANTINED,
+    Measure.REVOKE: Mode.REVOKED,
+}
+
+
+class Verdict(StrEnum):
+    """Whether this is still a recoverable workflow."""
+
+    RECOVERABLE = "recoverable"
+    CONTAINMENT = "containment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """``scope`` is the order's, ``None`` for the run alone. ``rollback`` stands only beside a mode that a rollback can start under."""
+
+    action: Measure
+    rollback: bool
+    verdict: Verdict
+    why: str
+    scope: Scope | None = None
