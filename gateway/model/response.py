@@ -23,7 +23,7 @@ class Measure(StrEnum):
 
     @property
     def mode(self) -> Mode | None:
-        """The mode of the order that carries it out, ``None`` where none does; of ``NO_FANOUT`` it is ``ACTIVE``: the flag does the rest."""
+        """The mode of the order that carries it out, ``None`` where none does; ``ACTIVE`` for ``NO_FANOUT``, whose flag does the rest."""
         return _MODES.get(self)
 
 
