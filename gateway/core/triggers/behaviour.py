@@ -1,0 +1,76 @@
+"""How a run behaves: going in circles, hammering, running away with its budget of steps or writes."""
+
+from __future__ import annotations
+
+from gateway.core.triggers.thresholds import Thresholds
+from gateway.core.triggers.watch import Contents, Event, Watch, Window
+from gateway.model.trigger import Trigger
+
+PLAIN_FAILURES = frozenset({412, 429})
+"""Statuses of a tool that are no failure of the run: it should read again, or wait."""
+
+
+def loop(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+    """The same action, target and content again and again, under whatever keys, replays included."""
+    fields = event.fields
+    content = fields["requested"].get("args_digest")
+    if content is None or fields.get("effect") != "write":
+        return None
+    if watch.contents is None:
+        watch.contents = Contents(thresholds.loop.within)
+    asked = hash((fields["action"], content))
+    count = watch.contents.add(event.at, event.seq, asked)
+    if count < thresholds.loop.count:
+        return None
+    return event.fired("anomaly.loop", count=count, threshold=thresholds.loop.count, seqs=watch.contents.drain(asked))
+
+
+def repeats(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+    """Replays, and repeats of what is still in flight."""
+    if watch.repeats is None:
+        watch.repeats = Window(thresholds.repeats.within)
+    count = watch.repeats.add(event.at, event.seq)
+    if count < thresholds.repeats.count:
+        return None
+    return event.fired("anomaly.retry-spike", count=count, threshold=thresholds.repeats.count, seqs=watch.repeats.drain(), of="repeats")
+
+
+def failures(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+    """Writes that failed, or of which nobody knows."""
+    if not failed(event) and event.fields["result"] != "unknown":
+        return None
+    if watch.failures is None:
+        watch.failures = Window(thresholds.failures.within)
+    count = watch.failures.add(event.at, event.seq)
+    if count < thresholds.failures.count:
+        return None
+    return event.fired("anomaly.retry-spike", count=count, threshold=thresholds.failures.count, seqs=watch.failures.drain(), of="failures")
+
+
+def steps(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+    """Most of the run's steps are used up; told once."""
+    watch.steps += 1
+    if watch.told_steps or watch.limits is None or watch.limits.steps is None:
+        return None
+    threshold = thresholds.steps.of(watch.limits.steps)
+    if watch.steps < threshold:
+        return None
+    watch.told_steps = True
+    return event.fired("anomaly.step-count", count=watch.steps, threshold=threshold, limit=watch.limits.steps)
+
+
+def mutations(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+    """A large share of the run's writes in little time."""
+    if watch.limits is None or watch.limits.writes is None:
+        return None
+    if watch.writes is None:
+        watch.writes = Window(thresholds.writes_within)
+    count, threshold = watch.writes.add(event.at, event.seq), thresholds.writes.of(watch.limits.writes)
+    if count < threshold:
+        return None
+    return event.fired("anomaly.mutation-volume", count=count, threshold=threshold, seqs=watch.writes.drain(), limit=watch.limits.writes)
+
+
+def failed(event: Event) -> bool:
+    """Whether a write's outcome is a failure that counts against the run."""
+    return event.fields["result"] == "failed" and event.fields.get("status") not in PLAIN_FAILURES

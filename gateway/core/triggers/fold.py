@@ -1,0 +1,59 @@
+"""One entry more: which triggers it sets off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gateway.core.triggers import behaviour, blast, policy, uncertainty, verification
+from gateway.core.triggers.thresholds import Thresholds
+from gateway.core.triggers.watch import Event, Watch
+from gateway.model.entry import Kind
+from gateway.model.trigger import Trigger
+
+Sign = Callable[[Watch, Event, Thresholds], Trigger | None]
+
+_CALL: tuple[Sign, ...] = (behaviour.steps, uncertainty.confidence)
+_OUTCOME: tuple[Sign, ...] = (
+    verification.postcondition,
+    uncertainty.identity,
+    uncertainty.unknown,
+    behaviour.failures,
+    uncertainty.partial,
+    uncertainty.drift,
+)
+
+SIGNS: Mapping[str, tuple[Sign, ...]] = {
+    Kind.READ: (*_CALL, uncertainty.drift),
+    Kind.INTENT: (behaviour.loop, blast.rate, behaviour.mutations, *_CALL),
+    Kind.OUTCOME: _OUTCOME,
+    Kind.REPLAY: (behaviour.loop, behaviour.repeats, *_CALL),
+    Kind.FINDING: (verification.finding,),
+}
+"""The signs that look at a kind of entry, in the order in which they are heard: what goes in circles is a loop before it is a spike."""
+
+REFUSALS: Mapping[str, tuple[Sign, ...]] = {
+    "tenant-boundary": (policy.boundary,),
+    "policy-denied": (policy.out_of_scope, policy.denied),
+    "in-flight": (behaviour.loop, behaviour.repeats),
+    "blast-radius": (blast.limit,),
+    "precondition-changed": (uncertainty.identity,),
+}
+"""The signs that look at a refusal, by its code."""
+
+
+def see(watch: Watch, event: Event, thresholds: Thresholds) -> tuple[Trigger, ...]:
+    """Take an entry into account; the triggers it sets off, most of the time none."""
+    fields = event.fields
+    # A compensation is the gateway's own work, not the run's behaviour.
+    if "rollback_id" in fields:
+        return ()
+    signs = SIGNS.get(fields["kind"]) if fields["kind"] != Kind.REFUSAL else _of_refusal(fields["code"], bool(fields.get("metered")))
+    if signs is None:
+        return ()
+    fired = [trigger for sign in signs if (trigger := sign(watch, event, thresholds)) is not None]
+    return tuple(trigger for trigger in fired if trigger.name not in thresholds.off) if fired else ()
+
+
+def _of_refusal(code: str, metered: bool) -> tuple[Sign, ...]:
+    signs = REFUSALS.get(code, ())
+    return (*signs, *_CALL) if metered else signs

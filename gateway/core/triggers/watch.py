@@ -1,0 +1,140 @@
+"""What is remembered of one generation of a run, bounded; and one entry as the signs look at it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.model.run import Limits
+from gateway.model.trigger import Trigger
+
+REMEMBERED = 512
+"""Writes of a run whose content is remembered, and step trees whose siblings are."""
+SHOWN = 50
+"""Positions that a trigger names as evidence."""
+
+
+@dataclass(slots=True)
+class Event:
+    """One entry. ``at`` is its own time (Unix seconds)."""
+
+    stream: str
+    seq: int
+    at: float
+    fields: Mapping[str, Any]
+
+    @property
+    def position(self) -> str:
+        return f"{self.stream}/{self.seq}"
+
+    def fired(
+        self, name: str, *, count: int = 1, threshold: int = 1, seqs: tuple[int, ...] = (), severity: str | None = None, **facts: object
+    ) -> Trigger:
+        """The trigger that this entry sets off; ``seqs`` are those of the entries before it that count, too."""
+        fields = self.fields
+        return Trigger(
+            name=name,
+            at=self.at,
+            count=count,
+            threshold=threshold,
+            evidence=tuple(f"{self.stream}/{seq}" for seq in (seqs or (self.seq,))[-SHOWN:]),
+            effect=fields.get("effect"),
+            severity=severity,
+            tool=fields.get("tool"),
+            action=fields.get("action"),
+            facts=facts,
+        )
+
+
+class Window:
+    """Occurrences within the last ``seconds`` of event time, each with its entry and an amount."""
+
+    __slots__ = ("_seen", "_total", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._seen: deque[tuple[float, int, int]] = deque()
+        self._total = 0
+
+    def add(self, at: float, seq: int, amount: int = 1) -> int:
+        """The total within the window, this occurrence included."""
+        seen = self._seen
+        seen.append((at, seq, amount))
+        self._total += amount
+        oldest = at - self.seconds
+        while seen[0][0] <= oldest:
+            self._total -= seen.popleft()[2]
+        return self._total
+
+    def drain(self) -> tuple[int, ...]:
+        """The entries that count, oldest first; from here on it counts anew."""
+        seqs = tuple([seq for _, seq, _ in self._seen])
+        self._seen.clear()
+        self._total = 0
+        return seqs
+
+
+class Contents:
+    """How often each content was asked for lately: the newest ``REMEMBERED`` writes within the last ``seconds``."""
+
+    __slots__ = ("_counts", "_seen", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._seen: deque[tuple[float, int, int]] = deque()
+        self._counts: dict[int, int] = {}
+
+    def add(self, at: float, seq: int, content: int) -> int:
+        """How often this content was seen within the window, this time included."""
+        seen, counts = self._seen, self._counts
+        seen.append((at, seq, content))
+        count = counts[content] = counts.get(content, 0) + 1
+        while seen[0][0] <= at - self.seconds or len(seen) > REMEMBERED:
+            self._forget(seen.popleft()[2])
+        return count
+
+    def drain(self, content: int) -> tuple[int, ...]:
+        """The entries of a content, oldest first; it counts anew."""
+        found = tuple([seq for _, seq, one in self._seen if one == content])
+        self._seen = deque(one for one in self._seen if one[2] != content)
+        self._counts.pop(content, None)
+        return found
+
+    def _forget(self, content: int) -> None:
+        left = self._counts[content] - 1
+        if left:
+            self._counts[content] = left
+        else:
+            del self._counts[content]
+
+
+@dataclass(slots=True)
+class Siblings:
+    """The succeeded writes under one parent step; ``told`` once their failure was reported."""
+
+    succeeded: list[int] = field(default_factory=list)
+    told: bool = False
+
+
+@dataclass(slots=True)
+class Watch:
+    """One generation of a run. Windows come into being with the first thing they count: most runs need few of them."""
+
+    generation: int
+    limits: Limits | None = None
+    steps: int = 0
+    boundary_reads: int = 0
+    scope_reads: int = 0
+    unsure: list[int] = field(default_factory=list)
+    told_steps: bool = False
+    denied: Window | None = None
+    repeats: Window | None = None
+    failures: Window | None = None
+    unknown: Window | None = None
+    writes: Window | None = None
+    records: Window | None = None
+    members: dict[str, OrderedDict[str, tuple[float, int]]] = field(default_factory=dict)
+    contents: Contents | None = None
+    siblings: OrderedDict[str, Siblings] = field(default_factory=OrderedDict)

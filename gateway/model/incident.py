@@ -1,0 +1,47 @@
+"""An incident: what was detected about one generation of a run for one cause, and what was done about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RollbackState(StrEnum):
+    """Where an incident's rollback stands; ``NONE`` where its response asks for none."""
+
+    NONE = "none"
+    DUE = "due"
+    RUNNING = "running"
+    NEEDS_OPERATOR = "needs_operator"
+    CLEAN = "clean"
+    RESIDUE = "residue"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """Times are Unix seconds. ``triggers`` counts those of its cause, ``evidence`` are positions, the first and the latest of them.
+
+    ``action`` and ``verdict`` are the latest response's; ``orders`` those made for it, oldest first. ``closed_at`` is
+    when the run went on or was given up.
+    """
+
+    incident_id: str
+    run_id: str
+    workflow_id: str
+    tenant: str
+    agent_id: str
+    task_class: str
+    generation: int
+    cause: str
+    opened_at: float
+    updated_at: float
+    triggers: int = 1
+    evidence: tuple[str, ...] = ()
+    action: str
+    verdict: str
+    why: str
+    orders: tuple[str, ...] = ()
+    rollback: RollbackState = RollbackState.NONE
+    rollback_id: str | None = None
+    closed_at: float | None = None
