@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from gateway.core.policy import nanoseconds
 from gateway.model.decision import Reason
 from gateway.model.order import Scope
-from gateway.model.response import Measure, Response, Verdict
+from gateway.model.response import Earlier, Measure, Response, Verdict
 from gateway.model.run import Mode, Run
+from gateway.model.trigger import Trigger
 
 RESPONSE = "response.response"
 RECOVERY = "recovery.decision"
@@ -30,26 +31,40 @@ Document = dict[str, object]
 
 def response_document(
     *,
-    trigger: Mapping[str, object],
+    trigger: Trigger,
     run: Run,
     mode: Mode,
     counters: Mapping[str, int],
-    history: Sequence[Mapping[str, object]] = (),
+    history: Sequence[Earlier] = (),
     violations: Sequence[Reason] | None = None,
 ) -> Document:
     """What policy is asked about one trigger. ``mode`` is the effective one; ``history`` is oldest first.
 
-    ``trigger`` and ``history`` as the schema has them; ``violations`` only where invariants were asked about the run's state.
+    ``violations`` only where invariants were asked about the run's state.
     """
     asked: Document = {
-        "trigger": dict(trigger),
+        "trigger": _trigger(trigger),
         "run": _run(run, mode),
         "counters": dict(counters),
-        "history": [dict(each) for each in history[-HISTORY:]],
+        "history": [{"name": each.name, "at": nanoseconds(each.at), "action": each.action.value} for each in history[-HISTORY:]],
     }
     if violations is not None:
         asked["violations"] = [{"code": each.code, "message": each.message} for each in violations]
     return asked
+
+
+def _trigger(trigger: Trigger) -> Document:
+    shown: Document = {
+        "name": trigger.name,
+        "layer": trigger.layer,
+        "at": nanoseconds(trigger.at),
+        "count": trigger.count,
+        "threshold": trigger.threshold,
+        "facts": dict(trigger.facts),
+        "evidence": list(trigger.evidence),
+    }
+    named = {"effect": trigger.effect, "severity": trigger.severity, "tool": trigger.tool, "action": trigger.action}
+    return shown | {name: value for name, value in named.items() if value is not None}
 
 
 def parse_response(raw: object) -> Response:

@@ -52,3 +52,12 @@ class Response:
     verdict: Verdict
     why: str
     scope: Scope | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A trigger before, by its name, and what was done about it; ``at`` is Unix seconds."""
+
+    name: str
+    at: float
+    action: Measure
