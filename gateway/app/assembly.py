@@ -12,11 +12,13 @@ from prometheus_client import CollectorRegistry
 
 from gateway.app.policies import Engine, open_engine
 from gateway.app.rates import open_rates
+from gateway.app.webhooks import webhooks_of
 from gateway.clients.clock import SystemClock
 from gateway.clients.heads import SignedHeads, open_head_key
 from gateway.clients.keys import SignedLeases, open_lease_keys
 from gateway.clients.rego import EmbeddedEngine
 from gateway.clients.vault import TenantVault, open_master_key
+from gateway.clients.webhooks import Webhooks
 from gateway.control.ambient import Ambient
 from gateway.control.containment import Containment, Mirror
 from gateway.control.heads import Heads
@@ -76,11 +78,13 @@ class Gateway:
     heads: Heads
     reconciler: Reconciler
     ambient: Ambient
+    webhooks: Webhooks
     metrics: CollectorRegistry
 
     async def close(self) -> None:
         """End the connections to tools, sign the last head, write what was taken."""
         await self.pool.close()
+        await self.webhooks.close()
         await self.rates.close()
         try:
             await self.heads.turn()
@@ -91,8 +95,8 @@ class Gateway:
                 await self.candidate.close()
 
 
-async def assemble(config: Config, log: Log, report: Callable[[str, str], None]) -> Gateway:
-    """Open the stores and keys and put every part in its place.
+async def assemble(config: Config, log: Log, report: Callable[[str, str], None], *, warn: Log | None = None) -> Gateway:
+    """Open the stores and keys and put every part in its place. ``log`` takes what belongs to calls, ``warn`` what someone should see.
 
     Raises:
         Misconfigured: a folder, key, journal or policy cannot be used; one line per problem.
@@ -109,7 +113,7 @@ async def assemble(config: Config, log: Log, report: Callable[[str, str], None])
         candidate = None if config.candidate is None else EmbeddedEngine(config.candidate, mint=clock.mint, report=report)
         if candidate is not None:
             undone.push_async_callback(candidate.close)
-        gateway = await _assembled(config, log, clock, store, keys, signer, engine, candidate)
+        gateway = await _assembled(config, log, warn or log, clock, store, keys, signer, engine, candidate)
         undone.pop_all()
         return gateway
 
@@ -117,6 +121,7 @@ async def assemble(config: Config, log: Log, report: Callable[[str, str], None])
 async def _assembled(
     config: Config,
     log: Log,
+    warn: Log,
     clock: SystemClock,
     store: SqliteStore,
     keys: SignedLeases,
@@ -187,6 +192,7 @@ async def _assembled(
         heads=Heads(store.history, signer, clock, _anchor(config.anchor)),
         reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live),
         ambient=ambient,
+        webhooks=await webhooks_of(config, store, clock, metrics, warn),
         metrics=metrics,
     )
 

@@ -42,7 +42,9 @@ def serve(config: Path, role: str) -> None:
 async def _serve(config: Config, role: Serving) -> int:
     logger = logs.configure(os.environ.get("KILLCORD_LOG", "info"))
     identify = doors.identified(config)
-    gateway = await assembly.assemble(config, logger.debug, lambda level, message: getattr(logger, level)("policy", message=message))
+    gateway = await assembly.assemble(
+        config, logger.debug, lambda level, message: getattr(logger, level)("policy", message=message), warn=logger.warning
+    )
     supervisor = Supervisor(logger.error)
     try:
         await _recover(gateway, logger.warning)
@@ -94,6 +96,8 @@ def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
     supervisor.every(1.0, "reconcile", gateway.reconciler.turn)
     supervisor.every(30.0, "ambient", gateway.ambient.keep_open)
     supervisor.every(1.0, "streams", gateway.streams.expire)
+    for delivery in gateway.webhooks.deliveries:
+        supervisor.every(0.05, f"webhook {delivery.webhook.name}", delivery.turn)
 
 
 def _tell(gateway: Gateway, role: Serving) -> None:
@@ -113,6 +117,8 @@ def _tell(gateway: Gateway, role: Serving) -> None:
     for tool in config.tools.values():
         where = tool.origin.socket or f"{tool.origin.scheme}://{tool.origin.authority.decode()}"
         typer.echo(f"tool             {tool.name}: adapter {tool.adapter}, {len(tool.catalog.actions)} actions, {where}{tool.origin.base}")
+    for webhook in config.webhooks:
+        typer.echo(f"webhook          {webhook.name}: {', '.join(sorted(webhook.topics))} to {webhook.host}")
     typer.echo("ready")
 
 

@@ -66,6 +66,9 @@ def _warnings(config: Config) -> Iterator[str]:
     opa = config.policy.opa
     if opa is not None and opa.readable_on_the_way:
         yield f"{config.path.name}: policy.url: plain http to {opa.host}: whoever is between can decide in its place"
+    for webhook in config.webhooks:
+        if webhook.readable_on_the_way:
+            yield f"{config.path.name}: webhooks.{webhook.name}: plain http to {webhook.host}: whoever is between can read what it is told"
     yield from _scopes(config)
     yield from _amounts(config)
     for tool in config.tools.values():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.core import catalog
 from gateway.model.run import Limits, TaskClass
+from gateway.model.webhook import Webhook
 from gateway.settings.credential import Credential
 from gateway.settings.origin import Origin
 from gateway.settings.rates import RedisConfig
@@ -83,6 +84,7 @@ class Config:
     anchor: Path | None = None
     tokens_file: Path | None = None
     ambient_run: AmbientRun | None = None
+    webhooks: tuple[Webhook, ...] = ()
 
     def tenant_limits(self, tenant: str) -> Limits | None:
         """What was declared for a tenant, by name or for every one."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gateway import errors
 from gateway.model.run import Limits, TaskClass
-from gateway.settings import compilation, credential, document, located, origin, rates, sections
+from gateway.model.webhook import Webhook
+from gateway.settings import compilation, credential, document, located, origin, rates, sections, webhooks
 from gateway.settings.config import AmbientRun, Config, HttpConfig, PolicyConfig, ToolConfig
 from gateway.settings.located import Located, Where
 from gateway.settings.sections import KillcordDocument, LimitsSection, TaskClassSection, ToolSection
@@ -92,6 +93,7 @@ class _Build:
             anchor=self.folder / parsed.anchor.file if parsed.anchor else None,
             tokens_file=self.folder / parsed.operators.tokens_file if parsed.operators else None,
             ambient_run=self._ambient_run(),
+            webhooks=self._webhooks(),
         )
 
     def _data_dir(self) -> Path:
@@ -160,6 +162,16 @@ class _Build:
                 (*where, "task_class"), f"there is no {section.task_class} under task_classes" + document.closest(section.task_class, known)
             )
         return AmbientRun(section.tenant, section.agent_id, section.task_class, tuple(section.scopes))
+
+    def _webhooks(self) -> tuple[Webhook, ...]:
+        built = []
+        for name, section in self.parsed.webhooks.items():
+            found = webhooks.problems(section, self.folder, self.environ)
+            for key, message in found:
+                self.tell(("webhooks", name, key), message)
+            if not found:
+                built.append(webhooks.webhook(name, section, self.folder, self.environ))
+        return tuple(built)
 
     def _check_scopes(self) -> None:
         for name, section in self.parsed.task_classes.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ from gateway.settings.located import Located
 from gateway.settings.units import Address, Amount, Calls, Count, Duration, Listen, Size
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+Told = Literal["order", "trigger", "incident"]
 
 NOT_YET: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
     (("journal", "store"), "postgres", "store postgres is not built in yet; use sqlite"),
@@ -122,6 +124,16 @@ class AmbientRunSection(Section):
     scopes: list[str] = Field(description="what the run may do, such as ['erp:*']")
 
 
+class WebhookSection(Section):
+    url: str = Field(description="https://host/path")
+    secret: Any = None  # checked without ever being shown
+    events: list[Told] = Field(default_factory=lambda: list(get_args(Told)))
+    timeout: Duration = 5.0
+    attempts: Count = 8
+    tenants: list[str] | None = None
+    ca: str | None = None
+
+
 class KillcordDocument(Section):
     listen: ListenSection = ListenSection()
     data_dir: str = "./var"
@@ -139,6 +151,7 @@ class KillcordDocument(Section):
     anchor: AnchorSection | None = None
     operators: OperatorsSection | None = None
     ambient_run: AmbientRunSection | None = None
+    webhooks: dict[Name, WebhookSection] = Field(default_factory=dict)
 
 
 def not_yet(located: Located) -> list[str]:

@@ -1,0 +1,159 @@
+"""One webhook, told in order: the journal is read behind its cursor, and an event is done with before the next one begins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import orjson
+
+from gateway.clients.webhooks_cursor import Cursor
+from gateway.clients.webhooks_post import Answer, Post
+from gateway.core import cloudevents, delivery, signing
+from gateway.core.delivery import Verdict
+from gateway.model.entry import Position
+from gateway.model.webhook import Topic, Webhook
+from gateway.ports import Clock, History, Query, Registry
+
+PAGE = 100
+"""Entries of a kind that are held at once."""
+
+IDLE = 1.0
+"""Seconds after which the journal is looked at without a bell."""
+
+Log = Callable[..., object]
+Entry = dict[str, object]
+
+
+@dataclass(slots=True)
+class Delivery:
+    """At least once, in the journal's order, one at a time. ``first`` is the wait before the second attempt, in seconds.
+
+    ``chance`` gives numbers from 0 to 1. ``delivered`` and ``given_up`` count events since the start.
+    """
+
+    webhook: Webhook
+    history: History
+    registry: Registry
+    cursor: Cursor
+    post: Post
+    clock: Clock
+    chance: Callable[[], float]
+    log: Log
+    stream: str
+    first: float
+    at: int = 0
+    delivered: int = 0
+    given_up: int = 0
+    gone: bool = False
+    busy: bool = False
+    _heard: int = 0
+    _bell: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def begin(self) -> None:
+        """Find the place to go on from; a new webhook, or one whose journal is another, begins at the journal's end.
+
+        Raises:
+            Misconfigured: there is a cursor that cannot be read.
+        """
+        end, kept = (await self.history.tail()).seq, self.cursor.read()
+        if kept is not None and kept.stream == self.stream and kept.seq <= end:
+            self.at = kept.seq
+            self.wake(0)
+            return
+        if kept is not None:
+            self.log("webhook-begins-anew", webhook=self.webhook.name, cursor=str(kept), why="the journal does not have this place")
+        self.at = end
+        await self._keep()
+
+    def wake(self, seq: int) -> None:
+        """There is, or will in a moment be, something to tell at this seq. Never waits."""
+        self._heard = max(self._heard, seq)
+        self._bell.set()
+
+    async def turn(self) -> None:
+        """Wait for the bell, or a while without it; then tell all that is durable."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._bell.wait(), IDLE)
+        end = (await self.history.tail()).seq
+        if end >= self._heard:  # else the bell stays on: what it rang for is not durable yet
+            self._bell.clear()
+        while self.at < end and not self.gone:
+            due, reach = await self._look(end)
+            for topic, seq, entry in due:
+                if not await self._told(topic, entry):
+                    return
+                self.at = seq
+                await self._keep()
+            self.at = reach
+
+    async def _look(self, end: int) -> tuple[list[tuple[Topic, int, Entry]], int]:
+        """What is due, in order, and up to which seq nothing else is. Only up to ``end``: above it, kinds could overtake each other."""
+        found, reach = [], end
+        for topic in sorted(self.webhook.topics):
+            lines = await self._entries(topic)
+            entries = [orjson.loads(line) for line in lines]
+            found += [(topic, int(entry["seq"]), entry) for entry in entries]
+            if len(lines) == PAGE:
+                reach = min(reach, int(entries[-1]["seq"]))
+        due = sorted((one for one in found if one[1] <= reach), key=lambda one: one[1])
+        return [one for one in due if await self._concerned(one[2])], reach
+
+    async def _entries(self, topic: Topic) -> Sequence[bytes]:
+        return await self.history.entries(Query(kind=cloudevents.KINDS[topic], after=f"{self.stream}/{self.at}", limit=PAGE))
+
+    async def _concerned(self, entry: Entry) -> bool:
+        """Whether an entry is of the webhook's tenants: by its run, else by what it says itself."""
+        if self.webhook.tenants is None:
+            return True
+        run_id = entry.get("run_id")
+        held = await self.registry.run(run_id) if isinstance(run_id, str) else None
+        return (held.tenant if held else entry.get("tenant")) in self.webhook.tenants
+
+    async def _told(self, topic: Topic, entry: Entry) -> bool:
+        """Whether the entry is done with; false where the webhook is gone, and the entry waits for a restart."""
+        event = cloudevents.event(topic, entry)
+        if event is not None:
+            self.busy = True
+            await self._attempts(str(event["id"]), orjson.dumps(event))
+            # Not in a ``finally``: what a failure cut off is still to be told.
+            self.busy = self.gone
+        return not self.gone
+
+    async def _attempts(self, event_id: str, body: bytes) -> None:
+        """Until it is taken, or will never be, or was tried often enough."""
+        webhook = self.webhook
+        for attempt in range(1, webhook.attempts + 1):
+            now = self.clock.now()
+            headers = signing.headers(webhook.key, event_id, int(now), body) | {"Content-Type": cloudevents.CONTENT_TYPE}
+            answer = await self.post.send(webhook.url, body, headers, ca=webhook.ca, within=webhook.timeout)
+            match delivery.verdict(answer.status):
+                case Verdict.DELIVERED:
+                    self.delivered += 1
+                    return
+                case Verdict.GONE:
+                    self.gone = True
+                    self._say("webhook-gone", event_id, answer, now="nothing is sent there until a restart")
+                    return
+                case Verdict.NEVER:
+                    break
+                case Verdict.AGAIN:
+                    if attempt < webhook.attempts:
+                        asked = delivery.asked(answer.retry_after, now=self.clock.now())
+                        await asyncio.sleep(delivery.wait(attempt, self.first, chance=self.chance(), asked=asked))
+        self.given_up += 1
+        self._say("webhook-event-given-up", event_id, answer, attempts=attempt)
+
+    def _say(self, what: str, event_id: str, answer: Answer, **more: object) -> None:
+        """By the host alone: paths and queries of webhooks hold secrets."""
+        why = answer.why or f"status {answer.status}"
+        self.log(what, webhook=self.webhook.name, host=self.webhook.host, entry=event_id, why=why, **more)
+
+    async def _keep(self) -> None:
+        """A cursor that cannot be kept costs no event: after a restart some are sent twice."""
+        try:
+            await self.cursor.keep(Position(self.stream, self.at))
+        except OSError as error:
+            self.log("webhook-cursor-not-kept", webhook=self.webhook.name, error=error.strerror or type(error).__name__)

@@ -1,0 +1,39 @@
+"""A webhook: somewhere outside that is told of orders, triggers and incidents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Topic(StrEnum):
+    """What a webhook can ask to be told of."""
+
+    ORDER = "order"
+    TRIGGER = "trigger"
+    INCIDENT = "incident"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """``url`` may hold a secret, as ``key`` (that of the signatures) does: neither is shown. ``host`` is what may be.
+
+    ``timeout`` is in seconds, for one attempt. ``tenants`` are those whose events it gets; ``None`` is every event, also
+    those that belong to no tenant. ``ca`` verifies its server in the place of the system's certificates.
+    """
+
+    name: str
+    host: str
+    url: str = field(repr=False)
+    key: bytes = field(repr=False)
+    topics: frozenset[Topic] = frozenset(Topic)
+    timeout: float = 5.0
+    attempts: int = 8
+    tenants: frozenset[str] | None = None
+    ca: Path | None = None
+
+    @property
+    def readable_on_the_way(self) -> bool:
+        """Whether what it is told crosses a network in plain text."""
+        return self.url.startswith("http:") and self.host not in ("localhost", "::1") and not self.host.startswith("127.")
