@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from gateway.core import arguments, pairs, segment
 from gateway.errors import MalformedRequest
 from gateway.model.call import Call
+from gateway.model.quick import quick
 from gateway.model.wire import Head
 
 # Most paths: nothing in them to decode or to doubt.
 _PLAIN = re.compile(r"/[A-Za-z0-9_~-]++(?:/[A-Za-z0-9_~-][A-Za-z0-9\-._~]*+)++")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Target:
     """A request target taken apart. ``path`` is canonical and begins with ``/``; ``segments`` are it decoded (none for ``/``).

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.model.quick import quick
+
 
 class Effect(StrEnum):
     READ = "read"
@@ -37,6 +39,7 @@ class Remedy(StrEnum):
         return self not in (Remedy.CORRECTION_TASK, Remedy.MANUAL_REVIEW)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Target:
     """The object a call is aimed at. ``id`` is empty where the call names a collection, or creates."""
@@ -56,6 +59,7 @@ class Target:
         return f"{self.system}:{self.type}:{self.id}:{version.strip(chr(34)) if version else 'absent'}"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What a write charges. Amounts in millionths; ``unpriced`` names what the adapter declares but the call does not tell."""
@@ -65,6 +69,7 @@ class Cost:
     unpriced: tuple[str, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compensation:
     """How a standing effect could be taken back. ``allowed_until`` is Unix seconds; ``None`` is no deadline."""

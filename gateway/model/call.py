@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.model.quick import quick
+
 Headers = tuple[tuple[bytes, bytes], ...]
 """Raw field lines in the order received; names as sent, values without surrounding blanks."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One framed, canonical request.

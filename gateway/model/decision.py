@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.model.quick import quick
 from gateway.model.run import Mode
 
 
@@ -14,6 +15,7 @@ class Reason:
     message: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allow:
     decision_id: str
@@ -42,6 +44,7 @@ class Hold:
 Decision = Allow | Deny | Hold
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Considered:
     """Everything that was decided about one call, for its record. ``at`` is Unix seconds, ``mode`` the run's effective one.

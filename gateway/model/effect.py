@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from gateway.model.action import Compensation, Target
 from gateway.model.entry import Position, Verification
+from gateway.model.quick import quick
 
 
 class State(StrEnum):
@@ -25,6 +26,7 @@ class KeyKind(StrEnum):
     CONTENT = "content"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """A logical key: what makes two calls the same call, within a tenant and a workflow.
@@ -41,6 +43,7 @@ class Key:
     window: float
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
     """One attempt of one write: a row of ``run effects``. Times are Unix seconds.
@@ -73,6 +76,7 @@ class Write:
     rollback_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Charge:
     """``amount`` more of ``name`` on ``scope`` (``run:r1``, ``workflow:w1``, ``class:c``, ``tenant:t``).

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from gateway.model.call import Headers
+from gateway.model.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """A request head whose every byte was checked. ``target`` is the origin-form target as sent.
@@ -23,6 +25,7 @@ class Head:
     expects_continue: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """A request to a tool, complete: nothing is added to it, re-quoted or dropped on the way out.
@@ -41,6 +44,7 @@ class Outgoing:
     retriable: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A tool's answer without hop-by-hop headers. ``body`` is what was read so far, ``rest`` what is still to come (``None``: complete).
@@ -58,6 +62,7 @@ class Answer:
         return self.rest is None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What the agent gets. ``rest`` as in :class:`Answer`; ``close`` ends the connection after it.

@@ -16,6 +16,7 @@ from gateway.model.call import Call
 from gateway.model.decision import Considered
 from gateway.model.effect import Key, Write
 from gateway.model.entry import Position, Result, Verification
+from gateway.model.quick import quick
 from gateway.model.run import Lease, Mode, Run
 from gateway.model.wire import Answer, Outgoing
 from gateway.pipeline.tools import Tool
@@ -31,6 +32,7 @@ class Step:
     named: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """Authenticated: whose call this is. ``at`` is Unix seconds."""
@@ -46,6 +48,7 @@ class Known:
     trace_id: str | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """What the call means. ``kind`` is ``None`` for what the adapter does not list; ``document`` is what expressions see."""
@@ -71,6 +74,7 @@ class Classified:
     action: Action
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
     """No order stands against it, as of ``epoch``; ``version`` is what the fence compares."""
@@ -82,6 +86,7 @@ class Open:
     version: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metered:
     """Counted: one step, one call of every rate. ``quota`` is what is left of the tightest rate."""
@@ -94,6 +99,7 @@ class Metered:
     quota: Quota | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fresh:
     """Not a repetition: ``attempt`` of ``key`` is to be made (reads have no key)."""
@@ -136,6 +142,7 @@ class Permitted(Judged):
     """Allowed, or waived in shadow mode."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
     """The target before the write. ``guard`` is the version the write is bound to, ``absent`` that there must be none."""
@@ -148,6 +155,7 @@ class Before:
     guard_absent: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """Durable: the journal says that this write is about to be sent."""
@@ -167,6 +175,7 @@ class Intent:
         return self.permit.action
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What the answer proves, and what reading back says of it. ``made`` is the id of what a create made, as its reply tells it."""
@@ -177,6 +186,7 @@ class Verdict:
     made: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """The outcome is durable; only now may the agent hear of it."""

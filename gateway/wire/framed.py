@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 
+from gateway.model.quick import quick
 from gateway.model.wire import Head, Reply
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"trailer"})
@@ -13,6 +14,7 @@ _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phr
 LAST_CHUNK = b"0\r\n\r\n"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Opening:
     """The first bytes of a reply: its head, and what of its body is there. ``streams``: the reply's ``rest`` is to follow,

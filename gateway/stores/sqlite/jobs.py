@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.core import chain, fold
 from gateway.model.entry import Fields, Position, Sealed
+from gateway.model.quick import quick
 from gateway.model.run import Run
 from gateway.ports import Opening
 
@@ -23,6 +24,7 @@ class Tip:
     ts: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """An entry that can no longer be refused for its form: serialised, and its changes known."""
@@ -53,6 +55,7 @@ def prepare(fields: Mapping[str, Any], position: Position) -> Prepared:
     )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Submission:
     """An entry on its way to the disk. ``term`` is the one its seq was given in: after a failed commit older terms are void."""
