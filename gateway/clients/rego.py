@@ -12,17 +12,18 @@ import orjson
 import regorus
 
 from gateway import errors
-from gateway.clients import bundle, rego_loading
+from gateway.clients import bundle, rego_loading, rego_questions
 from gateway.clients.rego_memory import Memory
 from gateway.core import policy
 from gateway.model.decision import Allow, Decision, Deny, Hold
 
 if TYPE_CHECKING:
     from gateway import ports
+    from gateway.ports.rules import Rules
 
 _SOMEWHERE = "an unknown place"  # some built-ins fail without a word about where
 Report = Callable[[str, str], None]
-"""Takes a level (``info``, ``error``) and a line for the operator."""
+"""Takes a level (``info``, ``warning``, ``error``) and a line for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class _Active:
     engine: regorus.Engine | None
     revision: str
     asked: frozenset[str] | None
+    answers: frozenset[str]
     memory: Memory
     modules: Mapping[str, str]
     data: Mapping[str, object]
@@ -52,6 +54,7 @@ class EmbeddedEngine:
         self._refused: tuple[str, ...] = ()
         found = bundle.read(folder)
         self._active = _activated(found, rego_loading.examine(found))
+        self._tell_lacking()
         self._looked_at: bundle.Fingerprint | None = None
         self._taken: bundle.Fingerprint | None = None
 
@@ -94,7 +97,7 @@ class EmbeddedEngine:
         try:
             raw = rego_loading.answered(active.engine)
         except rego_loading.Panicked:
-            self._active = replace(active, engine=rego_loading.compiled(active.modules, active.data))
+            self._restart()
             return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy.inapplicable(_SOMEWHERE),))
         except RuntimeError as error:
             return Deny(
@@ -106,6 +109,26 @@ class EmbeddedEngine:
         if key is not None:
             active.memory.keep(key, decision)
         return decision
+
+    async def ask(self, rule: str, document: Mapping[str, object]) -> object:
+        """What ``data.killcord.<rule>`` is on an input document; ``ports.rules.Rules`` says what is raised."""
+        active = self._active
+        if active.engine is None:
+            raise errors.PolicyUnavailable("The gateway is shutting down.")
+        if rule not in active.answers:
+            return None
+        try:
+            # As JSON, as in `decide`.
+            active.engine.set_input_json(orjson.dumps(document).decode())
+            return rego_loading.answered(active.engine, f"data.killcord.{rule}")
+        except rego_loading.Panicked as panic:
+            self._restart()
+            raise errors.PolicyUnavailable(f"The policy engine gave up on data.killcord.{rule}.") from panic
+        except RuntimeError as error:
+            where = rego_loading.place(error) or _SOMEWHERE
+            raise errors.PolicyUnavailable(f"The rule at {where} cannot be applied to this document.") from error
+        except (TypeError, ValueError) as error:
+            raise errors.PolicyUnavailable("The document, or policy's answer to it, is no JSON.") from error
 
     async def close(self) -> None:
         self.let_go()
@@ -141,9 +164,21 @@ class EmbeddedEngine:
             if found.revision != self._active.revision:
                 self._active = _activated(found, await asyncio.to_thread(rego_loading.examine, found))
                 self._report("info", f"policy revision {found.revision} is active")
+                self._tell_lacking()
             self._refused = ()
         except errors.Misconfigured as refused:
             self._refuse(tuple(refused.problems))
+
+    def _restart(self) -> None:
+        """Put another engine in the place of one that gave up."""
+        active = self._active
+        self._active = replace(active, engine=rego_loading.compiled(active.modules, active.data))
+
+    def _tell_lacking(self) -> None:
+        """Say what the active revision has no rule for, where something follows from that."""
+        for rule, lack in rego_questions.LACKING.items():
+            if rule not in self._active.answers:
+                self._report("warning", f"revision {self.revision}: {lack}")
 
     def _refuse(self, problems: tuple[str, ...]) -> None:
         if problems != self._refused:
@@ -168,9 +203,10 @@ def _anew(decision: Decision, decision_id: str) -> Decision:
 def _activated(found: bundle.Bundle, examined: rego_loading.Examined) -> _Active:
     if examined.problems:
         raise errors.Misconfigured(list(examined.problems))
-    engine = rego_loading.compiled(examined.modules, found.data)
-    return _Active(engine, found.revision, examined.asked, Memory(examined.looked_at), examined.modules, found.data)
+    engine = rego_loading.compiled(examined.modules, found.data, examined.answers)
+    return _Active(engine, found.revision, examined.asked, examined.answers, Memory(examined.looked_at), examined.modules, found.data)
 
 
 if TYPE_CHECKING:
     _port: type[ports.PolicyEngine] = EmbeddedEngine
+    _rules: type[Rules] = EmbeddedEngine

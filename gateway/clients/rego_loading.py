@@ -11,21 +11,24 @@ import orjson
 import regorus
 
 from gateway import errors
-from gateway.clients import rego_expansion, rego_names, rego_syntax, rego_vetting
+from gateway.clients import rego_expansion, rego_names, rego_questions, rego_reach, rego_syntax, rego_vetting
 from gateway.clients.bundle import Bundle
-from gateway.core import policy
+from gateway.core import policy, rule_schemas
 from gateway.model.action import Effect, Reversibility, Target
 from gateway.model.call import Call
 from gateway.model.decision import Deny
 from gateway.model.run import Lease, Mode, Run
 
 RULE = ".".join(rego_vetting.DECISION)
+DECIDING = rego_vetting.DECISION[1:-1]
+"""The package of that rule."""
 UNDEFINED = '"<undefined>"'  # what regorus answers where a rule has no value
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A bundle's modules, ready to compile, unless there are problems. ``asked`` and ``looked_at`` as :mod:`rego_syntax` has them.
+    """A bundle's modules, ready to compile, unless there are problems. ``asked`` and ``looked_at``, as :mod:`rego_syntax` has them,
+    are what a decision on a call can depend on; ``answers`` as :func:`rego_questions.present`.
 
     Returned, not raised: an exception would carry its frames, and the engine in them, to another thread.
     """
@@ -34,6 +37,7 @@ class Examined:
     problems: tuple[str, ...]
     asked: frozenset[str] | None = None
     looked_at: tuple[tuple[str, ...], ...] | None = None
+    answers: frozenset[str] = frozenset()
 
 
 def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
@@ -52,20 +56,21 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
         (module for module in modules if module.file in bundle.modules),
         data=bundle.data,
         builtins=_builtins(),
-        schemas={("killcord", "authz"): policy.schema()},
+        schemas=rule_schemas.by_package(),
     )
     found = rego_vetting.problems((module for module in modules if module.file in bundle.modules), known)
     if found:
         return Examined({}, tuple(found))
     expansions = {module.file: rego_expansion.expanded(module, files[module.file], known) for module in modules}
-    return Examined(expansions, (), rego_syntax.asked(modules), rego_syntax.looked_at(modules, files))
+    deciding = rego_reach.within_reach(modules, DECIDING)
+    return Examined(expansions, (), rego_syntax.asked(deciding), rego_syntax.looked_at(deciding, files), rego_questions.present(known))
 
 
-def compiled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.Engine:
-    """An engine for this thread.
+def compiled(modules: Mapping[str, str], data: Mapping[str, object], answers: frozenset[str] = frozenset()) -> regorus.Engine:
+    """An engine for this thread, tried on a sample call, and on a sample of each question that the bundle ``answers``.
 
     Raises:
-        Misconfigured: the rules do not stand together, or a sample call gets no well-formed decision.
+        Misconfigured: the rules do not stand together, or a sample gets no well-formed answer.
     """
     engine = assembled(modules, data)
     try:
@@ -78,15 +83,34 @@ def compiled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.
     decision = policy.parse(answer, decision_id="sample", revision="sample")
     if isinstance(decision, Deny) and decision.reasons[0].code in policy.UNUSABLE:
         raise errors.Misconfigured([f"{RULE} gives no usable decision on a sample call: {decision.reasons[0].message}"])
+    _questioned(engine, answers)
     return engine
+
+
+def _questioned(engine: regorus.Engine, answers: frozenset[str]) -> None:
+    """Raises:
+    Misconfigured: one of these rules has no usable answer to its sample.
+    """
+    for rule, document in rego_questions.samples().items():
+        if rule not in answers:
+            continue
+        try:
+            engine.set_input_json(orjson.dumps(document).decode())
+            fault = rego_questions.fault(rule, answered(engine, f"data.killcord.{rule}"))
+        except RuntimeError as error:
+            raise errors.Misconfigured([complaint(error)]) from error
+        except Panicked as panic:
+            raise errors.Misconfigured([f"data.killcord.{rule}: the engine gives up on a sample"]) from panic
+        if fault is not None:
+            raise errors.Misconfigured([f"data.killcord.{rule} gives no usable answer to a sample: {fault}"])
 
 
 class Panicked(Exception):
     """The engine gave up in the middle of a rule; it answers nothing any more, another has to take its place."""
 
 
-def answered(engine: regorus.Engine) -> object:
-    """What ``RULE`` is on the input that the engine was given; ``None`` where it is undefined.
+def answered(engine: regorus.Engine, rule: str = RULE) -> object:
+    """What a rule is on the input that the engine was given; ``None`` where it is undefined.
 
     Raises:
         RuntimeError: a rule fails on this input; ``place`` says which.
@@ -94,7 +118,7 @@ def answered(engine: regorus.Engine) -> object:
         Panicked: see there.
     """
     try:
-        answer = engine.eval_rule_as_json(RULE)
+        answer = engine.eval_rule_as_json(rule)
     except BaseException as error:
         # What a Rust panic becomes derives from BaseException and cannot be imported.
         if type(error).__name__ != "PanicException":

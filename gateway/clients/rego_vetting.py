@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
-from gateway.clients import rego_builtins, rego_differences, rego_names, rego_syntax
+from gateway.clients import rego_builtins, rego_differences, rego_names, rego_questions, rego_syntax
 from gateway.clients.rego_names import Names
 from gateway.clients.rego_syntax import Invocation, Module, Path, Rule
 
@@ -22,6 +22,7 @@ def problems(modules: Iterable[Module], known: Names) -> list[str]:
     found = [f"{module.file}:{line}: {problem}" for module in modules for line, problem in _of_module(module, known)]
     if not any(rego_names.begins(path, DECISION) for path in known.definitions):
         found.append(f"there is no rule {'.'.join(DECISION)}; without it every call would be denied")
+    found += rego_questions.problems(known)
     return sorted(set(found), key=_by_place)
 
 

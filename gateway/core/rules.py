@@ -71,7 +71,7 @@ def parse_response(raw: object) -> Response:
     """The response that a rule's answer stands for; ``None`` is undefined. What is none, or could not be carried out, is quarantine."""
     if raw is None:
         return unanswered(f"policy has no response to it: data.killcord.{RESPONSE} is undefined")
-    if (fault := _response_fault(raw)) is not None:
+    if (fault := response_fault(raw)) is not None:
         return unanswered(f"policy's response cannot be used: {fault}")
     assert isinstance(raw, dict)
     return Response(
@@ -90,8 +90,8 @@ def unanswered(what: str) -> Response:
     )
 
 
-def _response_fault(raw: object) -> str | None:
-    """What keeps an answer from being a response."""
+def response_fault(raw: object) -> str | None:
+    """What keeps an answer from being a response; ``None`` for one that is."""
     if not isinstance(raw, dict):
         return "it is not an object"
     # A misspelt member could be the scope: it must not be passed over.
@@ -167,10 +167,10 @@ def parse_recovery(raw: object) -> str | None:
     if isinstance(raw, dict) and raw.get("proceed") is True and raw.keys() == {"proceed"}:
         return None
     why = raw.get("why") if isinstance(raw, dict) and raw.get("proceed") is False and raw.keys() == {"proceed", "why"} else None
-    return why[:LONGEST_WHY] if isinstance(why, str) and why else _UNCLEAR
+    return why[:LONGEST_WHY] if isinstance(why, str) and why else UNCLEAR
 
 
-_UNCLEAR = (
+UNCLEAR = (
     f'Policy\'s answer cannot be used: data.killcord.{RECOVERY} is neither {{"proceed": true}} nor {{"proceed": false, "why": "..."}}.'
 )
 

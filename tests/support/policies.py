@@ -25,6 +25,9 @@ class Reports:
     def __call__(self, level: str, message: str) -> None:
         self.lines.append((level, message))
 
+    def of(self, level: str) -> list[str]:
+        return [message for told, message in self.lines if told == level]
+
 
 MADE: list[rego.EmbeddedEngine] = []
 """Engines of the running test, closed after it on the thread that made them (see tests/conftest.py)."""

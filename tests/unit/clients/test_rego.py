@@ -105,7 +105,7 @@ async def test_a_changed_bundle_becomes_active_once_it_is_still(tmp_path: Path) 
     await active.look()
     assert active.revision != before
     assert outcome(await active.decide(call())) == {"unexplained"}
-    assert reports.lines == [("info", f"policy revision {active.revision} is active")]
+    assert reports.of("info") == [f"policy revision {active.revision} is active"]
 
 
 async def test_a_broken_change_is_refused_and_the_old_revision_decides_on(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_a_broken_change_is_refused_and_the_old_revision_decides_on(tmp_pa
         f"embedded policy engine, revision {before} active (1 files); newer files refused: "
         "policies/killcord/authz/x.rego:3: there is no input.run.tennant; did you mean tenant?",
     )
-    assert [level for level, _ in reports.lines] == ["error"]
+    assert len(reports.of("error")) == 1
 
 
 async def test_a_mended_change_ends_the_refusal(tmp_path: Path) -> None:
@@ -156,6 +156,7 @@ async def test_an_emptied_folder_is_refused(tmp_path: Path) -> None:
 async def test_touching_files_changes_nothing(tmp_path: Path) -> None:
     reports = Reports()
     active = engine(ruled(tmp_path, ALLOWED), reports)
+    reports.lines.clear()
     os.utime(tmp_path / "killcord/authz/x.rego", ns=(1, 1))
     await active.look()
     await active.look()
