@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gateway import errors
-from gateway.clients import opa_answers, rego_loading
+from gateway.clients import opa_answers, rego_loading, rego_questions
 from gateway.clients.opa_channel import Channel
 from gateway.clients.rego import Report
 from gateway.core import policy
@@ -18,12 +18,14 @@ from gateway.model.decision import Decision, Deny
 
 if TYPE_CHECKING:
     from gateway import ports
+    from gateway.ports.rules import Rules
 
 LOOK = 2.0
 """Seconds that OPA has for each question of a look: nobody waits for those, so one slow answer is no outage."""
 LARGEST_DECISION = 1 << 20
 LARGEST_LISTING = 1 << 26
-_DECISION = f"/v1/{rego_loading.RULE.replace('.', '/')}?strict-builtin-errors=true&provenance=true"
+_ASKED = "/v1/data/killcord/{path}?strict-builtin-errors=true&provenance=true"
+_DECISION = _ASKED.format(path="authz/decision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class OpaEngine:
         self._mint = mint
         self._report = report
         self._seen = _Seen("it was not asked yet")
+        self._tried = ""
         self._decision, self._health, self._policies = (channel.at(path) for path in (_DECISION, "/health?bundles", "/v1/policies"))
 
     @property
@@ -88,6 +91,16 @@ class OpaEngine:
             raise errors.PolicyUnavailable("The policy engine is changing its bundles.", retry_after=1.0)
         return policy.parse(told.result, decision_id=told.decision_id or decision_id, revision=told.revision or seen.revision)
 
+    async def ask(self, rule: str, document: Mapping[str, object]) -> object:
+        """What ``data.killcord.<rule>`` is on an input document; ``ports.rules.Rules`` says what is raised."""
+        seen = self._seen
+        if seen.trouble:
+            raise errors.PolicyUnavailable("The policy engine is not ready.", retry_after=1.0)
+        told = await self._told(rule, document, within=self._timeout)
+        if told.bundles.keys() != seen.bundles:
+            raise errors.PolicyUnavailable("The policy engine is changing its bundles.", retry_after=1.0)
+        return told.result
+
     async def watch(self, interval: float) -> None:
         """Look every ``interval`` seconds until cancelled."""
         while True:
@@ -105,6 +118,9 @@ class OpaEngine:
             self._report("error", self.health()[1])
         elif not seen.trouble and seen != before:
             self._report("info", f"policy revision {seen.revision} is active")
+        if not seen.trouble and seen.revision != self._tried:
+            self._tried = seen.revision
+            await self._tell_lacking()
 
     async def close(self) -> None:
         await self._channel.close()
@@ -125,6 +141,31 @@ class OpaEngine:
             return _Seen(f"on a sample call, {rego_loading.RULE} gives no usable decision: {decision.reasons[0].message}")
         return _Seen("", told.revision or await self._digest(), frozenset(told.bundles))
 
+    async def _told(self, rule: str, document: Mapping[str, object], *, within: float) -> opa_answers.Told:
+        try:
+            question = orjson.dumps({"input": document})
+        except TypeError as error:
+            raise errors.PolicyUnavailable("The document is no JSON.") from error
+        url = self._channel.at(_ASKED.format(path=rule.replace(".", "/")))
+        answer = await self._channel.ask("POST", url, question, within=within, most=LARGEST_DECISION)
+        if answer.status != 200:
+            raise errors.PolicyUnavailable(f"The rule at {opa_answers.failed_at(answer)} cannot be applied to this document.")
+        return opa_answers.told(answer)
+
+    async def _tell_lacking(self) -> None:
+        """Say what a new revision does not answer, or not so that it could be used. OPA decides on calls all the same."""
+        for rule, document in rego_questions.samples().items():
+            try:
+                result = (await self._told(rule, document, within=LOOK)).result
+            except errors.PolicyUnavailable as refused:
+                self._report("warning", f"revision {self.revision}: data.killcord.{rule} has no answer to a sample: {refused.detail}")
+                continue
+            fault = rego_questions.fault(rule, result)
+            if result is None and rule in rego_questions.LACKING:
+                self._report("warning", f"revision {self.revision}: {rego_questions.LACKING[rule]}")
+            elif fault is not None:
+                self._report("warning", f"revision {self.revision}: data.killcord.{rule} gives no usable answer to a sample: {fault}")
+
     async def _digest(self) -> str:
         """A revision where the bundles tell none: it follows the modules, not the data."""
         found = opa_answers.modules(await self._channel.ask("GET", self._policies, within=LOOK, most=LARGEST_LISTING))
@@ -133,3 +174,4 @@ class OpaEngine:
 
 if TYPE_CHECKING:
     _port: type[ports.PolicyEngine] = OpaEngine
+    _rules: type[Rules] = OpaEngine

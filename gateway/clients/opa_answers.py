@@ -59,12 +59,21 @@ def failure(answer: Answer) -> Reason:
     Raises:
         PolicyUnavailable: it was something else that failed.
     """
+    return policy.inapplicable(failed_at(answer))
+
+
+def failed_at(answer: Answer) -> str:
+    """Where the rule stands that could not be applied to what OPA was asked about, as far as OPA says.
+
+    Raises:
+        PolicyUnavailable: it was something else that failed.
+    """
     found = _object(answer).get("errors")
     failed = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     if answer.status != 500 or not failed or not all(one.get("code") in _FAILED_RULE for one in failed):
         raise errors.PolicyUnavailable(f"The policy engine answered with status {answer.status}.", retry_after=1.0)
     where = failed[0].get("location")
-    return policy.inapplicable(f"{where.get('file')}:{where.get('row')}" if isinstance(where, dict) else "an unknown place")
+    return f"{where.get('file')}:{where.get('row')}" if isinstance(where, dict) else "an unknown place"
 
 
 def modules(answer: Answer) -> dict[str, str]:

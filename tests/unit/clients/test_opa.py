@@ -12,15 +12,16 @@ import orjson
 import pytest
 
 from gateway import errors
-from gateway.clients import bundle
+from gateway.clients import bundle, rego_questions
 from gateway.clients.opa import OpaEngine
 from gateway.clients.opa_channel import Channel
+from gateway.core import rules
 from gateway.model.decision import Allow
 from tests.support import opa, tool
 from tests.support.crooked import framed
 from tests.support.decisions import DECISIONS
 from tests.support.opa import Opa
-from tests.support.policies import ALLOWED, POLICIES, Reports, call, outcome, ruled
+from tests.support.policies import ALLOWED, POLICIES, Reports, call, outcome, ruled, written
 from tests.support.tool import Tool, Visit
 
 PATIENT = 60.0
@@ -268,6 +269,71 @@ async def test_what_one_answer_sets_does_not_colour_the_next_question() -> None:
         assert b"cookie" not in server.raw.lower()
 
 
+# --- other questions --------------------------------------------------------------------------------------------------
+
+
+async def test_a_rule_is_asked_for_by_its_name(acted: tuple[Acted, Tool, OpaEngine]) -> None:
+    script, server, made = acted
+    script.decision = GOOD | {"result": ["x"]}
+    assert await made.ask(rules.INVARIANTS, {"objects": []}) == ["x"]
+    (request,) = server.requests
+    assert request.startswith(b"POST /v1/data/killcord/invariants/violations?strict-builtin-errors=true&provenance=true HTTP/1.1")
+    assert orjson.loads(request.partition(b"\r\n\r\n")[2]) == {"input": {"objects": []}}
+
+
+async def test_what_is_undefined_is_none(acted: tuple[Acted, Tool, OpaEngine]) -> None:
+    script, _, made = acted
+    script.decision = {"provenance": GOOD["provenance"]}
+    assert await made.ask(rules.RESPONSE, {}) is None
+
+
+async def test_an_answer_of_other_bundles_is_none_that_counts(acted: tuple[Acted, Tool, OpaEngine]) -> None:
+    script, _, made = acted
+    script.decision = {"result": {}}
+    with pytest.raises(errors.PolicyUnavailable):
+        await made.ask(rules.RESPONSE, {})
+
+
+@pytest.mark.parametrize("document", [{"trigger": "\ud800"}, {"trigger": float("nan"), "run": {1}}, {"trigger": {1: 2}}])
+async def test_what_is_no_json_cannot_be_asked(active: OpaEngine, document: dict[str, object]) -> None:
+    with pytest.raises(errors.PolicyUnavailable):
+        await active.ask(rules.RESPONSE, document)
+
+
+async def test_a_rule_that_fails_is_no_answer(tmp_path: Path) -> None:
+    folder = ruled(tmp_path, ALLOWED)
+    written(folder, {"killcord/response/r.rego": FAILING})
+    async with serving(folder) as made:
+        with pytest.raises(errors.PolicyUnavailable, match=r"r\.rego:3 cannot be applied"):
+            await made.ask(rules.RESPONSE, {"trigger": {"facts": {"name": 1}}})
+
+
+async def test_what_a_new_revision_does_not_answer_is_told_once(tmp_path: Path) -> None:
+    reports = Reports()
+    async with serving(ruled(tmp_path, ALLOWED), reports) as made:
+        await made.look()
+    assert [message.partition(": ")[2] for message in reports.of("warning")] == list(rego_questions.LACKING.values())
+
+
+async def test_the_starter_bundle_lacks_nothing(starter: Opa) -> None:
+    reports = Reports()
+    async with engine(starter.url, reports=reports):
+        assert reports.of("warning") == []
+
+
+FAILING = """package killcord.response
+
+response := {"action": "none"} if lower(input.trigger.facts.name) == "x"
+"""
+
+
+@asynccontextmanager
+async def serving(folder: Path, reports: Reports | None = None) -> AsyncIterator[OpaEngine]:
+    with opa.serving((str(folder),)) as served:
+        async with engine(served.url, reports=reports) as made:
+            yield made
+
+
 # --- what it says of itself ------------------------------------------------------------------------------------------
 
 
@@ -289,9 +355,9 @@ async def test_trouble_is_reported_once_and_so_is_its_end(acted: tuple[Acted, To
         script.decision = GOOD
         for _ in range(3):
             await made.look()
-    assert [level for level, _ in reports.lines] == ["info", "error", "info"]
-    assert reports.lines[0][1] == "policy revision v7 is active"
-    assert "gives no usable decision" in reports.lines[1][1]
+    assert [level for level, _ in reports.lines if level != "warning"] == ["info", "error", "info"]
+    assert reports.of("info") == ["policy revision v7 is active"] * 2
+    assert "gives no usable decision" in reports.of("error")[0]
 
 
 @pytest.mark.parametrize(("status", "trouble"), [(500, "its bundles are not all active yet"), (401, "its /health answers with status 401")])

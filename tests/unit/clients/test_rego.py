@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clients import bundle
+from gateway import errors
+from gateway.clients import bundle, rego_questions
+from gateway.core import rules
 from gateway.model.decision import Allow
 from tests.support.decisions import DECISIONS
-from tests.support.policies import ALLOWED, POLICIES, Reports, call, engine, outcome, ruled
+from tests.support.policies import ALLOWED, POLICIES, Reports, call, engine, outcome, ruled, written
 
 
 @pytest.mark.parametrize(("document", "expected"), [row[1:] for row in DECISIONS], ids=[row[0] for row in DECISIONS])
@@ -92,6 +94,70 @@ async def test_a_call_on_which_the_engine_panics_is_denied_and_the_next_one_deci
     assert outcome(await active.decide(call(counters={"steps": 4}))) == "allow"
 
 
+# --- other questions --------------------------------------------------------------------------------------------------
+
+
+async def test_a_rule_is_asked_for_by_its_name() -> None:
+    raw = await engine(POLICIES).ask(rules.RESPONSE, rego_questions.samples()[rules.RESPONSE])
+    assert raw == {"action": "pause", "rollback": False, "verdict": "containment", "why": "Policy refused the run 5 times."}
+
+
+async def test_what_is_undefined_or_not_there_is_none(tmp_path: Path) -> None:
+    assert await engine(POLICIES).ask(rules.RESPONSE, {"trigger": {"name": "no.such-trigger"}}) is None
+    assert await engine(ruled(tmp_path, ALLOWED)).ask(rules.RESPONSE, rego_questions.samples()[rules.RESPONSE]) is None
+
+
+async def test_a_set_comes_as_a_sorted_list(tmp_path: Path) -> None:
+    rows = ["b", "a", "c"]
+    members = "\n".join(f'violations contains {{"code": "{row}", "message": "m"}}' for row in rows)
+    folder = written(ruled(tmp_path, ALLOWED), {"killcord/invariants/v.rego": f"package killcord.invariants\n\n{members}\n"})
+    assert await engine(folder).ask(rules.INVARIANTS, {}) == [{"code": row, "message": "m"} for row in sorted(rows)]
+
+
+@pytest.mark.parametrize("document", [{"trigger": "\ud800"}, {"trigger": {1}}, {"trigger": {1: 2}}])
+async def test_what_is_no_json_cannot_be_asked(document: dict[str, object]) -> None:
+    with pytest.raises(errors.PolicyUnavailable):
+        await engine(POLICIES).ask(rules.RESPONSE, document)
+
+
+async def test_a_rule_that_fails_is_no_answer_and_the_next_one_is_had(tmp_path: Path) -> None:
+    failing = 'response := {"action": "none"} if startswith(input.trigger.facts.name, "x")'
+    active = engine(written(ruled(tmp_path, ALLOWED), {"killcord/response/r.rego": f"package killcord.response\n\n{failing}\n"}))
+    with pytest.raises(errors.PolicyUnavailable, match=r"r\.rego:3 cannot be applied"):
+        await active.ask(rules.RESPONSE, {"trigger": {"facts": {"name": 1}}})
+    assert await active.ask(rules.RESPONSE, {"trigger": {"facts": {"name": "xy"}}}) == {"action": "none"}
+    assert outcome(await active.decide(call())) == "allow"
+
+
+async def test_questions_between_calls_change_no_decision() -> None:
+    active = engine(POLICIES)
+    for _ in range(2):
+        assert outcome(await active.decide(call())) == "allow"
+        await active.ask(rules.RESPONSE, rego_questions.samples()[rules.RESPONSE])
+        assert outcome(await active.decide(call(target__tenant="globex"))) == {"tenant-boundary"}
+
+
+async def test_an_engine_that_was_let_go_has_no_answers(tmp_path: Path) -> None:
+    active = engine(POLICIES)
+    active.let_go()
+    with pytest.raises(errors.PolicyUnavailable):
+        await active.ask(rules.RESPONSE, {})
+
+
+def test_what_a_bundle_does_not_answer_is_told_when_it_loads(tmp_path: Path) -> None:
+    reports = Reports()
+    active = engine(ruled(tmp_path, ALLOWED), reports)
+    assert reports.lines == [("warning", f"revision {active.revision}: {lack}") for lack in rego_questions.LACKING.values()]
+    reports.lines.clear()
+    engine(POLICIES, reports)
+    assert reports.lines == []
+
+
+async def test_no_other_package_has_the_gateway_gather_more_for_a_call() -> None:
+    active = engine(POLICIES)
+    assert not any(active.asks_for(name) for name in ("counters", "now", "trigger", "node"))
+
+
 # --- reloading -------------------------------------------------------------------------------------------------------
 
 
@@ -128,8 +194,8 @@ async def test_a_broken_change_is_refused_and_the_old_revision_decides_on(tmp_pa
 async def test_a_mended_change_ends_the_refusal(tmp_path: Path) -> None:
     active = engine(ruled(tmp_path, ALLOWED))
     before = active.revision
-    for rules in ("broken", ALLOWED):
-        ruled(tmp_path, rules)
+    for rule in ("broken", ALLOWED):
+        ruled(tmp_path, rule)
         await active.look()
         await active.look()
     assert active.revision == before
