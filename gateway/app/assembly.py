@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.app.policies import Engine, open_engine
 from gateway.app.rates import open_rates
-from gateway.app.webhooks import webhooks_of
+from gateway.app.webhooks import counted, webhooks_of
 from gateway.clients.clock import SystemClock
 from gateway.clients.heads import SignedHeads, open_head_key
 from gateway.clients.keys import SignedLeases, open_lease_keys
@@ -162,6 +162,8 @@ async def _assembled(
         settle=settle,
         replies=replies,
     )
+    webhooks = await webhooks_of(config, store, clock, warn)
+    metrics.register(counted(webhooks, lambda: store.journal.health().seq))
     observer = calls.Observer(clock.monotonic, log)
     metrics.register(observer)
     calls.gauges(
@@ -192,7 +194,7 @@ async def _assembled(
         heads=Heads(store.history, signer, clock, _anchor(config.anchor)),
         reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live),
         ambient=ambient,
-        webhooks=await webhooks_of(config, store, clock, metrics, warn),
+        webhooks=webhooks,
         metrics=metrics,
     )
 

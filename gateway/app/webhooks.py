@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry
-
 from gateway.clients.clock import SystemClock
 from gateway.clients.webhooks import FOLDER, Webhooks, open_webhooks
 from gateway.observe.webhooks import Deliveries, Told
@@ -13,20 +11,20 @@ from gateway.settings.config import Config
 from gateway.stores.sqlite.store import SqliteStore
 
 
-async def webhooks_of(
-    config: Config, store: SqliteStore, clock: SystemClock, metrics: CollectorRegistry, warn: Callable[..., None]
-) -> Webhooks:
+async def webhooks_of(config: Config, store: SqliteStore, clock: SystemClock, warn: Callable[..., None]) -> Webhooks:
     """A configuration's webhooks, to be closed.
 
     Raises:
         Misconfigured: the place of one in the journal cannot be read.
     """
-    webhooks = await open_webhooks(config.webhooks, config.data_dir / FOLDER, store.history, store.registry, clock, warn)
+    return await open_webhooks(config.webhooks, config.data_dir / FOLDER, store.history, store.registry, clock, warn)
+
+
+def counted(webhooks: Webhooks, newest: Callable[[], int]) -> Deliveries:
+    """The webhooks' counts; ``newest`` gives the journal's newest seq."""
 
     def told() -> Iterable[Told]:
-        newest = store.journal.health().seq
         for one in webhooks.deliveries:
-            yield Told(one.webhook.name, one.delivered, one.given_up, newest - one.at if one.busy else 0)
+            yield Told(one.webhook.name, one.delivered, one.given_up, newest() - one.at if one.busy else 0)
 
-    metrics.register(Deliveries(told))
-    return webhooks
+    return Deliveries(told)

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How far one webhook is; ``lag`` is how many journal entries stand behind the event that it is at, 0 where it is at none."""
+    """How far one webhook is; ``lag`` counts journal entries from the event that it is at on, 0 where it is at none."""
 
     name: str
     delivered: int
@@ -29,7 +29,7 @@ class Deliveries(Collector):
         """What Prometheus is told."""
         delivered = CounterMetricFamily("killcord_webhook_delivered", "Events that a webhook took.", labels=("webhook",))
         given_up = CounterMetricFamily("killcord_webhook_given_up", "Events that a webhook never took.", labels=("webhook",))
-        lag = GaugeMetricFamily("killcord_webhook_lag_entries", "Journal entries behind the event being delivered.", labels=("webhook",))
+        lag = GaugeMetricFamily("killcord_webhook_lag_entries", "Journal entries from the event being delivered on.", labels=("webhook",))
         for one in self.read():
             delivered.add_metric((one.name,), one.delivered)
             given_up.add_metric((one.name,), one.given_up)

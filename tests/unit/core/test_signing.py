@@ -1,0 +1,44 @@
+"""Signatures that receivers of Standard Webhooks verify with their own libraries."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from gateway.core import signing
+
+KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def test_a_signature_is_the_one_that_the_libraries_of_standard_webhooks_are_tested_with() -> None:
+    made = signing.headers(signing.key(KEY), "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert made == {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+
+
+def test_openssl_makes_the_same_signature_under_a_secret_that_is_text() -> None:
+    secret = "a secret of more than 24 characters"
+    made = signing.headers(signing.key(secret), "st_1/7", 1_800_000_000, b'{"a":1}')
+    asked = ["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", f"key:{secret}", "-binary"]
+    digest = subprocess.run(asked, input=b'st_1/7.1800000000.{"a":1}', stdout=subprocess.PIPE, check=True).stdout
+    shown = subprocess.run(["openssl", "base64", "-A"], input=digest, stdout=subprocess.PIPE, check=True).stdout.decode()
+    assert made["webhook-signature"] == f"v1,{shown}"
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        ("short", "is too short to be a secret"),
+        ("", "is too short to be a secret"),
+        ("whsec_c2hvcnQ=", "is too short to be a secret"),
+        ("whsec_not/base64!and-never-was-anything-else", "is no base64"),
+    ],
+)
+def test_a_secret_that_protects_nothing_is_refused_and_not_repeated(secret: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why) as refused:
+        signing.key(secret)
+    assert not secret or secret.removeprefix("whsec_") not in str(refused.value).replace("is too short", "")
