@@ -8,7 +8,9 @@ from typing import Any
 
 from gateway.core import stamp
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Order, Scope
+from gateway.model.response import Measure, Verdict
 from gateway.model.run import Limits, Mode, Rate, Run
 from gateway.model.task import Task
 
@@ -68,6 +70,7 @@ def run(document: Document) -> Run:
         task_class=document["task_class"],
         parent_run=document.get("parent_run"),
         ancestors=tuple(document.get("ancestors", ())),
+        inherited=tuple(document.get("inherited", ())),
         scopes=tuple(document.get("scopes", ())),
         tools=None if tools is None else tuple(tools),
         mode=Mode.of(document["mode"]),
@@ -109,6 +112,30 @@ def task(document: Document) -> Task:
         resolved_by=document.get("resolved_by"),
         note=document.get("note"),
         resolved_at=_seconds(document.get("resolved_at")),
+    )
+
+
+def incident(document: Document) -> Incident:
+    return Incident(
+        incident_id=document["incident_id"],
+        run_id=document["run_id"],
+        workflow_id=document["workflow_id"],
+        tenant=document["tenant"],
+        agent_id=document["agent_id"],
+        task_class=document["task_class"],
+        generation=document["generation"],
+        cause=document["cause"],
+        opened_at=stamp.seconds(document["opened_at"]),
+        updated_at=stamp.seconds(document["updated_at"]),
+        triggers=document["triggers"],
+        evidence=tuple(document["evidence"]),
+        action=Measure(document["action"]),
+        verdict=Verdict(document["verdict"]),
+        why=document["why"],
+        orders=tuple(document["orders"]),
+        rollback=RollbackState(document["rollback"]),
+        rollback_id=document.get("rollback_id"),
+        closed_at=_seconds(document.get("closed_at")),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from gateway.core import documents
 from gateway.model.effect import Charge, Key, KeyKind, State, Write
 from gateway.model.entry import Kind, Position, Result, Verification
+from gateway.model.incident import Incident
 from gateway.model.order import Order
 from gateway.model.run import Run
 from gateway.model.task import Task
@@ -81,7 +82,12 @@ class TaskChanged:
     task: Task
 
 
-Change = Stepped | Charged | WriteOpened | WriteSettled | Seen | RunChanged | OrderChanged | TaskChanged
+@dataclass(frozen=True, slots=True)
+class IncidentChanged:
+    incident: Incident
+
+
+Change = Stepped | Charged | WriteOpened | WriteSettled | Seen | RunChanged | OrderChanged | TaskChanged | IncidentChanged
 
 _STATES = {Result.SUCCESS: State.STANDING, Result.FAILED: State.FAILED, Result.DENIED: State.FAILED, Result.UNKNOWN: State.UNKNOWN}
 
@@ -111,6 +117,8 @@ def changes(fields: Mapping[str, Any], position: Position) -> tuple[Change, ...]
             return (OrderChanged(documents.order(fields["order"]), fields["change"] == "made"),)
         case Kind.TASK:
             return (TaskChanged(documents.task(fields["task"])),)
+        case Kind.RESPONSE if "incident" in fields:
+            return (IncidentChanged(documents.incident(fields["incident"])),)
         case _:
             return ()
 

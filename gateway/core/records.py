@@ -1,11 +1,13 @@
-"""Runs, orders and tasks as JSON: how the journal keeps them (microseconds) and how the API shows them (RFC 3339)."""
+"""Runs, orders, tasks and incidents as JSON: how the journal keeps them (microseconds) and how the API shows them (RFC 3339)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from gateway.core import limits, stamp
 from gateway.model.entry import Position
+from gateway.model.incident import Incident
 from gateway.model.order import Order, Scope
 from gateway.model.run import Limits, Run
 from gateway.model.task import Task
@@ -26,7 +28,7 @@ def limits_json(value: Limits) -> Json:
 
 def run_entry(run: Run) -> Json:
     """A run as its ``run`` entry holds it."""
-    return {
+    entry: Json = {
         "run_id": run.run_id,
         "workflow_id": run.workflow_id,
         "tenant": run.tenant,
@@ -44,6 +46,9 @@ def run_entry(run: Run) -> Json:
         "expires_at": stamp.micros(run.expires_at),
         "closed_at": None if run.closed_at is None else stamp.micros(run.closed_at),
     }
+    if run.inherited:
+        entry["inherited"] = list(run.inherited)
+    return entry
 
 
 def scope_json(scope: Scope) -> Json:
@@ -80,10 +85,20 @@ def task_entry(task: Task) -> Json:
     )
 
 
+def incident_entry(incident: Incident) -> Json:
+    """An incident as its ``response`` entries hold it."""
+    held = {name: value for name in Incident.__slots__ if (value := getattr(incident, name)) is not None}
+    shown: Json = {name: value.value if isinstance(value, StrEnum) else value for name, value in held.items()}
+    lists: Json = {"evidence": list(incident.evidence), "orders": list(incident.orders)}
+    times = {name: stamp.micros(held[name]) for name in ("opened_at", "updated_at", "closed_at") if name in held}
+    return shown | lists | times
+
+
 def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:
     """A run as the API shows it; ``mode`` is the effective one. Amounts are in units."""
     shown = run_entry(run)
-    del shown["ancestors"], shown["revoked"]
+    for internal in ("ancestors", "inherited", "revoked"):
+        shown.pop(internal, None)
     return shown | {
         "mode": mode,
         "limits": limits_json(run.limits) | ({"amount": _units(run.limits.amount)} if run.limits.amount else {}),
@@ -94,6 +109,11 @@ def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:
 
 def order_shown(order: Order) -> Json:
     return order_entry(order) | {"scope": scope_json(order.scope)} | _times(order, "created_at", "expires_at", "released_at")
+
+
+def incident_shown(incident: Incident) -> Json:
+    absent: Json = dict.fromkeys(("rollback_id", "closed_at"))
+    return absent | incident_entry(incident) | _times(incident, "opened_at", "updated_at", "closed_at")
 
 
 def task_shown(task: Task) -> Json:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.model.response import Measure, Verdict
+
 
 class RollbackState(StrEnum):
     """Where an incident's rollback stands; ``NONE`` where its response asks for none."""
@@ -38,8 +40,8 @@ class Incident:
     updated_at: float
     triggers: int = 1
     evidence: tuple[str, ...] = ()
-    action: str
-    verdict: str
+    action: Measure
+    verdict: Verdict
     why: str
     orders: tuple[str, ...] = ()
     rollback: RollbackState = RollbackState.NONE

@@ -12,6 +12,7 @@ from gateway.core.fold import WriteSettled
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position, Verification
+from gateway.model.incident import Incident
 from gateway.model.order import Order
 from gateway.model.run import Run
 from gateway.model.task import Task
@@ -134,3 +135,13 @@ def of_task(task: Task) -> Row:
 def task(row: Row) -> Task:
     (document,) = row
     return documents.task(orjson.loads(document))  # type: ignore[arg-type]
+
+
+def of_incident(incident: Incident) -> Row:
+    found = incident
+    return (found.incident_id, found.run_id, found.generation, found.cause, orjson.dumps(records.incident_entry(found)))
+
+
+def incident(row: Row) -> Incident:
+    (document,) = row
+    return documents.incident(orjson.loads(document))  # type: ignore[arg-type]

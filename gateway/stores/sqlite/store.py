@@ -11,6 +11,7 @@ from gateway.stores.sqlite.ahead import Ahead
 from gateway.stores.sqlite.blobs import SqliteBlobs
 from gateway.stores.sqlite.database import Database
 from gateway.stores.sqlite.history import SqliteHistory
+from gateway.stores.sqlite.incidents import SqliteIncidents
 from gateway.stores.sqlite.intake import Intake
 from gateway.stores.sqlite.journal import SqliteJournal
 from gateway.stores.sqlite.knownkeys import KnownKeys
@@ -28,6 +29,7 @@ class SqliteStore:
     writes: SqliteWrites
     sightings: SqliteSightings
     registry: SqliteRegistry
+    incidents: SqliteIncidents
     blobs: SqliteBlobs
     _database: Database
     _intake: Intake
@@ -57,6 +59,7 @@ async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
         writes=SqliteWrites(database.reader, database.stream, keys),
         sightings=SqliteSightings(database.reader, ahead),
         registry=SqliteRegistry(database.reader, runs, ahead),
+        incidents=SqliteIncidents(database.reader),
         blobs=SqliteBlobs(database.reader, intake),
         _database=database,
         _intake=intake,

@@ -61,6 +61,8 @@ class Tables:
                     self._keep_order(change)
                 case fold.TaskChanged():
                     self._connection.execute(statements.WRITING["keep_task"], rows.of_task(change.task))
+                case fold.IncidentChanged():
+                    self._connection.execute(statements.WRITING["keep_incident"], rows.of_incident(change.incident))
                 case _:
                     assert_never(change)
 

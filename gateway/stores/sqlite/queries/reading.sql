@@ -73,6 +73,15 @@ SELECT document FROM orders ORDER BY epoch, order_id
 -- name: tasks
 SELECT document FROM tasks WHERE task_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY task_id LIMIT :limit
 
+-- name: incident
+SELECT document FROM incidents WHERE incident_id = ?
+
+-- name: incident_of
+SELECT document FROM incidents WHERE run_id = ? AND generation = ? AND cause = ? ORDER BY incident_id DESC LIMIT 1
+
+-- name: incidents
+SELECT document FROM incidents WHERE incident_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY incident_id LIMIT :limit
+
 -- name: counters
 SELECT tip.seq, counters.name, counters.used
 FROM (SELECT coalesce(max(seq), 0) AS seq FROM entries) AS tip LEFT JOIN counters ON counters.scope = ?
