@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import bisect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from gateway.core import gate, records, stamp
+from gateway.control.standing import Standing
+from gateway.core import gate, records, scopes, stamp
 from gateway.model.entry import Kind
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode, Run
 from gateway.ports import Clock, Journal, Registry
 
-_CACHED = 50_000
+_AT_ONCE = 500
+"""Runs looked at between two turns of the event loop: some five milliseconds."""
 
 
 class WrongOrder(ValueError):
@@ -29,31 +33,36 @@ class Mirror:
 
     epoch: int = 0
     version: int = 0
-    orders: tuple[Order, ...] = ()
+    standing: Standing = field(default_factory=Standing)
     changed: list[Callable[[], object]] = field(default_factory=list)
     _ended: dict[str, int] = field(default_factory=dict)
-    _held: dict[tuple[str, str | None], gate.Hold] = field(default_factory=dict)
 
     def hold(self, run: Run, generation: int, tool: str | None, *, now: float) -> gate.Hold:
         """What is left of a run for a tool, under a lease of this generation."""
         if generation <= self._ended.get(run.run_id, 0):
             return gate.Hold(Mode.REVOKED, True, None, math.inf)
-        key = (run.run_id, tool)
-        held = self._held.get(key)
-        if held is None or held.until <= now:
-            held = gate.hold(self.orders, run, tool, now=now)
-            if len(self._held) >= _CACHED:
-                self._held.clear()
-            self._held[key] = held
-        return held
+        return self.standing.hold(run, tool, now=now)
+
+    def passed_on(self, parent: Run, child: Run, *, now: float) -> tuple[str, ...]:
+        """The orders that hold a parent now and would not cover a child that it opens: what the child inherits."""
+        return tuple(order.order_id for order in self.standing.of(parent, now=now) if not gate.covers(order.scope, child))
 
     def fresh(self, *, now: float) -> bool:
         """One node alone is its own truth; a mirror of a shared store can be stale."""
         return True
 
-    def show(self, orders: tuple[Order, ...], epoch: int) -> None:
-        """Put a new set of orders in force, for every call that has not reached its socket yet."""
-        self.orders, self.epoch = orders, max(epoch, self.epoch)
+    def load(self, orders: Iterable[Order]) -> None:
+        """Put in force what was ordered before."""
+        for order in orders:
+            self.standing.put(order)
+            self.epoch = max(order.epoch, self.epoch)
+        self._change()
+
+    def put(self, order: Order, *, now: float) -> None:
+        """Put an order in force, or its release, for every call that has not reached its socket yet."""
+        self.standing.expire(now=now)
+        self.standing.put(order)
+        self.epoch = max(order.epoch, self.epoch)
         self._change()
 
     def end(self, run_id: str, generation: int) -> None:
@@ -63,7 +72,6 @@ class Mirror:
 
     def _change(self) -> None:
         self.version += 1
-        self._held.clear()
         for listener in self.changed:
             listener()
 
@@ -77,15 +85,26 @@ class Containment:
     registry: Registry
     clock: Clock
     _all: dict[str, Order] = field(default_factory=dict)
+    _ids: list[str] = field(default_factory=list)
+    _issued: int = 0
+    _widening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def load(self) -> None:
         """Put in force what the journal says, at start."""
-        self._all = {order.order_id: order for order in await self.registry.orders()}
-        self.mirror.show(self._standing(), max((order.epoch for order in self._all.values()), default=0))
+        known = await self.registry.orders()
+        self._all = {order.order_id: order for order in known}
+        self._ids = sorted(self._all)
+        self._issued = max((order.epoch for order in known), default=0)
+        self.mirror.load(known)
 
-    def listed(self) -> list[Order]:
-        """Every order ever made, by id (ids ascend with time)."""
-        return [self._all[name] for name in sorted(self._all)]
+    def listed(self, *, after: str | None = None, limit: int | None = None) -> list[Order]:
+        """Orders, released ones too, by id (ids ascend with time), beginning after ``after``."""
+        begin = 0 if after is None else bisect.bisect_right(self._ids, after)
+        end = None if limit is None else begin + limit
+        return [self._all[name] for name in self._ids[begin:end]]
+
+    def order(self, order_id: str) -> Order | None:
+        return self._all.get(order_id)
 
     async def make(self, scope: Scope, mode: Mode, *, reason: str, by: str, ttl: float | None = None, no_fanout: bool = False) -> Order:
         """Contain. The order holds on this node before this returns, and is durable when it returns.
@@ -98,7 +117,7 @@ class Containment:
         now = self.clock.now()
         order = Order(
             order_id=self.clock.mint("ord"),
-            epoch=self.mirror.epoch + 1,
+            epoch=self._next_epoch(),
             scope=scope,
             mode=mode,
             reason=reason,
@@ -107,7 +126,9 @@ class Containment:
             created_at=now,
             expires_at=None if ttl is None else now + ttl,
         )
-        self._put(order)
+        self._all[order.order_id] = order
+        bisect.insort(self._ids, order.order_id)
+        self.mirror.put(order, now=now)
         await self.journal.append(_fields(order, "made", now, by=by, reason=reason))
         return order
 
@@ -118,31 +139,41 @@ class Containment:
             KeyError: there is no such order.
             WrongOrder: it was released before.
         """
-        order = self._all[order_id]
-        if order.released_at is not None:
-            raise WrongOrder(f"Order {order_id} was released at {stamp.rfc3339(order.released_at)}.")
-        now = self.clock.now()
-        released = replace(order, epoch=self.mirror.epoch + 1, released_at=now, released_by=by)
-        # Widening waits for the disk: an order must not come back after a crash as if nobody had released it, nor vanish unsaid.
-        await self.journal.append(_fields(released, "released", now, by=by, reason=reason))
-        self._put(released)
+        async with self._widening:
+            order = self._all[order_id]
+            if order.released_at is not None:
+                raise WrongOrder(f"Order {order_id} was released at {stamp.rfc3339(order.released_at)}.")
+            now = self.clock.now()
+            released = replace(order, epoch=self._next_epoch(), released_at=now, released_by=by)
+            # Widening waits for the disk: an order must not come back after a crash as if nobody had released it, nor vanish unsaid.
+            await self.journal.append(_fields(released, "released", now, by=by, reason=reason))
+            self._all[order_id] = released
+            self.mirror.put(released, now=self.clock.now())
         return released
 
     async def hits(self, scope: Scope) -> int:
-        """How many open runs an order of this scope would hold."""
-        count, after, now = 0, None, self.clock.now()
-        while page := await self.registry.runs(after=after, limit=1000):
-            count += sum(gate.covers(scope, run) and run.closed_at is None and run.expires_at > now for run in page)
+        """How many open runs an order of this scope would hold: with a tool, only those that may use it. Lets others work in between."""
+        now = self.clock.now()
+        if scope.run is not None and not scope.subtree:
+            run = await self.registry.run(scope.run)
+            return int(run is not None and _hit(scope, run, now))
+        count, after = 0, None
+        while page := await self.registry.runs(after=after, limit=_AT_ONCE):
+            count += sum(_hit(scope, run, now) for run in page)
             after = page[-1].run_id
+            await asyncio.sleep(0)
         return count
 
-    def _put(self, order: Order) -> None:
-        self._all[order.order_id] = order
-        self.mirror.show(self._standing(), order.epoch)
+    def _next_epoch(self) -> int:
+        """Taken before it is known whether the order will hold: an epoch may be skipped, but none stands for two changes."""
+        self._issued += 1
+        return self._issued
 
-    def _standing(self) -> tuple[Order, ...]:
-        """What can still match a run: everything unreleased, and what stays with the runs it held though it was released."""
-        return tuple(order for order in self._all.values() if order.released_at is None or order.mode >= Mode.QUARANTINED)
+
+def _hit(scope: Scope, run: Run, now: float) -> bool:
+    if run.closed_at is not None or run.expires_at <= now or not gate.covers(scope, run):
+        return False
+    return scope.tool is None or ((run.tools is None or scope.tool in run.tools) and scopes.reach(run.scopes, scope.tool))
 
 
 def check(scope: Scope, mode: Mode, *, ttl: float | None, no_fanout: bool) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
 
 from gateway import errors
 from gateway.control.containment import Mirror
@@ -33,12 +35,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
+    """Changes of one run are made one after the other: each is decided on what the one before left, and none is undone by another."""
+
     journal: Journal
     registry: Registry
     keys: LeaseKeys
     mirror: Mirror
     clock: Clock
     task_classes: Mapping[str, TaskClass]
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def open(self, request: opening.Request, *, by: str, reason: str) -> Opened:
         """Open a run, or find the one that this request opened before.
@@ -52,15 +57,18 @@ class Runs:
         if task_class is None:
             known = ", ".join(sorted(self.task_classes)) or "none is declared"
             raise UnknownClass(f"There is no task class {request.task_class!r}; there is: {known}.")
-        parent = await self._parent(request.parent_run)
-        now = self.clock.now()
-        run = opening.run(request, task_class, parent, run_id=request.run_id or self.clock.mint("run"), now=now)
-        existing = await self.registry.run(run.run_id)
-        if existing is not None:
-            return self._again(run, existing, now)
-        if parent is not None:
-            self._may_have_children(parent, now)
-        await self.journal.append(fields(run, "opened", now, by=by, reason=reason))
+        run_id = request.run_id or self.clock.mint("run")
+        async with self._turn(run_id):
+            parent = await self._parent(request.parent_run)
+            now = self.clock.now()
+            run = opening.run(request, task_class, parent, run_id=run_id, now=now)
+            existing = await self.registry.run(run_id)
+            if existing is not None:
+                return self._again(run, existing, now)
+            if parent is not None:
+                self._may_have_children(parent, now)
+                run = replace(run, inherited=self.mirror.passed_on(parent, run, now=now))
+            await self.journal.append(fields(run, "opened", now, by=by, reason=reason))
         return Opened(run, self._sign(run, now), new=True)
 
     async def renew(self, run_id: str, *, ttl: float | None, by: str, reason: str) -> Opened:
@@ -70,16 +78,12 @@ class Runs:
             KeyError: there is no such run.
             LeaseRevoked, RunQuarantined, RunPaused: the run is held or ended.
         """
-        run = await self._known(run_id)
-        now = self.clock.now()
-        self._may_renew(run, now)
-        task_class = self.task_classes.get(run.task_class)
-        most = task_class.ttl if task_class is not None else 0.0
-        expires_at = now + min(ttl if ttl is not None else most, most)
-        if run.parent_run is not None:
-            expires_at = min(expires_at, (await self._known(run.parent_run)).expires_at)
-        renewed = replace(run, expires_at=expires_at)
-        await self.journal.append(fields(renewed, "renewed", now, by=by, reason=reason))
+        async with self._turn(run_id):
+            run = await self._known(run_id)
+            now = self.clock.now()
+            self._may_renew(run, now)
+            renewed = replace(run, expires_at=await self._until(run, ttl, now))
+            await self.journal.append(fields(renewed, "renewed", now, by=by, reason=reason))
         return Opened(renewed, self._sign(renewed, now), new=False)
 
     async def close(self, run_id: str, *, by: str, reason: str) -> Run:
@@ -89,12 +93,14 @@ class Runs:
             KeyError: there is no such run.
         """
         run = await self._known(run_id)
-        if run.closed_at is not None:
-            return run
-        now = self.clock.now()
-        self.mirror.end(run_id, run.generation)
-        closed = replace(run, closed_at=now)
-        await self.journal.append(fields(closed, "closed", now, by=by, reason=reason))
+        self.mirror.end(run_id, run.generation)  # at once, whatever change of the run still waits for the disk
+        async with self._turn(run_id):
+            run = await self._known(run_id)
+            if run.closed_at is not None:
+                return run
+            now = self.clock.now()
+            closed = replace(run, closed_at=now)
+            await self.journal.append(fields(closed, "closed", now, by=by, reason=reason))
         return closed
 
     def lease_of(self, run: Run, now: float) -> Lease:
@@ -109,6 +115,18 @@ class Runs:
     def mode(self, run: Run) -> Mode:
         """The run's effective mode over all tools."""
         return self.mirror.hold(run, run.generation, None, now=self.clock.now()).mode
+
+    def _turn(self, run_id: str) -> asyncio.Lock:
+        return self._turns.setdefault(run_id, asyncio.Lock())
+
+    async def _until(self, run: Run, ttl: float | None, now: float) -> float:
+        """How long a lease may live from now on: no longer than the class gives, nor than the parent's."""
+        task_class = self.task_classes.get(run.task_class)
+        most = task_class.ttl if task_class is not None else 0.0
+        expires_at = now + min(ttl if ttl is not None else most, most)
+        if run.parent_run is not None:
+            expires_at = min(expires_at, (await self._known(run.parent_run)).expires_at)
+        return expires_at
 
     def _sign(self, run: Run, now: float) -> str:
         return self.keys.sign(self.lease_of(run, now), now=now)

@@ -36,6 +36,11 @@ def covers(scope: Scope, run: Run) -> bool:
     )
 
 
+def matches(order: Order, run: Run) -> bool:
+    """Whether an order is about a run: its scope covers it, or the run was opened while the order held its parent."""
+    return covers(order.scope, run) or order.order_id in run.inherited
+
+
 def standing(order: Order, run: Run, *, now: float) -> bool:
     """Whether an order still counts for a run.
 
@@ -51,7 +56,7 @@ def hold(orders: Iterable[Order], run: Run, tool: str | None, *, now: float) -> 
     """The strictest mode of all orders that stand and match. ``tool`` ``None`` asks about the run as a whole."""
     mode, no_fanout, order_id, until = run.mode, False, None, math.inf
     for order in orders:
-        if not (covers(order.scope, run) and standing(order, run, now=now)):
+        if not (matches(order, run) and standing(order, run, now=now)):
             continue
         if order.scope.tool is not None and order.scope.tool != tool:
             continue

@@ -29,3 +29,15 @@ def beyond(asked: Iterable[str], ceilings: Iterable[str]) -> list[str]:
     """The asked patterns that no single ceiling covers."""
     allowed = tuple(ceilings)
     return [pattern for pattern in asked if not any(within(pattern, ceiling) for ceiling in allowed)]
+
+
+def reach(patterns: Iterable[str], tool: str) -> bool:
+    """Whether any pattern matches some action of a tool."""
+    ours = f"{tool}:"
+    return any(_begins(pattern, ours) for pattern in patterns)
+
+
+def _begins(pattern: str, ours: str) -> bool:
+    literal, star, _ = pattern.partition("*")
+    # A star may stand for the rest of the tool's name and more: what comes after it is matched by the action.
+    return literal.startswith(ours) or (bool(star) and ours.startswith(literal))

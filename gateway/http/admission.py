@@ -39,7 +39,7 @@ def _decided(services: Services, task_class: TaskClass, body: AskAdmission, exis
     if existing is not None and existing.closed_at is not None:
         return {"admit": False, "mode": "active", "reason": f"run {existing.run_id} was closed"}
     run = existing or _task(body, now)
-    held = gate.hold(services.containment.mirror.orders, run, None, now=now)
+    held = services.containment.mirror.standing.hold(run, None, now=now)
     if run.revoked >= run.generation:
         held = gate.Hold(Mode.REVOKED, True, held.order_id, math.inf)
     answer: dict[str, object] = {"admit": held.mode < Mode.READ_ONLY, "mode": held.mode.word}

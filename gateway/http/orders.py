@@ -47,13 +47,12 @@ async def list_orders(asked: Asked[ListOfRun, Nothing]) -> web.Response:
     """Orders, ascending by id, released ones too."""
     services, query = asked.services, asked.query
     run = None if query.run is None else await reach.run(services.registry, asked.operator, query.run)
-    orders = services.containment.listed()
 
     async def fetch(after: str | None, limit: int) -> Sequence[Order]:
-        return [order for order in orders if after is None or order.order_id > after][:limit]
+        return services.containment.listed(after=after, limit=limit)
 
     async def keep(order: Order) -> bool:
-        return (run is None or gate.covers(order.scope, run)) and await reach.confined(services.registry, asked.operator, order.scope)
+        return (run is None or gate.matches(order, run)) and await reach.confined(services.registry, asked.operator, order.scope)
 
     page = await paging.collect(fetch, lambda order: order.order_id, keep, after=query.after, limit=query.limit)
     return answers.listed(answers.Page([records.order_shown(order) for order in page.items], page.next))
@@ -74,7 +73,7 @@ async def release(asked: Asked[BecauseQuery, Because]) -> web.Response:
 
 
 async def _reached(services: Services, asked: Asked[BecauseQuery, Because], order_id: str) -> None:
-    known = next((order for order in services.containment.listed() if order.order_id == order_id), None)
+    known = services.containment.order(order_id)
     if known is None or not await reach.confined(services.registry, asked.operator, known.scope):
         raise problem.NotFound(f"There is no order {order_id}.")
 

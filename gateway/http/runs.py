@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gateway import errors
 from gateway.control.runs import Opened, OtherRun, UnknownClass
-from gateway.core import gate, opening, records, stamp
+from gateway.core import opening, records, stamp
 from gateway.http import answers, paging, problem, reach
 from gateway.http.fields import Nothing
 from gateway.http.requests import AskedLimits, Because, ListRuns, OpenRun, RenewLease
@@ -82,7 +82,7 @@ async def shown(services: Services, run: Run) -> records.Json:
 def _mode(services: Services, run: Run) -> Mode:
     # A closed run's leases are dead on the mirror, which is no order: closed_at says that it ended.
     if run.closed_at is not None:
-        return gate.hold(services.containment.mirror.orders, run, None, now=services.clock.now()).mode
+        return services.containment.mirror.standing.hold(run, None, now=services.clock.now()).mode
     return services.runs.mode(run)
 
 

@@ -28,7 +28,10 @@ class Mode(IntEnum):
         Raises:
             KeyError: there is no such mode.
         """
-        return {mode.word: mode for mode in cls}[word]
+        return _MODES[word]
+
+
+_MODES = {mode.word: mode for mode in Mode}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Run:
     """One execution of an agent's task. Times are Unix seconds.
 
     ``revoked`` is the highest lease generation that is dead for good; a lease of generation g lives only while
-    ``revoked < g <= generation``. ``ancestors`` runs from the parent to the root.
+    ``revoked < g <= generation``. ``ancestors`` runs from the parent to the root. ``inherited`` names the orders that held
+    the parent when the run was opened and that would not cover it themselves: they hold it for as long as they stand.
     """
 
     run_id: str
@@ -78,6 +82,7 @@ class Run:
     task_class: str
     parent_run: str | None = None
     ancestors: tuple[str, ...] = ()
+    inherited: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     tools: tuple[str, ...] | None = None
     mode: Mode = Mode.ACTIVE
