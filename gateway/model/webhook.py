@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -36,4 +37,11 @@ class Webhook:
     @property
     def readable_on_the_way(self) -> bool:
         """Whether what it is told crosses a network in plain text."""
-        return self.url.startswith("http:") and self.host not in ("localhost", "::1") and not self.host.startswith("127.")
+        return self.url.startswith("http:") and not _on_this_machine(self.host)
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -251,6 +251,15 @@ def test_a_check_warns_of_decisions_that_cross_a_network_in_plain_text(place: Pl
     assert any("policy.url: plain http to opa.internal" in line for line in warnings) is warned
 
 
+def test_a_webhook_that_cannot_be_told_is_a_problem_at_its_line_and_one_in_plain_text_a_warning(place: Place) -> None:
+    hook = LEAST + 'webhooks:\n  ops:\n    url: "http://hooks.internal/in"\n    secret: SECRET\n'
+    (problem,) = place.problems(hook)
+    assert "webhooks.ops.secret: is needed" in problem
+    (place.folder / "hook").write_text("a secret of more than 24 characters")
+    warnings = check.check(place.path(hook.replace("SECRET", "{file: ./hook}")), ENVIRON).warnings
+    assert any("webhooks.ops: plain http to hooks.internal" in line for line in warnings)
+
+
 def test_two_tools_can_share_an_adapter_with_variables_of_their_own(place: Place) -> None:
     text = LEAST + '  crm: {adapter: kinto, base_url: "http://127.0.0.1:8888/v1", vars: {collection: people}}\n'
     tools = place.load(text).tools
