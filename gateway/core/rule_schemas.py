@@ -1,4 +1,4 @@
-"""JSON Schemas of the documents of ``core.rules``, kept in ``policies/schemas/``: closed wherever the shape is ours."""
+"""JSON Schemas of the documents of ``core.rules``, kept in ``policies/schemas/<package>/input.json``: closed wherever the shape is ours."""
 
 from __future__ import annotations
 
