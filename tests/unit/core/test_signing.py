@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +31,21 @@ def test_openssl_makes_the_same_signature_under_a_secret_that_is_text() -> None:
     digest = subprocess.run(asked, input=b'st_1/7.1800000000.{"a":1}', stdout=subprocess.PIPE, check=True).stdout
     shown = subprocess.run(["openssl", "base64", "-A"], input=digest, stdout=subprocess.PIPE, check=True).stdout.decode()
     assert made["webhook-signature"] == f"v1,{shown}"
+
+
+@pytest.mark.parametrize("secret", [KEY, "a secret of more than 24 characters"])
+def test_the_documented_lines_verify_what_is_sent_and_nothing_else(secret: str) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "webhooks.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    documented: dict[str, Any] = {}
+    exec(code, documented)
+    verified, now = documented["verified"], int(time.time())
+    headers = signing.headers(signing.key(secret), "st_1/7", now, b"{}")
+    assert verified(headers, b"{}", secret)
+    assert not verified(headers, b"{ }", secret)
+    assert not verified(headers, b"{}", secret + "AAAA")
+    assert not verified({**headers, "webhook-id": "st_1/8"}, b"{}", secret)
+    assert not verified(signing.headers(signing.key(secret), "st_1/7", now - 600, b"{}"), b"{}", secret)
 
 
 @pytest.mark.parametrize(
