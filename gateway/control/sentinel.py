@@ -1,0 +1,71 @@
+"""Sees every entry as it is journaled, and has what it sets off answered before the reply of the call that did it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gateway import errors
+from gateway.control.respond import Respond
+from gateway.control.watches import Watches
+from gateway.model.entry import Position
+from gateway.model.run import Run
+from gateway.model.trigger import Trigger
+from gateway.ports import sentinel
+
+Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
+Due = tuple[int, Trigger]
+"""A generation, and what its entries set off."""
+
+
+@dataclass(slots=True)
+class Sentinel:
+    """``spawn`` runs a coroutine to its end, whatever becomes of the call that set it off. ``log`` hears what could not be written."""
+
+    watches: Watches
+    respond: Respond
+    spawn: Spawn
+    log: Callable[..., object]
+    _due: dict[str, deque[Due]] = field(default_factory=dict)
+    _answering: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    def meet(self, run: Run, steps: int) -> None:
+        self.watches.meet(run, steps)
+
+    def saw(self, fields: Mapping[str, Any], position: Position) -> None:
+        """Take an entry into account. Nothing waits here: what it sets off is answered by a task of its own."""
+        for trigger in self.watches.see(fields, position):
+            self.set_off(fields["run_id"], fields["generation"], trigger)
+
+    def set_off(self, run_id: str, generation: int, trigger: Trigger) -> None:
+        """Have a trigger answered, after those of the run that came before it."""
+        self._due.setdefault(run_id, deque()).append((generation, trigger))
+        if run_id not in self._answering:
+            self._answering[run_id] = self.spawn(self._answer(run_id))
+
+    async def answered(self, run_id: str) -> bool:
+        answering = self._answering.get(run_id)
+        if answering is None:
+            return False
+        await asyncio.shield(answering)
+        return True
+
+    async def _answer(self, run_id: str) -> None:
+        try:
+            due = self._due[run_id]
+            while due:
+                generation, trigger = due.popleft()
+                try:
+                    await self.respond(run_id, generation, trigger)
+                except errors.JournalUnavailable as down:
+                    # The order, if there is one, holds on this node; nothing else is admitted before the journal is back.
+                    self.log("response-not-durable", run=run_id, trigger=trigger.name, error=down.detail)
+        finally:
+            del self._answering[run_id], self._due[run_id]
+
+
+if TYPE_CHECKING:
+    _port: type[sentinel.Sentinel] = Sentinel

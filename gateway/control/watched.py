@@ -1,0 +1,67 @@
+"""The journal, with everyone who has to hear of each entry."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.model.entry import Fields, Kind, Position, Sealed
+from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Taken
+
+Listener = Callable[[Fields, Position], object]
+
+_AWAITED = frozenset({Kind.OUTCOME, Kind.FINDING})
+"""Who brings such an entry goes on only once what it set off has been answered."""
+
+
+@dataclass(slots=True)
+class WatchedJournal:
+    """Listeners hear of an entry once it is taken (posted) or durable (appended, intended).
+
+    A write is sent only when ``answered`` says that everything its run has set off was answered: the write that makes a
+    loop, or passes what is allowed in a minute, meets its own order at the fence.
+    """
+
+    journal: Journal
+    answered: Callable[[str], Awaitable[bool]]
+    listeners: list[Listener] = field(default_factory=list)
+
+    @property
+    def stream(self) -> str:
+        return self.journal.stream
+
+    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        position = self.journal.post(fields, blobs)
+        self._tell(fields, position)
+        return position
+
+    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        position = await self.journal.append(fields, blobs)
+        self._tell(fields, position)
+        if fields["kind"] in _AWAITED:
+            await self.answered(str(fields["run_id"]))
+        return position
+
+    async def intend(self, opening: Opening) -> Opened | Taken | Exceeded:
+        opened = await self.journal.intend(opening)
+        match opened:
+            case Opened(position):
+                self._tell(opening.fields, position)
+            case Taken(position):
+                self._tell({**opening.refusal, "code": "in-flight"}, position)
+            case Exceeded(position, violations):
+                self._tell({**opening.refusal, "code": "blast-radius", "violated": [asdict(one) for one in violations]}, position)
+        await self.answered(str(opening.fields["run_id"]))
+        return opened
+
+    def health(self) -> JournalHealth:
+        return self.journal.health()
+
+    def _tell(self, fields: Fields, position: Position) -> None:
+        for listener in self.listeners:
+            listener(fields, position)
+
+
+if TYPE_CHECKING:
+    _port: type[Journal] = WatchedJournal

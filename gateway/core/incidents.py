@@ -1,0 +1,67 @@
+"""How an incident begins, and how what is detected later joins it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.model.incident import Incident, RollbackState
+from gateway.model.order import Order, Scope
+from gateway.model.response import Measure, Response
+from gateway.model.run import Mode, Run
+from gateway.model.trigger import Trigger
+
+EVIDENCE = 50
+"""Positions an incident names: the first and the latest."""
+
+
+def begun(incident_id: str, run: Run, generation: int, trigger: Trigger, response: Response, *, now: float) -> Incident:
+    """The incident that a trigger opens by its response."""
+    return Incident(
+        incident_id=incident_id,
+        run_id=run.run_id,
+        workflow_id=run.workflow_id,
+        tenant=run.tenant,
+        agent_id=run.agent_id,
+        task_class=run.task_class,
+        generation=generation,
+        cause=trigger.name,
+        opened_at=now,
+        updated_at=now,
+        evidence=trigger.evidence,
+        action=response.action,
+        verdict=response.verdict,
+        why=response.why,
+        rollback=RollbackState.DUE if response.rollback else RollbackState.NONE,
+    )
+
+
+def joined(incident: Incident, trigger: Trigger, response: Response, *, times: int, now: float) -> Incident:
+    """The incident with ``times`` more triggers of its cause, the latest of them answered by ``response``."""
+    due = response.rollback and incident.rollback is RollbackState.NONE
+    return replace(
+        incident,
+        updated_at=now,
+        triggers=incident.triggers + times,
+        evidence=_kept((*incident.evidence, *trigger.evidence)),
+        action=response.action,
+        verdict=response.verdict,
+        why=response.why,
+        rollback=RollbackState.DUE if due else incident.rollback,
+    )
+
+
+def held_by(orders: Sequence[Order], scope: Scope, response: Response) -> Order | None:
+    """The order among those that stand which does already what the response asks for; ``None`` where one has to be made."""
+    return next((order for order in orders if order.scope == scope and _enough(order, response.action)), None)
+
+
+def _enough(order: Order, action: Measure) -> bool:
+    if action is Measure.NO_FANOUT:
+        return order.no_fanout or order.mode > Mode.ACTIVE
+    return action.mode is not None and order.mode >= action.mode
+
+
+def _kept(evidence: tuple[str, ...]) -> tuple[str, ...]:
+    half = EVIDENCE // 2
+    return evidence if len(evidence) <= EVIDENCE else evidence[:half] + evidence[-half:]
