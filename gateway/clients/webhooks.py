@@ -12,12 +12,14 @@ from gateway.clients.webhooks_delivery import Delivery
 from gateway.clients.webhooks_post import Post
 from gateway.core import cloudevents
 from gateway.model.entry import Fields, Position
-from gateway.model.webhook import Webhook
+from gateway.model.webhook import Topic, Webhook
 from gateway.ports import Clock, History, Registry
 
 FOLDER = "webhooks"
 FIRST_WAIT = 1.0
 """Seconds before an event is tried a second time."""
+
+_TOPICS: dict[object, Topic] = {kind.value: topic for topic, kind in cloudevents.KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,11 @@ class Webhooks:
 
     def heard(self, fields: Fields, position: Position) -> None:
         """Hear of every entry as it enters the journal; rings the bell of those who have to tell of it. Never waits."""
-        for delivery in self.deliveries:
-            if any(fields["kind"] == cloudevents.KINDS[topic] for topic in delivery.webhook.topics):
-                delivery.wake(position.seq)
+        topic = _TOPICS.get(fields["kind"])
+        if topic is not None:
+            for delivery in self.deliveries:
+                if topic in delivery.webhook.topics:
+                    delivery.wake(position.seq)
 
     async def close(self) -> None:
         await self.post.close()

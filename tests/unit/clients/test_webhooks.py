@@ -324,18 +324,18 @@ async def test_the_bell_is_enough_even_where_it_rings_before_the_entry_is_durabl
             await until(lambda: len(receiver.received) > before)  # noqa: B023
 
 
-async def test_another_journal_or_an_older_one_is_told_of_from_its_end_on(rig: Rig) -> None:
+@pytest.mark.parametrize(("stream", "seq"), [("st_other", 0), ("its own", 999)])
+async def test_another_journal_or_an_older_one_is_told_of_from_its_end_on(rig: Rig, stream: str, seq: int) -> None:
     folder = rig.gateway.config.data_dir / "told"
     folder.mkdir()
     await rig.contain("run_1")
-    stream = rig.gateway.store.journal.stream
-    for kept in ({"stream": "st_other", "seq": 0}, {"stream": stream, "seq": 999}):
-        (folder / "ops.json").write_text(json.dumps(kept))
-        async with receiving() as receiver, telling(rig, hook(receiver)) as told:
-            assert told.said == ["webhook-begins-anew"]
-            await rig.contain("run_2")
-            await until(told.delivered)
-            assert [one["subject"] for one in receiver.events] == ["run_2"]
+    own = rig.gateway.store.journal.stream
+    (folder / "ops.json").write_text(json.dumps({"stream": own if stream == "its own" else stream, "seq": seq}))
+    async with receiving() as receiver, telling(rig, hook(receiver)) as told:
+        assert told.said == ["webhook-begins-anew"]
+        await rig.contain("run_2")
+        await until(told.delivered)
+        assert [one["subject"] for one in receiver.events] == ["run_2"]
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"stream": "st", "seq": "x"}', "\x00" * 30])
