@@ -67,17 +67,11 @@ def _told(topic: Topic, entry: Mapping[str, object], record: Mapping[str, object
         case Topic.TRIGGER:
             return "trigger.fired", _named(record, _TRIGGER) | _named({**record, **entry}, ("incident_id", "run_id", "tenant"))
         case Topic.INCIDENT:
-            return f"incident.{'opened' if _opened(entry, record) else 'updated'}", _named(record, _INCIDENT) | _times(
+            return f"incident.{'opened' if entry.get('change') == 'opened' else 'updated'}", _named(record, _INCIDENT) | _times(
                 record, _INCIDENT_TIMES
             )
         case _:
             assert_never(topic)
-
-
-def _opened(entry: Mapping[str, object], incident: Mapping[str, object]) -> bool:
-    """By what the entry says, else by the incident itself: whatever changes one moves its ``updated_at``."""
-    change = entry.get("change")
-    return change == "opened" if change is not None else incident.get("opened_at") == incident.get("updated_at")
 
 
 def _order(entry: Mapping[str, object], order: Mapping[str, object]) -> Json:

@@ -92,7 +92,8 @@ async def fire(rig: Rig, name: str = "anomaly.loop", **more: object) -> None:
 
 
 async def respond(rig: Rig) -> None:
-    fields = {"ts": STAMP, "kind": "response", "run_id": "run_1", "tenant": "acme", "incident": records.incident_entry(INCIDENT)}
+    who = {"ts": STAMP, "kind": "response", "run_id": "run_1", "tenant": "acme"}
+    fields = {**who, "change": "opened", "incident": records.incident_entry(INCIDENT)}
     await rig.gateway.store.journal.append(fields)
 
 
