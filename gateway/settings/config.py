@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.core import catalog
+from gateway.core.triggers.thresholds import Thresholds
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Webhook
 from gateway.settings.credential import Credential
@@ -77,7 +78,7 @@ class Config:
     tools: Mapping[str, ToolConfig]
     task_classes: Mapping[str, TaskClass]
     tenants: Mapping[str, Limits]
-    triggers: Mapping[str, object]
+    triggers: Thresholds
     http: HttpConfig
     shutdown_grace: float
     rates: RedisConfig | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from gateway import errors
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Webhook
-from gateway.settings import compilation, credential, document, located, origin, rates, sections, webhooks
+from gateway.settings import compilation, credential, document, located, origin, rates, sections, triggers, webhooks
 from gateway.settings.config import AmbientRun, Config, HttpConfig, PolicyConfig, ToolConfig
 from gateway.settings.located import Located, Where
 from gateway.settings.sections import KillcordDocument, LimitsSection, TaskClassSection, ToolSection
@@ -86,7 +86,7 @@ class _Build:
             tools={name: one for name, one in built.items() if one},
             task_classes={name: task_class(name, one) for name, one in parsed.task_classes.items()},
             tenants={name: limits(one) for name, one in parsed.tenants.items()},
-            triggers=parsed.triggers,
+            triggers=triggers.thresholds(parsed.triggers),
             http=HttpConfig(parsed.http.body_cap, parsed.http.body_timeout, tuple(parsed.http.allowed_hosts)),
             shutdown_grace=parsed.shutdown_grace,
             rates=self._rates(),

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from gateway.settings.document import Section
 from gateway.settings.located import Located
+from gateway.settings.triggers import TriggersSection
 from gateway.settings.units import Address, Amount, Calls, Count, Duration, Listen, Size
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -145,7 +146,7 @@ class KillcordDocument(Section):
     tools: dict[Name, ToolSection] = Field(default_factory=dict)
     task_classes: dict[Name, TaskClassSection] = Field(default_factory=dict)
     tenants: dict[str, LimitsSection] = Field(default_factory=dict)
-    triggers: dict[str, Any] = Field(default_factory=dict)
+    triggers: TriggersSection = TriggersSection()
     http: HttpSection = HttpSection()
     shutdown_grace: Duration = 10.0
     anchor: AnchorSection | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
+from gateway.core.triggers.thresholds import Thresholds, Times
 from gateway.model.run import Limits, Rate, TaskClass
 from gateway.settings import check, loading
 from gateway.settings.config import AmbientRun, Config
@@ -127,8 +128,14 @@ def test_a_configuration_never_shows_a_secret(place: Place) -> None:
     assert ENVIRON["ERP_BASIC"] not in repr(place.load(WHOLE))
 
 
+def test_a_threshold_that_is_said_takes_the_place_of_its_default(place: Place) -> None:
+    config = place.load(WHOLE.replace("triggers: {}", "triggers: {anomaly.loop: {count: 3}, uncertain.identity: off}"))
+    assert config.triggers == Thresholds(loop=Times(3, 300.0), off=frozenset({"uncertain.identity"}))
+
+
 def test_little_is_needed_and_the_rest_has_defaults(place: Place) -> None:
     config = place.load(LEAST)
+    assert config.triggers == Thresholds()
     assert (str(config.data), str(config.control)) == ("127.0.0.1:8090", "127.0.0.1:8091")
     assert config.task_classes == {}
     assert config.http.body_cap == 1_048_576
@@ -197,6 +204,7 @@ def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> No
         ),
         ("allowed_hosts: [localhost]", "allowed_hosts: localhost", "killcord.yaml:24: http.allowed_hosts: must be a list, not 'localhost'"),
         ("triggers: {}", "triggers: []", "killcord.yaml:23: triggers: must be a mapping, not a list"),
+        ("triggers: {}", "triggers: {anomaly.loop: {count: 0}}", "killcord.yaml:23: triggers.anomaly.loop.count: 0 is not how often"),
         ("tenants: [acme]", "tenants: [5]", "killcord.yaml:17: task_classes.billing.tenants[0]: must be text, not 5 (quote it)"),
     ],
 )

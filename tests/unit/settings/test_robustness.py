@@ -32,6 +32,7 @@ CONFIG = {
         "default": {"tenants": ["*"], "scopes": ["*"], "limits": {"rate": "5/s", "amount": {"refund": 5}}, "total": {"writes": 5}}
     },
     "tenants": {"*": {"rate": "500/s"}},
+    "triggers": {"anomaly.loop": {"count": 3, "within": "1m"}, "anomaly.step-count": {"share": 1}, "uncertain.identity": False},
     "http": {"body_cap": "1MiB", "allowed_hosts": ["localhost"]},
     "anchor": {"file": "./heads"},
     "ambient_run": {"tenant": "a", "agent_id": "b", "task_class": "default", "scopes": ["*"]},

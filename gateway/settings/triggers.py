@@ -1,0 +1,214 @@
+"""When signs become triggers, as ``triggers:`` of killcord.yaml says it: a key for each name, numbers under it, or ``off``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from gateway.core.triggers.thresholds import Share, Thresholds, Times
+from gateway.core.triggers.watch import REMEMBERED
+from gateway.settings.document import Section
+from gateway.settings.units import amount, count, duration, shown
+
+MOST = 10_000
+"""Occurrences that can be asked for: each is remembered until there are that many, for every run."""
+LONGEST = 86_400.0
+"""Seconds in the longest window: after a start, entries of that long are read again."""
+
+NEVER_OFF = "cannot be off; what follows can be softened in Rego, by an override of killcord.response (docs/triggers.md)"
+
+_DEFAULT = Thresholds()
+
+
+def _often(value: object) -> int:
+    found = count(value)
+    if not 1 <= found <= MOST:
+        raise ValueError(f"{found} is not how often; write a whole number from 1 to {MOST}")
+    return found
+
+
+def _remembered(value: object) -> int:
+    found = _often(value)
+    if found > REMEMBERED:
+        raise ValueError(f"{found} would never be reached: a run's last {REMEMBERED} writes are remembered; write at most that")
+    return found
+
+
+def _window(value: object) -> float:
+    found = duration(value)
+    if found > LONGEST:
+        raise ValueError(f"{shown(value)} is too long to look back; write at most 1d")
+    return found
+
+
+def _share(value: object) -> float:
+    return float(_fraction(value, "share; write a number above 0, up to 1, such as 0.8"))
+
+
+def _confidence(value: object) -> int:
+    return amount(_fraction(value, "confidence; write a number above 0, up to 1, such as 0.5"))
+
+
+def _fraction(value: object, what: str) -> Decimal:
+    number = Decimal(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else None
+    if number is None or not 0 < number <= 1:
+        raise ValueError(f"{shown(value)} is no {what}")
+    return number
+
+
+Often = Annotated[int, BeforeValidator(_often)]
+Remembered = Annotated[int, BeforeValidator(_remembered)]
+Within = Annotated[float, BeforeValidator(_window)]
+Part = Annotated[float, BeforeValidator(_share)]
+Confidence = Annotated[int, BeforeValidator(_confidence)]
+
+
+class BoundarySection(Section):
+    reads: Often = _DEFAULT.boundary_reads
+
+
+class DeniedSection(Section):
+    count: Often = _DEFAULT.denied.count
+    within: Within = _DEFAULT.denied.within
+
+
+class LoopSection(Section):
+    count: Remembered = _DEFAULT.loop.count
+    within: Within = _DEFAULT.loop.within
+
+
+class RetrySpikeSection(Section):
+    repeats: Often = _DEFAULT.repeats.count
+    failures: Often = _DEFAULT.failures.count
+    within: Within = _DEFAULT.repeats.within
+
+
+class StepCountSection(Section):
+    share: Part = _DEFAULT.steps.share
+    at_least: Often = _DEFAULT.steps.at_least
+
+
+class MutationVolumeSection(Section):
+    share: Part = _DEFAULT.writes.share
+    at_least: Often = _DEFAULT.writes.at_least
+    within: Within = _DEFAULT.writes_within
+
+
+class LowConfidenceSection(Section):
+    below: Confidence = _DEFAULT.confidence
+    count: Often = _DEFAULT.unsure
+
+
+class OutcomeUnknownSection(Section):
+    count: Often = _DEFAULT.unknown.count
+    within: Within = _DEFAULT.unknown.within
+
+
+class BlastRateSection(Section):
+    """``records``, ``tenants`` and ``systems`` are the least that counts as much, however small the limit of which ``share`` is a part."""
+
+    share: Part = _DEFAULT.records.share
+    records: Often = _DEFAULT.records.at_least
+    tenants: Often = _DEFAULT.tenants.at_least
+    systems: Often = _DEFAULT.systems.at_least
+    within: Within = _DEFAULT.blast_within
+
+
+def _switched(value: object) -> object:
+    """A trigger's numbers, ``None`` for one that is off. YAML reads a plain ``off`` as false."""
+    if value is False or value == "off":
+        return None
+    return _numbers(value, "a mapping of its numbers, or off")
+
+
+def _kept(value: object) -> object:
+    if value is False or value == "off":
+        raise ValueError(NEVER_OFF)
+    return _numbers(value, "a mapping of its numbers; it cannot be off")
+
+
+def _numbers(value: object, kinds: str) -> object:
+    if not isinstance(value, dict):
+        raise ValueError(f"must be {kinds}, not {'a list' if isinstance(value, list) else shown(value)}")
+    return value
+
+
+def _on(value: object) -> bool:
+    """Whether a trigger without numbers is on."""
+    if value is False or value == "off":
+        return False
+    raise ValueError("has no numbers to set: it fires each time. Write off, or drop it")
+
+
+def _stays(value: object) -> bool:
+    if value is False or value == "off":
+        raise ValueError(NEVER_OFF)
+    raise ValueError("has no numbers to set: it fires each time. Drop it")
+
+
+_Switch = BeforeValidator(_switched)
+_Plain = Annotated[bool, BeforeValidator(_on)]
+_Always = Annotated[bool, BeforeValidator(_stays)]
+
+
+class TriggersSection(Section):
+    """``None`` and ``False`` are triggers that are off."""
+
+    boundary: Annotated[BoundarySection, BeforeValidator(_kept)] = Field(default=BoundarySection(), alias="policy.tenant-boundary")
+    out_of_scope: _Plain = Field(default=True, alias="policy.out-of-scope")
+    denied: Annotated[DeniedSection | None, _Switch] = Field(default=DeniedSection(), alias="policy.denied")
+    postcondition: _Always = Field(default=True, alias="verify.postcondition-failed")
+    finding: _Always = Field(default=True, alias="verify.finding")
+    loop: Annotated[LoopSection | None, _Switch] = Field(default=LoopSection(), alias="anomaly.loop")
+    retry_spike: Annotated[RetrySpikeSection | None, _Switch] = Field(default=RetrySpikeSection(), alias="anomaly.retry-spike")
+    step_count: Annotated[StepCountSection | None, _Switch] = Field(default=StepCountSection(), alias="anomaly.step-count")
+    mutation_volume: Annotated[MutationVolumeSection | None, _Switch] = Field(
+        default=MutationVolumeSection(), alias="anomaly.mutation-volume"
+    )
+    low_confidence: Annotated[LowConfidenceSection | None, _Switch] = Field(
+        default=LowConfidenceSection(), alias="uncertain.low-confidence"
+    )
+    schema_drift: _Plain = Field(default=True, alias="uncertain.schema-drift")
+    partial_failure: _Plain = Field(default=True, alias="uncertain.partial-failure")
+    outcome_unknown: Annotated[OutcomeUnknownSection | None, _Switch] = Field(
+        default=OutcomeUnknownSection(), alias="uncertain.outcome-unknown"
+    )
+    identity: _Plain = Field(default=True, alias="uncertain.identity")
+    limit: _Always = Field(default=True, alias="blast.limit")
+    rate: Annotated[BlastRateSection | None, _Switch] = Field(default=BlastRateSection(), alias="blast.rate")
+
+
+def thresholds(section: TriggersSection) -> Thresholds:
+    """The thresholds that a section says; one that says nothing says the defaults."""
+    # Of a trigger that is off the numbers do not matter: the defaults stand in.
+    denied, loop = section.denied or DeniedSection(), section.loop or LoopSection()
+    retries, steps = section.retry_spike or RetrySpikeSection(), section.step_count or StepCountSection()
+    writes, rate = section.mutation_volume or MutationVolumeSection(), section.rate or BlastRateSection()
+    unsure, unknown = section.low_confidence or LowConfidenceSection(), section.outcome_unknown or OutcomeUnknownSection()
+    return Thresholds(
+        boundary_reads=section.boundary.reads,
+        denied=Times(denied.count, denied.within),
+        loop=Times(loop.count, loop.within),
+        repeats=Times(retries.repeats, retries.within),
+        failures=Times(retries.failures, retries.within),
+        steps=Share(steps.share, steps.at_least),
+        writes=Share(writes.share, writes.at_least),
+        writes_within=writes.within,
+        confidence=unsure.below,
+        unsure=unsure.count,
+        unknown=Times(unknown.count, unknown.within),
+        records=Share(rate.share, rate.records),
+        tenants=Share(rate.share, rate.tenants),
+        systems=Share(rate.share, rate.systems),
+        blast_within=rate.within,
+        off=frozenset(_off(section)),
+    )
+
+
+def _off(section: TriggersSection) -> Iterator[str]:
+    for name, field in TriggersSection.model_fields.items():
+        if getattr(section, name) in (None, False):
+            yield str(field.alias)
