@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import subprocess
@@ -14,10 +16,13 @@ import regorus
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.clients import rego_builtins, rego_loading, rego_patterns
+from gateway import errors
+from gateway.clients import rego_builtins, rego_loading, rego_patterns, rego_questions
+from gateway.core import rules
 from gateway.model.decision import Allow, Deny, Hold
+from gateway.model.response import Measure
 from tests.support import opa, two_engines
-from tests.support.cases import authored, builtins, bundles, calls, differences, documented, generated
+from tests.support.cases import authored, builtins, bundles, calls, differences, documented, generated, questions
 from tests.support.policies import ALLOWED, ruled
 
 Bundle = Callable[[Path], Path]
@@ -86,6 +91,32 @@ def decide_alike_on_made_calls(folder: Path, *, examples: int) -> None:
                 assert two_engines.comparable(decisions[0]) == two_engines.comparable(decisions[1])
 
         decide()
+
+
+# --- other questions -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bundle", [bundles.starter, bundles.documented])
+def test_both_engines_answer_other_questions_alike(tmp_path: Path, bundle: Bundle) -> None:
+    folder = bundle(tmp_path)
+    ours = two_engines.embedded(folder)
+    with two_engines.remote(folder) as theirs:
+        for name, rule, document in questions.questions():
+            assert ours.ask(rule, document) == theirs.ask(rule, document), name
+
+
+def test_there_are_questions_enough_and_they_lead_to_every_kind_of_answer(tmp_path: Path) -> None:
+    assert len({name for name, _, _ in questions.questions()}) >= 1_000
+    engine = two_engines.embedded(bundles.documented(tmp_path)).engine
+    answers: dict[str, list[object]] = {rule: [] for rule in rego_questions.ASKED}
+    for _, rule, document in questions.questions():
+        with contextlib.suppress(errors.PolicyUnavailable):
+            answers[rule].append(asyncio.run(engine.ask(rule, document)))
+    responses = [rules.parse_response(answer) for answer in answers[rules.RESPONSE]]
+    assert {response.action for response in responses} == set(Measure) - {Measure.NO_FANOUT}
+    assert any(response.scope for response in responses)
+    assert {rules.parse_recovery(answer) is None for answer in answers[rules.RECOVERY]} == {True, False}
+    assert {len(rules.parse_invariants(answer)) for answer in answers[rules.INVARIANTS]} >= {0, 1}
 
 
 # --- built-ins -------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ responses["uncertain.partial-failure"] := undo("read_only", "Writes that belong 
 
 responses["uncertain.partial-failure"] := contain("read_only", "Writes that belong together failed in part.") if not violated
 
-violated if count(input.violations) > 0
+violated if input.violations[_]
 
 # METADATA
 # title: Unknown outcomes

@@ -127,11 +127,19 @@ def starter(folder: Path) -> Path:
 
 def documented(folder: Path) -> Path:
     """The starter bundle with every example of docs/policies.md."""
-    page = (ROOT / "docs" / "policies.md").read_text()
-    examples = dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', page, re.DOTALL | re.MULTILINE))
-    rules = {f"killcord/authz/{name}": text for name, text in examples.items() if not name.endswith("_test.rego")}
-    assert len(rules) >= 4
+    rules = {name: text for name, text in examples().items() if not name.endswith("_test.rego")}
+    assert len(rules) >= 7
     return written(starter(folder), rules)
+
+
+def examples() -> dict[str, str]:
+    """The files that docs/policies.md shows, by their place in a bundle; a title without one of the other packages' folders is authz's."""
+    page = (ROOT / "docs" / "policies.md").read_text()
+    shown = re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', page, re.DOTALL | re.MULTILINE)
+    return {f"killcord/{name if name.startswith(_OTHERS) else f'authz/{name}'}": text for name, text in shown}
+
+
+_OTHERS = ("response/", "recovery/", "invariants/")
 
 
 def authored(folder: Path) -> Path:
