@@ -23,8 +23,13 @@ from gateway.control.ambient import Ambient
 from gateway.control.containment import Containment, Mirror
 from gateway.control.heads import Heads
 from gateway.control.reconcile import Reconciler
+from gateway.control.respond import Respond
 from gateway.control.runs import Runs
+from gateway.control.sentinel import Sentinel
+from gateway.control.supervisor import Supervisor
 from gateway.control.tasks import Tasks
+from gateway.control.watched import WatchedJournal
+from gateway.control.watches import Watches
 from gateway.core import addresses, opening
 from gateway.model.effect import State, Write
 from gateway.model.entry import Head, Result
@@ -71,6 +76,9 @@ class Gateway:
     rates: Rates
     pool: Pool
     streams: Streams
+    supervisor: Supervisor
+    journal: WatchedJournal
+    sentinel: Sentinel
     front: Front
     containment: Containment
     runs: Runs
@@ -131,30 +139,38 @@ async def _assembled(
 ) -> Gateway:
     vault = TenantVault(store.blobs, open_master_key(config.data_dir / "keys"))
     mirror = Mirror()
-    containment = Containment(mirror, store.journal, store.registry, clock)
+    supervisor = Supervisor(warn)
+    watches = Watches(config.triggers)
+    journal = WatchedJournal(store.journal)
+    containment = Containment(mirror, journal, store.registry, clock)
     await containment.load()
-    runs = Runs(store.journal, store.registry, keys, mirror, clock, config.task_classes)
+    respond = Respond(
+        journal, store.history, store.registry, store.incidents, containment, engine, clock, revision=lambda: engine.revision
+    )
+    sentinel = Sentinel(watches, respond, supervisor.spawn, warn)
+    journal.watch(sentinel)
+    runs = Runs(journal, store.registry, keys, mirror, clock, config.task_classes)
     ambient = Ambient(_ambient(config), runs, clock)
     tools = {name: _tool(one) for name, one in config.tools.items()}
     pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
     look = Look(pool)
-    probe = Probe(tools, look, store.journal, store.registry, store.history, store.blobs, vault, clock)
+    probe = Probe(tools, look, journal, store.registry, store.history, store.blobs, vault, clock)
     metrics = CollectorRegistry()
     streams = Streams()
     mirror.changed.append(streams.recheck)
-    settle = Settle(store.journal, vault, clock)
+    settle = Settle(journal, vault, clock)
     gate = Gate(mirror, clock)
     replies = Replies(mirror, clock)
     pace = Pace(store.registry)
     rates = await open_rates(config.rates, clock.monotonic)
-    intend = Intend(store.journal, store.registry, vault, clock, settle, config.task_classes, config.tenant_limits)
+    intend = Intend(journal, store.registry, vault, clock, settle, config.task_classes, config.tenant_limits)
     line = Line(
-        authenticate=Authenticate(tools, keys, store.registry, pace, clock, ambient.lease),
+        authenticate=Authenticate(tools, keys, store.registry, pace, sentinel, clock, ambient.lease),
         gate=gate,
         meter=Meter(rates, pace, config.task_classes, config.tenant_limits),
-        recall=Recall(store.writes, store.sightings, store.blobs, vault, store.journal, probe, clock),
+        recall=Recall(store.writes, store.sightings, store.blobs, vault, journal, probe, clock),
         decide=Decide(engine, store.registry, candidate),
-        read=Read(pool, gate, store.journal, streams, replies, vault, clock),
+        read=Read(pool, gate, journal, streams, replies, vault, clock),
         snapshot=Snapshot(look, store.sightings),
         intend=intend,
         forward=Forward(pool, gate),
@@ -187,10 +203,13 @@ async def _assembled(
         rates=rates,
         pool=pool,
         streams=streams,
-        front=Front(line, tools, store.journal, vault, replies, clock, observer),
+        supervisor=supervisor,
+        journal=journal,
+        sentinel=sentinel,
+        front=Front(line, tools, journal, vault, replies, sentinel, clock, observer),
         containment=containment,
         runs=runs,
-        tasks=Tasks(store.journal, store.registry, store.writes, clock, _by_person(probe)),
+        tasks=Tasks(journal, store.registry, store.writes, clock, _by_person(probe)),
         heads=Heads(store.history, signer, clock, _anchor(config.anchor)),
         reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live),
         ambient=ambient,

@@ -10,7 +10,6 @@ from aiohttp import web
 
 from gateway import errors
 from gateway.app.assembly import Gateway
-from gateway.control.supervisor import Supervisor
 from gateway.http import door
 from gateway.http.operators import Operator, Role
 from gateway.http.services import Services, Serving
@@ -23,7 +22,7 @@ BOOTSTRAP = "KILLCORD_BOOTSTRAP_TOKEN"
 BOOTSTRAP_LENGTH = 24
 
 
-def agents(gateway: Gateway, supervisor: Supervisor) -> Door:
+def agents(gateway: Gateway) -> Door:
     """The agents' door, still closed."""
     http = gateway.config.http
     lease_fields = {tool.lease_header.decode().lower() for tool in gateway.config.tools.values() if tool.lease_header is not None}
@@ -31,7 +30,7 @@ def agents(gateway: Gateway, supervisor: Supervisor) -> Door:
         gateway.front,
         hosts=http.allowed_hosts,
         clock=gateway.clock,
-        spawn=supervisor.spawn,
+        spawn=gateway.supervisor.spawn,
         bounds=Bounds(body_cap=http.body_cap, body_timeout=http.body_timeout),
         once=lease_fields,
     )
@@ -54,7 +53,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         registry=store.registry,
         writes=store.writes,
         history=store.history,
-        journal=store.journal,
+        journal=gateway.journal,
         lease_keys=gateway.keys,
         head_signer=gateway.signer,
         clock=gateway.clock,
@@ -69,7 +68,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
 
 
 def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
-    journal = gateway.store.journal.health()
+    journal = gateway.journal.health()
     deciding, policy = gateway.engine.health()
     metering, rates = gateway.rates.health()
     fresh = gateway.containment.mirror.fresh(now=gateway.clock.now())

@@ -45,16 +45,15 @@ async def _serve(config: Config, role: Serving) -> int:
     gateway = await assembly.assemble(
         config, logger.debug, lambda level, message: getattr(logger, level)("policy", message=message), warn=logger.warning
     )
-    supervisor = Supervisor(logger.error)
     try:
         await _recover(gateway, logger.warning)
-        agents = doors.agents(gateway, supervisor) if role != "control" else None
+        agents = doors.agents(gateway) if role != "control" else None
         runner = doors.operators_door(gateway, identify, role, logger.error)
         await _listen(gateway, agents, runner)
-        _routines(gateway, supervisor)
+        _routines(gateway, gateway.supervisor)
         _tell(gateway, role)
         await _stopped()
-        return await _drain(gateway, agents, runner, supervisor)
+        return await _drain(gateway, agents, runner)
     finally:
         await gateway.close()
 
@@ -129,7 +128,7 @@ async def _stopped() -> None:
     await stop.wait()
 
 
-async def _drain(gateway: Gateway, agents: Door | None, runner: web.AppRunner, supervisor: Supervisor) -> int:
+async def _drain(gateway: Gateway, agents: Door | None, runner: web.AppRunner) -> int:
     """No new calls; what is on the wire ends and is journaled. 0 where no write had to be given up with its outcome unknown.
 
     A stream has no end of its own: it is cut when its share of the grace is over.
@@ -138,6 +137,6 @@ async def _drain(gateway: Gateway, agents: Door | None, runner: web.AppRunner, s
     grace = gateway.config.shutdown_grace
     if agents is not None:
         await agents.drain(grace * 0.9)
-    finished = await supervisor.finish(grace * 0.1)
+    finished = await gateway.supervisor.finish(grace * 0.1)
     await runner.cleanup()
     return 0 if finished else 1

@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import sha256
 
 from gateway import errors
@@ -15,9 +16,10 @@ from gateway.core import idempotency, lease
 from gateway.model.call import Call, Headers
 from gateway.model.run import Lease
 from gateway.pipeline.evidence import Known, Step
-from gateway.pipeline.pace import Pace
+from gateway.pipeline.pace import Pace, Progress
 from gateway.pipeline.tools import Tool, Tools
 from gateway.ports import Clock, LeaseKeys, Registry
+from gateway.ports.sentinel import Sentinel
 
 _OURS = frozenset(
     {
@@ -35,6 +37,7 @@ _OURS = frozenset(
 )
 _ALWAYS_STRIPPED = frozenset({b"authorization", b"idempotency-key"})
 _WORD = re.compile(r"[\x21-\x7e]{1,128}")
+_SURE = re.compile(r"0?\.[0-9]{1,18}|[01](\.0{0,18})?")
 _CACHED = 20_000
 
 
@@ -46,6 +49,7 @@ class Authenticate:
     keys: LeaseKeys
     registry: Registry
     pace: Pace
+    sentinel: Sentinel
     clock: Clock
     ambient: Callable[[], Lease | None] = lambda: None
     _verified: OrderedDict[bytes, Lease] = field(default_factory=OrderedDict)
@@ -58,18 +62,20 @@ class Authenticate:
         now = self.clock.now()
         claimed = self.claim(tool, found)
         run = lease.judge(claimed, await self.registry.run(claimed.run_id), now=now)
-        ordinal, before = await self.pace.next(run)
+        progress = await self.pace.next(run)
+        self.sentinel.meet(run, progress.steps)
         own = found.get(b"idempotency-key")
         return Known(
             call=_with_headers(call, kept),
             tool=tool,
             run=run,
             lease=claimed,
-            step=self._step(run.run_id, found, ordinal, before),
+            step=self._step(run.run_id, found, progress),
             at=now,
             own_key=None if own is None else idempotency.own_key(_word(own, "Idempotency-Key")),
             if_match=b"if-match" in found or b"if-none-match" in found,
             trace_id=_trace(found.get(b"traceparent")),
+            confidence=_confidence(found.get(b"killcord-confidence")),
         )
 
     def claim(self, tool: Tool | None, found: Mapping[bytes, bytes]) -> Lease:
@@ -99,11 +105,12 @@ class Authenticate:
             self._verified.popitem(last=False)
         return claimed
 
-    def _step(self, run_id: str, found: Mapping[bytes, bytes], ordinal: int, before: str | None) -> Step:
+    def _step(self, run_id: str, found: Mapping[bytes, bytes], progress: Progress) -> Step:
         named, parent = found.get(b"killcord-step"), found.get(b"killcord-parent-step")
-        step_id = f"auto-{ordinal}" if named is None else _word(named, "Killcord-Step")
+        step_id = f"auto-{progress.ordinal}" if named is None else _word(named, "Killcord-Step")
         self.pace.stepped(run_id, step_id)
-        return Step(step_id, before if parent is None else _word(parent, "Killcord-Parent-Step"), named is not None)
+        parent_id = progress.last if parent is None else _word(parent, "Killcord-Parent-Step")
+        return Step(step_id, parent_id, named is not None, parent is not None)
 
 
 def _token(tool: Tool | None, found: Mapping[bytes, bytes]) -> bytes | None:
@@ -168,3 +175,13 @@ def _word(value: bytes, header: str) -> str:
 def _trace(traceparent: bytes | None) -> str | None:
     parts = traceparent.split(b"-") if traceparent else []
     return parts[1].decode("ascii") if len(parts) >= 4 and re.fullmatch(rb"[0-9a-f]{32}", parts[1]) else None
+
+
+def _confidence(value: bytes | None) -> int | None:
+    """How sure the agent says it is, in millionths."""
+    if value is None:
+        return None
+    text = value.decode("latin-1")
+    if not _SURE.fullmatch(text):
+        raise errors.MalformedRequest("Killcord-Confidence is not a number from 0 to 1, such as 0.85.")
+    return int(Decimal(text) * 1_000_000)

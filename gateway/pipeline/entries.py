@@ -32,6 +32,10 @@ def common(known: Known, kind: Kind, at: float) -> Entry:
     }
     if step.parent is not None:
         entry["parent_step_id"] = step.parent
+    if step.parent_named:
+        entry["parent_named"] = True
+    if known.confidence is not None:
+        entry["confidence"] = known.confidence
     if known.trace_id is not None:
         entry["trace_id"] = known.trace_id
     return entry
@@ -103,19 +107,25 @@ def read(permit: Permitted, at: float, *, status: int, version: str | None, args
 def replay(metered: Metered, write: Write, at: float) -> Entry:
     entry = aimed(common(metered.known, Kind.REPLAY, at), metered.known, metered.action)
     entry |= {"epoch": metered.epoch, "idempotency_key": write.wire_key, "attempt": write.attempt}
+    entry["requested"] = {"method": metered.known.call.method, "path": metered.known.call.target, "args_digest": _digest(write.key.content)}
     entry["replay_of"] = str(write.intent)
     return entry
 
 
-def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *, status: int, metered: bool) -> Entry:
+def refusal(
+    known: Known, action: Action | None, refused: Refusal, at: float, *, status: int, metered: bool, content: str | None = None
+) -> Entry:
+    """A call that was turned away; ``content`` tells it apart from others, where it is a repetition."""
     entry = common(known, Kind.REFUSAL, at)
     entry["requested"] = {"method": known.call.method, "path": known.call.target}
     if action is not None:
         aimed(entry, known, action)
+    if content is not None:
+        entry["requested"] = {"method": known.call.method, "path": known.call.target, "args_digest": _digest(content)}
     entry |= {"code": refused.code, "status": status, "detail": refused.detail}
     if metered:
         entry["metered"] = True
-    for name in ("reasons", "violated-policies", "order_id", "approval_id"):
+    for name in ("reasons", "violated-policies", "untold", "identity", "order_id", "approval_id"):
         if name in refused.members:
             entry[name] = refused.members[name]
     return entry
@@ -138,7 +148,7 @@ def intent(
     entry["requested"] = {
         "method": known.call.method,
         "path": known.call.target,
-        "args_digest": f"sha256:{key.content}",
+        "args_digest": _digest(key.content),
         "args_ref": args.ref,
     }
     entry |= {
@@ -220,3 +230,7 @@ def _with_args(entry: Entry, args: Sealed | None) -> None:
 def _charge(charge: Charge) -> Entry:
     shown: Entry = {"scope": charge.scope, "name": charge.name, "amount": charge.amount}
     return shown if charge.member is None else shown | {"member": charge.member}
+
+
+def _digest(content: str) -> str:
+    return f"sha256:{content}"

@@ -25,17 +25,18 @@ from gateway.ports import Quota
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``named`` where the agent said so itself; else the id is ``auto-<n>`` and the parent the step before."""
+    """``named`` where the agent said so itself; else the id is ``auto-<n>``. ``parent_named`` likewise; else it is the step before."""
 
     id: str
     parent: str | None
     named: bool
+    parent_named: bool = False
 
 
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """Authenticated: whose call this is. ``at`` is Unix seconds."""
+    """Authenticated: whose call this is. ``at`` is Unix seconds; ``confidence`` is the agent's own, in millionths."""
 
     call: Call
     tool: Tool
@@ -46,6 +47,7 @@ class Known:
     own_key: str | None
     if_match: bool
     trace_id: str | None
+    confidence: int | None = None
 
 
 @quick

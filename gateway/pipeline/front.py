@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway import errors
-from gateway.core import problem, stamp
+from gateway.core import idempotency, problem, stamp
 from gateway.model.call import Call
 from gateway.model.entry import Kind, Sealed
 from gateway.model.run import Lease
@@ -20,6 +20,7 @@ from gateway.pipeline.reply import Replies
 from gateway.pipeline.tools import Tool, Tools
 from gateway.pipeline.trail import Trail
 from gateway.ports import Clock, Journal, JournalHealth, Vault
+from gateway.ports.sentinel import Sentinel
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class Front:
     journal: Journal
     vault: Vault
     replies: Replies
+    sentinel: Sentinel
     clock: Clock
     observer: Observer
     draining: bool = field(default=False)
@@ -45,6 +47,9 @@ class Front:
             reply = await self._refused(trail, refused)
             self.observer.refused(trail.call.tool, _action(trail), refused.code, trail.started, trail.marks)
         else:
+            # What the call set off holds before its reply leaves: the run's next call meets it.
+            if trail.known is not None and await self.sentinel.answered(trail.known.run.run_id):
+                reply = self.replies.as_of_now(reply, trail.known)
             self.observer.passed(trail.call.tool, _action(trail), reply.status, trail.started, trail.marks)
         return reply
 
@@ -88,8 +93,11 @@ class Front:
                 self.clock.now(),
                 status=problem.status_of(refused),
                 metered=trail.metered is not None,
+                content=idempotency.content_of(known.call) if isinstance(refused, errors.InFlight) else None,
             )
             refused.entry = self._post(entry)
+        if known is not None:
+            await self.sentinel.answered(known.run.run_id)
         return self.replies.refused(refused, known, refused.entry, trail.metered)
 
     async def _denied(self, denied: Denied) -> str | None:

@@ -86,7 +86,7 @@ class Intend:
         args, snapshot = await self._sealed(permit, before)
         opening = Opening(
             fields=entries.intent(permit, before, key, at, charges=charges, args=args, snapshot=snapshot),
-            refusal=entries.refusal(permit.known, permit.action, errors.InFlight(), at, status=409, metered=True),
+            refusal=entries.refusal(permit.known, permit.action, errors.InFlight(), at, status=409, metered=True, content=key.content),
             key=key,
             attempt=attempt,
             charges=charges,
@@ -114,6 +114,7 @@ class Intend:
             raise errors.BlastRadius(
                 f"{action.name} is limited by {untold}, and the call does not say it as a plain number.",
                 hint="Send the field that the adapter's cost names, as a non-negative number.",
+                untold=untold,
                 **meter.violated(untold),
             )
         return limits.charges(budgets, action.cost, action.target)

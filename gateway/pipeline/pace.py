@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.model.run import Run
 from gateway.ports import Registry
@@ -20,6 +21,14 @@ class _Progress:
     last: str | None = None
 
 
+class Progress(NamedTuple):
+    """The number of a call among its run's, how many steps were metered before it, and the id of the last of them."""
+
+    ordinal: int
+    steps: int
+    last: str | None
+
+
 @dataclass(slots=True)
 class Pace:
     """Steps counted in memory, from where the journal left off; a run not heard of for long is forgotten and looked up anew."""
@@ -27,11 +36,11 @@ class Pace:
     registry: Registry
     _runs: OrderedDict[str, _Progress] = field(default_factory=OrderedDict)
 
-    async def next(self, run: Run) -> tuple[int, str | None]:
-        """The number of the run's next call, and the id of the step before it."""
+    async def next(self, run: Run) -> Progress:
+        """How far the run is with its next call."""
         progress = await self._of(f"run:{run.run_id}")
         progress.calls += 1
-        return progress.calls, progress.last
+        return Progress(progress.calls, progress.steps, progress.last)
 
     def stepped(self, run_id: str, step_id: str) -> None:
         self._runs[f"run:{run_id}"].last = step_id

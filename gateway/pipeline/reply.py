@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core import problem
 from gateway.errors import Refusal
@@ -58,6 +58,11 @@ class Replies:
             return problem.reply(refused, entry=entry)
         headers = self._ours(known, entry) + (meter.quota_headers(metered.quota) if metered is not None else ())
         return problem.reply(refused, headers, run_id=known.run.run_id, step_id=known.step.id, entry=entry)
+
+    def as_of_now(self, reply: Reply, known: Known) -> Reply:
+        """The reply, telling the mode that the run has now."""
+        mode = (b"Killcord-Mode", self.mode(known).word.encode())
+        return replace(reply, headers=tuple(mode if name == b"Killcord-Mode" else (name, value) for name, value in reply.headers))
 
     def mode(self, known: Known) -> Mode:
         """The run's effective mode for this tool, now."""

@@ -13,7 +13,6 @@ import orjson
 
 from gateway.app import assembly, doors
 from gateway.control.runs import Opened
-from gateway.control.supervisor import Supervisor
 from gateway.core import canonical, opening
 from gateway.model.effect import Write
 from gateway.model.order import Order, Scope
@@ -186,14 +185,13 @@ async def assembled(
 @asynccontextmanager
 async def on_the_wire(rig: Rig) -> AsyncIterator[int]:
     """The agents' door in front of the rig, on a free port."""
-    supervisor = Supervisor(lambda *_, **__: None)
-    door = doors.agents(rig.gateway, supervisor)
+    door = doors.agents(rig.gateway)
     _, port = await door.open_tcp("127.0.0.1", 0)
     try:
         yield port
     finally:
         await door.drain(1.0)
-        await supervisor.finish(1.0)
+        await rig.gateway.supervisor.finish(1.0)
 
 
 async def until(true: Callable[[], object], wait: float = 10.0) -> None:
