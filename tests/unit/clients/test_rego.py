@@ -129,6 +129,16 @@ async def test_a_rule_that_fails_is_no_answer_and_the_next_one_is_had(tmp_path: 
     assert outcome(await active.decide(call())) == "allow"
 
 
+async def test_a_question_on_which_the_engine_panics_has_no_answer_and_the_next_one_does(tmp_path: Path) -> None:
+    fine = 'response := {"action": "none", "rollback": false, "verdict": "recoverable", "why": "Fine."}'
+    odd = f"{fine} if not odd\n\nodd if input.counters.steps % 2 == 1"
+    active = engine(written(ruled(tmp_path, ALLOWED), {"killcord/response/r.rego": f"package killcord.response\n\n{odd}\n"}))
+    with pytest.raises(errors.PolicyUnavailable, match=r"gave up on data\.killcord\.response\.response"):
+        await active.ask(rules.RESPONSE, {"counters": {"steps": 1e16}})
+    assert await active.ask(rules.RESPONSE, {"counters": {"steps": 3}}) is None
+    assert outcome(await active.decide(call())) == "allow"
+
+
 async def test_questions_between_calls_change_no_decision() -> None:
     active = engine(POLICIES)
     for _ in range(2):
