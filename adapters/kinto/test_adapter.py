@@ -180,6 +180,13 @@ def test_a_deleted_invoice_comes_back_at_a_version_of_its_own(erp: Erp) -> None:
     assert again["headers"]["etag"] != written.before["headers"]["etag"]
 
 
+def test_a_record_that_is_read_names_itself(erp: Erp) -> None:
+    invoice, read = erp.tool.objects["invoice"], erp.read(erp.invoice("inv-1"))
+    assert resolve.same_object(invoice, {"reply": read}, "inv-1")
+    assert not resolve.same_object(invoice, {"reply": read}, "inv-2")
+    assert not resolve.same_object(invoice, {"reply": erp.read(erp.records("invoices"))}, "inv-1")
+
+
 def test_a_version_that_has_gone_by_is_refused_with_412(erp: Erp) -> None:
     stale = erp.read(erp.invoice("inv-1"))["headers"]["etag"]
     assert erp.put(erp.invoice("inv-1"), {"status": "disputed"})["status"] == 200

@@ -37,6 +37,13 @@ def test_a_create_takes_its_declared_query_key_and_no_other(tool: Tool) -> None:
     assert refused.reason == "order.create takes no query key 'force'"
 
 
+def test_a_read_that_gets_no_answer_is_asked_of_the_replica(tool: Tool) -> None:
+    matched = samples.matched(tool, samples.call("GET", "/tenants/acme/orders/4%2011"))
+    path = resolve.fallback_path(tool, matched.action, matched.captures)
+    assert path == "/tenants/acme/replica/orders/4%2011"
+    assert samples.matched(tool, samples.call("GET", path)).action.name == matched.action.fallback
+
+
 def test_a_reply_is_held_against_the_schema(tool: Tool) -> None:
     conforms = tool.actions["order.create"].reply_conforms
     assert conforms is not None

@@ -18,12 +18,16 @@ Conformity = Callable[[object], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectType:
-    """``version`` and ``state`` see the reply to a GET of ``template``; without them an object has no version, or none is kept."""
+    """``version``, ``state`` and ``identity`` see the reply to a GET of ``template``.
+
+    Without them an object has no version, none of its state is kept, and it is taken for the one that was asked for.
+    """
 
     name: str
     template: Template
     version: Expression | None = None
     state: Expression | None = None
+    identity: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,8 @@ class ActionType:
     """A declared action. ``query`` ``None`` is any key (reads alone). ``guarded``: written with If-Match of the version known.
 
     ``demands`` must be exactly true of a 2xx reply for it to be a success. ``reply_conforms`` judges a reply's JSON body by
-    the declared schema. Writes always have ``classes`` and ``undo``; reads never do.
+    the declared schema. ``fallback`` names the read that answers where this one cannot. Writes always have ``classes`` and
+    ``undo``; reads never do.
     """
 
     name: str
@@ -134,6 +139,7 @@ class ActionType:
     snapshot: bool = True
     demands: Expression | None = None
     reply_conforms: Conformity | None = None
+    fallback: str | None = None
 
     @property
     def object_type(self) -> str | None:

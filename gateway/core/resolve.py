@@ -71,6 +71,18 @@ def undo_path(tool: Tool, action: ActionType, by: str, captures: Mapping[str, st
     return tool.actions[by].template.fill(known)
 
 
+def fallback_path(tool: Tool, action: ActionType, captures: Mapping[str, str]) -> str:
+    """The path to GET the declared fallback of a read, from the read's own captures.
+
+    Raises:
+        KeyError: none is declared.
+        ValueError: a capture cannot be one path segment.
+    """
+    if action.fallback is None:
+        raise KeyError(action.name)
+    return tool.actions[action.fallback].template.fill(captures)
+
+
 def cost_of(action: ActionType, document: Document) -> Cost:
     """What a write charges: whole records, amounts in millionths, rounded up where there are finer parts.
 
@@ -119,6 +131,19 @@ def version_of(kind: ObjectType, document: Document) -> str | None:
 def state_of(kind: ObjectType, document: Document) -> object:
     """What a snapshot keeps of an object, by the reply to its GET."""
     return None if kind.state is None else kind.state.search(document)
+
+
+def same_object(kind: ObjectType, document: Document, id: str) -> bool:
+    """Whether what a GET found is the one object that was asked for, by its id (as ``target_of`` has it).
+
+    True where the adapter does not declare where a reply names it. A reply that names none, several, or another, is not it.
+    """
+    if kind.identity is None:
+        return True
+    found = kind.identity.search(document)
+    if isinstance(found, list):
+        return len(found) == 1 and _name(found[0]) == id
+    return _name(found) == id
 
 
 def listing_target(find: Listing, captures: Mapping[str, str], document: Document) -> str:

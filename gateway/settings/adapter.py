@@ -29,6 +29,7 @@ class ObjectDocument(Section):
     path: str = Field(description="where one object is read, such as /invoices/{id}")
     version: str | None = None
     state: str | None = None
+    id: str | None = None
 
 
 class MatchDocument(Section):
@@ -111,6 +112,7 @@ class ActionDocument(Section):
     snapshot: bool = True
     success: str | None = None
     reply_schema: str | None = None
+    fallback: str | None = None
 
 
 class UnlistedDocument(Section):

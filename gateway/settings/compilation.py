@@ -66,7 +66,8 @@ def _object(site: Site, adapter: AdapterDocument, name: str) -> ObjectType | Non
     template = site.template((*where, "path"), one.path)
     version = site.optional((*where, "version"), one.version, READING)
     state = site.optional((*where, "state"), one.state, READING)
-    return ObjectType(name=name, template=template, version=version, state=state) if template else None
+    identity = site.optional((*where, "id"), one.id, READING)
+    return ObjectType(name=name, template=template, version=version, state=state, identity=identity) if template else None
 
 
 def _action(site: Site, one: ActionDocument, where: Where) -> ActionType | None:
@@ -95,6 +96,7 @@ def _action(site: Site, one: ActionDocument, where: Where) -> ActionType | None:
         snapshot=one.snapshot,
         demands=site.optional((*where, "success"), one.success, AFTER),
         reply_conforms=None if one.reply_schema is None else site.schema((*where, "reply_schema"), one.reply_schema),
+        fallback=one.fallback,
     )
 
 

@@ -31,6 +31,7 @@ def check(site: Site, adapter: AdapterDocument, tool: Tool, actions: Mapping[int
         _check_object(site, adapter, tool, action, where)
         if action.effect is Effect.READ:
             _check_read(site, declared, where)
+            _check_fallback(site, adapter, tool, action, where)
         else:
             _check_write(site, declared, where)
             _check_readback(site, declared, tool, action, where)
@@ -99,9 +100,32 @@ def _check_read(site: Site, declared: ActionDocument, where: Where) -> None:
             site.tell((*where, key), "only a write has this; drop it, or say effect: write")
 
 
+def _check_fallback(site: Site, adapter: AdapterDocument, tool: Tool, action: ActionType, where: Where) -> None:
+    """What is asked in a read's place is asked without a person: it has to be a plain read that this one says all of."""
+    if action.fallback is None:
+        return
+    place, names = (*where, "fallback"), [one.name for one in adapter.actions]
+    if action.fallback not in names:
+        site.tell(place, f"there is no action {action.fallback}" + closest(action.fallback, names))
+        return
+    other = tool.actions.get(action.fallback)
+    if other is None:  # it has a problem of its own
+        return
+    if other is action:
+        site.tell(place, "is this action itself, which has just failed; name another read, or drop it")
+    elif other.effect is not Effect.READ or other.method != "GET":
+        site.tell(place, f"{other.name} is no read by GET; only one that changes nothing and needs no body can stand in")
+    elif other.headers or other.body:
+        site.tell(place, f"{other.name} is told by its headers or body, which nobody fills in; name a read that its path tells")
+    elif missing := [name for name in other.template.names if name not in action.template.names]:
+        site.tell(place, f"the path of {other.name} needs {{{missing[0]}}}, which this action's path does not give")
+
+
 def _check_write(site: Site, declared: ActionDocument, where: Where) -> None:
     if declared.classes is None:
         site.tell((*where, "class"), "a write needs its class: reversible, compensatable or irreversible")
+    if declared.fallback is not None:
+        site.tell((*where, "fallback"), "only a read has this: another write in its place could be done twice; drop it")
     if declared.compensation is None:
         site.tell((*where, "compensation"), "a write needs one; where nothing can be called, {type: manual_review}")
     rules = declared.classes.when if declared.classes else []

@@ -62,6 +62,8 @@ def meaning(tool: Tool, sample: Sample) -> dict[str, object]:
     kind = tool.objects[action.object_type or ""]
     cost = resolve.cost_of(action, document)
     version = resolve.version_of(kind, {**document, "reply": sample["read_back"]})
+    if sample["read_back"]["status"] == 200:
+        assert resolve.same_object(kind, {**document, "reply": sample["read_back"]}, created.id if created else target.id)
     seen = {**document, "object": {"version": version, "body": sample["read_back"]["body"]}}
     assert action.name == sample["action"]
     assert action.undo is not None

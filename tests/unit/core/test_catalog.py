@@ -251,6 +251,43 @@ def test_versions_are_kept_verbatim() -> None:
     assert resolve.state_of(invoice, {"reply": {"body": {"a": 1}}}) == {"a": 1}
 
 
+def named(text: str, *, reply: object) -> bool:
+    kind = catalog.ObjectType(name="invoice", template=path("/{tenant}/invoices/{id}"), identity=expression.compile(text))
+    return resolve.same_object(kind, {"reply": {"body": reply}}, "42")
+
+
+@pytest.mark.parametrize("reply", [{"id": "42"}, {"id": 42}, {"id": ["42"]}, {"id": [42]}])
+def test_a_reply_that_names_what_was_asked_for_is_the_same_object(reply: object) -> None:
+    assert named("reply.body.id", reply=reply)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [{"id": "43"}, {"id": "042"}, {"id": " 42"}, {"id": 42.0}, {"id": True}, {"id": None}, {}, None, {"id": []}, {"id": ["42", "42"]}],
+)
+def test_a_reply_that_names_another_several_or_none_is_not(reply: object) -> None:
+    assert not named("reply.body.id", reply=reply)
+
+
+def test_a_list_is_the_object_where_it_holds_just_that_one() -> None:
+    assert named("reply.body.items[].id", reply={"items": [{"id": "42"}]})
+    assert not named("reply.body.items[].id", reply={"items": [{"id": "42"}, {"id": "43"}]})
+
+
+def test_without_a_declared_id_any_reply_is_taken_for_the_object() -> None:
+    assert resolve.same_object(ERP.objects["invoice"], {"reply": {"body": {"id": "43"}}}, "42")
+
+
+def test_a_fallback_s_path_is_filled_from_the_read_and_stays_one_segment_each() -> None:
+    erp = tool(read("invoice.read", "/{tenant}/invoices/{id}", fallback="invoice.copy"), read("invoice.copy", "/{tenant}/copies/{id}"))
+    action = erp.actions["invoice.read"]
+    assert resolve.fallback_path(erp, action, {"tenant": "acme", "id": "a b&c"}) == "/acme/copies/a%20b&c"
+    with pytest.raises(ValueError, match="segment"):
+        resolve.fallback_path(erp, action, {"tenant": "acme", "id": ".."})
+    with pytest.raises(KeyError):
+        resolve.fallback_path(erp, erp.actions["invoice.copy"], {"tenant": "acme", "id": "1"})
+
+
 LISTING = catalog.Listing(
     template=path("/{tenant}/refunds"),
     query={"reference": expression.compile("request.body.reference")},

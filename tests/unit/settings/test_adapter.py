@@ -211,6 +211,19 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
         ("tenant: request.path.tenant", "tenant: request.path.[", ":2: tenant: 'request.path.[' is not complete"),
         ("    snapshot: false\n", "    reply_schema: none.json\n", "none.json cannot be read: No such file or directory"),
         ("effect: read", "effect: reed", ":10: actions[0].effect: 'reed' is not one of read or write; did you mean read?"),
+        ("state: reply.body}", "state: reply.body, id: request.path.id}", ":4: objects.invoice.id: request is not known here"),
+        (
+            "effect: read",
+            "effect: read\n    fallback: invoice.red",
+            ":11: actions[0].fallback: there is no action invoice.red; did you mean",
+        ),
+        (
+            "effect: read",
+            "effect: read\n    fallback: invoice.read",
+            ":11: actions[0].fallback: is this action itself, which has just failed",
+        ),
+        ("effect: read", "effect: read\n    fallback: invoice.delete", ":11: actions[0].fallback: invoice.delete is no read by GET"),
+        ("    guard: if_match\n", "    fallback: invoice.read\n", ":16: actions[1].fallback: only a read has this: another write"),
         ("system: erp\n", "", ":1: system: is missing: a short name of the system, such as erp"),
         ('`1`"', '1"', ":19: actions[1].cost.records: syntax error at column 1 of '1', at 1; a literal stands between backticks"),
     ],
@@ -220,6 +233,36 @@ def test_a_promise_that_cannot_be_kept_does_not_load(tmp_path: Path, old: str, n
     tool, problems = load(tmp_path, ADAPTER.replace(old, new, 1))
     assert tool is None
     assert any(problem in line for line in problems), problems
+
+
+REPLICA = """\
+  - name: invoice.read.replica
+    match: {method: GET, path: "/{tenant}/replica/{id}"}
+    effect: read
+"""
+
+
+def test_a_read_may_have_a_fallback_that_its_own_captures_fill(tmp_path: Path) -> None:
+    text = ADAPTER.replace("effect: read", "effect: read\n    fallback: invoice.read.replica", 1) + REPLICA
+    tool, problems = load(tmp_path, text)
+    assert problems == []
+    assert tool is not None
+    assert tool.actions["invoice.read"].fallback == "invoice.read.replica"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("replica/{id}", "replica/{shard}", "the path of invoice.read.replica needs {shard}, which this action's path does not give"),
+        ("GET, path", "GET, body: request.body.x, path", "invoice.read.replica is told by its headers or body, which nobody fills in"),
+        ("GET, path", "POST, path", "invoice.read.replica is no read by GET"),
+    ],
+)
+def test_a_fallback_that_could_not_be_asked_does_not_load(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    text = ADAPTER.replace("effect: read", "effect: read\n    fallback: invoice.read.replica", 1) + REPLICA.replace(old, new)
+    tool, problems = load(tmp_path, text)
+    assert tool is None
+    assert [line for line in problems if problem in line] == problems
 
 
 def test_an_adapter_without_actions_does_not_load(tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ def test_a_problem_of_a_shared_adapter_is_told_once(place: Place) -> None:
     place.adapter("effect: read", "effect: reed")
     text = LEAST + '  crm: {adapter: kinto, base_url: "http://127.0.0.1:8888/v1", vars: {collection: people}}\n'
     assert place.problems(text) == [
-        "adapters/kinto/adapter.yaml:21: actions[0].effect: 'reed' is not one of read or write; did you mean read?"
+        "adapters/kinto/adapter.yaml:23: actions[0].effect: 'reed' is not one of read or write; did you mean read?"
     ]
 
 
