@@ -227,11 +227,17 @@ async def test_a_revoking_order_ends_the_generations_of_every_open_run_it_matche
     for run in runs:
         await store.journal.append(make.run_entry(run))
         assert await revoked(store, run.run_id) == 0
-    await store.journal.append(make.order_entry(make.order(Mode.REVOKED, run="run_a", subtree=True, tool="erp")))
+    await store.journal.append(make.order_entry(make.order(Mode.REVOKED, run="run_a", subtree=True, tenant="acme")))
     for _ in range(2):
         assert [await revoked(store, run.run_id) for run in runs] == [3, 1, 0, 0]
         assert [run.revoked for run in await store.registry.runs()] == [3, 1, 0, 0]
         store = await reopen()
+
+
+async def test_an_order_that_revokes_one_tool_leaves_the_leases(store: SqliteStore) -> None:
+    await store.journal.append(make.run_entry())
+    await store.journal.append(make.order_entry(make.order(Mode.REVOKED, agent="billing", tool="erp")))
+    assert await revoked(store, "run_1") == 0
 
 
 async def test_a_revoked_generation_does_not_come_back_with_a_stale_run(store: SqliteStore) -> None:

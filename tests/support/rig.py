@@ -30,6 +30,7 @@ tenant: request.path.tenant
 objects:
   invoice: {path: "/v1/tenants/{tenant}/invoices/{id}", version: reply.headers.etag, state: reply.body.data}
   refund: {path: "/v1/tenants/{tenant}/refunds/{id}", version: reply.headers.etag, state: reply.body.data}
+  job: {path: "/v1/tenants/{tenant}/jobs/{id}", version: reply.headers.etag, state: reply.body.data}
 actions:
   - {name: invoice.read, match: {method: GET, path: "/v1/tenants/{tenant}/invoices/{id}"}, object: invoice, effect: read}
   - {name: invoice.list, match: {method: GET, path: "/v1/tenants/{tenant}/invoices"}, object: invoice, effect: read}
@@ -65,6 +66,14 @@ actions:
     idempotency: {gateway: true}
     cost: {amount: {refund: request.body.amount}}
     compensation: {type: delete_created, by: refund.delete, auto: true}
+  - name: job.start
+    match: {method: POST, path: "/v1/tenants/{tenant}/jobs"}
+    creates: {object: job, id: reply.body.data.id}
+    effect: write
+    class: compensatable
+    idempotency: {gateway: true}
+    compensation: {type: manual_review}
+    fanout: true
   - name: refund.delete
     match: {method: DELETE, path: "/v1/tenants/{tenant}/refunds/{id}"}
     object: refund

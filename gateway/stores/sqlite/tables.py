@@ -7,6 +7,7 @@ from typing import assert_never
 
 from gateway.core import fold, gate
 from gateway.model.effect import Charge, Violation, Write
+from gateway.model.order import Scope
 from gateway.model.run import Mode, Run
 from gateway.stores.sqlite import rows, statements
 from gateway.stores.sqlite.counters import Counters
@@ -101,12 +102,18 @@ class Tables:
         # Read back: what was revoked stays so, whatever this entry's writer still believed.
         self.runs[run.run_id] = rows.run(self._connection.execute(statements.READING["run"], (run.run_id,)).fetchone())
 
+    def _open_runs(self, scope: Scope) -> list[statements.Row]:
+        """The open runs that a scope could cover, and few others."""
+        wanted = {"run": None if scope.subtree else scope.run, "agent": scope.agent, "tenant": scope.tenant}
+        return self._connection.execute(statements.WRITING["open_runs"], wanted).fetchall()
+
     def _keep_order(self, change: fold.OrderChanged) -> None:
         order = change.order
         self._connection.execute(statements.WRITING["keep_order"], rows.of_order(order))
-        if not (change.made and order.mode is Mode.REVOKED):
+        # A lease is good for all tools: where an order takes one of them away, the lease stays.
+        if not (change.made and order.mode is Mode.REVOKED and order.scope.tool is None):
             return
-        for row in self._connection.execute(statements.WRITING["open_runs"]).fetchall():
+        for row in self._open_runs(order.scope):
             run = rows.run(row)
             if gate.covers(order.scope, run):
                 self._connection.execute(statements.WRITING["revoke_run"], (run.generation, run.run_id))

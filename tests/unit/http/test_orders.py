@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from gateway import errors
+from gateway.control.runs import fields
 from gateway.model.entry import Fields, Position, Sealed
+from gateway.model.order import Scope
 from tests.support.operators_door import Door
 
 
@@ -67,6 +72,49 @@ async def test_a_dry_run_counts_and_changes_nothing(at: Door) -> None:
     assert (status, answer) == (200, {"runs": 2})
     assert at.parts.services.containment.mirror.epoch == before
     assert (await at.ask("GET", "/v1/orders"))[1] == {"items": [], "next": None}
+
+
+async def test_a_dry_run_counts_whom_an_order_would_hold_and_nobody_else(at: Door) -> None:
+    await at.open_run("boss", agent_id="boss")
+    await at.open_run("worker", parent_run="boss")
+    await at.open_run("helper", parent_run="worker")
+    await at.open_run("crm-only", scopes=["crm:*"], tenant="globex")
+    await at.open_run("any", scopes=["*"], tools=["crm", "mail"])
+    await at.open_run("gone")
+    await at.ask("POST", "/v1/runs/gone/close")
+
+    async def hits(**scope: object) -> object:
+        return (await contain(at, scope=scope, mode="paused", dry_run=True))[1]["runs"]
+
+    assert [await hits(all=True), await hits(tenant="globex"), await hits(agent="boss"), await hits(task_class="default")] == [5, 1, 1, 5]
+    assert [await hits(run="boss"), await hits(run="boss", subtree=True), await hits(run="worker", subtree=True)] == [1, 3, 2]
+    assert [await hits(run="gone"), await hits(run="nobody"), await hits(run="nobody", subtree=True)] == [0, 0, 0]
+    assert [await hits(tool="erp"), await hits(tool="crm"), await hits(tool="mail"), await hits(tool="er")] == [3, 2, 1, 0]
+    assert [await hits(run="boss", tool="erp"), await hits(run="boss", tool="crm")] == [1, 0]
+
+
+async def test_a_dry_run_over_many_runs_lets_others_work_in_between(at: Door) -> None:
+    journal, registry = at.parts.store.journal, at.parts.store.registry
+    await at.open_run("r0")
+    one = await registry.run("r0")
+    assert one is not None
+    many = 5_000
+    entries = [fields(replace(one, run_id=f"r{n}"), "opened", one.opened_at, by="test", reason="test") for n in range(1, many)]
+    for entry in entries:
+        journal.post(entry)
+    await journal.append({"ts": entries[0]["ts"], "kind": "trigger", "trigger": "barrier"})
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.ensure_future(others())
+    assert await at.parts.services.containment.hits(Scope(tenant="acme")) == many
+    other.cancel()
+    assert turns >= 10
 
 
 @pytest.mark.parametrize(

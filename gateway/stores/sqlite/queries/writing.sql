@@ -47,6 +47,7 @@ ON CONFLICT (run_id) DO UPDATE SET closed = excluded.closed, revoked = max(revok
 
 -- name: open_runs
 SELECT document, revoked FROM runs WHERE closed = 0
+  AND (:run IS NULL OR run_id = :run) AND (:agent IS NULL OR agent_id = :agent) AND (:tenant IS NULL OR tenant = :tenant)
 
 -- name: revoke_run
 UPDATE runs SET revoked = max(revoked, ?) WHERE run_id = ?
