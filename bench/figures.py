@@ -67,6 +67,15 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a part of the line costs a call, or an order, by itself; ``goal`` is the promise it is held to."""
+
+    of: str
+    goal: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     of: str
     rss: int
@@ -87,6 +96,7 @@ class Found:
     samples: list[Sample] = field(default_factory=list)
     growth: list[Growth] = field(default_factory=list)
     speeds: list[Speed] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     starts: dict[str, float] = field(default_factory=dict)
     syncs: list[float] = field(default_factory=list)

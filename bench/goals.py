@@ -35,6 +35,7 @@ def judged(found: Found) -> list[Goal]:
         *_memory(found),
         *_growth(found),
         *_speeds(found),
+        *_parts(found),
     ]
 
 
@@ -75,6 +76,15 @@ def _speeds(found: Found) -> list[Goal]:
 def _speed(of: str, per_second: float | None, least: int, unit: str) -> Goal:
     shown = f">= {least:,} {unit}/s"
     return _goal(f"killcord {of}", shown, per_second, lambda value: f"{value:,.0f} {unit}/s", lambda value: value >= least)
+
+
+def _parts(found: Found) -> list[Goal]:
+    most = {"gate": 10e-6, "order": 100e-6}
+    return [
+        _goal(one.of, f"<= {most[one.goal] * 1e6:.0f} us", one.seconds, lambda value: f"{value * 1e6:.1f} us", most[one.goal].__ge__)
+        for one in found.parts
+        if one.goal in most
+    ]
 
 
 def _ms(value: float) -> str:

@@ -30,7 +30,7 @@ class Table:
 
 def all_of(found: Found) -> list[Table]:
     """The goals first, then every figure behind them."""
-    tables = [_goals(found), *_comparison(found), _growth(found), _memory(found), _commands(found)]
+    tables = [_goals(found), *_comparison(found), _growth(found), _parts(found), _memory(found), _commands(found)]
     return [one for one in tables if one.rows]
 
 
@@ -61,6 +61,11 @@ def _cell(row: Row) -> tuple[str, ...]:
 def _growth(found: Found) -> Table:
     rows = [(one.of, one.call, f"{one.p50_small * 1e3:.3f}", f"{one.p50_large * 1e3:.3f}", f"{one.ratio:.2f} x") for one in found.growth]
     return Table("Growth, at one connection", ("from", "", "p50 ms, small", "p50 ms, large", "ratio"), tuple(rows))
+
+
+def _parts(found: Found) -> Table:
+    rows = [(one.of, f"{one.seconds * 1e6:.2f}") for one in found.parts]
+    return Table("Parts of the line by themselves, in one process", ("", "CPU us"), tuple(rows))
 
 
 def _memory(found: Found) -> Table:
