@@ -21,11 +21,13 @@ from gateway.clients.vault import TenantVault, open_master_key
 from gateway.clients.webhooks import Webhooks
 from gateway.control.ambient import Ambient
 from gateway.control.containment import Containment, Mirror
+from gateway.control.findings import Findings
 from gateway.control.heads import Heads
 from gateway.control.reconcile import Reconciler
 from gateway.control.respond import Respond
 from gateway.control.runs import Runs
 from gateway.control.sentinel import Sentinel
+from gateway.control.stories import Stories
 from gateway.control.supervisor import Supervisor
 from gateway.control.tasks import Tasks
 from gateway.control.watched import WatchedJournal
@@ -83,6 +85,8 @@ class Gateway:
     containment: Containment
     runs: Runs
     tasks: Tasks
+    findings: Findings
+    stories: Stories
     heads: Heads
     reconciler: Reconciler
     ambient: Ambient
@@ -210,6 +214,8 @@ async def _assembled(
         containment=containment,
         runs=runs,
         tasks=Tasks(journal, store.registry, store.writes, clock, _by_person(probe)),
+        findings=Findings(journal, vault, store.incidents, clock, sentinel.answered),
+        stories=Stories(store.history, store.registry, store.writes, containment, clock),
         heads=Heads(store.history, signer, clock, _anchor(config.anchor)),
         reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live),
         ambient=ambient,

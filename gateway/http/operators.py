@@ -27,14 +27,18 @@ class Permission(StrEnum):
     READ_JOURNAL = "read the journal"
     READ_TASKS = "read tasks"
     RESOLVE_TASKS = "resolve tasks"
+    REPORT_FINDINGS = "report findings"
+    READ_INCIDENTS = "read incidents"
 
 
-_READING = frozenset({Permission.READ_RUNS, Permission.READ_ORDERS, Permission.READ_JOURNAL, Permission.READ_TASKS})
+_READING = frozenset(
+    {Permission.READ_RUNS, Permission.READ_ORDERS, Permission.READ_JOURNAL, Permission.READ_TASKS, Permission.READ_INCIDENTS}
+)
 
 PERMITTED: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _READING,
     Role.APPROVER: _READING,
-    Role.VERIFIER: _READING,
+    Role.VERIFIER: _READING | {Permission.REPORT_FINDINGS},
     Role.OPERATOR: _READING | {Permission.ORDER, Permission.CLOSE_RUNS, Permission.RESOLVE_TASKS},
     # Opens and ends work, and never undoes a containment: whoever feeds agents must not be able to set them free.
     Role.ORCHESTRATOR: frozenset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -101,6 +101,15 @@ class Contain(Body):
     dry_run: bool = False
 
 
+class ReportFinding(Body):
+    """What a verifier proved about a run's state. ``evidence`` is sealed; at most 16 KiB of it are taken."""
+
+    kind: Id
+    severity: Literal["info", "low", "medium", "high", "critical"]
+    evidence: dict[str, Any]
+    reason: Reason | None = None
+
+
 class ResolveTask(Body):
     """What a person found at the tool. ``reason`` is taken for ``note`` where that is missing."""
 
@@ -131,6 +140,13 @@ class ListEffects(Query):
 
 class ListOfRun(Query):
     run: Id | None = None
+    after: Cursor | None = None
+    limit: Limit = 100
+
+
+class ListIncidents(Query):
+    run: Id | None = None
+    state: Literal["open", "closed"] | None = None
     after: Cursor | None = None
     limit: Limit = 100
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.http import admission, effects, follow, front, health, journal, openapi, orders, requests, runs, tasks
+from gateway.http import admission, effects, findings, follow, front, health, incidents, journal, openapi, orders, requests, runs, tasks
 from gateway.http.operators import Permission
 from gateway.http.route import Route
 
@@ -66,6 +66,15 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         query=requests.ListEffects,
         answers={200: "a list of effects, oldest first"},
         handler=effects.list_effects,
+    ),
+    Route(
+        method="POST",
+        path="/v1/runs/{run_id}/findings",
+        summary="Report that the run's state is unsafe, with the proof.",
+        permission=Permission.REPORT_FINDINGS,
+        body=requests.ReportFinding,
+        answers={201: "{finding_id, entry, incident_id?}: what it set off is answered, and an order that was made holds"},
+        handler=findings.report,
     ),
     Route(
         method="POST",
@@ -150,6 +159,23 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         permission=Permission.READ_JOURNAL,
         answers={200: "the entry"},
         handler=journal.one_entry,
+    ),
+    Route(
+        method="GET",
+        path="/v1/incidents",
+        summary="List incidents.",
+        permission=Permission.READ_INCIDENTS,
+        query=requests.ListIncidents,
+        answers={200: "a list of incidents, ascending by id"},
+        handler=incidents.list_incidents,
+    ),
+    Route(
+        method="GET",
+        path="/v1/incidents/{incident_id}",
+        summary="One incident as a story: what was seen, what was done, what it touched, what is still open.",
+        permission=Permission.READ_INCIDENTS,
+        answers={200: "the incident, with `timeline`, `stopped`, `orders`, `affected`, `effects`, `open`, `omitted` and `hashes`"},
+        handler=incidents.one_incident,
     ),
     Route(
         method="GET",

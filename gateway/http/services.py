@@ -9,10 +9,13 @@ from typing import Literal
 from prometheus_client import CollectorRegistry
 
 from gateway.control.containment import Containment
+from gateway.control.findings import Findings
 from gateway.control.runs import Runs
+from gateway.control.stories import Stories
 from gateway.control.tasks import Tasks
 from gateway.http.operators import Operator
 from gateway.ports import Clock, HeadSigner, History, Journal, LeaseKeys, Registry, Writes
+from gateway.ports.sentinel import Incidents
 
 Serving = Literal["all", "sidecar", "control"]
 
@@ -25,6 +28,9 @@ class Services:
     runs: Runs
     containment: Containment
     tasks: Tasks
+    findings: Findings
+    incidents: Incidents
+    stories: Stories
     registry: Registry
     writes: Writes
     history: History

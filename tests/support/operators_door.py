@@ -14,9 +14,12 @@ from prometheus_client import CollectorRegistry
 from gateway.clients.clock import SystemClock
 from gateway.clients.heads import open_head_key
 from gateway.clients.keys import open_lease_keys
+from gateway.clients.vault import TenantVault, open_master_key
 from gateway.control.containment import Containment, Mirror
+from gateway.control.findings import Findings
 from gateway.control.heads import Heads
 from gateway.control.runs import Runs
+from gateway.control.stories import Stories
 from gateway.control.tasks import Tasks
 from gateway.http.operators import Operator, Role
 from gateway.http.services import Services, Serving
@@ -32,6 +35,7 @@ OPERATORS = {
     **{f"{role.value}-token": Operator(role.value, role) for role in Role},
     "acme-viewer": Operator("acme-viewer", Role.VIEWER, ("acme",)),
     "acme-operator": Operator("acme-operator", Role.OPERATOR, ("acme",)),
+    "acme-verifier": Operator("acme-verifier", Role.VERIFIER, ("acme",)),
     "acme-billing": Operator("acme-billing", Role.ORCHESTRATOR, ("acme",), ("billing",)),
 }
 
@@ -72,10 +76,18 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         entry = entries.reconciliation(write, probe.whose(write), clock.now(), result=result, by=by, reason=note, after_version=None)
         await store.journal.append(entry)
 
+    async def answered(_: str) -> bool:
+        """Nobody watches this journal."""
+        return False
+
+    vault = TenantVault(store.blobs, open_master_key(folder / "keys"))
     services = Services(
         runs=Runs(store.journal, store.registry, keys, containment.mirror, clock, CLASSES),
         containment=containment,
         tasks=Tasks(store.journal, store.registry, store.writes, clock, conclude),
+        findings=Findings(store.journal, vault, store.incidents, clock, answered),
+        incidents=store.incidents,
+        stories=Stories(store.history, store.registry, store.writes, containment, clock),
         registry=store.registry,
         writes=store.writes,
         history=store.history,

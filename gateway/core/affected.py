@@ -1,0 +1,82 @@
+"""What a run did to the objects of its tools: its effects gathered by object, what matters most to a person first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.core import undoing
+from gateway.model.action import Target
+from gateway.model.effect import State, Write
+
+Json = dict[str, object]
+
+_UNSETTLED = (State.UNKNOWN, State.IN_FLIGHT)
+_ORDER = (*_UNSETTLED, State.STANDING, State.COMPENSATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """One object, and the effects of the run that reached it or may have, oldest first; never none."""
+
+    target: Target
+    writes: tuple[Write, ...]
+
+    @property
+    def state(self) -> State:
+        """The first in ``unknown, in flight, standing, compensated`` that any of the effects is in."""
+        return min((write.state for write in self.writes), key=_ORDER.index)
+
+    def why_not(self, *, now: float) -> str | None:
+        """Why the object as a whole cannot be brought back, ``None`` where it can."""
+        return next((why for write in self._decisive if (why := undoing.why_not(write, now=now)) is not None), None)
+
+    @property
+    def _decisive(self) -> Iterable[Write]:
+        """The effects in the object's state, newest first: those that were undone are no obstacle to the others."""
+        state = self.state
+        return (write for write in reversed(self.writes) if write.state is state)
+
+    def shown(self, *, now: float) -> Json:
+        """The object as an incident's story shows it; its version is that after the newest effect whose version is known."""
+        last, target, why_not = next(iter(self._decisive)), self.target, self.why_not(now=now)
+        version = next((write.after_version for write in reversed(self.writes) if write.after_version is not None), None)
+        return {
+            "object": {"system": target.system, "type": target.type, "id": target.id, "tenant": target.tenant},
+            "tool": last.tool,
+            "action": last.action,
+            "entry": str(last.outcome or last.intent),
+            "effects": len(self.writes),
+            "state": self.state.value,
+            "verification": last.verification.value,
+            "after_ref": None if version is None else target.ref(version),
+            "compensation": undoing.compensation(last.compensation),
+            "can_undo": why_not is None,
+            **({} if why_not is None else {"why_not": why_not}),
+        }
+
+
+def gathered(writes: Sequence[Write], became: Mapping[str, Target], *, now: float) -> list[Affected]:
+    """The objects of a run's own effects. What was proven not applied touched nothing; a compensation is not the run's own.
+
+    ``became`` names, by the position of its intent, the object that a create made.
+    """
+    found: dict[str, tuple[Target, list[Write]]] = {}
+    for write in own(writes):
+        if write.state is State.FAILED:
+            continue
+        target = became.get(str(write.intent), write.target)
+        name = target.object if target.id else str(write.intent)
+        found.setdefault(name, (target, []))[1].append(write)
+    objects = [Affected(target, tuple(of_it)) for target, of_it in found.values()]
+    return sorted(objects, key=lambda one: (_ORDER.index(one.state), one.why_not(now=now) is None))
+
+
+def own(writes: Sequence[Write]) -> list[Write]:
+    """The agent's own effects: compensations are not among them."""
+    return [write for write in writes if write.rollback_id is None]
+
+
+def unsettled(writes: Sequence[Write]) -> list[Write]:
+    """Those of which nobody knows yet what became of them."""
+    return [write for write in own(writes) if write.state in _UNSETTLED]
