@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import gateway
-from gateway.cli import adapters, configuration, containment, journal, keys, operators, policy, runs, tasks
+from gateway.cli import adapters, configuration, containment, incidents, journal, keys, operators, policy, report, runs, tasks
 
 app = typer.Typer(
     name="killcord",
@@ -66,6 +66,8 @@ app.add_typer(runs.app, name="run")
 app.command("contain")(containment.contain)
 app.command("release")(containment.release)
 app.add_typer(containment.app, name="orders")
+app.add_typer(incidents.app, name="incidents")
+app.command("report")(report.report)
 app.add_typer(journal.app, name="journal")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(operators.app, name="operators")

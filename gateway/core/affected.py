@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ class Affected:
         }
 
 
-def gathered(writes: Sequence[Write], became: Mapping[str, Target], *, now: float) -> list[Affected]:
+def gathered(writes: Sequence[Write], became: Mapping[str, Target]) -> list[Affected]:
     """The objects of a run's own effects. What was proven not applied touched nothing; a compensation is not the run's own.
 
     ``became`` names, by the position of its intent, the object that a create made.
@@ -69,7 +70,8 @@ def gathered(writes: Sequence[Write], became: Mapping[str, Target], *, now: floa
         name = target.object if target.id else str(write.intent)
         found.setdefault(name, (target, []))[1].append(write)
     objects = [Affected(target, tuple(of_it)) for target, of_it in found.values()]
-    return sorted(objects, key=lambda one: (_ORDER.index(one.state), one.why_not(now=now) is None))
+    # Deadlines aside: the order must not change while nothing happens.
+    return sorted(objects, key=lambda one: (_ORDER.index(one.state), one.why_not(now=-math.inf) is None))
 
 
 def own(writes: Sequence[Write]) -> list[Write]:

@@ -70,7 +70,7 @@ def tell(sources: Sources) -> Json:
 
     ``hashes`` maps the position of every entry it names to that entry's hash, as far as the entry is among the sources.
     """
-    objects = affected.gathered(sources.writes, sources.became, now=sources.now)
+    objects = affected.gathered(sources.writes, sources.became)
     lines = _lines(sources)
     told, seen = _ends(lines), _evidence(sources)
     shown = [one.shown(now=sources.now) for one in objects[:BOUND]]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import contained
+from tests.support.command_line import Cli, Gateway
+from tests.support.contained import Contained
+
+
+@pytest.fixture
+def held(gateway: Gateway) -> Contained:
+    return gateway.do(contained.contain(gateway.parts))
+
+
+def test_incidents_are_listed(gateway: Gateway, killcord: Cli, held: Contained) -> None:
+    header, row = killcord("incidents").out.splitlines()
+    assert header.split()[:3] == ["INCIDENT", "OPENED", "RUN"]
+    assert row.split()[0] == "inc_1"
+    assert row.split()[-1] == "open"
+    assert killcord("incidents", "list").out == killcord("incidents").out
+    assert [one["incident_id"] for one in killcord.json("incidents", "--run", "run_1")] == ["inc_1"]
+    assert killcord.json("incidents", "--run", "run_2") == []
+    assert killcord.json("incidents", "list", "--state", "closed") == []
+
+
+def test_an_incident_is_told_by_its_id(gateway: Gateway, killcord: Cli, held: Contained) -> None:
+    said = killcord("incidents", "inc_1").out
+    assert said.startswith("incident  inc_1 (open)\n")
+    assert "anomaly.loop fired (behaviour): 10 of 10" in said
+    assert "erp:invoice:inv_1  standing, 1 effect(s); " in said
+    assert "task: outcome-unknown: It may or may not have been applied. [task_1]" in said
+    assert killcord("incidents", "show", "inc_1").out == said
+    assert killcord.json("incidents", "inc_1")["incident_id"] == "inc_1"
+
+
+def test_an_unknown_incident_exits_1(gateway: Gateway, killcord: Cli) -> None:
+    for words in (("incidents", "inc_404"), ("report", "inc_404")):
+        said = killcord(*words)
+        assert (said.code, said.err.splitlines()[0]) == (1, "not-found: There is no incident inc_404.")
+
+
+def test_a_report_is_printed_written_and_the_same_again(gateway: Gateway, killcord: Cli, held: Contained, tmp_path: Path) -> None:
+    printed = killcord("report", "inc_1").out
+    assert printed.startswith("# Post-mortem of incident `inc_1`\n")
+    out = tmp_path / "report.md"
+    assert killcord("report", "inc_1", "--out", str(out)).code == 0
+    assert out.read_text() == printed
+    assert killcord.json("report", "inc_1")["markdown"] == printed
+
+
+def test_a_report_that_cannot_be_written_says_so(gateway: Gateway, killcord: Cli, held: Contained, tmp_path: Path) -> None:
+    said = killcord("report", "inc_1", "--out", str(tmp_path / "none" / "report.md"))
+    assert said.code == 2
+    assert "cannot be written" in said.err
+
+
+def test_what_a_report_says_to_do_verifies_its_evidence(gateway: Gateway, killcord: Cli, held: Contained, tmp_path: Path) -> None:
+    text = killcord("report", "inc_1").out
+    (script,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    keep, _, verify = script.rstrip("\n").rpartition("\n")
+    subprocess.run(["sh", "-c", keep], cwd=tmp_path, check=True)
+    _, *words = verify.replace("'", "").replace("inc_1.heads", str(tmp_path / "inc_1.heads")).split()
+    assert killcord(*words).code == 0
+    cited = re.findall(r"^\| `(\S+/\d+)` \| `([0-9a-f]{64})` \|$", text, re.MULTILINE)
+    assert len(cited) >= 4
+    for position, known in cited:
+        assert killcord.json("journal", "show", position)["hash"] == known
