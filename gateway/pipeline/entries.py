@@ -112,16 +112,11 @@ def replay(metered: Metered, write: Write, at: float) -> Entry:
     return entry
 
 
-def refusal(
-    known: Known, action: Action | None, refused: Refusal, at: float, *, status: int, metered: bool, content: str | None = None
-) -> Entry:
-    """A call that was turned away; ``content`` tells it apart from others, where it is a repetition."""
+def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *, status: int, metered: bool) -> Entry:
     entry = common(known, Kind.REFUSAL, at)
     entry["requested"] = {"method": known.call.method, "path": known.call.target}
     if action is not None:
         aimed(entry, known, action)
-    if content is not None:
-        entry["requested"] = {"method": known.call.method, "path": known.call.target, "args_digest": _digest(content)}
     entry |= {"code": refused.code, "status": status, "detail": refused.detail}
     if metered:
         entry["metered"] = True

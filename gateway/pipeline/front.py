@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway import errors
-from gateway.core import idempotency, problem, stamp
+from gateway.core import problem, stamp
 from gateway.model.call import Call
 from gateway.model.entry import Kind, Sealed
 from gateway.model.run import Lease
@@ -93,7 +93,6 @@ class Front:
                 self.clock.now(),
                 status=problem.status_of(refused),
                 metered=trail.metered is not None,
-                content=idempotency.content_of(known.call) if isinstance(refused, errors.InFlight) else None,
             )
             refused.entry = self._post(entry)
         if known is not None:

@@ -86,7 +86,7 @@ class Intend:
         args, snapshot = await self._sealed(permit, before)
         opening = Opening(
             fields=entries.intent(permit, before, key, at, charges=charges, args=args, snapshot=snapshot),
-            refusal=entries.refusal(permit.known, permit.action, errors.InFlight(), at, status=409, metered=True, content=key.content),
+            refusal=entries.refusal(permit.known, permit.action, errors.InFlight(), at, status=409, metered=True),
             key=key,
             attempt=attempt,
             charges=charges,

@@ -25,12 +25,25 @@ def loop(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
     return event.fired("anomaly.loop", count=count, threshold=thresholds.loop.count, seqs=watch.contents.drain(asked))
 
 
-def repeats(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
-    """Replays, and repeats of what is still in flight."""
+def waiting(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+    """A repeat of what is still in flight is counted now and told with an outcome: an order now would stop the very write it waits for."""
     if watch.repeats is None:
         watch.repeats = Window(thresholds.repeats.within)
-    count = watch.repeats.add(event.at, event.seq)
-    if count < thresholds.repeats.count:
+    watch.repeats.add(event.at, event.seq)
+    return None
+
+
+def repeats(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+    """Replays, and repeats of what was still in flight."""
+    if watch.repeats is None:
+        watch.repeats = Window(thresholds.repeats.within)
+    watch.repeats.add(event.at, event.seq)
+    return waited(watch, event, thresholds)
+
+
+def waited(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+    """Whether enough was repeated, now that something came of it."""
+    if watch.repeats is None or (count := watch.repeats.total(event.at)) < thresholds.repeats.count:
         return None
     return event.fired("anomaly.retry-spike", count=count, threshold=thresholds.repeats.count, seqs=watch.repeats.drain(), of="repeats")
 

@@ -18,6 +18,7 @@ _OUTCOME: tuple[Sign, ...] = (
     uncertainty.identity,
     uncertainty.unknown,
     behaviour.failures,
+    behaviour.waited,
     uncertainty.partial,
     uncertainty.drift,
 )
@@ -34,7 +35,7 @@ SIGNS: Mapping[str, tuple[Sign, ...]] = {
 REFUSALS: Mapping[str, tuple[Sign, ...]] = {
     "tenant-boundary": (policy.boundary,),
     "policy-denied": (policy.out_of_scope, policy.denied),
-    "in-flight": (behaviour.loop, behaviour.repeats),
+    "in-flight": (behaviour.waiting,),
     "blast-radius": (blast.limit,),
     "precondition-changed": (uncertainty.identity,),
 }

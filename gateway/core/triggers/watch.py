@@ -60,11 +60,14 @@ class Window:
 
     def add(self, at: float, seq: int, amount: int = 1) -> int:
         """The total within the window, this occurrence included."""
-        seen = self._seen
-        seen.append((at, seq, amount))
+        self._seen.append((at, seq, amount))
         self._total += amount
-        oldest = at - self.seconds
-        while seen[0][0] <= oldest:
+        return self.total(at)
+
+    def total(self, at: float) -> int:
+        """What is within the window at a time."""
+        seen, oldest = self._seen, at - self.seconds
+        while seen and seen[0][0] <= oldest:
             self._total -= seen.popleft()[2]
         return self._total
 

@@ -16,7 +16,7 @@ REFUNDS = "/v1/tenants/acme/refunds"
 async def test_writes_amounts_steps_and_rates_are_limited(gateway: Rig) -> None:
     run = await gateway.open(limits={"writes": 3})
     codes = [code(await gateway.call(run.lease, "POST", REFUNDS, {"amount": 1, "n": n})) for n in range(5)]
-    assert codes == [None, None, None, "blast-radius", "blast-radius"]
+    assert codes == [None, None, None, "blast-radius", "run-read-only"]
     run = await gateway.open(limits={"amount": {"refund": 10_000_000}})
     first, second = [await gateway.call(run.lease, "POST", REFUNDS, {"amount": 6, "m": n}) for n in range(2)]
     assert (first.status, orjson.loads(second.body)["violated-policies"]) == (201, [f"run:{run.run.run_id} amount:refund"])

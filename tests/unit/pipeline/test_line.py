@@ -161,7 +161,8 @@ async def test_once_an_intent_is_to_be_written_the_call_is_committed_and_a_read_
     run = await gateway.open()
     commits: list[str] = []
     await gateway.call(run.lease, "GET", INVOICE, commit=lambda: commits.append("read"))
-    await gateway.call(run.lease, "PATCH", "/v1/tenants/globex/invoices/x", {"status": "x"}, commit=lambda: commits.append("refused"))
+    other = await gateway.open(scopes=("ledger:invoice.read",))
+    await gateway.call(other.lease, "PATCH", INVOICE, {"status": "x"}, commit=lambda: commits.append("refused"))
     await gateway.call(run.lease, "PATCH", INVOICE, {"status": "paid"}, commit=lambda: commits.append("write"))
     assert commits == ["write"]
 

@@ -71,9 +71,10 @@ async def test_shadow_mode_waives_denials_and_approvals_in_writing(shadow: Rig) 
 
 
 async def test_shadow_mode_waives_nothing_but_policy(shadow: Rig) -> None:
+    crossing = await shadow.open()
+    assert code(await shadow.call(crossing.lease, "PATCH", "/v1/tenants/globex/invoices/x", {"status": "x"})) == "tenant-boundary"
     run = await shadow.open(limits={"writes": 1})
     for method, path, body, expected in [
-        ("PATCH", "/v1/tenants/globex/invoices/x", {"status": "x"}, "tenant-boundary"),
         ("PATCH", "/v1/tenants/acme/unknown/x", {"status": "x"}, "action-unknown"),
         ("POST", REFUNDS, {"amount": 1}, None),
         ("POST", REFUNDS, {"amount": 2}, "blast-radius"),
@@ -97,8 +98,8 @@ async def _busy(gateway: Rig) -> None:
     await gateway.call(run.lease, "POST", REFUNDS, {"amount": 11})
     await gateway.call(run.lease, "POST", REFUNDS, {"amount": 5})
     await gateway.call(narrow.lease, "POST", REFUNDS, {"amount": 4})
-    await gateway.call(run.lease, "PATCH", "/v1/tenants/globex/invoices/x", {"status": "x"})
     await gateway.call(run.lease, "DELETE", f"{REFUNDS}/r")
+    await gateway.call(run.lease, "PATCH", "/v1/tenants/globex/invoices/x", {"status": "x"})
     await gateway.journal()
 
 
