@@ -121,7 +121,7 @@ async def test_hundreds_that_came_while_nobody_listened_stay_in_order_across_kin
             if number % 3 == 0:
                 await rig.contain(f"run_{number}", Mode.READ_ONLY)
         async with telling(rig, hook(receiver)):
-            await until(lambda: len(receiver.received) == 334)
+            await until(lambda: len(receiver.received) == 334, 60.0)
         seqs = [int(one["id"].rpartition("/")[2]) for one in receiver.events]
         assert seqs == sorted(set(seqs))
 
