@@ -184,6 +184,8 @@ async def _assembled(
     )
     webhooks = await webhooks_of(config, store, clock, warn)
     metrics.register(counted(webhooks, lambda: store.journal.health().seq))
+    if webhooks.deliveries:
+        journal.listeners.append(webhooks.heard)
     observer = calls.Observer(clock.monotonic, log)
     metrics.register(observer)
     calls.gauges(

@@ -400,3 +400,19 @@ async def test_what_no_webhook_tells_of_rings_no_bell(rig: Rig) -> None:
         assert delivery._heard == 0
         told.webhooks.heard({"kind": "order"}, Position("st", 9))
         assert delivery._heard == 9
+
+
+async def test_a_whole_gateway_rings_its_own_bells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks_delivery, "IDLE", 3600.0)
+    (tmp_path / "hook").write_text(SECRET)
+    async with receiving() as receiver:
+        extra = f"webhooks: {{ops: {{url: '{receiver.url()}', secret: {{file: ./hook}}}}}}"
+        async with assembled(tmp_path, extra=extra) as rig:
+            supervisor = Supervisor(lambda *_, **__: None)
+            for delivery in rig.gateway.webhooks.deliveries:
+                supervisor.every(0.005, "ops", delivery.turn)
+            for number in range(3):
+                await rig.contain(f"run_{number}")
+                await until(lambda: len(receiver.received) > number)  # noqa: B023
+            await supervisor.finish(1.0)
+    assert [one["subject"] for one in receiver.events] == ["run_0", "run_1", "run_2"]
