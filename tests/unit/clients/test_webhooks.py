@@ -416,3 +416,18 @@ async def test_a_whole_gateway_rings_its_own_bells(tmp_path: Path, monkeypatch: 
                 await until(lambda: len(receiver.received) > number)  # noqa: B023
             await supervisor.finish(1.0)
     assert [one["subject"] for one in receiver.events] == ["run_0", "run_1", "run_2"]
+
+
+async def test_a_write_over_the_tenant_boundary_is_told_as_trigger_order_and_incident(rig: Rig) -> None:
+    opened = await rig.open()
+    async with receiving() as receiver, telling(rig, hook(receiver, tenants=frozenset({"acme"}))):
+        refused = await rig.call(opened.lease, "PATCH", "/v1/tenants/globex/invoices/inv_1", {"status": "body-canary"})
+        assert refused.status == 403
+        await until(lambda: len(receiver.received) >= 3)
+    events = {one["type"].removeprefix("dev.killcord."): one for one in receiver.events}
+    assert {one["subject"] for one in receiver.events} == {opened.run.run_id}
+    fired, made, begun = (events[name]["data"] for name in ("trigger.fired", "order.made", "incident.opened"))
+    assert (fired["name"], fired["layer"], fired["tenant"]) == ("policy.tenant-boundary", "policy", "acme")
+    assert begun["orders"] == [made["order_id"]]
+    assert begun["evidence"] == fired["evidence"]
+    assert "canary" not in str(receiver.events)
