@@ -38,28 +38,35 @@ class Stories:
     clock: Clock
 
     async def tell(self, incident: Incident, sees: Sees) -> story.Json:
-        """The story as it is now (``core.story``); ``sees`` keeps out orders that reach beyond the reader's tenants and classes."""
+        """The story as it is now (``core.story``), with the ``hashes`` of the entries it names.
+
+        ``sees`` keeps out orders that reach beyond the reader's tenants and classes.
+        """
+        sources = await self._sources(incident, sees)
+        # In a thread: a run of ten thousand effects takes a while, and the calls of agents must not wait for it.
+        told = await asyncio.to_thread(story.tell, sources)
+        known = {story.position(entry): entry for entry in sources.entries}
+        cited = story.cited(told)
+        known |= {story.position(entry): entry for entry in await self._at([name for name in cited if name not in known])}
+        return told | {"hashes": {name: known[name]["hash"] for name in cited if name in known}}
+
+    async def _sources(self, incident: Incident, sees: Sees) -> story.Sources:
         now = self.clock.now()
-        entries = await self._entries(incident, sees)
         writes = await self.writes.of_run(incident.run_id)
         run = await self.registry.run(incident.run_id)
         holding = () if run is None else self.containment.mirror.standing.of(run, now=now)
         seen = await _seen(holding, sees)
-        told = story.tell(
-            story.Sources(
-                incident=incident,
-                entries=entries,
-                writes=writes,
-                became=await self._became(writes),
-                tasks=await self.registry.tasks(run=incident.run_id, limit=1000),
-                orders=await _seen([one for name in incident.orders if (one := self.containment.order(name)) is not None], sees),
-                holding=seen,
-                beyond=len(holding) - len(seen),
-                now=now,
-            )
+        return story.Sources(
+            incident=incident,
+            entries=await self._entries(incident, sees),
+            writes=writes,
+            became=await self._became(writes),
+            tasks=await self.registry.tasks(run=incident.run_id, limit=1000),
+            orders=await _seen([one for name in incident.orders if (one := self.containment.order(name)) is not None], sees),
+            holding=seen,
+            beyond=len(holding) - len(seen),
+            now=now,
         )
-        missing = await self._at(story.unhashed(told))
-        return told | {"hashes": {**told["hashes"], **{story.position(entry): entry["hash"] for entry in missing}}}  # type: ignore[dict-item]
 
     async def _entries(self, incident: Incident, sees: Sees) -> list[Entry]:
         """What carries the story on, and the evidence; nothing before the first evidence is part of it."""

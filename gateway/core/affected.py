@@ -18,15 +18,14 @@ _ORDER = (*_UNSETTLED, State.STANDING, State.COMPENSATED)
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """One object, and the effects of the run that reached it or may have, oldest first; never none."""
+    """One object, and the effects of the run that reached it or may have, oldest first; never none.
+
+    ``state`` is the first in ``unknown, in flight, standing, compensated`` that any of them is in.
+    """
 
     target: Target
     writes: tuple[Write, ...]
-
-    @property
-    def state(self) -> State:
-        """The first in ``unknown, in flight, standing, compensated`` that any of the effects is in."""
-        return min((write.state for write in self.writes), key=_ORDER.index)
+    state: State
 
     def why_not(self, *, now: float) -> str | None:
         """Why the object as a whole cannot be brought back, ``None`` where it can."""
@@ -35,8 +34,7 @@ class Affected:
     @property
     def _decisive(self) -> Iterable[Write]:
         """The effects in the object's state, newest first: those that were undone are no obstacle to the others."""
-        state = self.state
-        return (write for write in reversed(self.writes) if write.state is state)
+        return (write for write in reversed(self.writes) if write.state is self.state)
 
     def shown(self, *, now: float) -> Json:
         """The object as an incident's story shows it; its version is that after the newest effect whose version is known."""
@@ -69,7 +67,7 @@ def gathered(writes: Sequence[Write], became: Mapping[str, Target]) -> list[Affe
         target = became.get(str(write.intent), write.target)
         name = target.object if target.id else str(write.intent)
         found.setdefault(name, (target, []))[1].append(write)
-    objects = [Affected(target, tuple(of_it)) for target, of_it in found.values()]
+    objects = [Affected(target, tuple(of_it), min((one.state for one in of_it), key=_ORDER.index)) for target, of_it in found.values()]
     # Deadlines aside: the order must not change while nothing happens.
     return sorted(objects, key=lambda one: (_ORDER.index(one.state), one.why_not(now=-math.inf) is None))
 

@@ -12,9 +12,6 @@ from gateway.model.action import Remedy
 
 Json = Mapping[str, Any]
 
-_JUDGED_ELSEWHERE = frozenset({"order", "standing-effects"})
-"""Open items of a story that change as time goes by; the report tells of them by what the journal says."""
-
 
 def markdown(story: Json, heads: Sequence[Json], verifier_key: str) -> str:
     """The report. ``heads`` are signed ones as ``GET /v1/journal/heads`` lists them, ``verifier_key`` is what they verify under."""
@@ -99,13 +96,8 @@ def _undone(story: Json) -> list[str]:
 
 
 def _open(story: Json) -> list[str]:
-    found = [
-        f"- {one['what'].replace('-', ' ')}: {_code(one['text'])}{_where(one)}"
-        for one in story["open"]
-        if one["what"] not in _JUDGED_ELSEWHERE
-    ]
-    if standing := story["effects"]["standing"]:
-        found.append(f"- {standing} effect(s) stand and were not undone")
+    # Which orders hold changes as time goes by, the report must not: of orders it says what the journal says.
+    found = [f"- {one['what'].replace('-', ' ')}: {_code(one['text'])}{_where(one)}" for one in story["open"] if one["what"] != "order"]
     found += [f"- order {_code(one['order_id'])} was not released" for one in story["orders"] if one["released_at"] is None]
     return ["## Open items", "", *(found or ["None."])]
 
@@ -191,7 +183,7 @@ def _scope(scope: Json) -> str:
 def _end(order: Json) -> str:
     if order["released_at"] is not None:
         return f"released at {order['released_at']} by {_code(order['released_by'])}"
-    return "released" if order["expires_at"] is None else str(order["expires_at"])
+    return "it is released" if order["expires_at"] is None else str(order["expires_at"])
 
 
 def _where(one: Json) -> str:

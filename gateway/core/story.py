@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gateway.core import affected, documents, records, stamp, telling
-from gateway.core.affected import Affected
 from gateway.model.action import Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind
@@ -66,24 +65,19 @@ class Sources:
 
 
 def tell(sources: Sources) -> Json:
-    """The incident's own fields, and ``state``, ``timeline``, ``stopped``, ``orders``, ``affected``, ``effects``, ``open`` and ``omitted``.
-
-    ``hashes`` maps the position of every entry it names to that entry's hash, as far as the entry is among the sources.
-    """
+    """The incident's own fields, with all that docs/api.md says of a story but the hashes."""
     objects = affected.gathered(sources.writes, sources.became)
     lines = _lines(sources)
     told, seen = _ends(lines), _evidence(sources)
     shown = [one.shown(now=sources.now) for one in objects[:BOUND]]
-    known = {position(entry): entry["hash"] for entry in sources.entries}
     return summary(sources.incident) | {
         "timeline": [_row(line, seen) for line in told],
         "stopped": _stopped(lines, sources.incident),
         "orders": [records.order_shown(order) for order in sources.orders],
         "affected": shown,
         "effects": _counts(sources.writes),
-        "open": _open(sources, objects),
+        "open": _open(sources),
         "omitted": {"timeline": len(lines) - len(told), "affected": len(objects) - len(shown)},
-        "hashes": {name: known[name] for name in _named(told, shown) if name in known},
     }
 
 
@@ -92,9 +86,9 @@ def summary(incident: Incident) -> Json:
     return records.incident_shown(incident) | {"state": "open" if incident.closed_at is None else "closed"}
 
 
-def unhashed(story: Mapping[str, Any]) -> list[str]:
-    """The positions of entries that a story names and has no hash of."""
-    return [one["entry"] for one in (*story["timeline"], *story["affected"]) if one["entry"] not in story["hashes"]]
+def cited(story: Mapping[str, Any]) -> list[str]:
+    """The positions of the entries that a story names, each once."""
+    return list(dict.fromkeys(one["entry"] for part in ("timeline", "affected", "open") for one in story[part] if "entry" in one))
 
 
 def position(entry: Entry) -> str:
@@ -164,8 +158,8 @@ def _stopped(lines: Sequence[Entry], incident: Incident) -> Json | None:
 # --- what is open ----------------------------------------------------------------------------------------------------
 
 
-def _open(sources: Sources, objects: Sequence[Affected]) -> list[Json]:
-    return [*_unsettled(sources), *_tasks(sources), *_standing(sources, objects), *_orders(sources), *_rollback(sources.incident)]
+def _open(sources: Sources) -> list[Json]:
+    return [*_unsettled(sources), *_tasks(sources), *_standing(sources), *_orders(sources), *_rollback(sources.incident)]
 
 
 def _unsettled(sources: Sources) -> list[Json]:
@@ -185,13 +179,9 @@ def _tasks(sources: Sources) -> list[Json]:
     return [{"what": "task", "task_id": task.task_id, "text": f"{task.kind}: {task.summary}"} for task in waiting]
 
 
-def _standing(sources: Sources, objects: Sequence[Affected]) -> list[Json]:
+def _standing(sources: Sources) -> list[Json]:
     count = _counts(sources.writes)[State.STANDING]
-    if not count:
-        return []
-    way = sum(one.state is State.STANDING and one.why_not(now=sources.now) is None for one in objects)
-    text = f"{count} effect(s) stand and were not undone; {way} of the objects can be brought back"
-    return [{"what": "standing-effects", "count": count, "text": text}]
+    return [{"what": "standing-effects", "count": count, "text": f"{count} effect(s) stand and were not undone"}] if count else []
 
 
 def _orders(sources: Sources) -> list[Json]:
@@ -222,10 +212,6 @@ def _counts(writes: Sequence[Write]) -> dict[str, int]:
 def _ends(rows: Sequence[Row]) -> list[Row]:
     """The first and the last of what is too much."""
     return list(rows) if len(rows) <= BOUND else [*rows[: BOUND // 2], *rows[-(BOUND // 2) :]]
-
-
-def _named(lines: Iterable[Entry], objects: Iterable[Json]) -> list[str]:
-    return [*(position(entry) for entry in lines), *(str(one["entry"]) for one in objects)]
 
 
 def _place(name: str) -> tuple[str, int]:

@@ -56,7 +56,9 @@ def order_of(seq: int, order: Order) -> Entry:
 
 
 def told(*entries: Entry, incident: Incident = INCIDENT, now: float = 50.0, **more: Any) -> dict[str, Any]:
-    return story.tell(story.Sources(incident=incident, entries=entries, now=now, **{"writes": (), **more}))
+    found = story.tell(story.Sources(incident=incident, entries=entries, now=now, **{"writes": (), **more}))
+    hashes = {story.position(entry): entry["hash"] for entry in entries}
+    return found | {"hashes": {name: hashes[name] for name in story.cited(found) if name in hashes}}
 
 
 def test_effects_gather_by_object_and_the_worst_state_is_the_objects() -> None:
