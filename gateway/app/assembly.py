@@ -20,6 +20,7 @@ from gateway.clients.rego import EmbeddedEngine
 from gateway.clients.vault import TenantVault, open_master_key
 from gateway.clients.webhooks import Webhooks
 from gateway.control.ambient import Ambient
+from gateway.control.catch_up import CatchUp
 from gateway.control.containment import Containment, Mirror
 from gateway.control.findings import Findings
 from gateway.control.heads import Heads
@@ -46,6 +47,7 @@ from gateway.pipeline.line import Line
 from gateway.pipeline.look import Look
 from gateway.pipeline.meter import Meter
 from gateway.pipeline.pace import Pace
+from gateway.pipeline.patience import Patience
 from gateway.pipeline.probe import Probe
 from gateway.pipeline.read import Read
 from gateway.pipeline.recall import Recall
@@ -81,6 +83,7 @@ class Gateway:
     supervisor: Supervisor
     journal: WatchedJournal
     sentinel: Sentinel
+    catch_up: CatchUp
     front: Front
     containment: Containment
     runs: Runs
@@ -148,9 +151,7 @@ async def _assembled(
     journal = WatchedJournal(store.journal)
     containment = Containment(mirror, journal, store.registry, clock)
     await containment.load()
-    respond = Respond(
-        journal, store.history, store.registry, store.incidents, containment, engine, clock, revision=lambda: engine.revision
-    )
+    respond = Respond(journal, store.history, store.registry, store.incidents, containment, engine, clock, revision=lambda: engine.revision)
     sentinel = Sentinel(watches, respond, supervisor.spawn, warn)
     journal.watch(sentinel)
     runs = Runs(journal, store.registry, keys, mirror, clock, config.task_classes)
@@ -168,13 +169,14 @@ async def _assembled(
     pace = Pace(store.registry)
     rates = await open_rates(config.rates, clock.monotonic)
     intend = Intend(journal, store.registry, vault, clock, settle, config.task_classes, config.tenant_limits)
+    decide = Decide(engine, store.registry, candidate)
     line = Line(
         authenticate=Authenticate(tools, keys, store.registry, pace, sentinel, clock, ambient.lease),
         gate=gate,
         meter=Meter(rates, pace, config.task_classes, config.tenant_limits),
         recall=Recall(store.writes, store.sightings, store.blobs, vault, journal, probe, clock),
-        decide=Decide(engine, store.registry, candidate),
-        read=Read(pool, gate, journal, streams, replies, vault, clock),
+        decide=decide,
+        read=Read(Patience(pool, gate, decide, respond, clock), gate, journal, streams, replies, vault, clock),
         snapshot=Snapshot(look, store.sightings),
         intend=intend,
         forward=Forward(pool, gate),
@@ -212,6 +214,7 @@ async def _assembled(
         supervisor=supervisor,
         journal=journal,
         sentinel=sentinel,
+        catch_up=CatchUp(store.history, store.registry, watches, sentinel, clock),
         front=Front(line, tools, journal, vault, replies, sentinel, clock, observer),
         containment=containment,
         runs=runs,

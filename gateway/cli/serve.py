@@ -62,6 +62,9 @@ async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
     """Nothing of an earlier process is in flight any more."""
     if left := await gateway.reconciler.adopt():
         warn("calls-left-open", count=left, now="their outcomes are unknown; probes and tasks decide them")
+    if unanswered := await gateway.catch_up():
+        warn("triggers-left-unanswered", count=unanswered, now="they are answered before the doors open")
+    await gateway.sentinel.idle()
     await gateway.ambient.keep_open()
 
 

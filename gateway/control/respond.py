@@ -70,7 +70,7 @@ class Respond:
         """What policy says of an error that may be recoverable; journaled, and never an incident by itself."""
         response = await self._asked(run, generation, trigger)
         entry = self._who(run, generation, Kind.RESPONSE, self.clock.now()) | _response(trigger, response, self.revision())
-        self.journal.post(entry | {"trigger": _trigger(trigger)})
+        self.journal.post(entry | {"trigger": records.trigger_entry(trigger)})
         return response
 
     async def _carried_out(self, answer: _Answer, position: Position | None) -> Incident | None:
@@ -91,7 +91,9 @@ class Respond:
 
     def _told(self, answer: _Answer) -> Position | None:
         """The trigger's own entry. Where it cannot be written, containment goes on without it."""
-        entry = self._who(answer.run, answer.generation, Kind.TRIGGER, self.clock.now()) | {"trigger": _trigger(answer.trigger)}
+        entry = self._who(answer.run, answer.generation, Kind.TRIGGER, self.clock.now()) | {
+            "trigger": records.trigger_entry(answer.trigger)
+        }
         if answer.known is not None:
             entry["incident_id"] = answer.known.incident_id
         try:
@@ -212,21 +214,6 @@ class _Answer:
 
 def _signature(trigger: Trigger) -> Signature:
     return trigger.effect, trigger.severity, trigger.count >= trigger.threshold
-
-
-def _trigger(trigger: Trigger) -> dict[str, object]:
-    """A trigger as its entry holds it."""
-    shown: dict[str, object] = {
-        "name": trigger.name,
-        "layer": trigger.layer,
-        "at": stamp.micros(trigger.at),
-        "count": trigger.count,
-        "threshold": trigger.threshold,
-        "evidence": list(trigger.evidence),
-        "facts": dict(trigger.facts),
-    }
-    named = {"effect": trigger.effect, "severity": trigger.severity, "tool": trigger.tool, "action": trigger.action}
-    return shown | {name: value for name, value in named.items() if value is not None}
 
 
 def _response(trigger: Trigger, response: Response, revision: str) -> dict[str, object]:

@@ -53,6 +53,11 @@ class Sentinel:
         await asyncio.shield(answering)
         return True
 
+    async def idle(self) -> None:
+        """Wait until nothing is being answered."""
+        while self._answering:
+            await asyncio.wait(set(self._answering.values()))
+
     async def _answer(self, run_id: str) -> None:
         try:
             due = self._due[run_id]

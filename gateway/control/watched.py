@@ -11,6 +11,7 @@ from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Tak
 
 Listener = Callable[[Fields, Position], object]
 
+
 class Watcher(Protocol):
     def saw(self, fields: Fields, position: Position) -> None: ...
 

@@ -34,6 +34,9 @@ class Watches:
         watch.limits = run.limits
         watch.steps = steps
 
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._of
+
     def see(self, fields: Mapping[str, Any], position: Position) -> tuple[Trigger, ...]:
         """Take an entry into account; the triggers it sets off."""
         kind, run_id = fields["kind"], fields.get("run_id")

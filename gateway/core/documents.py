@@ -13,6 +13,7 @@ from gateway.model.order import Order, Scope
 from gateway.model.response import Measure, Verdict
 from gateway.model.run import Limits, Mode, Rate, Run
 from gateway.model.task import Task
+from gateway.model.trigger import Trigger
 
 Document = Mapping[str, Any]
 
@@ -112,6 +113,21 @@ def task(document: Document) -> Task:
         resolved_by=document.get("resolved_by"),
         note=document.get("note"),
         resolved_at=_seconds(document.get("resolved_at")),
+    )
+
+
+def trigger(document: Document) -> Trigger:
+    return Trigger(
+        name=document["name"],
+        at=stamp.seconds(document["at"]),
+        count=document["count"],
+        threshold=document["threshold"],
+        evidence=tuple(document["evidence"]),
+        effect=document.get("effect"),
+        severity=document.get("severity"),
+        tool=document.get("tool"),
+        action=document.get("action"),
+        facts=document["facts"],
     )
 
 

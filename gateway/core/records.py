@@ -11,6 +11,7 @@ from gateway.model.incident import Incident
 from gateway.model.order import Order, Scope
 from gateway.model.run import Limits, Run
 from gateway.model.task import Task
+from gateway.model.trigger import Trigger
 
 Json = dict[str, object]
 
@@ -83,6 +84,21 @@ def task_entry(task: Task) -> Json:
         | {"opened_at": stamp.micros(task.opened_at)}
         | ({} if task.resolved_at is None else {"resolved_at": stamp.micros(task.resolved_at)})
     )
+
+
+def trigger_entry(trigger: Trigger) -> Json:
+    """A trigger as its entries hold it."""
+    shown: Json = {
+        "name": trigger.name,
+        "layer": trigger.layer,
+        "at": stamp.micros(trigger.at),
+        "count": trigger.count,
+        "threshold": trigger.threshold,
+        "evidence": list(trigger.evidence),
+        "facts": dict(trigger.facts),
+    }
+    named = {"effect": trigger.effect, "severity": trigger.severity, "tool": trigger.tool, "action": trigger.action}
+    return shown | {name: value for name, value in named.items() if value is not None}
 
 
 def incident_entry(incident: Incident) -> Json:

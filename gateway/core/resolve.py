@@ -60,6 +60,12 @@ def object_path(tool: Tool, action: ActionType, captures: Mapping[str, str], cre
     return tool.objects[action.object_type].template.fill(captures if created is None else {**captures, "id": created})
 
 
+def object_id(tool: Tool, action: ActionType, captures: Mapping[str, str], created: str | None = None) -> str:
+    """The id, as ``target_of`` has it, of the object that ``object_path`` leads to."""
+    assert action.object_type is not None, "what has no object has no path to it"
+    return _id(tool, tool.objects[action.object_type], captures if created is None else {**captures, "id": created})
+
+
 def undo_path(tool: Tool, action: ActionType, by: str, captures: Mapping[str, str], target_id: str) -> str:
     """The path of the compensating action ``by``, from the original call's captures and the id of its target (or what it created).
 

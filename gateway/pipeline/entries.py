@@ -93,10 +93,12 @@ def decision(value: Decision) -> Entry:
     return shown | {"hold": True} if isinstance(value, Hold) else shown
 
 
-def read(permit: Permitted, at: float, *, status: int, version: str | None, args: Sealed | None) -> Entry:
+def read(permit: Permitted, at: float, *, status: int, version: str | None, args: Sealed | None, conforms: bool = True) -> Entry:
     entry = aimed(common(permit.known, Kind.READ, at), permit.known, permit.action)
     entry |= {"epoch": permit.fresh.epoch, "status": status, "decision": decided(permit.known, permit.considered)}
     _with_args(entry, args)
+    if not conforms:
+        entry["conforms"] = False
     if permit.action.target.id:
         entry["before_ref"] = permit.action.target.ref(version)
         if version is not None:
@@ -192,6 +194,8 @@ def outcome(intent: Intent, verdict: Verdict, at: float, *, status: int | None, 
         entry["after_version"] = verdict.after_version
     if reply is not None:
         entry["reply_ref"] = reply.ref
+    if not verdict.conforms:
+        entry["conforms"] = False
     return entry
 
 

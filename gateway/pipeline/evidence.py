@@ -180,12 +180,16 @@ class Intent:
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the answer proves, and what reading back says of it. ``made`` is the id of what a create made, as its reply tells it."""
+    """What the answer proves, and what reading back says of it. ``made`` is the id of what a create made, as its reply tells it.
+
+    ``conforms`` is false where the reply is of another form than the adapter declares.
+    """
 
     result: Result
     verification: Verification
     after_version: str | None = None
     made: str | None = None
+    conforms: bool = True
 
 
 @quick

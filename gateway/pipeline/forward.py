@@ -44,7 +44,7 @@ class Forward:
             answer = await self.upstream.send(intent.request, self.gate.fence_of(intent.permit.fresh))
         except errors.Refusal as refusal:
             raise Fenced(refusal) from refusal
-        return answer if _streams(answer) else await _gathered(answer)
+        return await gathered(answer)
 
 
 def request(permit: Permitted, before: Before | None = None) -> Outgoing:
@@ -92,9 +92,9 @@ def _streams(answer: Answer) -> bool:
     return any(name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in answer.headers)
 
 
-async def _gathered(answer: Answer) -> Answer:
-    """The answer with its body as far as it is judged; a longer one keeps its ``rest``."""
-    if answer.rest is None:
+async def gathered(answer: Answer) -> Answer:
+    """The answer with its body as far as it is judged; a longer one, and a stream of events, keeps its ``rest``."""
+    if answer.rest is None or _streams(answer):
         return answer
     parts, size = [answer.body], len(answer.body)
     try:

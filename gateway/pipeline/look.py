@@ -21,12 +21,16 @@ BOUND = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An object as it is now. ``exists`` is false on 404 and 410; ``document`` is ``object`` in expressions."""
+    """An object as it is now. ``exists`` is false on 404 and 410; ``document`` is ``object`` in expressions.
+
+    ``same`` is false where the reply names another object than was asked for, or several.
+    """
 
     exists: bool
     version: str | None = None
     state: object = None
     document: Mapping[str, object] | None = None
+    same: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class Look:
         reply = {"status": answer.status, "headers": header_map(answer.headers), "body": bodies.read(answer.headers, body)}
         seen: Mapping[str, object] = {"reply": reply, "vars": tool.catalog.variables}
         version = resolve.version_of(thing, seen)
-        return Seen(True, version, resolve.state_of(thing, seen), {"version": version, "body": reply["body"]})
+        same = resolve.same_object(thing, seen, resolve.object_id(tool.catalog, kind, captures, created))
+        return Seen(True, version, resolve.state_of(thing, seen), {"version": version, "body": reply["body"]}, same)
 
     async def listed(
         self, tool: Tool, probe: catalog.Probe, captures: Mapping[str, str], document: Mapping[str, object], tenant: str

@@ -11,14 +11,15 @@ from gateway.pipeline import entries, failure, forward, keep
 from gateway.pipeline.evidence import Permitted
 from gateway.pipeline.gate import Gate
 from gateway.pipeline.look import discard, header_map
+from gateway.pipeline.patience import Patience
 from gateway.pipeline.reply import Replies
 from gateway.pipeline.streams import Streams
-from gateway.ports import Clock, Journal, Upstream, Vault
+from gateway.ports import Clock, Journal, Vault
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    upstream: Upstream
+    patience: Patience
     gate: Gate
     journal: Journal
     streams: Streams
@@ -32,21 +33,33 @@ class Read:
         Raises:
             Refusal: an order came before the first byte, or the tool gave no answer.
         """
-        fence = self.gate.fence_of(permit.fresh)
         try:
-            answer = await self.upstream.send(forward.request(permit), fence)
+            answered = await self.patience(permit)
+            asked, permit = permit, answered.permit
+            answer, conforms = await _conforming(permit, answered.answer)
         except errors.UpstreamFailure as lost:
             raise failure.refusal(lost, f"{permit.known.tool.name} gave no answer") from lost
         version = _version(permit, answer)
         try:
             args = await self.vault.seal(permit.known.run.tenant, keep.request(permit)) if permit.known.call.body else None
-            entry = entries.read(permit, self.clock.now(), status=answer.status, version=version, args=args)
+            entry = entries.read(permit, self.clock.now(), status=answer.status, version=version, args=args, conforms=conforms)
+            if permit is not asked:
+                entry["fallback_of"] = asked.action.name
             position = self.journal.post(entry, () if args is None else (args,))
         except errors.JournalUnavailable:
             await discard(answer)
             raise
-        rest = None if answer.rest is None else self.streams.guarded(answer, fence)
+        rest = None if answer.rest is None else self.streams.guarded(answer, self.gate.fence_of(permit.fresh))
         return self.replies.passed(permit, answer, position, rest=rest)
+
+
+async def _conforming(permit: Permitted, answer: Answer) -> tuple[Answer, bool]:
+    """The answer, and whether its body is of the form that the adapter declares: as far as a reply can be kept whole to be looked at."""
+    kind = permit.action.kind
+    if kind is None or kind.reply_conforms is None or answer.status != 200:
+        return answer, True
+    whole = answer if answer.complete else await forward.gathered(answer)
+    return whole, not whole.complete or kind.reply_conforms(bodies.read(whole.headers, whole.body))
 
 
 def _version(permit: Permitted, answer: Answer) -> str | None:

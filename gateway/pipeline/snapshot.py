@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway import errors
+from gateway.model.action import Target
 from gateway.model.entry import Position
 from gateway.pipeline import failure
 from gateway.pipeline.evidence import Before, Permitted
@@ -31,6 +32,8 @@ class Snapshot:
             seen = await self.look(permit.known.tool, kind, permit.action.captures, permit.known.run.tenant)
         except errors.UpstreamFailure as lost:
             raise failure.refusal(lost, "The target could not be read before the write") from lost
+        if not seen.same:
+            raise _other(target)
         if not kind.guarded or permit.known.if_match:
             return _before(seen)
         last = await self.sightings.by_run(permit.known.run.run_id, target.object)
@@ -39,6 +42,13 @@ class Snapshot:
         # Only a PUT makes what is not there: it must not land on what someone made meanwhile.
         absent = not seen.exists and permit.known.call.method == "PUT"
         return _before(seen, guard=seen.version, guard_absent=absent)
+
+
+def _other(target: Target) -> errors.PreconditionChanged:
+    """What is there is not, or not only, what the call names: writing to it would change something that nobody meant."""
+    thing = f"{target.system}:{target.type}:{target.id}"
+    hint = "Look the object up again; the id may be an alias, or stand for several."
+    return errors.PreconditionChanged(f"A read of {thing} gives another object, or several.", hint=hint, identity="other")
 
 
 def changed(saw: str, now: str | None, *, entry: Position | None = None) -> errors.PreconditionChanged:

@@ -34,10 +34,11 @@ class Verify:
         if result is not Result.SUCCESS:
             return Verdict(result=result, verification=Verification.NONE)
         ours, made = _version(intent, kind, document), _made(kind, document)
+        conforms = kind.reply_conforms is None or not answer.complete or kind.reply_conforms(_body(document))
         if kind.verify is None:
-            return Verdict(result=result, verification=Verification.NONE, after_version=ours, made=made)
+            return Verdict(result=result, verification=Verification.NONE, after_version=ours, made=made, conforms=conforms)
         verification, seen = await self._read_back(intent, kind, document, ours, made)
-        return Verdict(result=result, verification=verification, after_version=ours or seen, made=made)
+        return Verdict(result=result, verification=verification, after_version=ours or seen, made=made, conforms=conforms)
 
     async def _read_back(
         self, intent: Intent, kind: ActionType, document: dict[str, object], ours: str | None, created: str | None
@@ -72,6 +73,11 @@ def _replied(intent: Intent, answer: Answer) -> dict[str, object]:
     """The call's document with the tool's reply in it."""
     body = bodies.read(answer.headers, answer.body) if answer.complete else None
     return {**intent.action.document, "reply": {"status": answer.status, "headers": header_map(answer.headers), "body": body}}
+
+
+def _body(document: dict[str, object]) -> object:
+    reply = document["reply"]
+    return reply["body"] if isinstance(reply, dict) else None
 
 
 def _made(kind: ActionType, document: dict[str, object]) -> str | None:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.model.incident import Incident
+from gateway.model.response import Response
 from gateway.model.run import Run
+from gateway.model.trigger import Trigger
 
 
 class Sentinel(Protocol):
@@ -18,6 +20,16 @@ class Sentinel(Protocol):
 
     async def answered(self, run_id: str) -> bool:
         """Wait until everything that the run's entries have set off is answered; whether there was anything."""
+        ...
+
+
+class Responses(Protocol):
+    async def about(self, run: Run, generation: int, trigger: Trigger) -> Response:
+        """What policy says of an error that may be recoverable; journaled, and never an incident by itself.
+
+        Raises:
+            JournalUnavailable: it cannot be journaled.
+        """
         ...
 
 

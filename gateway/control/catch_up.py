@@ -1,0 +1,91 @@
+"""At start: what the runs did lately is taken into account again, and what nobody answered is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from gateway.control.sentinel import Sentinel
+from gateway.control.watches import Watches
+from gateway.core import documents
+from gateway.model.entry import Kind, Position
+from gateway.model.trigger import Trigger
+from gateway.ports import Clock, History, Query, Registry
+
+MOST = 50_000
+"""Entries looked at, the newest."""
+_PAGE = 1000
+
+Cause = tuple[str, int, str]
+"""A run, its generation, and what was detected."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the entries set off, with the last entry each was seen in; and the trigger entries that have no response yet."""
+
+    fired: dict[Cause, Trigger] = field(default_factory=dict)
+    unanswered: dict[str, tuple[Cause, Trigger]] = field(default_factory=dict)
+
+    def take(self, fields: Mapping[str, Any], position: Position) -> None:
+        match fields["kind"]:
+            case Kind.TRIGGER:
+                trigger = documents.trigger(fields["trigger"])
+                cause = (fields["run_id"], fields["generation"], trigger.name)
+                self.unanswered[str(position)] = (cause, trigger)
+                if cause in self.fired and self.fired[cause].evidence[-1:] == trigger.evidence[-1:]:
+                    del self.fired[cause]
+            case Kind.RESPONSE:
+                self.unanswered.pop(str(fields.get("trigger")), None)
+
+    def open(self) -> dict[Cause, Trigger]:
+        return dict(self.unanswered.values()) | self.fired
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    history: History
+    registry: Registry
+    watches: Watches
+    sentinel: Sentinel
+    clock: Clock
+
+    async def __call__(self) -> int:
+        """Fold the entries of the longest window; how many triggers were left without an answer, and are answered now."""
+        tail = await self.history.tail()
+        seq, found = await self._since(tail.stream, tail.seq, self.clock.now() - self.watches.thresholds.longest), _Found()
+        while page := await self.history.entries(Query(after=f"{tail.stream}/{seq}", limit=_PAGE)):
+            for line in page:
+                seq += 1
+                await self._fold(orjson.loads(line), Position(tail.stream, seq), found)
+        for (run_id, generation, _), trigger in found.open().items():
+            self.sentinel.set_off(run_id, generation, trigger)
+        return len(found.open())
+
+    async def _fold(self, fields: Mapping[str, Any], position: Position, found: _Found) -> None:
+        run_id = fields.get("run_id")
+        if run_id is None:
+            return
+        if run_id not in self.watches:
+            run = await self.registry.run(run_id)
+            if run is None or run.closed_at is not None:
+                return
+            self.watches.meet(run, 0)
+        for trigger in self.watches.see(fields, position):
+            found.fired[run_id, fields["generation"], trigger.name] = trigger
+        found.take(fields, position)
+
+    async def _since(self, stream: str, newest: int, time: float) -> int:
+        """The seq before the first entry of a time, or of the newest ``MOST``."""
+        low, high = max(0, newest - MOST), newest
+        while low < high:
+            middle = (low + high + 1) // 2
+            line = await self.history.entry(Position(stream, middle))
+            if line is not None and documents.instant(orjson.loads(line)["ts"]) < time:
+                low = middle
+            else:
+                high = middle - 1
+        return low
