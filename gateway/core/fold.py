@@ -42,7 +42,10 @@ class WriteOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteSettled:
-    """The write of a wire key got its outcome, or (``reconciled``) what a probe or a person found."""
+    """The write of a wire key got its outcome, or (``reconciled``) what a probe or a person found.
+
+    ``made`` is the id of what it created, where that is known by now, and ``object`` that thing's name across calls.
+    """
 
     wire_key: str
     state: State
@@ -52,6 +55,15 @@ class WriteSettled:
     after_version: str | None
     reply_ref: str | None
     verification: Verification
+    made: str | None = None
+    object: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compensated:
+    """The effects of these wire keys were taken back."""
+
+    wire_keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ class IncidentChanged:
     incident: Incident
 
 
-Change = Stepped | Charged | WriteOpened | WriteSettled | Seen | RunChanged | OrderChanged | TaskChanged | IncidentChanged
+Change = Stepped | Charged | WriteOpened | WriteSettled | Compensated | Seen | RunChanged | OrderChanged | TaskChanged | IncidentChanged
 
 _STATES = {Result.SUCCESS: State.STANDING, Result.FAILED: State.FAILED, Result.DENIED: State.FAILED, Result.UNKNOWN: State.UNKNOWN}
 
@@ -102,11 +114,12 @@ def changes(fields: Mapping[str, Any], position: Position) -> tuple[Change, ...]
         case Kind.READ:
             return (_step(fields), *_seen(fields, fields.get("version")))
         case Kind.REPLAY:
-            return (_step(fields),)
+            return () if "rollback_id" in fields else (_step(fields),)
         case Kind.REFUSAL:
             return (_step(fields),) if fields.get("metered") else ()
         case Kind.INTENT:
-            return (_step(fields), Charged(charges(fields)), WriteOpened(_write(fields, position)))
+            opened = (Charged(charges(fields)), WriteOpened(_write(fields, position)))
+            return opened if "rollback_id" in fields else (_step(fields), *opened)
         case Kind.OUTCOME:
             return _settled(fields, position, reconciled=False)
         case Kind.RECONCILIATION:
@@ -154,11 +167,23 @@ def _settled(fields: Mapping[str, Any], position: Position, *, reconciled: bool)
         after_version=after,
         reply_ref=None if reconciled else fields.get("reply_ref"),
         verification=Verification(fields.get("verification", "none")),
+        **_made(fields),
     )
+    if state is State.STANDING and "compensates" in fields and settled.verification is not Verification.FAILED:
+        taken_back: tuple[Change, ...] = (Compensated(tuple(fields["compensates"])),)
+    else:
+        taken_back = ()
     # A version this run did not see for itself would pass for what the agent knows, so an unknown one is remembered as such.
     if state is State.STANDING and fields.get("target", {}).get("id"):
-        return (settled, _sighting(fields, after))
-    return (settled,)
+        return (settled, *taken_back, _sighting(fields, after))
+    return (settled, *taken_back)
+
+
+def _made(fields: Mapping[str, Any]) -> dict[str, str]:
+    if not fields.get("target", {}).get("id"):
+        return {}
+    target = documents.target(fields["target"])
+    return {"made": target.id, "object": target.object}
 
 
 def _write(fields: Mapping[str, Any], position: Position) -> Write:
@@ -188,4 +213,7 @@ def _write(fields: Mapping[str, Any], position: Position) -> Write:
         snapshot_ref=fields.get("snapshot_ref"),
         args_ref=fields["requested"].get("args_ref"),
         rollback_id=fields.get("rollback_id"),
+        parent_step=fields["parent_step_id"] if fields.get("parent_named") else None,
+        method=fields["requested"]["method"],
+        existed=fields.get("existed"),
     )

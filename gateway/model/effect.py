@@ -49,7 +49,9 @@ class Write:
     """One attempt of one write: a row of ``run effects``. Times are Unix seconds.
 
     ``before_version`` / ``after_version`` are verbatim as the tool gave them; ``reply_ref`` names the kept reply's
-    sealed blob, absent where only the effect is known.
+    sealed blob, absent where only the effect is known. ``parent_step`` is the causal parent that the agent named, if it
+    did. ``existed``: whether the target was there before, ``None`` where nobody looked. The target of a create has its id
+    once the outcome tells it. A compensation has a ``rollback_id``, and its node's id as its step.
     """
 
     key: Key
@@ -74,6 +76,14 @@ class Write:
     reply_ref: str | None = None
     verification: Verification = Verification.NONE
     rollback_id: str | None = None
+    parent_step: str | None = None
+    method: str = ""
+    existed: bool | None = None
+
+    @property
+    def removed(self) -> bool:
+        """Whether it took its target away."""
+        return self.method == "DELETE" and self.state is State.STANDING
 
 
 @quick

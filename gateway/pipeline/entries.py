@@ -161,6 +161,7 @@ def intent(
         entry["compensation"] = compensation(action.compensation)
     if before.taken:
         entry["before_ref"] = action.target.ref(before.version)
+        entry["existed"] = before.exists
         if before.version is not None:
             entry["before_version"] = before.version
     if snapshot is not None:

@@ -34,7 +34,7 @@ def test_only_intend_makes_an_intent_and_only_decide_a_permit() -> None:
 
 def test_a_tool_is_reached_from_three_places_alone() -> None:
     senders = {path.relative_to(ROOT / "gateway").as_posix() for path in SOURCES if "upstream.send(" in path.read_text()}
-    assert senders == {"pipeline/forward.py", "pipeline/read.py", "pipeline/look.py"}
+    assert senders == {"pipeline/forward.py", "pipeline/patience.py", "pipeline/look.py"}
 
 
 def test_the_line_fits_on_one_screen() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.core.policy import UNUSABLE
 from gateway.core.triggers.thresholds import Thresholds
 from gateway.core.triggers.watch import Event, Watch, Window
 from gateway.model.trigger import Trigger
@@ -37,8 +38,8 @@ def out_of_scope(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger 
 
 
 def denied(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
-    """Denials that come quicker than an agent that listens would cause them."""
-    if event.fields["code"] != "policy-denied":
+    """Denials that come quicker than an agent that listens would cause them; those of a policy that cannot answer say nothing of it."""
+    if event.fields["code"] != "policy-denied" or any(reason["code"] in UNUSABLE for reason in event.fields.get("reasons", ())):
         return None
     if watch.denied is None:
         watch.denied = Window(thresholds.denied.within)

@@ -52,6 +52,9 @@ def of_write(write: Write) -> Row:
         write.snapshot_ref,
         write.args_ref,
         write.rollback_id,
+        write.parent_step,
+        write.method,
+        write.existed,
     )
 
 
@@ -62,7 +65,7 @@ def write(row: Row, stream: str) -> Write:
         :15
     ]
     (system, type_, id_, target_tenant, _, class_, remedy, automatic, until, at) = cells[15:25]
-    (before, snapshot, args, rollback_id, outcome, status, after, reply, verification) = cells[25:]
+    (before, snapshot, args, rollback_id, outcome, status, after, reply, verification, parent_step, method, existed) = cells[25:]
     return Write(
         key=Key(tenant=tenant, workflow_id=workflow_id, kind=KeyKind(kind), digest=digest, content=content, window=window),
         attempt=attempt,
@@ -88,6 +91,9 @@ def write(row: Row, stream: str) -> Write:
         reply_ref=reply,
         verification=Verification(verification),
         rollback_id=rollback_id,
+        parent_step=parent_step,
+        method=method,
+        existed=None if existed is None else bool(existed),
     )
 
 
@@ -102,6 +108,8 @@ def of_settled(settled: WriteSettled) -> Row:
         settled.after_version,
         settled.reply_ref,
         settled.verification.value,
+        settled.made,
+        settled.object,
     )
 
 

@@ -53,6 +53,9 @@ class Tables:
                     self._open(change.write)
                 case fold.WriteSettled():
                     self._settle(change)
+                case fold.Compensated():
+                    self._flush_writes()  # settled first: an effect is taken back only while it stands
+                    statements.put(self._connection, "compensate_writes", [(key,) for key in change.wire_keys])
                 case fold.Seen():
                     for scope in (f"run:{change.run_id}", f"workflow:{change.workflow_id}"):
                         self._sightings[scope, change.object] = (scope, change.object, change.version, seq)

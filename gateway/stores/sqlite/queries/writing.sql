@@ -9,7 +9,8 @@ INSERT INTO blobs (ref, tenant, data) VALUES :rows ON CONFLICT DO NOTHING
 -- name: keep_writes
 INSERT INTO writes (
   seq, tenant, workflow_id, key_digest, attempt, key_kind, content, window_s, wire_key, state, run_id, generation, step_id, tool, action,
-  system, type, id, target_tenant, object, class, remedy, automatic, allowed_until, at, before_version, snapshot_ref, args_ref, rollback_id
+  system, type, id, target_tenant, object, class, remedy, automatic, allowed_until, at, before_version, snapshot_ref, args_ref, rollback_id,
+  parent_step, method, existed
 ) VALUES :rows
 
 -- name: taken_keys
@@ -17,13 +18,19 @@ WITH asked (tenant, workflow_id, key_digest, attempt) AS (VALUES :rows)
 SELECT asked.* FROM asked CROSS JOIN writes INDEXED BY writes_by_key USING (tenant, workflow_id, key_digest, attempt)
 
 -- name: settle_writes
-WITH settled (wire_key, state, reconciled, outcome_seq, status, after_version, reply_ref, verification) AS (VALUES :rows)
+WITH settled (wire_key, state, reconciled, outcome_seq, status, after_version, reply_ref, verification, made, object) AS (VALUES :rows)
 UPDATE writes SET
   state = settled.state, outcome_seq = settled.outcome_seq, status = settled.status, after_version = settled.after_version,
-  reply_ref = settled.reply_ref, verification = settled.verification
+  reply_ref = settled.reply_ref, verification = settled.verification,
+  id = coalesce(settled.made, id), object = coalesce(writes.object, settled.object)
 FROM settled
 WHERE writes.wire_key = settled.wire_key
   AND (writes.state = 'in_flight' OR (writes.state = 'unknown' AND settled.reconciled))
+
+-- name: compensate_writes
+WITH taken_back (wire_key) AS (VALUES :rows)
+UPDATE writes SET state = 'compensated' FROM taken_back
+WHERE writes.wire_key = taken_back.wire_key AND writes.state IN ('standing', 'unknown')
 
 -- name: keep_sightings
 INSERT INTO sightings (scope, object, version, seq) VALUES :rows
