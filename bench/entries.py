@@ -98,7 +98,7 @@ class _Turn:
         }
         refusal = self._entry("refusal", "refund.create", "refund", "", fields["requested"]["path"], "POST")
         refusal |= {"code": "", "status": 429, "detail": "", "metered": True}
-        return Opening(fields, refusal, self._key, 1, self._charges, (args,))
+        return Opening(fields, lambda: refusal, self._key, 1, self._charges, (args,))
 
     def outcome(self, reply: Sealed) -> Fields:
         return self._write("outcome", f"made-{self._number}") | {

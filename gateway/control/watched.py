@@ -61,9 +61,9 @@ class WatchedJournal:
             case Opened(position):
                 self._tell(opening.fields, position)
             case Taken(position):
-                self._tell({**opening.refusal, "code": "in-flight"}, position)
+                self._tell({**opening.refusal(), "code": "in-flight"}, position)
             case Exceeded(position, violations):
-                self._tell({**opening.refusal, "code": "blast-radius", "violated": [asdict(one) for one in violations]}, position)
+                self._tell({**opening.refusal(), "code": "blast-radius", "violated": [asdict(one) for one in violations]}, position)
         await self._settled(opening.fields)
         return opened
 

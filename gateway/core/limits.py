@@ -14,6 +14,7 @@ from gateway.model.effect import Charge
 from gateway.model.run import Limits, Rate, Run, TaskClass
 
 MILLION = 1_000_000
+_NONE = Limits()
 
 ROUNDING = 2e-6
 """Seconds: a double holds Unix time to a fifth of a microsecond, and sums of intervals are off by a little more."""
@@ -42,10 +43,9 @@ def budgets(
     run: Run, ancestors: Iterable[Run], task_class: TaskClass | None, tenant_limits: Limits | None
 ) -> tuple[tuple[str, Limits], ...]:
     """Whose budgets a write of this run is charged to: the run, each ancestor, the workflow, and the totals that were declared."""
-    none = Limits()
     scopes = [(f"run:{run.run_id}", run.limits)]
     scopes += [(f"run:{ancestor.run_id}", ancestor.limits) for ancestor in ancestors]
-    scopes.append((f"workflow:{run.tenant}/{run.workflow_id}", task_class.limits if task_class else none))
+    scopes.append((f"workflow:{run.tenant}/{run.workflow_id}", task_class.limits if task_class else _NONE))
     if task_class is not None and task_class.total is not None:
         scopes.append((f"class:{task_class.name}", task_class.total))
     if tenant_limits is not None:

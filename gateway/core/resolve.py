@@ -205,6 +205,8 @@ def _number(value: object) -> Decimal | None:
 
 
 def _records(value: object) -> int | None:
+    if type(value) is int:  # most are, and need no decimals
+        return value if 0 <= value <= COUNTABLE else None
     number = _number(value)
     if number is None or number > COUNTABLE or number != number.to_integral_value(context=_EXACT):
         return None
@@ -212,6 +214,8 @@ def _records(value: object) -> int | None:
 
 
 def _millionths(value: object) -> int | None:
+    if type(value) is int:
+        return value * 1_000_000 if 0 <= value <= COUNTABLE // 1_000_000 else None
     number = _number(value)
     if number is None or (exact := _EXACT.multiply(number, Decimal(1_000_000))) > COUNTABLE:
         return None

@@ -137,7 +137,15 @@ def denied(value: Denied, at: float, *, status: int, args: Sealed | None) -> Ent
 
 
 def intent(
-    permit: Permitted, before: Before, key: Key, at: float, *, charges: Sequence[Charge], args: Sealed, snapshot: Sealed | None
+    permit: Permitted,
+    before: Before,
+    key: Key,
+    wire_key: str,
+    at: float,
+    *,
+    charges: Sequence[Charge],
+    args: Sealed,
+    snapshot: Sealed | None,
 ) -> Entry:
     known, action = permit.known, permit.action
     entry = aimed(common(known, Kind.INTENT, at), known, action)
@@ -151,7 +159,7 @@ def intent(
     entry |= {
         "epoch": permit.fresh.epoch,
         "sent": {"method": known.call.method, "path": known.tool.base + known.call.target, "body_digest": body_digest},
-        "idempotency_key": idempotency.wire_key(key, permit.fresh.attempt),
+        "idempotency_key": wire_key,
         "attempt": permit.fresh.attempt,
         "key": {"kind": key.kind.value, "digest": key.digest, "content": key.content, "window": round(key.window)},
         "charges": [_charge(charge) for charge in charges],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway import errors
-from gateway.core import idempotency
 from gateway.model.call import Headers
 from gateway.model.wire import Answer, Outgoing
 from gateway.pipeline.evidence import Before, Intent, Permitted
@@ -47,8 +46,8 @@ class Forward:
         return await gathered(answer)
 
 
-def request(permit: Permitted, before: Before | None = None) -> Outgoing:
-    """The request to the tool: the agent's bytes, with our own headers in place of those that spoke to us.
+def request(permit: Permitted, before: Before | None = None, wire_key: str | None = None) -> Outgoing:
+    """The request to the tool: the agent's bytes, with our own headers in place of those that spoke to us. A write has both.
 
     Raises:
         UpstreamFailure: the tool's secret for this tenant is not there.
@@ -61,7 +60,9 @@ def request(permit: Permitted, before: Before | None = None) -> Outgoing:
     if call.body or call.method in ("POST", "PUT", "PATCH"):
         headers += ((b"Content-Length", str(len(call.body)).encode()),)
     if before is not None:
-        headers += _guard(before) + _key(permit)
+        headers += _guard(before)
+    if wire_key is not None:
+        headers += _key(permit, wire_key)
     return Outgoing(
         tool=tool.name,
         tenant=known.run.tenant,
@@ -80,11 +81,10 @@ def _guard(before: Before) -> Headers:
     return ((b"If-None-Match", b"*"),) if before.guard_absent else ()
 
 
-def _key(permit: Permitted) -> Headers:
-    kind, key = permit.action.kind, permit.fresh.key
-    if kind is None or key is None or kind.idempotency.header is None:
+def _key(permit: Permitted, wire_key: str) -> Headers:
+    kind = permit.action.kind
+    if kind is None or kind.idempotency.header is None:
         return ()
-    wire_key = idempotency.wire_key(key, permit.fresh.attempt)
     return ((kind.idempotency.header, (f'"{wire_key}"' if kind.idempotency.quoted else wire_key).encode()),)
 
 

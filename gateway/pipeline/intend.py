@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway import errors
@@ -32,61 +31,47 @@ class Intend:
     tenant_limits: Callable[[str], Limits | None]
     live: Counter[str] = field(default_factory=Counter)
 
-    @asynccontextmanager
-    async def __call__(self, permit: Permitted, before: Before) -> AsyncIterator[Intent]:
-        """A durable intent, charged and sealed; on the way out, whatever happened, an outcome.
+    def __call__(self, permit: Permitted, before: Before) -> Carried:
+        """A durable intent, charged and sealed; on the way out, whatever happened, an outcome. See :class:`Carried`."""
+        assert permit.fresh.key is not None, "recall gives every write a key"
+        return Carried(self, permit, before, idempotency.wire_key(permit.fresh.key, permit.fresh.attempt))
+
+    async def end(self, intent: Intent, error: BaseException) -> None:
+        """Journal the outcome of a call that did not end well, and raise what the agent is to hear of it, if anything."""
+        match error:
+            case forward.Fenced():
+                error.refusal.entry = await self._end(intent, Result.DENIED)
+                raise error.refusal from error
+            case errors.UpstreamFailure():
+                raise await self._lost(intent, error) from error
+            case errors.JournalUnavailable():
+                # The outcome could not be written: the intent is left in flight, and becomes unknown once the journal is back.
+                raise errors.JournalUnavailable(f"{error.detail} The call was sent.", retry_after=5.0, outcome="unknown") from error
+            case asyncio.CancelledError():
+                self.settle.abandon(intent)
+            case _:
+                await self._end(intent, Result.UNKNOWN)
+
+    async def open(self, permit: Permitted, before: Before, wire_key: str) -> Intent:
+        """Have the journal take the intent.
 
         Raises:
             InFlight: another call took this attempt in the meantime.
             BlastRadius: a limit stands against it; nothing was charged.
-            ToolUnreachable, ToolTimeout: the call brought no answer; the outcome says what that means.
+            ToolUnreachable: the tool's secret is not there.
         """
-        assert permit.fresh.key is not None, "recall gives every write a key"
-        wire_key = idempotency.wire_key(permit.fresh.key, permit.fresh.attempt)
-        # Before the intent is durable, or the reconciler could take it for one that nobody carries. Counted, since several calls
-        # may reach for one key and only one of them gets it.
-        self.live[wire_key] += 1
-        try:
-            async with self._settled(await self._open(permit, before)) as intent:
-                yield intent
-        finally:
-            self.live[wire_key] -= 1
-            if not self.live[wire_key]:
-                del self.live[wire_key]
-
-    @asynccontextmanager
-    async def _settled(self, intent: Intent) -> AsyncIterator[Intent]:
-        """No way out of an intent without an outcome."""
-        try:
-            yield intent
-        except forward.Fenced as fenced:
-            fenced.refusal.entry = await self._end(intent, Result.DENIED)
-            raise fenced.refusal from fenced
-        except errors.UpstreamFailure as lost:
-            raise await self._lost(intent, lost) from lost
-        except errors.JournalUnavailable as broken:
-            # The outcome could not be written: the intent is left in flight, and becomes unknown once the journal is back.
-            raise errors.JournalUnavailable(f"{broken.detail} The call was sent.", retry_after=5.0, outcome="unknown") from broken
-        except asyncio.CancelledError:
-            self.settle.abandon(intent)
-            raise
-        except BaseException:
-            await self._end(intent, Result.UNKNOWN)
-            raise
-
-    async def _open(self, permit: Permitted, before: Before) -> Intent:
         key, attempt = permit.fresh.key, permit.fresh.attempt
         assert key is not None, "recall gives every write a key"
         try:
-            request = forward.request(permit, before)
+            request = forward.request(permit, before, wire_key)
         except errors.UpstreamFailure as lost:
             raise failure.refusal(lost, f"{permit.known.tool.name} cannot be called") from lost
         charges = await self._charges(permit)
         at = self.clock.now()
         args, snapshot = await self._sealed(permit, before)
         opening = Opening(
-            fields=entries.intent(permit, before, key, at, charges=charges, args=args, snapshot=snapshot),
-            refusal=entries.refusal(permit.known, permit.action, errors.InFlight(), at, status=409, metered=True),
+            fields=entries.intent(permit, before, key, wire_key, at, charges=charges, args=args, snapshot=snapshot),
+            refusal=lambda: entries.refusal(permit.known, permit.action, errors.InFlight(), at, status=409, metered=True),
             key=key,
             attempt=attempt,
             charges=charges,
@@ -94,7 +79,6 @@ class Intend:
         )
         match await self.journal.intend(opening):
             case Opened(position):
-                wire_key = idempotency.wire_key(key, attempt)
                 return Intent(permit=permit, before=before, wire_key=wire_key, request=request, position=position)
             case Taken(position):
                 busy = errors.InFlight(retry_after=idempotency.RETRY_IN_FLIGHT)
@@ -132,6 +116,46 @@ class Intend:
     async def _end(self, intent: Intent, result: Result) -> str:
         settled = await self.settle.without_answer(intent, Verdict(result=result, verification=Verification.NONE))
         return str(settled)
+
+
+@dataclass(slots=True)
+class Carried:
+    """One write, from its durable intent to its outcome. (A class, since a generator on this way would cost more than all it does.)
+
+    Raises:
+        InFlight, BlastRadius: on the way in; nothing was charged.
+        ToolUnreachable, ToolTimeout: the call brought no answer; the outcome says what that means.
+    """
+
+    intend: Intend
+    permit: Permitted
+    before: Before
+    wire_key: str
+    intent: Intent | None = None
+
+    async def __aenter__(self) -> Intent:
+        # Before the intent is durable, or the reconciler could take it for one that nobody carries. Counted, since several calls
+        # may reach for one key and only one of them gets it.
+        self.intend.live[self.wire_key] += 1
+        try:
+            self.intent = await self.intend.open(self.permit, self.before, self.wire_key)
+        except BaseException:
+            self._put_down()
+            raise
+        return self.intent
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is not None and self.intent is not None:
+                await self.intend.end(self.intent, error)
+        finally:
+            self._put_down()
+
+    def _put_down(self) -> None:
+        live = self.intend.live
+        live[self.wire_key] -= 1
+        if not live[self.wire_key]:
+            del live[self.wire_key]
 
 
 def _exceeded(violations: tuple[Violation, ...]) -> errors.BlastRadius:

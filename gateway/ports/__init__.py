@@ -40,13 +40,13 @@ class Clock(Protocol):
 class Opening:
     """All that one intent asks of the journal, all or nothing.
 
-    ``fields`` is the ``intent`` entry. ``refusal`` are the fields of the ``refusal`` entry that takes its place (its
+    ``fields`` is the ``intent`` entry. ``refusal`` makes the fields of the ``refusal`` entry that takes its place (its
     ``code`` is set by the journal: ``in-flight`` or ``blast-radius``) where the key's attempt is taken or a charge
     passes its limit; then nothing is charged and no blob is kept.
     """
 
     fields: Fields
-    refusal: Fields
+    refusal: Callable[[], Fields]
     key: Key
     attempt: int
     charges: tuple[Charge, ...] = ()

@@ -187,8 +187,6 @@ async def test_an_opening_whose_entry_tells_another_story_is_refused(store: Sqli
         broken = type(good)({**good.fields, **change}, good.refusal, good.key, good.attempt, good.charges)
         with pytest.raises(ValueError, match="not those of the opening"):
             await store.journal.intend(broken)
-    with pytest.raises(ValueError, match="no refusal"):
-        await store.journal.intend(type(good)(good.fields, make.read(), good.key, good.attempt, good.charges))
 
 
 async def test_steps_count_as_soon_as_they_are_taken(reopen: Reopen) -> None:

@@ -103,7 +103,7 @@ def opening(
         **more,
     )
     refusal = entry("refusal", tool="erp", action="invoice.update", target=target(id_), status=429, detail="No.", code="", metered=True)
-    return Opening(fields, refusal, key(name), attempt, charges, blobs)
+    return Opening(fields, lambda: refusal, key(name), attempt, charges, blobs)
 
 
 def outcome(name: str, *, attempt: int = 1, result: str = "success", id_: str = "inv_1", **more: object) -> Entry:

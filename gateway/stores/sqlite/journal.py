@@ -57,9 +57,6 @@ def _coherent(opening: Opening) -> None:
     told = (fields["tenant"], fields["workflow_id"], fields["key"]["digest"], fields["attempt"])  # type: ignore[index]
     if fields["kind"] != Kind.INTENT or told != (key.tenant, key.workflow_id, key.digest, opening.attempt):
         raise ValueError("the intent's key and attempt are not those of the opening")
-    # The writer may have to put the refusal in the intent's place: what it shares with the intent is checked with that.
-    if opening.refusal["kind"] != Kind.REFUSAL:
-        raise ValueError("the opening's refusal is no refusal entry")
 
 
 def _same(written: Mapping[str, object], charge: Charge) -> bool:

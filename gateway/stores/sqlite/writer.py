@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from gateway.model.entry import Fields
+from gateway.model.entry import Kind
 from gateway.ports import Exceeded, Opened, Taken
 from gateway.stores.sqlite import statements
 from gateway.stores.sqlite.jobs import Chore, Durable, Event, Fallen, Healed, Job, Prepared, Stop, Submission, Tip
@@ -138,11 +138,11 @@ class Writer:
         if opening is None:
             return job.entry, position
         if self._tables.taken(_attempt(job)):
-            return job.refused({**opening.refusal, "code": "in-flight"}), Taken(position)
+            return job.refused({**opening.refusal(), "kind": Kind.REFUSAL.value, "code": "in-flight"}), Taken(position)
         violations = self._tables.over(opening.charges)
         if violations:
-            told: Fields = {**opening.refusal, "code": "blast-radius", "violated": [asdict(one) for one in violations]}
-            return job.refused(told), Exceeded(position, violations)
+            told = {"kind": Kind.REFUSAL.value, "code": "blast-radius", "violated": [asdict(one) for one in violations]}
+            return job.refused({**opening.refusal(), **told}), Exceeded(position, violations)
         return job.entry, Opened(position)
 
     def _fall(self, reason: str, *, final: bool = False) -> None:
