@@ -1,0 +1,112 @@
+"""The plan of a rollback: what is done about each effect, and after what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gateway.model.action import Remedy, Target
+
+Step = tuple[str, str]
+"""A step of the scope: run id and step id."""
+
+
+class Way(StrEnum):
+    """``CALL`` a compensating call, ``TASK`` a person corrects it, ``REVIEW`` a person looks at what cannot be undone, ``PROBE`` it has
+    to be found out first whether there is anything to undo, ``NOTHING`` what was made within the scope was removed within it.
+    """
+
+    CALL = "call"
+    TASK = "task"
+    REVIEW = "review"
+    PROBE = "probe"
+    NOTHING = "nothing"
+
+
+class Does(StrEnum):
+    """What a compensating call does: to an object that is there, makes a removed one again, removes a made one, or makes up for it."""
+
+    RESTORES = "restores"
+    MAKES = "makes"
+    REMOVES = "removes"
+    OFFSETS = "offsets"
+
+
+class NodeState(StrEnum):
+    """``NOTHING``: no longer needed. ``TASK``: handed to a person. ``WAITING``: for an approval. ``FAILED``: given up."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    NOTHING = "nothing"
+    TASK = "task"
+    WAITING = "waiting"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def passed(self) -> bool:
+        """Whether what comes after it may go on: a conflict on one object keeps no other from being restored."""
+        return self in _PASSED
+
+
+_PASSED = frozenset({NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.FAILED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What is done about some effects on one object. The last three groups speak of a ``CALL`` alone.
+
+    ``node_id`` is made of the position of its first effect: another plan of the same effects gives the same. ``effects`` are wire
+    keys, oldest first, never none. ``after`` names the nodes (and joins of the plan) that have to be finished first, of which
+    the other nodes on the same object are always some. ``why`` is a sentence for a person.
+
+    ``original`` is the wire key of the effect whose declared compensation is carried out: its request fills the path of ``by`` and is,
+    with its reply, what the body's expression sees; ``tool``, ``action``, ``args_ref`` and ``reply_ref`` are that effect's.
+    ``snapshot_ref`` is the kept state before the *first* effect. ``with_body`` is false where the declared body belongs to another
+    way of undoing it (an upsert that made its object: ``by`` then is the catalog's ``delete_created``).
+
+    The object has to be at version ``guard``, or not be there (``guard_absent``), or be as the node ``guard_follows`` left it, which
+    is then known only once that one ran: where that one is not ``DONE`` or ``NOTHING``, this one is a conflict. None of the three:
+    the object is not known to have versions and the call overwrites nothing.
+    """
+
+    node_id: str
+    effects: tuple[str, ...]
+    run_id: str
+    tool: str
+    action: str
+    target: Target
+    way: Way
+    remedy: Remedy
+    why: str
+    after: tuple[str, ...] = ()
+
+    original: str
+    by: str | None = None
+    does: Does | None = None
+    with_body: bool = True
+    automatic: bool = False
+
+    snapshot_ref: str | None = None
+    args_ref: str | None = None
+    reply_ref: str | None = None
+
+    guard: str | None = None
+    guard_absent: bool = False
+    guard_follows: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``nodes`` stand in the order they would run if nothing ran in parallel: each after all it comes after, else the newest first.
+
+    ``joins`` gather nodes under one name, where many wait for many: who comes after a join comes after each of them. ``irreversible``
+    where an effect cannot be undone, or could not be if it was applied: whatever it would set off must not run on.
+    """
+
+    nodes: tuple[Node, ...]
+    joins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    irreversible: bool = False
