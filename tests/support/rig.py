@@ -169,13 +169,14 @@ async def assembled(
     policy: str = EMBEDDED,
     tool_extra: str = "",
     extra: str = "",
+    adapter: str = ADAPTER,
 ) -> AsyncIterator[Rig]:
     """A gateway over a ledger, or over whatever listens on ``port``; in the same folder again it is the same gateway, restarted."""
     ledger = ledger or Ledger()
     server = await serve(ledger)
-    adapter = folder / "adapters" / "ledger"
-    adapter.mkdir(parents=True, exist_ok=True)
-    (adapter / "adapter.yaml").write_text(ADAPTER)
+    described = folder / "adapters" / "ledger"
+    described.mkdir(parents=True, exist_ok=True)
+    (described / "adapter.yaml").write_text(adapter)
     config = folder / "killcord.yaml"
     config.write_text(
         CONFIG.format(policy=policy, port=port or server.port, timeout=timeout, connections=connections, tool_extra=tool_extra, extra=extra)
