@@ -11,6 +11,7 @@ from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Order, Scope
 from gateway.model.response import Measure, Verdict
+from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Limits, Mode, Rate, Run
 from gateway.model.task import Task
 from gateway.model.trigger import Trigger
@@ -153,6 +154,12 @@ def incident(document: Document) -> Incident:
         rollback_id=document.get("rollback_id"),
         closed_at=_seconds(document.get("closed_at")),
     )
+
+
+def rollback(document: Document) -> Rollback:
+    times = {name: _seconds(document.get(name)) for name in ("started_at", "updated_at", "ended_at")}
+    held = {**document, **times, "status": RollbackStatus(document["status"]), "residue": tuple(document["residue"])}
+    return Rollback(**held)
 
 
 def _seconds(micros: int | None) -> float | None:

@@ -15,6 +15,7 @@ from gateway.model.effect import Charge, Key, KeyKind, State, Write
 from gateway.model.entry import Kind, Position, Result, Verification
 from gateway.model.incident import Incident
 from gateway.model.order import Order
+from gateway.model.rollback import Rollback
 from gateway.model.run import Run
 from gateway.model.task import Task
 
@@ -95,11 +96,28 @@ class TaskChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class RollbackChanged:
+    rollback: Rollback
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentChanged:
     incident: Incident
 
 
-Change = Stepped | Charged | WriteOpened | WriteSettled | Compensated | Seen | RunChanged | OrderChanged | TaskChanged | IncidentChanged
+Change = (
+    Stepped
+    | Charged
+    | WriteOpened
+    | WriteSettled
+    | Compensated
+    | Seen
+    | RunChanged
+    | OrderChanged
+    | TaskChanged
+    | IncidentChanged
+    | RollbackChanged
+)
 
 _STATES = {Result.SUCCESS: State.STANDING, Result.FAILED: State.FAILED, Result.DENIED: State.FAILED, Result.UNKNOWN: State.UNKNOWN}
 
@@ -132,6 +150,8 @@ def changes(fields: Mapping[str, Any], position: Position) -> tuple[Change, ...]
             return (TaskChanged(documents.task(fields["task"])),)
         case Kind.RESPONSE if "incident" in fields:
             return (IncidentChanged(documents.incident(fields["incident"])),)
+        case Kind.ROLLBACK if "rollback" in fields:
+            return (RollbackChanged(documents.rollback(fields["rollback"])),)
         case _:
             return ()
 

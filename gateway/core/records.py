@@ -9,6 +9,7 @@ from gateway.core import limits, stamp
 from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.model.order import Order, Scope
+from gateway.model.rollback import Rollback
 from gateway.model.run import Limits, Run
 from gateway.model.task import Task
 from gateway.model.trigger import Trigger
@@ -108,6 +109,13 @@ def incident_entry(incident: Incident) -> Json:
     lists: Json = {"evidence": list(incident.evidence), "orders": list(incident.orders)}
     times = {name: stamp.micros(held[name]) for name in ("opened_at", "updated_at", "closed_at") if name in held}
     return shown | lists | times
+
+
+def rollback_entry(rollback: Rollback) -> Json:
+    """A rollback as its ``rollback`` entries hold it."""
+    held = {name: value for name in Rollback.__slots__ if (value := getattr(rollback, name)) is not None}
+    times = {name: stamp.micros(held[name]) for name in ("started_at", "updated_at", "ended_at") if name in held}
+    return held | {"status": rollback.status.value, "residue": list(rollback.residue)} | times
 
 
 def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:

@@ -14,6 +14,7 @@ from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position, Verification
 from gateway.model.incident import Incident
 from gateway.model.order import Order
+from gateway.model.rollback import Rollback
 from gateway.model.run import Run
 from gateway.model.task import Task
 from gateway.stores.sqlite.statements import Row
@@ -153,3 +154,12 @@ def of_incident(incident: Incident) -> Row:
 def incident(row: Row) -> Incident:
     (document,) = row
     return documents.incident(orjson.loads(document))  # type: ignore[arg-type]
+
+
+def of_rollback(rollback: Rollback) -> Row:
+    return (rollback.rollback_id, rollback.run_id, orjson.dumps(records.rollback_entry(rollback)))
+
+
+def rollback(row: Row) -> Rollback:
+    (document,) = row
+    return documents.rollback(orjson.loads(document))  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from gateway.stores.sqlite.intake import Intake
 from gateway.stores.sqlite.journal import SqliteJournal
 from gateway.stores.sqlite.knownkeys import KnownKeys
 from gateway.stores.sqlite.registry import Runs, SqliteRegistry
+from gateway.stores.sqlite.rollbacks import SqliteRollbacks
 from gateway.stores.sqlite.sightings import SqliteSightings
 from gateway.stores.sqlite.writes import SqliteWrites
 
@@ -30,6 +31,7 @@ class SqliteStore:
     sightings: SqliteSightings
     registry: SqliteRegistry
     incidents: SqliteIncidents
+    rollbacks: SqliteRollbacks
     blobs: SqliteBlobs
     _database: Database
     _intake: Intake
@@ -60,6 +62,7 @@ async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
         sightings=SqliteSightings(database.reader, ahead),
         registry=SqliteRegistry(database.reader, runs, ahead),
         incidents=SqliteIncidents(database.reader),
+        rollbacks=SqliteRollbacks(database.reader, database.stream),
         blobs=SqliteBlobs(database.reader, intake),
         _database=database,
         _intake=intake,

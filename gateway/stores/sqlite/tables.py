@@ -67,6 +67,8 @@ class Tables:
                     self._connection.execute(statements.WRITING["keep_task"], rows.of_task(change.task))
                 case fold.IncidentChanged():
                     self._connection.execute(statements.WRITING["keep_incident"], rows.of_incident(change.incident))
+                case fold.RollbackChanged():
+                    self._connection.execute(statements.WRITING["keep_rollback"], rows.of_rollback(change.rollback))
                 case _:
                     assert_never(change)
 

@@ -82,6 +82,15 @@ SELECT document FROM incidents WHERE run_id = ? AND generation = ? AND cause = ?
 -- name: incidents
 SELECT document FROM incidents WHERE incident_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY incident_id LIMIT :limit
 
+-- name: rollback
+SELECT document FROM rollbacks WHERE rollback_id = ?
+
+-- name: rollbacks
+SELECT document FROM rollbacks WHERE rollback_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY rollback_id LIMIT :limit
+
+-- name: compensations
+SELECT * FROM writes WHERE rollback_id = ? ORDER BY seq
+
 -- name: counters
 SELECT tip.seq, counters.name, counters.used
 FROM (SELECT coalesce(max(seq), 0) AS seq FROM entries) AS tip LEFT JOIN counters ON counters.scope = ?

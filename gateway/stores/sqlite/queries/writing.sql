@@ -70,6 +70,10 @@ INSERT INTO tasks (task_id, run_id, document) VALUES (?, ?, ?) ON CONFLICT (task
 INSERT INTO incidents (incident_id, run_id, generation, cause, document) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (incident_id) DO UPDATE SET document = excluded.document
 
+-- name: keep_rollback
+INSERT INTO rollbacks (rollback_id, run_id, document) VALUES (?, ?, ?)
+ON CONFLICT (rollback_id) DO UPDATE SET document = excluded.document
+
 -- name: keep_head
 INSERT INTO heads (stream, seq, hash, ts, note) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, ts = excluded.ts, note = excluded.note WHERE excluded.seq >= seq

@@ -1,0 +1,90 @@
+"""What a rollback needs of the line and of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.model.effect import Write
+from gateway.model.plan import Node, NodeState
+from gateway.model.rollback import Rollback
+from gateway.model.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compensating:
+    """One node of a plan, to be carried out now. ``effects`` are its own, oldest first; ``run`` is theirs.
+
+    ``guard`` is the version at which the object has to be, ``None`` where the node is not guarded. ``fence`` is called in the
+    same step as the first byte leaves: it raises a Refusal where the rollback was stopped or is another's by now.
+    """
+
+    rollback: Rollback
+    node: Node
+    run: Run
+    effects: Sequence[Write]
+    guard: str | None
+    fence: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What came of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help.
+
+    ``seen`` is what the object was at when it was looked at: its version, ``absent``, or ``None`` where nobody looked.
+    ``after`` is the version that the compensation left.
+    """
+
+    state: NodeState
+    why: str = ""
+    again: bool = False
+    seen: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """An object re-read after a rollback. ``as_expected`` is ``None`` where its expected state is not known."""
+
+    exists: bool
+    version: str | None
+    state: object
+    as_expected: bool | None
+    why: str = ""
+
+
+class Compensations(Protocol):
+    """The line of compensating calls."""
+
+    async def carry(self, compensating: Compensating) -> Carried:
+        """Carry out a node: once, whatever was tried before, and only what the plan permits; never raises a Refusal."""
+        ...
+
+    async def decide(self, write: Write) -> bool | None:
+        """Look whether an unknown write was applied; ``None`` while it cannot be told."""
+        ...
+
+    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | None:
+        """Look at a node's object again; ``None`` where it has none, or it cannot be read."""
+        ...
+
+
+class RollbackRecords(Protocol):
+    """The fold of ``rollback`` entries, and of the compensations made for them."""
+
+    async def rollback(self, rollback_id: str) -> Rollback | None: ...
+
+    async def rollbacks(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Rollback]: ...
+
+    async def unfinished(self) -> Sequence[Rollback]:
+        """Those that run or wait for a person."""
+        ...
+
+    async def compensations(self, rollback_id: str) -> Sequence[Write]:
+        """Every attempt of every node, oldest first; a node's id is its step id."""
+        ...
+
+    async def marks(self, rollback_id: str, run_id: str) -> Mapping[str, Mapping[str, object]]:
+        """The newest ``rollback`` entry of each node that has one, by node id."""
+        ...
