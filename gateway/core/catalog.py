@@ -92,6 +92,7 @@ class Undo:
     """A declared compensation. ``by`` is ``None`` where a person does it; ``body`` ``None`` is a call without one.
 
     ``delete_created`` names the action that takes away what an upsert created; ``within`` (seconds) ``None`` is no deadline.
+    ``after`` names actions of the tool: it runs only once those of theirs in the same rollback are finished.
     """
 
     remedy: Remedy
@@ -100,6 +101,7 @@ class Undo:
     automatic: bool = False
     within: float | None = None
     delete_created: str | None = None
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
