@@ -17,15 +17,16 @@ def result(status: int, *, demanded: bool = True) -> Result:
     return Result.FAILED if status in DEFINITE_FAILURES else Result.UNKNOWN
 
 
-def verification(*, met: bool, ours: str | None, seen: str | None) -> Verification:
+def verification(*, met: bool, before: str | None, ours: str | None, seen: str | None) -> Verification:
     """What one look at the object says of a declared postcondition.
 
-    ``ours`` is the version our write left, ``seen`` the one that was read: where it is another and the postcondition is
-    not met, someone wrote after us.
+    ``before`` is the version before our write, ``ours`` the one that it left, ``seen`` the one that was read: where it is
+    neither and the postcondition is not met, someone wrote after us. Where it is the one before, nothing was written yet, or at all.
     """
     if met:
         return Verification.PASSED
-    return Verification.SUPERSEDED if ours is not None and seen is not None and seen != ours else Verification.FAILED
+    after = ours is not None and seen is not None and seen not in (ours, before)
+    return Verification.SUPERSEDED if after else Verification.FAILED
 
 
 class Finding(Enum):

@@ -49,7 +49,7 @@ class Verify:
             seen = await self._look(intent, kind, created)
             version = seen.version if seen is not None else None
             met = seen is not None and kind.verify.expect.holds({**document, "object": seen.document})
-            verdict = postcondition.verification(met=met, ours=ours, seen=version)
+            verdict = postcondition.verification(met=met, before=intent.before.version, ours=ours, seen=version)
             if verdict is not Verification.FAILED or self.clock.monotonic() >= deadline:
                 return verdict, version if met else None
             await asyncio.sleep(min(pause, max(0.0, deadline - self.clock.monotonic())))

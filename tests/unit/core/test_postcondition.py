@@ -26,10 +26,12 @@ def test_everything_else_proves_nothing(status: int) -> None:
 
 
 def test_a_postcondition_not_met_at_a_newer_version_is_superseded_not_failed() -> None:
-    assert postcondition.verification(met=True, ours="2", seen="9") is Verification.PASSED
-    assert postcondition.verification(met=False, ours="2", seen="2") is Verification.FAILED
-    assert postcondition.verification(met=False, ours="2", seen="3") is Verification.SUPERSEDED
-    assert postcondition.verification(met=False, ours=None, seen="3") is Verification.FAILED
+    assert postcondition.verification(met=True, before="1", ours="2", seen="9") is Verification.PASSED
+    assert postcondition.verification(met=False, before="1", ours="2", seen="2") is Verification.FAILED
+    assert postcondition.verification(met=False, before="1", ours="2", seen="3") is Verification.SUPERSEDED
+    assert postcondition.verification(met=False, before=None, ours="2", seen="3") is Verification.SUPERSEDED
+    assert postcondition.verification(met=False, before="1", ours=None, seen="3") is Verification.FAILED
+    assert postcondition.verification(met=False, before="1", ours="2", seen="1") is Verification.FAILED
 
 
 @pytest.mark.parametrize(
