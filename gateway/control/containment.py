@@ -47,6 +47,10 @@ class Mirror:
         """The orders that hold a parent now and would not cover a child that it opens: what the child inherits."""
         return tuple(order.order_id for order in self.standing.of(parent, now=now) if not gate.covers(order.scope, child))
 
+    def hold_recovery(self, run: Run, tool: str, *, since: int, now: float) -> gate.Hold:
+        later = [order for order in self.standing.of(run, now=now) if not gate.spares_recovery(order, run, since=since)]
+        return gate.hold(later, replace(run, mode=Mode.ACTIVE), tool, now=now)
+
     def fresh(self, *, now: float) -> bool:
         """One node alone is its own truth; a mirror of a shared store can be stale."""
         return True

@@ -41,7 +41,8 @@ class Reconciler:
         """Probe the unknown writes whose time has come; each later try waits twice as long, up to a minute."""
         await self.adopt()
         now = self.clock.now()
-        unknown = [write for write in await self.writes.unsettled() if write.state is State.UNKNOWN]
+        # Those of a rollback are decided by whoever drives it: it knows how the object has to be.
+        unknown = [write for write in await self.writes.unsettled() if write.state is State.UNKNOWN and write.rollback_id is None]
         due = [write for write in unknown if self._next.get(write.wire_key, 0.0) <= now]
         for write in due[:ROUND]:
             if await self.probe(write) is State.UNKNOWN:

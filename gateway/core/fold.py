@@ -236,4 +236,5 @@ def _write(fields: Mapping[str, Any], position: Position) -> Write:
         parent_step=fields["parent_step_id"] if fields.get("parent_named") else None,
         method=fields["requested"]["method"],
         existed=fields.get("existed"),
+        compensates=tuple(fields.get("compensates", ())),
     )

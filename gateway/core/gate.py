@@ -66,3 +66,9 @@ def hold(orders: Iterable[Order], run: Run, tool: str | None, *, now: float) -> 
         if order.expires_at is not None:
             until = min(until, order.expires_at)
     return Hold(mode, no_fanout, order_id, until)
+
+
+def spares_recovery(order: Order, run: Run, *, since: int) -> bool:
+    """Whether an order stands aside for a rollback of the run: one that held the run when the rollback began, or the run's own."""
+    own = order.scope.run is not None and order.scope.tool is None
+    return order.epoch <= since or own

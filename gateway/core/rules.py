@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from gateway.core.policy import nanoseconds
 from gateway.model.decision import Reason
+from gateway.model.effect import Write
 from gateway.model.order import Scope
+from gateway.model.plan import Node
 from gateway.model.response import Earlier, Measure, Response, Verdict
 from gateway.model.run import Mode, Run
 from gateway.model.trigger import Trigger
@@ -158,6 +160,28 @@ def recovery_document(
     if incident is not None:
         asked["incident"] = dict(incident)
     return asked
+
+
+def node_document(node: Node, effects: Sequence[Write]) -> Document:
+    """A node of a plan as a rule sees it; ``effects`` are its own, oldest first."""
+    newest = effects[-1]
+    target = {"system": node.target.system, "type": node.target.type, "id": node.target.id}
+    shown: Document = {
+        "entry": str(newest.intent),
+        "tool": node.tool,
+        "action": node.action,
+        "target": target if node.target.tenant is None else {**target, "tenant": node.target.tenant},
+        "class": newest.compensation.reversibility.value,
+        "remedy": node.remedy.value,
+        "auto": node.automatic,
+        "state": newest.state.value,
+        "at": nanoseconds(newest.at),
+        "writes": len(effects),
+    }
+    if node.by is not None:
+        shown["by"] = node.by
+    until = newest.compensation.allowed_until
+    return shown if until is None else {**shown, "allowed_until": nanoseconds(until)}
 
 
 def parse_recovery(raw: object) -> str | None:

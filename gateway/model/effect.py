@@ -51,7 +51,8 @@ class Write:
     ``before_version`` / ``after_version`` are verbatim as the tool gave them; ``reply_ref`` names the kept reply's
     sealed blob, absent where only the effect is known. ``parent_step`` is the causal parent that the agent named, if it
     did. ``existed``: whether the target was there before, ``None`` where nobody looked. The target of a create has its id
-    once the outcome tells it. A compensation has a ``rollback_id``, and its node's id as its step.
+    once the outcome tells it. A compensation has a ``rollback_id``, its node's id as its
+    step, and the wire keys that it ``compensates``.
     """
 
     key: Key
@@ -79,6 +80,7 @@ class Write:
     parent_step: str | None = None
     method: str = ""
     existed: bool | None = None
+    compensates: tuple[str, ...] = ()
 
     @property
     def removed(self) -> bool:

@@ -34,6 +34,8 @@ def common(known: Known, kind: Kind, at: float) -> Entry:
         entry["parent_step_id"] = step.parent
     if step.parent_named:
         entry["parent_named"] = True
+    if known.undoing is not None:
+        entry |= {"rollback_id": known.undoing.rollback_id, "node": known.undoing.node_id, "compensates": list(known.undoing.compensates)}
     if known.confidence is not None:
         entry["confidence"] = known.confidence
     if known.trace_id is not None:
@@ -224,6 +226,8 @@ def reconciliation(write: Write, run_fields: Entry, at: float, *, result: str, b
         "by": by,
         "reason": reason,
     }
+    if write.rollback_id is not None:
+        entry |= {"rollback_id": write.rollback_id, "node": write.step_id, "compensates": list(write.compensates)}
     if after_version is not None:
         entry["after_ref"] = write.target.ref(after_version)
         entry["after_version"] = after_version

@@ -6,7 +6,7 @@ type-check. ``forward`` takes an :class:`Intent`, and only ``intend`` makes one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.core import catalog
@@ -24,6 +24,14 @@ from gateway.ports import Quota
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """How an object has to be after a compensation; ``state`` is what its adapter keeps of it."""
+
+    exists: bool
+    state: object = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """``named`` where the agent said so itself; else the id is ``auto-<n>``. ``parent_named`` likewise; else it is the step before."""
 
@@ -33,10 +41,29 @@ class Step:
     parent_named: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undoing:
+    """The node of a rollback that a call carries out: what its recovery lease permits.
+
+    ``compensates`` are the wire keys of the effects it takes back, ``since`` the epoch of the newest order that does not stop
+    it, ``expects`` how the object has to be afterwards. ``fence`` raises where the rollback was stopped or changed hands.
+    """
+
+    rollback_id: str
+    node_id: str
+    compensates: tuple[str, ...]
+    since: int
+    expects: Expected | None
+    fence: Callable[[], None]
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """Authenticated: whose call this is. ``at`` is Unix seconds; ``confidence`` is the agent's own, in millionths."""
+    """Authenticated: whose call this is. ``at`` is Unix seconds; ``confidence`` is the agent's own, in millionths.
+
+    ``undoing`` is there for a compensation alone.
+    """
 
     call: Call
     tool: Tool
@@ -48,6 +75,7 @@ class Known:
     if_match: bool
     trace_id: str | None
     confidence: int | None = None
+    undoing: Undoing | None = None
 
 
 @quick

@@ -34,6 +34,18 @@ class Gate:
         held = self._look(known, classified.action, known.at)
         return Open(known=known, action=classified.action, mode=held.mode, epoch=epoch, version=version)
 
+    def recovering(self, classified: Classified) -> Open:
+        """Let a compensation on: nothing that held the run when its rollback began stands against it, only orders made later.
+
+        Raises:
+            RunReadOnly, RunPaused, RunQuarantined, LeaseRevoked, FanoutBlocked: by an order on more than the run, made since then.
+            ContainmentStale: the orders are not known well enough.
+        """
+        known = classified.known
+        epoch, version = self.containment.epoch, self.containment.version
+        held = self._look(known, classified.action, known.at)
+        return Open(known=known, action=classified.action, mode=held.mode, epoch=epoch, version=version)
+
     def fence(self, known: Known, action: Action, version: int) -> Callable[[], None]:
         """The check that runs with a connection in hand, in the same step as the first socket write."""
 
@@ -41,6 +53,8 @@ class Gate:
             now = self.clock.now()
             if known.lease.expires_at <= now:
                 raise errors.LeaseExpired
+            if known.undoing is not None:
+                known.undoing.fence()
             if self.containment.version != version or not self.containment.fresh(now=now):
                 self._look(known, action, now)
 
@@ -52,7 +66,10 @@ class Gate:
     def _look(self, known: Known, action: Action, now: float) -> gate.Hold:
         if not self.containment.fresh(now=now):
             raise errors.ContainmentStale(retry_after=1.0)
-        held = self.containment.hold(known.run, known.lease.generation, known.tool.name, now=now)
+        if known.undoing is None:
+            held = self.containment.hold(known.run, known.lease.generation, known.tool.name, now=now)
+        else:
+            held = self.containment.hold_recovery(known.run, known.tool.name, since=known.undoing.since, now=now)
         refuse(held, action)
         return held
 

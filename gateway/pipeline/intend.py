@@ -91,6 +91,8 @@ class Intend:
 
     async def _charges(self, permit: Permitted) -> tuple[Charge, ...]:
         run, action = permit.known.run, permit.action
+        if permit.known.undoing is not None:
+            return ()
         ancestors = [one for name in run.ancestors if (one := await self.registry.run(name)) is not None]
         budgets = limits.budgets(run, ancestors, self.task_classes.get(run.task_class), self.tenant_limits(run.tenant))
         untold = limits.unpriced(budgets, action.cost)

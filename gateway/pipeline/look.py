@@ -12,6 +12,7 @@ from gateway import errors
 from gateway.core import bodies, catalog, resolve
 from gateway.model.call import Headers
 from gateway.model.wire import Answer, Outgoing
+from gateway.pipeline.evidence import Expected
 from gateway.pipeline.tools import Tool
 from gateway.ports import Upstream
 
@@ -31,6 +32,10 @@ class Seen:
     state: object = None
     document: Mapping[str, object] | None = None
     same: bool = True
+
+
+    def as_expected(self, expected: Expected) -> bool:
+        return self.exists is expected.exists and (not self.exists or self.state == expected.state)
 
 
 @dataclass(frozen=True, slots=True)

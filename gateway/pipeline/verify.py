@@ -10,7 +10,7 @@ from gateway.core.catalog import ActionType
 from gateway.errors import UpstreamFailure
 from gateway.model.entry import Result, Verification
 from gateway.model.wire import Answer
-from gateway.pipeline.evidence import Intent, Verdict
+from gateway.pipeline.evidence import Expected, Intent, Verdict
 from gateway.pipeline.look import Look, Seen, header_map
 from gateway.ports import Clock
 
@@ -35,6 +35,9 @@ class Verify:
             return Verdict(result=result, verification=Verification.NONE)
         ours, made = _version(intent, kind, document), _made(kind, document)
         conforms = kind.reply_conforms is None or not answer.complete or kind.reply_conforms(_body(document))
+        if kind.verify is None and (undoing := intent.known.undoing) is not None and undoing.expects is not None:
+            verification, seen = await self._undone(intent, kind, undoing.expects)
+            return Verdict(result=result, verification=verification, after_version=ours or seen, made=made, conforms=conforms)
         if kind.verify is None:
             return Verdict(result=result, verification=Verification.NONE, after_version=ours, made=made, conforms=conforms)
         verification, seen = await self._read_back(intent, kind, document, ours, made)
@@ -54,6 +57,13 @@ class Verify:
                 return verdict, version if met else None
             await asyncio.sleep(min(pause, max(0.0, deadline - self.clock.monotonic())))
             pause *= 2
+
+    async def _undone(self, intent: Intent, kind: ActionType, expected: Expected) -> tuple[Verification, str | None]:
+        """Whether a compensation left its object as it should be, where its own adapter does not say how to tell."""
+        seen = await self._look(intent, kind, None)
+        if seen is None or not seen.as_expected(expected):
+            return Verification.FAILED, None
+        return Verification.PASSED, seen.version
 
     async def _look(self, intent: Intent, kind: ActionType, created: str | None) -> Seen | None:
         """What is there now; ``None`` where it cannot be read: what cannot be seen is not met."""

@@ -190,6 +190,8 @@ class Registry(Protocol):
         """Every order, ascending by epoch, released ones too."""
         ...
 
+    async def task(self, task_id: str) -> Task | None: ...
+
     async def tasks(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Task]: ...
 
     async def counters(self, scope: str) -> Mapping[str, int]:
@@ -313,6 +315,10 @@ class Containment(Protocol):
 
     def hold(self, run: Run, generation: int, tool: str | None, *, now: float) -> gate.Hold:
         """What is left of a run for a tool, under a lease of this generation."""
+        ...
+
+    def hold_recovery(self, run: Run, tool: str, *, since: int, now: float) -> gate.Hold:
+        """What orders made after epoch ``since`` leave a rollback of the run; the run's own do not count."""
         ...
 
     def fresh(self, *, now: float) -> bool:

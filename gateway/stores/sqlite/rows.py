@@ -56,6 +56,7 @@ def of_write(write: Write) -> Row:
         write.parent_step,
         write.method,
         write.existed,
+        orjson.dumps(write.compensates).decode() if write.compensates else None,
     )
 
 
@@ -66,7 +67,8 @@ def write(row: Row, stream: str) -> Write:
         :15
     ]
     (system, type_, id_, target_tenant, _, class_, remedy, automatic, until, at) = cells[15:25]
-    (before, snapshot, args, rollback_id, outcome, status, after, reply, verification, parent_step, method, existed) = cells[25:]
+    (before, snapshot, args, rollback_id, outcome, status, after, reply, verification) = cells[25:34]
+    (parent_step, method, existed, compensates) = cells[34:]
     return Write(
         key=Key(tenant=tenant, workflow_id=workflow_id, kind=KeyKind(kind), digest=digest, content=content, window=window),
         attempt=attempt,
@@ -95,6 +97,7 @@ def write(row: Row, stream: str) -> Write:
         parent_step=parent_step,
         method=method,
         existed=None if existed is None else bool(existed),
+        compensates=tuple(orjson.loads(compensates)) if compensates else (),
     )
 
 

@@ -10,7 +10,7 @@ INSERT INTO blobs (ref, tenant, data) VALUES :rows ON CONFLICT DO NOTHING
 INSERT INTO writes (
   seq, tenant, workflow_id, key_digest, attempt, key_kind, content, window_s, wire_key, state, run_id, generation, step_id, tool, action,
   system, type, id, target_tenant, object, class, remedy, automatic, allowed_until, at, before_version, snapshot_ref, args_ref, rollback_id,
-  parent_step, method, existed
+  parent_step, method, existed, compensates
 ) VALUES :rows
 
 -- name: taken_keys

@@ -1,0 +1,225 @@
+"""The line of compensating calls: the same stages in the same order, under a lease for one node of a plan and nothing else.
+
+A compensation is identified, journaled, fenced and verified like any other call. What differs stands here in one place: its call is
+made from the journal, its lease is the plan's, a version that no longer matches is a conflict, and no limit is charged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway import errors
+from gateway.core import idempotency, postcondition
+from gateway.model.effect import State, Write
+from gateway.model.entry import Position, Result, Verification
+from gateway.model.plan import Does, Node, NodeState
+from gateway.model.run import Lease, Run
+from gateway.pipeline.classify import classify
+from gateway.pipeline.decide_recovery import DecideRecovery
+from gateway.pipeline.evidence import Before, Classified, Kept, Known, Metered, Permitted, Settled, Step, Undoing
+from gateway.pipeline.forward import Forward
+from gateway.pipeline.gate import Gate
+from gateway.pipeline.intend import Intend
+from gateway.pipeline.look import Look, Seen
+from gateway.pipeline.probe import Probe
+from gateway.pipeline.recall import Recall
+from gateway.pipeline.settle import Settle
+from gateway.pipeline.tools import Tools
+from gateway.pipeline.undo_call import Calls, Conflict, Prepared
+from gateway.pipeline.verify import Verify
+from gateway.ports import Clock
+from gateway.ports.rollback import Carried, Compensating, Compensations, Examined
+
+LEASE = 60.0
+"""Seconds for which a recovery lease permits its one call."""
+SETTLE = 30.0
+"""Seconds after which a compensation that is not there will not come any more, where its adapter says nothing else."""
+AGAIN = frozenset({409, 423, 425, 429})
+"""Statuses of a definite failure after which the same call may pass a little later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compensate:
+    tools: Tools
+    calls: Calls
+    gate: Gate
+    recall: Recall
+    decide_recovery: DecideRecovery
+    look: Look
+    intend: Intend
+    forward: Forward
+    verify: Verify
+    settle: Settle
+    probe: Probe
+    clock: Clock
+
+    async def carry(self, compensating: Compensating) -> Carried:
+        """Carry out a node. What stands against it becomes a state of the node, never an exception."""
+        try:
+            return await self._carried(compensating)
+        except Conflict as conflict:
+            return Carried(state=NodeState.TASK, why=str(conflict), seen=conflict.seen)
+        except errors.ReplyNotKept:
+            return Carried(state=NodeState.DONE, why="it was carried out before")
+        except (errors.OutcomeUnknown, errors.ToolTimeout) as unknown:
+            return Carried(state=NodeState.UNKNOWN, why=unknown.detail)
+        except errors.ToolUnreachable as lost:
+            sent = lost.members.get("outcome") == "unknown"
+            return Carried(state=NodeState.UNKNOWN if sent else NodeState.FAILED, why=lost.detail, again=not sent)
+        except errors.Refusal as refused:
+            return Carried(state=NodeState.FAILED, why=refused.detail, again=refused.retryable)
+
+    async def _carried(self, order: Compensating) -> Carried:
+        prepared = await self.calls.prepare(order.node, order.run, order.effects)  # from the journal: what was sealed with the effects
+        known = self._known(order, prepared)  # the recovery lease: this node's one call
+        action = _confined(order, classify(known))  # the declared compensation, on the object's own path
+        opened = self.gate.recovering(action)  # orders that came later, on the tool or on everything
+        metered = Metered(
+            known=known, action=opened.action, mode=opened.mode, epoch=opened.epoch, version=opened.version, quota=None
+        )  # counted to nobody: a contained run's budget must not keep it from being undone
+        fresh = await self.recall(metered)  # done before, by this or an earlier owner
+        if isinstance(fresh, Kept):
+            return Carried(state=NodeState.DONE, why="it was carried out before", after=fresh.write.after_version)
+        permit = await self.decide_recovery(fresh, order)  # policy can only turn it into a task
+        before = await self._matching(permit, order)  # at the version that our last effect left, or not at all
+        async with self.intend(permit, before) as intent:
+            answer = await self.forward(intent)
+            verdict = await self.verify(intent, answer)
+            settled = await self.settle(intent, answer, verdict)
+        return _came_of(settled)
+
+    async def decide(self, write: Write) -> bool | None:
+        decided = await self.probe(write)
+        return None if decided.state is State.UNKNOWN else decided.state is State.STANDING
+
+    async def settle_unknown(self, order: Compensating, write: Write) -> bool | None:
+        """Look whether a compensation of unknown outcome is there; where that shows it, the journal is told."""
+        seen = await self._seen(order.node, order.run, order.effects)
+        prepared = await self.calls.prepare(order.node, order.run, order.effects)
+        if seen is None or prepared.expects is None:
+            return await self.decide(write)
+        there = seen.as_expected(prepared.expects)
+        settled = self.clock.now() - write.at >= SETTLE
+        before = None if order.node.guard_absent else order.guard
+        match postcondition.probe(applied=there, seen=seen.version, before=before, settled=settled):
+            case postcondition.Finding.APPLIED:
+                await self.probe.conclude(write, Result.SUCCESS, by="rollback", reason="what it should leave is there")
+                return True
+            case postcondition.Finding.NOT_APPLIED:
+                await self.probe.conclude(write, Result.FAILED, by="rollback", reason="the object is still as it was before")
+                return False
+            case _:
+                return None
+
+    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | None:
+        seen = await self._seen(node, run, effects)
+        if seen is None:
+            return None
+        if state not in (NodeState.DONE, NodeState.NOTHING):
+            return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=None)
+        try:
+            expects = (await self.calls.prepare(node, run, effects)).expects if node.by is not None else None
+        except Conflict:
+            expects = None
+        met = None if expects is None else seen.as_expected(expects)
+        why = "" if met in (None, True) else "it is not as it was before the run"
+        return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=met, why=why)
+
+    def _known(self, order: Compensating, prepared: Prepared) -> Known:
+        now, run, node = self.clock.now(), order.run, order.node
+        key = f"rb_{order.rollback.rollback_id}_{node.node_id}"
+        return Known(
+            call=prepared.call,
+            tool=self.tools[node.tool],
+            run=run,
+            lease=Lease(run_id=run.run_id, tenant=run.tenant, generation=run.generation, not_before=now, expires_at=now + LEASE),
+            step=Step(node.node_id, None, named=True),
+            at=now,
+            own_key=idempotency.own_key(key),
+            if_match=False,
+            trace_id=None,
+            undoing=Undoing(
+                rollback_id=order.rollback.rollback_id,
+                node_id=node.node_id,
+                compensates=node.effects,
+                since=order.rollback.epoch,
+                expects=prepared.expects,
+                fence=order.fence,
+            ),
+        )
+
+    async def _matching(self, permit: Permitted, order: Compensating) -> Before:
+        """Bind the call to the version that our last effect left.
+
+        Raises:
+            Conflict: the object is at another version: somebody wrote after us, and that must not be overwritten.
+        """
+        node = order.node
+        if order.guard is None and not node.guard_absent:
+            return Before(taken=False)
+        seen = await self._looked(node, order.run, order.effects)
+        if node.guard_absent:
+            if seen.exists:
+                raise Conflict("the object that was removed is there again; somebody made it anew", seen=seen.version)
+            return Before(taken=True, exists=False, guard_absent=True)
+        if not seen.exists:
+            raise Conflict("the object is not there any more; somebody removed it", seen="absent")
+        if not seen.same:
+            raise Conflict("a read of the object gives another one, or several", seen=seen.version)
+        if seen.version != order.guard:
+            raise Conflict(f"the object is at {seen.version}, and our last effect left it at {order.guard}", seen=seen.version)
+        return Before(taken=True, version=seen.version, state=seen.state, exists=True, guard=seen.version)
+
+    async def _seen(self, node: Node, run: Run, effects: Sequence[Write]) -> Seen | None:
+        try:
+            return await self._looked(node, run, effects)
+        except (Conflict, errors.Refusal):
+            return None
+
+    async def _looked(self, node: Node, run: Run, effects: Sequence[Write]) -> Seen:
+        tool = self.tools.get(node.tool)
+        kind = tool.catalog.actions.get(node.action) if tool is not None else None
+        if tool is None or kind is None or kind.object_type is None:
+            raise Conflict("its adapter says no more where the object can be read")
+        captures = await self.calls.captures(effects)
+        made = node.target.id if kind.creates is not None else None
+        try:
+            return await self.look(tool, kind, captures, run.tenant, created=made)
+        except errors.UpstreamFailure as lost:
+            raise errors.ToolUnreachable(f"{tool.name} cannot show the object: {lost.detail}", outcome="not-sent") from lost
+        except (KeyError, ValueError) as error:
+            raise Conflict("the object's id cannot stand in a path") from error
+
+
+def _confined(order: Compensating, classified: Classified) -> Classified:
+    """The call that the plan speaks of, and no other: whatever an id may have made of its path."""
+    node, action = order.node, classified.action
+    own = node.does is Does.OFFSETS or action.target.object == node.target.object
+    if action.name != node.by or action.target.tenant != node.target.tenant or not own:
+        found = f"{action.name} on {action.target.type}:{action.target.id}"
+        raise Conflict(f"the call that would undo it is {found}, which the plan does not permit")
+    return classified
+
+
+def _came_of(settled: Settled) -> Carried:
+    verdict, status = settled.verdict, settled.answer.status
+    where = _at(settled.position)
+    if verdict.result is Result.SUCCESS and verdict.verification is not Verification.FAILED:
+        return Carried(state=NodeState.DONE, after=verdict.after_version)
+    if verdict.result is Result.SUCCESS:
+        return Carried(state=NodeState.FAILED, why=f"it was carried out, and reading back shows something else ({where})")
+    if verdict.result is Result.UNKNOWN:
+        return Carried(state=NodeState.UNKNOWN, why=f"the tool answered {status}: nobody knows whether it was applied ({where})")
+    if status == 412:
+        return Carried(state=NodeState.TASK, why=f"the tool says that the object was written after us ({where})")
+    return Carried(state=NodeState.FAILED, why=f"the tool answered {status} ({where})", again=status in AGAIN)
+
+
+def _at(position: Position) -> str:
+    return f"entry {position}"
+
+
+if TYPE_CHECKING:
+    _port: type[Compensations] = Compensate

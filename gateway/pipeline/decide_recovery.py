@@ -1,0 +1,40 @@
+"""May this compensation be made? Policy can turn it into a task, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway import errors
+from gateway.core import rules
+from gateway.model.decision import Allow, Considered
+from gateway.pipeline.evidence import Fresh, Permitted
+from gateway.pipeline.undo_call import Conflict
+from gateway.ports import Clock
+from gateway.ports.rollback import Compensating
+from gateway.ports.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class DecideRecovery:
+    rules: Rules
+    clock: Clock
+    revision: Callable[[], str]
+
+    async def __call__(self, fresh: Fresh, order: Compensating) -> Permitted:
+        """Ask policy.
+
+        Raises:
+            Conflict: policy wants a person to do it, or cannot say.
+        """
+        known = fresh.known
+        node = rules.node_document(order.node, order.effects)
+        document = rules.recovery_document(node=node, run=known.run, mode=fresh.mode, now=known.at)
+        try:
+            why_not = rules.parse_recovery(await self.rules.ask(rules.RECOVERY, document))
+        except errors.PolicyUnavailable as down:
+            why_not = f"policy cannot say whether it may be undone by a call ({down.detail})"
+        if why_not is not None:
+            raise Conflict(f"policy hands it to a person: {why_not}")
+        allow = Allow(decision_id=self.clock.mint("dec"), revision=self.revision())
+        return Permitted(fresh=fresh, considered=Considered(decision=allow, at=known.at, mode=fresh.mode))
