@@ -1,7 +1,8 @@
 """The agent: a script that keeps an ERP's invoices, given a base URL and a token in its environment.
 
 It is run as a program of its own and imports nothing but the standard library: it does not know who answers at that
-URL. A task is a line on standard input; each call it makes is a JSON line on standard output, and so is a task's end.
+URL. A task is a line on standard input: one that it knows by name, or a JSON list of calls. Each call it makes is a JSON
+line on standard output, and so is a task's end.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ REFUNDS = "/buckets/acme/collections/refunds/records"
 REFUND = {"invoice": "inv-1002", "amount": 80, "reference": "returned goods, case 5512"}
 
 
-def call(saying: str, method: str, path: str, data: object = None) -> tuple[int, Any]:
+def call(saying: str, method: str, path: str, data: object = None, more: dict[str, str] | None = None) -> tuple[int, Any]:
     """One request; what was done, sent and answered goes to whoever reads along."""
     body = None if data is None else json.dumps({"data": data})
-    headers = {"Authorization": f"Bearer {TOKEN}", **({} if body is None else {"Content-Type": "application/json"})}
+    headers = {"Authorization": f"Bearer {TOKEN}", **({} if body is None else {"Content-Type": "application/json"}), **(more or {})}
     connection = http.client.HTTPConnection(BASE.hostname or "", BASE.port, timeout=30)
     sent = time.monotonic()
     try:
@@ -36,7 +37,8 @@ def call(saying: str, method: str, path: str, data: object = None) -> tuple[int,
         told = json.loads(answer.read())
     finally:
         connection.close()
-    tell(saying=saying, method=method, path=path, status=answer.status, told=told, sent=sent, answered=time.monotonic())
+    mode = answer.getheader("Killcord-Mode")
+    tell(saying=saying, method=method, path=path, status=answer.status, told=told, mode=mode, sent=sent, answered=time.monotonic())
     time.sleep(PAUSE)
     return answer.status, told.get("data")
 
@@ -90,7 +92,11 @@ TASKS: dict[str, Callable[[], None]] = {"morning": morning, "look": look, "act":
 def main() -> None:
     for line in sys.stdin:
         task = line.strip()
-        TASKS[task]()
+        if task in TASKS:
+            TASKS[task]()
+        else:
+            for one in json.loads(task):
+                call(**one)
         tell(done=task)
 
 

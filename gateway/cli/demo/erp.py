@@ -16,6 +16,8 @@ from gateway.cli.demo import children, web
 from gateway.cli.demo.surprise import expect
 
 TENANT = "acme"
+NEIGHBOUR = "globex"
+"""Another tenant of the same ERP, where a story has one."""
 BASIC = b64encode(b"erp:the agent never sees this").decode()
 """The ERP's secret, as the header of basic authentication carries it."""
 
@@ -68,9 +70,9 @@ class Erp:
     def send(self, method: str, path: str, body: object = None) -> web.Answer:
         return web.send(method, self.url + path, body, {"Authorization": f"Basic {BASIC}"})
 
-    def records(self, collection: str) -> dict[str, dict[str, Any]]:
+    def records(self, collection: str, tenant: str = TENANT) -> dict[str, dict[str, Any]]:
         """Every record by id, as Kinto has it now."""
-        answer = self.send("GET", f"/buckets/{TENANT}/collections/{collection}/records")
+        answer = self.send("GET", path(collection, tenant))
         expect(answer.status == 200, f"Kinto to list {collection}", answer)
         return {record["id"]: record for record in answer.body["data"]}
 
@@ -80,15 +82,28 @@ class Erp:
 
     def edit(self, invoice: str, **fields: object) -> None:
         """A person changes an invoice in the ERP itself."""
-        answer = self.send("PATCH", f"/buckets/{TENANT}/collections/invoices/records/{invoice}", {"data": fields})
+        answer = self.send("PATCH", path(f"invoices/{invoice}"), {"data": fields})
         expect(answer.status == 200, f"Kinto to take a person's edit of {invoice}", answer)
 
-    def seed(self) -> None:
-        made = [self.send("PUT", f"/buckets/{TENANT}")]
-        made += [self.send("PUT", f"/buckets/{TENANT}/collections/{name}") for name in ("invoices", "refunds")]
+    def begin_anew(self) -> None:
+        """As it was at first, with a neighbour."""
+        gone = [self.send("DELETE", f"/buckets/{tenant}").status for tenant in (TENANT, NEIGHBOUR)]
+        expect(set(gone) <= {200, 403, 404}, "Kinto to forget its tenants", gone)
+        for tenant in (TENANT, NEIGHBOUR):
+            self.seed(tenant)
+
+    def seed(self, tenant: str = TENANT) -> None:
+        made = [self.send("PUT", f"/buckets/{tenant}")]
+        made += [self.send("PUT", f"/buckets/{tenant}/collections/{name}") for name in ("invoices", "refunds")]
         for name, fields in INVOICES.items():
-            made.append(self.send("PUT", f"/buckets/{TENANT}/collections/invoices/records/{name}", {"data": fields}))
+            made.append(self.send("PUT", path(f"invoices/{name}", tenant), {"data": fields}))
         expect(all(answer.status == 201 for answer in made), "Kinto to take the seed", [answer.status for answer in made])
+
+
+def path(thing: str, tenant: str = TENANT) -> str:
+    """Where a collection's records are, or one of them (``invoices/inv-1001``)."""
+    collection, _, name = thing.partition("/")
+    return f"/buckets/{tenant}/collections/{collection}/records" + (f"/{name}" if name else "")
 
 
 @contextmanager

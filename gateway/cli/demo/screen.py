@@ -9,7 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_COLOURS = {"agent": "cyan", "person": "yellow", "operator": "bold red", "gateway": "green", "ERP": "magenta", "forger": "bold red"}
+_COLOURS = {
+    "agent": "cyan",
+    "person": "yellow",
+    "verifier": "yellow",
+    "operator": "bold red",
+    "forger": "bold red",
+    "gateway": "green",
+    "policy": "green",
+    "ERP": "magenta",
+}
 BEAT = 0.9
 """Seconds between two steps for a person who follows."""
 
@@ -26,7 +35,7 @@ class Screen:
 
     def line(self, who: str, what: str, result: str = "", *, well: bool = True, quick: bool = False) -> None:
         """One step: who does what, and what came of it (``well`` is whether that is what the doer wanted)."""
-        text = Text.assemble((f"{who:>9}  ", _COLOURS[who]), what)
+        text = Text.assemble((f"{who:>9}  ", _COLOURS.get(who, "dim")), what)
         if result:
             text.append(f"  {result}", "green" if well else "red")
         self.console.print(text, soft_wrap=True)

@@ -18,6 +18,7 @@ from rich.console import Console
 from gateway.cli.demo import account, children, erp, evidence, site, worker
 from gateway.cli.demo.acts import CUT, Scene
 from gateway.cli.demo.erp import Erp
+from gateway.cli.demo.incidents import company
 from gateway.cli.demo.screen import Screen
 from gateway.cli.demo.site import Site
 from gateway.cli.demo.surprise import Surprise
@@ -32,6 +33,7 @@ _WIDTH = 160
 def command(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the last act, without pauses: a check for CI.")] = False,
     keep: Annotated[Path | None, typer.Option(help="Keep configuration, journal and logs in this new or empty folder.")] = None,
+    incident: Annotated[str | None, typer.Option(help="Play how a trigger stops a run: its name, `list`, or `all`.")] = None,
 ) -> None:
     """Show on a real ERP what the gateway does; exit 1 where anything does not go as told."""
     console = Console(highlight=False)
@@ -39,11 +41,18 @@ def command(
         console.width = _WIDTH
     screen = Screen(console, paced=console.is_terminal and not exit_)
     signal.signal(signal.SIGTERM, _terminated)
+    if incident == company.LIST:
+        company.listed(screen)
+        return
+    plays = () if incident is None else company.chosen(incident)
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise typer.BadParameter(f"{keep} is not an empty folder; name one that is, or does not exist yet", param_hint="--keep")
     try:
         with _folder(keep) as folder:
-            _play(screen, folder, stay=not exit_)
+            if plays:
+                company.played(screen, folder, plays)
+            else:
+                _play(screen, folder, stay=not exit_)
     except Surprise as surprise:
         screen.plain(f"\nThe demo did not go as told.\n  expected: {surprise.expected}\n  found:    {surprise.found}")
         raise typer.Exit(1) from surprise

@@ -62,9 +62,9 @@ class Site:
     def ask(self, method: str, path: str, body: object = None) -> web.Answer:
         return web.send(method, self.control + path, body, {"Authorization": f"Bearer {self.token}"})
 
-    def open_run(self) -> tuple[str, str]:
+    def open_run(self, **narrower: object) -> tuple[str, str]:
         """A run for the agent: its id and its lease."""
-        asked = {"tenant": erp.TENANT, "agent_id": "billing-agent", "task_class": "billing", "scopes": ["erp:*"]}
+        asked = {"tenant": erp.TENANT, "agent_id": "billing-agent", "task_class": "billing", "scopes": ["erp:*"], **narrower}
         answer = self.ask("POST", "/v1/runs", asked)
         expect(answer.status == 201, "the operators' door to open a run (201)", answer)
         return answer.body["run"]["run_id"], answer.body["lease"]
@@ -115,10 +115,13 @@ class Site:
 
 
 @contextmanager
-def serving(folder: Path, erp_url: str, *, data: int, control: int) -> Iterator[Site]:
-    """The gateway in front of the ERP, its two doors on these ports of loopback; its configuration, data and log are in ``folder``."""
+def serving(folder: Path, erp_url: str, *, data: int, control: int, adapters: Path | None = None) -> Iterator[Site]:
+    """The gateway in front of the ERP, its two doors on these ports of loopback; its configuration, data and log are in ``folder``.
+
+    ``adapters`` is a folder of them in the place of the shipped ones.
+    """
     config, log = folder / "killcord.yaml", folder / "gateway.log"
-    config.write_text(_text(data, control, erp_url))
+    config.write_text(_text(data, control, erp_url, adapters or shipped.adapters()))
     token = "demo-" + secrets.token_urlsafe(24)
     environ = {**os.environ, "ERP_BASIC": erp.BASIC, "KILLCORD_BOOTSTRAP_TOKEN": token}
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
@@ -128,7 +131,7 @@ def serving(folder: Path, erp_url: str, *, data: int, control: int) -> Iterator[
         yield Site(folder, f"http://127.0.0.1:{data}", url, took, token)
 
 
-def _text(data: int, control: int, erp_url: str) -> str:
+def _text(data: int, control: int, erp_url: str, adapters: Path) -> str:
     # A path as JSON text is YAML as well, whatever is in it.
     return _CONFIG.format(
         data=data,
@@ -136,5 +139,5 @@ def _text(data: int, control: int, erp_url: str) -> str:
         erp=erp_url,
         tenant=erp.TENANT,
         policies=json.dumps(str(shipped.policies())),
-        adapters=json.dumps(str(shipped.adapters())),
+        adapters=json.dumps(str(adapters)),
     )

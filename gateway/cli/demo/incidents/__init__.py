@@ -1,0 +1,1 @@
+"""``killcord demo --incident NAME``: for every trigger a short play in which an agent, or its tool, goes wrong. One file a layer."""
