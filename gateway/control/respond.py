@@ -31,7 +31,6 @@ Signature = tuple[str | None, str | None, bool]
 class _Quiet:
     """Triggers of an incident that were alike and changed nothing: counted, and told at the second, fourth, eighth and so on."""
 
-    signature: Signature
     untold: int = 0
     told: int = 1
 
@@ -48,7 +47,7 @@ class Respond:
     rules: Rules
     clock: Clock
     revision: Callable[[], str]
-    _quiet: dict[str, _Quiet] = field(default_factory=dict)
+    _quiet: dict[tuple[str, Signature], _Quiet] = field(default_factory=dict)
 
     async def __call__(self, run_id: str, generation: int, trigger: Trigger) -> Incident | None:
         """Answer a trigger; the incident that it opened or joined, ``None`` where it is none.
@@ -134,9 +133,9 @@ class Respond:
     def _incident(self, answer: _Answer, response: Response, order: Order | None) -> Incident | None:
         now, known = self.clock.now(), answer.known
         if known is not None:
-            quiet = self._quiet.get(known.incident_id)
+            quiet = self._quiet.get((known.incident_id, _signature(answer.trigger)))
             times = max(1, quiet.untold) if quiet is not None else 1
-            incident = incidents.joined(known, answer.trigger, response, times=times, now=now)
+            incident = incidents.joined(known, answer.trigger, response, stands=bool(answer.standing), times=times, now=now)
         elif response.action.mode is None:
             return None
         else:
@@ -147,17 +146,16 @@ class Respond:
 
     def _alike(self, known: Incident, standing: list[Order], trigger: Trigger) -> _Quiet | None:
         """What this trigger repeats, as long as the order that was the answer stands."""
-        quiet = self._quiet.get(known.incident_id)
-        return quiet if quiet is not None and standing and quiet.signature == _signature(trigger) else None
+        return self._quiet.get((known.incident_id, _signature(trigger))) if standing else None
 
     def _remember(self, incident: Incident, trigger: Trigger) -> None:
-        quiet = self._quiet.get(incident.incident_id)
-        if quiet is not None and quiet.signature == _signature(trigger):
-            quiet.untold = 0
+        alike = (incident.incident_id, _signature(trigger))
+        if alike in self._quiet:
+            self._quiet[alike].untold = 0
             return
         if len(self._quiet) >= _REMEMBERED:
             self._quiet.clear()
-        self._quiet[incident.incident_id] = _Quiet(_signature(trigger))
+        self._quiet[alike] = _Quiet()
 
     def _due(self, quiet: _Quiet) -> bool:
         quiet.untold += 1

@@ -14,6 +14,9 @@ from gateway.model.trigger import Trigger
 EVIDENCE = 50
 """Positions an incident names: the first and the latest."""
 
+_STRICTER = tuple(Measure)
+"""Measures as they are declared: each takes more away than the one before."""
+
 
 def begun(incident_id: str, run: Run, generation: int, trigger: Trigger, response: Response, *, now: float) -> Incident:
     """The incident that a trigger opens by its response."""
@@ -36,19 +39,22 @@ def begun(incident_id: str, run: Run, generation: int, trigger: Trigger, respons
     )
 
 
-def joined(incident: Incident, trigger: Trigger, response: Response, *, times: int, now: float) -> Incident:
-    """The incident with ``times`` more triggers of its cause, the latest of them answered by ``response``."""
+def joined(incident: Incident, trigger: Trigger, response: Response, *, stands: bool, times: int, now: float) -> Incident:
+    """The incident with ``times`` more triggers of its cause, the latest of them answered by ``response``.
+
+    While an order of the incident ``stands``, a milder response says nothing new about it: the run is held as before.
+    """
     due = response.rollback and incident.rollback is RollbackState.NONE
-    return replace(
+    counted = replace(
         incident,
         updated_at=now,
         triggers=incident.triggers + times,
         evidence=_kept((*incident.evidence, *trigger.evidence)),
-        action=response.action,
-        verdict=response.verdict,
-        why=response.why,
         rollback=RollbackState.DUE if due else incident.rollback,
     )
+    if stands and _STRICTER.index(response.action) < _STRICTER.index(incident.action):
+        return counted
+    return replace(counted, action=response.action, verdict=response.verdict, why=response.why)
 
 
 def held_by(orders: Sequence[Order], scope: Scope, response: Response) -> Order | None:
