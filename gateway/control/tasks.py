@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
-from gateway.core import records, stamp
+from gateway.core import tasks
 from gateway.model.effect import State, Write
-from gateway.model.entry import Kind
-from gateway.model.task import Task
+from gateway.model.entry import Fields
+from gateway.model.plan import Node
+from gateway.model.rollback import Rollback
+from gateway.model.task import Resolution, Task, TaskKind
 from gateway.ports import Clock, Journal, Registry, Writes
 
-RESOLUTIONS = frozenset({"applied", "not_applied"})
-
 Conclude = Callable[[Write, bool, str, str], Awaitable[None]]
-
-
-class WrongResolution(ValueError):
-    """The task cannot be resolved like this; the message says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,45 +26,65 @@ class Tasks:
     writes: Writes
     clock: Clock
     conclude: Conclude
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def find(self, task_id: str) -> Task | None:
-        after: str | None = None
-        while page := await self.registry.tasks(after=after, limit=1000):
-            for task in page:
-                if task.task_id == task_id:
-                    return task
-            after = page[-1].task_id
-        return None
+        return await self.registry.task(task_id)
+
+    async def open(self, task: Task, whose: Fields) -> Task:
+        """Open a task under its stable id; one that stands there already, open or resolved, is returned as it is.
+
+        ``whose`` are the entry's fields that say whose work it is about beside tenant and run (workflow, generation, step).
+
+        Raises:
+            JournalUnavailable: it is not durable.
+        """
+        async with self._turn:
+            known = await self.registry.task(task.task_id)
+            if known is not None:
+                return known
+            await self.journal.append(tasks.opened_entry(task, whose))
+            return task
+
+    async def hand_over(self, rollback: Rollback, node: Node, effects: Sequence[Write], *, why: str, seen: str | None = None) -> Task:
+        """Open the one task about a node that no call takes back; repeated, the same task.
+
+        ``effects`` are the node's own, oldest first. ``seen`` is its object's version now, ``absent``, or ``None`` where nobody looked.
+
+        Raises:
+            JournalUnavailable: it is not durable.
+        """
+        first = effects[0]
+        whose = {
+            "workflow_id": first.key.workflow_id,
+            "generation": first.generation,
+            "step_id": node.node_id,
+            "rollback_id": rollback.rollback_id,
+        }
+        return await self.open(tasks.of_node(rollback, node, effects, why=why, seen=seen, at=self.clock.now()), whose)
 
     async def resolve(self, task_id: str, *, resolution: str, note: str, by: str) -> Task:
-        """Close a task about an unknown outcome with what a person found at the tool.
+        """Close a task with what a person found or did; what was found of an unknown outcome settles its write.
 
         Raises:
             KeyError: there is no such task.
-            WrongResolution: the word is not one of ``applied`` and ``not_applied``, or the task is closed.
+            WrongResolution: the word does not close a task of this kind.
+            AlreadyResolved: somebody closed it before.
+            JournalUnavailable: it is not durable.
         """
-        if resolution not in RESOLUTIONS:
-            raise WrongResolution(f"resolution must be one of {', '.join(sorted(RESOLUTIONS))}, not {resolution!r}.")
-        task = await self.find(task_id)
-        if task is None:
-            raise KeyError(task_id)
-        if task.resolution is not None:
-            raise WrongResolution(f"Task {task_id} was resolved as {task.resolution} by {task.resolved_by}.")
-        write = await self.writes.by_wire_key(task.wire_key)
-        if write is not None and write.state is State.UNKNOWN:
-            await self.conclude(write, resolution == "applied", by, note)
-        now = self.clock.now()
-        closed = replace(task, resolution=resolution, note=note, resolved_by=by, resolved_at=now)
-        await self.journal.append(
-            {
-                "ts": stamp.rfc3339(now),
-                "kind": Kind.TASK.value,
-                "tenant": task.tenant,
-                "run_id": task.run_id,
-                "task": records.task_entry(closed),
-                "change": "resolved",
-                "by": by,
-                "reason": note,
-            }
-        )
-        return closed
+        async with self._turn:  # of two who say different things, the second has to see the first
+            task = await self.registry.task(task_id)
+            if task is None:
+                raise KeyError(task_id)
+            meant = tasks.closing(task, resolution)
+            if task.kind is TaskKind.OUTCOME_UNKNOWN:
+                await self._settle(task, meant is Resolution.APPLIED, note, by)
+            closed = tasks.resolved(task, meant, note=note, by=by, at=self.clock.now())
+            await self.journal.append(tasks.resolved_entry(closed))
+            return closed
+
+    async def _settle(self, task: Task, applied: bool, note: str, by: str) -> None:
+        for wire_key in task.wire_keys:
+            write = await self.writes.by_wire_key(wire_key)
+            if write is not None and write.state is State.UNKNOWN:
+                await self.conclude(write, applied, by, note)

@@ -13,7 +13,7 @@ from gateway.model.order import Order, Scope
 from gateway.model.response import Measure, Verdict
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Limits, Mode, Rate, Run
-from gateway.model.task import Task
+from gateway.model.task import Evidence, Resolution, Task, TaskKind
 from gateway.model.trigger import Trigger
 
 Document = Mapping[str, Any]
@@ -102,15 +102,21 @@ def order(document: Document) -> Order:
 
 
 def task(document: Document) -> Task:
+    """Older entries hold one ``wire_key``, and neither target nor evidence."""
+    aimed, evidence, resolution = document.get("target"), document.get("evidence"), document.get("resolution")
     return Task(
         task_id=document["task_id"],
-        kind=document["kind"],
+        kind=TaskKind(document["kind"]),
         run_id=document["run_id"],
         tenant=document["tenant"],
-        wire_key=document["wire_key"],
+        wire_keys=tuple(document["wire_keys"]) if "wire_keys" in document else (document["wire_key"],),
         summary=document["summary"],
         opened_at=stamp.seconds(document["opened_at"]),
-        resolution=document.get("resolution"),
+        target=None if aimed is None else target(aimed),
+        evidence=None if evidence is None else _evidence(evidence),
+        rollback_id=document.get("rollback_id"),
+        node_id=document.get("node_id"),
+        resolution=None if resolution is None else Resolution(resolution),
         resolved_by=document.get("resolved_by"),
         note=document.get("note"),
         resolved_at=_seconds(document.get("resolved_at")),
@@ -160,6 +166,10 @@ def rollback(document: Document) -> Rollback:
     times = {name: _seconds(document.get(name)) for name in ("started_at", "updated_at", "ended_at")}
     held = {**document, **times, "status": RollbackStatus(document["status"]), "residue": tuple(document["residue"])}
     return Rollback(**held)
+
+
+def _evidence(document: Document) -> Evidence:
+    return Evidence(document.get("before"), document.get("after"), document.get("now"), tuple(document["entries"]), document["why"])
 
 
 def _seconds(micros: int | None) -> float | None:

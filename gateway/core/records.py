@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from gateway.core import limits, stamp
+from gateway.model.action import Target
 from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.model.order import Order, Scope
 from gateway.model.rollback import Rollback
 from gateway.model.run import Limits, Run
-from gateway.model.task import Task
+from gateway.model.task import Evidence, Task
 from gateway.model.trigger import Trigger
 
 Json = dict[str, object]
@@ -78,13 +79,34 @@ def order_entry(order: Order) -> Json:
     }
 
 
+def target_json(target: Target) -> Json:
+    """A target as entries and the API hold it."""
+    return {"system": target.system, "type": target.type, "id": target.id, "tenant": target.tenant}
+
+
 def task_entry(task: Task) -> Json:
-    """A task as its ``task`` entry holds it."""
-    return (
-        {name: getattr(task, name) for name in Task.__slots__ if getattr(task, name) is not None}
-        | {"opened_at": stamp.micros(task.opened_at)}
-        | ({} if task.resolved_at is None else {"resolved_at": stamp.micros(task.resolved_at)})
-    )
+    """A task as its ``task`` entries hold it; what does not apply is absent."""
+    shown: Json = {"wire_keys": list(task.wire_keys), "opened_at": stamp.micros(task.opened_at)}
+    for name in ("task_id", "kind", "run_id", "tenant", "summary", "rollback_id", "node_id", "resolution", "resolved_by", "note"):
+        if (value := getattr(task, name)) is not None:
+            shown[name] = value.value if isinstance(value, StrEnum) else value
+    if task.target is not None:
+        shown["target"] = target_json(task.target)
+    if task.evidence is not None:
+        shown["evidence"] = {name: value for name, value in evidence_json(task.evidence).items() if value is not None}
+    if task.resolved_at is not None:
+        shown["resolved_at"] = stamp.micros(task.resolved_at)
+    return shown
+
+
+def evidence_json(evidence: Evidence) -> Json:
+    return {
+        "before": evidence.before,
+        "after": evidence.after,
+        "now": evidence.now,
+        "entries": list(evidence.entries),
+        "why": evidence.why,
+    }
 
 
 def trigger_entry(trigger: Trigger) -> Json:
@@ -141,7 +163,18 @@ def incident_shown(incident: Incident) -> Json:
 
 
 def task_shown(task: Task) -> Json:
-    return {name: getattr(task, name) for name in Task.__slots__} | _times(task, "opened_at", "resolved_at")
+    absent: Json = dict.fromkeys(("rollback_id", "node_id", "target", "evidence", "resolution", "resolved_by", "note"))
+    evidence: Json = {} if task.evidence is None else {"evidence": evidence_json(task.evidence)}
+    return absent | task_entry(task) | evidence | _times(task, "opened_at", "resolved_at")
+
+
+def rollback_shown(rollback: Rollback) -> Json:
+    """A rollback as the API shows it: ``state`` is its status, without how it is driven."""
+    shown = rollback_entry(rollback)
+    for internal in ("status", "nodes", "since", "owner", "owner_epoch", "epoch", "plan_ref"):
+        shown.pop(internal)
+    absent: Json = {"incident_id": None}
+    return absent | shown | {"state": rollback.status.value} | _times(rollback, "started_at", "updated_at", "ended_at")
 
 
 def position_of(text: str) -> Position | None:

@@ -111,9 +111,9 @@ class ReportFinding(Body):
 
 
 class ResolveTask(Body):
-    """What a person found at the tool. ``reason`` is taken for ``note`` where that is missing."""
+    """What a person found or did at the tool. ``reason`` is taken for ``note`` where that is missing."""
 
-    resolution: Literal["applied", "not_applied"]
+    resolution: Literal["applied", "not_applied", "done", "not_needed", "accepted"]
     note: Reason | None = None
     reason: Reason | None = None
 
@@ -140,6 +140,14 @@ class ListEffects(Query):
 
 class ListOfRun(Query):
     run: Id | None = None
+    after: Cursor | None = None
+    limit: Limit = 100
+
+
+class ListTasks(Query):
+    run: Id | None = None
+    status: Literal["open", "resolved"] | None = None
+    kind: Literal["outcome-unknown", "correction", "review"] | None = None
     after: Cursor | None = None
     limit: Limit = 100
 

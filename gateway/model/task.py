@@ -2,24 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.model.action import Target
+
+
+class TaskKind(StrEnum):
+    """``OUTCOME_UNKNOWN`` nobody knows whether a write was applied; ``CORRECTION`` an effect that was not, or must not be, taken back by
+    a call; ``REVIEW`` an effect that cannot be taken back.
+    """
+
+    OUTCOME_UNKNOWN = "outcome-unknown"
+    CORRECTION = "correction"
+    REVIEW = "review"
+
+
+class Resolution(StrEnum):
+    """What a person found or did. ``ACCEPTED``: the residue stands, and that is known."""
+
+    APPLIED = "applied"
+    NOT_APPLIED = "not_applied"
+    DONE = "done"
+    NOT_NEEDED = "not_needed"
+    ACCEPTED = "accepted"
+
+
+_HANDLED = (Resolution.DONE, Resolution.NOT_NEEDED, Resolution.ACCEPTED)
+
+RESOLUTIONS: Mapping[TaskKind, tuple[Resolution, ...]] = {
+    TaskKind.OUTCOME_UNKNOWN: (Resolution.APPLIED, Resolution.NOT_APPLIED),
+    TaskKind.CORRECTION: _HANDLED,
+    TaskKind.REVIEW: _HANDLED,
+}
+"""The words that close a task of each kind."""
+
+ABSENT = "absent"
+"""In the place of a version: the object was not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a person needs to see. Versions are verbatim, ``absent`` or, where nobody looked, ``None``.
+
+    ``before`` is the object before the first effect, ``after`` as the last one left it, ``now`` as it was when the task was opened.
+    ``entries`` are positions of the effects' intents and outcomes; ``why`` is a sentence.
+    """
+
+    before: str | None
+    after: str | None
+    now: str | None
+    entries: tuple[str, ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A correction task. ``kind`` is ``outcome-unknown`` and later others; times are Unix seconds.
+    """One piece of work; times are Unix seconds.
 
-    ``wire_key`` names the write it is about; ``resolution`` is absent while the task is open.
+    ``wire_keys`` name the writes it is about, oldest first; for an unknown outcome there is one. ``rollback_id`` and ``node_id`` say
+    which rollback handed it over. ``resolution`` is absent while the task is open. Tasks of before rollbacks have no target and no
+    evidence.
     """
 
     task_id: str
-    kind: str
+    kind: TaskKind
     run_id: str
     tenant: str
-    wire_key: str
+    wire_keys: tuple[str, ...]
     summary: str
     opened_at: float
-    resolution: str | None = None
+    target: Target | None = None
+    evidence: Evidence | None = None
+    rollback_id: str | None = None
+    node_id: str | None = None
+    resolution: Resolution | None = None
     resolved_by: str | None = None
     note: str | None = None
     resolved_at: float | None = None

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import orjson
 
-from gateway.core import catalog, documents, postcondition, records, stamp
+from gateway.core import catalog, documents, postcondition, tasks
 from gateway.core.postcondition import Finding
 from gateway.errors import UpstreamFailure
 from gateway.model.effect import State, Write
-from gateway.model.entry import Kind, Result
-from gateway.model.task import Task
+from gateway.model.entry import Result
 from gateway.pipeline import entries, keep
 from gateway.pipeline.look import Look
 from gateway.pipeline.tools import Tool, Tools
@@ -67,7 +65,8 @@ class Probe:
                 )
                 return Decided(State.FAILED)
             case Finding.UNDECIDED:
-                return Decided(State.UNKNOWN, await self._task(write, "its object's state proves neither") if settled else None)
+                task_id = await self._task(write, "its object's state proves neither", seen.version) if settled else None
+                return Decided(State.UNKNOWN, task_id)
 
     async def _last_sent(self, write: Write) -> float:
         """A time (Unix seconds) after which nothing of the write left here: it may have waited for a connection since its intent."""
@@ -114,27 +113,11 @@ class Probe:
         )
         await self.journal.append(entry)
 
-    async def _task(self, write: Write, why: str) -> str:
-        task_id = "task_" + write.wire_key.removeprefix("kc-")
-        if any(task.task_id == task_id for task in await self.registry.tasks(run=write.run_id, limit=1000)):
-            return task_id
-        thing = f"{write.target.system}:{write.target.type}:{write.target.id or '(new)'}"
-        summary = (
-            f"{write.action} on {thing} at {stamp.rfc3339(write.at)} may or may not have been applied, and {why}. "
-            "Look at the tool and resolve this task as 'applied' or 'not_applied'."
-        )
-        now = self.clock.now()
-        task = Task(
-            task_id=task_id,
-            kind="outcome-unknown",
-            run_id=write.run_id,
-            tenant=write.key.tenant,
-            wire_key=write.wire_key,
-            summary=summary,
-            opened_at=now,
-        )
-        await self.journal.append(task_fields(task, whose(write), "opened", now))
-        return task_id
+    async def _task(self, write: Write, why: str, seen: str | None = None) -> str:
+        task = tasks.outcome_unknown(write, why=why, seen=seen, at=self.clock.now())
+        if await self.registry.task(task.task_id) is None:
+            await self.journal.append(tasks.opened_entry(task, whose(write)))
+        return task.task_id
 
 
 def whose(write: Write) -> dict[str, object]:
@@ -146,7 +129,3 @@ def whose(write: Write) -> dict[str, object]:
         "generation": write.generation,
         "step_id": write.step_id,
     }
-
-
-def task_fields(task: Task, whose: Mapping[str, object], change: str, now: float) -> dict[str, object]:
-    return {"ts": stamp.rfc3339(now), "kind": Kind.TASK.value, **whose, "task": records.task_entry(task), "change": change}

@@ -8,7 +8,7 @@ from gateway.core import documents
 from gateway.model.effect import Sighting, State
 from gateway.model.entry import Position, Verification
 from gateway.model.run import Mode, Run
-from gateway.model.task import Task
+from gateway.model.task import Task, TaskKind
 from gateway.stores.sqlite import SqliteStore
 from tests.contract.conftest import Reopen
 from tests.support import journaling as make
@@ -276,10 +276,10 @@ async def test_tasks_are_kept_and_resolved(reopen: Reopen) -> None:
     tasks = [
         Task(
             task_id=f"tk_{n}",
-            kind="outcome-unknown",
+            kind=TaskKind.OUTCOME_UNKNOWN,
             run_id=f"run_{n % 2}",
             tenant="acme",
-            wire_key="kc-1",
+            wire_keys=("kc-1",),
             summary="look",
             opened_at=1000.5,
         )

@@ -10,7 +10,7 @@ from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Order, Scope
 from gateway.model.response import Measure, Verdict
 from gateway.model.run import Mode
-from gateway.model.task import Task
+from gateway.model.task import Task, TaskKind
 from tests.support import journaling
 from tests.support.operators_door import Parts
 
@@ -72,10 +72,10 @@ def answered(trigger: str, incident: Incident, order: Order) -> Entry:
 def task(name: str) -> Task:
     return Task(
         task_id="task_1",
-        kind="outcome-unknown",
+        kind=TaskKind.OUTCOME_UNKNOWN,
         run_id="run_1",
         tenant="acme",
-        wire_key=journaling.wire_key(name),
+        wire_keys=(journaling.wire_key(name),),
         summary="It may or may not have been applied.",
         opened_at=1000.0,
     )

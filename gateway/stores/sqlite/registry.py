@@ -68,6 +68,10 @@ class SqliteRegistry:
     async def orders(self) -> Sequence[Order]:
         return [rows.order(row) for row in self._reader.execute(READING["orders"]).fetchall()]
 
+    async def task(self, task_id: str) -> Task | None:
+        row = self._reader.execute(READING["task"], (task_id,)).fetchone()
+        return None if row is None else rows.task(row)
+
     async def tasks(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Task]:
         wanted = {"run": run, "after": after or "", "limit": limit}
         return [rows.task(row) for row in self._reader.execute(READING["tasks"], wanted).fetchall()]

@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from gateway.core import records
-from gateway.model.task import Task
+from gateway.model.task import Evidence, Task, TaskKind
 from tests.support import journaling
 from tests.support.command_line import Cli, Gateway
 
@@ -134,14 +135,29 @@ def test_lists_longer_than_a_page_come_whole(gateway: Gateway, killcord: Cli) ->
 
 
 def test_a_task_is_listed_and_resolved(gateway: Gateway, killcord: Cli) -> None:
-    task = Task(task_id="task_1", kind="outcome-unknown", run_id="r", tenant="acme", wire_key="kc-x", summary="Look.", opened_at=1.0)
+    what: dict[str, Any] = {"run_id": "r", "tenant": "acme", "wire_keys": ("kc-x",), "opened_at": 1.0}
+    task = Task(task_id="task_1", kind=TaskKind.OUTCOME_UNKNOWN, summary="Look.", **what)
     entry = {"ts": journaling.STAMP, "kind": "task", "tenant": "acme", "run_id": "r", "task": records.task_entry(task), "change": "opened"}
     gateway.do(gateway.parts.store.journal.append(entry))
     assert "Look." in killcord("tasks", "list").out
     assert killcord("tasks", "resolve", "task_1", "maybe", "--note", "x").code == 1
     assert killcord("tasks", "resolve", "task_1", "applied", "--note", "looked").code == 0
-    assert killcord.json("tasks", "list") == []
+    assert killcord.json("tasks") == killcord.json("tasks", "list") == []
     assert killcord.json("tasks", "list", "--all")[0]["note"] == "looked"
+
+
+def test_a_task_is_shown_with_its_evidence(gateway: Gateway, killcord: Cli) -> None:
+    evidence = Evidence(before='"v1"', after='"v2"', now='"v3"', entries=("st_1/1", "st_1/2"), why="somebody changed it since")
+    what: dict[str, Any] = {"run_id": "r", "tenant": "acme", "wire_keys": ("kc-x",), "opened_at": 1.0, "evidence": evidence}
+    task = Task(task_id="task_rb_1_n1", kind=TaskKind.CORRECTION, summary="Look.", rollback_id="rb_1", node_id="n1", **what)
+    entry = {"ts": journaling.STAMP, "kind": "task", "tenant": "acme", "run_id": "r", "task": records.task_entry(task), "change": "opened"}
+    gateway.do(gateway.parts.store.journal.append(entry))
+    assert killcord.json("tasks", "--kind", "review") == []
+    said = killcord("tasks", "show", "task_rb_1_n1").out
+    for line in ("rollback   rb_1, node n1", 'now        "v3"', "why        somebody changed it since", "entries    st_1/1 st_1/2"):
+        assert line in said
+    assert killcord("tasks", "resolve", "task_rb_1_n1", "applied", "--note", "x").code == 1
+    assert killcord.json("tasks", "resolve", "task_rb_1_n1", "accepted", "--note", "it stays")["resolution"] == "accepted"
 
 
 def test_the_command_works_as_a_process_of_its_own(gateway: Gateway) -> None:

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import documents, records
+from gateway.model.action import Target
 from gateway.model.order import Order, Scope
 from gateway.model.run import Limits, Mode, Rate, Run
-from gateway.model.task import Task
+from gateway.model.task import Evidence, Resolution, Task, TaskKind
 
 TIMES = st.integers(min_value=0, max_value=4_000_000_000_000_000).map(lambda micros: micros / 1_000_000)
 NAMES = st.text(min_size=1, max_size=8)
@@ -68,10 +69,26 @@ def test_an_order_comes_out_of_its_entry_as_it_went_in(mode: Mode, no_fanout: bo
 
 
 def test_a_task_comes_out_of_its_entry_as_it_went_in() -> None:
-    task = Task(task_id="tk_1", kind="outcome-unknown", run_id="r", tenant="t", wire_key="kc", summary="look", opened_at=5.25)
+    task = Task(task_id="tk_1", kind=TaskKind.OUTCOME_UNKNOWN, run_id="r", tenant="t", wire_keys=("kc",), summary="look", opened_at=5.25)
     assert documents.task(records.task_entry(task)) == task
-    done = dataclasses.replace(task, resolution="applied", resolved_by="ops", note="seen", resolved_at=9.5)
+    done = dataclasses.replace(task, resolution=Resolution.APPLIED, resolved_by="ops", note="seen", resolved_at=9.5)
     assert documents.task(records.task_entry(done)) == done
+    handed = dataclasses.replace(
+        task,
+        kind=TaskKind.CORRECTION,
+        wire_keys=("kc-1", "kc-2"),
+        target=Target("erp", "invoice", "inv_1", None),
+        evidence=Evidence(before="absent", after=None, now='"v3"', entries=("st/1", "st/2"), why="it was changed since"),
+        rollback_id="rb_1",
+        node_id="n1",
+    )
+    assert documents.task(records.task_entry(handed)) == handed
+
+
+def test_a_task_of_an_older_entry_names_its_one_write() -> None:
+    held = {"task_id": "t", "kind": "outcome-unknown", "run_id": "r", "tenant": "a", "wire_key": "kc", "summary": "look", "opened_at": 1}
+    found = documents.task({**held, "resolution": "applied", "resolved_by": "ops", "note": "seen", "resolved_at": 2})
+    assert (found.wire_keys, found.target, found.evidence, found.resolution) == (("kc",), None, None, Resolution.APPLIED)
 
 
 def test_a_rate_that_is_none_is_refused() -> None:

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.core import records
-from gateway.model.task import Task
+from gateway.model.task import Task, TaskKind
 from tests.support import journaling
 from tests.support.operators_door import Door
+from tests.support.rolled import NODE, ROLLBACK, written
 
 TASK = Task(
     task_id="task_1",
-    kind="outcome-unknown",
+    kind=TaskKind.OUTCOME_UNKNOWN,
     run_id="run_1",
     tenant="acme",
-    wire_key=journaling.wire_key("lost"),
+    wire_keys=(journaling.wire_key("lost"),),
     summary="It may or may not have been applied.",
     opened_at=1000.0,
 )
@@ -58,3 +61,56 @@ async def test_a_reason_stands_for_a_note(lost: Door) -> None:
 
 async def test_an_unknown_task_is_not_found(lost: Door) -> None:
     assert (await lost.ask("POST", "/v1/tasks/task_9/resolve", {"resolution": "applied", "note": "x"}))[0] == 404
+
+
+@pytest.fixture
+async def handed(lost: Door) -> Door:
+    """Beside the task about the lost write, a node that a rollback handed over."""
+    await lost.parts.services.tasks.hand_over(ROLLBACK, NODE, [written(1)], why="it was changed since", seen='"v9"')
+    return lost
+
+
+async def test_a_correction_shows_what_was_what_is_and_why(handed: Door) -> None:
+    _, task = await handed.ask("GET", "/v1/tasks/task_rb_1_n1", as_="viewer-token")
+    evidence = {"before": '"v1"', "after": '"v2"', "now": '"v9"', "entries": ["st_1/1", "st_1/2"], "why": "it was changed since"}
+    assert (task["kind"], task["rollback_id"], task["node_id"], task["wire_keys"]) == ("correction", "rb_1", "n1", ["kc-1"])
+    assert (task["target"], task["evidence"]) == ({"system": "erp", "type": "invoice", "id": "inv_1", "tenant": "acme"}, evidence)
+
+
+async def test_a_node_is_handed_over_once(handed: Door) -> None:
+    tasks = handed.parts.services.tasks
+    await tasks.resolve("task_rb_1_n1", resolution="done", note="put back by hand", by="ops")
+    again = await tasks.hand_over(ROLLBACK, NODE, [written(1)], why="it is gone", seen="absent")
+    assert (again.resolution, again.note) == ("done", "put back by hand")
+    _, page = await handed.ask("GET", "/v1/journal?kind=task")
+    assert [one["change"] for one in page["items"]] == ["opened", "opened", "resolved"]
+
+
+async def test_tasks_are_listed_by_kind_and_status(handed: Door) -> None:
+    async def listed(query: str) -> list[str]:
+        return [task["task_id"] for task in (await handed.ask("GET", f"/v1/tasks?{query}"))[1]["items"]]
+
+    assert await listed("kind=correction") == ["task_rb_1_n1"]
+    assert await listed("kind=review") == []
+    await handed.ask("POST", "/v1/tasks/task_1/resolve", {"resolution": "applied", "note": "looked"})
+    assert (await listed("status=open"), await listed("status=resolved")) == (["task_rb_1_n1"], ["task_1"])
+    assert (await handed.ask("GET", "/v1/tasks?status=maybe"))[0] == 400
+
+
+@pytest.mark.parametrize("resolution", ["done", "not_needed", "accepted"])
+async def test_a_correction_is_closed_by_what_a_person_did(handed: Door, resolution: str) -> None:
+    status, task = await handed.ask("POST", "/v1/tasks/task_rb_1_n1/resolve", {"resolution": resolution, "note": "x"})
+    assert (status, task["resolution"], task["note"]) == (200, resolution, "x")
+
+
+async def test_a_word_of_another_kind_is_refused_with_the_right_ones(handed: Door) -> None:
+    status, answer = await handed.ask("POST", "/v1/tasks/task_rb_1_n1/resolve", {"resolution": "applied", "note": "x"})
+    assert (status, answer["code"]) == (400, "bad-request")
+    assert "done or not_needed or accepted" in answer["detail"]
+
+
+async def test_of_two_who_close_a_task_at_once_one_is_told_so(lost: Door) -> None:
+    asks = [lost.ask("POST", "/v1/tasks/task_1/resolve", {"resolution": one, "note": "x"}) for one in ("applied", "not_applied")]
+    assert sorted(status for status, _ in await asyncio.gather(*asks)) == [200, 409]
+    _, page = await lost.ask("GET", "/v1/journal?kind=reconciliation")
+    assert len(page["items"]) == 1

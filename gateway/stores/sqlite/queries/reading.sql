@@ -70,6 +70,9 @@ ORDER BY run_id LIMIT :limit
 -- name: orders
 SELECT document FROM orders ORDER BY epoch, order_id
 
+-- name: task
+SELECT document FROM tasks WHERE task_id = ?
+
 -- name: tasks
 SELECT document FROM tasks WHERE task_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY task_id LIMIT :limit
 

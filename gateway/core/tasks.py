@@ -1,0 +1,135 @@
+"""Tasks: how they are worded, identified and closed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.core import records, stamp
+from gateway.model.action import Target
+from gateway.model.effect import Write
+from gateway.model.entry import Fields, Kind
+from gateway.model.plan import Node, Way
+from gateway.model.rollback import Rollback
+from gateway.model.task import ABSENT, RESOLUTIONS, Evidence, Resolution, Task, TaskKind
+
+_LISTED = 40
+"""Entries that the evidence of one task names: the first and the last of them."""
+
+
+class WrongResolution(ValueError):
+    """A task of this kind is not closed by this word; the message says by which it is."""
+
+
+class AlreadyResolved(ValueError):
+    """The task is closed; the message says how and by whom."""
+
+
+def outcome_unknown(write: Write, *, why: str, seen: str | None, at: float) -> Task:
+    """The one task about a write of which neither its reply nor a probe tells whether it was applied."""
+    summary = (
+        f"{write.action} on {_thing(write.target)} at {stamp.rfc3339(write.at)} may or may not have been applied, and {why}. "
+        "Look at the tool and resolve this task as 'applied' or 'not_applied'."
+    )
+    return Task(
+        task_id="task_" + write.wire_key.removeprefix("kc-"),
+        kind=TaskKind.OUTCOME_UNKNOWN,
+        run_id=write.run_id,
+        tenant=write.key.tenant,
+        wire_keys=(write.wire_key,),
+        summary=summary,
+        opened_at=at,
+        target=write.target,
+        evidence=_evidence((write,), seen=seen, why=why),
+        rollback_id=write.rollback_id,
+        node_id=write.step_id if write.rollback_id is not None else None,
+    )
+
+
+def of_node(rollback: Rollback, node: Node, effects: Sequence[Write], *, why: str, seen: str | None, at: float) -> Task:
+    """The one task about a node that no call takes back: a review of what cannot be undone, else a correction.
+
+    ``effects`` are the node's own, oldest first, never none. ``seen`` is the object's version as it is now, ``absent``, or ``None``
+    where nobody looked.
+    """
+    kind = TaskKind.REVIEW if node.way is Way.REVIEW else TaskKind.CORRECTION
+    return Task(
+        task_id=node_task_id(rollback.rollback_id, node.node_id),
+        kind=kind,
+        run_id=node.run_id,
+        tenant=rollback.tenant,
+        wire_keys=node.effects,
+        summary=_summary(kind, node, why),
+        opened_at=at,
+        target=node.target,
+        evidence=_evidence(effects, seen=seen, why=why),
+        rollback_id=rollback.rollback_id,
+        node_id=node.node_id,
+    )
+
+
+def node_task_id(rollback_id: str, node_id: str) -> str:
+    """The id of the one task that a node of a rollback can become."""
+    return f"task_{rollback_id}_{node_id}"
+
+
+def closing(task: Task, word: str) -> Resolution:
+    """The resolution that a word is for an open task.
+
+    Raises:
+        WrongResolution: the word does not close a task of this kind.
+        AlreadyResolved: the task is closed.
+    """
+    words = RESOLUTIONS[task.kind]
+    if word not in words:
+        raise WrongResolution(f"A task of kind {task.kind} is resolved as {' or '.join(words)}, not as {word!r}.")
+    if task.resolution is not None:
+        raise AlreadyResolved(f"Task {task.task_id} was resolved as {task.resolution} by {task.resolved_by}.")
+    return Resolution(word)
+
+
+def resolved(task: Task, resolution: Resolution, *, note: str, by: str, at: float) -> Task:
+    """The task as a person closes it."""
+    return replace(task, resolution=resolution, note=note, resolved_by=by, resolved_at=at)
+
+
+def opened_entry(task: Task, whose: Fields) -> Fields:
+    """The entry that opens a task; ``whose`` says whose work it is about."""
+    return {**whose, **_entry(task, "opened", task.opened_at)}
+
+
+def resolved_entry(closed: Task) -> Fields:
+    """The entry that closes a task."""
+    return {**_entry(closed, "resolved", closed.resolved_at or closed.opened_at), "by": closed.resolved_by, "reason": closed.note}
+
+
+def _entry(task: Task, change: str, at: float) -> dict[str, object]:
+    return {
+        "ts": stamp.rfc3339(at),
+        "kind": Kind.TASK.value,
+        "tenant": task.tenant,
+        "run_id": task.run_id,
+        "task": records.task_entry(task),
+        "change": change,
+    }
+
+
+def _thing(target: Target) -> str:
+    return f"{target.system}:{target.type}:{target.id or '(new)'}"
+
+
+def _summary(kind: TaskKind, node: Node, why: str) -> str:
+    count = f" ({len(node.effects)} effects)" if len(node.effects) > 1 else ""
+    what = f"{node.action} on {_thing(node.target)}{count}"
+    if kind is TaskKind.REVIEW:
+        return f"{what} cannot be undone: {why.rstrip('.')}. Look at what it set off, and at who has to be told."
+    return f"{what} was not taken back: {why.rstrip('.')}. Compare the tool with the versions of the evidence and correct it by hand."
+
+
+def _evidence(effects: Sequence[Write], *, seen: str | None, why: str) -> Evidence:
+    first, last = effects[0], effects[-1]
+    found = [str(place) for write in effects for place in (write.intent, write.outcome) if place is not None]
+    entries = found if len(found) <= _LISTED else [*found[: _LISTED // 2], *found[-(_LISTED // 2) :]]
+    before = first.before_version or (ABSENT if first.existed is False else None)
+    after = ABSENT if last.removed else last.after_version
+    return Evidence(before, after, seen, tuple(entries), why)
