@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,16 @@ from typing import BinaryIO
 import orjson
 
 from gateway.cli import api, output
-from gateway.cli.api import Api
+from gateway.cli.api import Api, Lines
 from gateway.cli.failure import Failure, wrong_use
 from gateway.core import chain, note
 from gateway.core.chain import Finding, Verifier
 from gateway.model.entry import Head
 
 PARTIAL = "If this token sees only some tenants or task classes, its export has gaps; use one that sees all."
+
+PAGE = 1000
+"""Entries asked for at a time."""
 
 KEY_TIMEOUT = 3.0
 """Seconds to ask a gateway for its verifying key, where a file is checked that may have come from elsewhere."""
@@ -57,7 +61,7 @@ def export(client: Api, out: Path, *, run: str | None, tenant: str | None) -> Wr
 
     def fill(file: BinaryIO) -> None:
         nonlocal count
-        for line in _until(client, heads) if whole else _lines(client, None, run, tenant):
+        for line in _until(client, heads) if whole else _lines(client, run, tenant):
             file.write(line)
             verifier.feed(line)
             count += 1
@@ -177,21 +181,30 @@ def _until(client: Api, heads: list[Head]) -> Iterator[bytes]:
     """Entries up to the heads: what came since is not covered by them."""
     ends = {head.stream: head.seq for head in heads}
     with output.progress("entries", sum(ends.values())) as bar:
-        for line in _lines(client, ends, None, None):
-            yield line
-            bar.advance(bar.task_ids[0])
+        for page in _pages(client, None, None):
+            lines = page.lines if _within(page.next, ends) else [line for line in page.lines if _covered(line, ends)]
+            yield from lines
+            bar.advance(bar.task_ids[0], len(lines))
+            if page.next is not None and _beyond(page.next, ends):
+                return
 
 
-def _lines(client: Api, ends: Mapping[str, int] | None, run: str | None, tenant: str | None) -> Iterator[bytes]:
-    after: str | None = None
-    while True:
-        page = client.lines(run=run, tenant=tenant, after=after, limit=1000)
-        for line in page.lines:
-            if ends is None or _covered(line, ends):
-                yield line
-        if page.next is None or (ends is not None and _beyond(page.next, ends)):
-            return
-        after = page.next
+def _lines(client: Api, run: str | None, tenant: str | None) -> Iterator[bytes]:
+    for page in _pages(client, run, tenant):
+        yield from page.lines
+
+
+def _pages(client: Api, run: str | None, tenant: str | None) -> Iterator[Lines]:
+    """Page after page; while one is looked at, the next is on its way."""
+    with ThreadPoolExecutor(1, "killcord-pages") as ahead:
+        asked = ahead.submit(client.lines, run=run, tenant=tenant, limit=PAGE)
+        while True:
+            page = asked.result()
+            if page.next is None:
+                yield page
+                return
+            asked = ahead.submit(client.lines, run=run, tenant=tenant, after=page.next, limit=PAGE)
+            yield page
 
 
 def _covered(line: bytes, ends: Mapping[str, int]) -> bool:
@@ -203,6 +216,11 @@ def _beyond(cursor: str, ends: Mapping[str, int]) -> bool:
     """Whether nothing is left up to the ends."""
     stream, _, seq = cursor.rpartition("/")
     return len(ends) == 1 and stream in ends and int(seq) >= ends[stream]
+
+
+def _within(cursor: str | None, ends: Mapping[str, int]) -> bool:
+    """Whether a page that ends at this cursor lies before the ends, so that no line of it has to be looked at."""
+    return cursor is not None and len(ends) == 1 and cursor.rpartition("/")[0] in ends and not _beyond(cursor, ends)
 
 
 def _replace(out: Path, fill: Callable[[BinaryIO], None]) -> None:
