@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from gateway.core import tasks
 from gateway.model.effect import State, Write
 from gateway.model.entry import Fields
-from gateway.model.plan import Node
-from gateway.model.rollback import Rollback
 from gateway.model.task import Resolution, Task, TaskKind
 from gateway.ports import Clock, Journal, Registry, Writes
 
@@ -45,23 +43,6 @@ class Tasks:
                 return known
             await self.journal.append(tasks.opened_entry(task, whose))
             return task
-
-    async def hand_over(self, rollback: Rollback, node: Node, effects: Sequence[Write], *, why: str, seen: str | None = None) -> Task:
-        """Open the one task about a node that no call takes back; repeated, the same task.
-
-        ``effects`` are the node's own, oldest first. ``seen`` is its object's version now, ``absent``, or ``None`` where nobody looked.
-
-        Raises:
-            JournalUnavailable: it is not durable.
-        """
-        first = effects[0]
-        whose = {
-            "workflow_id": first.key.workflow_id,
-            "generation": first.generation,
-            "step_id": node.node_id,
-            "rollback_id": rollback.rollback_id,
-        }
-        return await self.open(tasks.of_node(rollback, node, effects, why=why, seen=seen, at=self.clock.now()), whose)
 
     async def resolve(self, task_id: str, *, resolution: str, note: str, by: str) -> Task:
         """Close a task with what a person found or did; what was found of an unknown outcome settles its write.

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.core import records
+from gateway.core import records, tasks
 from gateway.model.task import Task, TaskKind
 from tests.support import journaling
 from tests.support.operators_door import Door
@@ -66,7 +66,8 @@ async def test_an_unknown_task_is_not_found(lost: Door) -> None:
 @pytest.fixture
 async def handed(lost: Door) -> Door:
     """Beside the task about the lost write, a node that a rollback handed over."""
-    await lost.parts.services.tasks.hand_over(ROLLBACK, NODE, [written(1)], why="it was changed since", seen='"v9"')
+    task = tasks.of_node(ROLLBACK, NODE, [written(1)], why="it was changed since", seen='"v9"', at=1000.0)
+    await lost.parts.services.tasks.open(task, {"workflow_id": "wf_1", "step_id": "n1"})
     return lost
 
 
@@ -78,9 +79,9 @@ async def test_a_correction_shows_what_was_what_is_and_why(handed: Door) -> None
 
 
 async def test_a_node_is_handed_over_once(handed: Door) -> None:
-    tasks = handed.parts.services.tasks
-    await tasks.resolve("task_rb_1_n1", resolution="done", note="put back by hand", by="ops")
-    again = await tasks.hand_over(ROLLBACK, NODE, [written(1)], why="it is gone", seen="absent")
+    theirs = handed.parts.services.tasks
+    await theirs.resolve("task_rb_1_n1", resolution="done", note="put back by hand", by="ops")
+    again = await theirs.open(tasks.of_node(ROLLBACK, NODE, [written(1)], why="it is gone", seen="absent", at=1001.0), {})
     assert (again.resolution, again.note) == ("done", "put back by hand")
     _, page = await handed.ask("GET", "/v1/journal?kind=task")
     assert [one["change"] for one in page["items"]] == ["opened", "opened", "resolved"]
