@@ -5,39 +5,128 @@ Only effects that stand are undone; what depends on others goes first; what some
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from gateway.core.catalog import Undo
-from gateway.model.effect import Write
+from gateway.core import effects as reasons
+from gateway.core import plan_objects, plan_order
+from gateway.core.plan_objects import Draft, OfObject, Undos
+from gateway.core.plan_order import Order
+from gateway.model.effect import State, Write
 from gateway.model.entry import Position
 from gateway.model.incident import RollbackState
 from gateway.model.plan import Node, NodeState, Plan, Step
 
+_NAMED = 3
+"""Nodes that a sentence names before it only counts the rest."""
 
-def plan(
-    effects: Iterable[Write],
-    undos: Mapping[tuple[str, str], Undo],
-    *,
-    parents: Mapping[Step, Step],
-    now: float,
-    since: Position | None = None,
-) -> Plan:
-    """The plan that undoes a scope's own effects (compensations among them are left out).
+
+def plan(effects: Iterable[Write], undos: Undos, *, parents: Mapping[Step, Step], now: float, since: Position | None = None) -> Plan:
+    """The plan that undoes a scope's own effects.
+
+    Compensations among them are not undone, they only tell which version they left: so a plan made again in the middle of a rollback
+    goes on from there. Once a probe is decided, a new plan is due.
 
     ``undos`` are the catalogs' by tool and action. ``parents`` leads from steps without effects (reads) to the steps that they named
     as their parents; those of effects are known from them. With ``since`` only what was intended after it counts: by number in its own
-    stream; in another stream, what was made at the time of the newest of ``effects`` up to it, or later.
+    stream; in another stream, what was made after the newest of ``effects`` up to it.
     """
-    raise NotImplementedError
+    given = list(effects)
+    everything = sorted(given, key=_age(given))
+    scope = _after(everything, since)
+    objects = [plan_objects.drafted(history, undos, now) for history in _by_object(scope)]
+    drafts = [draft for one in objects for draft in (*one.probes, *one.others)]
+    ages = {write.wire_key: age for age, write in enumerate(scope)}
+    order = Order.of(ages[draft.effects[-1].wire_key] for draft in drafts)
+    _on_objects(order, objects)
+    plan_order.causal(order, drafts, everything, parents)
+    plan_order.declared(order, drafts, undos)
+    order.straighten()
+    return _written(order, drafts)
 
 
 def ready(plan: Plan, states: Mapping[str, NodeState]) -> tuple[Node, ...]:
     """The pending nodes that may run now, in the plan's order; a node without a state is pending."""
-    raise NotImplementedError
+    passed = _passed(plan, states)
+    return tuple([node for node in plan.nodes if _pending(node, states) and all(map(passed, node.after))])
 
 
 def finished(plan: Plan, states: Mapping[str, NodeState]) -> RollbackState:
     """``RUNNING`` while a node runs or may run; ``STOPPED`` where one was stopped; ``NEEDS_OPERATOR`` where an approval or an
     unknown outcome is waited for; ``CLEAN`` where all is done or not needed; else ``RESIDUE``.
     """
-    raise NotImplementedError
+    found = {states.get(node.node_id, NodeState.PENDING) for node in plan.nodes}
+    if NodeState.RUNNING in found:
+        return RollbackState.RUNNING
+    if NodeState.STOPPED in found:
+        return RollbackState.STOPPED
+    if NodeState.PENDING in found and ready(plan, states):
+        return RollbackState.RUNNING
+    if found & {NodeState.WAITING, NodeState.UNKNOWN}:
+        return RollbackState.NEEDS_OPERATOR
+    return RollbackState.CLEAN if found <= {NodeState.DONE, NodeState.NOTHING} else RollbackState.RESIDUE
+
+
+def _pending(node: Node, states: Mapping[str, NodeState]) -> bool:
+    return states.get(node.node_id, NodeState.PENDING) is NodeState.PENDING
+
+
+def _passed(plan: Plan, states: Mapping[str, NodeState]) -> Callable[[str], bool]:
+    """Whether what comes after a node or a join may go on."""
+    passed = {node_id for node_id, state in states.items() if state.passed}
+    return (passed | {join for join, members in plan.joins.items() if passed.issuperset(members)}).__contains__
+
+
+def _age(effects: Sequence[Write]) -> Callable[[Write], tuple[float, str, int]]:
+    """By number within one stream, whose clock may have been set back; by time across streams."""
+    if len({write.intent.stream for write in effects}) <= 1:
+        return lambda write: (0.0, "", write.intent.seq)
+    return lambda write: (write.at, write.intent.stream, write.intent.seq)
+
+
+def _after(effects: Sequence[Write], since: Position | None) -> Sequence[Write]:
+    if since is None:
+        return effects
+    until = max((write.at for write in effects if write.intent.stream == since.stream and write.intent.seq <= since.seq), default=0.0)
+    return [write for write in effects if (write.intent.seq > since.seq if write.intent.stream == since.stream else write.at > until)]
+
+
+def _by_object(effects: Sequence[Write]) -> Iterable[list[Write]]:
+    """What names no object is one for itself."""
+    found: dict[str, list[Write]] = {}
+    for write in effects:
+        if write.state is not State.FAILED:
+            found.setdefault(write.target.object if write.target.id else f"\0{write.wire_key}", []).append(write)
+    return found.values()
+
+
+def _on_objects(order: Order, objects: Sequence[OfObject]) -> None:
+    """On one object, what is not known is found out first; then the newest is undone before the older."""
+    point = 0
+    for one in objects:
+        probes = range(point, point + len(one.probes))
+        others = range(probes.stop, probes.stop + len(one.others))
+        if others:
+            order.wait_all([others.start], probes)
+        for other in others[1:]:
+            order.wait(other, other - 1)
+        point = others.stop
+
+
+def _written(order: Order, drafts: Sequence[Draft]) -> Plan:
+    ids = [draft.node.node_id for draft in drafts]
+    names = [*ids, *(f"join:{number}" for number in range(len(order.before) - len(ids)))]
+    nodes = []
+    for point in order.sorted():
+        node = drafts[point].node
+        dropped = [ids[one] for one in order.dropped.get(point, ()) if one < len(ids)]
+        why = node.why + (_dropped(dropped) if dropped else "")
+        nodes.append(replace(node, after=tuple([names[one] for one in order.before[point]]), why=why))
+    joins = {names[point]: tuple([names[one] for one in order.before[point]]) for point in range(len(ids), len(names))}
+    irreversible = any(reasons.irreversible(write) for draft in drafts for write in draft.effects)
+    return Plan(tuple(nodes), joins, irreversible)
+
+
+def _dropped(others: Sequence[str]) -> str:
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    return f" It should also come after {', '.join(others[:_NAMED])}{more}, but that waits for it: the newer goes first."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.model.action import Remedy, Target
+from gateway.model.quick import quick
 
 Step = tuple[str, str]
 """A step of the scope: run id and step id."""
@@ -55,13 +56,14 @@ class NodeState(StrEnum):
 _PASSED = frozenset({NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.FAILED})
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """What is done about some effects on one object. The last three groups speak of a ``CALL`` alone.
 
     ``node_id`` is made of the position of its first effect: another plan of the same effects gives the same. ``effects`` are wire
-    keys, oldest first, never none. ``after`` names the nodes (and joins of the plan) that have to be finished first, of which
-    the other nodes on the same object are always some. ``why`` is a sentence for a person.
+    keys, oldest first, never none. ``after`` names the nodes (and joins of the plan) that have to be finished first: a newer one on
+    the same object always is. ``why`` is a sentence for a person.
 
     ``original`` is the wire key of the effect whose declared compensation is carried out: its request fills the path of ``by`` and is,
     with its reply, what the body's expression sees; ``tool``, ``action``, ``args_ref`` and ``reply_ref`` are that effect's.

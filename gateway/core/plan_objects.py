@@ -1,0 +1,260 @@
+"""What is done about the effects on one object: which of them one call undoes, and which a person has to. Pure.
+
+A call may bring a state back only where nothing but the scope's own effects lies between that state and now. So each
+effect's version before it has to be the one that the effect before it left; what lies before a gap is a person's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from gateway.core import effects
+from gateway.core.catalog import Undo
+from gateway.model.action import Remedy
+from gateway.model.effect import State, Write
+from gateway.model.plan import Does, Node, Way
+from gateway.model.quick import quick
+
+Undos = Mapping[tuple[str, str], Undo]
+
+_SOMEBODY = "somebody else changed the object since, or its version is not known"
+_UNDECIDED = "it is not known yet whether another effect changed the object since"
+_BLOCKED = "a later change to the object cannot be undone by a call, and undoing this one would overwrite it"
+_LEFT_OPEN = "what a compensation left of the object is not known"
+_REVIEW = "It cannot be undone: a person has to look at it, and nothing may follow from it."
+
+
+class _Guard(TypedDict, total=False):
+    guard: str | None
+    guard_absent: bool
+    guard_follows: str
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A node that does not know yet what it comes after, and the effects it is about, oldest first."""
+
+    node: Node
+    effects: tuple[Write, ...]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Successive effects that are undone as one; with ``closed``, by a person and for that reason."""
+
+    effects: list[Write]
+    closed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OfObject:
+    """``probes`` have to be decided before the others; ``others`` stand in the order in which they are undone, newest first."""
+
+    probes: list[Draft] = field(default_factory=list)
+    others: list[Draft] = field(default_factory=list)
+
+
+def drafted(history: Sequence[Write], undos: Undos, now: float) -> OfObject:
+    """The nodes of one object, by all that the scope did to it, oldest first.
+
+    Compensations among it are not undone; they tell which version they left.
+    """
+    own = [write for write in history if write.rollback_id is None]
+    probes = [_probe(write) for write in own if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
+    applied = [write for write in history if write.state in (State.STANDING, State.COMPENSATED)]
+    if all(write.before_version is None and write.after_version is None and not effects.removes(write) for write in applied):
+        return OfObject(probes, [_unversioned(write, undos, now) for write in reversed(applied) if _stands(write)])
+    segments = _segments(applied)
+    gap = _UNDECIDED if probes else _SOMEBODY
+    others = _newest(segments[-1], undos, now)
+    for segment in reversed(segments[:-1]):
+        others += _by_persons([write for write in segment if _stands(write)], gap)
+    return OfObject(probes, others)
+
+
+def _segments(applied: Sequence[Write]) -> list[list[Write]]:
+    """Split where one effect does not begin at what the one before it left."""
+    segments: list[list[Write]] = []
+    for write in applied:
+        if segments and _linked(segments[-1][-1], write):
+            segments[-1].append(write)
+        else:
+            segments.append([write])
+    return segments
+
+
+def _linked(before: Write, after: Write) -> bool:
+    if effects.removes(before):
+        return after.before_version is None and effects.makes(after)
+    return before.after_version is not None and after.before_version == before.after_version
+
+
+def _newest(segment: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
+    """The nodes of the segment that reaches up to now, newest first."""
+    tail = segment[-1]
+    known = tail.state is State.STANDING and (effects.removes(tail) or tail.after_version is not None)
+    blocked = None if known or _stands(tail) else _LEFT_OPEN
+    newer: Node | None = None
+    drafts: list[Draft] = []
+    for group in reversed(_groups(segment, undos, now)):
+        if (closed := group.closed or blocked) is not None:
+            drafts += _by_persons(group.effects, closed)
+            blocked = blocked or _BLOCKED
+            continue
+        draft = _call(group.effects, undos, _guard(tail, newer))
+        if draft.node.way is Way.CALL:
+            newer = draft.node
+        elif draft.node.way is Way.TASK:
+            blocked = _BLOCKED
+        drafts.append(draft)
+    return drafts
+
+
+def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
+    groups: list[_Group] = []
+    for write in segment:
+        if not _stands(write):
+            continue
+        undo = undos.get((write.tool, write.action))
+        closed = effects.closed(write, undo, now) or (_unguarded(write) if write is segment[-1] else None)
+        if closed is None and groups and groups[-1].closed is None and _joins(groups[-1].effects[0], write):
+            groups[-1].effects.append(write)
+            continue
+        # What an upsert made needs no removing where it was removed again in the end.
+        removed = effects.removes(segment[-1]) and write.existed is False
+        groups.append(_Group([write], closed or (None if removed else effects.unfounded(write, undo))))
+    return groups
+
+
+def _unguarded(write: Write) -> str | None:
+    return None if effects.removes(write) or write.after_version is not None else "the version it left is not known"
+
+
+def _joins(first: Write, write: Write) -> bool:
+    """Whether bringing back the state before ``first`` undoes this later write too.
+
+    Statuses have ways of their own, which may not be in the state that is put back: they collapse among their own kind alone.
+    """
+    remedy, way = first.compensation.remedy, write.compensation.remedy
+    if way not in effects.STATEFUL or remedy not in effects.STATEFUL:
+        return False
+    if effects.makes(first):
+        return True
+    if remedy is Remedy.REVERT_STATUS:
+        return (first.tool, first.action) == (write.tool, write.action)
+    return way is not Remedy.REVERT_STATUS
+
+
+def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:
+    """The one compensation of a group."""
+    first, last = group[0], group[-1]
+    stateful, made, gone = first.compensation.remedy in effects.STATEFUL, effects.makes(first), effects.removes(last)
+    if stateful and made and gone:
+        return _draft(group, first, Way.NOTHING, "It was made and removed again: nothing is left to undo.")
+    # From absence the way back is the one of the effect that removed it; else the one declared for the state before the first.
+    original = last if stateful and gone else first
+    undo = undos[(original.tool, original.action)]
+    upserted = stateful and made and original.compensation.remedy is not Remedy.DELETE_CREATED
+    if upserted and undo.delete_created is None:
+        return _draft(group, first, Way.TASK, _person("it made the object, and its adapter does not declare how to remove that"))
+    remedy = Remedy.DELETE_CREATED if upserted else original.compensation.remedy
+    does = _does(remedy, gone=gone)
+    automatic = undo.automatic and all(write.compensation.automatic for write in group)
+    return _draft(
+        group,
+        original,
+        Way.CALL,
+        _told(does, len(group), automatic=automatic),
+        remedy=remedy,
+        by=undo.delete_created if upserted else undo.by,
+        does=does,
+        with_body=not upserted,
+        automatic=automatic,
+        **guard,
+    )
+
+
+def _does(remedy: Remedy, *, gone: bool) -> Does:
+    if remedy not in effects.STATEFUL:
+        return Does.OFFSETS
+    if remedy is Remedy.DELETE_CREATED:
+        return Does.REMOVES
+    return Does.MAKES if gone else Does.RESTORES
+
+
+def _guard(tail: Write, newer: Node | None) -> _Guard:
+    """Bound to what the newer node leaves, or to what the object's last write left."""
+    if newer is not None:
+        return {"guard_follows": newer.node_id}
+    return {"guard_absent": True} if effects.removes(tail) else {"guard": tail.after_version}
+
+
+def _unversioned(write: Write, undos: Undos, now: float) -> Draft:
+    """What makes up for an effect overwrites nothing, so it needs no version; all else does."""
+    possible, why_not = effects.reversible_now(write, undos.get((write.tool, write.action)), now)
+    return _call([write], undos, {}) if possible else _by_persons([write], why_not or "")[0]
+
+
+def _by_persons(group: Sequence[Write], reason: str) -> list[Draft]:
+    """Newest first: each irreversible effect for itself, what lies between them as one."""
+    drafts: list[Draft] = []
+    between: list[Write] = []
+    for write in group:
+        if not effects.irreversible(write):
+            between.append(write)
+            continue
+        drafts += _tasks(between, reason)
+        drafts.append(_draft([write], write, Way.REVIEW, _REVIEW))
+        between = []
+    return [*drafts, *_tasks(between, reason)][::-1]
+
+
+def _tasks(group: Sequence[Write], reason: str) -> list[Draft]:
+    return [_draft(group, group[-1], Way.TASK, _person(reason))] if group else []
+
+
+def _probe(write: Write) -> Draft:
+    return _draft([write], write, Way.PROBE, "Whether it was applied is not known: that has to be found out first.")
+
+
+def _draft(group: Sequence[Write], original: Write, way: Way, why: str, **more: Any) -> Draft:
+    first = group[0]
+    more.setdefault("remedy", original.compensation.remedy)
+    node = Node(
+        node_id=f"{first.intent.stream}-{first.intent.seq}",
+        effects=tuple(write.wire_key for write in group),
+        run_id=original.run_id,
+        tool=original.tool,
+        action=original.action,
+        target=original.target,
+        way=way,
+        why=why,
+        original=original.wire_key,
+        snapshot_ref=first.snapshot_ref,
+        args_ref=original.args_ref,
+        reply_ref=original.reply_ref,
+        **more,
+    )
+    return Draft(node, tuple(group))
+
+
+def _stands(write: Write) -> bool:
+    return write.state is State.STANDING and write.rollback_id is None
+
+
+def _person(reason: str) -> str:
+    return f"A person has to correct it: {reason}."
+
+
+def _told(does: Does, count: int, *, automatic: bool) -> str:
+    what = "it" if count == 1 else f"the first of {count} changes"
+    said = {
+        Does.RESTORES: f"Puts back the state before {what}, if the object is still as the last one left it.",
+        Does.MAKES: f"Makes the removed object again as it was before {what}, if nobody else did.",
+        Does.REMOVES: "Removes what was made, if nobody changed it since.",
+        Does.OFFSETS: "Makes up for it.",
+    }[does]
+    return said if automatic else f"{said} Somebody has to approve it first."
