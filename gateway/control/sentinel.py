@@ -12,11 +12,14 @@ from gateway import errors
 from gateway.control.respond import Respond
 from gateway.control.watches import Watches
 from gateway.model.entry import Position
+from gateway.model.incident import Incident, RollbackState
 from gateway.model.run import Run
 from gateway.model.trigger import Trigger
 from gateway.ports import sentinel
 
 Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
+RollBack = Callable[[Incident], Coroutine[object, object, None]]
+"""Takes back what the run of an incident did; contained it is already."""
 Due = tuple[int, Trigger]
 """A generation, and what its entries set off."""
 
@@ -27,6 +30,7 @@ class Sentinel:
 
     watches: Watches
     respond: Respond
+    roll_back: RollBack
     spawn: Spawn
     log: Callable[..., object]
     _due: dict[str, deque[Due]] = field(default_factory=dict)
@@ -64,7 +68,9 @@ class Sentinel:
             while due:
                 generation, trigger = due.popleft()
                 try:
-                    await self.respond(run_id, generation, trigger)
+                    incident = await self.respond(run_id, generation, trigger)
+                    if incident is not None and incident.rollback is RollbackState.DUE:
+                        self.spawn(self.roll_back(incident))
                 except errors.JournalUnavailable as down:
                     # The order, if there is one, holds on this node; nothing else is admitted before the journal is back.
                     self.log("response-not-durable", run=run_id, trigger=trigger.name, error=down.detail)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.core import documents
+from gateway.model.approval import Approval
 from gateway.model.effect import Charge, Key, KeyKind, State, Write
 from gateway.model.entry import Kind, Position, Result, Verification
 from gateway.model.incident import Incident
@@ -105,11 +106,27 @@ class IncidentChanged:
     incident: Incident
 
 
+@dataclass(frozen=True, slots=True)
+class ApprovalChanged:
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalSpent:
+    """An intent was made with a grant; ``at`` is Unix seconds."""
+
+    approval_id: str
+    by: Position
+    at: float
+
+
 Change = (
     Stepped
     | Charged
     | WriteOpened
     | WriteSettled
+    | ApprovalChanged
+    | ApprovalSpent
     | Compensated
     | Seen
     | RunChanged
@@ -136,7 +153,9 @@ def changes(fields: Mapping[str, Any], position: Position) -> tuple[Change, ...]
         case Kind.REFUSAL:
             return (_step(fields),) if fields.get("metered") else ()
         case Kind.INTENT:
-            opened = (Charged(charges(fields)), WriteOpened(_write(fields, position)))
+            opened: tuple[Change, ...] = (Charged(charges(fields)), WriteOpened(_write(fields, position)))
+            if "approval_id" in fields:
+                opened = (*opened, ApprovalSpent(fields["approval_id"], position, documents.instant(fields["ts"])))
             return opened if "rollback_id" in fields else (_step(fields), *opened)
         case Kind.OUTCOME:
             return _settled(fields, position, reconciled=False)
@@ -150,8 +169,11 @@ def changes(fields: Mapping[str, Any], position: Position) -> tuple[Change, ...]
             return (TaskChanged(documents.task(fields["task"])),)
         case Kind.RESPONSE if "incident" in fields:
             return (IncidentChanged(documents.incident(fields["incident"])),)
+        case Kind.APPROVAL if "approval" in fields:
+            return (ApprovalChanged(documents.approval(fields["approval"])),)
         case Kind.ROLLBACK if "rollback" in fields:
-            return (RollbackChanged(documents.rollback(fields["rollback"])),)
+            told = (IncidentChanged(documents.incident(fields["incident"])),) if "incident" in fields else ()
+            return (RollbackChanged(documents.rollback(fields["rollback"])), *told)
         case _:
             return ()
 

@@ -65,6 +65,10 @@ class Compensations(Protocol):
         """Look whether an unknown write was applied; ``None`` while it cannot be told."""
         ...
 
+    async def settle_unknown(self, compensating: Compensating, write: Write) -> bool | None:
+        """Look whether a compensation of unknown outcome was applied, and journal what that shows; ``None`` while it cannot be told."""
+        ...
+
     async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | None:
         """Look at a node's object again; ``None`` where it has none, or it cannot be read."""
         ...
@@ -81,8 +85,8 @@ class RollbackRecords(Protocol):
         """Those that run or wait for a person."""
         ...
 
-    async def compensations(self, rollback_id: str) -> Sequence[Write]:
-        """Every attempt of every node, oldest first; a node's id is its step id."""
+    async def compensations(self, rollback_id: str, node_id: str | None = None) -> Sequence[Write]:
+        """Every attempt of every node, or of one, oldest first; a node's id is its step id."""
         ...
 
     async def marks(self, rollback_id: str, run_id: str) -> Mapping[str, Mapping[str, object]]:

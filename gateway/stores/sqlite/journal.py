@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.model.effect import Charge
 from gateway.model.entry import Fields, Kind, Position, Sealed
-from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Taken
+from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Taken, Unapproved
 from gateway.stores.sqlite.intake import Intake
 
 
@@ -30,11 +30,11 @@ class SqliteJournal:
         position: Position = await future
         return position
 
-    async def intend(self, opening: Opening) -> Opened | Taken | Exceeded:
+    async def intend(self, opening: Opening) -> Opened | Taken | Unapproved | Exceeded:
         _coherent(opening)
         future = self._intake.future()
         self._intake.submit(opening.fields, blobs=opening.blobs, opening=opening, future=future)
-        opened: Opened | Taken | Exceeded = await future
+        opened: Opened | Taken | Unapproved | Exceeded = await future
         return opened
 
     def health(self) -> JournalHealth:
@@ -57,6 +57,8 @@ def _coherent(opening: Opening) -> None:
     told = (fields["tenant"], fields["workflow_id"], fields["key"]["digest"], fields["attempt"])  # type: ignore[index]
     if fields["kind"] != Kind.INTENT or told != (key.tenant, key.workflow_id, key.digest, opening.attempt):
         raise ValueError("the intent's key and attempt are not those of the opening")
+    if fields.get("approval_id") != opening.spends:
+        raise ValueError("the intent's approval is not the one that the opening spends")
 
 
 def _same(written: Mapping[str, object], charge: Charge) -> bool:

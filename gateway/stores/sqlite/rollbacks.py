@@ -41,8 +41,9 @@ class SqliteRollbacks:
             after = page[-1].rollback_id
         return found
 
-    async def compensations(self, rollback_id: str) -> Sequence[Write]:
-        return [rows.write(row, self._stream) for row in self._reader.execute(READING["compensations"], (rollback_id,)).fetchall()]
+    async def compensations(self, rollback_id: str, node_id: str | None = None) -> Sequence[Write]:
+        wanted = {"rollback": rollback_id, "node": node_id}
+        return [rows.write(row, self._stream) for row in self._reader.execute(READING["compensations"], wanted).fetchall()]
 
     async def marks(self, rollback_id: str, run_id: str) -> Mapping[str, Mapping[str, object]]:
         found: dict[str, Mapping[str, object]] = {}

@@ -10,6 +10,7 @@ import orjson
 from gateway.core import documents, records
 from gateway.core.fold import WriteSettled
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position, Verification
 from gateway.model.incident import Incident
@@ -157,6 +158,20 @@ def of_incident(incident: Incident) -> Row:
 def incident(row: Row) -> Incident:
     (document,) = row
     return documents.incident(orjson.loads(document))  # type: ignore[arg-type]
+
+
+def of_approval(approval: Approval) -> Row:
+    one = approval
+    document = orjson.dumps(records.approval_entry(one))
+    return (one.approval_id, one.run_id, one.generation, one.action, one.content, one.number, one.status.value, document)
+
+
+def approval(row: Row) -> Approval:
+    """From ``document, status, used_at, used_by``; the last three hold what an intent did to it since."""
+    cells: tuple[Any, ...] = row
+    document, status, used_at, used_by = cells
+    found = documents.approval(orjson.loads(document))
+    return found if found.status == status else replace(found, status=ApprovalStatus(status), used_at=used_at, used_by=used_by)
 
 
 def of_rollback(rollback: Rollback) -> Row:

@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.ports import Clock
 from gateway.stores.sqlite import tail
 from gateway.stores.sqlite.ahead import Ahead
+from gateway.stores.sqlite.approvals import SqliteApprovals
 from gateway.stores.sqlite.blobs import SqliteBlobs
 from gateway.stores.sqlite.database import Database
 from gateway.stores.sqlite.history import SqliteHistory
@@ -32,6 +33,7 @@ class SqliteStore:
     registry: SqliteRegistry
     incidents: SqliteIncidents
     rollbacks: SqliteRollbacks
+    approvals: SqliteApprovals
     blobs: SqliteBlobs
     _database: Database
     _intake: Intake
@@ -63,6 +65,7 @@ async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
         registry=SqliteRegistry(database.reader, runs, ahead),
         incidents=SqliteIncidents(database.reader),
         rollbacks=SqliteRollbacks(database.reader, database.stream),
+        approvals=SqliteApprovals(database.reader),
         blobs=SqliteBlobs(database.reader, intake),
         _database=database,
         _intake=intake,

@@ -40,6 +40,10 @@ class Tables:
     def over(self, charges: tuple[Charge, ...]) -> tuple[Violation, ...]:
         return self._counters.over(charges)
 
+    def granted(self, approval_id: str) -> bool:
+        """Whether an approval is there to be spent, as this transaction leaves it."""
+        return self._connection.execute(statements.WRITING["granted"], (approval_id,)).fetchone() is not None
+
     def apply(self, changes: tuple[fold.Change, ...], seq: int) -> None:
         """Make the changes of the entry at ``seq``."""
         for change in changes:
@@ -69,6 +73,10 @@ class Tables:
                     self._connection.execute(statements.WRITING["keep_incident"], rows.of_incident(change.incident))
                 case fold.RollbackChanged():
                     self._connection.execute(statements.WRITING["keep_rollback"], rows.of_rollback(change.rollback))
+                case fold.ApprovalChanged():
+                    self._connection.execute(statements.WRITING["keep_approval"], rows.of_approval(change.approval))
+                case fold.ApprovalSpent():
+                    self._connection.execute(statements.WRITING["spend_approval"], (change.at, str(change.by), change.approval_id))
                 case _:
                     assert_never(change)
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.model.entry import Kind
-from gateway.ports import Exceeded, Opened, Taken
+from gateway.ports import Exceeded, Opened, Taken, Unapproved
 from gateway.stores.sqlite import statements
 from gateway.stores.sqlite.jobs import Chore, Durable, Event, Fallen, Healed, Job, Prepared, Stop, Submission, Tip
 from gateway.stores.sqlite.tables import Tables
@@ -139,6 +139,8 @@ class Writer:
             return job.entry, position
         if self._tables.taken(_attempt(job)):
             return job.refused({**opening.refusal(), "kind": Kind.REFUSAL.value, "code": "in-flight"}), Taken(position)
+        if opening.spends is not None and not self._tables.granted(opening.spends):
+            return job.refused(opening.unapproved()), Unapproved(position)
         violations = self._tables.over(opening.charges)
         if violations:
             told = {"kind": Kind.REFUSAL.value, "code": "blast-radius", "violated": [asdict(one) for one in violations]}

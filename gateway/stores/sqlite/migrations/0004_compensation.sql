@@ -3,7 +3,7 @@ ALTER TABLE writes ADD COLUMN parent_step TEXT;              -- the causal paren
 ALTER TABLE writes ADD COLUMN method TEXT NOT NULL DEFAULT '';
 ALTER TABLE writes ADD COLUMN existed INTEGER;               -- whether the target was there before; absent where nobody looked
 ALTER TABLE writes ADD COLUMN compensates TEXT;              -- a JSON list of wire keys, for a compensation
-CREATE INDEX writes_by_rollback ON writes (rollback_id) WHERE rollback_id IS NOT NULL;
+CREATE INDEX writes_by_rollback ON writes (rollback_id, step_id) WHERE rollback_id IS NOT NULL;
 
 CREATE TABLE rollbacks (
   rollback_id TEXT PRIMARY KEY,

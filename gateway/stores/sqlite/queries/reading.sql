@@ -92,7 +92,18 @@ SELECT document FROM rollbacks WHERE rollback_id = ?
 SELECT document FROM rollbacks WHERE rollback_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY rollback_id LIMIT :limit
 
 -- name: compensations
-SELECT * FROM writes WHERE rollback_id = ? ORDER BY seq
+SELECT * FROM writes WHERE rollback_id = :rollback AND (:node IS NULL OR step_id = :node) ORDER BY seq
+
+-- name: approval
+SELECT document, status, used_at, used_by FROM approvals WHERE approval_id = ?
+
+-- name: approvals
+SELECT document, status, used_at, used_by FROM approvals
+WHERE approval_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY approval_id LIMIT :limit
+
+-- name: approval_of_call
+SELECT document, status, used_at, used_by FROM approvals
+WHERE run_id = ? AND generation = ? AND action = ? AND content = ? ORDER BY number DESC LIMIT 1
 
 -- name: counters
 SELECT tip.seq, counters.name, counters.used

@@ -74,6 +74,18 @@ ON CONFLICT (incident_id) DO UPDATE SET document = excluded.document
 INSERT INTO rollbacks (rollback_id, run_id, document) VALUES (?, ?, ?)
 ON CONFLICT (rollback_id) DO UPDATE SET document = excluded.document
 
+-- name: keep_approval
+INSERT INTO approvals (approval_id, run_id, generation, action, content, number, status, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (approval_id) DO UPDATE SET status = excluded.status, document = excluded.document
+WHERE (approvals.status = 'pending' AND excluded.status != 'pending')
+   OR (approvals.status = 'granted' AND excluded.status IN ('used', 'void'))
+
+-- name: granted
+SELECT 1 FROM approvals WHERE approval_id = ? AND status = 'granted'
+
+-- name: spend_approval
+UPDATE approvals SET status = 'used', used_at = ?, used_by = ? WHERE approval_id = ? AND status = 'granted'
+
 -- name: keep_head
 INSERT INTO heads (stream, seq, hash, ts, note) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, ts = excluded.ts, note = excluded.note WHERE excluded.seq >= seq

@@ -1,0 +1,84 @@
+"""Rollbacks that nobody has to ask for: where a response says so, and where what one waited for was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway import errors
+from gateway.control.containment import Containment
+from gateway.control.rollback.rollbacks import START, NotContained, Rollbacks, Spawn
+from gateway.model.entry import Kind, Position
+from gateway.model.incident import Incident, RollbackState
+from gateway.ports import Registry
+from gateway.ports.rollback import RollbackRecords
+from gateway.ports.sentinel import Incidents
+
+_PAGE = 1000
+
+LastCheckpoint = Callable[[Incident], Awaitable[str | None]]
+"""The id of the checkpoint to go back to for an incident, if its run has one that can be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Automatic:
+    rollbacks: Rollbacks
+    incidents: Incidents
+    containment: Containment
+    last_checkpoint: LastCheckpoint
+    log: Callable[..., object]
+
+    async def __call__(self, incident: Incident) -> None:
+        """Start the rollback that an incident's response asks for: to the run's last checkpoint, else to its start."""
+        to = await self.last_checkpoint(incident) or START
+        try:
+            await self.rollbacks.start(
+                incident.run_id,
+                subtree=self._subtree(incident),
+                to=to,
+                reason=f"{incident.cause}: {incident.why}",
+                by=f"trigger:{incident.cause}",
+                incident=incident,
+            )
+        except (NotContained, errors.JournalUnavailable) as stopped:
+            self.log("rollback-not-started", run=incident.run_id, incident=incident.incident_id, error=str(stopped))
+
+    async def catch_up(self) -> int:
+        """At start: begin what was due and not begun. Says how many."""
+        due, after = [], None
+        while page := await self.incidents.incidents(after=after, limit=_PAGE):
+            due += [one for one in page if one.rollback is RollbackState.DUE]
+            after = page[-1].incident_id
+        for incident in due:
+            await self(incident)
+        return len(due)
+
+    def _subtree(self, incident: Incident) -> bool:
+        orders = [self.containment.order(name) for name in incident.orders]
+        return any(order is not None and order.scope.run == incident.run_id and order.scope.subtree for order in orders)
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Hears of what people and probes decide, and goes on with the rollbacks that waited for it."""
+
+    rollbacks: Rollbacks
+    records: RollbackRecords
+    registry: Registry
+    spawn: Spawn
+
+    def heard(self, fields: Mapping[str, Any], position: Position) -> None:
+        match fields["kind"]:
+            case Kind.TASK if fields.get("change") == "resolved":
+                self.spawn(self._wake(fields["run_id"]))
+            case Kind.APPROVAL if fields["approval"].get("rollback_id") is not None and fields.get("change") in ("granted", "denied"):
+                self.spawn(self._wake(fields["run_id"]))
+            case Kind.RECONCILIATION if "rollback_id" not in fields:
+                self.spawn(self._wake(fields["run_id"]))
+
+    async def _wake(self, run_id: str) -> None:
+        run = await self.registry.run(run_id)
+        for name in (run_id, *(run.ancestors if run is not None else ())):
+            for rollback in await self.records.rollbacks(run=name, limit=_PAGE):
+                await self.rollbacks.go_on(rollback.rollback_id)

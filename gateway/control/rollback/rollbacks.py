@@ -1,0 +1,291 @@
+"""Rollbacks: planned, started, stopped, gone on with; by people, by triggers, and by whoever comes up after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.control.containment import Containment
+from gateway.control.rollback.drive import Drive, Driving, Tried
+from gateway.control.rollback.gather import Gather, Gathered
+from gateway.control.rollback.ledger import Ledger
+from gateway.control.rollback.sound import Sound
+from gateway.core import plan, plan_json, progress, records
+from gateway.core.schedule import Schedule
+from gateway.model.entry import Position
+from gateway.model.incident import Incident, RollbackState
+from gateway.model.order import Scope
+from gateway.model.plan import NodeState, Plan
+from gateway.model.rollback import Rollback, RollbackStatus
+from gateway.model.run import Mode, Run
+from gateway.ports import Blobs, Clock, Registry, Vault
+from gateway.ports.rollback import RollbackRecords
+from gateway.ports.sentinel import Incidents
+
+START = "start"
+
+Spawn = Callable[[Coroutine[object, object, None]], object]
+Checkpoints = Callable[[str, str], Awaitable[Position | None]]
+"""Where a run's checkpoint stands, by run id and checkpoint id."""
+
+
+class NotContained(ValueError):
+    """A run of the scope is not contained; what it still does would race with what is taken back."""
+
+
+class WrongRollback(ValueError):
+    """It cannot be rolled back, or changed, as asked; the message says why and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A rollback with its plan, node by node. ``marks`` are the newest entries of the nodes that have one."""
+
+    rollback: Rollback
+    plan: Plan
+    states: Mapping[str, NodeState]
+    marks: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollbacks:
+    gather: Gather
+    drive: Drive
+    sound: Sound
+    ledger: Ledger
+    records: RollbackRecords
+    incidents: Incidents
+    registry: Registry
+    containment: Containment
+    blobs: Blobs
+    vault: Vault
+    clock: Clock
+    spawn: Spawn
+    owner: str
+    checkpoints: Checkpoints
+    _driving: dict[str, Driving] = field(default_factory=dict)
+
+    async def dry_run(self, run_id: str, *, subtree: bool, to: str) -> Plan:
+        """The plan of a rollback, as it would be made now. Nothing is changed.
+
+        Raises:
+            KeyError: there is no such run.
+            WrongRollback: ``to`` is neither ``start`` nor a checkpoint of the run nor an entry.
+        """
+        run = await self._run(run_id)
+        return (await self.gather(run, subtree=subtree, since=await self._since(run, to), wait=False)).plan
+
+    async def start(self, run_id: str, *, subtree: bool, to: str, reason: str, by: str, incident: Incident | None = None) -> Rollback:
+        """Begin to take back what a run did since ``to``; the one that runs already, where one does.
+
+        Raises:
+            KeyError: there is no such run.
+            NotContained: the scope is not contained.
+            WrongRollback: ``to`` is nothing to go back to.
+            JournalUnavailable: nothing was begun.
+        """
+        run = await self._run(run_id)
+        for known in await self.records.rollbacks(run=run_id, limit=1000):
+            if not known.status.ended:
+                return known
+        await self._contained(run, subtree=subtree)
+        since = await self._since(run, to)
+        gathered = await self.gather(run, subtree=subtree, since=since)
+        now = self.clock.now()
+        sealed = await self.vault.seal(run.tenant, plan_json.dumps(gathered.plan))
+        rollback = Rollback(
+            rollback_id=self.clock.mint("rb"),
+            run_id=run_id,
+            subtree=subtree,
+            tenant=run.tenant,
+            workflow_id=run.workflow_id,
+            generation=run.generation,
+            to=to,
+            since=since.seq if since is not None else 0,
+            reason=reason,
+            by=by,
+            status=RollbackStatus.RUNNING,
+            epoch=self.containment.mirror.epoch,
+            owner=self.owner,
+            owner_epoch=1,
+            plan_ref=sealed.ref,
+            nodes=len(gathered.plan.nodes),
+            started_at=now,
+            updated_at=now,
+            incident_id=incident.incident_id if incident is not None else None,
+        )
+        await self.ledger.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=_joined(incident, rollback, now))
+        if gathered.plan.irreversible:
+            await self._freeze(rollback)
+        self._begin(rollback, gathered, Tried(), {})
+        return rollback
+
+    async def told(self, rollback_id: str) -> Told:
+        """How a rollback stands, node by node.
+
+        Raises:
+            KeyError: there is no such rollback.
+        """
+        rollback = await self._known(rollback_id)
+        planned = await self._planned(rollback)
+        marks = await self.records.marks(rollback_id, rollback.run_id)
+        driving = self._driving.get(rollback_id)
+        states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
+        if driving is not None:
+            states = {**states, **driving.schedule.states}
+        return Told(rollback, planned, states, marks)
+
+    async def stop(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
+        """Send no more compensations. What is on the wire ends with its true outcome; ``resume`` goes on.
+
+        Raises:
+            KeyError: there is no such rollback.
+            WrongRollback: it has ended.
+        """
+        rollback = await self._known(rollback_id)
+        if rollback.status.ended:
+            raise WrongRollback(f"Rollback {rollback_id} has ended: {rollback.status}.")
+        driving = self._driving.get(rollback_id)
+        if driving is not None:
+            driving.stop = True  # before it is durable: stopping must work where the journal does not
+        stopped = replace(rollback, status=RollbackStatus.STOPPED, stopping=False, updated_at=self.clock.now(), ended_at=self.clock.now())
+        await self.ledger.change(stopped, "stopped", by=by, reason=reason, incident=await self._incident(stopped))
+        return stopped
+
+    async def resume(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
+        """Go on with one that was stopped or waits for a person; what was decided meanwhile is planned anew.
+
+        Raises:
+            KeyError: there is no such rollback.
+            NotContained: the scope is not contained any more.
+            WrongRollback: it is clean, or runs.
+        """
+        rollback = await self._known(rollback_id)
+        if rollback_id in self._driving or rollback.status is RollbackStatus.CLEAN:
+            raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to go on with.")
+        run = await self._run(rollback.run_id)
+        await self._contained(run, subtree=rollback.subtree)
+        return await self._again(rollback, run, change="continued", by=by, reason=reason)
+
+    async def adopt(self) -> int:
+        """At start: go on with every rollback that an earlier process was driving. Says how many."""
+        left = [one for one in await self.records.unfinished() if one.status is RollbackStatus.RUNNING]
+        for rollback in left:
+            run = await self._run(rollback.run_id)
+            await self._again(rollback, run, change="claimed", by=self.owner, reason="the one who drove it is gone")
+        return len(left)
+
+    async def go_on(self, rollback_id: str) -> None:
+        """Something that a rollback waited for was decided: go on where it waits."""
+        rollback = await self.records.rollback(rollback_id)
+        if rollback is None or rollback.status is not RollbackStatus.NEEDS_OPERATOR or rollback_id in self._driving:
+            return
+        run = await self._run(rollback.run_id)
+        await self._again(rollback, run, change="continued", by="gateway", reason="what it waited for was decided")
+
+    async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str) -> Rollback:
+        since = Position(self.ledger.journal.stream, rollback.since) if rollback.since else None
+        gathered = await self.gather(run, subtree=rollback.subtree, since=since)
+        gathered = replace(gathered, plan=await self._replanned(rollback, gathered))
+        now = self.clock.now()
+        sealed = await self.vault.seal(run.tenant, plan_json.dumps(gathered.plan))
+        claimed = replace(
+            rollback,
+            status=RollbackStatus.RUNNING,
+            owner=self.owner,
+            owner_epoch=rollback.owner_epoch + 1,
+            plan_ref=sealed.ref,
+            nodes=len(gathered.plan.nodes),
+            updated_at=now,
+            ended_at=None,
+        )
+        await self.ledger.change(claimed, change, by=by, reason=reason, blobs=(sealed,), incident=await self._incident(claimed))
+        tried = Tried()
+        for write in await self.records.compensations(rollback.rollback_id):
+            tried.keep(write.step_id, [*tried.of_node(write.step_id), write])
+        marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
+        self._begin(claimed, gathered, tried, progress.states(gathered.plan, tried.all(), marks, driven=True))
+        return claimed
+
+    async def _replanned(self, rollback: Rollback, gathered: Gathered) -> Plan:
+        """The plan as it was, with what was decided since: nodes that are done stay in it, so that others may follow them."""
+        return progress.renewed(await self._planned(rollback), gathered.plan)
+
+    def _begin(self, rollback: Rollback, gathered: Gathered, tried: Tried, states: dict[str, NodeState]) -> None:
+        driving = Driving(rollback, gathered, Schedule(gathered.plan, states), tried)
+        self._driving[rollback.rollback_id] = driving
+        self.spawn(self._driven(driving))
+
+    async def _driven(self, driving: Driving) -> None:
+        rollback = driving.rollback
+        try:
+            await self.drive(driving)
+            if not driving.stop:
+                await self._end(driving)
+        finally:
+            del self._driving[rollback.rollback_id]
+
+    async def _end(self, driving: Driving) -> None:
+        rollback, gathered, states = driving.rollback, driving.gathered, driving.schedule.states
+        status = RollbackStatus(plan.finished(gathered.plan, states).value)
+        marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
+        residue = progress.residue(gathered.plan, states, marks)
+        if status in (RollbackStatus.CLEAN, RollbackStatus.RESIDUE):
+            found = (await self.sound(await self._run(rollback.run_id), gathered, states)).residue
+            residue += found
+            status = RollbackStatus.RESIDUE if found else status
+        now = self.clock.now()
+        ended = replace(rollback, status=status, residue=tuple(residue), updated_at=now, ended_at=now if status.ended else None)
+        change = "ended" if status.ended else "waits"
+        await self.ledger.change(ended, change, by=self.owner, reason=str(status), incident=await self._incident(ended))
+
+    async def _freeze(self, rollback: Rollback) -> None:
+        """What cannot be undone must not set off more."""
+        scope = Scope(run=rollback.run_id, subtree=rollback.subtree)
+        reason = f"{rollback.rollback_id}: an effect that cannot be undone is looked at"
+        await self.containment.make(scope, Mode.ACTIVE, reason=reason, by="rollback", no_fanout=True)
+
+    async def _contained(self, run: Run, *, subtree: bool) -> None:
+        now = self.clock.now()
+        for one in (await self.gather.runs(run, subtree=subtree)).values():
+            held = self.containment.mirror.hold(one, one.generation, None, now=now)
+            if held.mode is Mode.ACTIVE and one.closed_at is None and one.revoked < one.generation:
+                raise NotContained(f"Run {one.run_id} is active; contain it first (read_only or stricter), then roll it back.")
+
+    async def _since(self, run: Run, to: str) -> Position | None:
+        if to == START:
+            return None
+        found = await self.checkpoints(run.run_id, to) or records.position_of(to)
+        if found is None or found.stream != self.ledger.journal.stream:
+            raise WrongRollback(f"'to' is {START!r}, the id of a checkpoint of run {run.run_id}, or an entry, not {to!r}.")
+        return found
+
+    async def _planned(self, rollback: Rollback) -> Plan:
+        sealed = await self.blobs.blob(rollback.plan_ref)
+        if sealed is None:
+            raise WrongRollback(f"The plan of rollback {rollback.rollback_id} is not in this journal any more.")
+        return plan_json.loads(await self.vault.unseal(sealed))
+
+    async def _incident(self, rollback: Rollback) -> Incident | None:
+        if rollback.incident_id is None:
+            return None
+        return _joined(await self.incidents.incident(rollback.incident_id), rollback, self.clock.now())
+
+    async def _known(self, rollback_id: str) -> Rollback:
+        found = await self.records.rollback(rollback_id)
+        if found is None:
+            raise KeyError(rollback_id)
+        return found
+
+    async def _run(self, run_id: str) -> Run:
+        run = await self.registry.run(run_id)
+        if run is None:
+            raise KeyError(run_id)
+        return run
+
+
+def _joined(incident: Incident | None, rollback: Rollback, now: float) -> Incident | None:
+    if incident is None:
+        return None
+    return replace(incident, rollback=RollbackState(rollback.status.value), rollback_id=rollback.rollback_id, updated_at=now)

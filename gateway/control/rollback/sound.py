@@ -1,0 +1,83 @@
+"""After a rollback: every touched object looked at again, and the invariants asked. The tool's state counts, never a receipt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway import errors
+from gateway.control.containment import Mirror
+from gateway.control.rollback.gather import Gathered
+from gateway.core import rules
+from gateway.model.decision import Reason
+from gateway.model.effect import Write
+from gateway.model.plan import Node, NodeState
+from gateway.model.run import Run
+from gateway.ports import Clock
+from gateway.ports.rollback import Compensations, Examined
+from gateway.ports.rules import Rules
+
+PARALLEL = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Soundness:
+    """``objects`` and ``violations``: what policy was shown and what it said; ``differing``: objects that are not as they should be."""
+
+    differing: tuple[str, ...]
+    violations: tuple[Reason, ...]
+
+    @property
+    def residue(self) -> list[str]:
+        return [*self.differing, *(f"invariant {one.code}: {one.message}" for one in self.violations)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    carry: Compensations
+    rules: Rules
+    mirror: Mirror
+    clock: Clock
+
+    async def __call__(self, run: Run, gathered: Gathered, states: Mapping[str, NodeState]) -> Soundness:
+        """Look at what the plan touched, and ask whether the state is sound."""
+        newest = {node.target.object: node for node in reversed(gathered.plan.nodes) if node.target.id}
+        seen = await self._examined(list(newest.values()), gathered, states)
+        differing = tuple(_differs(node, one) for node, one in seen if one.as_expected is False)
+        return Soundness(differing, await self._violations(run, gathered, seen))
+
+    async def _examined(self, nodes: Sequence[Node], gathered: Gathered, states: Mapping[str, NodeState]) -> list[tuple[Node, Examined]]:
+        gate = asyncio.Semaphore(PARALLEL)
+
+        async def look(node: Node) -> Examined | None:
+            async with gate:
+                effects = [gathered.effects[key] for key in node.effects]
+                return await self.carry.examine(node, gathered.runs[node.run_id], effects, states.get(node.node_id, NodeState.PENDING))
+
+        found = await asyncio.gather(*(look(node) for node in nodes))
+        return [(node, one) for node, one in zip(nodes, found, strict=True) if one is not None]
+
+    async def _violations(self, run: Run, gathered: Gathered, seen: Sequence[tuple[Node, Examined]]) -> tuple[Reason, ...]:
+        mode = self.mirror.hold(run, run.generation, None, now=self.clock.now()).mode
+        nodes = [rules.node_document(node, _effects(node, gathered)) for node in gathered.plan.nodes]
+        document = rules.invariants_document(run=run, mode=mode, objects=[_object(*one) for one in seen], plan={"nodes": nodes})
+        try:
+            return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document))
+        except errors.PolicyUnavailable as down:
+            return rules.unsound(down.detail)
+
+
+def _effects(node: Node, gathered: Gathered) -> list[Write]:
+    return [gathered.effects[key] for key in node.effects]
+
+
+def _object(node: Node, seen: Examined) -> dict[str, object]:
+    target = node.target
+    shown: dict[str, object] = {"system": target.system, "type": target.type, "id": target.id, "exists": seen.exists}
+    named = {"tenant": target.tenant, "version": seen.version, "state": seen.state}
+    return shown | {name: value for name, value in named.items() if value is not None}
+
+
+def _differs(node: Node, seen: Examined) -> str:
+    return f"{node.target.type}:{node.target.id}: {seen.why}"

@@ -1,0 +1,89 @@
+"""How far a rollback has come, from what the journal holds of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.model.effect import State, Write
+from gateway.model.entry import Verification
+from gateway.model.plan import Node, NodeState, Plan, Way
+
+Marks = Mapping[str, Mapping[str, Any]]
+"""The newest ``rollback`` entry of each node that has one."""
+
+_KEPT = frozenset({NodeState.TASK, NodeState.FAILED, NodeState.NOTHING})
+_SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
+
+
+def states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, driven: bool) -> dict[str, NodeState]:
+    """The state of each node that has one. ``driven``: for whoever goes on with it, to whom what waits is to be tried again.
+
+    A compensation that stands and passed is done, whatever a mark says: the tool's state counts, not what was meant.
+    """
+    newest = {write.step_id: write for write in compensations}
+    found: dict[str, NodeState] = {}
+    for node in plan.nodes:
+        state = _tried(newest.get(node.node_id)) or _marked(marks.get(node.node_id), driven=driven)
+        if state is not None:
+            found[node.node_id] = state
+    return found
+
+
+def _tried(write: Write | None) -> NodeState | None:
+    if write is None or write.state is not State.STANDING:
+        return None
+    return NodeState.FAILED if write.verification is Verification.FAILED else NodeState.DONE
+
+
+def _marked(mark: Mapping[str, Any] | None, *, driven: bool) -> NodeState | None:
+    if mark is None:
+        return None
+    state = NodeState(mark["state"])
+    return state if state in _KEPT or (state in _SHOWN and not driven) else None
+
+
+def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], state: NodeState | None) -> str | None:
+    """The version at which a node's object has to be: as our last effect left it, or a compensation of this rollback since then.
+
+    ``on_object`` are the rollback's compensations of the object, oldest first; ``followed`` those of the node it follows, whose state
+    is ``state``. ``None`` where the node is bound to no version.
+
+    Raises:
+        KeyError: what it follows was not undone, so that nobody knows.
+    """
+    version = node.guard
+    if node.guard_follows is not None:
+        left = [one.after_version for one in followed if one.state is State.STANDING]
+        if state is NodeState.DONE and left:
+            version = left[-1]
+        elif state is not NodeState.NOTHING:
+            raise KeyError(node.guard_follows)
+    for one in on_object:
+        if version is not None and one.state is State.STANDING and one.before_version == version:
+            version = one.after_version or version
+    return version
+
+
+def renewed(old: Plan, new: Plan) -> Plan:
+    """A plan to go on with: the old one, unless something had to be found out first; then the new one, beside what the old one did."""
+    if not any(node.way is Way.PROBE for node in old.nodes):
+        return old
+    known = {node.node_id for node in new.nodes}
+    kept = tuple(replace(node, after=()) for node in old.nodes if node.node_id not in known and node.way is not Way.PROBE)
+    return Plan(kept + new.nodes, new.joins, old.irreversible or new.irreversible)
+
+
+def residue(plan: Plan, states: Mapping[str, NodeState], marks: Marks) -> list[str]:
+    """What was not taken back, a sentence each."""
+    return [
+        f"{node.action} on {node.target.type}:{node.target.id or '(new)'}: {_why(node, marks)}"
+        for node in plan.nodes
+        if states.get(node.node_id, NodeState.PENDING) not in (NodeState.DONE, NodeState.NOTHING)
+    ]
+
+
+def _why(node: Node, marks: Marks) -> str:
+    mark = marks.get(node.node_id)
+    return str(mark["why"]) if mark is not None and mark.get("why") else node.why
