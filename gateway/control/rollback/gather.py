@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -23,7 +23,7 @@ PATIENCE = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """``runs`` and ``effects`` (wire key to write) of the scope; compensations are not among them."""
+    """``runs`` and ``effects`` (wire key to write) of the scope; compensations are among them: they tell which version they left."""
 
     plan: Plan
     runs: Mapping[str, Run]
@@ -64,14 +64,11 @@ class Gather:
     async def _settled(self, runs: Mapping[str, Run], *, wait: bool) -> list[Write]:
         deadline = self.clock.monotonic() + (PATIENCE if wait else 0.0)
         while True:
-            effects = [write for name in runs for write in await self._own(name)]
+            effects = [write for name in runs for write in await self.writes.of_run(name)]
             flying = any(write.state is State.IN_FLIGHT and write.wire_key in self.live for write in effects)
             if not flying or self.clock.monotonic() >= deadline:
                 return sorted(effects, key=lambda write: (write.at, write.intent.seq))
             await asyncio.sleep(0.02)
-
-    async def _own(self, run_id: str) -> Sequence[Write]:
-        return [write for write in await self.writes.of_run(run_id) if write.rollback_id is None]
 
     async def _parents(self, runs: Mapping[str, Run]) -> dict[Step, Step]:
         """The parents that steps without an effect named: reads lead from one write to another."""
