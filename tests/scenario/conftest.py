@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import between, gateway, kinto
+from gateway.cli.demo.relay import Relay
+from tests.support import between, gateway, kinto, onlooker
 from tests.support.between import Between
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway
@@ -37,6 +38,23 @@ def shared(kinto_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     made = Gateway(tmp_path_factory.mktemp("gateway"), gateway.settings(f"http://127.0.0.1:{kinto_port}/v1"))
     with gateway.serving(made):
         yield made
+
+
+@pytest.fixture(scope="module")
+def watched(kinto_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Relay]]:
+    """A gateway whose way to Kinto can go wrong, for all tests of a module."""
+    with onlooker.serving(tmp_path_factory.mktemp("watched"), kinto_port) as made:
+        yield made
+
+
+@pytest.fixture(name="gateway")
+def watched_gateway(watched: tuple[Gateway, Relay]) -> Gateway:
+    return watched[0]
+
+
+@pytest.fixture(name="between")
+def watched_between(watched: tuple[Gateway, Relay]) -> Relay:
+    return watched[1]
 
 
 @pytest.fixture
