@@ -20,6 +20,7 @@ from gateway.clients.rego import EmbeddedEngine
 from gateway.clients.vault import TenantVault, open_master_key
 from gateway.clients.webhooks import Webhooks
 from gateway.control.ambient import Ambient
+from gateway.control.approvals import Approvals
 from gateway.control.catch_up import CatchUp
 from gateway.control.containment import Containment, Mirror
 from gateway.control.findings import Findings
@@ -37,6 +38,7 @@ from gateway.core import addresses, opening
 from gateway.model.effect import State, Write
 from gateway.model.entry import Head, Result
 from gateway.observe import calls
+from gateway.pipeline.approve import Approve
 from gateway.pipeline.authenticate import Authenticate
 from gateway.pipeline.decide import Decide
 from gateway.pipeline.forward import Forward
@@ -89,6 +91,7 @@ class Gateway:
     runs: Runs
     tasks: Tasks
     findings: Findings
+    approvals: Approvals
     stories: Stories
     heads: Heads
     reconciler: Reconciler
@@ -170,14 +173,17 @@ async def _assembled(
     rates = await open_rates(config.rates, clock.monotonic)
     intend = Intend(journal, store.registry, vault, clock, settle, config.task_classes, config.tenant_limits)
     decide = Decide(engine, store.registry, candidate)
+    approvals = Approvals(journal, store.approvals, store.registry, store.blobs, vault, clock, config.approval_ttl)
+    snapshot = Snapshot(look, store.sightings, approvals)
     line = Line(
         authenticate=Authenticate(tools, keys, store.registry, pace, sentinel, clock, ambient.lease),
         gate=gate,
         meter=Meter(rates, pace, config.task_classes, config.tenant_limits),
         recall=Recall(store.writes, store.sightings, store.blobs, vault, journal, probe, clock),
         decide=decide,
+        approve=Approve(approvals, decide, snapshot, vault),
         read=Read(Patience(pool, gate, decide, respond, clock), gate, journal, streams, replies, vault, clock),
-        snapshot=Snapshot(look, store.sightings),
+        snapshot=snapshot,
         intend=intend,
         forward=Forward(pool, gate),
         verify=Verify(look, clock),
@@ -219,6 +225,7 @@ async def _assembled(
         containment=containment,
         runs=runs,
         tasks=Tasks(journal, store.registry, store.writes, clock, _by_person(probe)),
+        approvals=approvals,
         findings=Findings(journal, vault, store.incidents, clock, sentinel.answered),
         stories=Stories(store.history, store.registry, store.writes, containment, clock),
         heads=Heads(store.history, signer, clock, _anchor(config.anchor)),

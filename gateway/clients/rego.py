@@ -195,7 +195,13 @@ def _anew(decision: Decision, decision_id: str) -> Decision:
         case Deny():
             return Deny(decision_id=decision_id, revision=decision.revision, reasons=decision.reasons)
         case Hold():
-            return Hold(decision_id=decision_id, revision=decision.revision, reasons=decision.reasons, approval=decision.approval)
+            return Hold(
+                decision_id=decision_id,
+                revision=decision.revision,
+                reasons=decision.reasons,
+                approval=decision.approval,
+                redact=decision.redact,
+            )
         case other:
             assert_never(other)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.model.entry import Fields, Kind, Position, Sealed
-from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Taken
+from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Taken, Unapproved
 
 Listener = Callable[[Fields, Position], object]
 
@@ -55,13 +55,15 @@ class WatchedJournal:
             await self._settled(fields)
         return position
 
-    async def intend(self, opening: Opening) -> Opened | Taken | Exceeded:
+    async def intend(self, opening: Opening) -> Opened | Taken | Unapproved | Exceeded:
         opened = await self.journal.intend(opening)
         match opened:
             case Opened(position):
                 self._tell(opening.fields, position)
             case Taken(position):
                 self._tell({**opening.refusal(), "code": "in-flight"}, position)
+            case Unapproved(position):
+                self._tell(opening.unapproved(), position)
             case Exceeded(position, violations):
                 self._tell({**opening.refusal(), "code": "blast-radius", "violated": [asdict(one) for one in violations]}, position)
         await self._settled(opening.fields)

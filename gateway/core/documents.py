@@ -8,6 +8,8 @@ from typing import Any
 
 from gateway.core import stamp
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
+from gateway.model.decision import Reason
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Order, Scope
 from gateway.model.response import Measure, Verdict
@@ -170,6 +172,17 @@ def rollback(document: Document) -> Rollback:
 
 def _evidence(document: Document) -> Evidence:
     return Evidence(document.get("before"), document.get("after"), document.get("now"), tuple(document["entries"]), document["why"])
+
+
+def approval(document: Document) -> Approval:
+    times = {name: _seconds(document.get(name)) for name in ("requested_at", "expires_at", "decided_at", "used_at")}
+    values = {
+        "kind": ApprovalKind(document["kind"]),
+        "status": ApprovalStatus(document["status"]),
+        "target": target(document["target"]),
+        "reasons": tuple(Reason(one["code"], one["message"]) for one in document["reasons"]),
+    }
+    return Approval(**{**document, **times, **values})
 
 
 def _seconds(micros: int | None) -> float | None:

@@ -120,7 +120,8 @@ def parse(raw: object, *, decision_id: str, revision: str) -> Decision:
     if unusable := sorted(name for name, asked in obligations.items() if not _OBLIGATIONS[name](asked)):
         return denied(Reason("policy-malformed", f"Policy's answer cannot be used: obligation {unusable[0]} has another shape."))
     if "approval" in obligations:
-        return Hold(decision_id=decision_id, revision=revision, reasons=reasons, approval=obligations["approval"])
+        redact = tuple(obligations.get("redact", ()))
+        return Hold(decision_id=decision_id, revision=revision, reasons=reasons, approval=obligations["approval"], redact=redact)
     return Allow(decision_id=decision_id, revision=revision, reasons=reasons, obligations=obligations)
 
 

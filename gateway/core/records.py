@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from gateway.core import limits, stamp
 from gateway.model.action import Target
+from gateway.model.approval import Approval
 from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.model.order import Order, Scope
@@ -140,6 +141,15 @@ def rollback_entry(rollback: Rollback) -> Json:
     return held | {"status": rollback.status.value, "residue": list(rollback.residue)} | times
 
 
+def approval_entry(approval: Approval) -> Json:
+    """An approval as its ``approval`` entries hold it."""
+    held = {name: value for name in Approval.__slots__ if (value := getattr(approval, name)) is not None}
+    shown: Json = {name: value.value if isinstance(value, StrEnum) else value for name, value in held.items()}
+    times = {name: stamp.micros(held[name]) for name in ("requested_at", "expires_at", "decided_at", "used_at") if name in held}
+    reasons = [{"code": reason.code, "message": reason.message} for reason in approval.reasons]
+    return shown | times | {"target": _target(approval.target), "reasons": reasons}
+
+
 def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:
     """A run as the API shows it; ``mode`` is the effective one. Amounts are in units."""
     shown = run_entry(run)
@@ -160,6 +170,15 @@ def order_shown(order: Order) -> Json:
 def incident_shown(incident: Incident) -> Json:
     absent: Json = dict.fromkeys(("rollback_id", "closed_at"))
     return absent | incident_entry(incident) | _times(incident, "opened_at", "updated_at", "closed_at")
+
+
+def approval_shown(approval: Approval) -> Json:
+    """Without where its request is sealed; the digest of its arguments as other entries have it."""
+    absent: Json = dict.fromkeys(Approval.__slots__)
+    shown = absent | approval_entry(approval) | _times(approval, "requested_at", "expires_at", "decided_at", "used_at")
+    for internal in ("content", "request_ref"):
+        del shown[internal]
+    return shown | {"args_digest": f"sha256:{approval.content}"}
 
 
 def task_shown(task: Task) -> Json:
@@ -186,6 +205,11 @@ def position_of(text: str) -> Position | None:
 def _times(value: object, *names: str) -> Json:
     found = {name: getattr(value, name) for name in names}
     return {name: None if time is None else stamp.rfc3339(time) for name, time in found.items()}
+
+
+def _target(target: Target) -> Json:
+    shown: Json = {"system": target.system, "type": target.type, "id": target.id}
+    return shown if target.tenant is None else shown | {"tenant": target.tenant}
 
 
 def _units(amounts: Mapping[str, int]) -> dict[str, float]:

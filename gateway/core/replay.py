@@ -62,6 +62,7 @@ def document(entry: Entry, run: Run, args: object) -> dict[str, object]:
         parent_step_id=entry.get("parent_step_id"),
         counters=decision.get("counters", {}),
         now=stamp.seconds(decision["at"]),
+        approval=decision.get("approval"),
     )
 
 

@@ -33,12 +33,13 @@ class Deny:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Allowed, but only once a person has said so."""
+    """Allowed, but only once a person has said so. ``redact`` is as an allow's obligation of that name."""
 
     decision_id: str
     revision: str
     reasons: tuple[Reason, ...] = ()
     approval: Mapping[str, object] = field(default_factory=dict)
+    redact: tuple[str, ...] = ()
 
 
 Decision = Allow | Deny | Hold
@@ -51,7 +52,7 @@ class Considered:
 
     ``waived``: the decision is no allow and does not count, because the tool is in shadow mode. ``candidate`` is what the
     policy beside the active one says (a text where it could say nothing), ``None`` where there is none; it is never obeyed.
-    ``counters`` are there where a rule could look at them.
+    ``counters`` are there where a rule could look at them, ``approval`` where a person has said yes: what policy was told of that.
     """
 
     decision: Decision
@@ -60,3 +61,4 @@ class Considered:
     waived: bool = False
     candidate: Decision | str | None = None
     counters: Mapping[str, int] | None = None
+    approval: Mapping[str, object] | None = None

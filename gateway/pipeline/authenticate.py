@@ -64,7 +64,7 @@ class Authenticate:
         run = lease.judge(claimed, await self.registry.run(claimed.run_id), now=now)
         progress = await self.pace.next(run)
         self.sentinel.meet(run, progress.steps)
-        own = found.get(b"idempotency-key")
+        own, approval = found.get(b"idempotency-key"), found.get(b"killcord-approval")
         return Known(
             call=_with_headers(call, kept),
             tool=tool,
@@ -76,6 +76,7 @@ class Authenticate:
             if_match=b"if-match" in found or b"if-none-match" in found,
             trace_id=_trace(found.get(b"traceparent")),
             confidence=_confidence(found.get(b"killcord-confidence")),
+            approval=None if approval is None else _word(approval, "Killcord-Approval"),
         )
 
     def claim(self, tool: Tool | None, found: Mapping[bytes, bytes]) -> Lease:

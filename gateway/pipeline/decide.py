@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from gateway import errors
-from gateway.core import idempotency, policy
+from gateway.core import policy
+from gateway.model.approval import Approval
 from gateway.model.decision import Allow, Considered, Decision, Deny, Hold, Reason
-from gateway.pipeline.evidence import Denied, Fresh, Permitted
+from gateway.pipeline.evidence import Denied, Fresh, Held, Permitted
 from gateway.ports import PolicyEngine, Registry
 
 
@@ -21,14 +22,15 @@ class Decide:
     registry: Registry
     candidate: PolicyEngine | None = None
 
-    async def __call__(self, fresh: Fresh) -> Permitted | Denied:
-        """Ask policy.
+    async def __call__(self, fresh: Fresh, grant: Approval | None = None) -> Permitted | Denied | Held:
+        """Ask policy; with the ``grant`` that the call has, where it has one.
 
         Raises:
             PolicyUnavailable: there is no usable decision; no mode waives that.
         """
         known, action = fresh.known, fresh.action
         counters = await self.registry.counters(f"run:{known.run.run_id}") if self._asks_for("counters") else None
+        approval = None if grant is None else {"granted": True, "id": grant.approval_id, "by": grant.decided_by}
         document = policy.document(
             run=known.run,
             lease=known.lease,
@@ -43,14 +45,21 @@ class Decide:
             parent_step_id=known.step.parent,
             counters=counters or {},
             now=known.at,
+            approval=approval,
         )
         decision = await self.engine.decide(document)
         candidate = None if self.candidate is None else await _tried(self.candidate, document)
         refusal = _refusal(fresh, decision)
-        waived = refusal is not None and known.at < known.tool.shadow_until and not isinstance(refusal, errors.TenantBoundary)
-        considered = Considered(decision=decision, at=known.at, mode=fresh.mode, waived=waived, candidate=candidate, counters=counters)
-        if refusal is None or waived:
-            return Permitted(fresh=fresh, considered=considered)
+        stopped = refusal is not None or isinstance(decision, Hold)
+        waived = stopped and known.at < known.tool.shadow_until and not isinstance(refusal, errors.TenantBoundary)
+        considered = Considered(
+            decision=decision, at=known.at, mode=fresh.mode, waived=waived, candidate=candidate, counters=counters, approval=approval
+        )
+        if waived or not stopped:
+            return Permitted(fresh=fresh, considered=considered, approval=grant)
+        if isinstance(decision, Hold):
+            return Held(fresh=fresh, considered=considered, hold=decision)
+        assert refusal is not None
         return Denied(fresh=fresh, considered=considered, refusal=refusal)
 
     def _asks_for(self, name: str) -> bool:
@@ -65,13 +74,12 @@ async def _tried(candidate: PolicyEngine, document: dict[str, object]) -> Decisi
 
 
 def _refusal(fresh: Fresh, decision: Decision) -> errors.Refusal | None:
-    """What stands against the call, ``None`` where it is allowed and what the allow is bound to can be kept."""
+    """What stands against the call; ``None`` where nothing does (what an allow is bound to can be kept), or only a person's yes is lacking."""
     match decision:
         case Allow():
             return _unkept(fresh, decision)
         case Hold():
-            reasons = _shown(decision.reasons)
-            return errors.ApprovalRequired(approval_id=_approval_id(fresh), reasons=reasons, approval=dict(decision.approval))
+            return None
         case Deny():
             return _denial(decision)
         case other:
@@ -90,18 +98,12 @@ def _unkept(fresh: Fresh, decision: Allow) -> errors.Refusal | None:
 
 
 def _denial(decision: Deny) -> errors.Refusal:
-    reasons = _shown(decision.reasons)
+    reasons = shown(decision.reasons)
     if any(reason.code == "tenant-boundary" for reason in decision.reasons):
         return errors.TenantBoundary(reasons=reasons)
     said = "; ".join(reason.message for reason in decision.reasons)
     return errors.PolicyDenied(said or None, reasons=reasons)
 
 
-def _approval_id(fresh: Fresh) -> str:
-    """The same for the same call of the same run, so that asking again does not ask another person."""
-    known = fresh.known
-    return "apr_" + idempotency.digest("approval", known.run.run_id, idempotency.content_of(known.call))[:26]
-
-
-def _shown(reasons: Sequence[Reason]) -> list[dict[str, str]]:
+def shown(reasons: Sequence[Reason]) -> list[dict[str, str]]:
     return [{"code": reason.code, "message": reason.message} for reason in reasons]

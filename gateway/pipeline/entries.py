@@ -75,6 +75,8 @@ def decided(known: Known, considered: Considered) -> Entry:
         shown["waived"] = True
     if considered.counters is not None:
         shown["counters"] = dict(considered.counters)
+    if considered.approval is not None:
+        shown["approval"] = dict(considered.approval)
     match considered.candidate:
         case None:
             pass
@@ -167,6 +169,8 @@ def intent(
         "charges": [_charge(charge) for charge in charges],
         "decision": decided(known, permit.considered),
     }
+    if permit.approval is not None:
+        entry["approval_id"] = permit.approval.approval_id
     if action.compensation is not None:
         entry["compensation"] = compensation(action.compensation)
     if before.taken:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from gateway.core import catalog
 from gateway.errors import Refusal
 from gateway.model.action import Compensation, Cost, Effect, Reversibility, Target
+from gateway.model.approval import Approval
 from gateway.model.call import Call
-from gateway.model.decision import Considered
+from gateway.model.decision import Considered, Hold
 from gateway.model.effect import Key, Write
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.quick import quick
@@ -62,6 +63,8 @@ class Undoing:
 class Known:
     """Authenticated: whose call this is. ``at`` is Unix seconds; ``confidence`` is the agent's own, in millionths.
 
+    ``approval`` is the id of the approval that the agent names, if it does.
+
     ``undoing`` is there for a compensation alone.
     """
 
@@ -75,6 +78,7 @@ class Known:
     if_match: bool
     trace_id: str | None
     confidence: int | None = None
+    approval: str | None = None
     undoing: Undoing | None = None
 
 
@@ -168,8 +172,17 @@ class Denied(Judged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held(Judged):
+    """Allowed, but only once a person has said so."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Permitted(Judged):
-    """Allowed, or waived in shadow mode."""
+    """Allowed, or waived in shadow mode. ``approval`` is the grant that it is allowed under, to be spent on it."""
+
+    approval: Approval | None = None
 
 
 @quick
@@ -241,4 +254,4 @@ class Kept:
     position: Position
 
 
-Evidence = Known | Classified | Open | Metered | Fresh | Denied | Permitted | Intent | Settled | Kept
+Evidence = Known | Classified | Open | Metered | Fresh | Denied | Held | Permitted | Intent | Settled | Kept

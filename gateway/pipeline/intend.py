@@ -8,14 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway import errors
-from gateway.core import idempotency, limits
+from gateway.core import approvals, idempotency, limits
+from gateway.model.approval import ApprovalStatus
 from gateway.model.effect import Charge, Violation
 from gateway.model.entry import Result, Sealed, Verification
 from gateway.model.run import Limits, TaskClass
 from gateway.pipeline import entries, failure, forward, keep, meter
 from gateway.pipeline.evidence import Before, Intent, Permitted, Verdict
 from gateway.pipeline.settle import Settle
-from gateway.ports import Clock, Exceeded, Journal, Opened, Opening, Registry, Taken, Vault
+from gateway.ports import SPENT, Clock, Exceeded, Journal, Opened, Opening, Registry, Taken, Unapproved, Vault
+
+_ASK_ANEW = "Send the same call again to have a person asked anew, if it is meant to be made once more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Intend:
         Raises:
             InFlight: another call took this attempt in the meantime.
             BlastRadius: a limit stands against it; nothing was charged.
+            ApprovalRequired: the grant was spent by another call, or is good no longer.
             ToolUnreachable: the tool's secret is not there.
         """
         key, attempt = permit.fresh.key, permit.fresh.attempt
@@ -67,7 +71,9 @@ class Intend:
         except errors.UpstreamFailure as lost:
             raise failure.refusal(lost, f"{permit.known.tool.name} cannot be called") from lost
         charges = await self._charges(permit)
-        at = self.clock.now()
+        at, grant = self.clock.now(), permit.approval
+        if grant is not None and approvals.status(grant, now=at) is not ApprovalStatus.GRANTED:
+            raise errors.ApprovalRequired("The approval is good no longer: its time is over.", approval_id=grant.approval_id)
         args, snapshot = await self._sealed(permit, before)
         opening = Opening(
             fields=entries.intent(permit, before, key, wire_key, at, charges=charges, args=args, snapshot=snapshot),
@@ -76,6 +82,7 @@ class Intend:
             attempt=attempt,
             charges=charges,
             blobs=(args,) if snapshot is None else (args, snapshot),
+            spends=None if grant is None else grant.approval_id,
         )
         match await self.journal.intend(opening):
             case Opened(position):
@@ -84,6 +91,10 @@ class Intend:
                 busy = errors.InFlight(retry_after=idempotency.RETRY_IN_FLIGHT)
                 busy.entry = str(position)
                 raise busy
+            case Unapproved(position):
+                spent = errors.ApprovalRequired(SPENT, hint=_ASK_ANEW, approval_id=opening.spends)
+                spent.entry = str(position)
+                raise spent
             case Exceeded(position, violations):
                 exceeded = _exceeded(violations)
                 exceeded.entry = str(position)
@@ -125,7 +136,7 @@ class Carried:
     """One write, from its durable intent to its outcome. (A class, since a generator on this way would cost more than all it does.)
 
     Raises:
-        InFlight, BlastRadius: on the way in; nothing was charged.
+        InFlight, ApprovalRequired, BlastRadius: on the way in; nothing was charged.
         ToolUnreachable, ToolTimeout: the call brought no answer; the outcome says what that means.
     """
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from gateway.core import redaction
-from gateway.model.decision import Allow
+from gateway.model.decision import Allow, Hold
 from gateway.model.wire import Answer
-from gateway.pipeline.evidence import Before, Judged
+from gateway.pipeline.evidence import Before, Held, Judged
 
 REPLY_BOUND = 256 * 1024
 """Bytes of a reply that are kept to answer a repetition."""
+
+_PLAIN = frozenset({"accept", "content-encoding", "content-language", "content-type", "if-match", "if-none-match", "prefer"})
+"""Headers whose values say how a body is to be read or applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,43 @@ def request(judged: Judged) -> bytes:
     """
     known, document = judged.known, judged.action.document
     kept: dict[str, Any] = {"request": document["request"], "run": document["run"]}
-    decision = judged.considered.decision
-    redact = decision.obligations.get("redact") if isinstance(decision, Allow) else None
-    if isinstance(redact, list) and redact:
+    if redact := _redact(judged):
         kept["request"] = {**kept["request"], "body": redaction.struck(known.call.args, redact)}
         kept["redacted"] = True
     elif known.call.args is None and known.call.body:
         kept["raw"] = base64.b64encode(known.call.body).decode()
     return orjson.dumps(kept)
+
+
+def proposal(held: Held) -> bytes:
+    """The request of a held call as it would be sent, for whoever is asked to approve it; without what policy wants struck out.
+
+    Of headers that the agent made up only the names are there (``withheld``): their values may be secrets.
+    """
+    call, tool = held.known.call, held.known.tool
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in call.headers}
+    shown: dict[str, Any] = {
+        "method": call.method,
+        "path": tool.base + call.target,
+        "headers": {name: value for name, value in headers.items() if name in _PLAIN},
+        "withheld": sorted(headers.keys() - _PLAIN),
+        "body": call.args,
+    }
+    if redact := _redact(held):
+        shown |= {"body": redaction.struck(call.args, redact), "redacted": True}
+    elif call.args is None and call.body:
+        shown["raw"] = base64.b64encode(call.body).decode()
+    return orjson.dumps(shown)
+
+
+def _redact(judged: Judged) -> Sequence[str]:
+    match judged.considered.decision:
+        case Allow(obligations={"redact": [*names]}):
+            return [str(name) for name in names]
+        case Hold(redact=names):
+            return names
+        case _:
+            return ()
 
 
 def request_from(plain: bytes, variables: Mapping[str, object]) -> Request:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from gateway.model.action import Effect
 from gateway.model.wire import Reply
+from gateway.pipeline.approve import Approve
 from gateway.pipeline.authenticate import Authenticate
 from gateway.pipeline.classify import classify
 from gateway.pipeline.decide import Decide
-from gateway.pipeline.evidence import Denied, Kept
+from gateway.pipeline.evidence import Denied, Held, Kept
 from gateway.pipeline.forward import Forward
 from gateway.pipeline.gate import Gate
 from gateway.pipeline.intend import Intend
@@ -34,6 +35,7 @@ class Line:
     meter: Meter
     recall: Recall
     decide: Decide
+    approve: Approve
     read: Read
     snapshot: Snapshot
     intend: Intend
@@ -56,6 +58,8 @@ class Line:
         if isinstance(fresh, Kept):
             return self.replies.replayed(fresh)
         permit = trail.at("decide", await self.decide(fresh))  # policy: Allow | Deny | Hold, strictly positive
+        if isinstance(permit, Held):
+            permit = trail.at("approve", await self.approve(permit))  # a person's yes to this very call, and policy again
         if isinstance(permit, Denied):
             raise permit.refusal
         if permit.action.effect is Effect.READ:

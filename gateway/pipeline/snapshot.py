@@ -5,21 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway import errors
+from gateway.core import approvals
 from gateway.model.action import Target
+from gateway.model.approval import Approval
 from gateway.model.entry import Position
 from gateway.pipeline import failure
-from gateway.pipeline.evidence import Before, Permitted
+from gateway.pipeline.evidence import Before, Held, Permitted
 from gateway.pipeline.look import Look, Seen
 from gateway.ports import Sightings
+from gateway.ports.approvals import Approvals
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     look: Look
     sightings: Sightings
+    approvals: Approvals
 
-    async def __call__(self, permit: Permitted) -> Before:
+    async def __call__(self, permit: Permitted | Held) -> Before:
         """Read the target, and bind a guarded write to the version that the run last saw, else to this one.
+
+        What a person has approved is approved for the target as it was shown: an approval of something else is void.
 
         Raises:
             PreconditionChanged: the run saw another version than the object has now; nothing needs to be sent to know.
@@ -34,6 +40,8 @@ class Snapshot:
             raise failure.refusal(lost, "The target could not be read before the write") from lost
         if not seen.same:
             raise _other(target)
+        if isinstance(permit, Permitted) and permit.approval is not None:
+            await self._as_shown(permit.approval, target, seen)
         if not kind.guarded or permit.known.if_match:
             return _before(seen)
         last = await self.sightings.by_run(permit.known.run.run_id, target.object)
@@ -42,6 +50,15 @@ class Snapshot:
         # Only a PUT makes what is not there: it must not land on what someone made meanwhile.
         absent = not seen.exists and permit.known.call.method == "PUT"
         return _before(seen, guard=seen.version, guard_absent=absent)
+
+    async def _as_shown(self, approval: Approval, target: Target, seen: Seen) -> None:
+        if approvals.holds_for(approval, existed=seen.exists, version=seen.version):
+            return
+        was, now = target.ref(approval.version), target.ref(seen.version)
+        await self.approvals.void(approval, f"it was given for {was}; the object is now {now}")
+        detail = f"The approval was given for {was}; the object is now {now}. It is void, and nothing was sent."
+        hint = "Read the object again; if the call is still meant, send it again to have a person asked anew."
+        raise errors.PreconditionChanged(detail, hint=hint, approval_id=approval.approval_id)
 
 
 def _other(target: Target) -> errors.PreconditionChanged:

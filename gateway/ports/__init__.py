@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core import gate
-from gateway.errors import Refusal
+from gateway.errors import ApprovalRequired, Refusal
 from gateway.model.call import Call
 from gateway.model.decision import Decision
 from gateway.model.effect import Charge, Key, Sighting, Violation, Write
-from gateway.model.entry import Fields, Head, Position, Sealed
+from gateway.model.entry import Fields, Head, Kind, Position, Sealed
 from gateway.model.order import Order
 from gateway.model.run import Lease, Rate, Run
 from gateway.model.task import Task
@@ -36,13 +36,17 @@ class Clock(Protocol):
 # --- the journal -----------------------------------------------------------------------------------------------------
 
 
+SPENT = "The approval was spent by another call, or is good no longer: one approval is one call."
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """All that one intent asks of the journal, all or nothing.
 
     ``fields`` is the ``intent`` entry. ``refusal`` makes the fields of the ``refusal`` entry that takes its place (its
     ``code`` is set by the journal: ``in-flight`` or ``blast-radius``) where the key's attempt is taken or a charge
-    passes its limit; then nothing is charged and no blob is kept.
+    passes its limit; then nothing is charged and no blob is kept. ``spends`` is the id of the grant that the intent is made with
+    (its ``approval_id``): where that is not there to be spent, :meth:`unapproved` takes the intent's place.
     """
 
     fields: Fields
@@ -51,6 +55,12 @@ class Opening:
     attempt: int
     charges: tuple[Charge, ...] = ()
     blobs: tuple[Sealed, ...] = ()
+    spends: str | None = None
+
+    def unapproved(self) -> Fields:
+        refused = ApprovalRequired(SPENT)
+        told = {"code": refused.code, "status": 403, "detail": refused.detail, "approval_id": self.spends}
+        return {**self.refusal(), "kind": Kind.REFUSAL.value, **told}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,13 @@ class Opened:
 @dataclass(frozen=True, slots=True)
 class Taken:
     """Another call has this attempt of the key; nothing was written but the refusal."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Unapproved:
+    """The grant was spent, or is good no longer; nothing was charged or written but the refusal."""
 
     position: Position
 
@@ -107,8 +124,8 @@ class Journal(Protocol):
         """
         ...
 
-    async def intend(self, opening: Opening) -> Opened | Taken | Exceeded:
-        """Open an attempt in one transaction: unique key, charges, blobs, entry. Durable on return.
+    async def intend(self, opening: Opening) -> Opened | Taken | Unapproved | Exceeded:
+        """Open an attempt in one transaction: unique key, grant, charges, blobs, entry. Durable on return.
 
         Raises:
             JournalUnavailable: nothing of it is, or will be, on disk.

@@ -89,6 +89,7 @@ class _Build:
             triggers=triggers.thresholds(parsed.triggers),
             http=HttpConfig(parsed.http.body_cap, parsed.http.body_timeout, tuple(parsed.http.allowed_hosts)),
             shutdown_grace=parsed.shutdown_grace,
+            approval_ttl=parsed.approvals.ttl,
             rates=self._rates(),
             anchor=self.folder / parsed.anchor.file if parsed.anchor else None,
             tokens_file=self.folder / parsed.operators.tokens_file if parsed.operators else None,

@@ -104,6 +104,10 @@ class TaskClassSection(Section):
     total: LimitsSection | None = None
 
 
+class ApprovalsSection(Section):
+    ttl: Duration = Field(default=3_600.0, description="how long an approval waits for an answer, and how long a yes is good")
+
+
 class HttpSection(Section):
     body_cap: Size = 1_048_576
     body_timeout: Duration = 10.0
@@ -147,6 +151,7 @@ class KillcordDocument(Section):
     task_classes: dict[Name, TaskClassSection] = Field(default_factory=dict)
     tenants: dict[str, LimitsSection] = Field(default_factory=dict)
     triggers: TriggersSection = TriggersSection()
+    approvals: ApprovalsSection = ApprovalsSection()
     http: HttpSection = HttpSection()
     shutdown_grace: Duration = 10.0
     anchor: AnchorSection | None = None

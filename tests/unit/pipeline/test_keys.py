@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gateway.pipeline import keep
-from gateway.ports import Exceeded, Opened, Opening, Taken
+from gateway.ports import Exceeded, Opened, Opening, Taken, Unapproved
 from tests.support.rig import Rig, code, header, until_async
 
 INVOICE = "/v1/tenants/acme/invoices/inv_1"
@@ -139,7 +139,7 @@ async def test_a_write_is_never_taken_for_abandoned_while_it_is_carried(gateway:
     journal, adopted = gateway.gateway.store.journal, []
     intend = journal.intend
 
-    async def then_reconcile(opening: Opening) -> Opened | Taken | Exceeded:
+    async def then_reconcile(opening: Opening) -> Opened | Taken | Unapproved | Exceeded:
         """The intent is on disk, and the line has not heard of it yet."""
         opened = await intend(opening)
         adopted.append(await gateway.gateway.reconciler.adopt())

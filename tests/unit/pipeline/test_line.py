@@ -127,7 +127,6 @@ async def test_a_version_that_the_reply_does_not_carry_is_taken_from_reading_bac
         ("PATCH", "/v1/tenants/acme/unknown/x", {"a": 1}, "action-unknown"),
         ("PATCH", INVOICE + "?force=true", {"status": "x"}, "action-unknown"),
         ("GET", "/v1/other", None, "action-unknown"),
-        ("DELETE", "/v1/tenants/acme/refunds/r1", None, "approval-required"),
     ],
 )
 async def test_what_policy_or_catalog_stand_against_never_reaches_the_tool(

@@ -1,0 +1,53 @@
+"""Approvals, as the line and the operators' door meet them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.approvals import Standing
+from gateway.model.approval import Approval
+from gateway.model.entry import Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """An approval to be asked for (its id, number and times are set by whoever keeps them), and the request as it would be sent."""
+
+    draft: Approval
+    request: Sealed
+
+
+class ApprovalRecords(Protocol):
+    """The fold of ``approval`` entries, and of the intents that were made with one. Statuses are as stored: none is ``EXPIRED``."""
+
+    async def approval(self, approval_id: str) -> Approval | None: ...
+
+    async def approvals(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Approval]:
+        """Ascending by id, beginning after ``after``."""
+        ...
+
+    async def newest_of(self, run_id: str, generation: int, action: str, content: str) -> Approval | None:
+        """The approval that was asked for last for a call of a run's generation."""
+        ...
+
+
+class Approvals(Protocol):
+    """What the line needs. Each change is durable on return; all raise JournalUnavailable where it is not."""
+
+    async def of_call(self, run_id: str, generation: int, action: str, content: str) -> Standing:
+        """What the newest approval for a call says about it now."""
+        ...
+
+    async def request(self, requested: Requested) -> Approval:
+        """Ask a person, unless one was asked and it still counts: the approval that counts."""
+        ...
+
+    async def use(self, approval: Approval) -> bool:
+        """Spend a grant on a call that makes no intent; ``False`` where it has nothing left to spend."""
+        ...
+
+    async def void(self, approval: Approval, why: str) -> None:
+        """What was approved is no longer what would be done: the next such call asks anew."""
+        ...
