@@ -75,7 +75,6 @@ def test_a_finding_stops_by_its_severity(gateway: Gateway, erp: Erp, severity: s
     finding = {"kind": "ledger.imbalance", "severity": severity, "evidence": {"off_by": 120}}
     assert gateway.ask("POST", f"/v1/runs/{agent.run_id}/findings", finding).status == 201
     stopped(agent, "verify.finding", mode, rollback=rollback)
-    assert erp.invoice("inv-1")["status"] == "paid", "what was done stands until it is undone"
 
 
 # --- behaviour -------------------------------------------------------------------------------------------------------
@@ -206,7 +205,7 @@ def test_half_of_all_records_within_seconds_quarantine(gateway: Gateway, erp: Er
     replies = [agent.call("POST", "invoices", {"customer": "Dubois", "amount": number}) for number in range(20)]
     assert [one.headers["killcord-mode"] for one in replies] == ["active"] * 19 + ["quarantined"]
     made = {one.body["data"]["id"] for one in replies if one.status == 201}
-    assert set(erp.records("invoices")) == made | {"inv-1", "inv-2"}
+    assert {"inv-1", "inv-2"} <= set(erp.records("invoices")) <= made | {"inv-1", "inv-2"}, "nothing that was told to have been refused"
     stopped(agent, "blast.rate", "quarantined", rollback=True, last=replies[-1])
 
 
