@@ -121,9 +121,10 @@ def _thing(target: Target) -> str:
 def _summary(kind: TaskKind, node: Node, why: str) -> str:
     count = f" ({len(node.effects)} effects)" if len(node.effects) > 1 else ""
     what = f"{node.action} on {_thing(node.target)}{count}"
+    said = f"{why[:1].upper()}{why[1:].rstrip('.')}."
     if kind is TaskKind.REVIEW:
-        return f"{what} cannot be undone: {why.rstrip('.')}. Look at what it set off, and at who has to be told."
-    return f"{what} was not taken back: {why.rstrip('.')}. Compare the tool with the versions of the evidence and correct it by hand."
+        return f"{what} stands. {said} Look at what it set off, and at who has to be told."
+    return f"{what} was not taken back. {said} Compare the tool with the versions of the evidence, and correct by hand what has to be."
 
 
 def _evidence(effects: Sequence[Write], *, seen: str | None, why: str) -> Evidence:
