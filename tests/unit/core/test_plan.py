@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.core import plan as planning
+from gateway.core.catalog import Undo
+from gateway.model.action import Remedy, Target
+from gateway.model.effect import State, Write
+from gateway.model.entry import Position
+from gateway.model.incident import RollbackState
+from gateway.model.plan import Does, Node, NodeState, Plan, Way
+from tests.support.planning import UNDOS, compensation, undo, write
+
+
+def planned(*effects: Write, undos: Mapping[tuple[str, str], Undo] = UNDOS, now: float = 0.0, **more: Any) -> Plan:
+    return planning.plan(effects, undos, parents=more.pop("parents", {}), now=now, **more)
+
+
+def only(*effects: Write, **more: Any) -> Node:
+    (node,) = planned(*effects, **more).nodes
+    return node
+
+
+def ways(plan: Plan) -> list[tuple[str, Way]]:
+    return [(node.node_id, node.way) for node in plan.nodes]
+
+
+# On one object.
+
+
+def test_one_effect_is_put_back_if_it_is_still_as_the_effect_left_it() -> None:
+    node = only(write(1))
+    assert (node.way, node.does, node.by, node.automatic) == (Way.CALL, Does.RESTORES, "replace", True)
+    assert (node.guard, node.guard_absent, node.guard_follows) == ("v2", False, None)
+    assert (node.snapshot_ref, node.args_ref, node.reply_ref, node.original) == ("snapshot-1", "args-1", "reply-1", "kc-1")
+
+
+def test_successive_effects_go_back_to_the_state_before_the_first() -> None:
+    node = only(write(1, before="v1", after="v2"), write(2, before="v2", after="v3"), write(5, before="v3", after="v4"))
+    assert node.effects == ("kc-1", "kc-2", "kc-5")
+    assert (node.node_id, node.snapshot_ref, node.guard) == ("st-1", "snapshot-1", "v4")
+
+
+def test_one_effect_in_them_that_needs_an_approval_makes_them_all_wait() -> None:
+    asked = write(2, before="v2", after="v3", compensation=compensation("update", automatic=False))
+    assert only(write(1), asked).automatic is False
+
+
+@pytest.mark.parametrize("version", ["v9", None])
+def test_what_lies_before_a_gap_is_a_persons(version: str | None) -> None:
+    beyond = write(2, before=version, after="v10", existed=True)
+    newer, older = planned(write(1), beyond, write(3, before="v10", after="v11")).nodes
+    assert (newer.effects, newer.way, newer.guard) == (("kc-2", "kc-3"), Way.CALL, "v11")
+    assert (older.effects, older.way, older.after) == (("kc-1",), Way.TASK, (newer.node_id,))
+    assert "somebody else changed the object" in older.why
+
+
+def test_an_effect_of_which_the_version_it_left_is_not_known_is_a_persons_and_so_is_all_before_it() -> None:
+    newer, older = planned(write(1), write(2, before="v2", after=None)).nodes
+    assert (newer.effects, newer.way) == (("kc-2",), Way.TASK)
+    assert "version it left is not known" in newer.why
+    assert (older.effects, older.way) == (("kc-1",), Way.TASK)
+    assert "overwrite" in older.why
+
+
+def test_without_a_kept_state_there_is_nothing_to_put_back() -> None:
+    assert "the state before it was not kept" in only(write(1, snapshot_ref=None)).why
+
+
+def test_a_state_that_was_not_kept_in_between_is_not_needed() -> None:
+    assert only(write(1), write(2, before="v2", after="v3", snapshot_ref=None)).snapshot_ref == "snapshot-1"
+
+
+def test_where_the_first_has_no_kept_state_the_others_go_back_to_it() -> None:
+    newer, older = planned(write(1, snapshot_ref=None), write(2, before="v2", after="v3"), write(3, before="v3", after="v4")).nodes
+    assert (newer.effects, newer.way, newer.snapshot_ref) == (("kc-2", "kc-3"), Way.CALL, "snapshot-2")
+    assert (older.effects, older.way) == (("kc-1",), Way.TASK)
+
+
+def test_a_create_is_removed_with_what_was_done_to_it_since() -> None:
+    node = only(write(1, "create", before=None, after="v1"), write(2, before="v1", after="v2"), write(3, "status", before="v2", after="v3"))
+    assert (node.does, node.by, node.original, node.guard) == (Does.REMOVES, "delete", "kc-1", "v3")
+    assert node.remedy is Remedy.DELETE_CREATED
+
+
+def test_an_upsert_that_made_its_object_is_removed_by_what_is_declared_for_it() -> None:
+    node = only(write(1, "upsert", before=None, after="v1"))
+    assert (node.does, node.by, node.with_body, node.remedy) == (Does.REMOVES, "delete", False, Remedy.DELETE_CREATED)
+
+
+def test_an_upsert_that_made_its_object_is_a_persons_where_nothing_is_declared_for_it() -> None:
+    newer, older = planned(write(1, "put", before=None, after="v1"), write(2, before="v1", after="v2")).nodes
+    assert (newer.effects, newer.way) == (("kc-2",), Way.CALL)
+    assert (older.effects, older.way) == (("kc-1",), Way.TASK)
+    assert "does not declare how to remove" in older.why
+
+
+def test_an_upsert_that_changed_its_object_is_put_back() -> None:
+    assert only(write(1, "put", before="v1", after="v2")).does is Does.RESTORES
+
+
+def test_an_upsert_of_which_nobody_knows_whether_it_made_its_object_is_a_persons() -> None:
+    assert "nobody looked" in only(write(1, "upsert", before=None, after="v1", existed=None)).why
+
+
+def test_a_removed_object_is_made_again_by_the_way_back_of_what_removed_it() -> None:
+    node = only(write(1), write(2, "delete", before="v2", after=None))
+    assert (node.does, node.by, node.original, node.snapshot_ref) == (Does.MAKES, "remake", "kc-2", "snapshot-1")
+    assert (node.guard, node.guard_absent) == (None, True)
+
+
+@pytest.mark.parametrize("action", ["create", "upsert", "put"])
+def test_of_what_was_made_and_removed_nothing_is_left(action: str) -> None:
+    made = write(1, action, before=None, after="v1")
+    assert only(made, write(2, "delete", before="v1", after=None)).way is Way.NOTHING
+
+
+def test_a_removed_object_that_was_made_again_goes_back_to_what_it_was() -> None:
+    node = only(write(1, "delete", after=None), write(2, "upsert", before=None, after="v3"))
+    assert (node.does, node.by, node.guard, node.snapshot_ref) == (Does.RESTORES, "remake", "v3", "snapshot-1")
+
+
+def test_what_somebody_else_made_in_place_of_a_removed_object_stays() -> None:
+    newer, older = planned(write(1, "delete", after=None), write(2, before="v7", after="v8")).nodes
+    assert (newer.effects, newer.way) == (("kc-2",), Way.CALL)
+    assert (older.effects, older.way) == (("kc-1",), Way.TASK)
+
+
+def test_statuses_collapse_among_their_own_kind_alone() -> None:
+    found = planned(
+        write(1, before="v1", after="v2"),
+        write(2, "status", before="v2", after="v3"),
+        write(3, "status", before="v3", after="v4"),
+        write(4, "assign", before="v4", after="v5"),
+    )
+    assign, status, update = found.nodes
+    assert [node.effects for node in found.nodes] == [("kc-4",), ("kc-2", "kc-3"), ("kc-1",)]
+    assert (assign.guard, status.guard_follows, update.guard_follows) == ("v5", assign.node_id, status.node_id)
+    assert (status.guard, status.after) == (None, (assign.node_id,))
+
+
+def test_what_is_made_up_for_is_made_up_for_one_by_one_newest_first() -> None:
+    newer, older = planned(write(1, "adjust"), write(2, "adjust", before="v2", after="v3")).nodes
+    assert (newer.node_id, newer.does, newer.guard) == ("st-2", Does.OFFSETS, "v3")
+    assert (older.node_id, older.guard, older.guard_follows, older.after) == ("st-1", None, "st-2", ("st-2",))
+
+
+def test_what_is_made_up_for_needs_no_version_where_the_object_has_none() -> None:
+    found = planned(write(1, "adjust", before=None, after=None), write(2, "reserve", before=None, after=None))
+    assert ways(found) == [("st-2", Way.CALL), ("st-1", Way.CALL)]
+    assert [(node.guard, node.guard_absent, node.guard_follows) for node in found.nodes] == [(None, False, None)] * 2
+
+
+def test_what_would_overwrite_needs_a_version() -> None:
+    assert only(write(1, before=None, after=None, existed=True)).way is Way.TASK
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"compensation": compensation("update", allowed_until=50.0)}, "the time for it ended"),
+        ({"action": "fix", "compensation": compensation("fix")}, "a person has to do it"),
+        ({"action": "gone"}, "does not declare the action any more"),
+        ({"compensation": compensation("create")}, "declares another way"),
+    ],
+)
+def test_what_no_call_can_undo_is_a_persons_with_the_reason(more: dict[str, Any], why: str) -> None:
+    node = only(replace(write(1), **more), now=60.0)
+    assert node.way is Way.TASK
+    assert why in node.why
+
+
+def test_an_approval_that_was_taken_back_is_none() -> None:
+    assert only(write(1), undos={("erp", "update"): undo(Remedy.RESTORE_PREVIOUS_VERSION, automatic=False)}).automatic is False
+
+
+def test_an_irreversible_effect_is_looked_at_and_marks_the_plan() -> None:
+    found = planned(write(1), write(2, "ship", before="v2", after="v3"), write(3, before="v3", after="v4"))
+    assert ways(found) == [("st-3", Way.CALL), ("st-2", Way.REVIEW), ("st-1", Way.TASK)]
+    assert found.irreversible
+    assert not planned(write(1)).irreversible
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.COMPENSATED])
+def test_what_has_no_effect_is_left_out(state: State) -> None:
+    assert planned(write(1, state=state)).nodes == ()
+
+
+@pytest.mark.parametrize("state", [State.UNKNOWN, State.IN_FLIGHT])
+def test_what_is_not_known_is_found_out_before_anything_on_its_object(state: State) -> None:
+    found = planned(write(1), write(2, before="v2", after=None, state=state), write(3, before="v3", after="v4"))
+    assert ways(found) == [("st-2", Way.PROBE), ("st-3", Way.CALL), ("st-1", Way.TASK)]
+    assert found.nodes[1].after == ("st-2",)
+    assert "not known yet whether another effect" in found.nodes[2].why
+
+
+def test_two_effects_of_which_no_object_is_known_are_two_nodes() -> None:
+    nowhere = Target("erp", "thing", "", "acme")
+    found = planned(*(write(seq, "adjust", before=None, after=None, target=nowhere) for seq in (1, 2)))
+    assert [node.after for node in found.nodes] == [(), ()]
+
+
+def test_the_same_id_in_two_tenants_is_two_objects() -> None:
+    assert len(planned(write(1), write(2, target=Target("erp", "thing", "o1", "other"))).nodes) == 2
+
+
+def test_a_plan_made_again_goes_on_from_what_compensations_left() -> None:
+    older, newer = write(1, "adjust"), write(2, "adjust", before="v2", after="v3", state=State.COMPENSATED)
+    done = write(9, "adjust", before="v3", after="v4", rollback_id="rb_1")
+    node = only(older, newer, done)
+    assert (node.effects, node.guard, node.guard_follows) == (("kc-1",), "v4", None)
+    assert only(older, newer).way is Way.TASK
+
+
+# Between objects.
+
+
+def test_dependents_go_first() -> None:
+    found = planned(write(1, id_="a"), write(2, id_="b", parent_step="s1"), write(3, id_="c", parent_step="s2"))
+    assert [(node.node_id, node.after) for node in found.nodes] == [("st-3", ()), ("st-2", ("st-3",)), ("st-1", ("st-2",))]
+
+
+def test_dependents_go_first_through_steps_without_effects() -> None:
+    reads = {("run_1", "r2"): ("run_1", "r1"), ("run_1", "r1"): ("run_1", "s1")}
+    newer, older = planned(write(1, id_="a"), write(2, id_="b", parent_step="r2"), parents=reads).nodes
+    assert older.after == (newer.node_id,)
+
+
+def test_dependents_go_first_through_failed_and_unknown_effects() -> None:
+    for state, between in ((State.FAILED, ()), (State.UNKNOWN, ("st-2",))):
+        middle = write(2, id_="b", parent_step="s1", state=state)
+        found = {node.node_id: node for node in planned(write(1, id_="a"), middle, write(3, id_="c", parent_step="s2")).nodes}
+        assert set(found["st-1"].after) == {"st-3", *between}
+
+
+def test_a_child_run_may_name_a_step_of_its_parent_run() -> None:
+    child = write(2, id_="b", run_id="run_2", parent_step="s1")
+    newer, older = planned(write(1, id_="a"), child).nodes
+    assert (newer.run_id, older.after) == ("run_2", ("st-2",))
+    ambiguous = write(3, id_="c", run_id="run_3", step="s1")
+    assert all(not node.after for node in planned(write(1, id_="a"), child, ambiguous).nodes)
+
+
+def test_a_step_that_follows_from_itself_hangs_nothing() -> None:
+    circle = {("run_1", "r1"): ("run_1", "s1")}
+    found = planned(write(1, id_="a", parent_step="r1"), write(2, id_="b", parent_step="r1"), parents=circle)
+    assert [(node.node_id, node.after) for node in found.nodes] == [("st-2", ()), ("st-1", ("st-2",))]
+    assert len(planned(write(1, id_="a", parent_step="s2"), write(2, id_="b", parent_step="s1")).nodes) == 2
+
+
+def test_independent_effects_run_at_once_the_newest_first() -> None:
+    found = planned(*(write(seq, id_=f"o{seq}") for seq in (1, 2, 3)))
+    assert [node.node_id for node in planning.ready(found, {})] == ["st-3", "st-2", "st-1"]
+
+
+def test_a_declared_order_holds_against_time() -> None:
+    undos = {**UNDOS, ("erp", "status"): replace(UNDOS["erp", "status"], after=("update",))}
+    first, then = planned(write(1, id_="a"), write(2, "status", id_="b"), undos=undos).nodes
+    assert (first.node_id, then.node_id, then.after) == ("st-1", "st-2", ("st-1",))
+
+
+def test_in_a_cycle_the_newer_goes_first_and_the_other_says_so() -> None:
+    undos = {**UNDOS, ("erp", "status"): replace(UNDOS["erp", "status"], after=("update",))}
+    newer, older = planned(write(1, id_="a"), write(2, "status", id_="b", parent_step="s1"), undos=undos).nodes
+    assert (newer.node_id, newer.after, older.after) == ("st-2", (), ("st-2",))
+    assert "should also come after st-1" in newer.why
+
+
+def test_many_that_wait_for_many_do_so_through_a_join() -> None:
+    above = [write(seq, id_=f"a{seq}", step="above") for seq in range(1, 21)]
+    below = [write(seq, id_=f"b{seq}", step="below", parent_step="above") for seq in range(21, 41)]
+    found = planned(*above, *below)
+    assert found.joins == {"join:0": tuple(f"st-{seq}" for seq in range(21, 41))}
+    states = {f"st-{seq}": NodeState.DONE for seq in range(22, 41)}
+    assert [node.node_id for node in planning.ready(found, states)] == ["st-21"]
+    assert len(planning.ready(found, {**states, "st-21": NodeState.TASK})) == 20
+
+
+def test_the_order_in_which_effects_are_given_changes_nothing() -> None:
+    effects = [write(seq, id_=f"o{seq % 3}", before=f"v{seq}", after=f"v{seq + 3}", parent_step=f"s{seq - 2}") for seq in range(1, 12)]
+    assert planned(*effects) == planned(*reversed(effects))
+
+
+def test_since_a_position_only_the_later_is_undone_in_other_streams_by_time() -> None:
+    other = [write(seq, id_=f"x{seq}", intent=Position("other", seq), at=at) for seq, at in ((1, 1.5), (2, 2.5))]
+    found = planned(*(write(seq, id_=f"o{seq}") for seq in (1, 2, 3)), *other, since=Position("st", 2))
+    assert {node.node_id for node in found.nodes} == {"st-3", "other-2"}
+
+
+# What may run, and what came of it.
+
+
+@pytest.mark.parametrize("state", [NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.FAILED])
+def test_what_is_over_lets_the_next_go_on(state: NodeState) -> None:
+    found = planned(write(1, id_="a"), write(2, id_="b", parent_step="s1"))
+    assert [node.node_id for node in planning.ready(found, {"st-2": state})] == ["st-1"]
+
+
+@pytest.mark.parametrize("state", [NodeState.RUNNING, NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED])
+def test_what_is_not_over_holds_the_next(state: NodeState) -> None:
+    found = planned(write(1, id_="a"), write(2, id_="b", parent_step="s1"))
+    assert planning.ready(found, {"st-2": state}) == ()
+
+
+@pytest.mark.parametrize(
+    ("newer", "older", "ended"),
+    [
+        (NodeState.PENDING, NodeState.PENDING, RollbackState.RUNNING),
+        (NodeState.RUNNING, NodeState.PENDING, RollbackState.RUNNING),
+        (NodeState.TASK, NodeState.PENDING, RollbackState.RUNNING),
+        (NodeState.WAITING, NodeState.PENDING, RollbackState.NEEDS_OPERATOR),
+        (NodeState.UNKNOWN, NodeState.PENDING, RollbackState.NEEDS_OPERATOR),
+        (NodeState.DONE, NodeState.WAITING, RollbackState.NEEDS_OPERATOR),
+        (NodeState.STOPPED, NodeState.PENDING, RollbackState.STOPPED),
+        (NodeState.DONE, NodeState.NOTHING, RollbackState.CLEAN),
+        (NodeState.DONE, NodeState.TASK, RollbackState.RESIDUE),
+        (NodeState.FAILED, NodeState.DONE, RollbackState.RESIDUE),
+    ],
+)
+def test_what_came_of_it(newer: NodeState, older: NodeState, ended: RollbackState) -> None:
+    found = planned(write(1, id_="a"), write(2, id_="b", parent_step="s1"))
+    assert planning.finished(found, {"st-2": newer, "st-1": older}) is ended
+
+
+def test_where_there_is_nothing_to_undo_all_is_clean() -> None:
+    assert planning.finished(planned(), {}) is RollbackState.CLEAN
+
+
+def test_a_long_chain_is_no_deep_recursion() -> None:
+    chain = [write(seq, id_=f"o{seq}", parent_step=f"s{seq - 1}") for seq in range(1, 5001)]
+    assert [node.node_id for node in planned(*chain).nodes] == [f"st-{seq}" for seq in range(5000, 0, -1)]
