@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway import errors
 from gateway.app.assembly import Gateway
+from gateway.core import catalog
 from gateway.http import door
 from gateway.http.operators import Operator, Role
 from gateway.http.services import Services, Serving
@@ -51,6 +52,9 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         containment=gateway.containment,
         tasks=gateway.tasks,
         findings=gateway.findings,
+        approvals=gateway.approvals,
+        rollbacks=gateway.recovery.rollbacks,
+        rollback_records=store.rollbacks,
         incidents=store.incidents,
         stories=gateway.stories,
         registry=store.registry,
@@ -67,6 +71,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         metrics=gateway.metrics,
         allowed_hosts=gateway.config.http.allowed_hosts,
         role=role,
+        undos=catalog.undos(tool.catalog for tool in gateway.config.tools.values()),
     )
 
 

@@ -22,6 +22,7 @@ TIMEOUT = 30.0
 """Seconds that the gateway may take; a stream sends a comment more often than that."""
 
 LINES = "application/x-ndjson"
+SVG = "image/svg+xml"
 
 Json = dict[str, Any]
 
@@ -49,6 +50,11 @@ class Api:
 
     def post(self, path: str, body: Mapping[str, object]) -> Json:
         return self._json("POST", path, {}, body)
+
+    def drawn(self, path: str, body: Mapping[str, object]) -> bytes:
+        """The picture that answers a request, as SVG."""
+        with self._answer("POST", path, {}, body, accept=SVG) as response:
+            return _read(self, response)
 
     def delete(self, path: str, body: Mapping[str, object]) -> Json:
         return self._json("DELETE", path, {}, body)

@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 import gateway
-from gateway.cli import adapters, configuration, containment, incidents, journal, keys, operators, policy, report, runs, tasks
+from gateway.cli import (
+    adapters,
+    approvals,
+    configuration,
+    containment,
+    incidents,
+    journal,
+    keys,
+    operators,
+    policy,
+    report,
+    rollback,
+    runs,
+    tasks,
+)
 
 app = typer.Typer(
     name="killcord",
@@ -70,7 +84,9 @@ app.add_typer(containment.app, name="orders")
 app.add_typer(incidents.app, name="incidents")
 app.command("report")(report.report)
 app.add_typer(journal.app, name="journal")
+app.add_typer(rollback.app, name="rollback")
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(approvals.app, name="approvals")
 app.add_typer(operators.app, name="operators")
 app.add_typer(policy.app, name="policy")
 app.add_typer(adapters.app, name="adapters")

@@ -27,19 +27,31 @@ class Permission(StrEnum):
     READ_JOURNAL = "read the journal"
     READ_TASKS = "read tasks"
     RESOLVE_TASKS = "resolve tasks"
+    READ_ROLLBACKS = "read rollbacks"
+    ROLL_BACK = "roll back"
     REPORT_FINDINGS = "report findings"
     READ_INCIDENTS = "read incidents"
+    READ_APPROVALS = "read approvals"
+    DECIDE_APPROVALS = "approve and deny"
 
 
 _READING = frozenset(
-    {Permission.READ_RUNS, Permission.READ_ORDERS, Permission.READ_JOURNAL, Permission.READ_TASKS, Permission.READ_INCIDENTS}
+    {
+        Permission.READ_RUNS,
+        Permission.READ_ORDERS,
+        Permission.READ_JOURNAL,
+        Permission.READ_TASKS,
+        Permission.READ_INCIDENTS,
+        Permission.READ_ROLLBACKS,
+        Permission.READ_APPROVALS,
+    }
 )
 
 PERMITTED: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _READING,
-    Role.APPROVER: _READING,
+    Role.APPROVER: _READING | {Permission.DECIDE_APPROVALS},
     Role.VERIFIER: _READING | {Permission.REPORT_FINDINGS},
-    Role.OPERATOR: _READING | {Permission.ORDER, Permission.CLOSE_RUNS, Permission.RESOLVE_TASKS},
+    Role.OPERATOR: _READING | {Permission.ORDER, Permission.CLOSE_RUNS, Permission.RESOLVE_TASKS, Permission.ROLL_BACK},
     # Opens and ends work, and never undoes a containment: whoever feeds agents must not be able to set them free.
     Role.ORCHESTRATOR: frozenset(
         {

@@ -21,6 +21,7 @@ from gateway.http.fields import (
     ScopePattern,
     Wait,
 )
+from gateway.model.approval import ApprovalStatus
 from gateway.model.entry import Kind
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
@@ -110,12 +111,41 @@ class ReportFinding(Body):
     reason: Reason | None = None
 
 
+class RollBackScope(Body):
+    """A run; with ``subtree``, and all that it started."""
+
+    run: Id
+    subtree: bool = False
+
+
+class RollBack(Body):
+    """Take back what a run did since its start, a checkpoint or an entry. ``dry_run`` only plans, and needs no reason."""
+
+    scope: RollBackScope
+    to: Name = Field(default="start", description="`start`, a checkpoint's id, or an entry `<stream>/<seq>`")
+    dry_run: bool = False
+    reason: Reason | None = None
+
+
+class BecauseRequired(Body):
+    """Why, for the journal."""
+
+    reason: Reason
+
+
 class ResolveTask(Body):
     """What a person found or did at the tool. ``reason`` is taken for ``note`` where that is missing."""
 
     resolution: Literal["applied", "not_applied", "done", "not_needed", "accepted"]
     note: Reason | None = None
     reason: Reason | None = None
+
+
+class DecideApproval(Body):
+    """A person's yes or no."""
+
+    decision: Literal["approve", "deny"]
+    reason: Reason
 
 
 # --- queries ---------------------------------------------------------------------------------------------------------
@@ -152,9 +182,27 @@ class ListTasks(Query):
     limit: Limit = 100
 
 
+class ListRollbacks(Query):
+    run: Id | None = None
+    state: Literal["running", "needs_operator", "clean", "residue", "stopped"] | None = None
+    after: Cursor | None = None
+    limit: Limit = 100
+
+
+class ShowRollback(Query):
+    nodes: bool = Field(default=True, description="false leaves the rows of the nodes out")
+
+
 class ListIncidents(Query):
     run: Id | None = None
     state: Literal["open", "closed"] | None = None
+    after: Cursor | None = None
+    limit: Limit = 100
+
+
+class ListApprovals(Query):
+    run: Id | None = None
+    status: ApprovalStatus | None = None
     after: Cursor | None = None
     limit: Limit = 100
 

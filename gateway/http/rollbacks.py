@@ -7,19 +7,22 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
 from aiohttp import web
 
-from gateway.core import records
+from gateway.control.rollback.rollbacks import NotContained, Told, WrongRollback
+from gateway.core import plan_json, plan_svg, plan_table, records
 from gateway.http import answers, paging, problem, reach
 from gateway.http.fields import Nothing
 from gateway.http.operators import Operator
 from gateway.http.requests import BecauseRequired, ListRollbacks, RollBack, ShowRollback
 from gateway.http.route import Asked
-from gateway.http.services import NotContained, Services, Told, WrongRollback
+from gateway.http.services import Services
 from gateway.model.effect import Write
 from gateway.model.order import Scope
 from gateway.model.plan import Node, NodeState, Plan
 from gateway.model.rollback import Rollback
 
 Json = records.Json
+
+SVG = "image/svg+xml"
 
 
 async def roll_back(asked: Asked[Nothing, RollBack]) -> web.Response:
@@ -31,11 +34,11 @@ async def roll_back(asked: Asked[Nothing, RollBack]) -> web.Response:
         raise problem.Forbidden("A rollback of this scope would reach beyond this token's tenants and task classes.")
     try:
         if body.dry_run:
-            plan = await services.rollbacks.dry_run(run.run_id, scope.subtree, body.to)
-            return answers.json(_planned(plan, body))
+            plan = await services.rollbacks.dry_run(run.run_id, subtree=scope.subtree, to=body.to)
+            return _drawn(plan, {}) if _wants_svg(asked.request) else answers.json(_planned(plan, body))
         if body.reason is None:
             raise problem.BadRequest("reason: is missing; say why the run is rolled back")
-        begun = await services.rollbacks.start(run.run_id, scope.subtree, body.to, reason=body.reason, by=asked.operator.name)
+        begun = await services.rollbacks.start(run.run_id, subtree=scope.subtree, to=body.to, reason=body.reason, by=asked.operator.name)
     except NotContained as loose:
         hint = f"Contain it first, for instance with an order {{scope: {{run: {run.run_id}}}, mode: quarantined}}."
         raise problem.Conflict(str(loose), hint=hint) from loose
@@ -63,10 +66,12 @@ async def one_rollback(asked: Asked[ShowRollback, Nothing]) -> web.Response:
     services = asked.services
     rollback = await _found(services, asked.operator, asked.part("rollback_id"))
     told = await services.rollbacks.told(rollback.rollback_id)
-    shown = records.rollback_shown(told.rollback) | {"irreversible": told.plan.irreversible, "progress": _progress(told.plan, told.states)}
+    if _wants_svg(asked.request):
+        return _drawn(told.plan, told.states)
+    shown = records.rollback_shown(told.rollback) | _outlined(told.plan, told.states)
     if asked.query.nodes:
-        shown["nodes"] = _rows(told, await services.rollback_records.compensations(rollback.rollback_id))
-        shown["joins"] = {name: list(gathered) for name, gathered in told.plan.joins.items()}
+        shown["nodes"] = _nodes(told, await services.rollback_records.compensations(rollback.rollback_id))
+        shown["joins"] = {name: list(members) for name, members in told.plan.joins.items()}
     return answers.json(shown)
 
 
@@ -102,58 +107,39 @@ async def _reached(services: Services, operator: Operator, rollback: Rollback) -
     return await reach.confined(services.registry, operator, Scope(run=rollback.run_id, subtree=rollback.subtree))
 
 
+def _wants_svg(request: web.Request) -> bool:
+    return SVG in request.headers.get("Accept", "")
+
+
+def _drawn(plan: Plan, states: Mapping[str, NodeState]) -> web.Response:
+    return web.Response(text=plan_svg.drawn(plan, states), content_type=SVG)
+
+
 def _planned(plan: Plan, body: RollBack) -> Json:
-    return {
-        "dry_run": True,
-        "scope": {"run": body.scope.run, "subtree": body.scope.subtree},
-        "to": body.to,
-        "irreversible": plan.irreversible,
-        "progress": _progress(plan, {}),
-        "nodes": [_row(node) for node in plan.nodes],
-        "joins": {name: list(gathered) for name, gathered in plan.joins.items()},
-    }
+    scope = {"run": body.scope.run, "subtree": body.scope.subtree}
+    return {"dry_run": True, "scope": scope, "to": body.to, **_outlined(plan, {}), **plan_json.written(plan)}
 
 
-def _progress(plan: Plan, states: Mapping[str, NodeState]) -> Json:
-    """How many nodes there are, and how many are in each state."""
+def _outlined(plan: Plan, states: Mapping[str, NodeState]) -> Json:
+    """What a plan is about, how many nodes it has, and how many are in each state."""
     counts = Counter(states.get(node.node_id, NodeState.PENDING) for node in plan.nodes)
-    return {"nodes": len(plan.nodes), **{state.value: counts[state] for state in NodeState}}
+    progress = {"nodes": len(plan.nodes), **{state.value: counts[state] for state in NodeState}}
+    return {"summary": plan_table.summary(plan), "irreversible": plan.irreversible, "progress": progress}
 
 
-def _rows(told: Told, compensations: Iterable[Write]) -> list[Json]:
+def _nodes(told: Told, compensations: Iterable[Write]) -> list[Json]:
     tried: defaultdict[str, list[Write]] = defaultdict(list)
     for write in compensations:
         tried[write.step_id].append(write)
-    return [_row(node) | _came_of(node, told, tried[node.node_id]) for node in told.plan.nodes]
-
-
-def _row(node: Node) -> Json:
-    """What is done about a node's effects, and why."""
-    return {
-        "node_id": node.node_id,
-        "run_id": node.run_id,
-        "tool": node.tool,
-        "action": node.action,
-        "target": records.target_json(node.target),
-        "effects": list(node.effects),
-        "way": node.way.value,
-        "remedy": node.remedy.value,
-        "by": node.by,
-        "does": None if node.does is None else node.does.value,
-        "auto": node.automatic,
-        "after": list(node.after),
-        "why": node.why,
-    }
+    return [plan_json.of_node(node) | _came_of(node, told, tried[node.node_id]) for node in told.plan.nodes]
 
 
 def _came_of(node: Node, told: Told, tried: Sequence[Write]) -> Json:
-    """What came of it. ``entries`` are the positions of the compensating calls that were made for it."""
+    """What came of a node so far. ``entries`` are the positions of the calls that were made for it."""
     mark = told.marks.get(node.node_id, {})
     return {
         "state": told.states.get(node.node_id, NodeState.PENDING).value,
         "why": mark.get("why") or node.why,
-        "seen": mark.get("seen"),
         "entries": [str(place) for write in tried for place in (write.intent, write.outcome) if place is not None],
-        "approval_id": mark.get("approval_id"),
-        "task_id": mark.get("task_id"),
+        **{name: mark[name] for name in ("seen", "task_id", "approval_id") if name in mark},
     }

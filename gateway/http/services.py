@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from prometheus_client import CollectorRegistry
 
+from gateway.control.approvals import Approvals
 from gateway.control.containment import Containment
 from gateway.control.findings import Findings
+from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.runs import Runs
 from gateway.control.stories import Stories
 from gateway.control.tasks import Tasks
+from gateway.core.plan_objects import Undos
 from gateway.http.operators import Operator
 from gateway.ports import Clock, HeadSigner, History, Journal, LeaseKeys, Registry, Writes
+from gateway.ports.rollback import RollbackRecords
 from gateway.ports.sentinel import Incidents
 
 Serving = Literal["all", "sidecar", "control"]
@@ -29,6 +33,9 @@ class Services:
     containment: Containment
     tasks: Tasks
     findings: Findings
+    approvals: Approvals
+    rollbacks: Rollbacks
+    rollback_records: RollbackRecords
     incidents: Incidents
     stories: Stories
     registry: Registry
@@ -45,3 +52,4 @@ class Services:
     metrics: CollectorRegistry
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
     role: Serving = "all"
+    undos: Undos = field(default_factory=dict)

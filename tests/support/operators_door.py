@@ -15,6 +15,7 @@ from gateway.clients.clock import SystemClock
 from gateway.clients.heads import open_head_key
 from gateway.clients.keys import open_lease_keys
 from gateway.clients.vault import TenantVault, open_master_key
+from gateway.control.approvals import Approvals
 from gateway.control.containment import Containment, Mirror
 from gateway.control.findings import Findings
 from gateway.control.heads import Heads
@@ -35,6 +36,7 @@ OPERATORS = {
     **{f"{role.value}-token": Operator(role.value, role) for role in Role},
     "acme-viewer": Operator("acme-viewer", Role.VIEWER, ("acme",)),
     "acme-operator": Operator("acme-operator", Role.OPERATOR, ("acme",)),
+    "acme-approver": Operator("acme-approver", Role.APPROVER, ("acme",)),
     "acme-verifier": Operator("acme-verifier", Role.VERIFIER, ("acme",)),
     "acme-billing": Operator("acme-billing", Role.ORCHESTRATOR, ("acme",), ("billing",)),
 }
@@ -85,7 +87,9 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         runs=Runs(store.journal, store.registry, keys, containment.mirror, clock, CLASSES),
         containment=containment,
         tasks=Tasks(store.journal, store.registry, store.writes, clock, conclude),
+        approvals=Approvals(store.journal, store.approvals, store.registry, store.blobs, vault, clock, 3_600.0),
         findings=Findings(store.journal, vault, store.incidents, clock, answered),
+        rollback_records=store.rollbacks,
         incidents=store.incidents,
         stories=Stories(store.history, store.registry, store.writes, containment, clock),
         registry=store.registry,

@@ -12,12 +12,20 @@ from gateway.http.routes import ROUTES
 from tests.support import journaling
 from tests.support.operators_door import Door
 
-READING = {Permission.READ_RUNS, Permission.READ_ORDERS, Permission.READ_JOURNAL, Permission.READ_TASKS, Permission.READ_INCIDENTS}
+READING = {
+    Permission.READ_RUNS,
+    Permission.READ_ORDERS,
+    Permission.READ_JOURNAL,
+    Permission.READ_TASKS,
+    Permission.READ_INCIDENTS,
+    Permission.READ_ROLLBACKS,
+    Permission.READ_APPROVALS,
+}
 MAY = {
     Role.VIEWER: READING,
-    Role.APPROVER: READING,
+    Role.APPROVER: READING | {Permission.DECIDE_APPROVALS},
     Role.VERIFIER: READING | {Permission.REPORT_FINDINGS},
-    Role.OPERATOR: READING | {Permission.ORDER, Permission.CLOSE_RUNS, Permission.RESOLVE_TASKS},
+    Role.OPERATOR: READING | {Permission.ORDER, Permission.CLOSE_RUNS, Permission.RESOLVE_TASKS, Permission.ROLL_BACK},
     Role.ORCHESTRATOR: {
         Permission.READ_RUNS,
         Permission.READ_JOURNAL,
@@ -28,6 +36,7 @@ MAY = {
     },
     Role.ADMIN: set(Permission),
 }
+NOWHERE = {"stream": "s", "seq": "1"} | {f"{what}_id": "x404" for what in ("run", "order", "task", "rollback", "incident", "approval")}
 GUARDED = [route for route in ROUTES if route.permission is not None]
 
 
@@ -44,7 +53,7 @@ def test_a_role_may_what_the_table_says_and_no_more(role: Role, permission: Perm
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
 async def test_every_call_asks_for_its_permission(at: Door, route: Route[Any, Any]) -> None:
     for role in Role:
-        path = route.path.format(run_id="r404", order_id="o404", task_id="t404", incident_id="i404", stream="s", seq="1")
+        path = route.path.format(**NOWHERE)
         if path == "/v1/journal/follow" and route.permission in MAY[role]:
             path += "?after=elsewhere/1"
         status, answer = await at.ask(route.method, path, as_=f"{role.value}-token")
@@ -57,7 +66,7 @@ async def test_every_call_asks_for_its_permission(at: Door, route: Route[Any, An
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer "}])
 async def test_nothing_is_told_without_a_token(at: Door, route: Route[Any, Any], headers: dict[str, str]) -> None:
-    path = route.path.format(run_id="r", order_id="o", task_id="t", incident_id="i", stream="s", seq="1")
+    path = route.path.format(**NOWHERE)
     async with at.raw(route.method, path, as_=None, headers=headers) as response:
         assert response.status == 401
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
