@@ -227,6 +227,11 @@ def capture_of(tenant: Expression) -> str | None:
     return keys[2] if keys is not None and len(keys) == 3 and keys[:2] == ("request", "path") else None
 
 
+def undos(tools: Iterable[Tool]) -> dict[tuple[str, str], Undo]:
+    """The declared compensations of all writes, by tool and action."""
+    return {(tool.name, action.name): action.undo for tool in tools for action in tool.actions.values() if action.undo is not None}
+
+
 def match(tool: Tool, call: Call) -> Matched | Unmatched:
     """The first action, in file order, that a call is. Literal segments are compared decoded and exactly."""
     segments = call.segments or ("",)
