@@ -74,7 +74,7 @@ async def _tried(candidate: PolicyEngine, document: dict[str, object]) -> Decisi
 
 
 def _refusal(fresh: Fresh, decision: Decision) -> errors.Refusal | None:
-    """What stands against the call; ``None`` where it is allowed and what that is bound to can be kept, or only a person's yes is lacking."""
+    """What stands against the call: ``None`` where an allow can be had as it is meant, and where only a person's yes is lacking."""
     match decision:
         case Allow():
             return _unkept(fresh, decision)
