@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.app.policies import Engine, open_engine
 from gateway.app.rates import open_rates
+from gateway.app.recovery import Parts, Recovery, recovery
 from gateway.app.webhooks import counted, webhooks_of
 from gateway.clients.clock import SystemClock
 from gateway.clients.heads import SignedHeads, open_head_key
@@ -37,6 +38,7 @@ from gateway.control.watches import Watches
 from gateway.core import addresses, opening
 from gateway.model.effect import State, Write
 from gateway.model.entry import Head, Result
+from gateway.model.incident import Incident
 from gateway.observe import calls
 from gateway.pipeline.approve import Approve
 from gateway.pipeline.authenticate import Authenticate
@@ -92,6 +94,7 @@ class Gateway:
     tasks: Tasks
     findings: Findings
     approvals: Approvals
+    recovery: Recovery
     stories: Stories
     heads: Heads
     reconciler: Reconciler
@@ -155,7 +158,12 @@ async def _assembled(
     containment = Containment(mirror, journal, store.registry, clock)
     await containment.load()
     respond = Respond(journal, store.history, store.registry, store.incidents, containment, engine, clock, revision=lambda: engine.revision)
-    sentinel = Sentinel(watches, respond, supervisor.spawn, warn)
+    taking_back: list[Recovery] = []
+
+    async def roll_back(incident: Incident) -> None:
+        await taking_back[0].automatic(incident)
+
+    sentinel = Sentinel(watches, respond, roll_back, supervisor.spawn, warn)
     journal.watch(sentinel)
     runs = Runs(journal, store.registry, keys, mirror, clock, config.task_classes)
     ambient = Ambient(_ambient(config), runs, clock)
@@ -190,6 +198,24 @@ async def _assembled(
         settle=settle,
         replies=replies,
     )
+    tasks = Tasks(journal, store.registry, store.writes, clock, _by_person(probe))
+    parts = Parts(
+        tools=tools,
+        line=line,
+        look=look,
+        probe=probe,
+        journal=journal,
+        store=store,
+        vault=vault,
+        engine=engine,
+        containment=containment,
+        tasks=tasks,
+        approvals=approvals,
+        supervisor=supervisor,
+        clock=clock,
+        warn=warn,
+    )
+    taking_back.append(recovery(parts))
     webhooks = await webhooks_of(config, store, clock, warn)
     metrics.register(counted(webhooks, lambda: store.journal.health().seq))
     if webhooks.deliveries:
@@ -224,7 +250,8 @@ async def _assembled(
         front=Front(line, tools, journal, vault, replies, sentinel, clock, observer),
         containment=containment,
         runs=runs,
-        tasks=Tasks(journal, store.registry, store.writes, clock, _by_person(probe)),
+        tasks=tasks,
+        recovery=taking_back[0],
         approvals=approvals,
         findings=Findings(journal, vault, store.incidents, clock, sentinel.answered),
         stories=Stories(store.history, store.registry, store.writes, containment, clock),

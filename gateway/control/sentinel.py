@@ -30,9 +30,9 @@ class Sentinel:
 
     watches: Watches
     respond: Respond
+    roll_back: RollBack
     spawn: Spawn
     log: Callable[..., object]
-    roll_back: RollBack | None = None
     _due: dict[str, deque[Due]] = field(default_factory=dict)
     _answering: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ class Sentinel:
                 generation, trigger = due.popleft()
                 try:
                     incident = await self.respond(run_id, generation, trigger)
-                    if self.roll_back is not None and incident is not None and incident.rollback is RollbackState.DUE:
+                    if incident is not None and incident.rollback is RollbackState.DUE:
                         self.spawn(self.roll_back(incident))
                 except errors.JournalUnavailable as down:
                     # The order, if there is one, holds on this node; nothing else is admitted before the journal is back.

@@ -59,7 +59,7 @@ class Tried:
 class Approvals(Protocol):
     """Who is asked before a compensation that nobody approved in advance."""
 
-    async def request_compensation(self, rollback: Rollback, node: Node, run: Run, *, summary: str, version: str | None) -> Approval: ...
+    async def request_compensation(self, rollback: Rollback, node: Node, run: Run, summary: str, version: str | None) -> Approval: ...
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ class Drive:
 
     async def _asked(self, driving: Driving, node: Node) -> Approval:
         run, summary = driving.gathered.runs[node.run_id], f"{node.by} to take back {node.action}: {node.why}"
-        return await self.approvals.request_compensation(driving.rollback, node, run, summary=summary, version=node.guard)
+        return await self.approvals.request_compensation(driving.rollback, node, run, summary, node.guard)
 
     async def _tried(self, driving: Driving, node: Node) -> Carried:
         """Send it, and again only after a failure that is certain; what is unknown is looked after, never sent again."""

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+
 from gateway.control.containment import Containment
 from gateway.control.rollback.drive import Drive, Driving, Tried
 from gateway.control.rollback.gather import Gather, Gathered
@@ -93,7 +95,7 @@ class Rollbacks:
         since = await self._since(run, to)
         gathered = await self.gather(run, subtree=subtree, since=since)
         now = self.clock.now()
-        sealed = await self.vault.seal(run.tenant, plan_json.dumps(gathered.plan))
+        sealed = await self.vault.seal(run.tenant, orjson.dumps(plan_json.written(gathered.plan)))
         rollback = Rollback(
             rollback_id=self.clock.mint("rb"),
             run_id=run_id,
@@ -189,7 +191,7 @@ class Rollbacks:
         gathered = await self.gather(run, subtree=rollback.subtree, since=since)
         gathered = replace(gathered, plan=await self._replanned(rollback, gathered))
         now = self.clock.now()
-        sealed = await self.vault.seal(run.tenant, plan_json.dumps(gathered.plan))
+        sealed = await self.vault.seal(run.tenant, orjson.dumps(plan_json.written(gathered.plan)))
         claimed = replace(
             rollback,
             status=RollbackStatus.RUNNING,
@@ -265,7 +267,7 @@ class Rollbacks:
         sealed = await self.blobs.blob(rollback.plan_ref)
         if sealed is None:
             raise WrongRollback(f"The plan of rollback {rollback.rollback_id} is not in this journal any more.")
-        return plan_json.loads(await self.vault.unseal(sealed))
+        return plan_json.read(orjson.loads(await self.vault.unseal(sealed)))
 
     async def _incident(self, rollback: Rollback) -> Incident | None:
         if rollback.incident_id is None:

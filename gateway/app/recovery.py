@@ -1,0 +1,109 @@
+"""The parts that take back: rollbacks over the line of compensating calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.app.policies import Engine
+from gateway.control.approvals import Approvals
+from gateway.control.containment import Containment
+from gateway.control.rollback.automatic import Automatic, Wake
+from gateway.control.rollback.drive import Drive
+from gateway.control.rollback.gather import Gather
+from gateway.control.rollback.ledger import Ledger
+from gateway.control.rollback.rollbacks import Rollbacks
+from gateway.control.rollback.sound import Sound
+from gateway.control.supervisor import Supervisor
+from gateway.control.tasks import Tasks
+from gateway.control.watched import WatchedJournal
+from gateway.model.entry import Position
+from gateway.model.incident import Incident
+from gateway.pipeline.compensate import Compensate
+from gateway.pipeline.decide_recovery import DecideRecovery
+from gateway.pipeline.line import Line
+from gateway.pipeline.look import Look
+from gateway.pipeline.probe import Probe
+from gateway.pipeline.tools import Tools
+from gateway.pipeline.undo_call import Calls
+from gateway.ports import Clock, Vault
+from gateway.stores.sqlite.store import SqliteStore
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    rollbacks: Rollbacks
+    automatic: Automatic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a rollback shares with the calls of agents."""
+
+    tools: Tools
+    line: Line
+    look: Look
+    probe: Probe
+    journal: WatchedJournal
+    store: SqliteStore
+    vault: Vault
+    engine: Engine
+    containment: Containment
+    tasks: Tasks
+    approvals: Approvals
+    supervisor: Supervisor
+    clock: Clock
+    warn: Callable[..., object]
+
+
+def recovery(parts: Parts) -> Recovery:
+    """Put together what takes back, and have it hear of what people decide."""
+    store, clock, line = parts.store, parts.clock, parts.line
+    carry = _compensate(parts)
+    ledger = Ledger(parts.journal, clock)
+    undos = {(tool.name, kind.name): kind.undo for tool in parts.tools.values() for kind in tool.catalog.actions.values() if kind.undo}
+    rollbacks = Rollbacks(
+        gather=Gather(store.registry, store.writes, store.history, clock, undos, line.intend.live),
+        drive=Drive(carry, store.rollbacks, parts.tasks, parts.approvals, ledger, clock, parts.supervisor.spawn),
+        sound=Sound(carry, parts.engine, parts.containment.mirror, clock),
+        ledger=ledger,
+        records=store.rollbacks,
+        incidents=store.incidents,
+        registry=store.registry,
+        containment=parts.containment,
+        blobs=store.blobs,
+        vault=parts.vault,
+        clock=clock,
+        spawn=parts.supervisor.spawn,
+        owner=f"{parts.journal.stream}:{clock.mint('up')}",
+        checkpoints=_no_checkpoint,
+    )
+    wake = Wake(rollbacks, store.rollbacks, store.registry, parts.supervisor.spawn)
+    parts.journal.listeners.append(wake.heard)
+    return Recovery(rollbacks, Automatic(rollbacks, store.incidents, parts.containment, _start, parts.warn))
+
+
+def _compensate(parts: Parts) -> Compensate:
+    line, store = parts.line, parts.store
+    return Compensate(
+        tools=parts.tools,
+        calls=Calls(parts.tools, store.blobs, parts.vault),
+        gate=line.gate,
+        recall=line.recall,
+        decide_recovery=DecideRecovery(parts.engine, parts.clock, lambda: parts.engine.revision),
+        look=parts.look,
+        intend=line.intend,
+        forward=line.forward,
+        verify=line.verify,
+        settle=line.settle,
+        probe=parts.probe,
+        clock=parts.clock,
+    )
+
+
+async def _no_checkpoint(run_id: str, checkpoint_id: str) -> Position | None:
+    return None
+
+
+async def _start(incident: Incident) -> str | None:
+    return None
