@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from gateway.core import effects as reasons
 from gateway.core import plan_objects, plan_order
-from gateway.core.plan_objects import Draft, OfObject, Undos
+from gateway.core.plan_objects import Draft, Undos
 from gateway.core.plan_order import Order
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
 from gateway.model.incident import RollbackState
-from gateway.model.plan import Node, NodeState, Plan, Step
+from gateway.model.plan import Node, NodeState, Plan, Step, Way
 
 _NAMED = 3
 """Nodes that a sentence names before it only counts the rest."""
@@ -34,11 +35,14 @@ def plan(effects: Iterable[Write], undos: Undos, *, parents: Mapping[Step, Step]
     given = list(effects)
     everything = sorted(given, key=_age(given))
     scope = _after(everything, since)
-    objects = [plan_objects.drafted(history, undos, now) for history in _by_object(scope)]
-    drafts = [draft for one in objects for draft in (*one.probes, *one.others)]
+    drafts: list[Draft] = []
+    starts: list[int] = []
+    for history in _by_object(scope):
+        starts.append(len(drafts))
+        drafts += plan_objects.drafted(history, undos, now)
     ages = {write.wire_key: age for age, write in enumerate(scope)}
     order = Order.of(ages[draft.effects[-1].wire_key] for draft in drafts)
-    _on_objects(order, objects)
+    _on_objects(order, drafts, starts)
     plan_order.causal(order, drafts, everything, parents)
     plan_order.declared(order, drafts, undos)
     order.straighten()
@@ -100,17 +104,14 @@ def _by_object(effects: Sequence[Write]) -> Iterable[list[Write]]:
     return found.values()
 
 
-def _on_objects(order: Order, objects: Sequence[OfObject]) -> None:
+def _on_objects(order: Order, drafts: Sequence[Draft], starts: Sequence[int]) -> None:
     """On one object, what is not known is found out first; then the newest is undone before the older."""
-    point = 0
-    for one in objects:
-        probes = range(point, point + len(one.probes))
-        others = range(probes.stop, probes.stop + len(one.others))
-        if others:
-            order.wait_all([others.start], probes)
-        for other in others[1:]:
-            order.wait(other, other - 1)
-        point = others.stop
+    for start, stop in pairwise([*starts, len(drafts)]):
+        first = next((point for point in range(start, stop) if drafts[point].node.way is not Way.PROBE), stop)
+        if first < stop:
+            order.wait_all([first], range(start, first))
+        for point in range(first + 1, stop):
+            order.wait(point, point - 1)
 
 
 def _written(order: Order, drafts: Sequence[Draft]) -> Plan:

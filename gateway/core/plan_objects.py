@@ -7,7 +7,7 @@ effect's version before it has to be the one that the effect before it left; wha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from gateway.core import effects
@@ -38,7 +38,7 @@ class Draft:
     """A node that does not know yet what it comes after, and the effects it is about, oldest first."""
 
     node: Node
-    effects: tuple[Write, ...]
+    effects: Sequence[Write]
 
 
 @dataclass(slots=True)
@@ -49,16 +49,8 @@ class _Group:
     closed: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OfObject:
-    """``probes`` have to be decided before the others; ``others`` stand in the order in which they are undone, newest first."""
-
-    probes: list[Draft] = field(default_factory=list)
-    others: list[Draft] = field(default_factory=list)
-
-
-def drafted(history: Sequence[Write], undos: Undos, now: float) -> OfObject:
-    """The nodes of one object, by all that the scope did to it, oldest first.
+def drafted(history: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
+    """The nodes of one object, by all that the scope did to it, oldest first: probes, then the others, newest first.
 
     Compensations among it are not undone; they tell which version they left.
     """
@@ -66,13 +58,13 @@ def drafted(history: Sequence[Write], undos: Undos, now: float) -> OfObject:
     probes = [_probe(write) for write in own if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
     applied = [write for write in history if write.state in (State.STANDING, State.COMPENSATED)]
     if all(write.before_version is None and write.after_version is None and not effects.removes(write) for write in applied):
-        return OfObject(probes, [_unversioned(write, undos, now) for write in reversed(applied) if _stands(write)])
+        return probes + [_unversioned(write, undos, now) for write in reversed(applied) if _stands(write)]
     segments = _segments(applied)
     gap = _UNDECIDED if probes else _SOMEBODY
-    others = _newest(segments[-1], undos, now)
+    drafts = probes + _newest(segments[-1], undos, now)
     for segment in reversed(segments[:-1]):
-        others += _by_persons([write for write in segment if _stands(write)], gap)
-    return OfObject(probes, others)
+        drafts += _by_persons([write for write in segment if _stands(write)], gap)
+    return drafts
 
 
 def _segments(applied: Sequence[Write]) -> list[list[Write]]:
@@ -238,7 +230,7 @@ def _draft(group: Sequence[Write], original: Write, way: Way, why: str, **more: 
         reply_ref=original.reply_ref,
         **more,
     )
-    return Draft(node, tuple(group))
+    return Draft(node, group)
 
 
 def _stands(write: Write) -> bool:

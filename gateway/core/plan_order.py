@@ -13,6 +13,8 @@ from gateway.model.plan import Step, Way
 _PAIRS = 64
 """Many that wait for many do so through a join, past this number of pairs."""
 
+_NONE = -1
+
 
 @dataclass(slots=True)
 class Order:
@@ -58,11 +60,11 @@ class Order:
 
     def sorted(self) -> list[int]:
         """The nodes, each after all it comes after, else the newest first."""
-        behind: list[list[int]] = [[] for _ in self.before]
+        behind: dict[int, list[int]] = {}
         missing = [len(others) for others in self.before]
         for point, others in enumerate(self.before):
             for one in others:
-                behind[one].append(point)
+                behind.setdefault(one, []).append(point)
         # The newest first: numbers that hold age and point are compared faster than pairs.
         size = len(self.before)
         free = [point - self.age[point] * size for point, count in enumerate(missing) if not count]
@@ -71,7 +73,7 @@ class Order:
         while free:
             point = heapq.heappop(free) % size
             found.append(point)
-            for one in behind[point]:
+            for one in behind.get(point, ()):
                 missing[one] -= 1
                 if not missing[one]:
                     heapq.heappush(free, one - self.age[one] * size)
@@ -86,12 +88,12 @@ class Order:
 def causal(order: Order, drafts: Sequence[Draft], effects: Sequence[Write], parents: Mapping[Step, Step]) -> None:
     """A step's effects are undone before those of the steps that it follows from; ``effects`` are all, also those without a node."""
     steps = _Steps(drafts, effects, parents)
-    children: dict[Step, list[int]] = {}
-    for step, points in steps.points.items():
-        if (above := steps.above(step)) is not None:
+    children: dict[int, list[int]] = {}
+    for step, points in enumerate(steps.points):
+        if points and (above := steps.above(step)) != _NONE:
             children.setdefault(above, []).extend(points)
     for step, found in children.items():
-        order.wait_all(steps.undone[step], found)
+        order.wait_all(steps.undone(step), list(dict.fromkeys(found)))
 
 
 def declared(order: Order, drafts: Sequence[Draft], undos: Undos) -> None:
@@ -111,57 +113,60 @@ def declared(order: Order, drafts: Sequence[Draft], undos: Undos) -> None:
 
 
 class _Steps:
-    """Where the effects of each step are undone, and which step that has any it follows from.
+    """Where the effects of each step are undone, and which step that has any it follows from. Steps go by numbers here.
 
     A probe undoes nothing and waits for nothing: what follows from its step follows from the step above as well.
     """
 
     def __init__(self, drafts: Sequence[Draft], effects: Sequence[Write], parents: Mapping[Step, Step]) -> None:
-        self.points: dict[Step, list[int]] = {}
-        self._parents = parents
-        self._named = {_step(write): write.parent_step for write in effects}
-        self._above: dict[Step, Step | None] = {}
-        # The run that has a step of this name, where just one has: a child run may name a step of its parent.
-        self._runs: dict[str, str | None] = {}
-        for run_id, step_id in (*self._named, *parents):
-            self._runs[step_id] = run_id if self._runs.get(step_id, run_id) == run_id else None
+        numbers: dict[Step, int] = {}
+        for step in (*((write.run_id, write.step_id) for write in effects), *parents):
+            numbers.setdefault(step, len(numbers))
+        self.points: list[list[int]] = [[] for _ in numbers]
         for point, draft in enumerate(drafts):
-            for step in dict.fromkeys(map(_step, draft.effects)):
-                self.points.setdefault(step, []).append(point)
-        undone = {step: [point for point in points if drafts[point].node.way is not Way.PROBE] for step, points in self.points.items()}
-        self.undone = {step: points for step, points in undone.items() if points}
+            for write in draft.effects:
+                self.points[numbers[write.run_id, write.step_id]].append(point)
+        self._probing = [draft.node.way is Way.PROBE for draft in drafts]
+        self._undoing = [not all(self._probing[point] for point in points) for points in self.points]
+        self._parent = _parents(numbers, effects, parents)
+        self._above: dict[int, int] = {}
 
-    def above(self, step: Step) -> Step | None:
+    def undone(self, step: int) -> list[int]:
+        """Where its effects are undone, probes aside."""
+        return [point for point in dict.fromkeys(self.points[step]) if not self._probing[point]]
+
+    def above(self, step: int) -> int:
         """The nearest step with something to undo that it follows from. Agents name parents, so they may lead in a circle."""
-        walked: dict[Step, None] = {}
-        at: Step | None = step
-        found: Step | None = None
-        while at is not None and found is None and at not in walked:
+        walked: dict[int, None] = {}
+        at, found = step, _NONE
+        while at != _NONE and found == _NONE and at not in walked:
             if at in self._above:
                 found = self._above[at]
                 break
             walked[at] = None
-            at = self._parent(at)
-            if at is not None and at != step and at in self.undone:
+            at = self._parent[at]
+            if at not in (_NONE, step) and self._undoing[at]:
                 found = at
         # What lies on a circle through this step does follow from it, so nothing is known of the others.
         self._above.update(dict.fromkeys([step] if at == step else walked, found))
         return found
 
-    def _parent(self, step: Step) -> Step | None:
-        if (given := self._parents.get(step)) is not None:
-            return given
-        if (name := self._named.get(step)) is None:
-            return None
-        own = (step[0], name)
-        if own in self._named or own in self._parents:
-            return own
-        run_id = self._runs.get(name)
-        return None if run_id is None else (run_id, name)
 
+def _parents(numbers: Mapping[Step, int], effects: Iterable[Write], parents: Mapping[Step, Step]) -> list[int]:
+    """The step that each step names as its parent: one of its own run, else of the only run of the scope that has a step of the name.
 
-def _step(write: Write) -> Step:
-    return (write.run_id, write.step_id)
+    So a child run may name a step of its parent run.
+    """
+    alone: dict[str, int] = {}
+    for (_, name), number in numbers.items():
+        alone[name] = _NONE if name in alone else number
+    found = [_NONE] * len(numbers)
+    for write in effects:
+        if (named := write.parent_step) is not None:
+            found[numbers[write.run_id, write.step_id]] = numbers.get((write.run_id, named), alone.get(named, _NONE))
+    for step, parent in parents.items():
+        found[numbers[step]] = numbers.get(parent, alone.get(parent[1], _NONE))
+    return found
 
 
 def _parts(before: Sequence[Mapping[int, None]]) -> list[int]:

@@ -17,7 +17,7 @@ MOST = 200
 
 _WIDE, _HIGH, _GAP, _LAYER, _ROW, _MARGIN, _HEAD = 220, 54, 24, 46, 14, 24, 64
 _ACROSS = 6
-_LETTERS = 30
+_LETTERS = 28
 _WAYS = {Way.CALL: "#dbeafe", Way.TASK: "#fef3c7", Way.REVIEW: "#fee2e2", Way.PROBE: "#ede9fe", Way.NOTHING: "#f3f4f6"}
 _STATES = {
     NodeState.RUNNING: "#2563eb",
