@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.core import records, stamp, undoing
+from gateway.core import effects, records, stamp, undoing
+from gateway.core.catalog import Undo
 from gateway.http import answers, paging, reach
 from gateway.http.fields import Nothing
 from gateway.http.requests import ListEffects
@@ -17,13 +18,14 @@ async def list_effects(asked: Asked[ListEffects, Nothing]) -> web.Response:
     run = await reach.run(asked.services.registry, asked.operator, asked.part("run_id"))
     own = [write for write in await asked.services.writes.of_run(run.run_id) if write.rollback_id is None]
     page = paging.within(own, lambda write: str(write.intent), after=asked.query.after, limit=asked.query.limit)
-    now = asked.services.clock.now()
-    return answers.listed(answers.Page([row(write, now=now) for write in page.items], page.next))
+    now, undos = asked.services.clock.now(), asked.services.undos
+    rows = [row(write, undos.get((write.tool, write.action)), now=now) for write in page.items]
+    return answers.listed(answers.Page(rows, page.next))
 
 
-def row(write: Write, *, now: float) -> records.Json:
-    """One effect as the API shows it; ``why_not`` is there where it cannot be undone."""
-    why_not = undoing.why_not(write, now=now)
+def row(write: Write, undo: Undo | None, *, now: float) -> records.Json:
+    """One effect as the API shows it; ``why_not`` is there where no call can undo it by itself."""
+    can_undo, why_not = effects.reversible_now(write, undo, now)
     target = write.target
     return {
         "intent": str(write.intent),
@@ -41,6 +43,6 @@ def row(write: Write, *, now: float) -> records.Json:
         "idempotency_key": write.wire_key,
         "attempt": write.attempt,
         "compensation": undoing.compensation(write.compensation),
-        "can_undo": why_not is None,
+        "can_undo": can_undo,
         **({} if why_not is None else {"why_not": why_not}),
     }

@@ -10,7 +10,7 @@ from gateway.model.wire import Answer, Outgoing
 from gateway.pipeline.evidence import Before, Intent, Permitted
 from gateway.pipeline.gate import Gate
 from gateway.pipeline.look import discard
-from gateway.ports import Upstream
+from gateway.ports.wire import Upstream
 
 
 class Fenced(Exception):

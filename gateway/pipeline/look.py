@@ -14,7 +14,7 @@ from gateway.model.call import Headers
 from gateway.model.wire import Answer, Outgoing
 from gateway.pipeline.evidence import Expected
 from gateway.pipeline.tools import Tool
-from gateway.ports import Upstream
+from gateway.ports.wire import Upstream
 
 BOUND = 1 << 20
 """Bytes of an object's body that are looked at; more is as if it could not be read."""

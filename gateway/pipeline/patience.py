@@ -17,8 +17,9 @@ from gateway.pipeline.decide import Decide
 from gateway.pipeline.evidence import Permitted
 from gateway.pipeline.gate import Gate
 from gateway.pipeline.look import discard
-from gateway.ports import Clock, Upstream
+from gateway.ports import Clock
 from gateway.ports.sentinel import Responses
+from gateway.ports.wire import Upstream
 
 RECOVERABLE = frozenset({429, 503})
 """What a tool says that cannot answer a read now."""

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core import gate
-from gateway.errors import ApprovalRequired, Refusal
-from gateway.model.call import Call
+from gateway.errors import ApprovalRequired
 from gateway.model.decision import Decision
 from gateway.model.effect import Charge, Key, Sighting, Violation, Write
 from gateway.model.entry import Fields, Head, Kind, Position, Sealed
 from gateway.model.order import Order
 from gateway.model.run import Lease, Rate, Run
 from gateway.model.task import Task
-from gateway.model.wire import Answer, Outgoing, Reply
-from gateway.model.wire import Head as RequestHead
 
 
 class Clock(Protocol):
@@ -340,34 +337,4 @@ class Containment(Protocol):
 
     def fresh(self, *, now: float) -> bool:
         """Whether the mirror is recent enough to act on."""
-        ...
-
-
-# --- the wire --------------------------------------------------------------------------------------------------------
-
-
-class Upstream(Protocol):
-    async def send(self, request: Outgoing, fence: Callable[[], None]) -> Answer:
-        """Send once. ``fence`` runs with a connection in hand, in the same event-loop step as the first socket write;
-        what it raises passes through and nothing is sent.
-
-        Raises:
-            UpstreamFailure: no whole answer head came; ``sent`` tells whether a byte may have left.
-        """
-        ...
-
-
-class Front(Protocol):
-    """What the agents' door calls."""
-
-    async def handle(self, call: Call, commit: Callable[[], None]) -> Reply:
-        """Carry a call along the line; never raises a Refusal. ``commit`` is called when the call must end even if its client goes away."""
-        ...
-
-    async def preview(self, head: RequestHead) -> Reply | None:
-        """What can be refused from the head alone, before a body is asked for (``Expect: 100-continue``)."""
-        ...
-
-    def turned_away(self, refusal: Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
-        """The problem document for a request that never became a call; journaled where its headers tell the sender."""
         ...

@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway import ports
 from gateway.errors import UpstreamFailure
 from gateway.model.wire import Answer, Outgoing
+from gateway.ports import wire
 from gateway.wire.channel import Channel
 from gateway.wire.dial import Allowed, Origin, dial
 from gateway.wire.exchange import Exchange, Stale
@@ -33,7 +33,7 @@ class Pool:
         self._lanes = {tool: Lane(origin, allowed, _bounds(origin, bounds or PoolBounds())) for tool, origin in origins.items()}
 
     async def send(self, request: Outgoing, fence: Fence) -> Answer:
-        """See ``ports.Upstream.send``; waiting for a connection counts against the request's timeout."""
+        """See ``ports.wire.Upstream.send``; waiting for a connection counts against the request's timeout."""
         lane = self._lanes.get(request.tool)
         if lane is None:
             raise UpstreamFailure(f"there is no tool '{request.tool}'", sent=False)
@@ -173,4 +173,4 @@ def serialised(request: Outgoing) -> bytes:
 
 
 if TYPE_CHECKING:
-    _port: type[ports.Upstream] = Pool
+    _port: type[wire.Upstream] = Pool

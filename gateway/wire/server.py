@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from email.utils import formatdate
 
 from gateway import ports
+from gateway.ports import wire
 from gateway.wire.connection import Connection
 from gateway.wire.head import Grammar
 from gateway.wire.hosts import Hosts
@@ -24,7 +25,7 @@ class Door:
 
     def __init__(
         self,
-        front: ports.Front,
+        front: wire.Front,
         *,
         hosts: Iterable[str],
         clock: ports.Clock,

@@ -26,10 +26,10 @@ def calls(name: str) -> set[str]:
     return found
 
 
-def test_only_intend_makes_an_intent_and_only_decide_a_permit() -> None:
+def test_only_intend_makes_an_intent_and_only_policy_a_permit() -> None:
     assert calls("Intent") == {"pipeline/intend.py"}
-    assert calls("Permitted") == {"pipeline/decide.py"}
-    assert calls("Known") == {"pipeline/authenticate.py"}
+    assert calls("Permitted") == {"pipeline/decide.py", "pipeline/decide_recovery.py"}
+    assert calls("Known") == {"pipeline/authenticate.py", "pipeline/compensate.py"}
 
 
 def test_a_tool_is_reached_from_three_places_alone() -> None:
