@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.catalog import Undo
 from gateway.http import effects
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import Key, KeyKind, State, Write
@@ -25,17 +26,23 @@ WRITE = Write(
     compensation=WAY,
     intent=Position("st", 1),
     at=1000.0,
+    before_version='"1"',
+    after_version='"2"',
+    snapshot_ref="sha256:s",
+    method="PATCH",
+    existed=True,
 )
+UNDO = Undo(remedy=Remedy.RESTORE_PREVIOUS_VERSION, by="invoice.replace", automatic=True)
 
 
 def test_a_standing_effect_in_time_can_be_undone() -> None:
-    row = effects.row(WRITE, now=1999.0)
+    row = effects.row(WRITE, UNDO, now=1999.0)
     assert row["can_undo"] is True
     assert "why_not" not in row
 
 
 def test_no_deadline_is_no_end() -> None:
-    assert effects.row(replace(WRITE, compensation=replace(WAY, allowed_until=None)), now=9e9)["can_undo"] is True
+    assert effects.row(replace(WRITE, compensation=replace(WAY, allowed_until=None)), UNDO, now=9e9)["can_undo"] is True
 
 
 @pytest.mark.parametrize(
@@ -48,9 +55,22 @@ def test_no_deadline_is_no_end() -> None:
         (replace(WRITE, compensation=replace(WAY, remedy=Remedy.MANUAL_REVIEW)), "a person has to do it"),
         (replace(WRITE, compensation=replace(WAY, remedy=Remedy.CORRECTION_TASK)), "a person has to do it"),
         (replace(WRITE, compensation=replace(WAY, allowed_until=1500.0)), "the time for it ended"),
+        (replace(WRITE, compensation=replace(WAY, reversibility=Reversibility.IRREVERSIBLE)), "cannot be undone"),
+        (replace(WRITE, compensation=replace(WAY, remedy=Remedy.RELEASE)), "declares another way"),
+        (replace(WRITE, snapshot_ref=None), "the state before it was not kept"),
+        (replace(WRITE, after_version=None), "the version it left is not known"),
+        (replace(WRITE, existed=False, before_version=None), "it made the object"),
     ],
 )
 def test_what_cannot_be_undone_says_why(write: Write, why: str) -> None:
-    row = effects.row(write, now=1500.0)
+    row = effects.row(write, UNDO, now=1500.0)
     assert row["can_undo"] is False
     assert why in str(row["why_not"])
+
+
+def test_what_was_removed_needs_no_version() -> None:
+    assert effects.row(replace(WRITE, method="DELETE", after_version=None), UNDO, now=1500.0)["can_undo"] is True
+
+
+def test_what_no_adapter_declares_any_more_says_so() -> None:
+    assert "does not declare the action any more" in str(effects.row(WRITE, None, now=1500.0)["why_not"])
