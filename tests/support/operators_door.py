@@ -29,6 +29,7 @@ from gateway.model.entry import Head, Result
 from gateway.model.run import Limits, TaskClass
 from gateway.pipeline import entries, probe
 from gateway.stores.sqlite import SqliteStore, open_store
+from tests.support import rolled
 
 Json = dict[str, Any]
 
@@ -83,12 +84,15 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         return False
 
     vault = TenantVault(store.blobs, open_master_key(folder / "keys"))
+    tasks = Tasks(store.journal, store.registry, store.writes, clock, conclude)
+    approvals = Approvals(store.journal, store.approvals, store.registry, store.blobs, vault, clock, 3_600.0)
     services = Services(
         runs=Runs(store.journal, store.registry, keys, containment.mirror, clock, CLASSES),
         containment=containment,
-        tasks=Tasks(store.journal, store.registry, store.writes, clock, conclude),
-        approvals=Approvals(store.journal, store.approvals, store.registry, store.blobs, vault, clock, 3_600.0),
+        tasks=tasks,
+        approvals=approvals,
         findings=Findings(store.journal, vault, store.incidents, clock, answered),
+        rollbacks=rolled.rollbacks(store, clock, containment, tasks, approvals, vault),
         rollback_records=store.rollbacks,
         incidents=store.incidents,
         stories=Stories(store.history, store.registry, store.writes, containment, clock),

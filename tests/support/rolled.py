@@ -1,14 +1,32 @@
-"""A rollback of one run, as a test describes it: its writes, the nodes of its plan."""
+"""A rollback of one run, as a test describes it: its writes, the nodes of its plan, and who drives it where there is no tool."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from gateway.clients.vault import TenantVault
+from gateway.control.approvals import Approvals
+from gateway.control.containment import Containment
+from gateway.control.rollback.drive import Drive
+from gateway.control.rollback.gather import Gather
+from gateway.control.rollback.ledger import Ledger
+from gateway.control.rollback.rollbacks import Rollbacks
+from gateway.control.rollback.sound import Sound
+from gateway.control.tasks import Tasks
+from gateway.core.catalog import Undo
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
-from gateway.model.plan import Does, Node, Way
+from gateway.model.plan import Does, Node, NodeState, Way
 from gateway.model.rollback import Rollback, RollbackStatus
+from gateway.model.run import Run
+from gateway.ports import Clock
+from gateway.ports.rollback import Carried, Compensating, Examined
+from gateway.stores.sqlite import SqliteStore
 from tests.support import journaling
 
+UNDOS = {("erp", "invoice.update"): Undo(remedy=Remedy.RESTORE_PREVIOUS_VERSION, by="invoice.replace", automatic=True)}
 TARGET = Target("erp", "invoice", "inv_1", "acme")
 
 ROLLBACK = Rollback(
@@ -69,4 +87,54 @@ def written(seq: int) -> Write:
         before_version='"v1"',
         after_version='"v2"',
         method="PATCH",
+    )
+
+
+class _NoTools:
+    """The line of compensating calls of a gateway without tools."""
+
+    async def carry(self, compensating: Compensating) -> Carried:
+        return Carried(state=NodeState.TASK, why="its tool is not there")
+
+    async def decide(self, write: Write) -> bool | None:
+        return None
+
+    async def settle_unknown(self, order: Compensating, write: Write) -> bool | None:
+        return None
+
+    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | None:
+        return None
+
+
+class _NothingDemanded:
+    """Policy that has no invariants."""
+
+    async def ask(self, rule: str, document: Mapping[str, object]) -> object:
+        return []
+
+
+def rollbacks(
+    store: SqliteStore, clock: Clock, containment: Containment, tasks: Tasks, approvals: Approvals, vault: TenantVault
+) -> Rollbacks:
+    """Rollbacks over a journal alone: what is planned, told and handed over is real, and nothing can be sent."""
+    ledger, carry = Ledger(store.journal, clock), _NoTools()
+
+    async def nowhere(run_id: str, checkpoint_id: str) -> Position | None:
+        return None
+
+    return Rollbacks(
+        gather=Gather(store.registry, store.writes, store.history, clock, UNDOS, ()),
+        drive=Drive(carry, store.rollbacks, tasks, approvals, ledger, clock, asyncio.ensure_future),
+        sound=Sound(carry, _NothingDemanded(), containment.mirror, clock),
+        ledger=ledger,
+        records=store.rollbacks,
+        incidents=store.incidents,
+        registry=store.registry,
+        containment=containment,
+        blobs=store.blobs,
+        vault=vault,
+        clock=clock,
+        spawn=asyncio.ensure_future,
+        owner="here",
+        checkpoints=nowhere,
     )
