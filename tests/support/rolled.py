@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from gateway.clients.vault import TenantVault
 from gateway.control.approvals import Approvals
@@ -21,7 +22,7 @@ from gateway.model.entry import Position
 from gateway.model.plan import Does, Node, NodeState, Way
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
-from gateway.ports import Clock
+from gateway.ports import Clock, Opening
 from gateway.ports.rollback import Carried, Compensating, Examined
 from gateway.stores.sqlite import SqliteStore
 from tests.support import journaling
@@ -88,6 +89,20 @@ def written(seq: int) -> Write:
         after_version='"v2"',
         method="PATCH",
     )
+
+
+def opening(name: str, id_: str) -> Opening:
+    """An intent whose compensation may be carried out at any time."""
+    given = journaling.opening(name, id_=id_)
+    way = {"class": "reversible", "type": "restore_previous_version", "auto": True}
+    return replace(given, fields={**given.fields, "compensation": way})
+
+
+async def until(true: Callable[[], Awaitable[bool]], wait: float = 20.0) -> None:
+    """Wait for a condition that has to be asked for."""
+    async with asyncio.timeout(wait):
+        while not await true():
+            await asyncio.sleep(0.01)
 
 
 class _NoTools:
