@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ from gateway.control.tasks import Tasks
 from gateway.control.watched import WatchedJournal
 from gateway.control.watches import Watches
 from gateway.core import addresses, opening
+from gateway.model.decision import Reason
 from gateway.model.effect import State, Write
 from gateway.model.entry import Head, Result
 from gateway.model.incident import Incident
@@ -163,7 +164,10 @@ async def _assembled(
     async def roll_back(incident: Incident) -> None:
         await taking_back[0].automatic(incident)
 
-    sentinel = Sentinel(watches, respond, roll_back, supervisor.spawn, warn)
+    async def violations(run_id: str) -> Sequence[Reason]:
+        return await taking_back[0].violations(run_id)
+
+    sentinel = Sentinel(watches, respond, roll_back, violations, supervisor.spawn, warn)
     journal.watch(sentinel)
     runs = Runs(journal, store.registry, keys, mirror, clock, config.task_classes)
     ambient = Ambient(_ambient(config), runs, clock)

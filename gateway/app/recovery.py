@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.app.policies import Engine
@@ -17,6 +17,7 @@ from gateway.control.rollback.sound import Sound
 from gateway.control.supervisor import Supervisor
 from gateway.control.tasks import Tasks
 from gateway.control.watched import WatchedJournal
+from gateway.model.decision import Reason
 from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.pipeline.compensate import Compensate
@@ -26,7 +27,7 @@ from gateway.pipeline.look import Look
 from gateway.pipeline.probe import Probe
 from gateway.pipeline.tools import Tools
 from gateway.pipeline.undo_call import Calls
-from gateway.ports import Clock, Vault
+from gateway.ports import Clock, Registry, Vault
 from gateway.stores.sqlite.store import SqliteStore
 
 
@@ -34,6 +35,15 @@ from gateway.stores.sqlite.store import SqliteStore
 class Recovery:
     rollbacks: Rollbacks
     automatic: Automatic
+    registry: Registry
+
+    async def violations(self, run_id: str) -> Sequence[Reason]:
+        """What is unsound about what a run touched, as the tools show it now."""
+        run = await self.registry.run(run_id)
+        if run is None:
+            return ()
+        gathered = await self.rollbacks.gather(run, subtree=False, since=None, wait=False)
+        return (await self.rollbacks.sound(run, gathered, {})).violations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +90,7 @@ def recovery(parts: Parts) -> Recovery:
     )
     wake = Wake(rollbacks, store.rollbacks, store.registry, parts.supervisor.spawn)
     parts.journal.listeners.append(wake.heard)
-    return Recovery(rollbacks, Automatic(rollbacks, store.incidents, parts.containment, _start, parts.warn))
+    return Recovery(rollbacks, Automatic(rollbacks, store.incidents, parts.containment, _start, parts.warn), store.registry)
 
 
 def _compensate(parts: Parts) -> Compensate:

@@ -10,6 +10,7 @@ import orjson
 from gateway import errors
 from gateway.control.containment import Containment
 from gateway.core import documents, incidents, records, rules, stamp
+from gateway.model.decision import Reason
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
 from gateway.model.order import Order, Scope
@@ -20,11 +21,14 @@ from gateway.ports import Clock, History, Journal, Query, Registry
 from gateway.ports.rules import Rules
 from gateway.ports.sentinel import Incidents
 
+VIOLATIONS = "violations"
+"""The fact of a trigger that holds what is unsound about the run's state: ``[code, message]`` each."""
+
 _PAGE = 1000
 _REMEMBERED = 10_000
 
-Signature = tuple[str | None, str | None, bool]
-"""What makes two triggers of one cause alike: effect, severity, and whether the threshold was reached."""
+Signature = tuple[str | None, str | None, bool, bool]
+"""What makes two triggers of one cause alike: effect, severity, whether the threshold was reached, and whether the state is unsound."""
 
 
 @dataclass(slots=True)
@@ -107,6 +111,7 @@ class Respond:
             mode=self._mode(run, generation),
             counters=await self.registry.counters(f"run:{run.run_id}"),
             history=await self._earlier(run.run_id, generation),
+            violations=_violations(trigger),
         )
         try:
             return rules.parse_response(await self.rules.ask(rules.RESPONSE, document))
@@ -210,8 +215,13 @@ class _Answer:
     standing: list[Order]
 
 
+def _violations(trigger: Trigger) -> list[Reason] | None:
+    found = trigger.facts.get(VIOLATIONS)
+    return [Reason(code, message) for code, message in found] if isinstance(found, list) else None
+
+
 def _signature(trigger: Trigger) -> Signature:
-    return trigger.effect, trigger.severity, trigger.count >= trigger.threshold
+    return trigger.effect, trigger.severity, trigger.count >= trigger.threshold, VIOLATIONS in trigger.facts
 
 
 def _response(trigger: Trigger, response: Response, revision: str) -> dict[str, object]:

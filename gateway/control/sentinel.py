@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gateway import errors
-from gateway.control.respond import Respond
+from gateway.control.respond import VIOLATIONS, Respond
 from gateway.control.watches import Watches
+from gateway.model.decision import Reason
 from gateway.model.entry import Position
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.run import Run
 from gateway.model.trigger import Trigger
 from gateway.ports import sentinel
 
+PARTIAL = "uncertain.partial-failure"
+"""The trigger of which the state decides, too: some of what belongs together was done, some not."""
+
 Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
 RollBack = Callable[[Incident], Coroutine[object, object, None]]
 """Takes back what the run of an incident did; contained it is already."""
+Violations = Callable[[str], Awaitable[Sequence[Reason]]]
+"""What is unsound about what a run touched, as the tools show it now."""
 Due = tuple[int, Trigger]
 """A generation, and what its entries set off."""
 
@@ -31,6 +37,7 @@ class Sentinel:
     watches: Watches
     respond: Respond
     roll_back: RollBack
+    violations: Violations
     spawn: Spawn
     log: Callable[..., object]
     _due: dict[str, deque[Due]] = field(default_factory=dict)
@@ -71,11 +78,19 @@ class Sentinel:
                     incident = await self.respond(run_id, generation, trigger)
                     if incident is not None and incident.rollback is RollbackState.DUE:
                         self.spawn(self.roll_back(incident))
+                    elif trigger.name == PARTIAL and VIOLATIONS not in trigger.facts:
+                        self.spawn(self._sound(run_id, generation, trigger))
                 except errors.JournalUnavailable as down:
                     # The order, if there is one, holds on this node; nothing else is admitted before the journal is back.
                     self.log("response-not-durable", run=run_id, trigger=trigger.name, error=down.detail)
         finally:
             del self._answering[run_id], self._due[run_id]
+
+    async def _sound(self, run_id: str, generation: int, trigger: Trigger) -> None:
+        """Contained first, the run's objects are looked at; where that shows an unsound state, the trigger is answered once more."""
+        found = [[one.code, one.message] for one in await self.violations(run_id)]
+        if found:
+            self.set_off(run_id, generation, replace(trigger, facts={**trigger.facts, VIOLATIONS: found}))
 
 
 if TYPE_CHECKING:

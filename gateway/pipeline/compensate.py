@@ -27,7 +27,7 @@ from gateway.pipeline.probe import Probe
 from gateway.pipeline.recall import Recall
 from gateway.pipeline.settle import Settle
 from gateway.pipeline.tools import Tools
-from gateway.pipeline.undo_call import Calls, Conflict, Prepared
+from gateway.pipeline.undo_call import Calls, Conflict, Needless, Prepared
 from gateway.pipeline.verify import Verify
 from gateway.ports import Clock
 from gateway.ports.rollback import Carried, Compensating, Compensations, Examined
@@ -59,6 +59,8 @@ class Compensate:
         """Carry out a node. What stands against it becomes a state of the node, never an exception."""
         try:
             return await self._carried(compensating)
+        except Needless as needless:
+            return Carried(state=NodeState.NOTHING, why=str(needless), seen=needless.seen)
         except Conflict as conflict:
             return Carried(state=NodeState.TASK, why=str(conflict), seen=conflict.seen)
         except errors.ReplyNotKept:
@@ -164,6 +166,8 @@ class Compensate:
             if seen.exists:
                 raise Conflict("the object that was removed is there again; somebody made it anew", seen=seen.version)
             return Before(taken=True, exists=False, guard_absent=True)
+        if not seen.exists and node.does is Does.REMOVES:
+            raise Needless("what was made is gone already", seen="absent")
         if not seen.exists:
             raise Conflict("the object is not there any more; somebody removed it", seen="absent")
         if not seen.same:

@@ -30,6 +30,10 @@ class Conflict(Exception):
         self.seen = seen
 
 
+class Needless(Conflict):
+    """There is nothing left to undo."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """``expects`` is ``None`` where only the tool can say whether it was made up for."""
