@@ -23,6 +23,8 @@ RollbackId = Annotated[str, typer.Argument(metavar="ROLLBACK", help="The rollbac
 Subtree = Annotated[bool, typer.Option("--subtree", help="And all that it started.")]
 To = Annotated[str, typer.Option(help="start, a checkpoint's id, or an entry STREAM/SEQ: what came after it is taken back.")]
 Why = Annotated[str, typer.Option(help="Why; it stands in the journal.", show_default=False)]
+OfRun = Annotated[str | None, typer.Option("--run", help="Those of this run.")]
+State = Annotated[str | None, typer.Option(help="running, needs_operator, clean, residue or stopped.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Follow it until it ends or waits for a person.")]
 
 POLLED = 0.25
@@ -37,18 +39,14 @@ _LEFT = frozenset({"residue", "needs_operator"})
 
 
 @app.callback()
-def rollbacks(context: typer.Context) -> None:
+def rollbacks(context: typer.Context, run: OfRun = None, state: State = None) -> None:
     """Take back what a contained run did; alone: every rollback."""
     if context.invoked_subcommand is None:
-        list_rollbacks(context)
+        list_rollbacks(context, run, state)
 
 
 @app.command("list")
-def list_rollbacks(
-    context: typer.Context,
-    run: Annotated[str | None, typer.Option(help="Those of this run.")] = None,
-    state: Annotated[str | None, typer.Option(help="running, needs_operator, clean, residue or stopped.")] = None,
-) -> None:
+def list_rollbacks(context: typer.Context, run: OfRun = None, state: State = None) -> None:
     """List rollbacks, oldest first."""
     found = list(api.of_environment().all("/v1/rollbacks", run=run, state=state))
     output.of(context).table(found, _ROLLBACKS, ([one[name] for name in _NAMES] for one in found))

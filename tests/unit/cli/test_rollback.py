@@ -1,0 +1,87 @@
+"""``killcord rollback`` against a gateway whose tool cannot be reached: everything is planned, and ends as a person's task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import journaling, rolled
+from tests.support.command_line import Cli, Gateway
+
+
+@pytest.fixture
+def changed(gateway: Gateway) -> Gateway:
+    """A run that changed two invoices."""
+
+    async def change() -> None:
+        journal = gateway.parts.store.journal
+        await journal.append(journaling.run_entry())
+        for name, id_ in (("first", "inv_1"), ("second", "inv_2")):
+            await journal.intend(rolled.opening(name, id_))
+            await journal.append(journaling.outcome(name, id_=id_, after_version='"v2"'))
+
+    gateway.do(change())
+    return gateway
+
+
+@pytest.fixture
+def contained(changed: Gateway, killcord: Cli) -> Gateway:
+    assert killcord("contain", "--run", "run_1", "--mode", "quarantined", "--reason", "x").code == 0
+    return changed
+
+
+def test_a_plan_is_a_table_in_the_order_of_its_execution(changed: Gateway, killcord: Cli) -> None:
+    said = killcord("rollback", "plan", "run_1")
+    header, *rows = said.out.splitlines()
+    assert header.split()[:2] == ["NODE", "OBJECT"]
+    assert [row.split()[1] for row in rows] == ["erp:invoice:inv_2", "erp:invoice:inv_1"]
+    assert "2 effects on 2 objects: 2 calls." in said.err
+    assert [node["target"]["id"] for node in killcord.json("rollback", "plan", "run_1")["nodes"]] == ["inv_2", "inv_1"]
+
+
+def test_a_plan_is_drawn_into_a_file(changed: Gateway, killcord: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "plan.svg"
+    assert killcord.json("rollback", "plan", "run_1", "--svg", str(file)) == {"svg": str(file)}
+    assert file.read_text().startswith("<svg ")
+    assert killcord("rollback", "plan", "run_1", "--svg", str(tmp_path / "nowhere" / "plan.svg")).code == 2
+
+
+def test_what_runs_free_is_not_rolled_back(changed: Gateway, killcord: Cli) -> None:
+    said = killcord("rollback", "start", "run_1", "--reason", "x")
+    assert (said.code, said.out, "contain it first" in said.err) == (1, "", True)
+
+
+def test_a_rollback_is_followed_to_its_end_and_what_is_left_is_exit_1(contained: Gateway, killcord: Cli) -> None:
+    said = killcord("rollback", "start", "run_1", "--reason", "wrong prices", "--watch")
+    assert said.code == 1
+    for line in ("to start: residue", "nodes     2 (2 task)", "reason    wrong prices (by admin)", "its tool is not there"):
+        assert line in said.out
+    (task, _) = killcord.json("tasks")
+    assert task["task_id"] in said.out
+
+
+def test_a_rollback_is_started_listed_shown_and_gone_on_with(contained: Gateway, killcord: Cli) -> None:
+    begun = killcord.json("rollback", "start", "run_1", "--reason", "wrong prices")
+    name = begun["rollback_id"]
+    watched = killcord("rollback", "status", name, "--watch", "--json")
+    assert (watched.code, watched.value["state"], len(watched.value["nodes"])) == (1, "residue", 2)
+    assert [one["rollback_id"] for one in killcord.json("rollback", "--run", "run_1")] == [name]
+    assert killcord.json("rollback", "list", "--state", "clean") == []
+    assert killcord("rollback", "stop", name, "--reason", "enough").code == 1
+    assert killcord.json("rollback", "continue", name, "--reason", "it is back")["state"] == "running"
+    killcord("rollback", "status", name, "--watch")
+    again = killcord("rollback", "continue", name, "--reason", "x", "--watch", "--json")
+    assert (again.code, again.value["state"]) == (1, "residue")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("plan",), ("start", "run_1"), ("stop", "rb_1"), ("continue", "rb_1"), ("status",), ("status", "rb_404", "--nope")]
+)
+def test_wrong_use_exits_2(killcord: Cli, arguments: tuple[str, ...]) -> None:
+    assert killcord("rollback", *arguments).code == 2
+
+
+def test_an_unknown_rollback_is_refused(gateway: Gateway, killcord: Cli) -> None:
+    said = killcord("rollback", "status", "rb_404")
+    assert (said.code, "There is no rollback rb_404" in said.err) == (1, True)
