@@ -93,6 +93,7 @@ class CompensationDocument(Section):
     auto: bool = False
     within: Duration | None = None
     delete_created: str | None = None
+    after: list[str] = Field(default_factory=list)
 
 
 class ActionDocument(Section):

@@ -156,4 +156,12 @@ def _undo(site: Site, one: CompensationDocument | None, where: Where) -> catalog
         return None
     restores = one.type in (Remedy.RESTORE_PREVIOUS_VERSION, Remedy.REVERT_STATUS)
     body = site.optional((*where, "body"), one.body if one.body is not None else "snapshot" if restores else None, ROOTS)
-    return catalog.Undo(remedy=one.type, by=one.by, body=body, automatic=one.auto, within=one.within, delete_created=one.delete_created)
+    return catalog.Undo(
+        remedy=one.type,
+        by=one.by,
+        body=body,
+        automatic=one.auto,
+        within=one.within,
+        delete_created=one.delete_created,
+        after=tuple(one.after),
+    )

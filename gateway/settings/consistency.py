@@ -184,6 +184,7 @@ def _check_compensation(
     for key, by in (("by", one.by), ("delete_created", one.delete_created)):
         if by is not None:
             _check_by(site, adapter, tool, action, by, (*place, key))
+    _check_after(site, adapter, declared, (*place, "after"))
     _check_snapshot(site, tool, declared, action, place)
 
 
@@ -200,6 +201,15 @@ def _check_by(site: Site, adapter: AdapterDocument, tool: Tool, action: ActionTy
     given = {*action.template.names, *(("id",) if _has_id(tool, action) else ())}
     if missing := [name for name in carrier.template.names if name not in given]:
         site.tell(where, f"the path of {by} needs {{{missing[0]}}}, which neither this action's path nor its target's id gives")
+
+
+def _check_after(site: Site, adapter: AdapterDocument, declared: ActionDocument, where: Where) -> None:
+    writes = [one.name for one in adapter.actions if one.effect is Effect.WRITE]
+    for name in declared.compensation.after if declared.compensation else ():
+        if name not in writes:
+            site.tell(where, f"there is no write {name}" + closest(name, writes))
+        elif name == declared.name:
+            site.tell(where, f"{name} is this action; its own effects have an order among them")
 
 
 def _has_id(tool: Tool, action: ActionType) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core import catalog
 from gateway.core.catalog import Tool
 from gateway.model.action import Effect, Remedy, Reversibility
 from gateway.settings import compilation
@@ -76,6 +77,12 @@ def test_a_sound_adapter_compiles(tmp_path: Path) -> None:
     assert replace.undo is not None
     assert (replace.undo.remedy, replace.undo.delete_created) == (Remedy.RESTORE_PREVIOUS_VERSION, "invoice.delete")
     assert tool.tenant_capture == "tenant"
+
+
+def test_a_compensation_may_run_after_others(tmp_path: Path) -> None:
+    tool, problems = load(tmp_path, ADAPTER.replace("by: note.delete}", "by: note.delete, after: [invoice.update, invoice.replace]}"))
+    assert tool is not None, problems
+    assert catalog.undos([tool])["erp", "note.create"].after == ("invoice.update", "invoice.replace")
 
 
 def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> None:
@@ -193,6 +200,9 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
             "needs at least one rule",
         ),
         ("delete_created: invoice.delete", "delete_created: invoice.remove", "there is no action invoice.remove"),
+        ("by: note.delete}", "by: note.delete, after: [note.creat]}", "there is no write note.creat; did you mean note.create?"),
+        ("by: note.delete}", "by: note.delete, after: [invoice.read]}", "there is no write invoice.read"),
+        ("by: note.delete}", "by: note.delete, after: [note.create]}", "its own effects have an order among them"),
         (
             "by: note.delete}",
             "by: note.delete, delete_created: note.delete}",
