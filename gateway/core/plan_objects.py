@@ -112,9 +112,11 @@ def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
             continue
         undo = undos.get((write.tool, write.action))
         closed = effects.closed(write, undo, now) or (_unguarded(write) if write is segment[-1] else None)
-        if closed is None and groups and groups[-1].closed is None and _joins(groups[-1].effects[0], write):
-            groups[-1].effects.append(write)
-            continue
+        if groups and groups[-1].closed is None:
+            first = groups[-1].effects[0]
+            if _unmakes(first, write) or (closed is None and _joins(first, write)):
+                groups[-1].effects.append(write)
+                continue
         # What an upsert made needs no removing where it was removed again in the end.
         removed = effects.removes(segment[-1]) and write.existed is False
         groups.append(_Group([write], closed or (None if removed else effects.unfounded(write, undo))))
@@ -138,6 +140,12 @@ def _joins(first: Write, write: Write) -> bool:
     if remedy is Remedy.REVERT_STATUS:
         return (first.tool, first.action) == (write.tool, write.action)
     return way is not Remedy.REVERT_STATUS
+
+
+def _unmakes(first: Write, write: Write) -> bool:
+    """Whether a removal took away what ``first`` had made: however it could be undone itself, there is no need to."""
+    made = effects.makes(first) and first.compensation.remedy in effects.STATEFUL
+    return made and effects.removes(write) and not effects.irreversible(write)
 
 
 def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:

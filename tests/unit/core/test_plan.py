@@ -119,6 +119,14 @@ def test_of_what_was_made_and_removed_nothing_is_left(action: str) -> None:
     assert only(made, write(2, "delete", before="v1", after=None)).way is Way.NOTHING
 
 
+def test_what_the_scope_made_is_not_missed_even_if_only_a_person_could_undo_its_removal() -> None:
+    by_hand = {"before": "v1", "after": None, "compensation": compensation("fix")}
+    assert only(write(1, "create", before=None, after="v1"), write(2, "delete", **by_hand)).way is Way.NOTHING
+    assert [node.way for node in planned(write(1), write(2, "delete", **{**by_hand, "before": "v2"})).nodes] == [Way.TASK, Way.TASK]
+    again = write(3, "upsert", before=None, after="v5")
+    assert only(write(1, "create", before=None, after="v1"), write(2, "delete", **by_hand), again).does is Does.REMOVES
+
+
 def test_a_removed_object_that_was_made_again_goes_back_to_what_it_was() -> None:
     node = only(write(1, "delete", after=None), write(2, "upsert", before=None, after="v3"))
     assert (node.does, node.by, node.guard, node.snapshot_ref) == (Does.RESTORES, "remake", "v3", "snapshot-1")
