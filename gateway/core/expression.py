@@ -16,7 +16,17 @@ ROOTS = frozenset({"request", "reply", "object", "vars", "run", "snapshot"})
 MAX_LENGTH = 2_048
 """Characters in one expression."""
 
-_INTERPRETER = visitor.TreeInterpreter()
+
+class _Functions(functions.Functions):
+    """Those of jmespath, and one more: what a tool sets by itself is no part of what is kept, compared or put back."""
+
+    @functions.signature({"types": ["object"]}, {"types": ["array-string"]})
+    def _func_without(self, value: dict[str, Any], names: list[str]) -> dict[str, Any]:
+        """An object without the members of these names."""
+        return {name: member for name, member in value.items() if name not in names}
+
+
+_INTERPRETER = visitor.TreeInterpreter(jmespath.Options(custom_functions=_Functions()))
 _BACKTICKS = "; a literal stands between backticks, such as `1` or `true`"
 _FAILURES = (ValueError, TypeError, ArithmeticError, LookupError, RecursionError)
 
@@ -97,7 +107,7 @@ def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _check_functions(tree: Mapping[str, Any]) -> None:
-    table = functions.Functions.FUNCTION_TABLE
+    table = _Functions.FUNCTION_TABLE
     for node in _nodes(tree):
         if node["type"] != "function_expression":
             continue

@@ -65,6 +65,13 @@ def test_what_cannot_be_evaluated_is_no_value_and_no_error(text: str, body: obje
     assert expression.compile(text).search({"request": {"body": body}}) is not True
 
 
+def test_what_a_tool_sets_by_itself_can_be_left_out() -> None:
+    kept = expression.compile("without(reply.body, ['version', 'missing'])")
+    assert kept.roots == {"reply"}
+    assert kept.search({"reply": {"body": {"status": "open", "version": 4}}}) == {"status": "open"}
+    assert kept.search({"reply": {"body": ["version"]}}) is None
+
+
 @pytest.mark.parametrize(
     ("text", "roots"),
     [
