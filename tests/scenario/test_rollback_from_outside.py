@@ -1,0 +1,149 @@
+"""A contained run rolled back as operators do it: through their door, against a real tool, judged by the tool's state."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp.test_utils import TestClient, TestServer
+
+from gateway.app import doors
+from gateway.http.operators import Operator, Role
+from tests.support import rig
+from tests.support.ledger import Ledger
+from tests.support.rig import ADAPTER, Rig
+
+Json = dict[str, Any]
+
+INVOICE, REFUNDS = "/v1/tenants/acme/invoices/inv_{}", "/v1/tenants/acme/refunds"
+OVER = ("clean", "residue", "needs_operator", "stopped")
+
+
+@dataclass(slots=True)
+class Site:
+    """A gateway, its tool, and an operator's client."""
+
+    rig: Rig
+    client: TestClient[Any, Any]
+
+    async def ask(self, method: str, path: str, body: object = None, *, as_: str = "admin") -> tuple[int, Json]:
+        async with self.client.request(method, path, json=body, headers={"Authorization": f"Bearer {as_}"}) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def get(self, path: str) -> Json:
+        status, answer = await self.ask("GET", path)
+        assert status == 200, answer
+        return answer
+
+    async def roll_back(self, run_id: str) -> str:
+        contained, _ = await self.ask("POST", "/v1/orders", {"scope": {"run": run_id}, "mode": "quarantined", "reason": "x"})
+        status, begun = await self.ask("POST", "/v1/rollbacks", {"scope": {"run": run_id}, "reason": "wrong prices"}, as_="operator")
+        assert (contained, status) == (201, 202), begun
+        return str(begun["rollback_id"])
+
+    async def at_rest(self, rollback_id: str) -> Json:
+        async def over() -> bool:
+            return (await self.get(f"/v1/rollbacks/{rollback_id}?nodes=false"))["state"] in OVER
+
+        await rig.until_async(over, 30.0)
+        return await self.get(f"/v1/rollbacks/{rollback_id}")
+
+    def status(self, number: int) -> object:
+        return self.rig.ledger.get("acme", "invoices", f"inv_{number}")["status"]
+
+
+@asynccontextmanager
+async def site(folder: Path, adapter: str = ADAPTER) -> AsyncIterator[Site]:
+    ledger = Ledger()
+    for number in (1, 2, 3):
+        ledger.put("acme", "invoices", f"inv_{number}", status="open", number=number)
+    operators = {role.value: Operator(role.value, role) for role in Role}
+    async with rig.assembled(folder, ledger, adapter=adapter) as found:
+        app = doors.operators_door(found.gateway, operators.get, "all", lambda *_, **__: None).app
+        client = TestClient(TestServer(app), cookie_jar=aiohttp.DummyCookieJar())
+        await client.start_server()
+        try:
+            yield Site(found, client)
+        finally:
+            await client.close()
+            await found.gateway.supervisor.finish(5.0)
+
+
+async def worked(at: Site) -> str:
+    """A run that voided three invoices, one of them twice, and made a refund."""
+    run = await at.rig.open()
+    for number, status in ((1, "void"), (2, "void"), (3, "late"), (3, "void")):
+        assert (await at.rig.call(run.lease, "PATCH", INVOICE.format(number), {"status": status})).status == 200
+    assert (await at.rig.call(run.lease, "POST", REFUNDS, {"amount": 4})).status == 201
+    return run.run.run_id
+
+
+async def test_what_a_run_did_is_gone_from_the_tool(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        run_id = await worked(at)
+        told = await at.at_rest(await at.roll_back(run_id))
+        assert (told["state"], told["residue"], told["progress"]["done"]) == ("clean", [], 4)
+        assert ([at.status(number) for number in (1, 2, 3)], at.rig.ledger.count("refunds")) == (["open"] * 3, 0)
+        assert all(len(node["entries"]) == 2 for node in told["nodes"])
+        effects = (await at.get(f"/v1/runs/{run_id}/effects"))["items"]
+        assert {effect["state"] for effect in effects} == {"compensated"}
+
+
+async def test_a_persons_edit_survives_and_is_handed_over_with_its_evidence(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        run_id = await worked(at)
+        at.rig.ledger.put("acme", "invoices", "inv_2", status="void", number=2, edited_by="a person")
+        told = await at.at_rest(await at.roll_back(run_id))
+        assert (told["state"], told["progress"]["task"], told["progress"]["done"]) == ("residue", 1, 3)
+        assert at.rig.ledger.get("acme", "invoices", "inv_2")["edited_by"] == "a person"
+        assert [at.status(number) for number in (1, 3)] == ["open", "open"]
+        (task,) = (await at.get(f"/v1/tasks?run={run_id}&status=open"))["items"]
+        evidence = task["evidence"]
+        assert (task["kind"], task["target"]["id"], task["rollback_id"]) == ("correction", "inv_2", told["rollback_id"])
+        assert (evidence["before"], evidence["after"], evidence["now"]) == ('"v1"', '"v2"', '"v3"')
+        status, closed = await at.ask("POST", f"/v1/tasks/{task['task_id']}/resolve", {"resolution": "accepted", "note": "it is right"})
+        assert (status, closed["resolution"]) == (200, "accepted")
+
+
+async def test_a_second_start_finds_the_rollback_that_waits(tmp_path: Path) -> None:
+    asking = ADAPTER.replace("by: refund.delete, auto: true", "by: refund.delete, auto: false")
+    async with site(tmp_path, asking) as at:
+        run_id = await worked(at)
+        name = await at.roll_back(run_id)
+        told = await at.at_rest(name)
+        assert (told["state"], told["progress"]["waiting"], told["progress"]["done"]) == ("needs_operator", 1, 3)
+        status, again = await at.ask("POST", "/v1/rollbacks", {"scope": {"run": run_id}, "reason": "again"})
+        assert (status, again["rollback_id"]) == (202, name)
+
+
+async def test_what_was_not_approved_before_waits_for_an_approver_and_then_goes_on(tmp_path: Path) -> None:
+    asking = ADAPTER.replace("by: refund.delete, auto: true", "by: refund.delete, auto: false")
+    async with site(tmp_path, asking) as at:
+        name = await at.roll_back(await worked(at))
+        waiting = next(node for node in (await at.at_rest(name))["nodes"] if node["state"] == "waiting")
+        assert at.rig.ledger.count("refunds") == 1
+        decision = {"decision": "approve", "reason": "it was wrong"}
+        status, _ = await at.ask("POST", f"/v1/approvals/{waiting['approval_id']}", decision, as_="approver")
+        assert status == 200
+
+        async def clean() -> bool:
+            return (await at.get(f"/v1/rollbacks/{name}?nodes=false"))["state"] == "clean"
+
+        await rig.until_async(clean, 30.0)
+        assert at.rig.ledger.count("refunds") == 0
+
+
+async def test_a_stopped_rollback_sends_nothing_until_it_is_gone_on_with(tmp_path: Path) -> None:
+    asking = ADAPTER.replace("by: refund.delete, auto: true", "by: refund.delete, auto: false")
+    async with site(tmp_path, asking) as at:
+        name = await at.roll_back(await worked(at))
+        await at.at_rest(name)
+        status, stopped = await at.ask("POST", f"/v1/rollbacks/{name}/stop", {"reason": "enough"}, as_="operator")
+        assert (status, stopped["state"]) == (200, "stopped")
+        status, _ = await at.ask("POST", f"/v1/rollbacks/{name}/continue", {"reason": "go on"}, as_="operator")
+        assert (status, (await at.at_rest(name))["state"]) == (200, "needs_operator")
+        assert at.rig.ledger.count("refunds") == 1
