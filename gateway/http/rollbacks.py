@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import ParamSpec
 
 from aiohttp import web
 
@@ -21,29 +23,37 @@ from gateway.model.plan import Node, NodeState, Plan
 from gateway.model.rollback import Rollback
 
 Json = records.Json
+P = ParamSpec("P")
 
 SVG = "image/svg+xml"
 
 
 async def roll_back(asked: Asked[Nothing, RollBack]) -> web.Response:
     """Start a rollback: 202 with it, or with the one that runs. ``dry_run``: 200 with the plan, and nothing is changed."""
-    body, services = asked.body, asked.services
-    scope = body.scope
-    run = await reach.run(services.registry, asked.operator, scope.run)
-    if not await reach.confined(services.registry, asked.operator, Scope(run=run.run_id, subtree=scope.subtree)):
+    scope, services = asked.body.scope, asked.services
+    await reach.run(services.registry, asked.operator, scope.run)
+    if not await reach.confined(services.registry, asked.operator, Scope(run=scope.run, subtree=scope.subtree)):
         raise problem.Forbidden("A rollback of this scope would reach beyond this token's tenants and task classes.")
     try:
-        if body.dry_run:
-            plan = await services.rollbacks.dry_run(run.run_id, subtree=scope.subtree, to=body.to)
-            return _drawn(plan, {}) if _wants_svg(asked.request) else answers.json(_planned(plan, body))
-        if body.reason is None:
-            raise problem.BadRequest("reason: is missing; say why the run is rolled back")
-        begun = await services.rollbacks.start(run.run_id, subtree=scope.subtree, to=body.to, reason=body.reason, by=asked.operator.name)
+        return await _dry_run(asked) if asked.body.dry_run else await _begin(asked)
     except NotContained as loose:
-        hint = f"Contain it first, for instance with an order {{scope: {{run: {run.run_id}}}, mode: quarantined}}."
+        hint = f"Contain it first: killcord contain --run {scope.run} --mode quarantined --reason ..."
         raise problem.Conflict(str(loose), hint=hint) from loose
     except WrongRollback as wrong:
         raise problem.BadRequest(str(wrong)) from wrong
+
+
+async def _dry_run(asked: Asked[Nothing, RollBack]) -> web.Response:
+    body = asked.body
+    plan = await asked.services.rollbacks.dry_run(body.scope.run, subtree=body.scope.subtree, to=body.to)
+    return await _drawn(plan, {}) if _wants_svg(asked.request) else await _told_of(_planned, plan, body)
+
+
+async def _begin(asked: Asked[Nothing, RollBack]) -> web.Response:
+    body, by = asked.body, asked.operator.name
+    if body.reason is None:
+        raise problem.BadRequest("reason: is missing; say why the run is rolled back")
+    begun = await asked.services.rollbacks.start(body.scope.run, subtree=body.scope.subtree, to=body.to, reason=body.reason, by=by)
     return answers.json(records.rollback_shown(begun), 202)
 
 
@@ -65,14 +75,14 @@ async def one_rollback(asked: Asked[ShowRollback, Nothing]) -> web.Response:
     """One rollback: its state, how far it has come, and each node."""
     services = asked.services
     rollback = await _found(services, asked.operator, asked.part("rollback_id"))
-    told = await services.rollbacks.told(rollback.rollback_id)
+    try:
+        told = await services.rollbacks.told(rollback.rollback_id)
+    except (KeyError, WrongRollback) as gone:
+        raise problem.Conflict("The plan cannot be read any more; the journal still holds what was done.") from gone
     if _wants_svg(asked.request):
-        return _drawn(told.plan, told.states)
-    shown = records.rollback_shown(told.rollback) | _outlined(told.plan, told.states)
-    if asked.query.nodes:
-        shown["nodes"] = _nodes(told, await services.rollback_records.compensations(rollback.rollback_id))
-        shown["joins"] = {name: list(members) for name, members in told.plan.joins.items()}
-    return answers.json(shown)
+        return await _drawn(told.plan, told.states)
+    tried = await services.rollback_records.compensations(rollback.rollback_id) if asked.query.nodes else None
+    return await _told_of(_standing, told, tried)
 
 
 async def stop(asked: Asked[Nothing, BecauseRequired]) -> web.Response:
@@ -111,8 +121,13 @@ def _wants_svg(request: web.Request) -> bool:
     return SVG in request.headers.get("Accept", "")
 
 
-def _drawn(plan: Plan, states: Mapping[str, NodeState]) -> web.Response:
-    return web.Response(text=plan_svg.drawn(plan, states), content_type=SVG)
+async def _drawn(plan: Plan, states: Mapping[str, NodeState]) -> web.Response:
+    return web.Response(text=await asyncio.to_thread(plan_svg.drawn, plan, states), content_type=SVG)
+
+
+async def _told_of(shown: Callable[P, Json], *args: P.args, **more: P.kwargs) -> web.Response:
+    """A plan can have very many nodes, and calls of agents do not wait for its rows."""
+    return answers.json(await asyncio.to_thread(shown, *args, **more))
 
 
 def _planned(plan: Plan, body: RollBack) -> Json:
@@ -125,6 +140,15 @@ def _outlined(plan: Plan, states: Mapping[str, NodeState]) -> Json:
     counts = Counter(states.get(node.node_id, NodeState.PENDING) for node in plan.nodes)
     progress = {"nodes": len(plan.nodes), **{state.value: counts[state] for state in NodeState}}
     return {"summary": plan_table.summary(plan), "irreversible": plan.irreversible, "progress": progress}
+
+
+def _standing(told: Told, compensations: Sequence[Write] | None) -> Json:
+    """A rollback as it stands; without ``compensations``, without its nodes."""
+    shown = records.rollback_shown(told.rollback) | _outlined(told.plan, told.states)
+    if compensations is not None:
+        shown["nodes"] = _nodes(told, compensations)
+        shown["joins"] = {name: list(members) for name, members in told.plan.joins.items()}
+    return shown
 
 
 def _nodes(told: Told, compensations: Iterable[Write]) -> list[Json]:
