@@ -25,8 +25,9 @@ _NAMED = 3
 def plan(effects: Iterable[Write], undos: Undos, *, parents: Mapping[Step, Step], now: float, since: Position | None = None) -> Plan:
     """The plan that undoes a scope's own effects.
 
-    Compensations among them are not undone, they only tell which version they left: so a plan made again in the middle of a rollback
-    goes on from there. Once a probe is decided, a new plan is due.
+    Compensations among them are not undone, they only tell which version they left, and (by their step, which is the node's id) which
+    effects are not to be compensated again: so a plan made in the middle of a rollback, or after one that was stopped, goes on from
+    there. Once a probe is decided, a new plan is due.
 
     ``undos`` are the catalogs' by tool and action. ``parents`` leads from steps without effects (reads) to the steps that they named
     as their parents; those of effects are known from them. With ``since`` only what was intended after it counts: by number in its own
@@ -35,14 +36,16 @@ def plan(effects: Iterable[Write], undos: Undos, *, parents: Mapping[Step, Step]
     given = list(effects)
     everything = sorted(given, key=_age(given))
     scope = _after(everything, since)
+    carried = {write.step_id for write in scope if write.rollback_id is not None and write.state is State.STANDING}
     drafts: list[Draft] = []
     starts: list[int] = []
     for history in _by_object(scope):
         starts.append(len(drafts))
-        drafts += plan_objects.drafted(history, undos, now)
+        drafts += plan_objects.drafted(history, undos, carried, now)
     ages = {write.wire_key: age for age, write in enumerate(scope)}
     order = Order.of(ages[draft.effects[-1].wire_key] for draft in drafts)
     _on_objects(order, drafts, starts)
+    _on_compensations(order, drafts)
     plan_order.causal(order, drafts, everything, parents)
     plan_order.declared(order, drafts, undos)
     order.straighten()
@@ -114,6 +117,15 @@ def _on_objects(order: Order, drafts: Sequence[Draft], starts: Sequence[int]) ->
             order.wait(point, point - 1)
 
 
+def _on_compensations(order: Order, drafts: Sequence[Draft]) -> None:
+    """Where it is not known whether a compensation was applied, which may be on another object, that is found out before another one."""
+    points = {draft.node.node_id: point for point, draft in enumerate(drafts)}
+    for point, draft in enumerate(drafts):
+        compensation = draft.effects[0]
+        if compensation.rollback_id is not None and (waiting := points.get(compensation.step_id)) is not None:
+            order.wait(waiting, point)
+
+
 def _written(order: Order, drafts: Sequence[Draft]) -> Plan:
     ids = [draft.node.node_id for draft in drafts]
     names = [*ids, *(f"join:{number}" for number in range(len(order.before) - len(ids)))]
@@ -124,7 +136,7 @@ def _written(order: Order, drafts: Sequence[Draft]) -> Plan:
         why = node.why + (_dropped(dropped) if dropped else "")
         nodes.append(replace(node, after=tuple([names[one] for one in order.before[point]]), why=why))
     joins = {names[point]: tuple([names[one] for one in order.before[point]]) for point in range(len(ids), len(names))}
-    irreversible = any(reasons.irreversible(write) for draft in drafts for write in draft.effects)
+    irreversible = any(reasons.irreversible(write) for draft in drafts for write in draft.effects if write.rollback_id is None)
     return Plan(tuple(nodes), joins, irreversible)
 
 

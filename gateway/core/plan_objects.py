@@ -6,7 +6,7 @@ effect's version before it has to be the one that the effect before it left; wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -22,6 +22,7 @@ Undos = Mapping[tuple[str, str], Undo]
 _SOMEBODY = "somebody else changed the object since, or its version is not known"
 _UNDECIDED = "it is not known yet whether another effect changed the object since"
 _BLOCKED = "a later change to the object cannot be undone by a call, and undoing this one would overwrite it"
+_CARRIED = "a compensation was carried out before, and did not lead to what it should have"
 _LEFT_OPEN = "what a compensation left of the object is not known"
 _REVIEW = "It cannot be undone: a person has to look at it, and nothing may follow from it."
 
@@ -49,13 +50,21 @@ class _Group:
     closed: str | None = None
 
 
-def drafted(history: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
+def node_id(first: Write) -> str:
+    """The name of the node of which this is the first effect; its compensation has it for its step."""
+    return f"{first.intent.stream}-{first.intent.seq}"
+
+
+def drafted(history: Sequence[Write], undos: Undos, carried: Set[str], now: float) -> list[Draft]:
     """The nodes of one object, by all that the scope did to it, oldest first: probes, then the others, newest first.
 
-    Compensations among it are not undone; they tell which version they left.
+    Compensations among it are not undone; they tell which version they left. ``carried`` are the nodes that had one applied: an effect
+    of such a node that stands all the same is not compensated a second time, nor is anything on its object.
     """
-    own = [write for write in history if write.rollback_id is None]
-    probes = [_probe(write) for write in own if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
+    probes = [_probe(write) for write in history if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
+    standing = [write for write in history if _stands(write)]
+    if carried and any(node_id(write) in carried for write in standing):
+        return probes + _by_persons(standing, _CARRIED)
     applied = [write for write in history if write.state in (State.STANDING, State.COMPENSATED)]
     if all(write.before_version is None and write.after_version is None and not effects.removes(write) for write in applied):
         return probes + [_unversioned(write, undos, now) for write in reversed(applied) if _stands(write)]
@@ -224,7 +233,7 @@ def _draft(group: Sequence[Write], original: Write, way: Way, why: str, **more: 
     first = group[0]
     more.setdefault("remedy", original.compensation.remedy)
     node = Node(
-        node_id=f"{first.intent.stream}-{first.intent.seq}",
+        node_id=node_id(first),
         effects=tuple(write.wire_key for write in group),
         run_id=original.run_id,
         tool=original.tool,

@@ -120,11 +120,14 @@ def test_of_what_was_made_and_removed_nothing_is_left(action: str) -> None:
 
 
 def test_what_the_scope_made_is_not_missed_even_if_only_a_person_could_undo_its_removal() -> None:
-    by_hand = {"before": "v1", "after": None, "compensation": compensation("fix")}
-    assert only(write(1, "create", before=None, after="v1"), write(2, "delete", **by_hand)).way is Way.NOTHING
-    assert [node.way for node in planned(write(1), write(2, "delete", **{**by_hand, "before": "v2"})).nodes] == [Way.TASK, Way.TASK]
-    again = write(3, "upsert", before=None, after="v5")
-    assert only(write(1, "create", before=None, after="v1"), write(2, "delete", **by_hand), again).does is Does.REMOVES
+    made, updated = write(1, "create", before=None, after="v2"), write(1)
+    removed, again = (
+        write(2, "delete", before="v2", after=None, compensation=compensation("fix")),
+        write(3, "upsert", before=None, after="v5"),
+    )
+    assert only(made, removed).way is Way.NOTHING
+    assert only(made, removed, again).does is Does.REMOVES
+    assert [node.way for node in planned(updated, removed).nodes] == [Way.TASK, Way.TASK]
 
 
 def test_a_removed_object_that_was_made_again_goes_back_to_what_it_was() -> None:
@@ -222,6 +225,22 @@ def test_a_plan_made_again_goes_on_from_what_compensations_left() -> None:
     node = only(older, newer, done)
     assert (node.effects, node.guard, node.guard_follows) == (("kc-1",), "v4", None)
     assert only(older, newer).way is Way.TASK
+
+
+def test_what_was_compensated_without_success_is_not_compensated_again() -> None:
+    done = write(9, "adjust", "elsewhere", None, "v1", "st-1", rollback_id="rb_1")
+    other, node = planned(write(1, "adjust", before=None, after=None), write(2, id_="o2"), done).nodes
+    assert (node.effects, node.way) == (("kc-1",), Way.TASK)
+    assert "carried out before" in node.why
+    assert other.way is Way.CALL
+
+
+def test_a_compensation_of_which_nobody_knows_is_found_out_before_another_one_is_made() -> None:
+    lost = write(9, "ship", "elsewhere", None, None, "st-1", rollback_id="rb_1", state=State.UNKNOWN)
+    found = planned(write(1, "adjust", before=None, after=None), lost)
+    assert ways(found) == [("st-9", Way.PROBE), ("st-1", Way.CALL)]
+    assert found.nodes[1].after == ("st-9",)
+    assert not found.irreversible
 
 
 # Between objects.
