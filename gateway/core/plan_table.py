@@ -20,8 +20,12 @@ def columns(states: Mapping[str, NodeState] | None = None) -> tuple[str, ...]:
 
 
 def rows(plan: Plan, states: Mapping[str, NodeState] | None = None) -> list[tuple[str, ...]]:
-    """A row for each node; its texts are as they came from agents and tools, and whoever prints them cleans them."""
-    shown = [_row(plan, node) for node in plan.nodes]
+    """A row for each node; its texts are as they came from agents and tools, and whoever prints them cleans them.
+
+    Where all nodes are of one stream, they go by their numbers in it.
+    """
+    names = _names(plan)
+    shown = [_row(plan, node, names) for node in plan.nodes]
     if states is None:
         return shown
     return [(*row, states.get(node.node_id, NodeState.PENDING).value) for row, node in zip(shown, plan.nodes, strict=True)]
@@ -47,16 +51,24 @@ def what(node: Node) -> str:
     return _WAYS[node.way] if node.does is None else _DOES[node.does]
 
 
-def guard(node: Node) -> str:
+def _guard(node: Node, names: Mapping[str, str]) -> str:
     """In which state the object has to be for it."""
     if node.guard_follows is not None:
-        return f"as {node.guard_follows} left it"
+        return f"as {names[node.guard_follows]} left it"
     return "absent" if node.guard_absent else node.guard or ""
 
 
-def _row(plan: Plan, node: Node) -> tuple[str, ...]:
+def _names(plan: Plan) -> dict[str, str]:
+    ids = [node.node_id for node in plan.nodes]
+    one_stream = len({node_id.rpartition("-")[0] for node_id in ids}) == 1
+    return {node_id: node_id.rpartition("-")[2] if one_stream else node_id for node_id in ids}
+
+
+def _row(plan: Plan, node: Node, names: Mapping[str, str]) -> tuple[str, ...]:
     by = "" if node.by is None else node.by if node.automatic else f"{node.by} (to be approved)"
-    return (node.node_id, named(node), str(len(node.effects)), what(node), by, guard(node), _after(plan, node), node.why)
+    after = [names.get(one, one) for name in node.after for one in plan.joins.get(name, (name,))]
+    cells = (names[node.node_id], named(node), str(len(node.effects)), what(node), by, _guard(node, names), _cut(after))
+    return (*cells, node.why)
 
 
 def named(node: Node) -> str:
@@ -65,8 +77,8 @@ def named(node: Node) -> str:
     return f"{target.system}:{target.type}:{target.id}" if target.id else f"{node.tool}: {node.action}"
 
 
-def _after(plan: Plan, node: Node) -> str:
-    found = list(dict.fromkeys(one for name in node.after for one in plan.joins.get(name, (name,))))
+def _cut(names: list[str]) -> str:
+    found = list(dict.fromkeys(names))
     more = [f"+{len(found) - _AFTER}"] if len(found) > _AFTER else []
     return ", ".join(found[:_AFTER] + more)
 

@@ -9,6 +9,7 @@ import pytest
 from gateway.core import plan as planning
 from gateway.core import plan_json, plan_svg, plan_table
 from gateway.model.effect import State
+from gateway.model.entry import Position
 from gateway.model.plan import NodeState, Plan
 from tests.support.planning import UNDOS, write
 
@@ -48,7 +49,7 @@ def test_what_is_no_plan_is_none() -> None:
 def test_a_table_tells_each_node_in_the_order_of_the_plan() -> None:
     found = planning.plan([write(1), write(2, "delete", before="v2", after=None), write(3, "ship", id_="o2")], UNDOS, parents={}, now=0.0)
     assert plan_table.rows(found)[1] == (
-        "st-1",
+        "1",
         "erp:thing:o1",
         "2",
         "make again",
@@ -63,7 +64,21 @@ def test_a_table_tells_each_node_in_the_order_of_the_plan() -> None:
 
 
 def test_a_long_list_of_what_comes_before_is_cut() -> None:
-    assert plan_table.rows(joined())[-1][6] == "st-21, st-22, st-23, +17"
+    assert plan_table.rows(joined())[-1][6] == "21, 22, 23, +17"
+
+
+def test_nodes_of_several_streams_go_by_their_whole_names() -> None:
+    effects = [
+        write(1),
+        write(2, "adjust", before="v2", after="v3"),
+        write(3, "adjust", before="v3", after="v4", intent=Position("other", 3)),
+    ]
+    rows = plan_table.rows(planning.plan(effects, UNDOS, parents={}, now=0.0))
+    assert [(row[0], row[5], row[6]) for row in rows] == [
+        ("other-3", "v4", ""),
+        ("st-2", "as other-3 left it", "other-3"),
+        ("st-1", "as st-2 left it", "st-2"),
+    ]
 
 
 def test_nothing_to_undo_is_said() -> None:
