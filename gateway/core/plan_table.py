@@ -54,7 +54,7 @@ def what(node: Node) -> str:
 def _guard(node: Node, names: Mapping[str, str]) -> str:
     """In which state the object has to be for it."""
     if node.guard_follows is not None:
-        return f"as {names[node.guard_follows]} left it"
+        return f"as {names.get(node.guard_follows, node.guard_follows)} left it"
     return "absent" if node.guard_absent else node.guard or ""
 
 
