@@ -148,7 +148,7 @@ class Containment:
             if order.released_at is not None:
                 raise WrongOrder(f"Order {order_id} was released at {stamp.rfc3339(order.released_at)}.")
             now = self.clock.now()
-            released = replace(order, epoch=self._next_epoch(), released_at=now, released_by=by)
+            released = replace(order, epoch=self._next_epoch(), made=order.since, released_at=now, released_by=by)
             # Widening waits for the disk: an order must not come back after a crash as if nobody had released it, nor vanish unsaid.
             await self.journal.append(_fields(released, "released", now, by=by, reason=reason))
             self._all[order_id] = released

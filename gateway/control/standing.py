@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from gateway.core import gate
 from gateway.model.order import Order, Scope
@@ -15,17 +16,22 @@ from gateway.model.run import Mode, Run
 _Parts = tuple[str | None, str | None, str | None, str | None]
 """Agent, tenant, task class and tool of a scope that names no run."""
 
+_Kind = tuple[Mode, bool, bool]
+"""Mode, flag, and whether it was released."""
+
 _Shape = tuple[bool, bool, bool, bool]
 """Which of those parts a scope gives."""
 
 
 @dataclass(slots=True)
 class _Shelf:
-    """Orders of one scope. Of those alike in mode and flag only the one that lasts longest decides anything, for whatever run."""
+    """Orders of one scope. Of those alike in mode and flag few decide anything: for every other there is one that lasts as long, and
+    that no resume supersedes before it.
+    """
 
     scope: Scope
     orders: dict[str, Order] = field(default_factory=dict)
-    _deciding: dict[tuple[Mode, bool, bool], Order] | None = field(default_factory=dict)
+    _deciding: dict[_Kind, list[Order]] | None = field(default_factory=dict)
 
     @property
     def deciding(self) -> Iterable[Order]:
@@ -34,7 +40,7 @@ class _Shelf:
             self._deciding = {}
             for order in self.orders.values():
                 self._weigh(order, self._deciding)
-        return self._deciding.values()
+        return chain.from_iterable(self._deciding.values())
 
     def put(self, order: Order) -> None:
         self.drop(order.order_id)
@@ -44,18 +50,26 @@ class _Shelf:
 
     def drop(self, order_id: str) -> None:
         gone = self.orders.pop(order_id, None)
-        if gone is not None and self._deciding is not None and self._deciding.get(_kind(gone)) is gone:
+        if gone is not None and self._deciding is not None and any(one is gone for one in self._deciding.get(_kind(gone), ())):
             self._deciding = None
 
     @staticmethod
-    def _weigh(order: Order, deciding: dict[tuple[Mode, bool, bool], Order]) -> None:
-        best = deciding.get(_kind(order))
-        if best is None or _lasts(order) >= _lasts(best):
-            deciding[_kind(order)] = order
+    def _weigh(order: Order, deciding: dict[_Kind, list[Order]]) -> None:
+        rivals = [one for one in deciding.get(_kind(order), ()) if not _outlives(order, one)]
+        if not any(_outlives(one, order) for one in rivals):
+            rivals.append(order)
+        deciding[_kind(order)] = rivals
 
 
-def _kind(order: Order) -> tuple[Mode, bool, bool]:
+def _kind(order: Order) -> _Kind:
     return order.mode, order.no_fanout, order.released_at is not None
+
+
+def _outlives(one: Order, other: Order) -> bool:
+    """Whether an order holds every run that the other, of the same kind and scope, holds, and for as long."""
+    if _lasts(one) < _lasts(other):
+        return False
+    return (one.scope.run is None or one.since >= other.since) and (one.released_at is None or one.epoch >= other.epoch)
 
 
 def _lasts(order: Order) -> float:

@@ -84,6 +84,9 @@ def run(document: Document) -> Run:
         opened_at=stamp.seconds(document["opened_at"]),
         expires_at=stamp.seconds(document["expires_at"]),
         closed_at=_seconds(document.get("closed_at")),
+        superseded=document.get("superseded", 0),
+        resumed_from=document.get("resumed_from", 0),
+        require_approval=tuple(document.get("require_approval", ())),
     )
 
 
@@ -100,6 +103,7 @@ def order(document: Document) -> Order:
         expires_at=_seconds(document.get("expires_at")),
         released_at=_seconds(document.get("released_at")),
         released_by=document.get("released_by"),
+        made=document.get("made"),
     )
 
 

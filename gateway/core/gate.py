@@ -45,11 +45,25 @@ def standing(order: Order, run: Run, *, now: float) -> bool:
     """Whether an order still counts for a run.
 
     A released quarantine keeps the runs it held (only resume or close ends it for them), and a lease that was cut stays cut:
-    released, such orders stop matching runs opened later.
+    released, such orders stop matching runs opened later. What a resume of the run has superseded counts for it no more.
     """
+    if superseded(order, run):
+        return False
     if order.released_at is not None:
         return order.mode >= Mode.QUARANTINED and run.opened_at <= order.released_at
     return order.expires_at is None or now < order.expires_at
+
+
+def superseded(order: Order, run: Run) -> bool:
+    """Whether a resume of the run ended what the order meant for it.
+
+    So it is with an order on the run itself that was made before, and with one that was released before and went on holding what it
+    held. An order that takes a tool from the run stays, and so does every wider one that stands.
+    """
+    if order.scope.tool is None and order.scope.run == run.run_id and order.since <= run.superseded:
+        return True
+    let_go = order.released_at is not None and order.epoch <= run.superseded
+    return let_go and (order.scope.tool is None or order.mode < Mode.REVOKED)
 
 
 def hold(orders: Iterable[Order], run: Run, tool: str | None, *, now: float) -> Hold:

@@ -71,8 +71,9 @@ def run(request: Request, task_class: TaskClass, parent: Run | None, *, run_id: 
 
 
 def same(asked: Run, existing: Run) -> bool:
-    """Whether opening an existing id again asks for the same run (times, and the orders of then, aside)."""
-    unlike = ("inherited", "opened_at", "expires_at", "closed_at", "generation", "revoked")
+    """Whether opening an existing id again asks for the same run (times, the orders of then, and what a resume did to it aside)."""
+    resumed = ("generation", "revoked", "superseded", "resumed_from", "require_approval")
+    unlike = ("inherited", "opened_at", "expires_at", "closed_at", *resumed)
     return all(getattr(asked, name) == getattr(existing, name) for name in Run.__slots__ if name not in unlike)
 
 

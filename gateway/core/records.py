@@ -52,6 +52,8 @@ def run_entry(run: Run) -> Json:
     }
     if run.inherited:
         entry["inherited"] = list(run.inherited)
+    if run.generation > 1:
+        entry |= {"superseded": run.superseded, "resumed_from": run.resumed_from, "require_approval": list(run.require_approval)}
     return entry
 
 
@@ -77,7 +79,7 @@ def order_entry(order: Order) -> Json:
         "expires_at": None if order.expires_at is None else stamp.micros(order.expires_at),
         "released_at": None if order.released_at is None else stamp.micros(order.released_at),
         "released_by": order.released_by,
-    }
+    } | ({} if order.made is None else {"made": order.made})
 
 
 def target_json(target: Target) -> Json:
@@ -153,7 +155,7 @@ def approval_entry(approval: Approval) -> Json:
 def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:
     """A run as the API shows it; ``mode`` is the effective one. Amounts are in units."""
     shown = run_entry(run)
-    for internal in ("ancestors", "inherited", "revoked"):
+    for internal in ("ancestors", "inherited", "revoked", "superseded", "resumed_from"):
         shown.pop(internal, None)
     return shown | {
         "mode": mode,
@@ -164,7 +166,9 @@ def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:
 
 
 def order_shown(order: Order) -> Json:
-    return order_entry(order) | {"scope": scope_json(order.scope)} | _times(order, "created_at", "expires_at", "released_at")
+    shown = order_entry(order) | {"scope": scope_json(order.scope)} | _times(order, "created_at", "expires_at", "released_at")
+    shown.pop("made", None)
+    return shown
 
 
 def incident_shown(incident: Incident) -> Json:

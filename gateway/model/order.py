@@ -22,7 +22,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order. Times are Unix seconds; ``epoch`` grows with every change of the set of orders."""
+    """One order. Times are Unix seconds; ``epoch`` grows with every change of the set of orders.
+
+    A released order has the epoch of its release, and in ``made`` the one at which it was made.
+    """
 
     order_id: str
     epoch: int
@@ -35,3 +38,9 @@ class Order:
     expires_at: float | None = None
     released_at: float | None = None
     released_by: str | None = None
+    made: int | None = None
+
+    @property
+    def since(self) -> int:
+        """The epoch at which it was made."""
+        return self.epoch if self.made is None else self.made

@@ -73,6 +73,10 @@ class Run:
     ``revoked`` is the highest lease generation that is dead for good; a lease of generation g lives only while
     ``revoked < g <= generation``. ``ancestors`` runs from the parent to the root. ``inherited`` names the orders that held
     the parent when the run was opened and that would not cover it themselves: they hold it for as long as they stand.
+
+    A resume sets the last three. ``superseded`` is the epoch up to which orders on the run itself have ended for it; the effects of
+    steps up to the entry ``resumed_from`` answer their keys for good; ``require_approval`` are patterns, as scopes are, of writes that
+    a person has to approve.
     """
 
     run_id: str
@@ -92,6 +96,9 @@ class Run:
     opened_at: float = 0.0
     expires_at: float = 0.0
     closed_at: float | None = None
+    superseded: int = 0
+    resumed_from: int = 0
+    require_approval: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

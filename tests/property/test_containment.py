@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.control.containment import Mirror, WrongOrder, check
@@ -48,8 +48,16 @@ class Open:
 
 
 @dataclass(frozen=True)
+class Resume:
+    which: int
+
+
+@dataclass(frozen=True)
 class Wait:
     seconds: float
+
+
+Step = Make | Release | Open | Resume | Wait
 
 
 steps = st.lists(
@@ -58,6 +66,7 @@ steps = st.lists(
     | st.builds(
         Open, st.none() | st.integers(0, 6), st.sampled_from(["a0", "a1"]), st.sampled_from(["t0", "t1"]), st.sampled_from(["c0", "c1"])
     )
+    | st.builds(Resume, st.integers(0, 6))
     | st.builds(Wait, st.sampled_from([0.5, 1.0, 4.0])),
     min_size=4,
     max_size=24,
@@ -71,9 +80,10 @@ class World:
     mirror: Mirror = field(default_factory=Mirror)
     orders: list[Order] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    resumed: list[tuple[str, float]] = field(default_factory=list)
     now: float = 100.0
 
-    def step(self, step: Make | Release | Open | Wait) -> None:
+    def step(self, step: Step) -> None:
         self.now += 0.125
         match step:
             case Make():
@@ -82,6 +92,8 @@ class World:
                 self._release(which % len(self.orders))
             case Open():
                 self._open(step)
+            case Resume(which) if self.runs:
+                self._resume(which % len(self.runs))
             case Wait(seconds):
                 self.now += seconds
 
@@ -107,7 +119,8 @@ class World:
     def _release(self, place: int) -> None:
         if self.orders[place].released_at is not None:
             return
-        released = replace(self.orders[place], epoch=self.mirror.epoch + 1, released_at=self.now)
+        standing = self.orders[place]
+        released = replace(standing, epoch=self.mirror.epoch + 1, made=standing.since, released_at=self.now)
         self.orders[place] = released
         self.mirror.put(released, now=self.now)
 
@@ -127,6 +140,12 @@ class World:
             run = replace(run, inherited=self.mirror.passed_on(parent, run, now=self.now))
         self.runs.append(run)
 
+    def _resume(self, place: int) -> None:
+        run = self.runs[place]
+        self.resumed.append((run.run_id, self.now))
+        self.mirror.end(run.run_id, run.generation)
+        self.runs[place] = replace(run, generation=run.generation + 1, superseded=self.mirror.epoch)
+
     def matches(self, order: Order, run: Run) -> bool:
         """By the words of the contract, with nothing remembered but when each run was opened and each order made and ended."""
         return _named(order.scope, run) or self._held_its_parent(order, run)
@@ -141,7 +160,17 @@ class World:
             and self.stands(order, parent, run.opened_at)
         )
 
+    def superseded(self, order: Order, run: Run, at: float) -> bool:
+        """A resume supersedes the run's own orders of before, but for those on one tool; and what was released, but a lost tool."""
+        resumes = [when for run_id, when in self.resumed if run_id == run.run_id and when <= at]
+        own = order.scope.run == run.run_id and order.scope.tool is None
+        ends = order.scope.tool is None or order.mode is not Mode.REVOKED
+        released = order.released_at
+        return any((own and order.created_at <= when) or (ends and released is not None and released <= when) for when in resumes)
+
     def stands(self, order: Order, run: Run, at: float) -> bool:
+        if self.superseded(order, run, at):
+            return False
         if order.expires_at is not None and order.expires_at <= at:
             return False
         if order.released_at is None or at < order.released_at:
@@ -179,11 +208,13 @@ def agrees(world: World, at: float) -> None:
                 named = next(order for order in world.orders if order.order_id == held.order_id)
                 assert named.mode is mode
             assert held.until > at
+        for dead in range(1, run.generation):
+            assert world.mirror.hold(run, dead, None, now=at).mode is Mode.REVOKED
 
 
 @settings(max_examples=2_000)
 @given(steps)
-def test_the_effective_mode_is_that_of_the_strictest_order_that_matches_by_the_letter(taken: list[Make | Release | Open | Wait]) -> None:
+def test_the_effective_mode_is_that_of_the_strictest_order_that_matches_by_the_letter(taken: list[Step]) -> None:
     world = World()
     for step in taken:
         world.step(step)
@@ -192,9 +223,36 @@ def test_the_effective_mode_is_that_of_the_strictest_order_that_matches_by_the_l
         agrees(world, world.now + later)
 
 
+few_scopes = [Scope(run="r0"), Scope(run="r0", subtree=True), Scope(run="r0", tool="erp"), Scope(agent="a0"), Scope(tool="erp")]
+steps_of_one = st.lists(
+    st.builds(Make, st.sampled_from(few_scopes), st.sampled_from(Mode), st.just(False), st.none() | st.sampled_from([1.0, 3.0, 10.0]))
+    | st.builds(Release, st.integers(0, 9))
+    | st.builds(Resume, st.just(0))
+    | st.builds(Wait, st.sampled_from([0.5, 1.0, 4.0])),
+    min_size=4,
+    max_size=16,
+)
+
+
+OWN = Scope(run="r0")
+
+
+@settings(max_examples=1_000)
+@given(steps_of_one)
+@example([Make(OWN, Mode.PAUSED, False, None), Resume(0), Make(OWN, Mode.PAUSED, False, 10.0)])
+@example([Make(OWN, Mode.QUARANTINED, False, None), Resume(0), Make(OWN, Mode.QUARANTINED, False, None), Release(1), Release(0)])
+def test_a_resume_ends_the_runs_own_orders_of_before_and_none_other(taken: list[Step]) -> None:
+    world = World()
+    for step in (Open(None, "a0", "t0", "c0"), Open(0, "a0", "t0", "c0"), *taken):
+        world.step(step)
+        agrees(world, world.now)
+    for later in (0.5, 2.0, 20.0):
+        agrees(world, world.now + later)
+
+
 @settings(max_examples=300)
 @given(steps)
-def test_what_is_read_back_after_a_restart_holds_the_same(taken: list[Make | Release | Open | Wait]) -> None:
+def test_what_is_read_back_after_a_restart_holds_the_same(taken: list[Step]) -> None:
     world = World()
     for step in taken:
         world.step(step)
@@ -203,13 +261,13 @@ def test_what_is_read_back_after_a_restart_holds_the_same(taken: list[Make | Rel
     assert again.epoch == world.mirror.epoch
     for run in world.runs:
         for tool in (None, *TOOLS):
-            before, after = (one.hold(run, 1, tool, now=world.now) for one in (world.mirror, again))
+            before, after = (one.hold(run, run.generation, tool, now=world.now) for one in (world.mirror, again))
             assert (before.mode, before.until) == (after.mode, after.until)
 
 
 @settings(max_examples=200)
 @given(steps)
-def test_what_has_ended_for_everybody_is_forgotten(taken: list[Make | Release | Open | Wait]) -> None:
+def test_what_has_ended_for_everybody_is_forgotten(taken: list[Step]) -> None:
     world = World()
     for step in taken:
         world.step(step)
