@@ -9,7 +9,9 @@ from typing import Any
 from gateway.core import stamp
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
+from gateway.model.checkpoint import Checkpoint, Touched
 from gateway.model.decision import Reason
+from gateway.model.entry import Position
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Order, Scope
 from gateway.model.response import Measure, Verdict
@@ -172,6 +174,34 @@ def rollback(document: Document) -> Rollback:
     times = {name: _seconds(document.get(name)) for name in ("started_at", "updated_at", "ended_at")}
     held = {**document, **times, "status": RollbackStatus(document["status"]), "residue": tuple(document["residue"])}
     return Rollback(**held)
+
+
+def checkpoint(document: Document) -> Checkpoint:
+    at = document.get("at")
+    return Checkpoint(
+        checkpoint_id=document["checkpoint_id"],
+        run_id=document["run_id"],
+        generation=document["generation"],
+        tenant=document["tenant"],
+        workflow_id=document["workflow_id"],
+        at=None if at is None else position(at),
+        automatic=document["automatic"],
+        state_ref=document.get("state_ref"),
+        label=document.get("label"),
+        objects=tuple(Touched(target(one["target"]), one.get("version"), position(one["receipt"])) for one in document["objects"]),
+        irreversible=tuple(map(position, document["irreversible"])),
+        compensations=tuple(map(position, document["compensations"])),
+        approvals=tuple(document["approvals"]),
+        tasks=tuple(document["tasks"]),
+        by=document.get("by"),
+        taken_at=_seconds(document.get("taken_at")),
+    )
+
+
+def position(text: str) -> Position:
+    """``stream/seq``, as entries hold it."""
+    stream, _, seq = text.rpartition("/")
+    return Position(stream, int(seq))
 
 
 def _evidence(document: Document) -> Evidence:

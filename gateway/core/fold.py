@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.core import documents
 from gateway.model.approval import Approval
+from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Charge, Key, KeyKind, State, Write
 from gateway.model.entry import Kind, Position, Result, Verification
 from gateway.model.incident import Incident
@@ -107,6 +108,11 @@ class IncidentChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointTaken:
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalChanged:
     approval: Approval
 
@@ -125,6 +131,7 @@ Change = (
     | Charged
     | WriteOpened
     | WriteSettled
+    | CheckpointTaken
     | ApprovalChanged
     | ApprovalSpent
     | Compensated
@@ -171,6 +178,8 @@ def changes(fields: Mapping[str, Any], position: Position) -> tuple[Change, ...]
             return (IncidentChanged(documents.incident(fields["incident"])),)
         case Kind.APPROVAL if "approval" in fields:
             return (ApprovalChanged(documents.approval(fields["approval"])),)
+        case Kind.CHECKPOINT if "checkpoint" in fields:
+            return (CheckpointTaken(documents.checkpoint(fields["checkpoint"])),)
         case Kind.ROLLBACK if "rollback" in fields:
             told = (IncidentChanged(documents.incident(fields["incident"])),) if "incident" in fields else ()
             return (RollbackChanged(documents.rollback(fields["rollback"])), *told)

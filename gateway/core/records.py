@@ -8,6 +8,7 @@ from enum import StrEnum
 from gateway.core import limits, stamp
 from gateway.model.action import Target
 from gateway.model.approval import Approval
+from gateway.model.checkpoint import Checkpoint, Touched
 from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.model.order import Order, Scope
@@ -152,6 +153,30 @@ def approval_entry(approval: Approval) -> Json:
     return shown | times | {"target": _target(approval.target), "reasons": reasons}
 
 
+def checkpoint_entry(checkpoint: Checkpoint) -> Json:
+    """A checkpoint as its ``checkpoint`` entry holds it."""
+    one = checkpoint
+    plain = ("checkpoint_id", "run_id", "generation", "tenant", "workflow_id", "state_ref", "label", "by")
+    shown: Json = {name: value for name in plain if (value := getattr(one, name)) is not None}
+    if one.at is not None:
+        shown["at"] = str(one.at)
+    if one.taken_at is not None:
+        shown["taken_at"] = stamp.micros(one.taken_at)
+    return shown | {
+        "automatic": one.automatic,
+        "objects": [_touched(touched) for touched in one.objects],
+        "irreversible": [str(position) for position in one.irreversible],
+        "compensations": [str(position) for position in one.compensations],
+        "approvals": list(one.approvals),
+        "tasks": list(one.tasks),
+    }
+
+
+def _touched(touched: Touched) -> Json:
+    shown: Json = {"target": _target(touched.target), "receipt": str(touched.receipt)}
+    return shown if touched.version is None else shown | {"version": touched.version}
+
+
 def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:
     """A run as the API shows it; ``mode`` is the effective one. Amounts are in units."""
     shown = run_entry(run)
@@ -163,6 +188,12 @@ def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:
         "counters": {name: value / limits.MILLION if name.startswith("amount:") else value for name, value in sorted(counters.items())},
         **_times(run, "opened_at", "expires_at", "closed_at"),
     }
+
+
+def checkpoint_shown(checkpoint: Checkpoint) -> Json:
+    absent: Json = dict.fromkeys(("at", "state_ref", "label", "by"))
+    objects = [{"version": None} | _touched(touched) for touched in checkpoint.objects]
+    return absent | checkpoint_entry(checkpoint) | {"objects": objects} | _times(checkpoint, "taken_at")
 
 
 def order_shown(order: Order) -> Json:

@@ -13,7 +13,7 @@ from gateway.stores.sqlite.database import FILE, Database
 from gateway.stores.sqlite.statements import WRITING
 from gateway.stores.sqlite.tables import Tables
 
-FOLDED = ("writes", "sightings", "counters", "members", "runs", "orders", "tasks", "incidents", "rollbacks", "approvals")
+FOLDED = ("writes", "sightings", "counters", "members", "runs", "orders", "tasks", "incidents", "rollbacks", "approvals", "checkpoints")
 _AT_ONCE = 512
 
 

@@ -11,6 +11,7 @@ from gateway.core import documents, records
 from gateway.core.fold import WriteSettled
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.approval import Approval, ApprovalStatus
+from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position, Verification
 from gateway.model.incident import Incident
@@ -172,6 +173,15 @@ def approval(row: Row) -> Approval:
     document, status, used_at, used_by = cells
     found = documents.approval(orjson.loads(document))
     return found if found.status == status else replace(found, status=ApprovalStatus(status), used_at=used_at, used_by=used_by)
+
+
+def of_checkpoint(checkpoint: Checkpoint) -> Row:
+    return (checkpoint.checkpoint_id, checkpoint.run_id, orjson.dumps(records.checkpoint_entry(checkpoint)))
+
+
+def checkpoint(row: Row) -> Checkpoint:
+    (document,) = row
+    return documents.checkpoint(orjson.loads(document))  # type: ignore[arg-type]
 
 
 def of_rollback(rollback: Rollback) -> Row:

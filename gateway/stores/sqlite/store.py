@@ -10,6 +10,7 @@ from gateway.stores.sqlite import tail
 from gateway.stores.sqlite.ahead import Ahead
 from gateway.stores.sqlite.approvals import SqliteApprovals
 from gateway.stores.sqlite.blobs import SqliteBlobs
+from gateway.stores.sqlite.checkpoints import SqliteCheckpoints
 from gateway.stores.sqlite.database import Database
 from gateway.stores.sqlite.history import SqliteHistory
 from gateway.stores.sqlite.incidents import SqliteIncidents
@@ -34,6 +35,7 @@ class SqliteStore:
     incidents: SqliteIncidents
     rollbacks: SqliteRollbacks
     approvals: SqliteApprovals
+    checkpoints: SqliteCheckpoints
     blobs: SqliteBlobs
     _database: Database
     _intake: Intake
@@ -66,6 +68,7 @@ async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
         incidents=SqliteIncidents(database.reader),
         rollbacks=SqliteRollbacks(database.reader, database.stream),
         approvals=SqliteApprovals(database.reader),
+        checkpoints=SqliteCheckpoints(database.reader, database.stream),
         blobs=SqliteBlobs(database.reader, intake),
         _database=database,
         _intake=intake,

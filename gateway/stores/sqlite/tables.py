@@ -73,6 +73,8 @@ class Tables:
                     self._connection.execute(statements.WRITING["keep_incident"], rows.of_incident(change.incident))
                 case fold.RollbackChanged():
                     self._connection.execute(statements.WRITING["keep_rollback"], rows.of_rollback(change.rollback))
+                case fold.CheckpointTaken():
+                    self._connection.execute(statements.WRITING["keep_checkpoint"], rows.of_checkpoint(change.checkpoint))
                 case fold.ApprovalChanged():
                     self._connection.execute(statements.WRITING["keep_approval"], rows.of_approval(change.approval))
                 case fold.ApprovalSpent():

@@ -105,6 +105,17 @@ WHERE approval_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY approval
 SELECT document, status, used_at, used_by FROM approvals
 WHERE run_id = ? AND generation = ? AND action = ? AND content = ? ORDER BY number DESC LIMIT 1
 
+-- name: checkpoint
+SELECT document FROM checkpoints WHERE checkpoint_id = ?
+
+-- name: checkpoints
+SELECT document FROM checkpoints WHERE run_id = :run AND checkpoint_id > :after ORDER BY checkpoint_id LIMIT :limit
+
+-- name: standing_write
+SELECT * FROM writes INDEXED BY writes_by_key
+WHERE tenant = :tenant AND workflow_id = :workflow AND key_digest = :key AND state = 'standing' AND seq <= :until
+ORDER BY attempt DESC LIMIT 1
+
 -- name: counters
 SELECT tip.seq, counters.name, counters.used
 FROM (SELECT coalesce(max(seq), 0) AS seq FROM entries) AS tip LEFT JOIN counters ON counters.scope = ?

@@ -74,6 +74,9 @@ ON CONFLICT (incident_id) DO UPDATE SET document = excluded.document
 INSERT INTO rollbacks (rollback_id, run_id, document) VALUES (?, ?, ?)
 ON CONFLICT (rollback_id) DO UPDATE SET document = excluded.document
 
+-- name: keep_checkpoint
+INSERT INTO checkpoints (checkpoint_id, run_id, document) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
+
 -- name: keep_approval
 INSERT INTO approvals (approval_id, run_id, generation, action, content, number, status, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (approval_id) DO UPDATE SET status = excluded.status, document = excluded.document
