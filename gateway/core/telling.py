@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.core import records
-from gateway.core.documents import order, target
+from gateway.core.documents import order, rollback, target
 from gateway.model.entry import Kind
 from gateway.model.order import Order
 from gateway.model.run import Mode
@@ -77,8 +77,8 @@ def _trigger(entry: Entry) -> str:
 
 
 def _response(entry: Entry) -> str:
-    rollback = ", with a rollback" if entry.get("rollback") else ""
-    return f"answered {entry['action']} ({entry['verdict']}){rollback}: {entry['why']}"
+    undone = ", with a rollback" if entry.get("rollback") else ""
+    return f"answered {entry['action']} ({entry['verdict']}){undone}: {entry['why']}"
 
 
 def _order(entry: Entry) -> str:
@@ -102,10 +102,33 @@ def _task(entry: Entry) -> str:
     return f"task {task['task_id']} resolved: {task.get('resolution')}"
 
 
+def _rollback(entry: Entry) -> str:
+    if entry["change"] == "node":
+        return f"rollback {entry['rollback_id']}, node {entry['node']}: {entry['state']}"
+    found = rollback(entry["rollback"])
+    match entry["change"]:
+        case "started":
+            below = " and all below it" if found.subtree else ""
+            said = f"began, of run {found.run_id}{below} to {found.to}: {found.nodes} node(s)"
+        case "ended" if found.residue:
+            said = f"ended: {found.status}, {len(found.residue)} thing(s) left"
+        case change:
+            said = _CHANGES.get(change, f"{change}: {found.status}")
+    return f"rollback {found.rollback_id} {said}" + (f"; {entry['reason']}" if entry["change"] in _BY_PEOPLE and entry["reason"] else "")
+
+
 def _plain(entry: Entry) -> str:
     state = entry.get("change") or entry.get("state")
     return f"{entry['kind']} {state}" if isinstance(state, str) else str(entry["kind"])
 
+
+_CHANGES = {
+    "claimed": "was taken over after a restart",
+    "continued": "went on",
+    "stopped": "was stopped",
+    "waits": "waits for a person",
+}
+_BY_PEOPLE = ("started", "continued", "stopped")
 
 _TELLERS: Mapping[str, Callable[[Entry], str]] = {
     Kind.READ: _read,
@@ -120,4 +143,5 @@ _TELLERS: Mapping[str, Callable[[Entry], str]] = {
     Kind.FINDING: _finding,
     Kind.RUN: _run,
     Kind.TASK: _task,
+    Kind.ROLLBACK: _rollback,
 }

@@ -1,0 +1,36 @@
+"""Entries of a rollback, in one line of words each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.core import records, telling
+from gateway.model.rollback import Rollback, RollbackStatus
+from tests.support.rolled import ROLLBACK
+
+RESIDUE = replace(ROLLBACK, status=RollbackStatus.RESIDUE, residue=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("change", "rollback", "words"),
+    [
+        ("started", ROLLBACK, "began, of run run_1 to start: 1 node(s); wrong prices"),
+        ("started", replace(ROLLBACK, subtree=True), "began, of run run_1 and all below it to start: 1 node(s); wrong prices"),
+        ("waits", ROLLBACK, "waits for a person"),
+        ("continued", ROLLBACK, "went on; wrong prices"),
+        ("claimed", ROLLBACK, "was taken over after a restart"),
+        ("stopped", ROLLBACK, "was stopped; wrong prices"),
+        ("ended", replace(ROLLBACK, status=RollbackStatus.CLEAN), "ended: clean"),
+        ("ended", RESIDUE, "ended: residue, 2 thing(s) left"),
+    ],
+)
+def test_a_rollback_is_told_change_by_change(change: str, rollback: Rollback, words: str) -> None:
+    entry = {"kind": "rollback", "change": change, "rollback": records.rollback_entry(rollback), "reason": "wrong prices"}
+    assert telling.words(entry) == f"rollback rb_1 {words}"
+
+
+def test_a_node_is_told_by_its_state_and_not_by_what_a_tool_said() -> None:
+    entry = {"kind": "rollback", "change": "node", "rollback_id": "rb_1", "node": "st-3", "state": "task", "why": "/secret/path"}
+    assert telling.words(entry) == "rollback rb_1, node st-3: task"
