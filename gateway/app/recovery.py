@@ -37,6 +37,11 @@ class Recovery:
     automatic: Automatic
     registry: Registry
 
+    async def turn(self) -> None:
+        """Go on with what the journal, or another rollback, stood against."""
+        await self.rollbacks.turn()
+        await self.automatic.turn()
+
     async def violations(self, run_id: str) -> Sequence[Reason]:
         """What is unsound about what a run touched, as the tools show it now."""
         run = await self.registry.run(run_id)

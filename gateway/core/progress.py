@@ -20,12 +20,14 @@ _SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
 def states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, driven: bool) -> dict[str, NodeState]:
     """The state of each node that has one. ``driven``: for whoever goes on with it, to whom what waits is to be tried again.
 
-    A compensation that stands and passed is done, whatever a mark says: the tool's state counts, not what was meant.
+    A compensation that stands and passed is done, whatever a mark says: the tool's state counts, not what was meant. One that did
+    not pass is tried again by whoever goes on, which sends nothing and hands it over, unless a person has it already.
     """
     newest = {write.step_id: write for write in compensations}
     found: dict[str, NodeState] = {}
     for node in plan.nodes:
-        state = _tried(newest.get(node.node_id)) or _marked(marks.get(node.node_id), driven=driven)
+        tried, marked = _tried(newest.get(node.node_id)), _marked(marks.get(node.node_id), driven=driven)
+        state = marked if driven and tried is NodeState.FAILED else tried or marked
         if state is not None:
             found[node.node_id] = state
     return found
@@ -56,7 +58,7 @@ def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], sta
     version = node.guard
     if node.guard_follows is not None:
         left = [one.after_version for one in followed if one.state is State.STANDING]
-        if state is NodeState.DONE and left:
+        if state is NodeState.DONE and left and left[-1] is not None:
             version = left[-1]
         elif state is not NodeState.NOTHING:
             raise KeyError(node.guard_follows)

@@ -7,7 +7,7 @@ made from the journal, its lease is the plan's, a version that no longer matches
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway import errors
@@ -36,6 +36,8 @@ LEASE = 60.0
 """Seconds for which a recovery lease permits its one call."""
 SETTLE = 30.0
 """Seconds after which a compensation that is not there will not come any more, where its adapter says nothing else."""
+HELD = (errors.RunReadOnly, errors.RunPaused, errors.RunQuarantined, errors.LeaseRevoked, errors.FanoutBlocked)
+"""What an order means that was made after the rollback began, on more than its run: it keeps the call from being sent, for now."""
 AGAIN = frozenset({409, 423, 425, 429})
 """Statuses of a definite failure after which the same call may pass a little later."""
 
@@ -56,7 +58,11 @@ class Compensate:
     clock: Clock
 
     async def carry(self, compensating: Compensating) -> Carried:
-        """Carry out a node. What stands against it becomes a state of the node, never an exception."""
+        """Carry out a node. What stands against it becomes a state of the node, never an exception.
+
+        Raises:
+            JournalUnavailable: what came of it, if anything, is for whoever goes on once the journal is back.
+        """
         try:
             return await self._carried(compensating)
         except Needless as needless:
@@ -70,10 +76,15 @@ class Compensate:
         except errors.ToolUnreachable as lost:
             sent = lost.members.get("outcome") == "unknown"
             return Carried(state=NodeState.UNKNOWN if sent else NodeState.FAILED, why=lost.detail, again=not sent)
+        except errors.JournalUnavailable:
+            raise
+        except HELD as held:
+            return Carried(state=NodeState.STOPPED, why=held.detail)
         except errors.Refusal as refused:
             return Carried(state=NodeState.FAILED, why=refused.detail, again=refused.retryable)
 
     async def _carried(self, order: Compensating) -> Carried:
+        order = await self._in_time(order)  # or what its adapter declares for where it is too late
         prepared = await self.calls.prepare(order.node, order.run, order.effects)  # from the journal: what was sealed with the effects
         known = self._known(order, prepared)  # the recovery lease: this node's one call
         action = _confined(order, classify(known))  # the declared compensation, on the object's own path
@@ -83,7 +94,7 @@ class Compensate:
         )  # counted to nobody: a contained run's budget must not keep it from being undone
         fresh = await self.recall(metered)  # done before, by this or an earlier owner
         if isinstance(fresh, Kept):
-            return Carried(state=NodeState.DONE, why="it was carried out before", after=fresh.write.after_version)
+            return _kept(fresh)
         permit = await self.decide_recovery(fresh, order)  # policy can only turn it into a task
         before = await self._matching(permit, order)  # at the version that our last effect left, or not at all
         async with self.intend(permit, before) as intent:
@@ -152,6 +163,18 @@ class Compensate:
             ),
         )
 
+    async def _in_time(self, order: Compensating) -> Compensating:
+        """The node as it has to be carried out on the object as it is now. Its key stays: one of the two is done, once."""
+        node, instead = order.node, self.calls.instead(order.node)
+        if instead is None:
+            return order
+        seen = await self._looked(node, order.run, order.effects)
+        variables = self.tools[node.tool].catalog.variables
+        if not (seen.exists and seen.same and instead.when.holds({"object": seen.document, "vars": variables})):
+            return order
+        other = replace(node, by=instead.by, remedy=instead.remedy, does=Does.OFFSETS, guard=None, guard_follows=None)
+        return replace(order, node=other, guard=None)
+
     async def _matching(self, permit: Permitted, order: Compensating) -> Before:
         """Bind the call to the version that our last effect left.
 
@@ -205,6 +228,15 @@ def _confined(order: Compensating, classified: Classified) -> Classified:
         found = f"{action.name} on {action.target.type}:{action.target.id}"
         raise Conflict(f"the call that would undo it is {found}, which the plan does not permit")
     return classified
+
+
+def _kept(kept: Kept) -> Carried:
+    """What an earlier call for the node came to: one that did not hold is no more done for having been journaled."""
+    write = kept.write
+    if write.verification is Verification.FAILED:
+        where = _at(write.outcome or write.intent)
+        return Carried(state=NodeState.FAILED, why=f"it was carried out, and reading back showed something else ({where})")
+    return Carried(state=NodeState.DONE, why="it was carried out before", after=write.after_version)
 
 
 def _came_of(settled: Settled) -> Carried:

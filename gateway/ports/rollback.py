@@ -58,7 +58,11 @@ class Compensations(Protocol):
     """The line of compensating calls."""
 
     async def carry(self, compensating: Compensating) -> Carried:
-        """Carry out a node: once, whatever was tried before, and only what the plan permits; never raises a Refusal."""
+        """Carry out a node: once, whatever was tried before, and only what the plan permits.
+
+        Raises:
+            JournalUnavailable: the one refusal that is no state of the node.
+        """
         ...
 
     async def decide(self, write: Write) -> bool | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway import errors
 from gateway.control.containment import Containment
-from gateway.control.rollback.rollbacks import START, NotContained, Rollbacks, Spawn
+from gateway.control.rollback.rollbacks import START, NotContained, Rollbacks, Spawn, WrongRollback
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident, RollbackState
 from gateway.ports import Registry
@@ -28,6 +28,8 @@ class Automatic:
     containment: Containment
     last_checkpoint: LastCheckpoint
     log: Callable[..., object]
+    _later: dict[str, Incident] = field(default_factory=dict)
+    """Those that could not begin for now, by id."""
 
     async def __call__(self, incident: Incident) -> None:
         """Start the rollback that an incident's response asks for: to the run's last checkpoint, else to its start."""
@@ -41,8 +43,18 @@ class Automatic:
                 by=f"trigger:{incident.cause}",
                 incident=incident,
             )
-        except (NotContained, errors.JournalUnavailable) as stopped:
-            self.log("rollback-not-started", run=incident.run_id, incident=incident.incident_id, error=str(stopped))
+        except NotContained as released:
+            self._told(incident, released)
+        except (WrongRollback, errors.JournalUnavailable) as not_now:
+            if self._later.setdefault(incident.incident_id, incident) is incident:
+                self._told(incident, not_now)
+            return
+        self._later.pop(incident.incident_id, None)
+
+    async def turn(self) -> None:
+        """Begin what could not begin before: the journal was down, or part of the scope was being taken back already."""
+        for incident in list(self._later.values()):
+            await self(incident)
 
     async def catch_up(self) -> int:
         """At start: begin what was due and not begun. Says how many."""
@@ -53,6 +65,9 @@ class Automatic:
         for incident in due:
             await self(incident)
         return len(due)
+
+    def _told(self, incident: Incident, error: Exception) -> None:
+        self.log("rollback-not-started", run=incident.run_id, incident=incident.incident_id, error=str(error))
 
     def _subtree(self, incident: Incident) -> bool:
         orders = [self.containment.order(name) for name in incident.orders]

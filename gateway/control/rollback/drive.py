@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -64,21 +65,32 @@ class Approvals(Protocol):
 
 @dataclass(slots=True)
 class Driving:
-    """One rollback under way in this process. ``stop`` keeps what is not on the wire from being sent."""
+    """One rollback under way in this process. ``woken``: something that it may come to wait for was decided meanwhile."""
 
     rollback: Rollback
     gathered: Gathered
     schedule: Schedule
     tried: Tried
-    stop: bool = False
     running: int = 0
+    woken: bool = False
     turn: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Keep what is not on the wire from being sent."""
+        self.stopped.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not past a stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopped.wait(), seconds)
 
     def fence(self) -> None:
         """Raises:
         LeaseRevoked: the rollback was stopped, or another drives it now.
         """
-        if self.stop:
+        if self.stopped.is_set():
             raise errors.LeaseRevoked("The rollback was stopped before this compensation was sent.")
 
 
@@ -100,7 +112,12 @@ class Drive:
         """
         failures: list[BaseException] = []
         while True:
-            while not driving.stop and not failures and driving.running < PARALLEL and (node := driving.schedule.ready()) is not None:
+            while (
+                not driving.stopped.is_set()
+                and not failures
+                and driving.running < PARALLEL
+                and (node := driving.schedule.ready()) is not None
+            ):
                 driving.running += 1
                 self.spawn(self._node(driving, node, failures))
             if not driving.running:
@@ -116,6 +133,10 @@ class Drive:
             driving.schedule.settle(node.node_id, state)
         except errors.JournalUnavailable as down:
             failures.append(down)
+        except Exception:
+            # Nobody knows what it came to: the rollback waits for a person, who finds the error in the log.
+            driving.schedule.settle(node.node_id, NodeState.UNKNOWN)
+            raise
         finally:
             driving.running -= 1
             driving.turn.set()
@@ -143,12 +164,14 @@ class Drive:
         match carried.state:
             case NodeState.DONE:
                 return NodeState.DONE
-            case NodeState.TASK | NodeState.FAILED if not driving.stop:
-                return await self._handed_over(driving, node, carried.why, carried.seen)
             case NodeState.UNKNOWN | NodeState.NOTHING:
                 return await self._marked(driving, node, carried)
-            case _:
+            case _ if driving.stopped.is_set():
                 return NodeState.STOPPED
+            case NodeState.STOPPED:
+                return await self._marked(driving, node, carried)
+            case _:
+                return await self._handed_over(driving, node, carried.why, carried.seen)
 
     async def _asked(self, driving: Driving, node: Node) -> Approval:
         run, summary = driving.gathered.runs[node.run_id], f"{node.by} to take back {node.action}: {node.why}"
@@ -161,9 +184,9 @@ class Drive:
             carried = await self._once(driving, node)
             if carried.state is NodeState.UNKNOWN:
                 carried = await self._looked_after(driving, node, carried)
-            if driving.stop or last or not (carried.state is NodeState.FAILED and carried.again):
+            if driving.stopped.is_set() or last or not (carried.state is NodeState.FAILED and carried.again):
                 return carried
-            await asyncio.sleep(pause)
+            await driving.pause(pause)
             pause *= 2
         return carried
 
@@ -179,7 +202,7 @@ class Drive:
     async def _looked_after(self, driving: Driving, node: Node, carried: Carried) -> Carried:
         """Look whether a compensation of unknown outcome was applied, until it is clear or a person has to be asked."""
         deadline, pause = self.clock.monotonic() + UNKNOWN_FOR, FIRST_PAUSE
-        while not driving.stop:
+        while not driving.stopped.is_set():
             unknown = next((one for one in reversed(driving.tried.of_node(node.node_id)) if one.state is State.UNKNOWN), None)
             if unknown is None:
                 break
@@ -190,7 +213,7 @@ class Drive:
                 return Carried(state=NodeState.DONE if applied else NodeState.FAILED, why=why, again=not applied)
             if self.clock.monotonic() >= deadline:
                 break
-            await asyncio.sleep(pause)
+            await driving.pause(pause)
             pause = min(5.0, pause * 2)
         return carried
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
+from gateway import errors
 from gateway.control.containment import Containment
 from gateway.control.rollback.drive import Drive, Driving, Tried
 from gateway.control.rollback.gather import Gather, Gathered
@@ -15,6 +17,7 @@ from gateway.control.rollback.ledger import Ledger
 from gateway.control.rollback.sound import Sound
 from gateway.core import plan, plan_json, progress, records
 from gateway.core.schedule import Schedule
+from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Scope
@@ -26,6 +29,7 @@ from gateway.ports.rollback import RollbackRecords
 from gateway.ports.sentinel import Incidents
 
 START = "start"
+_PAGE = 1000
 
 Spawn = Callable[[Coroutine[object, object, None]], object]
 Checkpoints = Callable[[str, str], Awaitable[Position | None]]
@@ -52,6 +56,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Rollbacks:
+    """One change of any rollback at a time: what a change rests on is still so when its entry is durable, and whoever is stopped
+    has not begun anew meanwhile.
+    """
+
     gather: Gather
     drive: Drive
     sound: Sound
@@ -67,6 +75,11 @@ class Rollbacks:
     owner: str
     checkpoints: Checkpoints
     _driving: dict[str, Driving] = field(default_factory=dict)
+    _stopped: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Stopped here (reason, and by whom), and not durably yet."""
+    _dropped: set[str] = field(default_factory=set)
+    """Those that nobody drives because the journal was down."""
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def dry_run(self, run_id: str, *, subtree: bool, to: str) -> Plan:
         """The plan of a rollback, as it would be made now. Nothing is changed.
@@ -88,40 +101,44 @@ class Rollbacks:
             JournalUnavailable: nothing was begun.
         """
         run = await self._run(run_id)
-        for known in await self.records.rollbacks(run=run_id, limit=1000):
-            if not known.status.ended:
-                return known
+        if (known := await self._under_way(run, subtree=subtree)) is not None:
+            return known
         await self._contained(run, subtree=subtree)
         since = await self._since(run, to)
         gathered = await self.gather(run, subtree=subtree, since=since)
-        now = self.clock.now()
-        sealed = await self.vault.seal(run.tenant, orjson.dumps(plan_json.written(gathered.plan)))
-        rollback = Rollback(
-            rollback_id=self.clock.mint("rb"),
-            run_id=run_id,
-            subtree=subtree,
-            tenant=run.tenant,
-            workflow_id=run.workflow_id,
-            generation=run.generation,
-            to=to,
-            since=since.seq if since is not None else 0,
-            reason=reason,
-            by=by,
-            status=RollbackStatus.RUNNING,
-            epoch=self.containment.mirror.epoch,
-            owner=self.owner,
-            owner_epoch=1,
-            plan_ref=sealed.ref,
-            nodes=len(gathered.plan.nodes),
-            started_at=now,
-            updated_at=now,
-            incident_id=incident.incident_id if incident is not None else None,
-        )
-        await self.ledger.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=_joined(incident, rollback, now))
-        if gathered.plan.irreversible:
-            await self._freeze(rollback)
-        self._begin(rollback, gathered, Tried(), {})
-        return rollback
+        async with self._turn:
+            if (known := await self._under_way(run, subtree=subtree)) is not None:
+                return known
+            rollback_id = self.clock.mint("rb")
+            if gathered.plan.irreversible:
+                # Before it begins: whoever goes on with it after a crash finds that nothing could follow.
+                await self._freeze(run, rollback_id, subtree=subtree)
+            sealed = await self.vault.seal(run.tenant, orjson.dumps(plan_json.written(gathered.plan)))
+            now = self.clock.now()
+            rollback = Rollback(
+                rollback_id=rollback_id,
+                run_id=run_id,
+                subtree=subtree,
+                tenant=run.tenant,
+                workflow_id=run.workflow_id,
+                generation=run.generation,
+                to=to,
+                since=since.seq if since is not None else 0,
+                reason=reason,
+                by=by,
+                status=RollbackStatus.RUNNING,
+                epoch=self.containment.mirror.epoch,
+                owner=self.owner,
+                owner_epoch=1,
+                plan_ref=sealed.ref,
+                nodes=len(gathered.plan.nodes),
+                started_at=now,
+                updated_at=now,
+                incident_id=incident.incident_id if incident is not None else None,
+            )
+            await self.ledger.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=_joined(incident, rollback, now))
+            self._begin(rollback, gathered, Tried(), {})
+            return rollback
 
     async def told(self, rollback_id: str) -> Told:
         """How a rollback stands, node by node.
@@ -145,15 +162,13 @@ class Rollbacks:
             KeyError: there is no such rollback.
             WrongRollback: it has ended.
         """
-        rollback = await self._known(rollback_id)
-        if rollback.status.ended:
-            raise WrongRollback(f"Rollback {rollback_id} has ended: {rollback.status}.")
-        driving = self._driving.get(rollback_id)
-        if driving is not None:
-            driving.stop = True  # before it is durable: stopping must work where the journal does not
-        stopped = replace(rollback, status=RollbackStatus.STOPPED, stopping=False, updated_at=self.clock.now(), ended_at=self.clock.now())
-        await self.ledger.change(stopped, "stopped", by=by, reason=reason, incident=await self._incident(stopped))
-        return stopped
+        await self._still_on(rollback_id)
+        # Before it is durable, and before anybody is waited for: stopping must work where the journal does not.
+        self._stopped[rollback_id] = (reason, by)
+        if (driving := self._driving.get(rollback_id)) is not None:
+            driving.stop()
+        async with self._turn:
+            return await self._stop(rollback_id)
 
     async def resume(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
         """Go on with one that was stopped or waits for a person; what was decided meanwhile is planned anew.
@@ -163,52 +178,119 @@ class Rollbacks:
             NotContained: the scope is not contained any more.
             WrongRollback: it is clean, or runs.
         """
+        if (driving := self._driving.get(rollback_id)) is not None and driving.stopped.is_set():
+            await driving.ended.wait()  # what was on the wire when it was stopped
         rollback = await self._known(rollback_id)
         if rollback_id in self._driving or rollback.status is RollbackStatus.CLEAN:
             raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to go on with.")
         run = await self._run(rollback.run_id)
         await self._contained(run, subtree=rollback.subtree)
+        self._stopped.pop(rollback_id, None)
         return await self._again(rollback, run, change="continued", by=by, reason=reason)
 
     async def adopt(self) -> int:
-        """At start: go on with every rollback that an earlier process was driving. Says how many."""
-        left = [one for one in await self.records.unfinished() if one.status is RollbackStatus.RUNNING]
+        """At start: go on with every rollback that an earlier process was driving, or that may wait for what was decided since.
+
+        Says how many.
+        """
+        left = await self.records.unfinished()
         for rollback in left:
-            run = await self._run(rollback.run_id)
-            await self._again(rollback, run, change="claimed", by=self.owner, reason="the one who drove it is gone")
+            await self._claim(rollback)
         return len(left)
 
+    async def turn(self) -> None:
+        """Where the journal was down: say what was stopped meanwhile, and go on with what nobody drives any more."""
+        for rollback_id in list(self._stopped):
+            async with self._turn:
+                await self._stop(rollback_id)
+        for rollback_id in list(self._dropped):
+            tried = await self.records.compensations(rollback_id)
+            if any(write.state is State.IN_FLIGHT for write in tried):
+                continue  # whoever keeps the writes has yet to say that nobody carries it
+            await self._claim(await self._known(rollback_id))
+            self._dropped.discard(rollback_id)
+
     async def go_on(self, rollback_id: str) -> None:
-        """Something that a rollback waited for was decided: go on where it waits."""
+        """Something that a rollback waited for was decided: go on where it waits; where it still runs, once it comes to wait."""
+        if (driving := self._driving.get(rollback_id)) is not None:
+            driving.woken = True
+            return
         rollback = await self.records.rollback(rollback_id)
-        if rollback is None or rollback.status is not RollbackStatus.NEEDS_OPERATOR or rollback_id in self._driving:
+        if rollback is None or rollback.status is not RollbackStatus.NEEDS_OPERATOR:
             return
         run = await self._run(rollback.run_id)
         await self._again(rollback, run, change="continued", by="gateway", reason="what it waited for was decided")
 
+    async def _claim(self, rollback: Rollback) -> None:
+        if rollback.status.ended:
+            return
+        run = await self._run(rollback.run_id)
+        await self._again(rollback, run, change="claimed", by=self.owner, reason="the one who drove it is gone")
+
     async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str) -> Rollback:
+        """Go on with it, unless somebody did meanwhile, or stopped it."""
         since = Position(self.ledger.journal.stream, rollback.since) if rollback.since else None
         gathered = await self.gather(run, subtree=rollback.subtree, since=since)
         gathered = replace(gathered, plan=await self._replanned(rollback, gathered))
-        now = self.clock.now()
         sealed = await self.vault.seal(run.tenant, orjson.dumps(plan_json.written(gathered.plan)))
-        claimed = replace(
-            rollback,
-            status=RollbackStatus.RUNNING,
-            owner=self.owner,
-            owner_epoch=rollback.owner_epoch + 1,
-            plan_ref=sealed.ref,
-            nodes=len(gathered.plan.nodes),
-            updated_at=now,
-            ended_at=None,
-        )
-        await self.ledger.change(claimed, change, by=by, reason=reason, blobs=(sealed,), incident=await self._incident(claimed))
-        tried = Tried()
-        for write in await self.records.compensations(rollback.rollback_id):
-            tried.keep(write.step_id, [*tried.of_node(write.step_id), write])
-        marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
-        self._begin(claimed, gathered, tried, progress.states(gathered.plan, tried.all(), marks, driven=True))
-        return claimed
+        async with self._turn:
+            found = await self._known(rollback.rollback_id)
+            if found != rollback or rollback.rollback_id in self._driving or rollback.rollback_id in self._stopped:
+                return found
+            claimed = replace(
+                rollback,
+                status=RollbackStatus.RUNNING,
+                owner=self.owner,
+                owner_epoch=rollback.owner_epoch + 1,
+                plan_ref=sealed.ref,
+                nodes=len(gathered.plan.nodes),
+                updated_at=self.clock.now(),
+                ended_at=None,
+            )
+            await self.ledger.change(claimed, change, by=by, reason=reason, blobs=(sealed,), incident=await self._incident(claimed))
+            tried = Tried()
+            for write in await self.records.compensations(rollback.rollback_id):
+                tried.keep(write.step_id, [*tried.of_node(write.step_id), write])
+            marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
+            self._begin(claimed, gathered, tried, progress.states(gathered.plan, tried.all(), marks, driven=True))
+            return claimed
+
+    async def _stop(self, rollback_id: str) -> Rollback:
+        try:
+            rollback = await self._still_on(rollback_id)
+        except WrongRollback:
+            self._stopped.pop(rollback_id, None)
+            raise
+        if (driving := self._driving.get(rollback_id)) is not None:
+            driving.stop()
+        reason, by = self._stopped[rollback_id]
+        now = self.clock.now()
+        stopped = replace(rollback, status=RollbackStatus.STOPPED, stopping=False, updated_at=now, ended_at=now)
+        await self.ledger.change(stopped, "stopped", by=by, reason=reason, incident=await self._incident(stopped))
+        self._stopped.pop(rollback_id, None)
+        return stopped
+
+    async def _still_on(self, rollback_id: str) -> Rollback:
+        rollback = await self._known(rollback_id)
+        if rollback.status.ended:
+            raise WrongRollback(f"Rollback {rollback_id} has ended: {rollback.status}.")
+        return rollback
+
+    async def _under_way(self, run: Run, *, subtree: bool) -> Rollback | None:
+        """The rollback that takes back what this run did, where one has begun and not ended: its own, or a coordinator's.
+
+        Raises:
+            WrongRollback: part of the subtree is being taken back by itself, and nothing may be taken back twice.
+        """
+        for name in (run.run_id, *run.ancestors):
+            for known in await self.records.rollbacks(run=name, limit=_PAGE):
+                if not known.status.ended and (known.subtree or name == run.run_id):
+                    return known
+        for name in (await self.gather.runs(run, subtree=subtree)).keys() - {run.run_id}:
+            for known in await self.records.rollbacks(run=name, limit=_PAGE):
+                if not known.status.ended:
+                    raise WrongRollback(f"Rollback {known.rollback_id} of run {name} is {known.status}; wait for its end, or stop it.")
+        return None
 
     async def _replanned(self, rollback: Rollback, gathered: Gathered) -> Plan:
         """The plan as it was, with what was decided since: nodes that are done stay in it, so that others may follow them."""
@@ -220,32 +302,42 @@ class Rollbacks:
         self.spawn(self._driven(driving))
 
     async def _driven(self, driving: Driving) -> None:
-        rollback = driving.rollback
+        rollback_id = driving.rollback.rollback_id
+        waits = False
         try:
             await self.drive(driving)
-            if not driving.stop:
-                await self._end(driving)
+            waits = await self._end(driving)
+        except errors.JournalUnavailable:
+            self._dropped.add(rollback_id)
+            raise
         finally:
-            del self._driving[rollback.rollback_id]
+            del self._driving[rollback_id]
+            driving.ended.set()
+        if waits and driving.woken:
+            await self.go_on(rollback_id)
 
-    async def _end(self, driving: Driving) -> None:
+    async def _end(self, driving: Driving) -> bool:
+        """Say what came of it; whether it waits for somebody."""
         rollback, gathered, states = driving.rollback, driving.gathered, driving.schedule.states
         status = RollbackStatus(plan.finished(gathered.plan, states).value)
-        marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
-        residue = progress.residue(gathered.plan, states, marks)
-        if status in (RollbackStatus.CLEAN, RollbackStatus.RESIDUE):
+        residue = progress.residue(gathered.plan, states, await self.records.marks(rollback.rollback_id, rollback.run_id))
+        if status in (RollbackStatus.CLEAN, RollbackStatus.RESIDUE) and not driving.stopped.is_set():
             found = (await self.sound(await self._run(rollback.run_id), gathered, states)).residue
             residue += found
             status = RollbackStatus.RESIDUE if found else status
-        now = self.clock.now()
-        ended = replace(rollback, status=status, residue=tuple(residue), updated_at=now, ended_at=now if status.ended else None)
-        change = "ended" if status.ended else "waits"
-        await self.ledger.change(ended, change, by=self.owner, reason=str(status), incident=await self._incident(ended))
+        async with self._turn:
+            if driving.stopped.is_set():
+                return False
+            now = self.clock.now()
+            ended = replace(rollback, status=status, residue=tuple(residue), updated_at=now, ended_at=now if status.ended else None)
+            change = "ended" if status.ended else "waits"
+            await self.ledger.change(ended, change, by=self.owner, reason=str(status), incident=await self._incident(ended))
+        return not status.ended
 
-    async def _freeze(self, rollback: Rollback) -> None:
+    async def _freeze(self, run: Run, rollback_id: str, *, subtree: bool) -> None:
         """What cannot be undone must not set off more."""
-        scope = Scope(run=rollback.run_id, subtree=rollback.subtree)
-        reason = f"{rollback.rollback_id}: an effect that cannot be undone is looked at"
+        scope = Scope(run=run.run_id, subtree=subtree)
+        reason = f"{rollback_id}: an effect that cannot be undone is looked at"
         await self.containment.make(scope, Mode.ACTIVE, reason=reason, by="rollback", no_fanout=True)
 
     async def _contained(self, run: Run, *, subtree: bool) -> None:

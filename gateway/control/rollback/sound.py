@@ -42,8 +42,7 @@ class Sound:
 
     async def __call__(self, run: Run, gathered: Gathered, states: Mapping[str, NodeState]) -> Soundness:
         """Look at what the plan touched, and ask whether the state is sound."""
-        newest = {node.target.object: node for node in reversed(gathered.plan.nodes) if node.target.id}
-        seen = await self._examined(list(newest.values()), gathered, states)
+        seen = await self._examined(list(_last(gathered, states).values()), gathered, states)
         differing = tuple(_differs(node, one) for node, one in seen if one.as_expected is False)
         return Soundness(differing, await self._violations(run, gathered, seen))
 
@@ -66,6 +65,15 @@ class Sound:
             return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document))
         except errors.PolicyUnavailable as down:
             return rules.unsound(down.detail)
+
+
+def _last(gathered: Gathered, states: Mapping[str, NodeState]) -> dict[str, Node]:
+    """For each object the node that tells how it has to be: the last one that was carried out, else its newest."""
+    found: dict[str, Node] = {}
+    for node in gathered.plan.nodes:
+        if node.target.id and (node.target.object not in found or states.get(node.node_id) is NodeState.DONE):
+            found[node.target.object] = node
+    return found
 
 
 def _effects(node: Node, gathered: Gathered) -> list[Write]:
