@@ -191,7 +191,7 @@ async def _assembled(
         authenticate=Authenticate(tools, keys, store.registry, pace, sentinel, clock, ambient.lease),
         gate=gate,
         meter=Meter(rates, pace, config.task_classes, config.tenant_limits),
-        recall=Recall(store.writes, store.sightings, store.blobs, vault, journal, probe, clock),
+        recall=Recall(store.writes, store.sightings, store.blobs, vault, journal, probe, clock, store.checkpoints),
         decide=decide,
         approve=Approve(approvals, decide, snapshot, vault),
         read=Read(Patience(pool, gate, decide, respond, clock), gate, journal, streams, replies, vault, clock),

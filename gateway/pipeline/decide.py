@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from gateway import errors
-from gateway.core import policy
+from gateway.core import policy, scopes
+from gateway.model.action import Effect
 from gateway.model.approval import Approval
 from gateway.model.decision import Allow, Considered, Decision, Deny, Hold, Reason
 from gateway.pipeline.evidence import Denied, Fresh, Held, Permitted
@@ -56,6 +57,9 @@ class Decide:
             decision=decision, at=known.at, mode=fresh.mode, waived=waived, candidate=candidate, counters=counters, approval=approval
         )
         if waived or not stopped:
+            gate = None if grant is not None else _gate(fresh, decision)
+            if gate is not None:
+                return Held(fresh=fresh, considered=considered, hold=gate)
             return Permitted(fresh=fresh, considered=considered, approval=grant)
         if isinstance(decision, Hold):
             return Held(fresh=fresh, considered=considered, hold=decision)
@@ -71,6 +75,18 @@ async def _tried(candidate: PolicyEngine, document: dict[str, object]) -> Decisi
         return await candidate.decide(document)
     except errors.PolicyUnavailable as down:
         return down.detail
+
+
+def _gate(fresh: Fresh, decision: Decision) -> Hold | None:
+    """What a resume of the run put in front of a write, which no mode waives: a person's yes, where policy alone would let it pass."""
+    known, action = fresh.known, fresh.action
+    if action.effect is Effect.READ or not known.run.require_approval:
+        return None
+    name = f"{known.tool.name}:{action.name}"
+    if scopes.beyond([name], known.run.require_approval):
+        return None
+    why = f"Since the run was resumed, {action.name} has to be approved first."
+    return Hold(decision_id=decision.decision_id, revision=decision.revision, reasons=(Reason("resumed", why),), approval={"why": why})
 
 
 def _refusal(fresh: Fresh, decision: Decision) -> errors.Refusal | None:

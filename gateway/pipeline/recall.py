@@ -14,6 +14,7 @@ from gateway.pipeline import entries, keep
 from gateway.pipeline.evidence import Fresh, Kept, Metered
 from gateway.pipeline.probe import Probe
 from gateway.ports import Blobs, Clock, Journal, Sightings, Vault, Writes
+from gateway.ports.checkpoints import Standing
 
 WINDOW = 900.0
 """Seconds for which a write without a key of its own answers, where the adapter says nothing else."""
@@ -28,6 +29,7 @@ class Recall:
     journal: Journal
     probe: Probe
     clock: Clock
+    standing: Standing
 
     async def __call__(self, metered: Metered) -> Fresh | Kept:
         """The reply that this key stands for, or the attempt to be made.
@@ -41,6 +43,8 @@ class Recall:
             return _fresh(metered, None, 0)
         key = _key(metered)
         latest = await self.writes.latest(key.tenant, key.workflow_id, key.digest)
+        if latest is not None and (before := await self._before(metered, key, latest)) is not None:
+            return await self._kept(metered, before)
         match idempotency.consider(key, latest):
             case Attempt(number):
                 return _fresh(metered, key, number)
@@ -52,6 +56,18 @@ class Recall:
                 return await self._kept(metered, write)
             case other:
                 assert_never(other)
+
+    async def _before(self, metered: Metered, key: Key, latest: Write) -> Write | None:
+        """The effect from before the place that the run was resumed from, for which the key answers whatever its age.
+
+        A content key may have been lapsed and used again since then; what came of that says nothing of the earlier effect.
+        """
+        resumed_from = metered.known.run.resumed_from
+        if key.kind is not KeyKind.CONTENT or not resumed_from:
+            return None
+        if latest.intent.seq <= resumed_from and latest.state is State.STANDING:
+            return latest
+        return await self.standing.standing(key, resumed_from)
 
     async def _ask(self, metered: Metered, key: Key, write: Write) -> Fresh:
         decided = await self.probe(write)
