@@ -1,0 +1,45 @@
+"""An approval that a call has asked for, without a line in front of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import orjson
+
+from gateway.model.action import Target
+from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
+from gateway.model.decision import Reason
+from gateway.ports.approvals import Requested
+from tests.support import journaling
+from tests.support.operators_door import Parts
+
+DRAFT = Approval(
+    approval_id="",
+    kind=ApprovalKind.CALL,
+    status=ApprovalStatus.PENDING,
+    run_id="run_1",
+    workflow_id="wf_1",
+    tenant="acme",
+    agent_id="billing",
+    task_class="default",
+    generation=1,
+    tool="erp",
+    action="refund.delete",
+    target=Target("erp", "refund", "r1", "acme"),
+    content=journaling.digest("content"),
+    summary="It cannot be undone.",
+    existed=True,
+    version='"v7"',
+    reasons=(Reason("irreversible", "No way back."),),
+    requested_at=0.0,
+)
+REQUEST = {"method": "DELETE", "path": "/refunds/r1", "headers": {}, "withheld": [], "body": {"why": "very-private"}}
+
+
+async def ask(parts: Parts, **changes: object) -> Approval:
+    """An approval that a call has asked for."""
+    await parts.store.journal.append(journaling.run_entry())
+    draft: Approval = replace(DRAFT, **changes)  # type: ignore[arg-type]
+    approvals = parts.services.approvals
+    sealed = await approvals.vault.seal(draft.tenant, orjson.dumps(REQUEST))
+    return await approvals.request(Requested(replace(draft, request_ref=sealed.ref), sealed))
