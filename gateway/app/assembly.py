@@ -215,6 +215,7 @@ async def _assembled(
         containment=containment,
         tasks=tasks,
         approvals=approvals,
+        runs=runs,
         supervisor=supervisor,
         clock=clock,
         warn=warn,

@@ -55,6 +55,8 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         approvals=gateway.approvals,
         rollbacks=gateway.recovery.rollbacks,
         rollback_records=store.rollbacks,
+        checkpoints=gateway.recovery.checkpoints,
+        resume=gateway.recovery.resume,
         incidents=store.incidents,
         stories=gateway.stories,
         registry=store.registry,

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 
 from gateway.app.policies import Engine
 from gateway.control.approvals import Approvals
+from gateway.control.checkpoints import Checkpoints
 from gateway.control.containment import Containment
+from gateway.control.resume import Resume
 from gateway.control.rollback.automatic import Automatic, Wake
 from gateway.control.rollback.drive import Drive
 from gateway.control.rollback.gather import Gather
 from gateway.control.rollback.ledger import Ledger
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.sound import Sound
+from gateway.control.runs import Runs
 from gateway.control.supervisor import Supervisor
 from gateway.control.tasks import Tasks
 from gateway.control.watched import WatchedJournal
 from gateway.model.decision import Reason
-from gateway.model.entry import Position
-from gateway.model.incident import Incident
 from gateway.pipeline.compensate import Compensate
 from gateway.pipeline.decide_recovery import DecideRecovery
 from gateway.pipeline.line import Line
@@ -35,6 +36,8 @@ from gateway.stores.sqlite.store import SqliteStore
 class Recovery:
     rollbacks: Rollbacks
     automatic: Automatic
+    checkpoints: Checkpoints
+    resume: Resume
     registry: Registry
 
     async def turn(self) -> None:
@@ -66,6 +69,7 @@ class Parts:
     containment: Containment
     tasks: Tasks
     approvals: Approvals
+    runs: Runs
     supervisor: Supervisor
     clock: Clock
     warn: Callable[..., object]
@@ -76,6 +80,16 @@ def recovery(parts: Parts) -> Recovery:
     store, clock, line = parts.store, parts.clock, parts.line
     carry = _compensate(parts)
     ledger = Ledger(parts.journal, clock)
+    places = Checkpoints(
+        journal=parts.journal,
+        records=store.checkpoints,
+        writes=store.writes,
+        history=store.history,
+        registry=store.registry,
+        approvals=store.approvals,
+        incidents=store.incidents,
+        clock=clock,
+    )
     undos = {(tool.name, kind.name): kind.undo for tool in parts.tools.values() for kind in tool.catalog.actions.values() if kind.undo}
     rollbacks = Rollbacks(
         gather=Gather(store.registry, store.writes, store.history, clock, undos, line.intend.live),
@@ -91,11 +105,17 @@ def recovery(parts: Parts) -> Recovery:
         clock=clock,
         spawn=parts.supervisor.spawn,
         owner=f"{parts.journal.stream}:{clock.mint('up')}",
-        checkpoints=_no_checkpoint,
+        checkpoints=places.position,
     )
     wake = Wake(rollbacks, store.rollbacks, store.registry, parts.supervisor.spawn)
     parts.journal.listeners.append(wake.heard)
-    return Recovery(rollbacks, Automatic(rollbacks, store.incidents, parts.containment, _start, parts.warn), store.registry)
+    return Recovery(
+        rollbacks=rollbacks,
+        automatic=Automatic(rollbacks, store.incidents, parts.containment, places.last_for, parts.warn),
+        checkpoints=places,
+        resume=Resume(parts.runs, places, store.rollbacks, store.incidents, parts.containment, clock),
+        registry=store.registry,
+    )
 
 
 def _compensate(parts: Parts) -> Compensate:
@@ -114,11 +134,3 @@ def _compensate(parts: Parts) -> Compensate:
         probe=parts.probe,
         clock=parts.clock,
     )
-
-
-async def _no_checkpoint(run_id: str, checkpoint_id: str) -> Position | None:
-    return None
-
-
-async def _start(incident: Incident) -> str | None:
-    return None

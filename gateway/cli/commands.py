@@ -11,6 +11,7 @@ import gateway
 from gateway.cli import (
     adapters,
     approvals,
+    checkpoint,
     configuration,
     containment,
     incidents,
@@ -19,6 +20,7 @@ from gateway.cli import (
     operators,
     policy,
     report,
+    resume,
     rollback,
     runs,
     tasks,
@@ -85,6 +87,8 @@ app.add_typer(incidents.app, name="incidents")
 app.command("report")(report.report)
 app.add_typer(journal.app, name="journal")
 app.add_typer(rollback.app, name="rollback")
+app.add_typer(checkpoint.app, name="checkpoint")
+app.command("resume")(resume.resume)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(operators.app, name="operators")

@@ -45,7 +45,7 @@ def open_run(
         workflow_id=workflow,
         parent_run=parent,
         mode=mode,
-        limits=_limits(limit or []) or None,
+        limits=limits(limit or []) or None,
         reason=reason,
     )
     opened = api.of_environment().post("/v1/runs", body)
@@ -119,18 +119,18 @@ def _effect(one: Json) -> tuple[object, ...]:
     return (one["intent"], one["ts"], one["step_id"], one["action"], aimed, one["state"], one["verification"], undo)
 
 
-def _limits(words: list[str]) -> Json:
+def limits(words: list[str]) -> Json:
     """``writes=10`` and ``amount.refund=12.5`` as the API takes them."""
-    limits: Json = {}
+    found: Json = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not value:
             raise wrong_use(f"--limit {word!r}: write NAME=VALUE, such as writes=10, rate=5/s or amount.refund=100")
         if name.startswith("amount."):
-            limits.setdefault("amount", {})[name.removeprefix("amount.")] = _number(value)
+            found.setdefault("amount", {})[name.removeprefix("amount.")] = _number(value)
         else:
-            limits[name] = value if name == "rate" else _number(value)
-    return limits
+            found[name] = value if name == "rate" else _number(value)
+    return found
 
 
 def _number(text: str) -> object:

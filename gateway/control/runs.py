@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 from gateway import errors
 from gateway.control.containment import Mirror
 from gateway.core import gate, opening, records, stamp
+from gateway.model.checkpoint import Checkpoint
 from gateway.model.entry import Kind
 from gateway.model.run import Lease, Mode, Run, TaskClass
 from gateway.ports import Clock, Journal, LeaseKeys, Registry
@@ -31,6 +32,14 @@ class Opened:
     run: Run
     lease: str
     new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run as it goes on, and the checkpoint it goes on from."""
+
+    run: Run
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,22 @@ class Runs:
             renewed = replace(run, expires_at=await self._until(run, ttl, now))
             await self.journal.append(fields(renewed, "renewed", now, by=by, reason=reason))
         return Opened(renewed, self._sign(renewed, now), new=False)
+
+    async def resume(self, run_id: str, resumed: Callable[[Run, float], Awaitable[Resumed]], *, by: str, reason: str) -> Opened:
+        """The run's next lease generation, as ``resumed`` makes it of the run (and of until when a lease may live). The old one is dead.
+
+        Raises:
+            KeyError: there is no such run.
+            JournalUnavailable: nothing was changed.
+        """
+        async with self._turn(run_id):
+            run = await self._known(run_id)
+            now = self.clock.now()
+            made = await resumed(run, await self._until(run, None, now))
+            told = {"checkpoint_id": made.checkpoint.checkpoint_id}
+            await self.journal.append(fields(made.run, "resumed", now, by=by, reason=reason) | told)
+            self.mirror.end(run_id, run.generation)
+        return Opened(made.run, self._sign(made.run, now), new=False)
 
     async def close(self, run_id: str, *, by: str, reason: str) -> Run:
         """End a run; its leases end with it. Closing a closed run changes nothing.

@@ -38,6 +38,7 @@ def _written(*examples: Any) -> WithJsonSchema:
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~/-]{0,127}$")]
 ScopePattern = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
+Label = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[str, Field(min_length=1, max_length=1000)]
 Duration = Annotated[float, BeforeValidator(units.duration), _written("15m", 900)]
 Wait = Annotated[float, BeforeValidator(_wait), _written("2s", 0)]

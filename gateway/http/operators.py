@@ -26,6 +26,8 @@ class Permission(StrEnum):
     ORDER = "contain and release"
     READ_JOURNAL = "read the journal"
     READ_TASKS = "read tasks"
+    CHECKPOINT = "take checkpoints"
+    RESUME = "resume runs"
     RESOLVE_TASKS = "resolve tasks"
     READ_ROLLBACKS = "read rollbacks"
     ROLL_BACK = "roll back"
@@ -51,7 +53,15 @@ PERMITTED: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _READING,
     Role.APPROVER: _READING | {Permission.DECIDE_APPROVALS},
     Role.VERIFIER: _READING | {Permission.REPORT_FINDINGS},
-    Role.OPERATOR: _READING | {Permission.ORDER, Permission.CLOSE_RUNS, Permission.RESOLVE_TASKS, Permission.ROLL_BACK},
+    Role.OPERATOR: _READING
+    | {
+        Permission.ORDER,
+        Permission.CLOSE_RUNS,
+        Permission.RESOLVE_TASKS,
+        Permission.ROLL_BACK,
+        Permission.CHECKPOINT,
+        Permission.RESUME,
+    },
     # Opens and ends work, and never undoes a containment: whoever feeds agents must not be able to set them free.
     Role.ORCHESTRATOR: frozenset(
         {
@@ -60,6 +70,7 @@ PERMITTED: Mapping[Role, frozenset[Permission]] = {
             Permission.RENEW_LEASES,
             Permission.CLOSE_RUNS,
             Permission.ADMIT,
+            Permission.CHECKPOINT,
             Permission.READ_JOURNAL,
         }
     ),

@@ -115,6 +115,22 @@ class Conflict(Problem):
     hint = "Look at it as it is now, and decide anew."
 
 
+class NotVerified(Problem):
+    """What the run did is not all known and verified."""
+
+    code = "not-verified"
+    status = 409
+    hint = "Wait for the effects that 'effects' names, or have them decided; then try again, or name another checkpoint."
+
+
+class NotReady(Problem):
+    """The run is not ready to be recovered without a person."""
+
+    code = "not-ready"
+    status = 409
+    hint = "Look at the run's effects and tasks; then name the checkpoint, the entry or 'start' yourself."
+
+
 class BodyTooLarge(Problem):
     """The body is larger than this door takes."""
 

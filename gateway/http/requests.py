@@ -13,6 +13,7 @@ from gateway.http.fields import (
     Count,
     Duration,
     Id,
+    Label,
     ModeWord,
     Name,
     OrderWord,
@@ -133,6 +134,26 @@ class BecauseRequired(Body):
     reason: Reason
 
 
+class TakeCheckpoint(Body):
+    """A safe boundary to take a run up again from. ``state_ref`` says where the workflow's state of now is kept: at most 1 KiB of text."""
+
+    state_ref: str = Field(min_length=1, max_length=1024)
+    label: Label | None = None
+    reason: Reason | None = None
+
+
+class ResumeRun(Body):
+    """A contained run to be taken up again. What is left out stays as the run has it; nothing can become wider."""
+
+    checkpoint: Name | None = Field(default=None, description="a checkpoint's id, an entry `<stream>/<seq>` or `start`")
+    scopes: list[ScopePattern] | None = Field(default=None, max_length=200)
+    tools: list[Id] | None = Field(default=None, max_length=200)
+    mode: ModeWord | None = None
+    limits: AskedLimits = AskedLimits()
+    require_approval: list[ScopePattern] = Field(default_factory=list, max_length=200, description="writes that a person has to approve")
+    reason: Reason
+
+
 class ResolveTask(Body):
     """What a person found or did at the tool. ``reason`` is taken for ``note`` where that is missing."""
 
@@ -159,6 +180,11 @@ class ListRuns(Query):
     agent: Name | None = None
     mode: ModeWord | None = Field(default=None, description="the effective mode")
     parent: Id | None = None
+    after: Cursor | None = None
+    limit: Limit = 100
+
+
+class ListCheckpoints(Query):
     after: Cursor | None = None
     limit: Limit = 100
 

@@ -103,10 +103,10 @@ def _request(body: OpenRun) -> opening.Request:
         run_id=body.run_id,
         workflow_id=body.workflow_id,
         parent_run=body.parent_run,
-        limits=_asked(body.limits),
+        limits=asked_limits(body.limits),
     )
 
 
-def _asked(limits: AskedLimits) -> dict[str, object]:
+def asked_limits(limits: AskedLimits) -> dict[str, object]:
     """Only what was asked for; null asks for nothing."""
     return {name: value for name in AskedLimits.model_fields if (value := getattr(limits, name)) not in (None, {})}

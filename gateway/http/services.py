@@ -9,8 +9,10 @@ from typing import Literal
 from prometheus_client import CollectorRegistry
 
 from gateway.control.approvals import Approvals
+from gateway.control.checkpoints import Checkpoints
 from gateway.control.containment import Containment
 from gateway.control.findings import Findings
+from gateway.control.resume import Resume
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.runs import Runs
 from gateway.control.stories import Stories
@@ -36,6 +38,8 @@ class Services:
     approvals: Approvals
     rollbacks: Rollbacks
     rollback_records: RollbackRecords
+    checkpoints: Checkpoints
+    resume: Resume
     incidents: Incidents
     stories: Stories
     registry: Registry

@@ -16,9 +16,11 @@ from gateway.clients.heads import open_head_key
 from gateway.clients.keys import open_lease_keys
 from gateway.clients.vault import TenantVault, open_master_key
 from gateway.control.approvals import Approvals
+from gateway.control.checkpoints import Checkpoints
 from gateway.control.containment import Containment, Mirror
 from gateway.control.findings import Findings
 from gateway.control.heads import Heads
+from gateway.control.resume import Resume
 from gateway.control.runs import Runs
 from gateway.control.stories import Stories
 from gateway.control.tasks import Tasks
@@ -87,14 +89,27 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
     vault = TenantVault(store.blobs, open_master_key(folder / "keys"))
     tasks = Tasks(store.journal, store.registry, store.writes, clock, conclude)
     approvals = Approvals(store.journal, store.approvals, store.registry, store.blobs, vault, clock, 3_600.0)
+    runs = Runs(store.journal, store.registry, keys, containment.mirror, clock, CLASSES)
+    checkpoints = Checkpoints(
+        journal=store.journal,
+        records=store.checkpoints,
+        writes=store.writes,
+        history=store.history,
+        registry=store.registry,
+        approvals=store.approvals,
+        incidents=store.incidents,
+        clock=clock,
+    )
     services = Services(
-        runs=Runs(store.journal, store.registry, keys, containment.mirror, clock, CLASSES),
+        runs=runs,
         containment=containment,
         tasks=tasks,
         approvals=approvals,
         findings=Findings(store.journal, vault, store.incidents, clock, answered),
         rollbacks=rolled.rollbacks(store, clock, containment, tasks, approvals, vault),
         rollback_records=store.rollbacks,
+        checkpoints=checkpoints,
+        resume=Resume(runs, checkpoints, store.rollbacks, store.incidents, containment, clock),
         incidents=store.incidents,
         stories=Stories(store.history, store.registry, store.writes, containment, clock),
         registry=store.registry,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.http import approvals, incidents, requests, rollbacks, tasks
+from gateway.http import approvals, checkpoints, incidents, requests, resume, rollbacks, tasks
 from gateway.http.operators import Permission
 from gateway.http.route import Route
 
@@ -74,6 +74,37 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         body=requests.BecauseRequired,
         answers={200: "the rollback", 409: "it cannot go on"},
         handler=rollbacks.go_on,
+    ),
+    Route(
+        method="POST",
+        path="/v1/runs/{run_id}/checkpoints",
+        summary="Take a checkpoint: all that the run did is known and verified.",
+        permission=Permission.CHECKPOINT,
+        body=requests.TakeCheckpoint,
+        answers={201: "the checkpoint", 409: "`not-verified` with the `effects` that stand against it"},
+        handler=checkpoints.take,
+    ),
+    Route(
+        method="GET",
+        path="/v1/runs/{run_id}/checkpoints",
+        summary="List the checkpoints of a run.",
+        permission=Permission.READ_RUNS,
+        query=requests.ListCheckpoints,
+        answers={200: "a list of checkpoints, ascending by id, with `automatic` (the newest verified boundary) and `recovery`"},
+        handler=checkpoints.list_checkpoints,
+    ),
+    Route(
+        method="POST",
+        path="/v1/runs/{run_id}/resume",
+        summary="Take a contained run up again from a checkpoint, with equal or tighter rights.",
+        permission=Permission.RESUME,
+        body=requests.ResumeRun,
+        answers={
+            201: "{run, lease, expires_at, checkpoint}",
+            400: "`too-wide` with `excess`, or `bad-request`",
+            409: "the run is active or closed, a rollback of it is not over, or it is `not-verified` or `not-ready`",
+        },
+        handler=resume.resume,
     ),
     Route(
         method="GET",

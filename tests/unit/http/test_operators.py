@@ -25,7 +25,15 @@ MAY = {
     Role.VIEWER: READING,
     Role.APPROVER: READING | {Permission.DECIDE_APPROVALS},
     Role.VERIFIER: READING | {Permission.REPORT_FINDINGS},
-    Role.OPERATOR: READING | {Permission.ORDER, Permission.CLOSE_RUNS, Permission.RESOLVE_TASKS, Permission.ROLL_BACK},
+    Role.OPERATOR: READING
+    | {
+        Permission.ORDER,
+        Permission.CLOSE_RUNS,
+        Permission.RESOLVE_TASKS,
+        Permission.ROLL_BACK,
+        Permission.CHECKPOINT,
+        Permission.RESUME,
+    },
     Role.ORCHESTRATOR: {
         Permission.READ_RUNS,
         Permission.READ_JOURNAL,
@@ -33,6 +41,7 @@ MAY = {
         Permission.RENEW_LEASES,
         Permission.CLOSE_RUNS,
         Permission.ADMIT,
+        Permission.CHECKPOINT,
     },
     Role.ADMIN: set(Permission),
 }

@@ -28,7 +28,7 @@ async def problem(at: Door, method: str, path: str, **more: Any) -> tuple[int, d
     [
         ("GET", "/nope", 404, "not-found"),
         ("GET", "/v1/rollbacks/x", 404, "not-found"),
-        ("POST", "/v1/runs/r/resume", 404, "not-found"),
+        ("POST", "/v1/runs/r/elsewhere", 404, "not-found"),
         ("PUT", "/v1/runs", 405, "method-not-allowed"),
         ("GET", "/v1/runs/r404", 404, "not-found"),
         ("POST", "/v1/runs", 400, "bad-request"),
