@@ -88,11 +88,22 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Instead:
+    """What makes up for an effect where its compensation comes too late; ``when`` sees the object as it is then."""
+
+    when: Expression
+    remedy: Remedy
+    by: str
+    body: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
     """A declared compensation. ``by`` is ``None`` where a person does it; ``body`` ``None`` is a call without one.
 
     ``delete_created`` names the action that takes away what an upsert created; ``within`` (seconds) ``None`` is no deadline.
-    ``after`` names actions of the tool: it runs only once those of theirs in the same rollback are finished.
+    ``after`` names actions of the tool: it runs only once those of theirs in the same rollback are finished. ``instead`` is carried
+    out in its place where that applies, under the same approval.
     """
 
     remedy: Remedy
@@ -102,6 +113,11 @@ class Undo:
     within: float | None = None
     delete_created: str | None = None
     after: tuple[str, ...] = ()
+    instead: Instead | None = None
+
+    def body_of(self, by: str) -> Expression | None:
+        """The body of the call by this action."""
+        return self.instead.body if self.instead is not None and by == self.instead.by else self.body
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:
         group,
         original,
         Way.CALL,
-        _told(does, len(group), automatic=automatic),
+        _told(does, len(group), automatic=automatic, instead=undo.instead.by if undo.instead is not None else None),
         remedy=remedy,
         by=undo.delete_created if upserted else undo.by,
         does=does,
@@ -258,7 +258,7 @@ def _person(reason: str) -> str:
     return f"A person has to correct it: {reason}."
 
 
-def _told(does: Does, count: int, *, automatic: bool) -> str:
+def _told(does: Does, count: int, *, automatic: bool, instead: str | None) -> str:
     what = "it" if count == 1 else f"the first of {count} changes"
     said = {
         Does.RESTORES: f"Puts back the state before {what}, if the object is still as the last one left it.",
@@ -266,4 +266,6 @@ def _told(does: Does, count: int, *, automatic: bool) -> str:
         Does.REMOVES: "Removes what was made, if nobody changed it since.",
         Does.OFFSETS: "Makes up for it.",
     }[does]
+    if instead is not None:
+        said += f" Where it is too late for that, {instead} does."
     return said if automatic else f"{said} Somebody has to approve it first."

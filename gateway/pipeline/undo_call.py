@@ -10,6 +10,7 @@ import orjson
 
 from gateway import errors
 from gateway.core import bodies, canonical, catalog, resolve
+from gateway.core.expression import Expression
 from gateway.model.call import Call
 from gateway.model.effect import Write
 from gateway.model.plan import Does, Node
@@ -67,6 +68,11 @@ class Calls:
             raise Conflict(f"the call that would undo it cannot be made: {error.detail}") from error
         return Prepared(call, _expected(node, snapshot))
 
+    def instead(self, node: Node) -> catalog.Instead | None:
+        """What the adapter declares for where the node's compensation comes too late."""
+        _, kind, _ = self._declared(node)
+        return kind.undo.instead if kind.undo is not None else None
+
     async def captures(self, effects: Sequence[Write]) -> Mapping[str, str]:
         """What the newest effect's path held: where its object is read.
 
@@ -98,24 +104,23 @@ class Calls:
         self, node: Node, kind: catalog.ActionType, request: keep.Request, snapshot: Mapping[str, Any] | None, run: Run
     ) -> bytes:
         assert kind.undo is not None
-        if kind.undo.body is None or not node.with_body:
+        declared = kind.undo.body_of(node.by or "")
+        if declared is None or not node.with_body:
             return b""
         whose = {"run_id": run.run_id, "workflow_id": run.workflow_id, "tenant": run.tenant, "agent_id": run.agent_id}
         document: dict[str, object] = {**request.document, "run": {**whose, "task_class": run.task_class}}
         if snapshot is not None:
             document["snapshot"] = snapshot["state"]
-        if kind.undo.body.roots >= {"request"} and request.redacted:
+        if declared.roots >= {"request"} and request.redacted:
             raise Conflict("policy had part of its request struck out, so that it cannot be made up for by a call")
-        document |= await self._reply(node, kind)
-        value = kind.undo.body.search(document)
+        document |= await self._reply(node, declared)
+        value = declared.search(document)
         if value is None:
             raise Conflict("what the compensation would send cannot be told from what was kept")
         return orjson.dumps(value)
 
-    async def _reply(self, node: Node, kind: catalog.ActionType) -> dict[str, object]:
-        assert kind.undo is not None
-        assert kind.undo.body is not None
-        if "reply" not in kind.undo.body.roots:
+    async def _reply(self, node: Node, declared: Expression) -> dict[str, object]:
+        if "reply" not in declared.roots:
             return {}
         answer = keep.reply_from(await self._unsealed(node.reply_ref, "its reply"))
         body = bodies.read(answer.headers, answer.body)

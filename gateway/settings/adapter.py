@@ -86,6 +86,13 @@ class ProbeDocument(Section):
     find: ListingDocument | None = None
 
 
+class InsteadDocument(Section):
+    condition: str = Field(alias="if", description="an expression over object, such as object.body.state == 'shipped'")
+    type: Annotated[Remedy, Field(strict=False)] = Field(description="offsetting_action or release")
+    by: str = Field(description="the action that carries it out")
+    body: str | None = None
+
+
 class CompensationDocument(Section):
     type: Annotated[Remedy, Field(strict=False)] = Field(description="one of " + ", ".join(Remedy))
     by: str | None = None
@@ -94,6 +101,7 @@ class CompensationDocument(Section):
     within: Duration | None = None
     delete_created: str | None = None
     after: list[str] = Field(default_factory=list)
+    instead: InsteadDocument | None = None
 
 
 class ActionDocument(Section):

@@ -17,6 +17,7 @@ from gateway.settings.adapter import (
     CostDocument,
     CreatesDocument,
     IdempotencyDocument,
+    InsteadDocument,
     ListingDocument,
     ProbeDocument,
     VerifyDocument,
@@ -164,4 +165,12 @@ def _undo(site: Site, one: CompensationDocument | None, where: Where) -> catalog
         within=one.within,
         delete_created=one.delete_created,
         after=tuple(one.after),
+        instead=_instead(site, one.instead, (*where, "instead")),
     )
+
+
+def _instead(site: Site, one: InsteadDocument | None, where: Where) -> catalog.Instead | None:
+    when = site.expression((*where, "if"), one.condition, ITEM) if one else None
+    if one is None or when is None:
+        return None
+    return catalog.Instead(when=when, remedy=one.type, by=one.by, body=site.optional((*where, "body"), one.body, ROOTS))

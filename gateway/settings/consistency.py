@@ -185,6 +185,7 @@ def _check_compensation(
         if by is not None:
             _check_by(site, adapter, tool, action, by, (*place, key))
     _check_after(site, adapter, declared, (*place, "after"))
+    _check_instead(site, adapter, tool, declared, action, (*place, "instead"))
     _check_snapshot(site, tool, declared, action, place)
 
 
@@ -210,6 +211,21 @@ def _check_after(site: Site, adapter: AdapterDocument, declared: ActionDocument,
             site.tell(where, f"there is no write {name}" + closest(name, writes))
         elif name == declared.name:
             site.tell(where, f"{name} is this action; its own effects have an order among them")
+
+
+def _check_instead(site: Site, adapter: AdapterDocument, tool: Tool, declared: ActionDocument, action: ActionType, where: Where) -> None:
+    """What is done in a compensation's place makes up for the effect, whatever the object is like: it must overwrite nothing."""
+    one = declared.compensation
+    if one is None or one.instead is None:
+        return
+    offsets = (Remedy.OFFSETTING_ACTION, Remedy.RELEASE)
+    if one.type not in offsets or one.instead.type not in offsets:
+        site.tell((*where, "type"), "stands in for release or offsetting_action, and is one of them")
+    if action.object_type is None:
+        site.tell(where, "needs an object (or creates) to look at")
+    if one.instead.by == one.by:
+        site.tell((*where, "by"), f"is {one.by}, as without it; name another action, or drop instead")
+    _check_by(site, adapter, tool, action, one.instead.by, (*where, "by"))
 
 
 def _has_id(tool: Tool, action: ActionType) -> bool:

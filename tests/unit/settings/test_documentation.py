@@ -43,6 +43,7 @@ def test_every_key_of_the_configuration_is_documented(key: str) -> None:
         adapter.ProbeDocument,
         adapter.ListingDocument,
         adapter.CompensationDocument,
+        adapter.InsteadDocument,
     ],
 )
 def test_every_key_of_an_adapter_is_documented(model: type[Section]) -> None:
