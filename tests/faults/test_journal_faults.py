@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -21,7 +22,8 @@ import pytest
 from gateway import errors
 from gateway.clients.clock import SystemClock
 from gateway.clients.heads import open_head_key
-from gateway.core import chain
+from gateway.core import chain, records
+from gateway.model.approval import ApprovalStatus
 from gateway.model.effect import Charge
 from gateway.model.entry import Head
 from gateway.model.run import Mode
@@ -30,6 +32,7 @@ from gateway.stores.sqlite import SqliteStore, open_store, rebuild
 from gateway.stores.sqlite.intake import WAITING
 from gateway.stores.sqlite.rebuild import FOLDED
 from tests.support import journaling as make
+from tests.support.approvals import DRAFT
 
 
 async def opened(data_dir: Path) -> SqliteStore:
@@ -124,6 +127,19 @@ async def test_rebuilding_from_the_entries_gives_the_same_tables(tmp_path: Path)
     await store.close()
     filled = tables(tmp_path)
     assert all(filled[table] for table in ("writes", "sightings", "counters", "members", "runs", "orders"))
+    assert_rebuilt_alike(tmp_path)
+
+
+async def test_rebuilding_knows_what_was_asked_granted_and_spent(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    for status in (ApprovalStatus.PENDING, ApprovalStatus.GRANTED):
+        for name in ("apr_1", "apr_2"):
+            asked = replace(DRAFT, approval_id=name, status=status, requested_at=1000.0)
+            await store.journal.append(make.entry("approval", change="asked", approval=records.approval_entry(asked)))
+    await store.journal.intend(replace(make.opening("a", approval_id="apr_1"), spends="apr_1"))
+    await store.journal.intend(replace(make.opening("b", approval_id="apr_1"), spends="apr_1"))
+    await store.close()
+    assert [row[6] for row in tables(tmp_path)["approvals"]] == ["used", "granted"]
     assert_rebuilt_alike(tmp_path)
 
 

@@ -1,0 +1,81 @@
+"""What an approval still allows, and when it must be asked for anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.core import approvals, documents, records
+from gateway.core.approvals import Ask, Granted, Pending, Refused
+from gateway.model.approval import ApprovalStatus
+from tests.support.approvals import DRAFT
+
+ASKED = replace(DRAFT, approval_id="apr_1", requested_at=1000.0, expires_at=4600.0, number=3)
+
+
+@pytest.mark.parametrize(
+    ("status", "now", "meant"),
+    [
+        (ApprovalStatus.PENDING, 4599.9, Pending(ASKED)),
+        (ApprovalStatus.PENDING, 4600.0, Ask(4)),
+        (ApprovalStatus.GRANTED, 4599.9, Granted(replace(ASKED, status=ApprovalStatus.GRANTED))),
+        (ApprovalStatus.GRANTED, 4600.0, Ask(4)),
+        (ApprovalStatus.DENIED, 9e9, Refused(replace(ASKED, status=ApprovalStatus.DENIED))),
+        (ApprovalStatus.USED, 1000.0, Ask(4)),
+        (ApprovalStatus.VOID, 1000.0, Ask(4)),
+    ],
+)
+def test_the_newest_approval_speaks_for_its_call(status: ApprovalStatus, now: float, meant: approvals.Standing) -> None:
+    assert approvals.consider(replace(ASKED, status=status), now=now) == meant
+
+
+def test_a_call_nobody_asked_for_is_asked_for_first() -> None:
+    assert approvals.consider(None, now=0.0) == Ask(1)
+
+
+def test_what_never_lapses_never_lapses() -> None:
+    assert approvals.status(replace(ASKED, expires_at=None), now=9e9) is ApprovalStatus.PENDING
+
+
+@pytest.mark.parametrize(
+    ("shown", "now", "holds"),
+    [
+        ((True, '"v1"'), (True, '"v1"'), True),
+        ((True, '"v1"'), (True, '"v2"'), False),
+        ((True, '"v1"'), (False, None), False),
+        ((True, None), (True, None), True),
+        ((False, None), (False, None), True),
+        ((False, None), (True, None), False),
+        ((None, None), (True, '"v9"'), True),
+    ],
+)
+def test_a_yes_is_to_the_target_as_it_was_shown(shown: tuple[bool | None, str | None], now: tuple[bool, str | None], holds: bool) -> None:
+    approval = replace(ASKED, existed=shown[0], version=shown[1])
+    assert approvals.holds_for(approval, existed=now[0], version=now[1]) is holds
+
+
+def test_ids_are_stable_and_of_one_call() -> None:
+    asked = ("run_1", 1, "refund.delete", "content", 1)
+    one = approvals.id_of_call(*asked)
+    assert one == approvals.id_of_call(*asked)
+    others = [("run_2", *asked[1:]), ("run_1", 2, *asked[2:]), (*asked[:2], "refund.create", "content", 1), (*asked[:4], 2)]
+    assert len({one, *(approvals.id_of_call(*other) for other in others)}) == 5
+    assert approvals.id_of_compensation("rb_1", "n1") != approvals.id_of_compensation("rb_1", "n2")
+
+
+def test_an_approval_is_the_same_again_out_of_its_entry() -> None:
+    full = replace(
+        ASKED,
+        status=ApprovalStatus.USED,
+        decided_at=2000.0,
+        decided_by="ann",
+        reason="looked",
+        used_at=3000.0,
+        used_by="st/9",
+        request_ref="sha256:r",
+        rollback_id="rb_1",
+        node_id="n1",
+    )
+    for approval in (ASKED, full):
+        assert documents.approval(records.approval_entry(approval)) == approval
