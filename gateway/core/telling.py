@@ -117,6 +117,11 @@ def _rollback(entry: Entry) -> str:
     return f"rollback {found.rollback_id} {said}" + (f"; {entry['reason']}" if entry["change"] in _BY_PEOPLE and entry["reason"] else "")
 
 
+def _approval(entry: Entry) -> str:
+    what = f"approval {entry['approval_id']} of {entry['tool']}:{entry['action']} {entry['change']}"
+    return f"{what}; {entry['reason']}" if entry.get("reason") else what
+
+
 def _plain(entry: Entry) -> str:
     state = entry.get("change") or entry.get("state")
     return f"{entry['kind']} {state}" if isinstance(state, str) else str(entry["kind"])
@@ -143,5 +148,6 @@ _TELLERS: Mapping[str, Callable[[Entry], str]] = {
     Kind.FINDING: _finding,
     Kind.RUN: _run,
     Kind.TASK: _task,
+    Kind.APPROVAL: _approval,
     Kind.ROLLBACK: _rollback,
 }
