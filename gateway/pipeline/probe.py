@@ -91,18 +91,29 @@ class Probe:
         if request.redacted:  # what was struck out is what a listing would be searched for: not finding it proves nothing
             return Seen(Finding.UNDECIDED)
         if kind.probe.find is not None:
-            return await self._listed(tool, kind.probe, request, write, settled=settled)
+            return await self._listed(tool, kind, kind.probe, request, write, settled=settled)
         seen = await self.look(tool, kind, request.captures, write.key.tenant)
         applied = kind.probe.applied.holds({**request.document, "object": seen.document})
         finding = postcondition.probe(applied=applied, seen=seen.version, before=write.before_version, settled=settled)
         return Seen(finding, version=seen.version)
 
-    async def _listed(self, tool: Tool, probe: catalog.Probe, request: keep.Request, write: Write, *, settled: bool) -> Seen:
+    async def _listed(
+        self, tool: Tool, kind: catalog.ActionType, probe: catalog.Probe, request: keep.Request, write: Write, *, settled: bool
+    ) -> Seen:
         """Look for what a create may have made: one match is it, none (once it has settled) is none, several prove nothing."""
         made = await self.look.listed(tool, probe, request.captures, request.document, write.key.tenant)
         if made is not None and len(made) == 1:
-            return Seen(Finding.APPLIED, made=made[0])
+            return Seen(Finding.APPLIED, version=await self._as_made(tool, kind, request, write, made[0]), made=made[0])
         return Seen(Finding.NOT_APPLIED if made == () and settled else Finding.UNDECIDED)
+
+    async def _as_made(self, tool: Tool, kind: catalog.ActionType, request: keep.Request, write: Write, made: str) -> str | None:
+        """The version at which what was found is still as the create asked for; ``None`` where that does not show."""
+        try:
+            seen = await self.look(tool, kind, request.captures, write.key.tenant, created=made)
+        except (UpstreamFailure, ValueError, KeyError):
+            return None
+        asked = kind.verify is not None and kind.verify.expect.holds({**request.document, "object": seen.document})
+        return seen.version if asked and seen.same else None
 
     async def conclude(self, write: Write, result: Result, *, by: str, reason: str, seen: Seen | None = None) -> None:
         """Journal what became of a write whose outcome was unknown."""
