@@ -20,6 +20,11 @@ class Rolled:
     tasks: list[Json]
 
     @property
+    def rollback_id(self) -> str:
+        rollback_id: str = self.rollback["rollback_id"]
+        return rollback_id
+
+    @property
     def status(self) -> str:
         status: str = self.rollback["state"]
         return status
@@ -71,14 +76,15 @@ def of_run(gateway: Gateway, run_id: str) -> Rolled:
 
 def ended(gateway: Gateway, rollback_id: str) -> Rolled:
     """How it is, once it does not run any more."""
-    shown: Json = {}
+    wait_until(lambda: shown(gateway, rollback_id)["state"] in OVER, f"rollback {rollback_id} to end")
+    rollback = shown(gateway, rollback_id)
+    listed = gateway.ask("GET", f"/v1/tasks?run={rollback['run_id']}").body["items"]
+    return Rolled(rollback, rollback["nodes"], [task for task in listed if task.get("rollback_id") == rollback_id])
 
-    def over() -> bool:
-        answer = gateway.ask("GET", f"/v1/rollbacks/{rollback_id}?nodes=true")
-        assert answer.status == 200, answer
-        shown.update(answer.body)
-        return shown["state"] in OVER
 
-    wait_until(over, f"rollback {rollback_id} to end")
-    listed = gateway.ask("GET", f"/v1/tasks?run={shown['run_id']}").body["items"]
-    return Rolled(shown, shown["nodes"], [task for task in listed if task.get("rollback_id") == rollback_id])
+def shown(gateway: Gateway, rollback_id: str) -> Json:
+    """A rollback, node by node, as it is now."""
+    answer = gateway.ask("GET", f"/v1/rollbacks/{rollback_id}")
+    assert answer.status == 200, answer
+    body: Json = answer.body
+    return body
