@@ -13,8 +13,10 @@ response := answer if {
 	answer := responses[input.trigger.name]
 }
 
-# None to begin with; but a rule has to be there before it can be looked at.
+# None to begin with; but a rule has to be there before it can be looked at, also while the files are loaded one by one.
 override[name] := answer if some name, answer in {}
+
+responses[name] := answer if some name, answer in {}
 
 # METADATA
 # title: Go on
