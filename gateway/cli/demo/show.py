@@ -22,6 +22,7 @@ from gateway.cli.demo.incidents import company
 from gateway.cli.demo.screen import Screen
 from gateway.cli.demo.site import Site
 from gateway.cli.demo.surprise import Surprise
+from gateway.cli.demo.way_back import WayBack
 
 _PAUSES = {True: 0.3, False: 0.02}
 """Seconds that the agent pauses after each call: for a person who follows, and else (below the run's rate)."""
@@ -76,6 +77,7 @@ def _play(screen: Screen, folder: Path, *, stay: bool) -> None:
 
 
 def _acts(screen: Screen, kinto: Erp, gateway: Site) -> None:
+    before = kinto.state()
     run_id, lease = gateway.open_run()
     screen.line("operator", f"opens run {run_id} for billing-agent in tenant {erp.TENANT}")
     with worker.working(f"{gateway.data}/erp", lease, pause=_PAUSES[screen.paced]) as agent:
@@ -85,6 +87,7 @@ def _acts(screen: Screen, kinto: Erp, gateway: Site) -> None:
             act()
     screen.act("The story, from the journal")
     screen.shown(account.table(gateway.entries(run_id, kind="order", reason=CUT), gateway.effects(run_id)))
+    WayBack(screen, kinto, gateway, run_id, before).played()
 
 
 def _how_to_go_on(kinto: Erp, gateway: Site, folder: Path) -> str:

@@ -94,6 +94,23 @@ class Site:
     def effects(self, run_id: str) -> list[dict[str, Any]]:
         return self._listed(f"/v1/runs/{quote(run_id)}/effects")
 
+    def rollback_of(self, run_id: str) -> dict[str, Any]:
+        """The newest rollback of a run, node by node, once it runs no more.
+
+        Raises:
+            Surprise: there is none, or it does not end.
+        """
+        until = time.monotonic() + _SOON
+        while True:
+            found = self._listed("/v1/rollbacks", run=run_id)
+            if found and found[-1]["state"] != "running":
+                answer = self.ask("GET", f"/v1/rollbacks/{found[-1]['rollback_id']}")
+                expect(answer.status == 200, "the rollback to be shown (200)", answer)
+                told: dict[str, Any] = answer.body
+                return told
+            expect(time.monotonic() < until, f"a rollback of {run_id} to end within {_SOON:g} s", found)
+            time.sleep(0.02)
+
     def killcord(self, *arguments: str) -> tuple[int, str]:
         """The ``killcord`` command as an operator runs it: its exit code and what it said."""
         command = [sys.executable, "-m", "gateway", *arguments]

@@ -57,6 +57,8 @@ class Stage:
             expect(last is None or last["mode"] == mode, f"the reply of the last call to say already that the run is {mode}", last)
             story = self._answered(play, run_id)
             self._held(play, agent, before)
+        if play.rollback:
+            self._taken_back(run_id, before)
         return story
 
     def _carried_out(self, act: Act, agent: Worker, run_id: str) -> Event | None:
@@ -110,6 +112,17 @@ class Stage:
         said = "nothing of that write" if play.rollback else "nothing since the order"
         self.screen.line("ERP", f"has now {changed}" if changed else "has everything as it was before", said)
 
+    def _taken_back(self, run_id: str, before: State) -> None:
+        """How the rollback ended that nobody asked for."""
+        rollback = self.site.rollback_of(run_id)
+        expect(rollback["state"] == "clean", "the rollback to end clean by itself", rollback)
+        now = self._state()
+        expect(_plain(now) == _plain(before), "Kinto's records to be as before the run", list(_changes(before, now)))
+        count = len(rollback["nodes"])
+        did = f"{count} compensation(s), each checked" if count else "there was nothing to take back"
+        self.screen.line("gateway", f"rolled the run back by itself: {did}", f"{rollback['state']}, {rollback['rollback_id']}")
+        self.screen.line("ERP", "has everything as it was before the run", f"{len(now)} compared")
+
     def _state(self) -> State:
         """All that the agent could have changed, its own tenant's and the neighbour's."""
         theirs = self.erp.records("invoices", erp.NEIGHBOUR)
@@ -156,6 +169,11 @@ def _counted(trigger: Mapping[str, Any]) -> str:
 
 def _places(evidence: Sequence[str]) -> str:
     return f"entry {evidence[0]}" if len(evidence) == 1 else f"{len(evidence)} entries, {evidence[0]} to {evidence[-1].rpartition('/')[2]}"
+
+
+def _plain(state: State) -> dict[str, Json]:
+    """Records without what Kinto sets by itself."""
+    return {name: {key: value for key, value in one.items() if key != "last_modified"} for name, one in state.items()}
 
 
 def _changes(before: State, now: State) -> Iterator[str]:
