@@ -45,5 +45,7 @@ def resume(
 def _lines(resumed: Json) -> Iterator[str]:
     one = resumed["run"]
     yield f"Run {one['run_id']} goes on from {resumed['checkpoint']['checkpoint_id']} ({one['mode']}, generation {one['generation']})."
+    if resumed["state_ref"] is not None:
+        yield f"state      {resumed['state_ref']}"
     yield f"expires    {resumed['expires_at']}"
     yield f"lease      {resumed['lease']}"

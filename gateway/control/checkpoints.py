@@ -113,6 +113,15 @@ class Checkpoints:
             raise NotVerified(checkpoints.repeated(found, effects), effects)
         return found
 
+    async def state_ref(self, run: Run, checkpoint: Checkpoint) -> str | None:
+        """Where the workflow's state for going on from a place is kept: that of the newest sound checkpoint taken up to it.
+
+        From there on, steps that lead to the place answer from the journal.
+        """
+        writes = await self.writes.of_run(run.run_id)
+        taken = [one for one in await self._taken(run.run_id) if one.seq <= checkpoint.seq and not checkpoints.against(writes, one.seq)]
+        return max(taken, key=lambda one: one.seq).state_ref if taken else None
+
     async def position(self, run_id: str, checkpoint_id: str) -> Position | None:
         """Where a checkpoint that was taken of a run stands; ``None`` where the run has none of this id."""
         found = await self.records.checkpoint(checkpoint_id)

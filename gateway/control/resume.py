@@ -33,10 +33,11 @@ class NotReady(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GoneOn:
-    """``opened`` holds the run with its new lease."""
+    """``opened`` holds the run with its new lease; ``state_ref`` says where the workflow's state to begin with is kept, if it is."""
 
     opened: Opened
     checkpoint: Checkpoint
+    state_ref: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Resume:
             return Resumed(resuming.resumed(run, request, checkpoint, epoch=epoch, expires_at=expires_at), checkpoint)
 
         opened = await self.runs.resume(run_id, resumed, by=by, reason=reason)
-        return GoneOn(opened, found[0])
+        return GoneOn(opened, found[0], await self.checkpoints.state_ref(opened.run, found[0]))
 
     async def _from(self, run: Run, name: str | None) -> Checkpoint:
         if name is not None:

@@ -36,6 +36,7 @@ async def resume(asked: Asked[Nothing, ResumeRun]) -> web.Response:
         "lease": opened.lease,
         "expires_at": stamp.rfc3339(opened.run.expires_at),
         "checkpoint": records.checkpoint_shown(gone_on.checkpoint),
+        "state_ref": gone_on.state_ref,
     }
     return answers.json(answer, 201)
 

@@ -115,6 +115,8 @@ def replay(metered: Metered, write: Write, at: float) -> Entry:
     entry |= {"epoch": metered.epoch, "idempotency_key": write.wire_key, "attempt": write.attempt}
     entry["requested"] = {"method": metered.known.call.method, "path": metered.known.call.target, "args_digest": _digest(write.key.content)}
     entry["replay_of"] = str(write.intent)
+    if write.intent.seq <= metered.known.run.resumed_from:
+        entry["resumed"] = True
     return entry
 
 

@@ -34,7 +34,12 @@ def waiting(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | Non
 
 
 def repeats(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
-    """Replays, and repeats of what was still in flight."""
+    """Replays, and repeats of what was still in flight.
+
+    A resumed run goes again over what it did before its checkpoint: an effect that answers for the first time since is no repeat.
+    """
+    if event.fields.get("resumed") and watch.retraces(event.fields["replay_of"]):
+        return None
     if watch.repeats is None:
         watch.repeats = Window(thresholds.repeats.within)
     watch.repeats.add(event.at, event.seq)

@@ -12,6 +12,8 @@ from gateway.model.trigger import Trigger
 
 REMEMBERED = 512
 """Writes of a run whose content is remembered, and step trees whose siblings are."""
+RETRACED = 10_000
+"""Effects from before a checkpoint that may answer a resumed run once each without being repeats."""
 SHOWN = 50
 """Positions that a trigger names as evidence."""
 
@@ -141,3 +143,13 @@ class Watch:
     members: dict[str, OrderedDict[str, tuple[float, int]]] = field(default_factory=dict)
     contents: Contents | None = None
     siblings: OrderedDict[str, Siblings] = field(default_factory=OrderedDict)
+    retraced: set[str] | None = None
+
+    def retraces(self, effect: str) -> bool:
+        """Whether an effect from before the run's checkpoint answers for the first time in this generation."""
+        if self.retraced is None:
+            self.retraced = set()
+        if effect in self.retraced or len(self.retraced) >= RETRACED:
+            return False
+        self.retraced.add(effect)
+        return True

@@ -100,7 +100,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         permission=Permission.RESUME,
         body=requests.ResumeRun,
         answers={
-            201: "{run, lease, expires_at, checkpoint}",
+            201: "{run, lease, expires_at, checkpoint, state_ref}",
             400: "`too-wide` with `excess`, or `bad-request`",
             409: "the run is active or closed, a rollback of it is not over, or it is `not-verified` or `not-ready`",
         },

@@ -103,7 +103,7 @@ async def test_a_run_is_resumed_with_the_next_lease_and_the_checkpoint_it_goes_o
     body = {"checkpoint": taken["checkpoint_id"], "scopes": ["erp:invoice.*"], "require_approval": ["erp:*"], "reason": "mended"}
     status, resumed = await written.ask("POST", RESUME, body, as_="operator-token")
     assert status == 201, resumed
-    assert (set(resumed), resumed["checkpoint"]) == ({"run", "lease", "expires_at", "checkpoint"}, taken)
+    assert (set(resumed), resumed["checkpoint"]) == ({"run", "lease", "expires_at", "checkpoint", "state_ref"}, taken)
     run = resumed["run"]
     assert (run["generation"], run["mode"], run["scopes"], run["require_approval"]) == (2, "active", ["erp:invoice.*"], ["erp:*"])
     assert not {"superseded", "resumed_from", "revoked"} & set(run)
@@ -119,6 +119,7 @@ async def test_the_newest_boundary_can_be_named_by_its_entry(written: Door) -> N
     await hold(written)
     status, resumed = await written.ask("POST", RESUME, {"checkpoint": listed["automatic"]["at"], "reason": "test"})
     assert (status, resumed["checkpoint"]["at"], resumed["checkpoint"]["automatic"]) == (201, listed["automatic"]["at"], True)
+    assert resumed["state_ref"] is None, "nobody has kept a state"
 
 
 async def test_every_excess_of_a_resume_is_named(written: Door) -> None:

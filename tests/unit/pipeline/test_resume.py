@@ -162,6 +162,20 @@ async def test_steps_without_a_key_from_before_the_checkpoint_answer_in_any_orde
     assert len(gateway.ledger.writes) == sent
 
 
+async def test_a_resumed_run_may_go_over_all_its_steps_again_but_once(gateway: Rig) -> None:
+    run = await gateway.open()
+    for number in range(25):
+        assert (await gateway.call(run.lease, "POST", REFUNDS, {"amount": number}, Killcord_Step=f"s{number}")).status == 201
+    await gateway.contain(run.run.run_id)
+    lease = (await resume(gateway, run)).opened.lease
+
+    async def over() -> list[Reply]:
+        return [await gateway.call(lease, "POST", REFUNDS, {"amount": n}, Killcord_Step=f"s{n}") for n in range(25)]
+
+    assert all(map(replayed, await over()))
+    assert "run-paused" in [code(reply) for reply in await over()], "the second time it is a spike of repeats"
+
+
 async def test_the_window_of_a_call_without_a_key_is_over_but_not_for_what_was_done_before_the_checkpoint(tmp_path: Path) -> None:
     adapter = rig.ADAPTER.replace("idempotency: {gateway: true}", "idempotency: {gateway: true, window: 1ms}")
     async with rig.assembled(tmp_path, adapter=adapter) as gateway:
