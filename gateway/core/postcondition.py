@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
+
+import orjson
 
 from gateway.model.entry import Result, Verification
 
@@ -47,3 +50,33 @@ def probe(*, applied: bool, seen: str | None, before: str | None, settled: bool)
     if applied:
         return Finding.APPLIED if seen != before else Finding.UNDECIDED
     return Finding.NOT_APPLIED if settled and seen == before else Finding.UNDECIDED
+
+
+def ours_alone(before: object, seen: object, asked: object, *, replaced: bool) -> bool:
+    """Whether nothing differs from the state before a write but what the write asked for: then the version seen holds it alone.
+
+    A field of the state counts as asked for where the request has it, by the same name and value, at any depth: a body seldom has the
+    shape of the state. ``replaced``: the write may have taken fields away by leaving them out. ``before`` is ``None`` where nothing was.
+    """
+    if not isinstance(seen, dict) or not isinstance(before, dict | None):
+        return False
+    old = before or {}
+    if not replaced and not old.keys() <= seen.keys():
+        return False
+    wanted = set(_fields(asked))
+    changed = {name: value for name, value in seen.items() if name not in old or old[name] != value}
+    return all((name, _text(value)) in wanted for name, value in changed.items())
+
+
+def _fields(value: object) -> Iterator[tuple[str, bytes]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield name, _text(inner)
+            yield from _fields(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _fields(inner)
+
+
+def _text(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -27,12 +27,12 @@ class Schedule:
         for name, after in before.items():
             for one in after:
                 self._followers.setdefault(one, []).append(name)
-        free = [name for name, count in self._waits.items() if count == 0]
         for node in self.plan.nodes:
             if self._waits[node.node_id] == 0 and self._state(node.node_id) is NodeState.PENDING:
                 self._ready.append(node)
-        passed = [name for name in free if name in self.plan.joins or self._state(name).passed]
-        self._pass(passed)
+        # What has passed counts, whatever it would have to wait for by now: a new plan may have found more to come before it.
+        passed = [node.node_id for node in self.plan.nodes if self._state(node.node_id).passed]
+        self._pass([*passed, *(join for join in self.plan.joins if self._waits[join] == 0)])
 
     def ready(self) -> Node | None:
         """The next pending node of which all that it comes after has passed; it counts as running from now on."""
@@ -55,7 +55,7 @@ class Schedule:
                 self._waits[follower] -= 1
                 if self._waits[follower]:
                     continue
-                if follower in self.plan.joins or self._state(follower).passed:
+                if follower in self.plan.joins:
                     names.append(follower)
                 elif self._state(follower) is NodeState.PENDING:
                     self._ready.append(self._nodes[follower])

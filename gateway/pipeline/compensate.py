@@ -16,14 +16,14 @@ from gateway.model.effect import State, Write
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.plan import Does, Node, NodeState
 from gateway.model.run import Lease, Run
+from gateway.pipeline import probe
 from gateway.pipeline.classify import classify
 from gateway.pipeline.decide_recovery import DecideRecovery
-from gateway.pipeline.evidence import Before, Classified, Kept, Known, Metered, Permitted, Settled, Step, Undoing
+from gateway.pipeline.evidence import Before, Classified, Expected, Kept, Known, Metered, Permitted, Settled, Step, Undoing
 from gateway.pipeline.forward import Forward
 from gateway.pipeline.gate import Gate
 from gateway.pipeline.intend import Intend
 from gateway.pipeline.look import Look, Seen
-from gateway.pipeline.probe import Probe
 from gateway.pipeline.recall import Recall
 from gateway.pipeline.settle import Settle
 from gateway.pipeline.tools import Tools
@@ -54,7 +54,7 @@ class Compensate:
     forward: Forward
     verify: Verify
     settle: Settle
-    probe: Probe
+    probe: probe.Probe
     clock: Clock
 
     async def carry(self, compensating: Compensating) -> Carried:
@@ -109,16 +109,20 @@ class Compensate:
 
     async def settle_unknown(self, order: Compensating, write: Write) -> bool | None:
         """Look whether a compensation of unknown outcome is there; where that shows it, the journal is told."""
-        seen = await self._seen(order.node, order.run, order.effects)
-        prepared = await self.calls.prepare(order.node, order.run, order.effects)
-        if seen is None or prepared.expects is None:
+        expects = await self._expects(order)
+        if expects is None:
             return await self.decide(write)
-        there = seen.as_expected(prepared.expects)
-        settled = self.clock.now() - write.at >= SETTLE
+        seen = await self._seen(order.node, order.run, order.effects)
+        if seen is None:
+            return None
+        there = seen.as_expected(expects)
+        settled = self.clock.now() - await self.probe.last_sent(write) >= self._settle_time(order.node)
         before = None if order.node.guard_absent else order.guard
         match postcondition.probe(applied=there, seen=seen.version, before=before, settled=settled):
             case postcondition.Finding.APPLIED:
-                await self.probe.conclude(write, Result.SUCCESS, by="rollback", reason="what it should leave is there")
+                # All of the state is as it should be, so that what comes after may build on this version, whoever wrote it.
+                found = probe.Seen(postcondition.Finding.APPLIED, version=seen.version)
+                await self.probe.conclude(write, Result.SUCCESS, by="rollback", reason="what it should leave is there", seen=found)
                 return True
             case postcondition.Finding.NOT_APPLIED:
                 await self.probe.conclude(write, Result.FAILED, by="rollback", reason="the object is still as it was before")
@@ -139,6 +143,18 @@ class Compensate:
         met = None if expects is None else seen.as_expected(expects)
         why = "" if met in (None, True) else "it is not as it was before the run"
         return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=met, why=why)
+
+    async def _expects(self, order: Compensating) -> Expected | None:
+        try:
+            return (await self.calls.prepare(order.node, order.run, order.effects)).expects
+        except Conflict:
+            return None
+
+    def _settle_time(self, node: Node) -> float:
+        """Seconds after which a compensation that is not there will not come any more."""
+        tool = self.tools.get(node.tool)
+        kind = tool.catalog.actions.get(node.by or "") if tool is not None else None
+        return SETTLE if kind is None or kind.probe is None else kind.probe.settle
 
     def _known(self, order: Compensating, prepared: Prepared) -> Known:
         now, run, node = self.clock.now(), order.run, order.node

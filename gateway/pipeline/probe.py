@@ -14,7 +14,7 @@ from gateway.model.entry import Result
 from gateway.pipeline import entries, keep
 from gateway.pipeline.look import Look
 from gateway.pipeline.tools import Tool, Tools
-from gateway.ports import Blobs, Clock, History, Journal, Registry, Vault
+from gateway.ports import Blobs, Clock, History, Journal, Registry, Vault, Writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Probe:
     look: Look
     journal: Journal
     registry: Registry
+    writes: Writes
     history: History
     blobs: Blobs
     vault: Vault
@@ -50,7 +51,7 @@ class Probe:
         settle = self._settle_time(write)
         if settle is None:
             return Decided(State.UNKNOWN, await self._task(write, "there is no probe for it"))
-        settled = self.clock.now() - await self._last_sent(write) >= settle
+        settled = self.clock.now() - await self.last_sent(write) >= settle
         try:
             seen = await self._find(write, settled=settled)
         except (UpstreamFailure, ValueError, KeyError):
@@ -68,7 +69,7 @@ class Probe:
                 task_id = await self._task(write, "its object's state proves neither", seen.version) if settled else None
                 return Decided(State.UNKNOWN, task_id)
 
-    async def _last_sent(self, write: Write) -> float:
+    async def last_sent(self, write: Write) -> float:
         """A time (Unix seconds) after which nothing of the write left here: it may have waited for a connection since its intent."""
         line = await self.history.entry(write.outcome) if write.outcome is not None else None
         return write.at if line is None else max(write.at, documents.instant(orjson.loads(line)["ts"]))
@@ -95,7 +96,22 @@ class Probe:
         seen = await self.look(tool, kind, request.captures, write.key.tenant)
         applied = kind.probe.applied.holds({**request.document, "object": seen.document})
         finding = postcondition.probe(applied=applied, seen=seen.version, before=write.before_version, settled=settled)
-        return Seen(finding, version=seen.version)
+        if finding is Finding.NOT_APPLIED and not seen.exists and await self._written_since(write):
+            # Absent before and now, like many a time: a later write may have removed what this one made.
+            return Seen(Finding.UNDECIDED)
+        ours = finding is Finding.APPLIED and postcondition.ours_alone(
+            await self._before(write), seen.state, request.document["request"], replaced=write.method == "PUT"
+        )
+        # Applied it was; but at a version that holds somebody else's change too, nobody may take it for ours and put it back.
+        return Seen(finding, version=seen.version if ours or finding is not Finding.APPLIED else None)
+
+    async def _written_since(self, write: Write) -> bool:
+        return await self.writes.rewritten(write.key.workflow_id, write.target.object, write.intent.seq)
+
+    async def _before(self, write: Write) -> object:
+        """The state before it, ``None`` where its object was not there or nobody looked."""
+        sealed = await self.blobs.blob(write.snapshot_ref) if write.snapshot_ref is not None else None
+        return None if sealed is None else orjson.loads(await self.vault.unseal(sealed)).get("state")
 
     async def _listed(
         self, tool: Tool, kind: catalog.ActionType, probe: catalog.Probe, request: keep.Request, write: Write, *, settled: bool

@@ -70,6 +70,8 @@ class Recall:
         return await self.standing.standing(key, resumed_from)
 
     async def _ask(self, metered: Metered, key: Key, write: Write) -> Fresh:
+        if metered.known.undoing is not None:  # whoever drives the rollback knows how the object has to be, and looks after it
+            raise errors.OutcomeUnknown(f"The outcome of {write.action} ({write.intent}) is not known.")
         decided = await self.probe(write)
         if decided.state is State.FAILED:
             return _fresh(metered, key, write.attempt + 1)

@@ -202,20 +202,24 @@ class Drive:
     async def _looked_after(self, driving: Driving, node: Node, carried: Carried) -> Carried:
         """Look whether a compensation of unknown outcome was applied, until it is clear or a person has to be asked."""
         deadline, pause = self.clock.monotonic() + UNKNOWN_FOR, FIRST_PAUSE
-        while not driving.stopped.is_set():
-            unknown = next((one for one in reversed(driving.tried.of_node(node.node_id)) if one.state is State.UNKNOWN), None)
-            if unknown is None:
-                break
-            applied = await self.carry.settle_unknown(self._order(driving, node), unknown)
+        while (newest := _newest(driving, node)) is not None and newest.state is State.UNKNOWN:
+            if driving.stopped.is_set():
+                return carried
+            late = self.clock.monotonic() >= deadline
+            # What nobody can see becomes a person's task in the end.
+            await (self.carry.decide(newest) if late else self.carry.settle_unknown(self._order(driving, node), newest))
             await self._remember(driving, node)
-            if applied is not None:
-                why = "" if applied else "it was not applied"
-                return Carried(state=NodeState.DONE if applied else NodeState.FAILED, why=why, again=not applied)
-            if self.clock.monotonic() >= deadline:
+            if late:
                 break
             await driving.pause(pause)
             pause = min(5.0, pause * 2)
-        return carried
+        match _newest(driving, node):
+            case Write(state=State.STANDING):
+                return Carried(state=NodeState.DONE)
+            case Write(state=State.FAILED):
+                return Carried(state=NodeState.FAILED, why="it was not applied", again=True)
+            case _:
+                return carried
 
     async def _probed(self, driving: Driving, node: Node) -> NodeState:
         """Whether there is anything to undo has to be found out first."""
@@ -254,3 +258,9 @@ class Drive:
 
     def _effects(self, driving: Driving, node: Node) -> Sequence[Write]:
         return [driving.gathered.effects[key] for key in node.effects]
+
+
+def _newest(driving: Driving, node: Node) -> Write | None:
+    """The newest attempt at a node."""
+    tried = driving.tried.of_node(node.node_id)
+    return tried[-1] if tried else None

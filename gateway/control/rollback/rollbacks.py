@@ -216,10 +216,10 @@ class Rollbacks:
             driving.woken = True
             return
         rollback = await self.records.rollback(rollback_id)
-        if rollback is None or rollback.status is not RollbackStatus.NEEDS_OPERATOR:
-            return
-        run = await self._run(rollback.run_id)
-        await self._again(rollback, run, change="continued", by="gateway", reason="what it waited for was decided")
+        # Whoever went on first may have planned before this was decided, and wait again by now.
+        while rollback is not None and rollback.status is RollbackStatus.NEEDS_OPERATOR and rollback_id not in self._stopped:
+            run = await self._run(rollback.run_id)
+            rollback = await self._again(rollback, run, change="continued", by="gateway", reason="what it waited for was decided")
 
     async def _claim(self, rollback: Rollback) -> None:
         if rollback.status.ended:
@@ -235,7 +235,10 @@ class Rollbacks:
         sealed = await self.vault.seal(run.tenant, orjson.dumps(plan_json.written(gathered.plan)))
         async with self._turn:
             found = await self._known(rollback.rollback_id)
-            if found != rollback or rollback.rollback_id in self._driving or rollback.rollback_id in self._stopped:
+            if (driving := self._driving.get(rollback.rollback_id)) is not None:
+                driving.woken = True
+                return found
+            if found != rollback or rollback.rollback_id in self._stopped:
                 return found
             claimed = replace(
                 rollback,
