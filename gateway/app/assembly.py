@@ -174,7 +174,7 @@ async def _assembled(
     tools = {name: _tool(one) for name, one in config.tools.items()}
     pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
     look = Look(pool)
-    probe = Probe(tools, look, journal, store.registry, store.history, store.blobs, vault, clock)
+    probe = Probe(tools, look, journal, store.registry, store.writes, store.history, store.blobs, vault, clock)
     metrics = CollectorRegistry()
     streams = Streams()
     mirror.changed.append(streams.recheck)
