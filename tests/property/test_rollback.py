@@ -1,0 +1,42 @@
+"""Random runs through a whole gateway, rolled back on a tool that has bad days, judged by the tool's own log."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+from gateway.model.wire import Outgoing
+from tests.support.toolmodel import Day, Tool
+from tests.support.toolmodel_runs import Case, described, hastened, modelled
+
+CASES = 2000
+AT_ONCE = 100
+
+
+async def test_a_rolled_back_run_leaves_the_tool_as_if_it_had_not_been_or_a_person_is_told(tmp_path: Path) -> None:
+    cases: dict[str, Case] = {}
+
+    def day(request: Outgoing) -> Day:
+        case = cases.get(request.tenant)
+        return Day.GOOD if case is None else case.day(request)
+
+    tool = Tool(day)
+    gate = asyncio.Semaphore(AT_ONCE)
+    async with hastened(), modelled(tmp_path, tool) as rig:
+
+        async def one(seed: int) -> None:
+            async with gate:
+                case = cases[f"t{seed}"] = Case(random.Random(seed), tool, f"t{seed}")
+                try:
+                    await case.happen(rig, 2 + seed * 10 // CASES)
+                    await case.contain(rig)
+                    await case.start(rig)
+                    await case.at_rest(rig)
+                    await case.check(rig)
+                except AssertionError as wrong:
+                    raise AssertionError(f"seed {seed}: {wrong}\n{described(case)}") from wrong
+
+        async with asyncio.TaskGroup() as group:
+            for seed in range(CASES):
+                group.create_task(one(seed))
