@@ -69,6 +69,15 @@ class Respond:
         answer = _Answer(run, generation, trigger, known, standing)
         return await self._carried_out(answer, self._told(answer))
 
+    async def to_be_safe(self, run_id: str, trigger: Trigger) -> Order:
+        """Quarantine a run whose trigger could not be answered. Nothing is read for that, and nothing asked.
+
+        Raises:
+            JournalUnavailable: it is in force on this node, and not durable.
+        """
+        why = f"{trigger.name}: Quarantined to be safe: it could not be answered."
+        return await self.containment.make(Scope(run=run_id), Mode.QUARANTINED, reason=why, by=f"trigger:{trigger.name}")
+
     async def about(self, run: Run, generation: int, trigger: Trigger) -> Response:
         """What policy says of an error that may be recoverable; journaled, and never an incident by itself."""
         response = await self._asked(run, generation, trigger)

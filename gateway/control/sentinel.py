@@ -75,16 +75,27 @@ class Sentinel:
             while due:
                 generation, trigger = due.popleft()
                 try:
-                    incident = await self.respond(run_id, generation, trigger)
-                    if incident is not None and incident.rollback is RollbackState.DUE:
-                        self.spawn(self.roll_back(incident))
-                    elif trigger.name == PARTIAL and VIOLATIONS not in trigger.facts:
-                        self.spawn(self._sound(run_id, generation, trigger))
+                    await self._followed(run_id, generation, trigger)
                 except errors.JournalUnavailable as down:
                     # The order, if there is one, holds on this node; nothing else is admitted before the journal is back.
                     self.log("response-not-durable", run=run_id, trigger=trigger.name, error=down.detail)
         finally:
             del self._answering[run_id], self._due[run_id]
+
+    async def _followed(self, run_id: str, generation: int, trigger: Trigger) -> None:
+        try:
+            incident = await self.respond(run_id, generation, trigger)
+        except errors.JournalUnavailable:
+            raise
+        except Exception as broken:  # noqa: BLE001 - whatever went wrong must not leave the run as it is
+            # A disk that cannot be read, or a fault of our own: whatever it is, the run must not go on because of it.
+            self.log("response-failed", run=run_id, trigger=trigger.name, error=f"{type(broken).__name__}: {broken}")
+            await self.respond.to_be_safe(run_id, trigger)
+            return
+        if incident is not None and incident.rollback is RollbackState.DUE:
+            self.spawn(self.roll_back(incident))
+        elif trigger.name == PARTIAL and VIOLATIONS not in trigger.facts:
+            self.spawn(self._sound(run_id, generation, trigger))
 
     async def _sound(self, run_id: str, generation: int, trigger: Trigger) -> None:
         """Contained first, the run's objects are looked at; where that shows an unsound state, the trigger is answered once more."""

@@ -182,13 +182,15 @@ async def assembled(
         CONFIG.format(policy=policy, port=port or server.port, timeout=timeout, connections=connections, tool_extra=tool_extra, extra=extra)
     )
     logged: list[tuple[str, dict[str, object]]] = []
-    gateway = await assembly.assemble(
-        loading.load(config, {"LEDGER_SECRET": SECRET}), lambda event, **more: logged.append((event, more)), lambda *_: None
-    )
     try:
-        yield Rig(gateway, ledger, logged)
+        gateway = await assembly.assemble(
+            loading.load(config, {"LEDGER_SECRET": SECRET}), lambda event, **more: logged.append((event, more)), lambda *_: None
+        )
+        try:
+            yield Rig(gateway, ledger, logged)
+        finally:
+            await gateway.close()
     finally:
-        await gateway.close()
         await server.close()
 
 

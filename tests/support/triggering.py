@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,7 +129,8 @@ class Agent:
     def last(self) -> Reply:
         return self.replies[-1]
 
-    async def call(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
+    async def call(self, method: str, path: str, body: object = None, **headers: Any) -> Reply:
+        """Header names with ``_`` for ``-``."""
         self.replies.append(await self.rig.call(self.opened.lease, method, path, body, **headers))
         return self.last
 
@@ -150,7 +151,7 @@ class Agent:
     async def incidents(self) -> list[Incident]:
         return list(await self.rig.gateway.store.incidents.incidents(run=self.run_id))
 
-    async def responses(self) -> list[Mapping[str, Any]]:
+    async def responses(self) -> list[dict[str, Any]]:
         return await self.rig.journal(self.run_id, "response")
 
     async def triggers(self) -> list[str]:
