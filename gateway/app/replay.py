@@ -17,6 +17,7 @@ from gateway.clients.vault import TenantVault, open_master_key
 from gateway.core import replay
 from gateway.core.replay import Word
 from gateway.model.decision import Decision
+from gateway.model.run import Run
 from gateway.stores.sqlite import reading
 from gateway.stores.sqlite.reading import Reading
 
@@ -75,6 +76,7 @@ class _Replay:
     journal: Reading
     engine: EmbeddedEngine
     vault: TenantVault
+    earlier: dict[tuple[str, int], Run | None] = field(default_factory=dict)
 
     async def over(self, progress: Callable[[int, int], None]) -> Replayed:
         found, newest = Replayed(self.engine.revision), self.journal.newest
@@ -88,7 +90,7 @@ class _Replay:
         return found
 
     async def _again(self, entry: Mapping[str, Any], found: Replayed) -> None:
-        run = await self.journal.registry.run(entry["run_id"])
+        run = await self._run(entry["run_id"], entry["generation"])
         if run is None:
             found.lost["its run is not in the journal"] += 1
             return
@@ -103,6 +105,15 @@ class _Replay:
             found.same[was] += 1
         else:
             found.different.append(_difference(entry, was, now, decision))
+
+    async def _run(self, run_id: str, generation: int) -> Run | None:
+        """The run as it was when the decision was made."""
+        run = await self.journal.registry.run(run_id)
+        if run is None or run.generation == generation:
+            return run
+        if (run_id, generation) not in self.earlier:
+            self.earlier[run_id, generation] = self.journal.run_of(run_id, generation)
+        return self.earlier[run_id, generation]
 
     async def _args(self, entry: Mapping[str, Any]) -> object:
         """The body that was decided on.

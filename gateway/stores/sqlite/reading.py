@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import orjson
+
 from gateway import errors
-from gateway.model.entry import Sealed
+from gateway.core import documents
+from gateway.model.entry import Kind, Sealed
+from gateway.model.run import Run
 from gateway.ports import Blobs, Registry
 from gateway.stores.sqlite.ahead import Ahead
 from gateway.stores.sqlite.database import FILE
@@ -33,6 +37,13 @@ class Reading:
         """The newest entry's seq, 0 where there is none."""
         (seq,) = self._connection.execute(READING["newest_seq"]).fetchone()
         return seq or 0
+
+    def run_of(self, run_id: str, generation: int) -> Run | None:
+        """A run as it was in one of its generations, at the end of it; a resume makes it narrower."""
+        wanted = {"run": run_id, "kind": Kind.RUN, "tenant": None, "limit": -1, "after": 0}
+        lines = self._connection.execute(READING["entries_of_run"], wanted).fetchall()
+        found = [run for (line,) in lines if (run := documents.run(orjson.loads(line)["run"])).generation == generation]
+        return found[-1] if found else None
 
     def decided(self, *, after: int, until: int) -> Iterator[tuple[int, bytes]]:
         """Entries of calls that policy may have decided, with their seqs, oldest first."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.app import replay
 from gateway.control.checkpoints import NotVerified, UnknownCheckpoint
 from gateway.control.resume import CannotResume, GoneOn, NotReady
 from gateway.control.runs import Opened
@@ -19,6 +20,7 @@ from gateway.model.order import Scope
 from gateway.model.rollback import RollbackStatus
 from gateway.model.run import Mode
 from gateway.model.wire import Reply
+from gateway.stores.sqlite import rebuild
 from tests.support import rig
 from tests.support.rig import Rig, code, header, until, until_async
 
@@ -428,3 +430,31 @@ async def test_a_task_that_is_queued_again_as_a_new_run_finds_what_the_old_one_d
     reply = await gateway.call(again.lease, "POST", REFUNDS, REFUND, Killcord_Step="refund")
     assert (replayed(reply), reply.body, gateway.ledger.count("refunds")) == (True, first.body, 1)
     assert code(await gateway.call(again.lease, "POST", REFUNDS, {"amount": 6}, Killcord_Step="refund")) == "key-reused"
+
+
+# --- what is read back -----------------------------------------------------------------------------------------------
+
+
+async def test_decisions_of_before_are_decided_again_with_the_rights_of_then(gateway: Rig, tmp_path: Path) -> None:
+    run = await gateway.open()
+    assert (await patch(gateway, run.lease, "paid")).status == 200
+    await gateway.contain(run.run.run_id)
+    lease = (await resume(gateway, run, scopes=("ledger:invoice.read",))).opened.lease
+    assert code(await patch(gateway, lease, "held")) == "policy-denied"
+    await gateway.journal()
+    again = await replay.run(tmp_path / "var", rig.ROOT / "policies", progress=lambda *_: None)
+    assert (again.decided, again.different, again.lost) == (2, [], {})
+
+
+async def test_the_fold_made_anew_knows_of_checkpoints_and_resumes(tmp_path: Path) -> None:
+    async with rig.assembled(tmp_path) as before:
+        run = await before.open()
+        taken = await checkpoint(before, run)
+        await before.contain(run.run.run_id)
+        opened = (await resume(before, run)).opened
+    rebuild(tmp_path / "var")
+    async with rig.assembled(tmp_path, before.ledger) as after:
+        found = await after.gateway.store.registry.run(run.run.run_id)
+        assert found is not None
+        assert records.run_entry(found) == records.run_entry(opened.run)
+        assert await after.gateway.recovery.checkpoints.position(run.run.run_id, taken.checkpoint_id) == taken.at
