@@ -1,0 +1,36 @@
+"""What the CRM's adapter makes of a recorded write, and what it would send to take it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.core.catalog import Tool
+from gateway.model.action import Remedy
+from tests.support import samples
+
+FOLDER = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def tool() -> Tool:
+    return samples.load(FOLDER, {})
+
+
+@pytest.mark.parametrize("sample", samples.read(FOLDER), ids=lambda sample: sample["action"])
+def test_a_recorded_write_means_what_is_written_beside_it(tool: Tool, sample: samples.Sample) -> None:
+    assert samples.meaning(tool, sample) == sample["means"]
+
+
+def test_a_status_is_set_back_and_nothing_else_of_the_contact_is_written(tool: Tool) -> None:
+    undo = tool.actions["contact.status.update"].undo
+    assert undo is not None
+    assert undo.body is not None
+    assert undo.body.search({"snapshot": {"id": "c-1", "name": "Dubois", "status": "lead"}}) == {"status": "lead"}
+
+
+def test_a_note_is_a_persons_to_strike_through(tool: Tool) -> None:
+    undo = tool.actions["contact.note.add"].undo
+    assert undo is not None
+    assert (undo.remedy, undo.by) == (Remedy.CORRECTION_TASK, None)

@@ -1,0 +1,38 @@
+"""What the mailer's adapter says of what is sent, and of what goes on sending."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.core import catalog, resolve
+from gateway.core.catalog import Tool
+from gateway.model.action import Remedy, Reversibility
+from tests.support import samples
+
+FOLDER = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def tool() -> Tool:
+    return samples.load(FOLDER, {})
+
+
+@pytest.mark.parametrize("sample", samples.read(FOLDER), ids=lambda sample: sample["action"])
+def test_a_recorded_write_means_what_is_written_beside_it(tool: Tool, sample: samples.Sample) -> None:
+    assert samples.meaning(tool, sample) == sample["means"]
+
+
+def test_a_message_is_irreversible_and_costs_a_record_for_each_who_gets_it(tool: Tool) -> None:
+    asked = samples.call("POST", "/tenants/acme/messages", {"to": ["a@example.org", "b@example.org"]})
+    matched = samples.matched(tool, asked)
+    document = catalog.document(tool, asked, matched.captures)
+    assert resolve.class_of(matched.action, document) is Reversibility.IRREVERSIBLE
+    assert resolve.cost_of(matched.action, document).records == 2
+    assert matched.action.undo is not None
+    assert matched.action.undo.remedy is Remedy.MANUAL_REVIEW
+
+
+def test_what_goes_on_sending_by_itself_is_fanout(tool: Tool) -> None:
+    assert [action.name for action in tool.actions.values() if action.fanout] == ["sequence.start"]
