@@ -69,11 +69,14 @@ def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], sta
 
 
 def renewed(old: Plan, new: Plan) -> Plan:
-    """A plan to go on with: the old one, unless something had to be found out first; then the new one, beside what the old one did."""
+    """A plan to go on with: the old one, unless something had to be found out first; then the new one, beside what the old one did.
+
+    What is known by now may undo an effect along with others: of its old node nothing is left then, or it would be undone twice.
+    """
     if not any(node.way is Way.PROBE for node in old.nodes):
         return old
-    known = {node.node_id for node in new.nodes}
-    kept = tuple(replace(node, after=()) for node in old.nodes if node.node_id not in known and node.way is not Way.PROBE)
+    planned = {wire_key for node in new.nodes for wire_key in node.effects}
+    kept = tuple(replace(node, after=()) for node in old.nodes if planned.isdisjoint(node.effects) and node.way is not Way.PROBE)
     return Plan(kept + new.nodes, new.joins, old.irreversible or new.irreversible)
 
 
