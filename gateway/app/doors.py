@@ -57,6 +57,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         rollback_records=store.rollbacks,
         checkpoints=gateway.recovery.checkpoints,
         resume=gateway.recovery.resume,
+        recover=gateway.recovery.recover,
         incidents=store.incidents,
         stories=gateway.stories,
         registry=store.registry,

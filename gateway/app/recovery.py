@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,12 @@ from gateway.app.policies import Engine
 from gateway.control.approvals import Approvals
 from gateway.control.checkpoints import Checkpoints
 from gateway.control.containment import Containment
+from gateway.control.recover import Recover
 from gateway.control.resume import Resume
 from gateway.control.rollback.automatic import Automatic, Wake
 from gateway.control.rollback.drive import Drive
 from gateway.control.rollback.gather import Gather
+from gateway.control.rollback.ground import Ground
 from gateway.control.rollback.ledger import Ledger
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.sound import Sound
@@ -38,7 +41,12 @@ class Recovery:
     automatic: Automatic
     checkpoints: Checkpoints
     resume: Resume
+    recover: Recover
     registry: Registry
+
+    async def catch_up(self) -> int:
+        """At start: go on with what an earlier process was taking back. Says with how many."""
+        return await self.rollbacks.adopt() + await self.automatic.catch_up() + await self.recover.catch_up()
 
     async def turn(self) -> None:
         """Go on with what the journal, or another rollback, stood against."""
@@ -91,8 +99,11 @@ def recovery(parts: Parts) -> Recovery:
         clock=clock,
     )
     undos = {(tool.name, kind.name): kind.undo for tool in parts.tools.values() for kind in tool.catalog.actions.values() if kind.undo}
+    alone = asyncio.Lock()
+    gather = Gather(store.registry, store.writes, store.history, clock, undos, line.intend.live)
     rollbacks = Rollbacks(
-        gather=Gather(store.registry, store.writes, store.history, clock, undos, line.intend.live),
+        ground=Ground(gather, store.rollbacks, parts.containment, clock, places.position, parts.journal.stream),
+        gather=gather,
         drive=Drive(carry, store.rollbacks, parts.tasks, parts.approvals, ledger, clock, parts.supervisor.spawn),
         sound=Sound(carry, parts.engine, parts.containment.mirror, clock),
         ledger=ledger,
@@ -105,15 +116,32 @@ def recovery(parts: Parts) -> Recovery:
         clock=clock,
         spawn=parts.supervisor.spawn,
         owner=f"{parts.journal.stream}:{clock.mint('up')}",
-        checkpoints=places.position,
+        alone=alone,
     )
     wake = Wake(rollbacks, store.rollbacks, store.registry, parts.supervisor.spawn)
     parts.journal.listeners.append(wake.heard)
+    resume = Resume(parts.runs, places, store.rollbacks, store.incidents, parts.containment, clock, alone)
+    recover = Recover(
+        journal=parts.journal,
+        registry=store.registry,
+        incidents=store.incidents,
+        containment=parts.containment,
+        rollbacks=rollbacks,
+        records=store.rollbacks,
+        checkpoints=places,
+        resume=resume,
+        unsound=rollbacks.unsound,
+        clock=clock,
+        spawn=parts.supervisor.spawn,
+        log=parts.warn,
+    )
+    parts.journal.listeners.append(recover.heard)
     return Recovery(
         rollbacks=rollbacks,
         automatic=Automatic(rollbacks, store.incidents, parts.containment, places.last_for, parts.warn),
         checkpoints=places,
-        resume=Resume(parts.runs, places, store.rollbacks, store.incidents, parts.containment, clock),
+        resume=resume,
+        recover=recover,
         registry=store.registry,
     )
 

@@ -19,6 +19,7 @@ from gateway.cli import (
     keys,
     operators,
     policy,
+    recover,
     report,
     resume,
     rollback,
@@ -89,6 +90,7 @@ app.add_typer(journal.app, name="journal")
 app.add_typer(rollback.app, name="rollback")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.command("resume")(resume.resume)
+app.command("recover")(recover.recover)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(operators.app, name="operators")

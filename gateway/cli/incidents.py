@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gateway.cli import api, output
+from gateway.core import explaining
 
 Json = dict[str, Any]
 
@@ -48,6 +49,25 @@ def show(context: typer.Context, incident: Annotated[str, typer.Argument(help="T
     """One incident as a story: what was seen, what was done, what it touched, what is still open."""
     found = api.of_environment().get(f"/v1/incidents/{api.part(incident)}")
     output.of(context).value(found, _lines(found))
+
+
+@app.command("explain")
+def explain(context: typer.Context, incident: Annotated[str, typer.Argument(help="The incident's id.", show_default=False)]) -> None:
+    """Why the controller retried, degraded, contained, took back or handed over: rule by rule."""
+    gateway = api.of_environment()
+    found = gateway.get(f"/v1/incidents/{api.part(incident)}")
+    entries = [one for kind in ("response", "rollback") for one in gateway.all("/v1/journal", run=found["run_id"], kind=kind)]
+    reasons = explaining.explained(found, sorted(entries, key=lambda one: one["seq"]))
+    output.of(context).value({"incident_id": found["incident_id"], "reasons": reasons}, _reasons(reasons))
+
+
+def _reasons(reasons: list[Json]) -> Iterator[str]:
+    for one in reasons:
+        revision = f", revision {one['revision']}" if "revision" in one else ""
+        yield f"{one['ts']}  {one['entry']}"
+        yield f"  {one['decided']}"
+        yield f"  by   {one['rule']}{revision}"
+        yield f"  why  {one['why']}"
 
 
 def _lines(one: Json) -> Iterator[str]:

@@ -65,7 +65,7 @@ async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
     if unanswered := await gateway.catch_up():
         warn("triggers-left-unanswered", count=unanswered, now="they are answered before the doors open")
     await gateway.sentinel.idle()
-    if adopted := await gateway.recovery.rollbacks.adopt() + await gateway.recovery.automatic.catch_up():
+    if adopted := await gateway.recovery.catch_up():
         warn("rollbacks-gone-on-with", count=adopted)
     await gateway.ambient.keep_open()
 

@@ -6,6 +6,7 @@ finds the run either resumed or not; asking again for what was done before is re
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from gateway.control.checkpoints import Checkpoints
@@ -42,12 +43,15 @@ class GoneOn:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
+    """``alone`` is held while a run is taken up, as it is while a rollback begins: never both at once."""
+
     runs: Runs
     checkpoints: Checkpoints
     rollbacks: RollbackRecords
     incidents: Incidents
     containment: Containment
     clock: Clock
+    alone: asyncio.Lock
 
     async def __call__(self, run_id: str, request: resuming.Request, *, by: str, reason: str) -> GoneOn:
         """Give a contained run its next lease generation, never wider than it is.
@@ -72,7 +76,8 @@ class Resume:
             found.append(checkpoint)
             return Resumed(resuming.resumed(run, request, checkpoint, epoch=epoch, expires_at=expires_at), checkpoint)
 
-        opened = await self.runs.resume(run_id, resumed, by=by, reason=reason)
+        async with self.alone:
+            opened = await self.runs.resume(run_id, resumed, by=by, reason=reason)
         return GoneOn(opened, found[0], await self.checkpoints.state_ref(opened.run, found[0]))
 
     async def _from(self, run: Run, name: str | None) -> Checkpoint:
@@ -87,12 +92,12 @@ class Resume:
     async def _may_go_on(self, run: Run) -> None:
         if run.closed_at is not None:
             raise CannotResume(f"Run {run.run_id} was closed; open a new run with workflow_id {run.workflow_id} to go on with its work.")
-        if not self._contained(run):
+        if not self.contained(run):
             raise CannotResume(f"Run {run.run_id} is active: there is nothing to resume. A lease that has ended is renewed.")
         for name in (run.run_id, *run.ancestors):
             await self._taken_back(run, name)
 
-    def _contained(self, run: Run) -> bool:
+    def contained(self, run: Run) -> bool:
         """Whether an order holds the run as a whole, or its leases were cut."""
         if run.revoked >= run.generation:
             return True

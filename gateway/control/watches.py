@@ -31,6 +31,8 @@ class Watches:
         watch = self._of.get(run.run_id)
         if watch is None or watch.generation < run.generation:
             watch = self._keep(run.run_id, Watch(run.generation))
+        else:
+            self._of.move_to_end(run.run_id)
         watch.limits = run.limits
         watch.steps = steps
 

@@ -167,6 +167,7 @@ def incident(document: Document) -> Incident:
         rollback=RollbackState(document["rollback"]),
         rollback_id=document.get("rollback_id"),
         closed_at=_seconds(document.get("closed_at")),
+        recovery=document.get("recovery"),
     )
 
 

@@ -180,9 +180,10 @@ def changes(fields: Mapping[str, Any], position: Position) -> tuple[Change, ...]
             return (ApprovalChanged(documents.approval(fields["approval"])),)
         case Kind.CHECKPOINT if "checkpoint" in fields:
             return (CheckpointTaken(documents.checkpoint(fields["checkpoint"])),)
-        case Kind.ROLLBACK if "rollback" in fields:
-            told = (IncidentChanged(documents.incident(fields["incident"])),) if "incident" in fields else ()
-            return (RollbackChanged(documents.rollback(fields["rollback"])), *told)
+        case Kind.ROLLBACK:
+            rollback = (RollbackChanged(documents.rollback(fields["rollback"])),) if "rollback" in fields else ()
+            incident = (IncidentChanged(documents.incident(fields["incident"])),) if "incident" in fields else ()
+            return (*rollback, *incident)
         case _:
             return ()
 

@@ -203,7 +203,7 @@ def order_shown(order: Order) -> Json:
 
 
 def incident_shown(incident: Incident) -> Json:
-    absent: Json = dict.fromkeys(("rollback_id", "closed_at"))
+    absent: Json = dict.fromkeys(("rollback_id", "closed_at", "recovery"))
     return absent | incident_entry(incident) | _times(incident, "opened_at", "updated_at", "closed_at")
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from gateway.core import limits, scopes
+from gateway.core import documents, limits, scopes
 from gateway.core.opening import TooWide
 from gateway.model.checkpoint import Checkpoint
-from gateway.model.run import Mode, Run
+from gateway.model.run import Mode, Rate, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,4 +57,32 @@ def resumed(run: Run, request: Request, checkpoint: Checkpoint, *, epoch: int, e
         resumed_from=max(run.resumed_from, checkpoint.seq),
         require_approval=tuple(dict.fromkeys((*run.require_approval, *request.require_approval))),
         expires_at=expires_at,
+    )
+
+
+def written(request: Request) -> dict[str, object]:
+    """A request as JSON, for the journal; ``read`` is the way back."""
+    shown: dict[str, object] = {
+        "checkpoint": request.checkpoint,
+        "scopes": None if request.scopes is None else list(request.scopes),
+        "tools": None if request.tools is None else list(request.tools),
+        "mode": None if request.mode is None else request.mode.word,
+        "limits": {name: str(value) if isinstance(value, Rate) else value for name, value in request.limits.items()},
+        "require_approval": list(request.require_approval),
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def read(document: Mapping[str, Any]) -> Request:
+    """The request that ``written`` wrote."""
+    found = dict(document.get("limits", {}))
+    if "rate" in found:
+        found["rate"] = documents.rate(found["rate"])
+    return Request(
+        checkpoint=document.get("checkpoint"),
+        scopes=tuple(document["scopes"]) if "scopes" in document else None,
+        tools=tuple(document["tools"]) if "tools" in document else None,
+        mode=Mode.of(document["mode"]) if "mode" in document else None,
+        limits=found,
+        require_approval=tuple(document.get("require_approval", ())),
     )

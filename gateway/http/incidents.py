@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from aiohttp import web
 
 from gateway.core import story
-from gateway.http import answers, paging, problem, reach
+from gateway.core.recovery import Recovery
+from gateway.http import answers, paging, problem, reach, resume
 from gateway.http.fields import Nothing
-from gateway.http.requests import ListIncidents
+from gateway.http.requests import ListIncidents, ResumeRun
 from gateway.http.route import Asked
 from gateway.model.incident import Incident
 from gateway.model.order import Scope
@@ -32,12 +34,30 @@ async def list_incidents(asked: Asked[ListIncidents, Nothing]) -> web.Response:
 
 async def one_incident(asked: Asked[Nothing, Nothing]) -> web.Response:
     """One incident with its whole story, as it is now."""
-    services, incident_id = asked.services, asked.part("incident_id")
-    incident = await services.incidents.incident(incident_id)
-    if incident is None or not asked.operator.may_touch(incident.tenant, incident.task_class):
-        raise problem.NotFound(f"There is no incident {incident_id}.")
+    services, incident = asked.services, await _found(asked)
 
     async def sees(scope: Scope) -> bool:
         return await reach.confined(services.registry, asked.operator, scope)
 
-    return answers.json(await services.stories.tell(incident, sees))
+    told = await services.stories.tell(incident, sees)
+    return answers.json(told | {"recovery": _shown(incident, await services.recover.told(incident))})
+
+
+async def recover(asked: Asked[Nothing, ResumeRun]) -> web.Response:
+    """Drive an incident to its end: 202 with where it stands. It stops where a person has to decide, and goes on by itself after that."""
+    services, body, incident = asked.services, asked.body, await _found(asked)
+    begun, now = await services.recover(incident.incident_id, resume.request(body), by=asked.operator.name, reason=body.reason)
+    return answers.json(story.summary(begun) | {"recovery": _shown(begun, now)}, 202)
+
+
+def _shown(incident: Incident, now: Recovery) -> dict[str, object]:
+    """What was asked for, if anything was, and how far it is."""
+    return {"asked": incident.recovery, "stage": now.stage.value, "why": now.why, "checkpoint": now.checkpoint}
+
+
+async def _found(asked: Asked[Nothing, Any]) -> Incident:
+    incident_id = asked.part("incident_id")
+    incident = await asked.services.incidents.incident(incident_id)
+    if incident is None or not asked.operator.may_touch(incident.tenant, incident.task_class):
+        raise problem.NotFound(f"There is no incident {incident_id}.")
+    return incident

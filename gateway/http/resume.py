@@ -19,7 +19,7 @@ async def resume(asked: Asked[Nothing, ResumeRun]) -> web.Response:
     services, body = asked.services, asked.body
     run = await reach.run(services.registry, asked.operator, asked.part("run_id"))
     try:
-        gone_on = await services.resume(run.run_id, _request(body), by=asked.operator.name, reason=body.reason)
+        gone_on = await services.resume(run.run_id, request(body), by=asked.operator.name, reason=body.reason)
     except opening.TooWide as wide:
         raise problem.TooWide("; ".join(wide.excess), hint=_NARROWER, excess=wide.excess) from wide
     except UnknownCheckpoint as unknown:
@@ -44,7 +44,8 @@ async def resume(asked: Asked[Nothing, ResumeRun]) -> web.Response:
 _NARROWER = "A resumed run has what it had, or less: ask for no more than that; 'excess' names what is too wide."
 
 
-def _request(body: ResumeRun) -> resuming.Request:
+def request(body: ResumeRun) -> resuming.Request:
+    """What a body asks for."""
     return resuming.Request(
         checkpoint=body.checkpoint,
         scopes=None if body.scopes is None else tuple(body.scopes),

@@ -9,7 +9,8 @@ from typing import ParamSpec
 
 from aiohttp import web
 
-from gateway.control.rollback.rollbacks import NotContained, Told, WrongRollback
+from gateway.control.rollback.ground import NotContained, WrongRollback
+from gateway.control.rollback.rollbacks import Told
 from gateway.core import plan_json, plan_svg, plan_table, records
 from gateway.http import answers, paging, problem, reach
 from gateway.http.fields import Nothing

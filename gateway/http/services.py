@@ -12,6 +12,7 @@ from gateway.control.approvals import Approvals
 from gateway.control.checkpoints import Checkpoints
 from gateway.control.containment import Containment
 from gateway.control.findings import Findings
+from gateway.control.recover import Recover
 from gateway.control.resume import Resume
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.runs import Runs
@@ -40,6 +41,7 @@ class Services:
     rollback_records: RollbackRecords
     checkpoints: Checkpoints
     resume: Resume
+    recover: Recover
     incidents: Incidents
     stories: Stories
     registry: Registry

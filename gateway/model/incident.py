@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from gateway.model.response import Measure, Verdict
 
@@ -25,7 +27,7 @@ class Incident:
     """Times are Unix seconds. ``triggers`` counts those of its cause, ``evidence`` are positions, the first and the latest of them.
 
     ``action`` and ``verdict`` are the latest response's; ``orders`` those made for it, oldest first. ``closed_at`` is
-    when the run went on or was given up.
+    when the run went on or was given up. ``recovery`` is what a recovery was asked for, as JSON: who, why, and with which rights.
     """
 
     incident_id: str
@@ -47,3 +49,4 @@ class Incident:
     rollback: RollbackState = RollbackState.NONE
     rollback_id: str | None = None
     closed_at: float | None = None
+    recovery: Mapping[str, Any] | None = None

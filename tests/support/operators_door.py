@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from gateway.control.checkpoints import Checkpoints
 from gateway.control.containment import Containment, Mirror
 from gateway.control.findings import Findings
 from gateway.control.heads import Heads
+from gateway.control.recover import Recover
 from gateway.control.resume import Resume
 from gateway.control.runs import Runs
 from gateway.control.stories import Stories
@@ -100,16 +102,33 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         incidents=store.incidents,
         clock=clock,
     )
+    rollbacks = rolled.rollbacks(store, clock, containment, tasks, approvals, vault)
+    resume = Resume(runs, checkpoints, store.rollbacks, store.incidents, containment, clock, rollbacks.alone)
+    recover = Recover(
+        journal=store.journal,
+        registry=store.registry,
+        incidents=store.incidents,
+        containment=containment,
+        rollbacks=rollbacks,
+        records=store.rollbacks,
+        checkpoints=checkpoints,
+        resume=resume,
+        unsound=rollbacks.unsound,
+        clock=clock,
+        spawn=asyncio.ensure_future,
+        log=lambda *_, **__: None,
+    )
     services = Services(
         runs=runs,
         containment=containment,
         tasks=tasks,
         approvals=approvals,
         findings=Findings(store.journal, vault, store.incidents, clock, answered),
-        rollbacks=rolled.rollbacks(store, clock, containment, tasks, approvals, vault),
+        rollbacks=rollbacks,
         rollback_records=store.rollbacks,
         checkpoints=checkpoints,
-        resume=Resume(runs, checkpoints, store.rollbacks, store.incidents, containment, clock),
+        resume=resume,
+        recover=recover,
         incidents=store.incidents,
         stories=Stories(store.history, store.registry, store.writes, containment, clock),
         registry=store.registry,

@@ -11,6 +11,7 @@ from gateway.control.approvals import Approvals
 from gateway.control.containment import Containment
 from gateway.control.rollback.drive import Drive
 from gateway.control.rollback.gather import Gather
+from gateway.control.rollback.ground import Ground
 from gateway.control.rollback.ledger import Ledger
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.sound import Sound
@@ -137,8 +138,10 @@ def rollbacks(
     async def nowhere(run_id: str, checkpoint_id: str) -> Position | None:
         return None
 
+    gather = Gather(store.registry, store.writes, store.history, clock, UNDOS, ())
     return Rollbacks(
-        gather=Gather(store.registry, store.writes, store.history, clock, UNDOS, ()),
+        ground=Ground(gather, store.rollbacks, containment, clock, nowhere, store.journal.stream),
+        gather=gather,
         drive=Drive(carry, store.rollbacks, tasks, approvals, ledger, clock, asyncio.ensure_future),
         sound=Sound(carry, _NothingDemanded(), containment.mirror, clock),
         ledger=ledger,
@@ -151,5 +154,5 @@ def rollbacks(
         clock=clock,
         spawn=asyncio.ensure_future,
         owner="here",
-        checkpoints=nowhere,
+        alone=asyncio.Lock(),
     )

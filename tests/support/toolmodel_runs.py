@@ -19,9 +19,11 @@ import pytest
 
 from gateway.app import assembly
 from gateway.control.rollback import drive
-from gateway.control.rollback.rollbacks import START, Told
+from gateway.control.rollback.ground import START
+from gateway.control.rollback.rollbacks import Told
 from gateway.control.runs import Opened
 from gateway.core import opening
+from gateway.model.approval import ApprovalStatus
 from gateway.model.effect import State as Fate
 from gateway.model.effect import Write
 from gateway.model.order import Scope
@@ -32,6 +34,7 @@ from gateway.model.task import TaskKind
 from gateway.model.wire import Outgoing
 from gateway.pipeline import compensate
 from gateway.settings import loading
+from gateway.settings.config import Config
 from tests.support.ledger import Ledger
 from tests.support.rig import EMBEDDED, Rig
 from tests.support.toolmodel import ADAPTER, Applied, Day, Name, State, Tool
@@ -79,14 +82,18 @@ async def modelled(folder: Path, tool: Tool) -> AsyncIterator[Rig]:
 
 
 async def opened(folder: Path, tool: Tool) -> assembly.Gateway:
-    described = folder / "adapters" / "model"
-    described.mkdir(parents=True, exist_ok=True)
-    (described / "adapter.yaml").write_text(ADAPTER)
-    config = folder / "killcord.yaml"
-    config.write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assembly, "Pool", lambda *_, **__: tool)
-        return await assembly.assemble(loading.load(config, {}), lambda *_, **__: None, lambda *_: None)
+        return await assembly.assemble(configured(folder), lambda *_, **__: None, lambda *_: None)
+
+
+def configured(folder: Path, adapter: str = ADAPTER) -> Config:
+    described = folder / "adapters" / "model"
+    described.mkdir(parents=True, exist_ok=True)
+    (described / "adapter.yaml").write_text(adapter)
+    config = folder / "killcord.yaml"
+    config.write_text(CONFIG)
+    return loading.load(config, {})
 
 
 @dataclass
@@ -106,6 +113,8 @@ class Case:
     rollback_id: str = ""
     count: int = 0
     faults: bool = True
+    cut: bool = False
+    """Whether gateways went down: what made up for something may have been applied without leaving a version that is known."""
 
     # The run, and others beside it.
 
@@ -256,6 +265,12 @@ class Case:
 
     async def _person(self, rig: Rig) -> None:
         for run in self.leases:
+            for asked in await rig.gateway.store.approvals.approvals(run=run.run.run_id):
+                if asked.status is ApprovalStatus.PENDING:
+                    grant = self.chance.random() < 0.8
+                    if not grant and asked.target is not None:
+                        self.spoilt.add(asked.target.id)
+                    await rig.gateway.approvals.decide(asked.approval_id, grant=grant, reason="looked", by="a person")
             for task in await rig.gateway.store.registry.tasks(run=run.run.run_id, limit=1000):
                 if task.kind is TaskKind.OUTCOME_UNKNOWN and task.resolution is None:
                     applied = any(self.tool.applied[key] for key in task.wire_keys)
@@ -331,7 +346,8 @@ class Case:
             whole = {"sum": 0}
         if _same(now, whole):
             return
-        assert name in self.doubtful or name[2] in self.spoilt, f"{name}: {now} instead of {whole}"
+        unsure = self.cut and any(one.key in undoing and one.what == "adjust" for one in log)
+        assert unsure or name in self.doubtful or name[2] in self.spoilt, f"{name}: {now} instead of {whole}"
         between = [whole, *(one.after for one in mine)]
         if name[1] != "tallies":
             assert any(_same(now, one) for one in between), f"{name}: {now} was never there"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import socket
 import subprocess
@@ -34,7 +35,7 @@ def running(
             env=dict(environ),
             # Ctrl-C at the terminal is for the demo alone: it ends its children in order.
             start_new_session=True,
-            preexec_fn=end_with_parent,
+            preexec_fn=end_with_parent(),
         )
     try:
         yield process
@@ -53,9 +54,17 @@ def end(process: subprocess.Popen[Any], grace: float = 15.0) -> None:
         process.wait()
 
 
-def end_with_parent() -> None:
-    """In the child, before it becomes its program: SIGTERM comes when the demo is gone, even by SIGKILL."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def end_with_parent() -> Callable[[], None]:
+    """What a child does before it becomes its program, so that it is killed when the demo is gone, even by SIGKILL."""
+    parent = os.getpid()
+
+    def bind() -> None:
+        # No milder signal: between here and the program's start, the demo's own handler would swallow it.
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # gone already: no signal comes any more
+            os._exit(1)
+
+    return bind
 
 
 def until_it_answers(

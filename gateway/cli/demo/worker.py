@@ -65,7 +65,7 @@ def working(url: str, token: str, *, pause: float) -> Iterator[Worker]:
         text=True,
         env={"ERP_URL": url, "ERP_TOKEN": token, "AGENT_PAUSE": str(pause)},
         start_new_session=True,
-        preexec_fn=children.end_with_parent,
+        preexec_fn=children.end_with_parent(),
     )
     assert process.stdin is not None
     assert process.stdout is not None

@@ -8,7 +8,8 @@ from typing import Any
 
 from gateway import errors
 from gateway.control.containment import Containment
-from gateway.control.rollback.rollbacks import START, NotContained, Rollbacks, Spawn, WrongRollback
+from gateway.control.rollback.ground import START, NotContained, WrongRollback
+from gateway.control.rollback.rollbacks import Rollbacks, Spawn
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident, RollbackState
 from gateway.ports import Registry
@@ -60,7 +61,7 @@ class Automatic:
         """At start: begin what was due and not begun. Says how many."""
         due, after = [], None
         while page := await self.incidents.incidents(after=after, limit=_PAGE):
-            due += [one for one in page if one.rollback is RollbackState.DUE]
+            due += [one for one in page if one.rollback is RollbackState.DUE and one.closed_at is None]
             after = page[-1].incident_id
         for incident in due:
             await self(incident)

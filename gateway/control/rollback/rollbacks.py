@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,35 +13,24 @@ from gateway import errors
 from gateway.control.containment import Containment
 from gateway.control.rollback.drive import Drive, Driving, Tried
 from gateway.control.rollback.gather import Gather, Gathered
+from gateway.control.rollback.ground import Ground, WrongRollback
 from gateway.control.rollback.ledger import Ledger
 from gateway.control.rollback.sound import Sound
-from gateway.core import plan, plan_json, progress, records
+from gateway.core import plan, plan_json, progress
 from gateway.core.schedule import Schedule
 from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.incident import Incident, RollbackState
-from gateway.model.order import Scope
 from gateway.model.plan import NodeState, Plan
 from gateway.model.rollback import Rollback, RollbackStatus
-from gateway.model.run import Mode, Run
+from gateway.model.run import Run
 from gateway.ports import Blobs, Clock, Registry, Vault
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.sentinel import Incidents
 
-START = "start"
 _PAGE = 1000
 
 Spawn = Callable[[Coroutine[object, object, None]], object]
-Checkpoints = Callable[[str, str], Awaitable[Position | None]]
-"""Where a run's checkpoint stands, by run id and checkpoint id."""
-
-
-class NotContained(ValueError):
-    """A run of the scope is not contained; what it still does would race with what is taken back."""
-
-
-class WrongRollback(ValueError):
-    """It cannot be rolled back, or changed, as asked; the message says why and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +46,10 @@ class Told:
 @dataclass(frozen=True, slots=True)
 class Rollbacks:
     """One change of any rollback at a time: what a change rests on is still so when its entry is durable, and whoever is stopped
-    has not begun anew meanwhile.
+    has not begun anew meanwhile. ``alone`` is held for it, and by whoever takes runs up again.
     """
 
+    ground: Ground
     gather: Gather
     drive: Drive
     sound: Sound
@@ -73,13 +63,12 @@ class Rollbacks:
     clock: Clock
     spawn: Spawn
     owner: str
-    checkpoints: Checkpoints
+    alone: asyncio.Lock
     _driving: dict[str, Driving] = field(default_factory=dict)
     _stopped: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Stopped here (reason, and by whom), and not durably yet."""
     _dropped: set[str] = field(default_factory=set)
     """Those that nobody drives because the journal was down."""
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def dry_run(self, run_id: str, *, subtree: bool, to: str) -> Plan:
         """The plan of a rollback, as it would be made now. Nothing is changed.
@@ -89,7 +78,7 @@ class Rollbacks:
             WrongRollback: ``to`` is neither ``start`` nor a checkpoint of the run nor an entry.
         """
         run = await self._run(run_id)
-        return (await self.gather(run, subtree=subtree, since=await self._since(run, to), wait=False)).plan
+        return (await self.gather(run, subtree=subtree, since=await self.ground.since(run, to), wait=False)).plan
 
     async def start(self, run_id: str, *, subtree: bool, to: str, reason: str, by: str, incident: Incident | None = None) -> Rollback:
         """Begin to take back what a run did since ``to``; the one that runs already, where one does.
@@ -101,18 +90,19 @@ class Rollbacks:
             JournalUnavailable: nothing was begun.
         """
         run = await self._run(run_id)
-        if (known := await self._under_way(run, subtree=subtree)) is not None:
+        if (known := await self.ground.under_way(run, subtree=subtree)) is not None:
             return known
-        await self._contained(run, subtree=subtree)
-        since = await self._since(run, to)
+        await self.ground.contained(run, subtree=subtree)
+        since = await self.ground.since(run, to)
         gathered = await self.gather(run, subtree=subtree, since=since)
-        async with self._turn:
-            if (known := await self._under_way(run, subtree=subtree)) is not None:
+        async with self.alone:
+            if (known := await self.ground.under_way(run, subtree=subtree)) is not None:
                 return known
+            await self.ground.contained(await self._run(run_id), subtree=subtree)  # it may have been taken up again meanwhile
             rollback_id = self.clock.mint("rb")
             if gathered.plan.irreversible:
                 # Before it begins: whoever goes on with it after a crash finds that nothing could follow.
-                await self._freeze(run, rollback_id, subtree=subtree)
+                await self.ground.freeze(run, rollback_id, subtree=subtree)
             sealed = await self.vault.seal(run.tenant, orjson.dumps(plan_json.written(gathered.plan)))
             now = self.clock.now()
             rollback = Rollback(
@@ -155,6 +145,12 @@ class Rollbacks:
             states = {**states, **driving.schedule.states}
         return Told(rollback, planned, states, marks)
 
+    async def unsound(self, run: Run, rollback: Rollback) -> tuple[str, ...]:
+        """What is not as it should be after a rollback, read from the tools now: objects, and invariants."""
+        told = await self.told(rollback.rollback_id)
+        gathered = await self.gather(run, subtree=rollback.subtree, since=None, wait=False)
+        return tuple((await self.sound(run, replace(gathered, plan=told.plan), told.states)).residue)
+
     async def stop(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
         """Send no more compensations. What is on the wire ends with its true outcome; ``resume`` goes on.
 
@@ -167,7 +163,7 @@ class Rollbacks:
         self._stopped[rollback_id] = (reason, by)
         if (driving := self._driving.get(rollback_id)) is not None:
             driving.stop()
-        async with self._turn:
+        async with self.alone:
             return await self._stop(rollback_id)
 
     async def resume(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
@@ -184,7 +180,7 @@ class Rollbacks:
         if rollback_id in self._driving or rollback.status is RollbackStatus.CLEAN:
             raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to go on with.")
         run = await self._run(rollback.run_id)
-        await self._contained(run, subtree=rollback.subtree)
+        await self.ground.contained(run, subtree=rollback.subtree)
         self._stopped.pop(rollback_id, None)
         return await self._again(rollback, run, change="continued", by=by, reason=reason)
 
@@ -201,7 +197,7 @@ class Rollbacks:
     async def turn(self) -> None:
         """Where the journal was down: say what was stopped meanwhile, and go on with what nobody drives any more."""
         for rollback_id in list(self._stopped):
-            async with self._turn:
+            async with self.alone:
                 await self._stop(rollback_id)
         for rollback_id in list(self._dropped):
             tried = await self.records.compensations(rollback_id)
@@ -233,7 +229,7 @@ class Rollbacks:
         gathered = await self.gather(run, subtree=rollback.subtree, since=since)
         gathered = replace(gathered, plan=await self._replanned(rollback, gathered))
         sealed = await self.vault.seal(run.tenant, orjson.dumps(plan_json.written(gathered.plan)))
-        async with self._turn:
+        async with self.alone:
             found = await self._known(rollback.rollback_id)
             if (driving := self._driving.get(rollback.rollback_id)) is not None:
                 driving.woken = True
@@ -279,22 +275,6 @@ class Rollbacks:
             raise WrongRollback(f"Rollback {rollback_id} has ended: {rollback.status}.")
         return rollback
 
-    async def _under_way(self, run: Run, *, subtree: bool) -> Rollback | None:
-        """The rollback that takes back what this run did, where one has begun and not ended: its own, or a coordinator's.
-
-        Raises:
-            WrongRollback: part of the subtree is being taken back by itself, and nothing may be taken back twice.
-        """
-        for name in (run.run_id, *run.ancestors):
-            for known in await self.records.rollbacks(run=name, limit=_PAGE):
-                if not known.status.ended and (known.subtree or name == run.run_id):
-                    return known
-        for name in (await self.gather.runs(run, subtree=subtree)).keys() - {run.run_id}:
-            for known in await self.records.rollbacks(run=name, limit=_PAGE):
-                if not known.status.ended:
-                    raise WrongRollback(f"Rollback {known.rollback_id} of run {name} is {known.status}; wait for its end, or stop it.")
-        return None
-
     async def _replanned(self, rollback: Rollback, gathered: Gathered) -> Plan:
         """The plan as it was, with what was decided since: nodes that are done stay in it, so that others may follow them."""
         return progress.renewed(await self._planned(rollback), gathered.plan)
@@ -328,7 +308,7 @@ class Rollbacks:
             found = (await self.sound(await self._run(rollback.run_id), gathered, states)).residue
             residue += found
             status = RollbackStatus.RESIDUE if found else status
-        async with self._turn:
+        async with self.alone:
             if driving.stopped.is_set():
                 return False
             now = self.clock.now()
@@ -336,27 +316,6 @@ class Rollbacks:
             change = "ended" if status.ended else "waits"
             await self.ledger.change(ended, change, by=self.owner, reason=str(status), incident=await self._incident(ended))
         return not status.ended
-
-    async def _freeze(self, run: Run, rollback_id: str, *, subtree: bool) -> None:
-        """What cannot be undone must not set off more."""
-        scope = Scope(run=run.run_id, subtree=subtree)
-        reason = f"{rollback_id}: an effect that cannot be undone is looked at"
-        await self.containment.make(scope, Mode.ACTIVE, reason=reason, by="rollback", no_fanout=True)
-
-    async def _contained(self, run: Run, *, subtree: bool) -> None:
-        now = self.clock.now()
-        for one in (await self.gather.runs(run, subtree=subtree)).values():
-            held = self.containment.mirror.hold(one, one.generation, None, now=now)
-            if held.mode is Mode.ACTIVE and one.closed_at is None and one.revoked < one.generation:
-                raise NotContained(f"Run {one.run_id} is active; contain it first (read_only or stricter), then roll it back.")
-
-    async def _since(self, run: Run, to: str) -> Position | None:
-        if to == START:
-            return None
-        found = await self.checkpoints(run.run_id, to) or records.position_of(to)
-        if found is None or found.stream != self.ledger.journal.stream:
-            raise WrongRollback(f"'to' is {START!r}, the id of a checkpoint of run {run.run_id}, or an entry, not {to!r}.")
-        return found
 
     async def _planned(self, rollback: Rollback) -> Plan:
         sealed = await self.blobs.blob(rollback.plan_ref)

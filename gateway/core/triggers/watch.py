@@ -15,7 +15,7 @@ REMEMBERED = 512
 RETRACED = 10_000
 """Effects from before a checkpoint that may answer a resumed run once each without being repeats."""
 SHOWN = 50
-"""Positions that a trigger names as evidence."""
+"""Positions that a trigger names as evidence: where there are more, the first and the latest of them."""
 
 
 @dataclass(slots=True)
@@ -41,13 +41,17 @@ class Event:
             at=self.at,
             count=count,
             threshold=threshold,
-            evidence=tuple(f"{self.stream}/{seq}" for seq in (seqs or (self.seq,))[-SHOWN:]),
+            evidence=tuple(f"{self.stream}/{seq}" for seq in _shown(seqs or (self.seq,))),
             effect=fields.get("effect"),
             severity=severity,
             tool=fields.get("tool"),
             action=fields.get("action"),
             facts=facts,
         )
+
+
+def _shown(seqs: tuple[int, ...]) -> tuple[int, ...]:
+    return seqs if len(seqs) <= SHOWN else seqs[: SHOWN // 2] + seqs[-SHOWN // 2 :]
 
 
 class Window:
@@ -117,9 +121,9 @@ class Contents:
 
 @dataclass(slots=True)
 class Siblings:
-    """The succeeded writes under one parent step; ``told`` once their failure was reported."""
+    """The newest succeeded writes under one parent step; ``told`` once their failure was reported."""
 
-    succeeded: list[int] = field(default_factory=list)
+    succeeded: deque[int] = field(default_factory=lambda: deque(maxlen=SHOWN))
     told: bool = False
 
 

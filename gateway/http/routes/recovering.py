@@ -28,6 +28,15 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     ),
     Route(
         method="POST",
+        path="/v1/incidents/{incident_id}/recover",
+        summary="Drive an incident to its end: contain, take back, look again, take up with tighter rights; stops at a person.",
+        permission=Permission.RESUME,
+        body=requests.ResumeRun,
+        answers={202: "the incident, with `recovery`: {asked, stage, why, checkpoint}"},
+        handler=incidents.recover,
+    ),
+    Route(
+        method="POST",
         path="/v1/rollbacks",
         summary="Take back what a contained run did, or (`dry_run`) plan it; for `Accept: image/svg+xml` the plan is drawn.",
         permission=Permission.ROLL_BACK,
