@@ -85,6 +85,33 @@ def test_a_compensation_may_run_after_others(tmp_path: Path) -> None:
     assert catalog.undos([tool])["erp", "note.create"].after == ("invoice.update", "invoice.replace")
 
 
+INSTEAD = "{type: release, by: note.delete, instead: {if: object.body.shipped, type: offsetting_action, by: note.create}}"
+
+
+def test_a_release_may_say_what_is_done_where_it_is_too_late(tmp_path: Path) -> None:
+    tool, problems = load(tmp_path, ADAPTER.replace("{type: delete_created, by: note.delete}", INSTEAD))
+    assert tool is not None, problems
+    undo = catalog.undos([tool])["erp", "note.create"]
+    assert undo.instead is not None
+    assert (undo.instead.remedy, undo.instead.by) == (Remedy.OFFSETTING_ACTION, "note.create")
+    assert undo.instead.when.holds({"object": {"body": {"shipped": True}}})
+
+
+@pytest.mark.parametrize(
+    ("found", "put", "problem"),
+    [
+        ("type: release", "type: delete_created", "instead.type: stands in for release or offsetting_action, and is one of them"),
+        ("type: offsetting_action", "type: revert_status", "instead.type: stands in for release or offsetting_action"),
+        ("by: note.create", "by: note.delete", "instead.by: is note.delete, as without it; name another action"),
+        ("by: note.create", "by: note.crate", "instead.by: there is no action note.crate; did you mean note.create?"),
+        ("object.body.shipped", "reply.body.shipped", "instead.if: reply is not known here"),
+    ],
+)
+def test_what_cannot_stand_in_for_a_release_is_told(tmp_path: Path, found: str, put: str, problem: str) -> None:
+    _, problems = load(tmp_path, ADAPTER.replace("{type: delete_created, by: note.delete}", INSTEAD.replace(found, put)))
+    assert any(problem in line for line in problems), problems
+
+
 def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> None:
     tool, _ = load(tmp_path, ADAPTER)
     assert tool is not None
