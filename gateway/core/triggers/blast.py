@@ -19,10 +19,10 @@ def limit(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
 
 
 def rate(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
-    """Much of the records, tenants or systems that the run may touch, in little time."""
+    """Much of the records, tenants or systems that the run may touch, in little time; all are counted, the first is told."""
     if watch.limits is None:
         return None
-    mine = f"run:{event.fields['run_id']}"
+    mine, told = f"run:{event.fields['run_id']}", None
     for charge in event.fields.get("charges", ()):
         if charge["scope"] != mine:
             continue
@@ -35,9 +35,8 @@ def rate(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
                 fired = _members(watch, event, thresholds, "systems", watch.limits.systems, thresholds.systems, charge["member"])
             case _:
                 fired = None
-        if fired is not None:
-            return fired
-    return None
+        told = told or fired
+    return told
 
 
 def _records(watch: Watch, event: Event, thresholds: Thresholds, amount: int) -> Trigger | None:

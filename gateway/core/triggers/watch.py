@@ -99,10 +99,10 @@ class Contents:
         """How often this content was seen within the window, this time included."""
         seen, counts = self._seen, self._counts
         seen.append((at, seq, content))
-        count = counts[content] = counts.get(content, 0) + 1
+        counts[content] = counts.get(content, 0) + 1
         while seen[0][0] <= at - self.seconds or len(seen) > REMEMBERED:
             self._forget(seen.popleft()[2])
-        return count
+        return counts[content]
 
     def drain(self, content: int) -> tuple[int, ...]:
         """The entries of a content, oldest first; it counts anew."""
