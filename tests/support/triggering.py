@@ -169,3 +169,40 @@ async def entry_at(made: Rig, position: str) -> dict[str, Any]:
     assert line is not None, f"there is no entry {position}"
     found: dict[str, Any] = orjson.loads(line)
     return found
+
+
+async def recorded(folder: Path) -> dict[str, dict[str, Any]]:
+    """One entry of each sort, as the line wrote it and the journal keeps it; ``refusal`` ones by their code and effect."""
+    async with moody(folder) as made:
+        one = await agent(made, limits={"writes": 6, "records": 100})
+        await one.read(Killcord_Confidence="0.4")
+        await one.refund(1, key="k1", Killcord_Parent_Step="pay")
+        await one.refund(1, key="k1")
+        tool(made).refuse = 1
+        await one.refund(2, Killcord_Parent_Step="pay")
+        tool(made).drop_after_apply = 1
+        other = await agent(made)
+        await other.refund(3)
+        made.ledger.hold = asyncio.Event()
+        first = asyncio.ensure_future(other.refund(4, key="k4"))
+        await rig.until(lambda: made.ledger.seen[-1].body == b'{"amount":4}')
+        await other.refund(4, key="k4")
+        made.ledger.hold.set()
+        await first
+        narrow = await agent(made, scopes=("ledger:invoice.read",))
+        await narrow.refund(1)
+        await narrow.read("/v1/tenants/acme/invoices")
+        await (await agent(made)).read(ELSEWHERE)
+        await (await agent(made)).call("PATCH", ELSEWHERE, {"status": "x"})
+        small = await agent(made, limits={"writes": 1})
+        await small.refund(1)
+        await small.refund(2)
+        found: dict[str, dict[str, Any]] = {}
+        for entry in await made.journal():
+            name = entry["kind"]
+            if name == "outcome":
+                name = f"outcome {entry['result']}"
+            elif name == "refusal":
+                name = f"refusal {entry['code']} {entry['effect']}"
+            found.setdefault(name, entry)
+        return found
