@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as Shown
 
-from bench import commands, comparison, contenders, gate, growth, machine, page, tables
+from bench import commands, comparison, contenders, gate, growth, machine, page, tables, triggers
 from bench.children import ROOT, Broken
 from bench.driving import Stretch
 from bench.figures import Found
@@ -30,6 +30,8 @@ _QUICK_COMPARISON = comparison.Plan(1, (1, 16), Stretch(0.05, 0.1))
 _QUICK_GROWTH = growth.Plan(1, Stretch(0.05, 0.1), runs=50, entries=5000)
 _QUICK_GATE = gate.Plan(1, runs=1000, orders=100, in_a_row=1000)
 _GATE = gate.Plan(5, runs=100_000, orders=1000, in_a_row=10_000)
+_QUICK_TRIGGERS = triggers.Plan(runs=1000, entries=10_000)
+_TRIGGERS = triggers.Plan(runs=10_000, entries=300_000)
 
 
 def bench(
@@ -54,6 +56,7 @@ def bench(
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=out))
     try:
         gate.run(_QUICK_GATE if quick else _GATE, found, _note)
+        triggers.run(_QUICK_TRIGGERS if quick else _TRIGGERS, found, _note)
         _measure(compared, grown, folder, found)
     except Broken as broken:
         print(f"the run failed: {broken}", file=sys.stderr)

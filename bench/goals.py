@@ -79,7 +79,7 @@ def _speed(of: str, per_second: float | None, least: int, unit: str) -> Goal:
 
 
 def _parts(found: Found) -> list[Goal]:
-    most = {"gate": 10e-6, "order": 100e-6}
+    most = {"gate": 10e-6, "order": 100e-6, "triggers": 25e-6}
     return [
         _goal(one.of, f"<= {most[one.goal] * 1e6:.0f} us", one.seconds, lambda value: f"{value * 1e6:.1f} us", most[one.goal].__ge__)
         for one in found.parts
