@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.cli.demo.surprise import Surprise
 
+_ENDS = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LAST_LINES = 15
@@ -25,7 +26,7 @@ def running(
     name: str, command: Sequence[str], *, log: Path, environ: Mapping[str, str], folder: Path, grace: float = 15.0
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process with its output in ``log``; ended (SIGTERM, after ``grace`` seconds SIGKILL) when the block is left."""
-    with log.open("wb") as output:
+    with log.open("wb") as output, undisturbed():
         process = subprocess.Popen(  # noqa: S603 - our own command lines
             command,
             stdin=subprocess.DEVNULL,
@@ -54,11 +55,22 @@ def end(process: subprocess.Popen[Any], grace: float = 15.0) -> None:
         process.wait()
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that end the demo wait while a process is made: what their handler raises in the middle of a fork, Python only prints."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def end_with_parent() -> Callable[[], None]:
-    """What a child does before it becomes its program, so that it is killed when the demo is gone, even by SIGKILL."""
+    """What a child made ``undisturbed`` does before it becomes its program: it is killed when the demo is gone, even by SIGKILL."""
     parent = os.getpid()
 
     def bind() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         # No milder signal: between here and the program's start, the demo's own handler would swallow it.
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # gone already: no signal comes any more

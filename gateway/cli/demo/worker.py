@@ -58,15 +58,16 @@ class Worker:
 @contextmanager
 def working(url: str, token: str, *, pause: float) -> Iterator[Worker]:
     """The agent as a process of its own; all it has of the world is a base URL and a token."""
-    process = subprocess.Popen(  # noqa: S603 - our own script
-        [sys.executable, "-I", str(SCRIPT)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"ERP_URL": url, "ERP_TOKEN": token, "AGENT_PAUSE": str(pause)},
-        start_new_session=True,
-        preexec_fn=children.end_with_parent(),
-    )
+    with children.undisturbed():
+        process = subprocess.Popen(  # noqa: S603 - our own script
+            [sys.executable, "-I", str(SCRIPT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"ERP_URL": url, "ERP_TOKEN": token, "AGENT_PAUSE": str(pause)},
+            start_new_session=True,
+            preexec_fn=children.end_with_parent(),
+        )
     assert process.stdin is not None
     assert process.stdout is not None
     worker = Worker(process, queue.SimpleQueue())
