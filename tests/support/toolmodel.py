@@ -55,6 +55,7 @@ actions:
     class: reversible
     guard: if_match
     idempotency: {header: Idempotency-Key}
+    probe: {applied: "object == `null`", settle: 20ms}
     compensation: {type: restore_previous_version, by: doc.put, auto: true}
   - name: doc.adjust
     match: {method: POST, path: "/v1/tenants/{tenant}/docs/{id}/adjust"}
@@ -92,6 +93,7 @@ actions:
     effect: write
     class: irreversible
     idempotency: {header: Idempotency-Key}
+    probe: {applied: "object == `null`", settle: 20ms}
     compensation: {type: manual_review}
   - name: tally.add
     match: {method: POST, path: "/v1/tenants/{tenant}/tallies/{id}"}

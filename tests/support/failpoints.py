@@ -1,0 +1,166 @@
+"""A gateway that can be cut off between any two things it does to the world: entries it takes down, calls it makes.
+
+What happens at a point is as after ``kill -9``: nothing that the gateway still does has an effect, whoever waits is never answered. What
+was taken by the journal before may be on its disk or not; here it is, which the one who waited for it does not hear of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from gateway.app import assembly
+from gateway.app.assembly import Gateway
+from gateway.clients.rego import EmbeddedEngine
+from gateway.model.entry import Fields, Position, Sealed
+from gateway.model.wire import Answer, Outgoing
+from gateway.ports import Clock, Exceeded, Journal, JournalHealth, Opened, Opening, Taken, Unapproved, wire
+from gateway.settings.config import Config
+from gateway.stores.sqlite.store import SqliteStore, open_store
+from tests.support.toolmodel import Tool
+
+
+class Crashed(BaseException):
+    """The process is gone; nobody catches this."""
+
+
+@dataclass(slots=True)
+class Failpoints:
+    """Counts points, and at the ``at``-th (from 1) the process is gone. ``reached`` says how often which kind of point was the one."""
+
+    at: int | None = None
+    count: int = 0
+    dead: asyncio.Event = field(default_factory=asyncio.Event)
+    where: str = ""
+
+    def arm(self, at: int) -> None:
+        self.at, self.count = at, 0
+
+    def point(self, name: str) -> None:
+        """Go on, or not."""
+        self.alive()
+        self.count += 1
+        if self.count == self.at:
+            self.where = name
+            self.dead.set()
+            raise Crashed(name)
+
+    def alive(self) -> None:
+        if self.dead.is_set():
+            raise Crashed
+
+
+@dataclass(slots=True)
+class FailingJournal:
+    """Points before an entry is taken, and after it is durable."""
+
+    journal: Journal
+    points: Failpoints
+
+    @property
+    def stream(self) -> str:
+        return self.journal.stream
+
+    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        self.points.alive()
+        return self.journal.post(fields, blobs)
+
+    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        name = f"{fields['kind']} {fields.get('change', '')}".strip()
+        self.points.point(f"before {name}")
+        position = await self.journal.append(fields, blobs)
+        self.points.point(f"after {name}")
+        return position
+
+    async def intend(self, opening: Opening) -> Opened | Taken | Unapproved | Exceeded:
+        self.points.point("before intent")
+        opened = await self.journal.intend(opening)
+        self.points.point("after intent")
+        return opened
+
+    def health(self) -> JournalHealth:
+        return self.journal.health()
+
+
+@dataclass(slots=True)
+class FailingTool:
+    """Points before a call leaves, after it was applied, and after its answer came. ``reads`` are points too."""
+
+    tool: wire.Upstream
+    points: Failpoints
+
+    async def send(self, request: Outgoing, fence: Callable[[], None]) -> Answer:
+        what = "read" if request.method == "GET" else "call"
+        self.points.point(f"before {what}")
+        answer = await self.tool.send(request, fence)
+        self.points.point(f"after {what}")
+        return answer
+
+    async def close(self) -> None:
+        """There are no connections."""
+
+
+@dataclass(slots=True)
+class World:
+    """A folder and a tool, and gateways over them one after the other. Policies and configuration are read once."""
+
+    config: Config
+    tool: Tool
+    engine: EmbeddedEngine
+    reached: Counter[str] = field(default_factory=Counter)
+
+    @asynccontextmanager
+    async def alive(self, points: Failpoints) -> AsyncIterator[Gateway]:
+        """A gateway as it comes up, for as long as ``points`` let it be."""
+        gateway = await self._assembled(points)
+        try:
+            yield gateway
+        finally:
+            points.dead.set()
+            await gateway.supervisor.finish(0.0)
+            await gateway.webhooks.close()
+            await gateway.rates.close()
+            await gateway.store.close()
+            if points.where:
+                self.reached[points.where] += 1
+
+    async def _assembled(self, points: Failpoints) -> Gateway:
+        async def engine(*_: object, **__: object) -> EmbeddedEngine:
+            return self.engine
+
+        async def store(folder: Path, clock: Clock) -> SqliteStore:
+            found = await open_store(folder, clock)
+            return replace(found, journal=FailingJournal(found.journal, points))  # type: ignore[arg-type]
+
+        async with _ASSEMBLING, _patched() as patch:
+            patch.setattr(assembly, "Pool", lambda *_, **__: FailingTool(self.tool, points))
+            patch.setattr(assembly, "open_engine", engine)
+            patch.setattr(assembly, "open_store", store)
+            return await assembly.assemble(self.config, lambda *_, **__: None, lambda *_: None)
+
+
+_ASSEMBLING = asyncio.Lock()
+"""What is put in the place of the real parts is so for all: one gateway at a time is assembled."""
+
+
+@asynccontextmanager
+async def _patched() -> AsyncIterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+async def recovered(gateway: Gateway) -> None:
+    """As ``killcord serve`` begins, with its routines."""
+    await gateway.reconciler.adopt()
+    await gateway.catch_up()
+    await gateway.sentinel.idle()
+    await gateway.recovery.rollbacks.adopt()
+    await gateway.recovery.automatic.catch_up()
+    gateway.supervisor.every(0.02, "reconcile", gateway.reconciler.turn)
+    gateway.supervisor.every(0.02, "rollbacks", gateway.recovery.turn)
