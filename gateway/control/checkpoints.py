@@ -118,9 +118,11 @@ class Checkpoints:
 
         From there on, steps that lead to the place answer from the journal.
         """
-        writes = await self.writes.of_run(run.run_id)
-        taken = [one for one in await self._taken(run.run_id) if one.seq <= checkpoint.seq and not checkpoints.against(writes, one.seq)]
-        return max(taken, key=lambda one: one.seq).state_ref if taken else None
+        return await self._state_ref(run, checkpoint.seq)
+
+    async def resumed_with(self, run: Run) -> str | None:
+        """The same of where a run that was resumed goes on from, told for as long as that state is sound."""
+        return await self._state_ref(run, run.resumed_from)
 
     async def position(self, run_id: str, checkpoint_id: str) -> Position | None:
         """Where a checkpoint that was taken of a run stands; ``None`` where the run has none of this id."""
@@ -138,6 +140,11 @@ class Checkpoints:
         taken = [one for one in await self._taken(incident.run_id) if bad is None or one.seq < bad]
         sound = [one for one in taken if not checkpoints.against(writes, one.seq)]
         return max(sound, key=lambda one: one.seq).checkpoint_id if sound else None
+
+    async def _state_ref(self, run: Run, seq: int) -> str | None:
+        writes = await self.writes.of_run(run.run_id)
+        taken = [one for one in await self._taken(run.run_id) if one.seq <= seq and not checkpoints.against(writes, one.seq)]
+        return max(taken, key=lambda one: one.seq).state_ref if taken else None
 
     async def _choose(self, run: Run, bad: int | None) -> Chosen | NotReady:
         writes = await self.writes.of_run(run.run_id)

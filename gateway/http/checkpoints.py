@@ -18,6 +18,8 @@ from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Write
 from gateway.model.run import Run
 
+_RESUMED = "What the workflow knows may have been taken back: read 'resumed' of the run's checkpoints, and go on from that state."
+
 STATE_REF = 1024
 """Bytes of UTF-8 that a reference to a workflow's state may have."""
 
@@ -28,6 +30,8 @@ async def take(asked: Asked[Nothing, TakeCheckpoint]) -> web.Response:
     body = asked.body
     if len(body.state_ref.encode()) > STATE_REF:
         raise problem.BadRequest(f"state_ref: is longer than {STATE_REF} bytes; keep the state elsewhere and say where")
+    if body.generation not in (None, run.generation):
+        raise problem.Conflict(f"Run {run.run_id} was resumed: it is in generation {run.generation}, not {body.generation}.", hint=_RESUMED)
     try:
         taken = await asked.services.checkpoints.take(
             run, state_ref=body.state_ref, label=body.label, by=asked.operator.name, reason=body.reason or "checkpoint"
@@ -38,7 +42,7 @@ async def take(asked: Asked[Nothing, TakeCheckpoint]) -> web.Response:
 
 
 async def list_checkpoints(asked: Asked[ListCheckpoints, Nothing]) -> web.Response:
-    """Checkpoints that were taken of a run, ascending by id; beside them the newest automatic one, and where recovery would begin."""
+    """Checkpoints that were taken of a run, ascending by id; the newest automatic one; where recovery began, or would begin."""
     services, query = asked.services, asked.query
     run = await reach.run(services.registry, asked.operator, asked.part("run_id"))
 
@@ -52,12 +56,18 @@ async def list_checkpoints(asked: Asked[ListCheckpoints, Nothing]) -> web.Respon
     automatic = await services.checkpoints.automatic(run)
     listed: dict[str, object] = {"items": [records.checkpoint_shown(one) for one in page.items], "next": page.next}
     listed["automatic"] = None if automatic is None else records.checkpoint_shown(automatic)
-    return answers.json(listed | {"recovery": await _recovery(services, run)})
+    return answers.json(listed | {"resumed": await _resumed(services, run), "recovery": await _recovery(services, run)})
 
 
 def unverified(standing: NotVerified) -> problem.NotVerified:
     """The problem, with the effects that stand against a place."""
     return problem.NotVerified(str(standing), effects=[_effect(write) for write in standing.effects])
+
+
+async def _resumed(services: Services, run: Run) -> dict[str, object] | None:
+    if run.generation == 1:
+        return None
+    return {"generation": run.generation, "state_ref": await services.checkpoints.resumed_with(run)}
 
 
 async def _recovery(services: Services, run: Run) -> dict[str, object]:

@@ -139,6 +139,9 @@ class TakeCheckpoint(Body):
 
     state_ref: str = Field(min_length=1, max_length=1024)
     label: Label | None = None
+    generation: Count | None = Field(
+        default=None, description="the run's, as whoever keeps the state knows it; 409 where it was resumed since"
+    )
     reason: Reason | None = None
 
 

@@ -90,7 +90,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="Take a checkpoint: all that the run did is known and verified.",
         permission=Permission.CHECKPOINT,
         body=requests.TakeCheckpoint,
-        answers={201: "the checkpoint", 409: "`not-verified` with the `effects` that stand against it"},
+        answers={201: "the checkpoint", 409: "`not-verified` with the `effects` that stand against it, or `conflict`"},
         handler=checkpoints.take,
     ),
     Route(
@@ -99,7 +99,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="List the checkpoints of a run.",
         permission=Permission.READ_RUNS,
         query=requests.ListCheckpoints,
-        answers={200: "a list of checkpoints, ascending by id, with `automatic` (the newest verified boundary) and `recovery`"},
+        answers={200: "a list of checkpoints, ascending by id, with `automatic` (the newest verified boundary), `resumed`, `recovery`"},
         handler=checkpoints.list_checkpoints,
     ),
     Route(

@@ -114,6 +114,25 @@ async def test_a_run_is_resumed_with_the_next_lease_and_the_checkpoint_it_goes_o
     assert (status, renewed["run"]["generation"]) == (200, 2)
 
 
+async def test_whoever_opens_a_run_again_learns_which_state_it_was_resumed_with(written: Door) -> None:
+    _, listed = await written.ask("GET", CHECKPOINTS)
+    assert listed["resumed"] is None
+    _, taken = await written.ask("POST", CHECKPOINTS, STATE | {"generation": 1})
+    await lose(written)
+    await hold(written)
+    assert (await written.ask("POST", RESUME, {"checkpoint": taken["checkpoint_id"], "reason": "mended"}))[0] == 201
+    _, listed = await written.ask("GET", CHECKPOINTS, as_="orchestrator-token")
+    assert listed["resumed"] == {"generation": 2, "state_ref": STATE["state_ref"]}
+
+
+async def test_a_process_that_slept_through_a_resume_takes_no_checkpoint_of_what_it_remembers(written: Door) -> None:
+    await hold(written)
+    assert (await written.ask("POST", RESUME, {"reason": "mended"}))[0] == 201
+    status, problem = await written.ask("POST", CHECKPOINTS, STATE | {"generation": 1})
+    assert (status, problem["code"]) == (409, "conflict")
+    assert (await written.ask("POST", CHECKPOINTS, STATE | {"generation": 2}))[0] == 201
+
+
 async def test_the_newest_boundary_can_be_named_by_its_entry(written: Door) -> None:
     _, listed = await written.ask("GET", CHECKPOINTS)
     await hold(written)
