@@ -52,6 +52,7 @@ class Recovery:
         """Go on with what the journal, or another rollback, stood against."""
         await self.rollbacks.turn()
         await self.automatic.turn()
+        self.recover.turn()
 
     async def violations(self, run_id: str) -> Sequence[Reason]:
         """What is unsound about what a run touched, as the tools show it now."""

@@ -1,10 +1,12 @@
 """Drives an incident to its end: contained, taken back, looked at again, taken up with tighter rights.
 
-It stops where a person has to decide, and goes on by itself once they have.
+It stops where a person has to decide, and goes on by itself once they have. Where it is follows from the journal alone: whoever comes up
+after a crash goes on from there.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +15,7 @@ from gateway import errors
 from gateway.control.checkpoints import Checkpoints, NotVerified, UnknownCheckpoint
 from gateway.control.containment import Containment
 from gateway.control.resume import CannotResume, NotReady, Resume
-from gateway.control.rollback.ground import START, NotContained
+from gateway.control.rollback.ground import START, NotContained, WrongRollback
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.core import checkpoints as choosing
 from gateway.core import records, recovery, resuming, stamp
@@ -22,21 +24,47 @@ from gateway.core.recovery import Recovery, Situation, Stage
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
 from gateway.model.order import Scope
-from gateway.model.rollback import Rollback, RollbackStatus
+from gateway.model.rollback import Rollback
 from gateway.model.run import Mode, Run
 from gateway.ports import Clock, Journal, Registry
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.sentinel import Incidents
 
 _PAGE = 1000
+_LONGEST = 60.0
+"""Seconds between two looks at what nobody told of: the second comes after one second, each later one after twice as long."""
+_OVER = (Stage.RESUMED, Stage.GIVEN_UP)
+_STOPPED = (
+    errors.JournalUnavailable,
+    NotContained,
+    WrongRollback,
+    CannotResume,
+    NotReady,
+    NotVerified,
+    UnknownCheckpoint,
+    TooWide,
+)
+"""What a step can meet that a later look may find changed."""
 
 Spawn = Callable[[Coroutine[object, object, None]], object]
 Unsound = Callable[[Run, Rollback], Awaitable[tuple[str, ...]]]
 """What is not as it should be, read from the tools now."""
 
 
+@dataclass(slots=True)
+class _Driven:
+    """A recovery in this process. ``busy``: somebody takes its steps; ``woken``: something was decided since they looked."""
+
+    busy: bool = False
+    woken: bool = False
+    pause: float = 1.0
+    due: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Recover:
+    """``unsound`` reads the tools, and is asked only where nothing else stands against taking the run up."""
+
     journal: Journal
     registry: Registry
     incidents: Incidents
@@ -49,16 +77,23 @@ class Recover:
     clock: Clock
     spawn: Spawn
     log: Callable[..., object]
-    _driven: set[str] = field(default_factory=set)
+    _driven: dict[str, _Driven] = field(default_factory=dict)
+    """Those asked for and not over, by incident."""
+    _closing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __call__(self, incident_id: str, request: resuming.Request, *, by: str, reason: str) -> tuple[Incident, Recovery]:
-        """Ask for an incident's recovery, and go as far as it goes without a person.
+        """Ask for an incident's recovery, and go as far as it goes without a person. Of one that is over nothing is changed.
 
         Raises:
             KeyError: there is no such incident.
+            TooWide: it asks for more than the run has.
             JournalUnavailable: nothing was begun.
         """
         incident = await self._known(incident_id)
+        now = await self.told(incident)
+        if now.stage in _OVER:
+            return incident, now
+        resuming.checked(await self._run(incident.run_id), request)
         wanted = {"by": by, "reason": reason, "request": resuming.written(request), "asked_at": stamp.micros(self.clock.now())}
         asked = replace(incident, recovery=wanted, updated_at=self.clock.now())
         await self._journal(asked, "recover", by=by, reason=reason)
@@ -70,30 +105,50 @@ class Recover:
         run = await self.registry.run(incident.run_id)
         if run is None:
             return Recovery(Stage.GIVEN_UP, f"run {incident.run_id} is not in this journal")
-        return recovery.recovery(await self._situation(incident, run))
+        situation = await self._situation(incident, run)
+        now = recovery.recovery(situation)
+        if now.stage is not Stage.RESUME or situation.rollback is None:
+            return now
+        return recovery.recovery(replace(situation, unsound=await self.unsound(run, situation.rollback)))
 
     async def go_on(self, incident_id: str) -> None:
-        """Take the steps that need no person. What stops it is journaled where it happens; calling this again goes on from there."""
-        if incident_id in self._driven:
+        """Take the steps that need no person. Whatever stops it, calling this again goes on from there."""
+        driven = self._driven.setdefault(incident_id, _Driven())
+        driven.woken = True
+        if driven.busy:
             return
-        self._driven.add(incident_id)
+        driven.busy = True
         try:
-            while await self._step(await self._known(incident_id)):
-                pass
-        except (errors.JournalUnavailable, NotContained, CannotResume, NotReady, NotVerified, UnknownCheckpoint, TooWide) as stopped:
+            while driven.woken:
+                driven.woken = False
+                await self._steps(incident_id)
+        except _STOPPED as stopped:
             self.log("recovery-stopped", incident=incident_id, error=str(stopped))
         finally:
-            self._driven.discard(incident_id)
+            driven.busy = False
 
     async def catch_up(self) -> int:
-        """At start: go on with the recoveries that an earlier process was driving. Says how many."""
-        open_, after = [], None
+        """At start: go on with the recoveries that an earlier process was driving, and close what ended unheard. Says how many go on."""
+        open_: list[Incident] = []
+        after: str | None = None
         while page := await self.incidents.incidents(after=after, limit=_PAGE):
-            open_ += [one.incident_id for one in page if one.recovery is not None and one.closed_at is None]
+            open_ += [one for one in page if one.closed_at is None]
             after = page[-1].incident_id
-        for incident_id in open_:
+        for incident in open_:
+            await self._close(incident.incident_id)
+        asked = [one.incident_id for one in open_ if one.recovery is not None]
+        for incident_id in asked:
             self.spawn(self.go_on(incident_id))
-        return len(open_)
+        return len(asked)
+
+    def turn(self) -> None:
+        """Look again at those that wait for what no entry tells of: a tool that was mended by hand, a journal that was down."""
+        now = self.clock.monotonic()
+        due = [name for name, one in self._driven.items() if one.due <= now and not one.busy]
+        for incident_id in due:
+            driven = self._driven[incident_id]
+            driven.due, driven.pause = now + driven.pause, min(_LONGEST, driven.pause * 2)
+            self.spawn(self.go_on(incident_id))
 
     def heard(self, fields: Mapping[str, Any], position: Position) -> None:
         """Hear of whatever a recovery may wait for."""
@@ -103,15 +158,22 @@ class Recover:
             case Kind.TASK if fields.get("change") == "resolved":
                 self.spawn(self._woken(fields["run_id"]))
             case Kind.RUN if fields["change"] in ("resumed", "closed"):
-                self.spawn(self._closed(fields["run_id"], fields["change"]))
+                self.spawn(self._closed(fields["run_id"]))
 
-    async def _step(self, incident: Incident) -> bool:
+    async def _steps(self, incident_id: str) -> None:
+        while True:
+            incident = await self._known(incident_id)
+            now = await self.told(incident)
+            if incident.recovery is None or now.stage in _OVER:
+                await self._close(incident_id)
+                self._driven.pop(incident_id, None)
+                return
+            if not await self._step(incident, incident.recovery, now):
+                return
+
+    async def _step(self, incident: Incident, wanted: Mapping[str, Any], now: Recovery) -> bool:
         """Take the next step; whether there may be another one right away."""
-        if incident.recovery is None:
-            return False
-        wanted = incident.recovery
         by, reason = str(wanted["by"]), str(wanted["reason"])
-        now = await self.told(incident)
         match now.stage:
             case Stage.CONTAIN:
                 scope = Scope(run=incident.run_id)
@@ -124,21 +186,20 @@ class Recover:
             case Stage.RESUME:
                 request = replace(resuming.read(wanted["request"]), checkpoint=now.checkpoint)
                 await self.resume(incident.run_id, request, by=by, reason=reason)
-                return False
+                return True
             case _:
                 return False
 
     async def _situation(self, incident: Incident, run: Run) -> Situation:
         rollback = await self._rollback(incident, run)
-        over = rollback is not None and rollback.status in (RollbackStatus.CLEAN, RollbackStatus.RESIDUE)
         return Situation(
             incident=incident,
             run=run,
             contained=self.resume.contained(run),
             choice=await self._choice(incident, run),
             rollback=rollback,
-            tasks=await self._tasks(rollback) if rollback is not None else (),
-            unsound=await self.unsound(run, rollback) if rollback is not None and over else (),
+            tasks=await self._tasks(run.run_id),
+            hindered=await self.resume.hindered(run),
         )
 
     async def _choice(self, incident: Incident, run: Run) -> choosing.Chosen | choosing.NotReady:
@@ -152,28 +213,51 @@ class Recover:
 
     async def _rollback(self, incident: Incident, run: Run) -> Rollback | None:
         """The newest rollback of this generation of the run: the incident's own, or one that somebody else began."""
-        found = [one for one in await self.records.rollbacks(run=run.run_id, limit=_PAGE) if one.generation == incident.generation]
-        return found[-1] if found else None
+        found: Rollback | None = None
+        after: str | None = None
+        while page := await self.records.rollbacks(run=run.run_id, after=after, limit=_PAGE):
+            found = next((one for one in reversed(page) if one.generation == incident.generation), found)
+            after = page[-1].rollback_id
+        return found
 
-    async def _tasks(self, rollback: Rollback) -> tuple[str, ...]:
-        found = await self.registry.tasks(run=rollback.run_id, limit=_PAGE)
-        return tuple(task.task_id for task in found if task.resolution is None)
+    async def _tasks(self, run_id: str) -> tuple[str, ...]:
+        open_: list[str] = []
+        after: str | None = None
+        while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
+            open_ += [task.task_id for task in page if task.resolution is None]
+            after = page[-1].task_id
+        return tuple(open_)
 
     async def _woken(self, run_id: str) -> None:
-        for incident in await self.incidents.incidents(run=run_id, limit=_PAGE):
-            if incident.recovery is not None and incident.closed_at is None:
+        for incident in await self._open(run_id):
+            if incident.recovery is not None:
                 await self.go_on(incident.incident_id)
 
-    async def _closed(self, run_id: str, change: str) -> None:
+    async def _closed(self, run_id: str) -> None:
         """A run that goes on, or was given up, closes its incidents."""
-        run = await self._run(run_id)
-        now = self.clock.now()
-        for incident in await self.incidents.incidents(run=run_id, limit=_PAGE):
-            over = incident.generation < run.generation or run.closed_at is not None
-            if incident.closed_at is None and over:
-                await self._journal(
-                    replace(incident, closed_at=now, updated_at=now), "closed", by="gateway", reason=f"the run was {change}"
-                )
+        for incident in await self._open(run_id):
+            await self._close(incident.incident_id)
+
+    async def _close(self, incident_id: str) -> None:
+        async with self._closing:
+            incident = await self._known(incident_id)
+            run = await self.registry.run(incident.run_id)
+            if run is None or incident.closed_at is not None:
+                return
+            if (goes_on := run.generation > incident.generation) or run.closed_at is not None:
+                now = self.clock.now()
+                closed = replace(incident, closed_at=now, updated_at=now)
+                await self._journal(closed, "closed", by="gateway", reason=f"the run was {'resumed' if goes_on else 'closed'}")
+        self._driven.pop(incident_id, None)
+
+    async def _open(self, run_id: str) -> list[Incident]:
+        """The run's incidents that are not closed."""
+        open_: list[Incident] = []
+        after: str | None = None
+        while page := await self.incidents.incidents(run=run_id, after=after, limit=_PAGE):
+            open_ += [one for one in page if one.closed_at is None]
+            after = page[-1].incident_id
+        return open_
 
     async def _journal(self, incident: Incident, change: str, *, by: str, reason: str) -> None:
         entry: dict[str, object] = {

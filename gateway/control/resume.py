@@ -94,8 +94,15 @@ class Resume:
             raise CannotResume(f"Run {run.run_id} was closed; open a new run with workflow_id {run.workflow_id} to go on with its work.")
         if not self.contained(run):
             raise CannotResume(f"Run {run.run_id} is active: there is nothing to resume. A lease that has ended is renewed.")
-        for name in (run.run_id, *run.ancestors):
-            await self._taken_back(run, name)
+        await self._settled(run)
+
+    async def hindered(self, run: Run) -> str | None:
+        """Why a contained run cannot be taken up yet, whatever checkpoint it would be: what it did is, or is about to be, taken back."""
+        try:
+            await self._settled(run)
+        except CannotResume as why:
+            return str(why)
+        return None
 
     def contained(self, run: Run) -> bool:
         """Whether an order holds the run as a whole, or its leases were cut."""
@@ -104,6 +111,10 @@ class Resume:
         now = self.clock.now()
         orders = self.containment.mirror.standing.of(run, now=now)
         return any(order.mode > Mode.ACTIVE and order.scope.tool is None for order in orders)
+
+    async def _settled(self, run: Run) -> None:
+        for name in (run.run_id, *run.ancestors):
+            await self._taken_back(run, name)
 
     async def _taken_back(self, run: Run, name: str) -> None:
         """Raise while what the run did is being taken back, or is about to be: by a rollback of it, or of an ancestor with all below it."""

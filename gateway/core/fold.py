@@ -104,7 +104,10 @@ class RollbackChanged:
 
 @dataclass(frozen=True, slots=True)
 class IncidentChanged:
+    """``change`` says which members of the incident the entry tells of (``core.incidents.told``)."""
+
     incident: Incident
+    change: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +178,14 @@ def changes(fields: Mapping[str, Any], position: Position) -> tuple[Change, ...]
         case Kind.TASK:
             return (TaskChanged(documents.task(fields["task"])),)
         case Kind.RESPONSE if "incident" in fields:
-            return (IncidentChanged(documents.incident(fields["incident"])),)
+            return (IncidentChanged(documents.incident(fields["incident"]), fields.get("change", "updated")),)
         case Kind.APPROVAL if "approval" in fields:
             return (ApprovalChanged(documents.approval(fields["approval"])),)
         case Kind.CHECKPOINT if "checkpoint" in fields:
             return (CheckpointTaken(documents.checkpoint(fields["checkpoint"])),)
         case Kind.ROLLBACK:
             rollback = (RollbackChanged(documents.rollback(fields["rollback"])),) if "rollback" in fields else ()
-            incident = (IncidentChanged(documents.incident(fields["incident"])),) if "incident" in fields else ()
+            incident = (IncidentChanged(documents.incident(fields["incident"]), fields["change"]),) if "incident" in fields else ()
             return (*rollback, *incident)
         case _:
             return ()

@@ -57,6 +57,24 @@ def joined(incident: Incident, trigger: Trigger, response: Response, *, stands: 
     return replace(counted, action=response.action, verdict=response.verdict, why=response.why)
 
 
+def told(known: Incident | None, said: Incident, change: str) -> Incident:
+    """An incident once an entry was told of it. Each ``change`` has members of its own, and is believed about no others: whoever wrote
+    the entry may have read them before somebody else's entry.
+    """
+    if known is None:
+        return said
+    match change:
+        case "opened" | "updated":
+            due = said.rollback if known.rollback is RollbackState.NONE else known.rollback
+            return replace(said, rollback=due, rollback_id=known.rollback_id, closed_at=known.closed_at, recovery=known.recovery)
+        case "recover":
+            return replace(known, recovery=said.recovery, updated_at=said.updated_at)
+        case "closed":
+            return replace(known, closed_at=said.closed_at, updated_at=said.updated_at)
+        case _:
+            return replace(known, rollback=said.rollback, rollback_id=said.rollback_id, updated_at=said.updated_at)
+
+
 def held_by(orders: Sequence[Order], scope: Scope, response: Response) -> Order | None:
     """The order among those that stand which does already what the response asks for; ``None`` where one has to be made."""
     return next((order for order in orders if order.scope == scope and _enough(order, response.action)), None)

@@ -28,7 +28,9 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """``unsound`` are sentences about what was found after the rollback; ``tasks`` the ids of its open tasks."""
+    """``tasks`` are the ids of the run's open ones; ``unsound`` sentences about what was found after the rollback, for as long as nobody
+    looked none. ``hindered`` says why the run cannot be taken up yet whatever its own rollback came to.
+    """
 
     incident: Incident
     run: Run
@@ -37,6 +39,7 @@ class Situation:
     rollback: Rollback | None
     tasks: tuple[str, ...] = ()
     unsound: tuple[str, ...] = ()
+    hindered: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ def _after(given: Situation, rollback: Rollback, checkpoint: str) -> Recovery:
         return Recovery(Stage.WAITS, f"rollback {rollback.rollback_id} is {rollback.status}: a person has to go on with it", checkpoint)
     if given.tasks:
         return Recovery(Stage.WAITS, f"open tasks: {', '.join(given.tasks)}", checkpoint)
+    if given.hindered is not None:
+        return Recovery(Stage.WAITS, given.hindered, checkpoint)
     if given.unsound:
         return Recovery(Stage.WAITS, f"the state is not sound: {'; '.join(given.unsound)}", checkpoint)
     return Recovery(Stage.RESUME, f"rollback {rollback.rollback_id} is over, and the state is sound", checkpoint)

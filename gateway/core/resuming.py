@@ -37,20 +37,13 @@ def resumed(run: Run, request: Request, checkpoint: Checkpoint, *, epoch: int, e
     Raises:
         TooWide: it asks for more than the run has.
     """
-    chosen = limits.inherit(request.limits, run.limits)
-    mode = run.mode if request.mode is None else request.mode
-    excess = [f"scopes: {one} is beyond what the run has" for one in scopes.beyond(request.scopes or (), run.scopes)]
-    excess += [f"tools: {one} is not one of the run's" for one in request.tools or () if run.tools is not None and one not in run.tools]
-    excess += [f"mode: {mode.word} is wider than the run's {run.mode.word}"] * (mode < run.mode)
-    excess += limits.wider(chosen, run.limits)
-    if excess:
-        raise TooWide(excess)
+    checked(run, request)
     return replace(
         run,
         scopes=run.scopes if request.scopes is None else request.scopes,
         tools=run.tools if request.tools is None else request.tools,
-        mode=mode,
-        limits=chosen,
+        mode=run.mode if request.mode is None else request.mode,
+        limits=limits.inherit(request.limits, run.limits),
         generation=run.generation + 1,
         revoked=run.generation,
         superseded=epoch,
@@ -58,6 +51,19 @@ def resumed(run: Run, request: Request, checkpoint: Checkpoint, *, epoch: int, e
         require_approval=tuple(dict.fromkeys((*run.require_approval, *request.require_approval))),
         expires_at=expires_at,
     )
+
+
+def checked(run: Run, request: Request) -> None:
+    """Raises:
+    TooWide: the request asks for more than the run has.
+    """
+    mode = run.mode if request.mode is None else request.mode
+    excess = [f"scopes: {one} is beyond what the run has" for one in scopes.beyond(request.scopes or (), run.scopes)]
+    excess += [f"tools: {one} is not one of the run's" for one in request.tools or () if run.tools is not None and one not in run.tools]
+    excess += [f"mode: {mode.word} is wider than the run's {run.mode.word}"] * (mode < run.mode)
+    excess += limits.wider(limits.inherit(request.limits, run.limits), run.limits)
+    if excess:
+        raise TooWide(excess)
 
 
 def written(request: Request) -> dict[str, object]:

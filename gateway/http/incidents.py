@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.core import story
+from gateway.core import opening, story
 from gateway.core.recovery import Recovery
 from gateway.http import answers, paging, problem, reach, resume
 from gateway.http.fields import Nothing
@@ -46,7 +46,10 @@ async def one_incident(asked: Asked[Nothing, Nothing]) -> web.Response:
 async def recover(asked: Asked[Nothing, ResumeRun]) -> web.Response:
     """Drive an incident to its end: 202 with where it stands. It stops where a person has to decide, and goes on by itself after that."""
     services, body, incident = asked.services, asked.body, await _found(asked)
-    begun, now = await services.recover(incident.incident_id, resume.request(body), by=asked.operator.name, reason=body.reason)
+    try:
+        begun, now = await services.recover(incident.incident_id, resume.request(body), by=asked.operator.name, reason=body.reason)
+    except opening.TooWide as wide:
+        raise resume.too_wide(wide) from wide
     return answers.json(story.summary(begun) | {"recovery": _shown(begun, now)}, 202)
 
 

@@ -21,7 +21,7 @@ async def resume(asked: Asked[Nothing, ResumeRun]) -> web.Response:
     try:
         gone_on = await services.resume(run.run_id, request(body), by=asked.operator.name, reason=body.reason)
     except opening.TooWide as wide:
-        raise problem.TooWide("; ".join(wide.excess), hint=_NARROWER, excess=wide.excess) from wide
+        raise too_wide(wide) from wide
     except UnknownCheckpoint as unknown:
         raise problem.BadRequest(f"checkpoint: {unknown}") from unknown
     except NotVerified as standing:
@@ -39,6 +39,10 @@ async def resume(asked: Asked[Nothing, ResumeRun]) -> web.Response:
         "state_ref": gone_on.state_ref,
     }
     return answers.json(answer, 201)
+
+
+def too_wide(wide: opening.TooWide) -> problem.TooWide:
+    return problem.TooWide("; ".join(wide.excess), hint=_NARROWER, excess=wide.excess)
 
 
 _NARROWER = "A resumed run has what it had, or less: ask for no more than that; 'excess' names what is too wide."

@@ -32,7 +32,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="Drive an incident to its end: contain, take back, look again, take up with tighter rights; stops at a person.",
         permission=Permission.RESUME,
         body=requests.ResumeRun,
-        answers={202: "the incident, with `recovery`: {asked, stage, why, checkpoint}"},
+        answers={202: "the incident, with `recovery`: {asked, stage, why, checkpoint}", 400: "`too-wide` with `excess`, or `bad-request`"},
         handler=incidents.recover,
     ),
     Route(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import assert_never
 
-from gateway.core import fold, gate
+from gateway.core import fold, gate, incidents
 from gateway.model.effect import Charge, Violation, Write
 from gateway.model.order import Scope
 from gateway.model.run import Mode, Run
@@ -70,7 +70,7 @@ class Tables:
                 case fold.TaskChanged():
                     self._connection.execute(statements.WRITING["keep_task"], rows.of_task(change.task))
                 case fold.IncidentChanged():
-                    self._connection.execute(statements.WRITING["keep_incident"], rows.of_incident(change.incident))
+                    self._keep_incident(change)
                 case fold.RollbackChanged():
                     self._connection.execute(statements.WRITING["keep_rollback"], rows.of_rollback(change.rollback))
                 case fold.CheckpointTaken():
@@ -97,6 +97,11 @@ class Tables:
 
     def _forget(self) -> None:
         self._taken, self._writes, self._settled, self._sightings, self.runs = set(), [], {}, {}, {}
+
+    def _keep_incident(self, change: fold.IncidentChanged) -> None:
+        row = self._connection.execute(statements.READING["incident"], (change.incident.incident_id,)).fetchone()
+        incident = incidents.told(None if row is None else rows.incident(row), change.incident, change.change)
+        self._connection.execute(statements.WRITING["keep_incident"], rows.of_incident(incident))
 
     def _open(self, write: Write) -> None:
         self._taken.add((write.key.tenant, write.key.workflow_id, write.key.digest, write.attempt))
