@@ -107,10 +107,13 @@ actions:
 
 
 class Day(Enum):
-    """What becomes of a write: done, refused, lost before or after it was applied, an error after it was applied, or never reached."""
+    """What becomes of a write: done, refused, given up on and applied later (``Tool.arrive``), lost before or after it was applied, an
+    error after it was applied, or never reached.
+    """
 
     GOOD = auto()
     REFUSED = auto()
+    LATE = auto()
     LOST_BEFORE = auto()
     LOST_AFTER = auto()
     FAILED_AFTER = auto()
@@ -139,7 +142,10 @@ class Tool:
     strange: list[str] = field(default_factory=list)
     claimed: dict[str, str] = field(default_factory=dict)
     made: Counter[tuple[str, str]] = field(default_factory=Counter)
+    hold: asyncio.Event | None = None
+    """Writes that have left the gateway wait here."""
     writes: int = 0
+    _late: list[Outgoing] = field(default_factory=list)
     versions: int = 0
 
     def now(self, name: Name) -> State | None:
@@ -153,6 +159,11 @@ class Tool:
         """Somebody else writes, or removes."""
         self._apply(None, name, "edit", state)
 
+    def arrive(self) -> None:
+        """What was late is applied now, if it still can be."""
+        while self._late:
+            self._written(self._late.pop(0))
+
     async def send(self, request: Outgoing, fence: Callable[[], None]) -> Answer:
         await asyncio.sleep(0)
         day = self.day(request) if request.method != "GET" else Day.GOOD
@@ -163,6 +174,11 @@ class Tool:
         if request.method == "GET":
             return self._read(request.target)
         self.writes += 1
+        if self.hold is not None:
+            await self.hold.wait()
+        if day is Day.LATE:
+            self._late.append(request)
+            raise UpstreamFailure("no answer in time", sent=True)
         if day is Day.LOST_BEFORE:
             raise UpstreamFailure("the connection was lost", sent=True)
         if day is Day.REFUSED:

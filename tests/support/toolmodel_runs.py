@@ -68,9 +68,9 @@ async def hastened() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def modelled(folder: Path, tool: Tool) -> AsyncIterator[Rig]:
+async def modelled(folder: Path, tool: Tool, adapter: str = ADAPTER) -> AsyncIterator[Rig]:
     """A gateway over the tool, with its routines; in the same folder again it is the same gateway, restarted."""
-    gateway = await opened(folder, tool)
+    gateway = await opened(folder, tool, adapter)
     supervisor = gateway.supervisor
     supervisor.every(0.05, "reconcile", gateway.reconciler.turn)
     supervisor.every(0.05, "rollbacks", gateway.recovery.turn)
@@ -81,10 +81,10 @@ async def modelled(folder: Path, tool: Tool) -> AsyncIterator[Rig]:
         await gateway.close()
 
 
-async def opened(folder: Path, tool: Tool) -> assembly.Gateway:
+async def opened(folder: Path, tool: Tool, adapter: str = ADAPTER) -> assembly.Gateway:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assembly, "Pool", lambda *_, **__: tool)
-        return await assembly.assemble(configured(folder), lambda *_, **__: None, lambda *_: None)
+        return await assembly.assemble(configured(folder, adapter), lambda *_, **__: None, lambda *_: None)
 
 
 def configured(folder: Path, adapter: str = ADAPTER) -> Config:
