@@ -40,6 +40,17 @@ class _Found:
                     del self.fired[cause]
             case Kind.RESPONSE:
                 self.unanswered.pop(str(fields.get("trigger")), None)
+            case Kind.ORDER if fields["change"] == "released":
+                self._released(fields["run_id"], str(fields["order"]["by"]))
+
+    def _released(self, run_id: str, by: str) -> None:
+        """Repeats that went untold while an order stood were answered by it, and whoever released it has decided on them.
+
+        A finding is never a mere repeat of one of another severity: it stays to be answered.
+        """
+        for cause, trigger in list(self.fired.items()):
+            if cause[0] == run_id and by == f"trigger:{trigger.name}" and trigger.severity is None:
+                del self.fired[cause]
 
     def open(self) -> dict[Cause, Trigger]:
         return dict(self.unanswered.values()) | self.fired
