@@ -212,7 +212,10 @@ def response_of(position: Position, trigger: Trigger) -> Mapping[str, Any]:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(told, min_size=1, max_size=15), st.data())
 async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data: st.DataObject) -> None:
-    """All of it within the longest window, which is what is read again. The journal has each trigger's own entry and its response, as long as the gateway ran; one that died in between is told again."""
+    """All of it within the longest window, which is what is read again.
+
+    The journal has each trigger's own entry and its response, as long as the gateway ran; one that died in between is told again.
+    """
     clock = SystemClock()
     began = clock.now() - len(found) * 2.5 - 5
     timed = [(one, at - 1_790_000_000.0 + began) for one, at in at_times(found)]
