@@ -76,6 +76,20 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """A run's independent effects, and their rollback, in seconds; ``first``: from the call to the first compensation's intent.
+
+    ``ratio``: how much faster than the writes the rollback was, the median of the rounds.
+    """
+
+    effects: int
+    written: float
+    taken_back: float
+    first: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     of: str
     rss: int
@@ -85,9 +99,9 @@ class Memory:
 class Found:
     """All that one run found.
 
-    ``starts`` and ``syncs`` are seconds: until a gateway was ready, by what was in its journal, and of fdatasync on the
-    journal's disk. ``others`` is the share of the machine's cores that was not the run's, round by round. ``skipped`` names
-    what could not take part, and why.
+    ``plans`` are CPU seconds of the plan of a tenth of the effects, and of all of them. ``starts`` and ``syncs`` are seconds: until
+    a gateway was ready, by what was in its journal, and of fdatasync on the journal's disk. ``others`` is the share of the machine's
+    cores that was not the run's, round by round. ``skipped`` names what could not take part, and why.
     """
 
     machine: dict[str, str]
@@ -97,6 +111,8 @@ class Found:
     growth: list[Growth] = field(default_factory=list)
     speeds: list[Speed] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
+    undone: list[Undone] = field(default_factory=list)
+    plans: dict[str, tuple[float, float]] = field(default_factory=dict)
     memory: list[Memory] = field(default_factory=list)
     starts: dict[str, float] = field(default_factory=dict)
     syncs: list[float] = field(default_factory=list)

@@ -36,6 +36,7 @@ def judged(found: Found) -> list[Goal]:
         *_growth(found),
         *_speeds(found),
         *_parts(found),
+        *_rollback(found),
     ]
 
 
@@ -85,6 +86,18 @@ def _parts(found: Found) -> list[Goal]:
         for one in found.parts
         if one.goal in most
     ]
+
+
+def _rollback(found: Found) -> list[Goal]:
+    goals = []
+    for of, (few, many) in found.plans.items():
+        goals.append(_goal(f"plan of {of}", "<= 1 s", many, lambda value: f"{value:.2f} s", (1.0).__ge__))
+        goals.append(_goal(f"plan of {of}, of a tenth of them", "<= 13 x", many / few, lambda value: f"{value:.1f} x", (13.0).__ge__))
+    for one in found.undone:
+        what = f"rollback of {one.effects:,} independent effects"
+        goals.append(_goal(f"{what}, of the same writes, c=16", ">= 0.6 x", one.ratio, lambda value: f"{value:.2f} x", (0.6).__le__))
+        goals.append(_goal(f"{what}, first compensation", "<= 200 ms", one.first, lambda value: f"{value * 1e3:.0f} ms", (0.2).__ge__))
+    return goals
 
 
 def _ms(value: float) -> str:
