@@ -1,1 +1,10 @@
+"""All that orchestrators and authors of adapters may import.
 
+``gateway.sdk.sync`` and ``gateway.sdk.aio`` are the clients, with one surface; ``gateway.sdk.testing`` is what to test against. What
+they give and raise is here.
+"""
+
+from gateway.sdk.exchange import refusal
+from gateway.sdk.values import Admission, Checkpoint, Finding, Lost, Problem, Resumption, Superseded
+
+__all__ = ["Admission", "Checkpoint", "Finding", "Lost", "Problem", "Resumption", "Superseded", "refusal"]
