@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,12 +93,19 @@ def encode(value: object) -> str:
     if value == "":
         raise ValueError("an empty text cannot be a path segment")
     try:
-        encoded = quote(str(value), safe=_PLAIN)
-        segment.decode(encoded)
+        encoded = _segment(str(value))
     except UnicodeEncodeError:
         raise ValueError("a text that is no Unicode cannot be a path segment") from None
     except MalformedRequest as refused:
         raise ValueError(refused.detail) from refused
+    return encoded
+
+
+@functools.lru_cache(1024)
+def _segment(text: str) -> str:
+    """The same ids come again and again: read before, written, read back."""
+    encoded = quote(text, safe=_PLAIN)
+    segment.decode(encoded)
     return encoded
 
 

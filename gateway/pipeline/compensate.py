@@ -109,7 +109,7 @@ class Compensate:
 
     async def settle_unknown(self, order: Compensating, write: Write) -> bool | None:
         """Look whether a compensation of unknown outcome is there; where that shows it, the journal is told."""
-        expects = await self._expects(order)
+        expects = await self._expects(order.node)
         if expects is None:
             return await self.decide(write)
         seen = await self._seen(order.node, order.run, order.effects)
@@ -137,16 +137,16 @@ class Compensate:
         if state not in (NodeState.DONE, NodeState.NOTHING):
             return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=None)
         try:
-            expects = (await self.calls.prepare(node, run, effects)).expects if node.by is not None else None
+            expects = await self.calls.expects(node) if node.by is not None else None
         except Conflict:
             expects = None
         met = None if expects is None else seen.as_expected(expects)
         why = "" if met in (None, True) else "it is not as it was before the run"
         return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=met, why=why)
 
-    async def _expects(self, order: Compensating) -> Expected | None:
+    async def _expects(self, node: Node) -> Expected | None:
         try:
-            return (await self.calls.prepare(order.node, order.run, order.effects)).expects
+            return await self.calls.expects(node)
         except Conflict:
             return None
 

@@ -68,6 +68,14 @@ class Calls:
             raise Conflict(f"the call that would undo it cannot be made: {error.detail}") from error
         return Prepared(call, _expected(node, snapshot))
 
+    async def expects(self, node: Node) -> Expected | None:
+        """How a node leaves its object; ``None`` where only the tool can say whether it was made up for.
+
+        Raises:
+            Conflict: that was not kept.
+        """
+        return _expected(node, await self._snapshot(node))
+
     def instead(self, node: Node) -> catalog.Instead | None:
         """What the adapter declares for where the node's compensation comes too late."""
         _, kind, _ = self._declared(node)
