@@ -17,6 +17,10 @@ from gateway.ports import Clock, History, Query, Registry
 
 MOST = 50_000
 """Entries looked at, the newest."""
+RECENT = 5.0
+"""Seconds before the journal's end in which something may have been set off and not be journaled yet. What was set off before that was
+answered: a window that begins in the middle may count in another phase than the one that was watched, and must contain nobody for it.
+"""
 _PAGE = 1000
 
 Cause = tuple[str, int, str]
@@ -25,9 +29,10 @@ Cause = tuple[str, int, str]
 
 @dataclass(slots=True)
 class _Found:
-    """What the entries set off, with the last entry each was seen in; and the trigger entries that have no response yet."""
+    """What the entries set off; the last entry that each cause was seen in; the trigger entries that have no response yet."""
 
     fired: dict[Cause, Trigger] = field(default_factory=dict)
+    seen: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     unanswered: dict[str, tuple[Cause, Trigger]] = field(default_factory=dict)
 
     def take(self, fields: Mapping[str, Any], position: Position) -> None:
@@ -67,16 +72,19 @@ class CatchUp:
     async def __call__(self) -> int:
         """Fold the entries of the longest window; how many triggers were left without an answer, and are answered now."""
         tail = await self.history.tail()
+        if not tail.seq:
+            return 0
+        recent = documents.instant(tail.ts) - RECENT
         seq, found = await self._since(tail.stream, tail.seq, self.clock.now() - self.watches.thresholds.longest), _Found()
         while page := await self.history.entries(Query(after=f"{tail.stream}/{seq}", limit=_PAGE)):
             for line in page:
                 seq += 1
-                await self._fold(orjson.loads(line), Position(tail.stream, seq), found)
+                await self._fold(orjson.loads(line), Position(tail.stream, seq), found, recent)
         for (run_id, generation, _), trigger in found.open().items():
             self.sentinel.set_off(run_id, generation, trigger)
         return len(found.open())
 
-    async def _fold(self, fields: Mapping[str, Any], position: Position, found: _Found) -> None:
+    async def _fold(self, fields: Mapping[str, Any], position: Position, found: _Found, recent: float) -> None:
         run_id = fields.get("run_id")
         if run_id is None:
             return
@@ -86,7 +94,13 @@ class CatchUp:
                 return
             self.watches.meet(run, 0)
         for trigger in self.watches.see(fields, position):
-            found.fired[run_id, fields["generation"], trigger.name] = trigger
+            found.seen[run_id, trigger.name] = trigger.evidence[-1:]
+            if trigger.at >= recent:
+                found.fired[run_id, fields["generation"], trigger.name] = trigger
+        if fields["kind"] == Kind.TRIGGER:
+            told = documents.trigger(fields["trigger"])
+            if found.seen.get((run_id, told.name)) != told.evidence[-1:]:  # watched in another phase than it is read again
+                self.watches.told(run_id, told)
         found.take(fields, position)
 
     async def _since(self, stream: str, newest: int, time: float) -> int:

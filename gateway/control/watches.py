@@ -39,6 +39,12 @@ class Watches:
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._of
 
+    def told(self, run_id: str, trigger: Trigger) -> None:
+        """A trigger of an earlier process: its signs count anew from there, as they did then."""
+        watch = self._of.get(run_id)
+        if watch is not None:
+            fold.told(watch, trigger)
+
     def see(self, fields: Mapping[str, Any], position: Position) -> tuple[Trigger, ...]:
         """Take an entry into account; the triggers it sets off."""
         kind, run_id = fields["kind"], fields.get("run_id")

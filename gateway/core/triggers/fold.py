@@ -58,3 +58,31 @@ def see(watch: Watch, event: Event, thresholds: Thresholds) -> tuple[Trigger, ..
 def _of_refusal(code: str, metered: bool) -> tuple[Sign, ...]:
     signs = REFUSALS.get(code, ())
     return (*signs, *_CALL) if metered else signs
+
+
+def told(watch: Watch, trigger: Trigger) -> None:
+    """A trigger that was set off before: what it counted counts anew from there, as it did then."""
+    match trigger.name:
+        case "policy.denied":
+            watch.denied = None
+        case "policy.tenant-boundary":
+            watch.boundary_reads = trigger.count if trigger.count < trigger.threshold else 0
+        case "anomaly.loop":
+            watch.contents = None
+        case "anomaly.retry-spike" if trigger.facts.get("of") == "failures":
+            watch.failures = None
+        case "anomaly.retry-spike":
+            watch.repeats = None
+        case "anomaly.step-count":
+            watch.told_steps = True
+        case "anomaly.mutation-volume":
+            watch.writes = None
+        case "uncertain.low-confidence" if trigger.count >= trigger.threshold:
+            watch.unsure.clear()
+        case "uncertain.outcome-unknown":
+            watch.unknown = None
+        case "blast.rate":
+            watch.records = None
+            watch.members.clear()
+        case _:
+            pass
