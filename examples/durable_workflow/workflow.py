@@ -1,0 +1,166 @@
+"""A DBOS workflow, durable in SQLite with no server: killed at any moment it goes on, and does nothing twice.
+
+DBOS makes each step at least once: one that was killed between the ERP and DBOS's own record is made again. Its name makes it once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbos import DBOS, DBOSClient, DBOSConfig, SetWorkflowID, WorkflowStatus
+
+from examples.refund_case import AGENT, HELD, SCOPES, Step, steps
+from gateway.sdk import Lost, Problem, Superseded, refusal
+from gateway.sdk.sync import Killcord, Run
+
+NAME = "refunds"
+VERSION = "1"
+"""DBOS takes up only workflows of the same version. Without it, any change of this file would leave them lying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What steps work with. It is no argument of theirs: DBOS keeps arguments, and a lease is a secret."""
+
+    run: Run
+    tool: str
+
+
+_hands: list[Hands] = []
+
+
+@DBOS.workflow()
+def settle(tenant: str) -> None:
+    for number, step in enumerate(steps(tenant)):
+        carry_out(tenant, number)
+        take_checkpoint(step.name)
+    close()
+
+
+@DBOS.step()
+def carry_out(tenant: str, number: int) -> None:
+    (hands,) = _hands
+    step = steps(tenant)[number]
+    call(hands, step)
+    print(f"{step.name}: done", flush=True)
+
+
+@DBOS.step()
+def take_checkpoint(name: str) -> None:
+    """The state is all that DBOS has recorded up to this step, this one included."""
+    (hands,) = _hands
+    hands.run.checkpoint(f"{DBOS.workflow_id}/{DBOS.step_id}", name)
+
+
+@DBOS.step()
+def close() -> None:
+    (hands,) = _hands
+    hands.run.close("the case is done")
+
+
+def call(hands: Hands, step: Step) -> None:
+    """One step, with whatever HTTP client the tool is spoken to.
+
+    Raises:
+        Problem: the gateway refused it.
+        Lost: there was no answer.
+    """
+    headers = {"Content-Type": "application/json", **hands.run.step(step.name)}
+    request = urllib.request.Request(hands.tool + step.path, json.dumps(step.body).encode(), headers, method=step.method)
+    try:
+        urllib.request.urlopen(request, timeout=60).close()
+    except urllib.error.HTTPError as answer:
+        with answer:
+            refused = refusal(answer.code, dict(answer.headers), answer.read())
+        if refused is None:  # the ERP's own no
+            raise
+        raise refused from answer
+    except OSError as error:
+        raise Lost(f"{step.name}: {error}") from error
+
+
+def placed(client: DBOSClient, run: Run) -> str | None:
+    """The workflow to wait for, made ready before DBOS takes anything up; ``None`` where the case has yet to begin.
+
+    Workflows of a case are named CASE@GENERATION.NUMBER, so that a run that was resumed is not gone on with by a workflow that
+    believes what was taken back.
+    """
+    tried = client.list_workflows(workflow_id_prefix=f"{run.run_id}@", load_input=False)
+    if not tried:
+        return None
+    last = max(tried, key=_number)
+    if last.workflow_id.startswith(f"{run.run_id}@{run.generation}."):
+        return _again(client, run, last)
+    client.cancel_workflow(last.workflow_id)
+    resumed = run.resumption()
+    if resumed is None or resumed.state_ref is None:
+        return _fork(client, run, last.workflow_id, 1, _number(last) + 1)
+    workflow_id, step_id = resumed.state_ref.rsplit("/", 1)
+    return _fork(client, run, workflow_id, int(step_id) + 1, _number(last) + 1)
+
+
+def _again(client: DBOSClient, run: Run, last: WorkflowStatus) -> str:
+    """DBOS takes up by itself what was killed. What ended in a refusal is forked at the step that was refused: an order was released."""
+    if last.status != "ERROR":
+        return last.workflow_id
+    failed = [one["function_id"] for one in client.list_workflow_steps(last.workflow_id) if one["error"] is not None]
+    return _fork(client, run, last.workflow_id, min(failed, default=1), _number(last) + 1)
+
+
+def _fork(client: DBOSClient, run: Run, workflow_id: str, step_id: int, number: int) -> str:
+    with SetWorkflowID(f"{run.run_id}@{run.generation}.{number}"):
+        return client.fork_workflow(workflow_id, step_id, application_version=VERSION).workflow_id
+
+
+def _number(status: WorkflowStatus) -> int:
+    return int(status.workflow_id.rsplit(".", 1)[1])
+
+
+def work(run: Run, folder: Path, tool: str, tenant: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    database = f"sqlite:///{(folder / 'workflows.db').resolve()}"
+    config: DBOSConfig = {"name": NAME, "system_database_url": database, "application_version": VERSION, "console_log_level": "WARNING"}
+    _hands[:] = [Hands(run, tool)]
+    DBOS(config=config)
+    DBOS.migrate(system_database_url=database)
+    client = DBOSClient(system_database_url=database)
+    workflow_id = placed(client, run)
+    DBOS.launch()
+    try:
+        if workflow_id is None:
+            with SetWorkflowID(f"{run.run_id}@{run.generation}.1"):
+                workflow_id = DBOS.start_workflow(settle, tenant).workflow_id
+        DBOS.retrieve_workflow(workflow_id).get_result()
+    finally:
+        client.destroy()
+        DBOS.destroy()
+
+
+def main(arguments: argparse.Namespace) -> int:
+    try:
+        run = Killcord.of_environment().open(run_id=arguments.case, tenant=arguments.tenant, agent_id=AGENT, scopes=SCOPES)
+        work(run, arguments.folder, arguments.tool, arguments.tenant)
+    except (Problem, Lost, Superseded) as refused:
+        print(f"stopped: {refused}", flush=True)
+        return HELD if not isinstance(refused, Problem) or refused.held or refused.retryable else 1
+    return 0
+
+
+def parsed(given: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("case", help="the case; its run has this id, and its workflows have names that begin with it")
+    parser.add_argument("tenant")
+    parser.add_argument("--folder", type=Path, default=Path("cases"), help="where DBOS keeps its database")
+    parser.add_argument("--tool", default="http://127.0.0.1:8090/erp", help="the ERP, through the agents' door")
+    return parser.parse_args(given)
+
+
+if __name__ == "__main__":
+    sys.exit(main(parsed()))

@@ -1,0 +1,127 @@
+"""A LangGraph graph with LangGraph's own checkpoints in SQLite: killed at any moment it goes on, and does nothing twice.
+
+Each checkpoint of the graph is named by a checkpoint of the run, so that a rollback leads to a state of the graph.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import operator
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Protocol, TypedDict
+
+import aiohttp
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from examples.refund_case import AGENT, HELD, SCOPES, Step, steps
+from gateway.sdk import Lost, Problem, Superseded, refusal
+from gateway.sdk.aio import Killcord, Run
+
+
+class Case(TypedDict):
+    """The graph's state. ``generation`` is the run's when it was made: a resume makes another."""
+
+    generation: int
+    done: Annotated[list[str], operator.add]
+
+
+Graph = CompiledStateGraph[Case, None, Case, Case]
+
+
+class Node(Protocol):
+    async def __call__(self, state: Case) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    session: aiohttp.ClientSession
+    url: str
+    run: Run
+
+    def node(self, step: Step) -> Node:
+        async def carry_out(state: Case) -> dict[str, Any]:
+            await self.call(step)
+            return {"done": [step.name]}
+
+        return carry_out
+
+    async def call(self, step: Step) -> None:
+        """One step.
+
+        Raises:
+            Problem: the gateway refused it.
+            aiohttp.ClientError: the tool did, or there was no answer.
+        """
+        headers = await self.run.step(step.name)
+        async with self.session.request(step.method, self.url + step.path, json=step.body, headers=headers) as answer:
+            if refused := refusal(answer.status, answer.headers, await answer.read()):
+                raise refused
+            answer.raise_for_status()
+
+
+def built(tool: Tool, case: tuple[Step, ...], kept: BaseCheckpointSaver[str]) -> Graph:
+    graph = StateGraph(Case)
+    before = START
+    for step in case:
+        graph.add_node(step.name, tool.node(step))
+        graph.add_edge(before, step.name)
+        before = step.name
+    graph.add_edge(before, END)
+    return graph.compile(checkpointer=kept)
+
+
+async def work(graph: Graph, run: Run) -> None:
+    thread: RunnableConfig = {"configurable": {"thread_id": run.run_id}}
+    begin = await place(graph, thread, run)
+    async for update in graph.astream(begin, thread, stream_mode="updates", durability="sync"):
+        state = await graph.aget_state(thread)
+        (name,) = update
+        await run.checkpoint(state.config["configurable"]["checkpoint_id"], name)
+        print(f"{name}: done", flush=True)
+    await run.close("the case is done")
+
+
+async def place(graph: Graph, thread: RunnableConfig, run: Run) -> Case | None:
+    """What to give the graph: nothing where it goes on from its newest checkpoint, a new state where it begins."""
+    latest = await graph.aget_state(thread)
+    if latest.values.get("generation") == run.generation:
+        return None
+    resumed = await run.resumption()
+    if resumed is None or resumed.state_ref is None:
+        return {"generation": run.generation, "done": []}
+    # LangGraph's way to go back: what is written on top of an older checkpoint becomes the newest of the thread.
+    back: RunnableConfig = {"configurable": {**thread["configurable"], "checkpoint_id": resumed.state_ref}}
+    await graph.aupdate_state(back, {"generation": run.generation})
+    return None
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
+            AsyncSqliteSaver.from_conn_string(str(arguments.folder / "graphs.db")) as kept,
+            Killcord.of_environment() as killcord,
+        ):
+            run = await killcord.open(run_id=arguments.case, tenant=arguments.tenant, agent_id=AGENT, scopes=SCOPES)
+            await work(built(Tool(session, arguments.tool, run), steps(arguments.tenant), kept), run)
+    except (Problem, Lost, Superseded, aiohttp.ClientConnectionError) as refused:
+        print(f"stopped: {refused}", flush=True)
+        return HELD if not isinstance(refused, Problem) or refused.held or refused.retryable else 1
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("case", help="the case; its run, and the graph's thread, have this id")
+    parser.add_argument("tenant")
+    parser.add_argument("--folder", type=Path, default=Path("cases"), help="where the graph's checkpoints are kept")
+    parser.add_argument("--tool", default="http://127.0.0.1:8090/erp", help="the ERP, through the agents' door")
+    sys.exit(asyncio.run(main(parser.parse_args())))
