@@ -1,0 +1,170 @@
+"""An incident driven to its end, as a test asks for it and waits for where it comes to rest; and the gateway it is driven by, cut off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.app import assembly
+from gateway.control.findings import Finding
+from gateway.control.runs import Opened
+from gateway.core import resuming
+from gateway.core.recovery import Recovery, Stage
+from gateway.model.entry import Fields, Position, Sealed
+from gateway.model.incident import Incident
+from gateway.ports import Clock, Exceeded, Journal, JournalHealth, Opening, Taken, Unapproved
+from gateway.ports import Opened as Begun
+from gateway.stores.sqlite.store import SqliteStore, open_store
+from tests.support import rig
+from tests.support.ledger import Ledger
+from tests.support.rig import Rig, until_async
+
+REST = (Stage.WAITS, Stage.RESUMED, Stage.GIVEN_UP)
+CRITICAL = Finding(kind="ledger.imbalance", severity="critical", evidence={"off_by": 5}, by="verifier")
+"""The run is quarantined for it, and rolled back at once."""
+MILD = replace(CRITICAL, severity="high")
+"""The run may only read from then on."""
+
+
+async def found_unsafe(at: Rig, run: Opened, finding: Finding = MILD) -> Incident:
+    """A verifier reports the run; gives the incident."""
+    reported = await at.gateway.findings.report(run.run, finding)
+    assert reported.incident_id is not None
+    return await known(at, reported.incident_id)
+
+
+async def known(at: Rig, incident_id: str) -> Incident:
+    found = await at.gateway.store.incidents.incident(incident_id)
+    assert found is not None
+    return found
+
+
+async def ask(at: Rig, incident_id: str, **asked: Any) -> None:
+    """Ask for it, from the checkpoint that was taken unless another is named: what came after it is wrong."""
+    taken = await at.gateway.store.checkpoints.checkpoints((await known(at, incident_id)).run_id)
+    request = resuming.Request(**{"checkpoint": taken[-1].checkpoint_id if taken else None, **asked})
+    await at.gateway.recovery.recover(incident_id, request, by="ops", reason="mended")
+
+
+async def recover(at: Rig, incident_id: str, **asked: Any) -> Stage:
+    """Ask for it; gives the stage at which it comes to rest."""
+    await ask(at, incident_id, **asked)
+    return await rest(at, incident_id)
+
+
+async def rest(at: Rig, incident_id: str, *wanted: Stage) -> Stage:
+    async def resting() -> bool:
+        return (await told(at, incident_id)).stage in (wanted or REST)
+
+    await until_async(resting, 20.0)
+    return (await told(at, incident_id)).stage
+
+
+async def told(at: Rig, incident_id: str) -> Recovery:
+    return await at.gateway.recovery.recover.told(await known(at, incident_id))
+
+
+async def is_closed(at: Rig, incident_id: str) -> bool:
+    return (await known(at, incident_id)).closed_at is not None
+
+
+async def rolled(at: Rig, run_id: str, *states: str) -> bool:
+    """Whether the run's newest rollback is in one of these states."""
+    found = await at.gateway.store.rollbacks.rollbacks(run=run_id)
+    return bool(found) and found[-1].status.value in states
+
+
+ADAPTER = rig.ADAPTER.replace(
+    "compensation: {type: restore_previous_version, by: invoice.replace, auto: true}\n",
+    """probe: {applied: "object.body.data.status == request.body.status", settle: 50ms}
+    compensation: {type: restore_previous_version, by: invoice.replace, auto: true}
+""",
+)
+"""The rig's; what puts an invoice back settles soon, so that a test need not wait for what cannot come any more."""
+
+
+class Cut(BaseException):
+    """The process is gone; nobody catches this."""
+
+
+@dataclass(slots=True)
+class Shears:
+    """Cuts the gateway off at the ``at``-th of the points that its journal passes from :meth:`arm` on: before and after each entry.
+
+    From then on nothing of it reaches the journal any more, and with that no tool.
+    """
+
+    at: int | None = None
+    count: int = 0
+    where: str = ""
+
+    def arm(self, at: int) -> None:
+        self.at, self.count = at, 0
+
+    def pass_(self, point: str) -> None:
+        if not self.where and self.at is not None:
+            self.count += 1
+            if self.count == self.at:
+                self.where = point
+        if self.where:
+            raise Cut(self.where)
+
+
+@dataclass(slots=True)
+class CutJournal:
+    journal: Journal
+    shears: Shears
+
+    @property
+    def stream(self) -> str:
+        return self.journal.stream
+
+    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        if self.shears.where:
+            raise Cut(self.shears.where)
+        return self.journal.post(fields, blobs)
+
+    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        name = f"{fields['kind']} {fields.get('change', '')}".strip()
+        self.shears.pass_(f"before {name}")
+        position = await self.journal.append(fields, blobs)
+        self.shears.pass_(f"after {name}")
+        return position
+
+    async def intend(self, opening: Opening) -> Begun | Taken | Unapproved | Exceeded:
+        self.shears.pass_("before intent")
+        begun = await self.journal.intend(opening)
+        self.shears.pass_("after intent")
+        return begun
+
+    def health(self) -> JournalHealth:
+        return self.journal.health()
+
+
+@asynccontextmanager
+async def come_up(folder: Path, ledger: Ledger, shears: Shears | None = None) -> AsyncIterator[Rig]:
+    """A gateway as ``killcord serve`` begins, with its routines; in the same folder again it is the one after a crash."""
+
+    async def store(data_dir: Path, clock: Clock) -> SqliteStore:
+        found = await open_store(data_dir, clock)
+        return replace(found, journal=CutJournal(found.journal, shears or Shears()))  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assembly, "open_store", store)
+        async with rig.assembled(folder, ledger, adapter=ADAPTER) as at:
+            gateway = at.gateway
+            await gateway.reconciler.adopt()
+            await gateway.catch_up()
+            await gateway.sentinel.idle()
+            await gateway.recovery.catch_up()
+            gateway.supervisor.every(0.05, "reconcile", gateway.reconciler.turn)
+            gateway.supervisor.every(0.05, "rollbacks", gateway.recovery.turn)
+            try:
+                yield at
+            finally:
+                await gateway.supervisor.finish(0.0)

@@ -1,0 +1,342 @@
+"""An incident driven to its end, over a real store and a real HTTP tool; and the gateway abandoned at each arrow."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from gateway.control.runs import Opened
+from gateway.core import records, resuming
+from gateway.core.opening import TooWide
+from gateway.core.recovery import Stage
+from gateway.model.effect import State
+from gateway.model.incident import Incident, RollbackState
+from tests.support import driven
+from tests.support.driven import ask, found_unsafe, is_closed, known, recover, rest, rolled, told
+from tests.support.ledger import Ledger
+from tests.support.rig import Rig, code, header, until, until_async
+
+INVOICE = "/v1/tenants/acme/invoices/inv_1"
+REFUNDS = "/v1/tenants/acme/refunds"
+REFUND = {"amount": 5}
+
+
+async def generation(at: Rig, run: Opened) -> int:
+    found = await at.gateway.store.registry.run(run.run.run_id)
+    assert found is not None
+    return found.generation
+
+
+async def at_work(at: Rig) -> Opened:
+    """A run that refunded, was found well, and then went wrong on an invoice."""
+    run = await at.open()
+    assert (await at.call(run.lease, "POST", REFUNDS, REFUND, Killcord_Step="refund")).status == 201
+    await at.gateway.recovery.checkpoints.take(run.run, state_ref="wf@1", label="refunded", by="orchestrator", reason="test")
+    assert (await at.call(run.lease, "PATCH", INVOICE, {"status": "void"}, Killcord_Step="void")).status == 200
+    return run
+
+
+async def changes(at: Rig, run: Opened, *kinds: str) -> list[str]:
+    """What the journal tells of the run, as ``kind change``."""
+    return [f"{entry['kind']} {entry.get('change', '')}" for kind in kinds for entry in await at.journal(run.run.run_id, kind)]
+
+
+def status(at: Rig) -> object:
+    return at.ledger.get("acme", "invoices", "inv_1")["status"]
+
+
+# --- the whole way ---------------------------------------------------------------------------------------------------
+
+
+async def test_an_incident_is_contained_taken_back_and_taken_up_with_tighter_rights(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run)
+    assert await recover(gateway, incident.incident_id, require_approval=("ledger:invoice.*",), limits={"writes": 9}) is Stage.RESUMED
+    assert (status(gateway), gateway.ledger.count("refunds")) == ("open", 1)
+    after = await gateway.gateway.store.registry.run(run.run.run_id)
+    assert after is not None
+    assert (after.generation, after.require_approval, after.limits.writes) == (2, ("ledger:invoice.*",), 9)
+    lease = gateway.gateway.keys.sign(gateway.gateway.runs.lease_of(after, gateway.gateway.clock.now()), now=gateway.gateway.clock.now())
+    again = await gateway.call(lease, "POST", REFUNDS, REFUND, Killcord_Step="refund")
+    assert (again.status, header(again, "idempotent-replayed"), gateway.ledger.count("refunds")) == (201, "true", 1)
+    held = await gateway.call(lease, "PATCH", INVOICE, {"status": "void"}, Killcord_Step="void")
+    assert code(held) == "approval-required", "what was taken back is made anew, and a person is asked now"
+    assert code(await gateway.call(run.lease, "GET", INVOICE)) == "lease-revoked"
+    closed = await known(gateway, incident.incident_id)
+    assert closed.closed_at is not None
+    assert closed.rollback is RollbackState.CLEAN
+    assert closed.recovery is not None
+    assert closed.recovery["by"] == "ops"
+
+
+async def test_a_run_that_nobody_holds_any_more_is_held_first(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run)
+    for order in incident.orders:
+        await gateway.gateway.containment.release(order, reason="too early", by="ops")
+    assert await recover(gateway, incident.incident_id) is Stage.RESUMED
+    (order,) = [one for one in await gateway.journal(run.run.run_id, "order") if one["by"] == "ops" and one["change"] == "made"]
+    assert (order["order"]["mode"], order["reason"]) == ("quarantined", f"recovery of {incident.incident_id}: mended")
+    assert status(gateway) == "open"
+
+
+async def test_an_incident_whose_rollback_is_clean_already_is_only_taken_up(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run, driven.CRITICAL)
+    await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
+    sent = len(gateway.ledger.writes)
+    assert (await told(gateway, incident.incident_id)).stage is Stage.RESUME
+    assert await recover(gateway, incident.incident_id) is Stage.RESUMED
+    assert (len(gateway.ledger.writes), len(await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id))) == (sent, 1)
+
+
+async def test_asked_for_twice_at_once_it_happens_once(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run)
+    stages = await asyncio.gather(*(recover(gateway, incident.incident_id) for _ in range(4)))
+    assert set(stages) == {Stage.RESUMED}
+    assert await generation(gateway, run) == 2
+    assert [write.state for write in await gateway.writes(run.run.run_id)] == [State.STANDING, State.COMPENSATED, State.STANDING]
+    story = await changes(gateway, run, "rollback", "run")
+    assert [story.count(one) for one in ("rollback started", "rollback ended", "run resumed", "rollback closed")] == [1, 1, 1, 1]
+    before = len(await gateway.journal())
+    assert await recover(gateway, incident.incident_id) is Stage.RESUMED
+    assert len(await gateway.journal()) == before + 1, "of one that is over nothing is said but the barrier of this test"
+
+
+async def test_two_incidents_of_one_run_are_one_way_back(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    await gateway.call(run.lease, "PATCH", "/v1/tenants/globex/invoices/inv_9", {"status": "stolen"})
+    await found_unsafe(gateway, run, driven.CRITICAL)
+    both = await gateway.gateway.store.incidents.incidents(run=run.run.run_id)
+    assert len({one.cause for one in both}) == 2
+    await asyncio.gather(*(recover(gateway, one.incident_id) for one in both))
+    assert await generation(gateway, run) == 2
+    assert all([(await known(gateway, one.incident_id)).closed_at is not None for one in both])
+
+
+# --- where a person has to decide ------------------------------------------------------------------------------------
+
+
+async def edited_meanwhile(at: Rig) -> tuple[Opened, Incident, str]:
+    """A run whose invoice a person changed since: what is left of it is a task."""
+    run = await at_work(at)
+    at.ledger.put("acme", "invoices", "inv_1", status="disputed")
+    incident = await found_unsafe(at, run)
+    assert await recover(at, incident.incident_id) is Stage.WAITS
+    (task,) = await at.gateway.store.registry.tasks(run=run.run.run_id)
+    assert task.task_id in (await told(at, incident.incident_id)).why
+    return run, incident, task.task_id
+
+
+async def test_it_waits_for_a_task_and_goes_on_by_itself_once_that_is_resolved(gateway: Rig) -> None:
+    run, incident, task_id = await edited_meanwhile(gateway)
+    assert await generation(gateway, run) == 1
+    await gateway.gateway.tasks.resolve(task_id, resolution="done", note="seen", by="a person")
+    assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
+    assert status(gateway) == "disputed", "what a person did stays"
+
+
+async def test_a_run_with_no_sound_checkpoint_says_why_and_takes_nothing_back(gateway: Rig) -> None:
+    run = await gateway.open()
+    gateway.ledger.fail_after_apply = 1
+    await gateway.call(run.lease, "POST", REFUNDS, REFUND)
+    incident = await found_unsafe(gateway, run)
+    assert await recover(gateway, incident.incident_id) is Stage.WAITS
+    said = (await told(gateway, incident.incident_id)).why
+    assert said.startswith("not ready for autonomous recovery: The run has no verified boundary before its first bad entry: refund.create")
+    assert said.endswith("is of unknown outcome.")
+    assert list(await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)) == []
+
+
+async def test_a_checkpoint_that_is_none_is_said_and_another_may_be_named(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run)
+    assert await recover(gateway, incident.incident_id, checkpoint="chk_404") is Stage.WAITS
+    assert "neither a checkpoint of run" in (await told(gateway, incident.incident_id)).why
+    assert await recover(gateway, incident.incident_id, checkpoint="start") is Stage.RESUMED
+    assert (status(gateway), gateway.ledger.count("refunds")) == ("open", 0)
+
+
+async def test_an_unsound_state_waits_and_is_found_sound_without_being_told(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run, driven.CRITICAL)
+    await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
+    gateway.ledger.put("acme", "invoices", "inv_1", status="void", amount=10)
+    assert await recover(gateway, incident.incident_id) is Stage.WAITS
+    assert "the state is not sound: invoice:inv_1" in (await told(gateway, incident.incident_id)).why
+    gateway.ledger.put("acme", "invoices", "inv_1", status="open", amount=10)
+    gateway.gateway.supervisor.every(0.05, "rollbacks", gateway.gateway.recovery.turn)
+    assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
+    assert await generation(gateway, run) == 2
+
+
+async def test_what_is_decided_while_somebody_looks_is_looked_at_again(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run, driven.CRITICAL)
+    await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
+    gateway.ledger.put("acme", "invoices", "inv_1", status="void", amount=10)
+    assert await recover(gateway, incident.incident_id) is Stage.WAITS
+    go_on, seen = gateway.gateway.recovery.recover.go_on, len(gateway.ledger.seen)
+    gateway.ledger.hold = asyncio.Event()
+    looking = asyncio.ensure_future(go_on(incident.incident_id))
+    await until(lambda: len(gateway.ledger.seen) > seen)
+    await go_on(incident.incident_id)
+    gateway.ledger.hold.set()
+    await looking
+    assert len(gateway.ledger.seen) == seen + 2
+
+
+async def test_a_request_for_more_than_the_run_has_is_refused_before_anything_is_done(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run)
+    with pytest.raises(TooWide):
+        await recover(gateway, incident.incident_id, scopes=("crm:*",))
+    assert (await known(gateway, incident.incident_id)).recovery is None
+
+
+# --- what people do meanwhile ----------------------------------------------------------------------------------------
+
+
+async def test_whoever_resumes_by_hand_ends_it_and_closes_the_incident(gateway: Rig) -> None:
+    run, incident, _ = await edited_meanwhile(gateway)
+    await gateway.gateway.recovery.resume(run.run.run_id, resuming.Request(), by="ops", reason="by hand")
+    assert await rest(gateway, incident.incident_id) is Stage.RESUMED
+    await until_async(lambda: is_closed(gateway, incident.incident_id))
+    assert await generation(gateway, run) == 2
+    assert (await changes(gateway, run, "run")).count("run resumed") == 1
+
+
+async def test_whoever_closes_the_run_gives_it_up_and_closes_the_incident(gateway: Rig) -> None:
+    run, incident, task_id = await edited_meanwhile(gateway)
+    await gateway.gateway.runs.close(run.run.run_id, by="ops", reason="not worth it")
+    await until_async(lambda: is_closed(gateway, incident.incident_id))
+    await gateway.gateway.tasks.resolve(task_id, resolution="done", note="seen", by="a person")
+    assert await recover(gateway, incident.incident_id) is Stage.GIVEN_UP
+    assert await generation(gateway, run) == 1
+
+
+async def test_a_rollback_that_a_person_stopped_waits_for_one(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run)
+    gateway.ledger.hold = asyncio.Event()
+    await ask(gateway, incident.incident_id)
+    await until_async(lambda: rolled(gateway, run.run.run_id, "running"))
+    (rollback,) = await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)
+    stopping = asyncio.ensure_future(gateway.gateway.recovery.rollbacks.stop(rollback.rollback_id, reason="wait", by="ops"))
+    gateway.ledger.hold.set()
+    await stopping
+    assert await rest(gateway, incident.incident_id) is Stage.WAITS
+    assert "is stopped: a person has to go on with it" in (await told(gateway, incident.incident_id)).why
+    await gateway.gateway.recovery.rollbacks.resume(rollback.rollback_id, reason="go on", by="ops")
+    assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
+    assert status(gateway) == "open"
+
+
+async def test_what_the_rollback_says_of_its_incident_does_not_undo_what_was_asked(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run)
+    old = await known(gateway, incident.incident_id)
+    assert await recover(gateway, incident.incident_id) is Stage.RESUMED
+    late = {"kind": "rollback", "change": "ended", "run_id": run.run.run_id, "ts": "2026-01-01T00:00:00.000000Z", "tenant": "acme"}
+    await gateway.gateway.store.journal.append({**late, "incident": records.incident_entry(old)})
+    after = await known(gateway, incident.incident_id)
+    assert after.recovery is not None
+    assert after.closed_at is not None
+
+
+# --- cut off at each arrow -------------------------------------------------------------------------------------------
+
+
+def corrected(ledger: Ledger) -> list[str]:
+    """What was sent to take the run's changes back."""
+    return [one.path for one in ledger.writes if one.method == "PUT"]
+
+
+async def cut_off(folder: Path, at_point: int) -> str:
+    """Drive an incident to its end with a gateway that is cut off at a point, and another that comes up after it; says where that was.
+
+    Nothing is done twice, whatever the point.
+    """
+    ledger, shears = Ledger(), driven.Shears()
+    ledger.put("acme", "invoices", "inv_1", status="open", amount=10)
+    async with driven.come_up(folder, ledger, shears) as first:
+        run = await at_work(first)
+        incident = await found_unsafe(first, run)
+        for order in incident.orders:
+            await first.gateway.containment.release(order, reason="too early", by="ops")
+        shears.arm(at_point)
+        with suppress(driven.Cut):
+            await ask(first, incident.incident_id)
+        await until_async(lambda: either(first, incident.incident_id, shears))
+    async with driven.come_up(folder, ledger) as second:
+        if (await known(second, incident.incident_id)).recovery is None:
+            await ask(second, incident.incident_id)  # whoever asked got no answer
+        assert await rest(second, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
+        await until_async(lambda: is_closed(second, incident.incident_id))
+        story = await changes(second, run, "rollback", "run")
+        assert [story.count(one) for one in ("rollback started", "rollback ended", "run resumed", "rollback closed")] == [1, 1, 1, 1]
+        assert (status(second), ledger.count("refunds"), corrected(ledger)) == ("open", 1, [INVOICE]), shears.where
+        assert await generation(second, run) == 2
+    return shears.where
+
+
+async def either(at: Rig, incident_id: str, shears: driven.Shears) -> bool:
+    return bool(shears.where) or await is_closed(at, incident_id)
+
+
+async def test_wherever_the_gateway_is_cut_off_the_next_one_goes_on_and_nothing_is_done_twice(tmp_path: Path) -> None:
+    reached: list[str] = []
+    while where := await cut_off(tmp_path / str(len(reached)), len(reached) + 1):
+        reached.append(where)
+    arrows = ("rollback recover", "order made", "rollback started", "intent", "outcome", "rollback ended", "run resumed", "rollback closed")
+    assert {f"{side} {arrow}" for arrow in arrows for side in ("before", "after")} <= set(reached)
+
+
+async def test_between_any_two_arrows_the_gateway_may_be_another_one(tmp_path: Path) -> None:
+    ledger = Ledger()
+    for name in ("inv_1", "inv_2"):
+        ledger.put("acme", "invoices", name, status="open")
+    async with driven.come_up(tmp_path, ledger) as at:
+        run = await at_work(at)
+        assert (await at.call(run.lease, "PATCH", INVOICE.replace("inv_1", "inv_2"), {"status": "void"})).status == 200
+        ledger.put("acme", "invoices", "inv_1", status="disputed")
+        incident_id = (await found_unsafe(at, run)).incident_id
+    async with driven.come_up(tmp_path, ledger) as at:
+        assert await recover(at, incident_id) is Stage.WAITS
+        (task,) = await at.gateway.store.registry.tasks(run=run.run.run_id)
+    async with driven.come_up(tmp_path, ledger) as at:
+        assert (await told(at, incident_id)).why == f"open tasks: {task.task_id}"
+        ledger.put("acme", "invoices", "inv_2", status="void")
+        await at.gateway.tasks.resolve(task.task_id, resolution="done", note="seen", by="a person")
+        await until_async(lambda: unsound(at, incident_id))
+    async with driven.come_up(tmp_path, ledger) as at:
+        assert await rest(at, incident_id) is Stage.WAITS
+        assert "invoice:inv_2" in (await told(at, incident_id)).why
+        ledger.put("acme", "invoices", "inv_2", status="open")
+    async with driven.come_up(tmp_path, ledger) as at:
+        assert await rest(at, incident_id, Stage.RESUMED) is Stage.RESUMED
+    async with driven.come_up(tmp_path, ledger) as at:
+        await until_async(lambda: is_closed(at, incident_id))
+        assert await generation(at, run) == 2
+        assert len(corrected(ledger)) == 1, "inv_2 was put back once, inv_1 is the person's"
+
+
+async def unsound(at: Rig, incident_id: str) -> bool:
+    return "not sound" in (await told(at, incident_id)).why
+
+
+async def test_a_crash_between_a_resume_and_its_incidents_end_is_made_good(tmp_path: Path) -> None:
+    ledger, shears = Ledger(), driven.Shears()
+    ledger.put("acme", "invoices", "inv_1", status="open")
+    async with driven.come_up(tmp_path, ledger, shears) as at:
+        run = await at_work(at)
+        incident_id = (await found_unsafe(at, run)).incident_id
+        shears.arm(2)
+        with pytest.raises(driven.Cut, match="after run resumed"):
+            await at.gateway.recovery.resume(run.run.run_id, resuming.Request(), by="ops", reason="by hand")
+    async with driven.come_up(tmp_path, ledger) as at:
+        assert await is_closed(at, incident_id), "though nobody asked for its recovery"
