@@ -137,12 +137,12 @@ class Rollbacks:
             KeyError: there is no such rollback.
         """
         rollback = await self._known(rollback_id)
-        planned = await self._planned(rollback)
         marks = await self.records.marks(rollback_id, rollback.run_id)
-        driving = self._driving.get(rollback_id)
+        if (driving := self._driving.get(rollback_id)) is not None:
+            # Whoever watches asks again and again: what is known here need not be read, and the rollback is not slowed down.
+            return Told(rollback, driving.gathered.plan, dict(driving.schedule.states), marks)
+        planned = await self._planned(rollback)
         states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
-        if driving is not None:
-            states = {**states, **driving.schedule.states}
         return Told(rollback, planned, states, marks)
 
     async def unsound(self, run: Run, rollback: Rollback) -> tuple[str, ...]:
