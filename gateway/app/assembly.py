@@ -21,6 +21,7 @@ from gateway.clients.rego import EmbeddedEngine
 from gateway.clients.vault import TenantVault, open_master_key
 from gateway.clients.webhooks import Webhooks
 from gateway.control.ambient import Ambient
+from gateway.control.answered import Answered
 from gateway.control.approvals import Approvals
 from gateway.control.catch_up import CatchUp
 from gateway.control.containment import Containment, Mirror
@@ -158,7 +159,9 @@ async def _assembled(
     journal = WatchedJournal(store.journal)
     containment = Containment(mirror, journal, store.registry, clock)
     await containment.load()
-    respond = Respond(journal, store.history, store.registry, store.incidents, containment, engine, clock, revision=lambda: engine.revision)
+    respond = Respond(
+        journal, Answered(store.history), store.registry, store.incidents, containment, engine, clock, revision=lambda: engine.revision
+    )
     taking_back: list[Recovery] = []
 
     async def roll_back(incident: Incident) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import orjson
-
 from gateway import errors
+from gateway.control.answered import Answered
 from gateway.control.containment import Containment
-from gateway.core import documents, incidents, records, rules, stamp
+from gateway.core import incidents, records, rules, stamp
 from gateway.model.decision import Reason
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
@@ -17,14 +16,13 @@ from gateway.model.order import Order, Scope
 from gateway.model.response import Earlier, Measure, Response
 from gateway.model.run import Mode, Run
 from gateway.model.trigger import Trigger
-from gateway.ports import Clock, History, Journal, Query, Registry
+from gateway.ports import Clock, Journal, Registry
 from gateway.ports.rules import Rules
 from gateway.ports.sentinel import Incidents
 
 VIOLATIONS = "violations"
 """The fact of a trigger that holds what is unsound about the run's state: ``[code, message]`` each."""
 
-_PAGE = 1000
 _REMEMBERED = 10_000
 
 Signature = tuple[str | None, str | None, bool, bool]
@@ -44,7 +42,7 @@ class Respond:
     """Triggers of one run are answered one after the other; ``revision`` is the policy's."""
 
     journal: Journal
-    history: History
+    answered: Answered
     registry: Registry
     incidents: Incidents
     containment: Containment
@@ -83,6 +81,7 @@ class Respond:
         response = await self._asked(run, generation, trigger)
         entry = self._who(run, generation, Kind.RESPONSE, self.clock.now()) | _response(trigger, response, self.revision())
         self.journal.post(entry | {"trigger": records.trigger_entry(trigger)})
+        self._kept(run, generation, trigger, response)
         return response
 
     async def _carried_out(self, answer: _Answer, position: Position | None) -> Incident | None:
@@ -99,6 +98,7 @@ class Respond:
             entry |= {"incident": records.incident_entry(incident), "change": "opened" if answer.known is None else "updated"}
             self._remember(incident, trigger)
         await self.journal.append(entry)
+        self._kept(run, answer.generation, trigger, response)
         return incident
 
     def _told(self, answer: _Answer) -> Position | None:
@@ -119,7 +119,7 @@ class Respond:
             run=run,
             mode=self._mode(run, generation),
             counters=await self.registry.counters(f"run:{run.run_id}"),
-            history=await self._earlier(run.run_id, generation),
+            history=await self.answered.of(run.run_id, generation),
             violations=_violations(trigger),
         )
         try:
@@ -186,19 +186,8 @@ class Respond:
     def _mode(self, run: Run, generation: int) -> Mode:
         return self.containment.mirror.hold(run, generation, None, now=self.clock.now()).mode
 
-    async def _earlier(self, run_id: str, generation: int) -> list[Earlier]:
-        """What was answered before in this generation of the run, oldest first."""
-        found: list[Earlier] = []
-        after: str | None = None
-        while page := await self.history.entries(Query(run=run_id, kind=Kind.RESPONSE, after=after, limit=_PAGE)):
-            entries = [orjson.loads(line) for line in page]
-            found += [
-                Earlier(one["name"], documents.instant(one["ts"]), Measure(one["action"]))
-                for one in entries
-                if one["generation"] == generation
-            ]
-            after = f"{entries[-1]['stream']}/{entries[-1]['seq']}"
-        return found[-rules.HISTORY :]
+    def _kept(self, run: Run, generation: int, trigger: Trigger, response: Response) -> None:
+        self.answered.keep(run.run_id, generation, Earlier(trigger.name, self.clock.now(), response.action))
 
     def _who(self, run: Run, generation: int, kind: Kind, now: float) -> dict[str, object]:
         return {

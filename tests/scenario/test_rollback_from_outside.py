@@ -131,7 +131,7 @@ async def test_what_was_not_approved_before_waits_for_an_approver_and_then_goes_
         assert status == 200
 
         async def clean() -> bool:
-            return (await at.get(f"/v1/rollbacks/{name}?nodes=false"))["state"] == "clean"
+            return bool((await at.get(f"/v1/rollbacks/{name}?nodes=false"))["state"] == "clean")
 
         await rig.until_async(clean, 30.0)
         assert at.rig.ledger.count("refunds") == 0
