@@ -133,8 +133,10 @@ def _written(order: Order, drafts: Sequence[Draft]) -> Plan:
     for point in order.sorted():
         node = drafts[point].node
         dropped = [ids[one] for one in order.dropped.get(point, ()) if one < len(ids)]
-        why = node.why + (_dropped(dropped) if dropped else "")
-        nodes.append(replace(node, after=tuple([names[one] for one in order.before[point]]), why=why))
+        if order.before[point] or dropped:
+            why = node.why + (_dropped(dropped) if dropped else "")
+            node = replace(node, after=tuple([names[one] for one in order.before[point]]), why=why)
+        nodes.append(node)
     joins = {names[point]: tuple([names[one] for one in order.before[point]]) for point in range(len(ids), len(names))}
     irreversible = any(reasons.irreversible(write) for draft in drafts for write in draft.effects if write.rollback_id is None)
     return Plan(tuple(nodes), joins, irreversible)
