@@ -56,7 +56,7 @@ def explain(context: typer.Context, incident: Annotated[str, typer.Argument(help
     """Why the controller retried, degraded, contained, took back or handed over: rule by rule."""
     gateway = api.of_environment()
     found = gateway.get(f"/v1/incidents/{api.part(incident)}")
-    entries = [one for kind in ("response", "rollback") for one in gateway.all("/v1/journal", run=found["run_id"], kind=kind)]
+    entries = [one for kind in explaining.KINDS for one in gateway.all("/v1/journal", run=found["run_id"], kind=kind)]
     reasons = explaining.explained(found, sorted(entries, key=lambda one: one["seq"]))
     output.of(context).value({"incident_id": found["incident_id"], "reasons": reasons}, _reasons(reasons))
 

@@ -7,6 +7,9 @@ from typing import Any
 
 Entry = Mapping[str, Any]
 
+KINDS = ("response", "rollback", "order", "run")
+"""Of the entries that tell of decisions."""
+
 _DID = {
     "none": "let it go on",
     "retry": "had the read asked again",
@@ -17,17 +20,33 @@ _DID = {
     "quarantine": "contained it, with its state kept as evidence",
     "revoke": "contained it and cut its lease",
 }
+_ROLLED = {
+    "started": "began to take back what the run did",
+    "stopped": "stopped taking back",
+    "continued": "went on taking back",
+    "claimed": "went on taking back",
+    "ended": "ended the rollback",
+    "waits": "waits for a person",
+    "recover": "drives the incident to its end",
+    "closed": "closed the incident",
+}
+_BY_STATE = "the plan's nodes as they ended, and data.killcord.invariants.violations"
+_NEXT = "the latest sound checkpoint before the first bad entry, or the one that was named"
 _HANDED = frozenset({"task", "waiting", "unknown", "failed"})
 
 
 def explained(incident: Mapping[str, Any], entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """One reason a decision, oldest first: ``{entry, ts, decided, rule, revision?, why}``.
 
-    ``entries`` are the run's, of kinds ``trigger``, ``response``, ``order`` and ``rollback``, ascending.
+    ``entries`` are the run's, of these ``KINDS``, ascending.
     """
-    return [
-        reason for entry in entries if entry.get("generation", incident["generation"]) == incident["generation"] for reason in _of(entry)
-    ]
+    return [reason for entry in entries if _belongs(entry, incident["generation"]) for reason in _of(entry)]
+
+
+def _belongs(entry: Entry, generation: int) -> bool:
+    """Whether an entry is about this generation of the run: its end is told by the entry that begins the next one."""
+    told = entry.get("generation", generation)
+    return bool(told == generation + 1 if entry["kind"] == "run" and entry["change"] == "resumed" else told == generation)
 
 
 def _of(entry: Entry) -> Iterator[dict[str, Any]]:
@@ -35,11 +54,16 @@ def _of(entry: Entry) -> Iterator[dict[str, Any]]:
         case "response":
             yield _answered(entry)
         case "rollback" if entry.get("change") == "node" and entry["state"] in _HANDED:
-            yield _reason(
-                entry, f"handed node {entry['node']} to a person ({entry['state']})", "killcord.recovery, or the plan", entry["why"]
-            )
-        case "rollback" if entry.get("change") in ("started", "stopped", "ended", "waits", "recover"):
+            handed = f"handed node {entry['node']} to a person ({entry['state']})"
+            yield _reason(entry, handed, "data.killcord.recovery.recovery, or the plan", entry["why"])
+        case "rollback" if entry.get("change") in _ROLLED:
             yield _rolled(entry)
+        case "order" if not str(entry.get("by", "")).startswith("trigger:"):  # those of triggers are told by their responses
+            yield _ordered(entry)
+        case "run" if entry["change"] == "resumed":
+            yield _reason(entry, f"took the run up again from {entry['checkpoint_id']}", _NEXT, _asked(entry))
+        case "run" if entry["change"] == "closed":
+            yield _reason(entry, "gave the run up", f"asked by {entry.get('by')}", str(entry.get("reason", "")))
 
 
 def _answered(entry: Entry) -> dict[str, Any]:
@@ -49,17 +73,34 @@ def _answered(entry: Entry) -> dict[str, Any]:
 
 
 def _rolled(entry: Entry) -> dict[str, Any]:
-    change = {
-        "started": "began to take back what the run did",
-        "stopped": "stopped taking back",
-        "ended": "ended the rollback",
-        "waits": "waits for a person",
-        "recover": "drives the incident to its end",
-    }[entry["change"]]
     left = entry["rollback"].get("residue", []) if "rollback" in entry else []
     why = str(entry.get("reason", "")) + (f"; left: {'; '.join(left)}" if left else "")
-    rule = "the response's rollback" if str(entry.get("by", "")).startswith("trigger:") else f"asked by {entry.get('by')}"
-    return _reason(entry, change, rule, why)
+    return _reason(entry, _ROLLED[entry["change"]], _rule(entry), why)
+
+
+def _rule(entry: Entry) -> str:
+    match entry["change"]:
+        case "ended" | "waits":
+            return _BY_STATE
+        case "claimed":
+            return "at start, whatever is not over is gone on with"
+        case "closed":
+            return "a run that goes on, or was given up, has no open incident"
+        case _ if str(entry.get("by", "")).startswith("trigger:"):
+            return "the response's rollback"
+        case _:
+            return f"asked by {entry.get('by')}"
+
+
+def _ordered(entry: Entry) -> dict[str, Any]:
+    order = entry["order"]
+    held = order["mode"] + (" without children" if order.get("no_fanout") else "")
+    did = f"ordered it into {held}" if entry["change"] == "made" else f"released it from {held}"
+    return _reason(entry, did, f"asked by {entry.get('by')}", str(entry.get("reason", "")))
+
+
+def _asked(entry: Entry) -> str:
+    return f"{entry.get('reason', '')} ({entry.get('by')})"
 
 
 def _reason(entry: Entry, decided: str, rule: str, why: str) -> dict[str, Any]:

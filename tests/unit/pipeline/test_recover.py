@@ -78,8 +78,8 @@ async def test_a_run_that_nobody_holds_any_more_is_held_first(gateway: Rig) -> N
     for order in incident.orders:
         await gateway.gateway.containment.release(order, reason="too early", by="ops")
     assert await recover(gateway, incident.incident_id) is Stage.RESUMED
-    (order,) = [one for one in await gateway.journal(run.run.run_id, "order") if one["by"] == "ops" and one["change"] == "made"]
-    assert (order["order"]["mode"], order["reason"]) == ("quarantined", f"recovery of {incident.incident_id}: mended")
+    (held,) = [made for made in await gateway.journal(run.run.run_id, "order") if made["by"] == "ops" and made["change"] == "made"]
+    assert (held["order"]["mode"], held["reason"]) == ("quarantined", f"recovery of {incident.incident_id}: mended")
     assert status(gateway) == "open"
 
 
