@@ -19,7 +19,7 @@ FOLDER = "webhooks"
 FIRST_WAIT = 1.0
 """Seconds before an event is tried a second time."""
 
-_TOPICS: dict[object, Topic] = {kind.value: topic for topic, kind in cloudevents.KINDS.items()}
+_TOPICS: dict[object, Topic] = {kind.value: topic for topic, kinds in cloudevents.KINDS.items() for kind in kinds}
 
 
 @dataclass(frozen=True, slots=True)

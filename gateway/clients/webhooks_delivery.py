@@ -13,7 +13,7 @@ from gateway.clients.webhooks_cursor import Cursor
 from gateway.clients.webhooks_post import Answer, Post
 from gateway.core import cloudevents, delivery, signing
 from gateway.core.delivery import Verdict
-from gateway.model.entry import Position
+from gateway.model.entry import Kind, Position
 from gateway.model.webhook import Topic, Webhook
 from gateway.ports import Clock, History, Query, Registry
 
@@ -92,8 +92,9 @@ class Delivery:
     async def _look(self, end: int) -> tuple[list[tuple[Topic, int, Entry]], int]:
         """What is due, in order, and up to which seq nothing else is. Only up to ``end``: above it, kinds could overtake each other."""
         found, reach = [], end
-        for topic in sorted(self.webhook.topics):
-            lines = await self._entries(topic)
+        kinds = [(topic, kind) for topic in sorted(self.webhook.topics) for kind in cloudevents.KINDS[topic]]
+        for topic, kind in kinds:
+            lines = await self._entries(kind)
             entries = [orjson.loads(line) for line in lines]
             found += [(topic, int(entry["seq"]), entry) for entry in entries]
             if len(lines) == PAGE:
@@ -101,8 +102,8 @@ class Delivery:
         due = sorted((one for one in found if one[1] <= reach), key=lambda one: one[1])
         return [one for one in due if await self._concerned(one[2])], reach
 
-    async def _entries(self, topic: Topic) -> Sequence[bytes]:
-        return await self.history.entries(Query(kind=cloudevents.KINDS[topic], after=f"{self.stream}/{self.at}", limit=PAGE))
+    async def _entries(self, kind: Kind) -> Sequence[bytes]:
+        return await self.history.entries(Query(kind=kind, after=f"{self.stream}/{self.at}", limit=PAGE))
 
     async def _concerned(self, entry: Entry) -> bool:
         """Whether an entry is of the webhook's tenants: by its run, else by what it says itself."""

@@ -12,8 +12,12 @@ from gateway.model.webhook import Topic
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 PREFIX = "dev.killcord."
 
-KINDS = {Topic.ORDER: Kind.ORDER, Topic.TRIGGER: Kind.TRIGGER, Topic.INCIDENT: Kind.RESPONSE}
-"""The kind of the entries that a topic's events are made of."""
+KINDS: Mapping[Topic, tuple[Kind, ...]] = {
+    Topic.ORDER: (Kind.ORDER,),
+    Topic.TRIGGER: (Kind.TRIGGER,),
+    Topic.INCIDENT: (Kind.RESPONSE, Kind.ROLLBACK),
+}
+"""The kinds of the entries that a topic's events are made of: an incident is told by its responses, and by what its rollback became."""
 
 _ORDER = ("order_id", "mode", "no_fanout")
 _TRIGGER = ("name", "layer", "count", "threshold", "evidence")
@@ -41,7 +45,7 @@ Json = dict[str, object]
 
 
 def event(topic: Topic, entry: Mapping[str, object]) -> Json | None:
-    """The event of an entry of the topic's kind; ``None`` where it tells nothing of the topic (a response without an incident)."""
+    """The event of an entry; ``None`` where it tells nothing of the topic (a response, or a rollback, without an incident)."""
     record = entry.get(topic.value)
     if not isinstance(record, Mapping):
         return None
