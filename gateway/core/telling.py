@@ -105,6 +105,8 @@ def _task(entry: Entry) -> str:
 def _rollback(entry: Entry) -> str:
     if entry["change"] == "node":
         return f"rollback {entry['rollback_id']}, node {entry['node']}: {entry['state']}"
+    if "rollback" not in entry:  # of the incident itself
+        return f"{_OF_INCIDENTS[entry['change']]}; {entry['reason']}"
     found = rollback(entry["rollback"])
     match entry["change"]:
         case "started":
@@ -133,6 +135,7 @@ _CHANGES = {
     "stopped": "was stopped",
     "waits": "waits for a person",
 }
+_OF_INCIDENTS = {"recover": "recovery was asked for", "closed": "incident closed"}
 _BY_PEOPLE = ("started", "continued", "stopped")
 
 _TELLERS: Mapping[str, Callable[[Entry], str]] = {

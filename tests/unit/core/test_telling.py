@@ -34,3 +34,8 @@ def test_a_rollback_is_told_change_by_change(change: str, rollback: Rollback, wo
 def test_a_node_is_told_by_its_state_and_not_by_what_a_tool_said() -> None:
     entry = {"kind": "rollback", "change": "node", "rollback_id": "rb_1", "node": "st-3", "state": "task", "why": "/secret/path"}
     assert telling.words(entry) == "rollback rb_1, node st-3: task"
+
+
+@pytest.mark.parametrize(("change", "words"), [("recover", "recovery was asked for"), ("closed", "incident closed")])
+def test_what_becomes_of_the_incident_itself_is_told_without_a_rollback(change: str, words: str) -> None:
+    assert telling.words({"kind": "rollback", "change": change, "incident": {}, "reason": "mended"}) == f"{words}; mended"
