@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
@@ -33,19 +34,25 @@ class Reconciler:
         """What is in flight and carried by nobody (a process that ended, a journal that failed) becomes unknown. Says how many."""
         in_flight = [write for write in await self.writes.unsettled() if write.state is State.IN_FLIGHT]
         left = [write for write in in_flight if write.wire_key not in self.live]
-        for write in left:
-            await self.abandoned(write)
+        await asyncio.gather(*(self.abandoned(write) for write in left))  # in few transactions, however many they are
         return len(left)
 
     async def turn(self) -> None:
-        """Probe the unknown writes whose time has come; each later try waits twice as long, up to a minute."""
+        """Probe the unknown writes whose time has come; each later try waits twice as long, up to a minute.
+
+        One that cannot be probed keeps no other from it: what went wrong is raised once all were.
+        """
         await self.adopt()
         now = self.clock.now()
         # Those of a rollback are decided by whoever drives it: it knows how the object has to be.
         unknown = [write for write in await self.writes.unsettled() if write.state is State.UNKNOWN and write.rollback_id is None]
         due = [write for write in unknown if self._next.get(write.wire_key, 0.0) <= now]
-        for write in due[:ROUND]:
-            if await self.probe(write) is State.UNKNOWN:
+        found = await asyncio.gather(*(self.probe(write) for write in due[:ROUND]), return_exceptions=True)
+        for write, state in zip(due, found, strict=False):
+            if state is State.UNKNOWN or isinstance(state, BaseException):
                 self._next[write.wire_key] = now + min(60.0, max(1.0, now - write.at))
         known = {write.wire_key for write in unknown}
         self._next = {name: time for name, time in self._next.items() if name in known}
+        for failed in found:
+            if isinstance(failed, BaseException):
+                raise failed
