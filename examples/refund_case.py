@@ -1,14 +1,16 @@
-"""The work that the examples' workflows do: one case of a support desk, three calls to the ERP of the README, each with its own name."""
+"""The work that the examples' workflows do: one case of a support desk, three calls to an ERP, each with a name of its own."""
 
 from __future__ import annotations
 
+import argparse
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-AGENT = "refunds"
-SCOPES = ["erp:invoice.*", "erp:refund.*"]
-"""All that a case may do."""
+from gateway.sdk import Problem
+from gateway.sdk.talk import Opening
 
 HELD = 75
 """The exit code of a workflow that an order holds, or whose gateway is away: start it again later (EX_TEMPFAIL of sysexits.h)."""
@@ -24,11 +26,70 @@ class Step:
     body: dict[str, Any]
 
 
-def steps(tenant: str) -> tuple[Step, ...]:
-    """The case, in order. A refund that is sent twice is two refunds to the ERP: nothing there would stop it."""
-    collections = f"/buckets/{quote(tenant, safe='')}/collections"
-    return (
-        Step("refund", "POST", f"{collections}/refunds/records", {"data": {"invoice": "inv-2", "amount": 80, "reference": "case 5512"}}),
-        Step("approve", "PATCH", f"{collections}/invoices/records/inv-1", {"data": {"status": "approved"}}),
-        Step("close", "PATCH", f"{collections}/invoices/records/inv-2", {"data": {"status": "closed"}}),
-    )
+@dataclass(frozen=True, slots=True)
+class Case:
+    """``name`` is the run's id, too: whoever starts the case again finds its run."""
+
+    name: str
+    tenant: str
+    task_class: str
+    invoices: tuple[str, str]
+
+    @property
+    def run(self) -> Opening:
+        """The run to open for it, and all that the run may do."""
+        return {
+            "run_id": self.name,
+            "tenant": self.tenant,
+            "agent_id": "refunds",
+            "task_class": self.task_class,
+            "scopes": ["erp:invoice.*", "erp:refund.*"],
+        }
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """In order. A refund that is sent twice is two refunds to the ERP: nothing there would stop it."""
+        collections = f"/buckets/{quote(self.tenant, safe='')}/collections"
+        first, second = (f"{collections}/invoices/records/{quote(invoice, safe='')}" for invoice in self.invoices)
+        refund = {"invoice": self.invoices[1], "amount": 80, "reference": self.name}
+        return (
+            Step("refund", "POST", f"{collections}/refunds/records", {"data": refund}),
+            Step("approve", "PATCH", first, {"data": {"status": "approved"}}),
+            Step("close", "PATCH", second, {"data": {"status": "closed"}}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a workflow is started with. ``tool`` is the ERP's address behind the agents' door; states are kept in ``folder``."""
+
+    case: Case
+    folder: Path
+    tool: str
+    wait: float
+
+    def time_to_kill(self) -> None:
+        """The ERP has it, and the workflow has not written down that it is done: the worst moment to die."""
+        time.sleep(self.wait)
+
+
+def started(description: str | None) -> Started:
+    """The command line. What is left out fits ``killcord demo``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("case", help="a name for the case; its run has this id")
+    parser.add_argument("--tenant", default="acme")
+    parser.add_argument("--task-class", default="billing")
+    parser.add_argument("--invoices", nargs=2, default=["inv-1001", "inv-1002"], help="one to approve, and one to close")
+    parser.add_argument("--folder", type=Path, default=Path("cases"), help="where states are kept")
+    parser.add_argument("--tool", default="http://127.0.0.1:8090/erp", help="the ERP, through the agents' door")
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds to stand still after each call: time to kill it")
+    given = parser.parse_args()
+    case = Case(given.case, given.tenant, given.task_class, tuple(given.invoices))
+    given.folder.mkdir(parents=True, exist_ok=True)
+    return Started(case, given.folder, given.tool, given.wait)
+
+
+def stopped(why: Exception) -> int:
+    """The exit code of a workflow that could not go on."""
+    print(f"stopped: {why}", flush=True)
+    return HELD if not isinstance(why, Problem) or why.held or why.retryable else 1

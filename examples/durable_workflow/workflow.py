@@ -5,18 +5,15 @@ DBOS makes each step at least once: one that was killed between the ERP and DBOS
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from dbos import DBOS, DBOSClient, DBOSConfig, SetWorkflowID, WorkflowStatus
 
-from examples.refund_case import AGENT, HELD, SCOPES, Step, steps
+from examples.refund_case import Case, Started, Step, started, stopped
 from gateway.sdk import Lost, Problem, Superseded, refusal
 from gateway.sdk.sync import Killcord, Run
 
@@ -30,25 +27,25 @@ class Hands:
     """What steps work with. It is no argument of theirs: DBOS keeps arguments, and a lease is a secret."""
 
     run: Run
-    tool: str
+    given: Started
 
 
 _hands: list[Hands] = []
 
 
 @DBOS.workflow()
-def settle(tenant: str) -> None:
-    for number, step in enumerate(steps(tenant)):
-        carry_out(tenant, number)
+def settle(case: Case) -> None:
+    for step in case.steps:
+        carry_out(step)
         take_checkpoint(step.name)
     close()
 
 
 @DBOS.step()
-def carry_out(tenant: str, number: int) -> None:
+def carry_out(step: Step) -> None:
     (hands,) = _hands
-    step = steps(tenant)[number]
     call(hands, step)
+    hands.given.time_to_kill()
     print(f"{step.name}: done", flush=True)
 
 
@@ -73,7 +70,7 @@ def call(hands: Hands, step: Step) -> None:
         Lost: there was no answer.
     """
     headers = {"Content-Type": "application/json", **hands.run.step(step.name)}
-    request = urllib.request.Request(hands.tool + step.path, json.dumps(step.body).encode(), headers, method=step.method)
+    request = urllib.request.Request(hands.given.tool + step.path, json.dumps(step.body).encode(), headers, method=step.method)
     try:
         urllib.request.urlopen(request, timeout=60).close()
     except urllib.error.HTTPError as answer:
@@ -123,11 +120,11 @@ def _number(status: WorkflowStatus) -> int:
     return int(status.workflow_id.rsplit(".", 1)[1])
 
 
-def work(run: Run, folder: Path, tool: str, tenant: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    database = f"sqlite:///{(folder / 'workflows.db').resolve()}"
+def work(hands: Hands) -> None:
+    run, case = hands.run, hands.given.case
+    database = f"sqlite:///{(hands.given.folder / 'workflows.db').resolve()}"
     config: DBOSConfig = {"name": NAME, "system_database_url": database, "application_version": VERSION, "console_log_level": "WARNING"}
-    _hands[:] = [Hands(run, tool)]
+    _hands[:] = [hands]
     DBOS(config=config)
     DBOS.migrate(system_database_url=database)
     client = DBOSClient(system_database_url=database)
@@ -136,31 +133,20 @@ def work(run: Run, folder: Path, tool: str, tenant: str) -> None:
     try:
         if workflow_id is None:
             with SetWorkflowID(f"{run.run_id}@{run.generation}.1"):
-                workflow_id = DBOS.start_workflow(settle, tenant).workflow_id
+                workflow_id = DBOS.start_workflow(settle, case).workflow_id
         DBOS.retrieve_workflow(workflow_id).get_result()
     finally:
         client.destroy()
         DBOS.destroy()
 
 
-def main(arguments: argparse.Namespace) -> int:
+def main(given: Started) -> int:
     try:
-        run = Killcord.of_environment().open(run_id=arguments.case, tenant=arguments.tenant, agent_id=AGENT, scopes=SCOPES)
-        work(run, arguments.folder, arguments.tool, arguments.tenant)
-    except (Problem, Lost, Superseded) as refused:
-        print(f"stopped: {refused}", flush=True)
-        return HELD if not isinstance(refused, Problem) or refused.held or refused.retryable else 1
+        work(Hands(Killcord.of_environment().open(**given.case.run), given))
+    except (Problem, Lost, Superseded) as why:
+        return stopped(why)
     return 0
 
 
-def parsed(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", help="the case; its run has this id, and its workflows have names that begin with it")
-    parser.add_argument("tenant")
-    parser.add_argument("--folder", type=Path, default=Path("cases"), help="where DBOS keeps its database")
-    parser.add_argument("--tool", default="http://127.0.0.1:8090/erp", help="the ERP, through the agents' door")
-    return parser.parse_args(given)
-
-
 if __name__ == "__main__":
-    sys.exit(main(parsed()))
+    sys.exit(main(started(__doc__)))

@@ -5,12 +5,10 @@ Each checkpoint of the graph is named by a checkpoint of the run, so that a roll
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import operator
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Protocol, TypedDict
 
 import aiohttp
@@ -20,34 +18,37 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from examples.refund_case import AGENT, HELD, SCOPES, Step, steps
+from examples.refund_case import Started, Step, started, stopped
 from gateway.sdk import Lost, Problem, Superseded, refusal
 from gateway.sdk.aio import Killcord, Run
 
 
-class Case(TypedDict):
+class State(TypedDict):
     """The graph's state. ``generation`` is the run's when it was made: a resume makes another."""
 
     generation: int
     done: Annotated[list[str], operator.add]
 
 
-Graph = CompiledStateGraph[Case, None, Case, Case]
+Graph = CompiledStateGraph[State, None, State, State]
 
 
 class Node(Protocol):
-    async def __call__(self, state: Case) -> dict[str, Any]: ...
+    async def __call__(self, state: State) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class Hands:
+    """What the nodes work with; the graph's state holds none of it."""
+
     session: aiohttp.ClientSession
-    url: str
     run: Run
+    given: Started
 
     def node(self, step: Step) -> Node:
-        async def carry_out(state: Case) -> dict[str, Any]:
+        async def carry_out(state: State) -> dict[str, Any]:
             await self.call(step)
+            await asyncio.to_thread(self.given.time_to_kill)
             return {"done": [step.name]}
 
         return carry_out
@@ -60,17 +61,17 @@ class Tool:
             aiohttp.ClientError: the tool did, or there was no answer.
         """
         headers = await self.run.step(step.name)
-        async with self.session.request(step.method, self.url + step.path, json=step.body, headers=headers) as answer:
+        async with self.session.request(step.method, self.given.tool + step.path, json=step.body, headers=headers) as answer:
             if refused := refusal(answer.status, answer.headers, await answer.read()):
                 raise refused
             answer.raise_for_status()
 
 
-def built(tool: Tool, case: tuple[Step, ...], kept: BaseCheckpointSaver[str]) -> Graph:
-    graph = StateGraph(Case)
+def built(hands: Hands, kept: BaseCheckpointSaver[str]) -> Graph:
+    graph = StateGraph(State)
     before = START
-    for step in case:
-        graph.add_node(step.name, tool.node(step))
+    for step in hands.given.case.steps:
+        graph.add_node(step.name, hands.node(step))
         graph.add_edge(before, step.name)
         before = step.name
     graph.add_edge(before, END)
@@ -88,7 +89,7 @@ async def work(graph: Graph, run: Run) -> None:
     await run.close("the case is done")
 
 
-async def place(graph: Graph, thread: RunnableConfig, run: Run) -> Case | None:
+async def place(graph: Graph, thread: RunnableConfig, run: Run) -> State | None:
     """What to give the graph: nothing where it goes on from its newest checkpoint, a new state where it begins."""
     latest = await graph.aget_state(thread)
     if latest.values.get("generation") == run.generation:
@@ -97,31 +98,24 @@ async def place(graph: Graph, thread: RunnableConfig, run: Run) -> Case | None:
     if resumed is None or resumed.state_ref is None:
         return {"generation": run.generation, "done": []}
     # LangGraph's way to go back: what is written on top of an older checkpoint becomes the newest of the thread.
-    back: RunnableConfig = {"configurable": {**thread["configurable"], "checkpoint_id": resumed.state_ref}}
+    back: RunnableConfig = {"configurable": {**thread["configurable"], "checkpoint_ns": "", "checkpoint_id": resumed.state_ref}}
     await graph.aupdate_state(back, {"generation": run.generation})
     return None
 
 
-async def main(arguments: argparse.Namespace) -> int:
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+async def main(given: Started) -> int:
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
-            AsyncSqliteSaver.from_conn_string(str(arguments.folder / "graphs.db")) as kept,
+            AsyncSqliteSaver.from_conn_string(str(given.folder / "graphs.db")) as kept,
             Killcord.of_environment() as killcord,
         ):
-            run = await killcord.open(run_id=arguments.case, tenant=arguments.tenant, agent_id=AGENT, scopes=SCOPES)
-            await work(built(Tool(session, arguments.tool, run), steps(arguments.tenant), kept), run)
-    except (Problem, Lost, Superseded, aiohttp.ClientConnectionError) as refused:
-        print(f"stopped: {refused}", flush=True)
-        return HELD if not isinstance(refused, Problem) or refused.held or refused.retryable else 1
+            run = await killcord.open(**given.case.run)
+            await work(built(Hands(session, run, given), kept), run)
+    except (Problem, Lost, Superseded, aiohttp.ClientConnectionError) as why:
+        return stopped(why)
     return 0
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", help="the case; its run, and the graph's thread, have this id")
-    parser.add_argument("tenant")
-    parser.add_argument("--folder", type=Path, default=Path("cases"), help="where the graph's checkpoints are kept")
-    parser.add_argument("--tool", default="http://127.0.0.1:8090/erp", help="the ERP, through the agents' door")
-    sys.exit(asyncio.run(main(parser.parse_args())))
+    sys.exit(asyncio.run(main(started(__doc__))))

@@ -5,7 +5,6 @@ After each step it keeps a file and takes a checkpoint that names the file.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -14,7 +13,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from examples.refund_case import AGENT, HELD, SCOPES, Step, steps
+from examples.refund_case import Started, Step, started, stopped
 from gateway.sdk import Lost, Problem, Superseded, refusal
 from gateway.sdk.sync import Killcord, Run
 
@@ -56,13 +55,14 @@ class Folder:
         return State(name, tuple(json.loads((self.path / name).read_text())))
 
 
-def work(run: Run, folder: Folder, tool: str, tenant: str) -> None:
+def work(run: Run, folder: Folder, given: Started) -> None:
     state = folder.latest(run)
-    for step in steps(tenant):
+    for step in given.case.steps:
         if step.name in state.done:
             print(f"{step.name}: done before", flush=True)
             continue
-        call(run, tool, step)
+        call(run, given.tool, step)
+        given.time_to_kill()
         state = folder.keep(run, (*state.done, step.name))
         run.checkpoint(state.name, step.name)
         print(f"{step.name}: done", flush=True)
@@ -90,20 +90,13 @@ def call(run: Run, tool: str, step: Step) -> None:
         raise Lost(f"{step.name}: {error}") from error
 
 
-def main(arguments: argparse.Namespace) -> int:
+def main(given: Started) -> int:
     try:
-        run = Killcord.of_environment().open(run_id=arguments.case, tenant=arguments.tenant, agent_id=AGENT, scopes=SCOPES)
-        work(run, Folder(arguments.folder / arguments.case), arguments.tool, arguments.tenant)
-    except (Problem, Lost, Superseded) as refused:
-        print(f"stopped: {refused}", flush=True)
-        return HELD if not isinstance(refused, Problem) or refused.held or refused.retryable else 1
+        work(Killcord.of_environment().open(**given.case.run), Folder(given.folder / given.case.name), given)
+    except (Problem, Lost, Superseded) as why:
+        return stopped(why)
     return 0
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", help="the case; its run has this id")
-    parser.add_argument("tenant")
-    parser.add_argument("--folder", type=Path, default=Path("cases"), help="where states are kept")
-    parser.add_argument("--tool", default="http://127.0.0.1:8090/erp", help="the ERP, through the agents' door")
-    sys.exit(main(parser.parse_args()))
+    sys.exit(main(started(__doc__)))

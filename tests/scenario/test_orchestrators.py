@@ -26,7 +26,7 @@ EXAMPLES = ("plain_script", "langgraph_graph", "durable_workflow")
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """One example, as processes on one folder; ``said`` is what they all wrote."""
+    """One example, each start of it a process, on one folder; ``said`` is what they all wrote."""
 
     example: str
     gateway: Gateway
@@ -39,13 +39,22 @@ class Workflow:
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        command = [sys.executable, "-m", f"examples.{self.example}.workflow", CASE, self.erp.tenant, "--tool", f"{self.gateway.data}/erp"]
+        command = [sys.executable, "-m", f"examples.{self.example}.workflow", CASE, "--folder", str(self.folder)]
+        command += [
+            "--tenant",
+            self.erp.tenant,
+            "--task-class",
+            "default",
+            "--invoices",
+            "inv-1",
+            "inv-2",
+            "--tool",
+            f"{self.gateway.data}/erp",
+        ]
         environ = {**os.environ, "KILLCORD_URL": self.gateway.control, "KILLCORD_TOKEN": self.gateway.token}
         with (
             open(self.folder / "said", "ab") as said,
-            subprocess.Popen(
-                [*command, "--folder", str(self.folder)], cwd=CHECKOUT, env=environ, stdout=said, stderr=subprocess.STDOUT
-            ) as process,
+            subprocess.Popen(command, cwd=CHECKOUT, env=environ, stdout=said, stderr=subprocess.STDOUT) as process,
         ):
             try:
                 yield process
@@ -99,6 +108,20 @@ def test_a_workflow_that_is_killed_during_a_call_goes_on_and_doubles_nothing(
     effects = workflow.gateway.effects(CASE)
     assert [effect["state"] for effect in effects] == ["standing"] * 3, "each call reached the ERP once"
     assert relay.seen["POST"] == 1
+
+
+def test_a_workflow_that_is_paused_waits_and_completes_once_the_order_is_released(workflow: Workflow, relay: Between) -> None:
+    trap = relay.set_trap("PATCH", When.AFTER)
+    with workflow.running() as process:
+        trap.caught()
+        order = workflow.gateway.contain("paused", run=CASE).body["order_id"]
+        trap.release()
+        assert process.wait(DEADLINE) == HELD, workflow.said
+    assert workflow.run() == HELD
+    assert workflow.gateway.ask("DELETE", f"/v1/orders/{order}", {"reason": "all clear"}).status == 200
+    workflow.run_as_a_supervisor_would()
+    assert_done_once(workflow)
+    assert [effect["state"] for effect in workflow.gateway.effects(CASE)] == ["standing"] * 3
 
 
 def test_a_workflow_that_is_contained_and_rolled_back_is_resumed_tighter_and_completes(workflow: Workflow, relay: Between) -> None:
