@@ -123,7 +123,8 @@ def _number(status: WorkflowStatus) -> int:
 def work(hands: Hands) -> None:
     run, case = hands.run, hands.given.case
     database = f"sqlite:///{(hands.given.folder / 'workflows.db').resolve()}"
-    config: DBOSConfig = {"name": NAME, "system_database_url": database, "application_version": VERSION, "console_log_level": "WARNING"}
+    # What a workflow raises is raised again below; DBOS would print it as well.
+    config: DBOSConfig = {"name": NAME, "system_database_url": database, "application_version": VERSION, "console_log_level": "CRITICAL"}
     _hands[:] = [hands]
     DBOS(config=config)
     DBOS.migrate(system_database_url=database)
