@@ -63,12 +63,13 @@ def serve(
 def demo(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the last act, without pauses: a check for CI.")] = False,
     keep: Annotated[Path | None, typer.Option(help="Keep configuration, journal and logs in this new or empty folder.")] = None,
+    story: Annotated[bool, typer.Option("--story", help="Play the whole story: gone rogue across two systems, and back at work.")] = False,
     incident: Annotated[str | None, typer.Option(help="Play how a trigger stops a run: its name, `list`, or `all`.")] = None,
 ) -> None:
     """Show on a real ERP what the gateway does; exit 1 where anything does not go as told."""
     from gateway.cli import demo as demonstration
 
-    demonstration.command(exit_, keep, incident)
+    demonstration.command(exit_, keep, story, incident)
 
 
 def _tell_version(asked: bool) -> None:

@@ -25,6 +25,14 @@ def test_the_demo_goes_as_told_and_leaves_no_process(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} >= {"killcord.yaml", "journal.ndjson", "forged.ndjson", "gateway.log"}
 
 
+def test_the_whole_story_goes_as_told_and_leaves_no_process(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    done = subprocess.run([*_demo(folder), "--story"], capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All as told." in done.stdout
+    assert _processes_about(folder) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_demo_that_is_ended_in_the_middle_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "kept"

@@ -18,6 +18,8 @@ _COLOURS = {
     "gateway": "green",
     "policy": "green",
     "ERP": "magenta",
+    "warehouse": "magenta",
+    "both": "magenta",
 }
 BEAT = 0.9
 """Seconds between two steps for a person who follows."""

@@ -21,6 +21,7 @@ from gateway.cli.demo.erp import Erp
 from gateway.cli.demo.incidents import company
 from gateway.cli.demo.screen import Screen
 from gateway.cli.demo.site import Site
+from gateway.cli.demo.story import play as whole
 from gateway.cli.demo.surprise import Surprise
 from gateway.cli.demo.way_back import WayBack
 
@@ -34,6 +35,7 @@ _WIDTH = 160
 def command(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the last act, without pauses: a check for CI.")] = False,
     keep: Annotated[Path | None, typer.Option(help="Keep configuration, journal and logs in this new or empty folder.")] = None,
+    story: Annotated[bool, typer.Option("--story", help="Play the whole story: gone rogue across two systems, and back at work.")] = False,
     incident: Annotated[str | None, typer.Option(help="Play how a trigger stops a run: its name, `list`, or `all`.")] = None,
 ) -> None:
     """Show on a real ERP what the gateway does; exit 1 where anything does not go as told."""
@@ -50,7 +52,9 @@ def command(
         raise typer.BadParameter(f"{keep} is not an empty folder; name one that is, or does not exist yet", param_hint="--keep")
     try:
         with _folder(keep) as folder:
-            if plays:
+            if story:
+                whole.played(screen, folder)
+            elif plays:
                 company.played(screen, folder, plays)
             else:
                 _play(screen, folder, stay=not exit_)

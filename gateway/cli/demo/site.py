@@ -30,14 +30,20 @@ tools:
     base_url: {erp}
     credential: {{header: Authorization, value: "Basic ${{ERP_BASIC}}"}}
     vars: {{collection: invoices}}
-task_classes:
+{more}task_classes:
   billing:
     tenants: [{tenant}]
-    scopes: ["erp:*"]
+    scopes: {scopes}
     ttl: 1h
     limits: {{rate: 200/s, steps: 20000, writes: 10000, amount: {{refund: 1000}}}}
 anchor: {{file: ./heads}}
 shutdown_grace: 5s
+"""
+
+_WAREHOUSE = """\
+  warehouse:
+    adapter: warehouse
+    base_url: {warehouse}
 """
 
 _SOON = 10.0
@@ -132,13 +138,15 @@ class Site:
 
 
 @contextmanager
-def serving(folder: Path, erp_url: str, *, data: int, control: int, adapters: Path | None = None) -> Iterator[Site]:
+def serving(
+    folder: Path, erp_url: str, *, data: int, control: int, adapters: Path | None = None, warehouse: str | None = None
+) -> Iterator[Site]:
     """The gateway in front of the ERP, its two doors on these ports of loopback; its configuration, data and log are in ``folder``.
 
-    ``adapters`` is a folder of them in the place of the shipped ones.
+    ``adapters`` is a folder of them in the place of the shipped ones; ``warehouse`` the URL of a second tool.
     """
     config, log = folder / "killcord.yaml", folder / "gateway.log"
-    config.write_text(_text(data, control, erp_url, adapters or shipped.adapters()))
+    config.write_text(_text(data, control, erp_url, adapters or shipped.adapters(), warehouse))
     token = "demo-" + secrets.token_urlsafe(24)
     environ = {**os.environ, "ERP_BASIC": erp.BASIC, "KILLCORD_BOOTSTRAP_TOKEN": token}
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
@@ -148,7 +156,7 @@ def serving(folder: Path, erp_url: str, *, data: int, control: int, adapters: Pa
         yield Site(folder, f"http://127.0.0.1:{data}", url, took, token)
 
 
-def _text(data: int, control: int, erp_url: str, adapters: Path) -> str:
+def _text(data: int, control: int, erp_url: str, adapters: Path, warehouse: str | None) -> str:
     # A path as JSON text is YAML as well, whatever is in it.
     return _CONFIG.format(
         data=data,
@@ -157,4 +165,6 @@ def _text(data: int, control: int, erp_url: str, adapters: Path) -> str:
         tenant=erp.TENANT,
         policies=json.dumps(str(shipped.policies())),
         adapters=json.dumps(str(adapters)),
+        more="" if warehouse is None else _WAREHOUSE.format(warehouse=warehouse),
+        scopes=json.dumps(["erp:*"] if warehouse is None else ["erp:*", "warehouse:*"]),
     )
