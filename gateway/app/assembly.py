@@ -264,7 +264,7 @@ async def _assembled(
         findings=Findings(journal, vault, store.incidents, clock, sentinel.answered),
         stories=Stories(store.history, store.registry, store.writes, containment, clock),
         heads=Heads(store.history, signer, clock, _anchor(config.anchor)),
-        reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live),
+        reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live, taking_back[0].rollbacks.drives),
         ambient=ambient,
         webhooks=webhooks,
         metrics=metrics,

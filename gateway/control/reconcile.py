@@ -20,7 +20,8 @@ ROUND = 50
 class Reconciler:
     """``probe`` decides one unknown write as far as that can be; ``abandoned`` journals that one in flight has nobody carrying it.
 
-    ``live`` are the wire keys of the writes that this process is carrying.
+    ``live`` are the wire keys of the writes that this process is carrying. ``driven`` says whether a rollback is being carried out: the
+    unknown compensations of one that is are decided by whoever drives it, who knows how the object has to be.
     """
 
     writes: Writes
@@ -28,6 +29,7 @@ class Reconciler:
     probe: Probe
     abandoned: Conclude
     live: Collection[str]
+    driven: Callable[[str], bool] = lambda _: False
     _next: dict[str, float] = field(default_factory=dict)
 
     async def adopt(self) -> int:
@@ -44,8 +46,7 @@ class Reconciler:
         """
         await self.adopt()
         now = self.clock.now()
-        # Those of a rollback are decided by whoever drives it: it knows how the object has to be.
-        unknown = [write for write in await self.writes.unsettled() if write.state is State.UNKNOWN and write.rollback_id is None]
+        unknown = [write for write in await self.writes.unsettled() if write.state is State.UNKNOWN and not self._driven(write)]
         due = [write for write in unknown if self._next.get(write.wire_key, 0.0) <= now]
         found = await asyncio.gather(*(self.probe(write) for write in due[:ROUND]), return_exceptions=True)
         for write, state in zip(due, found, strict=False):
@@ -56,3 +57,6 @@ class Reconciler:
         for failed in found:
             if isinstance(failed, BaseException):
                 raise failed
+
+    def _driven(self, write: Write) -> bool:
+        return write.rollback_id is not None and self.driven(write.rollback_id)

@@ -104,6 +104,8 @@ class Compensate:
         return _came_of(settled)
 
     async def decide(self, write: Write) -> bool | None:
+        if write.wire_key in self.intend.live:
+            return None  # it is on the wire: what is not there yet may still come, and its own outcome will tell
         decided = await self.probe(write)
         return None if decided.state is State.UNKNOWN else decided.state is State.STANDING
 

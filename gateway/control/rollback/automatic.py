@@ -90,7 +90,8 @@ class Wake:
                 self.spawn(self._wake(fields["run_id"]))
             case Kind.APPROVAL if fields["approval"].get("rollback_id") is not None and fields.get("change") in ("granted", "denied"):
                 self.spawn(self._wake(fields["run_id"]))
-            case Kind.RECONCILIATION if "rollback_id" not in fields:
+            # What whoever drives a rollback finds out about a compensation they go on with; what a probe does is for the next plan.
+            case Kind.RECONCILIATION if "rollback_id" not in fields or fields["by"] == "probe":
                 self.spawn(self._wake(fields["run_id"]))
 
     async def _wake(self, run_id: str) -> None:

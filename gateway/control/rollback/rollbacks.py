@@ -69,6 +69,8 @@ class Rollbacks:
     """Stopped here (reason, and by whom), and not durably yet."""
     _dropped: set[str] = field(default_factory=set)
     """Those that nobody drives because the journal was down."""
+    _awaiting: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Those that came to wait while calls of their scope were still on the wire, with the wire keys of these."""
 
     async def dry_run(self, run_id: str, *, subtree: bool, to: str) -> Plan:
         """The plan of a rollback, as it would be made now. Nothing is changed.
@@ -194,8 +196,14 @@ class Rollbacks:
             await self._claim(rollback)
         return len(left)
 
+    def drives(self, rollback_id: str) -> bool:
+        """Whether a rollback is being carried out here, now."""
+        return rollback_id in self._driving
+
     async def turn(self) -> None:
-        """Where the journal was down: say what was stopped meanwhile, and go on with what nobody drives any more."""
+        """Where the journal was down: say what was stopped meanwhile, and go on with what nobody drives any more. Where a rollback waits
+        for calls that were on the wire: go on once they have ended.
+        """
         for rollback_id in list(self._stopped):
             async with self.alone:
                 await self._stop(rollback_id)
@@ -205,6 +213,10 @@ class Rollbacks:
                 continue  # whoever keeps the writes has yet to say that nobody carries it
             await self._claim(await self._known(rollback_id))
             self._dropped.discard(rollback_id)
+        for rollback_id, calls in list(self._awaiting.items()):
+            if not any(key in self.gather.live for key in calls):
+                del self._awaiting[rollback_id]
+                await self.go_on(rollback_id)
 
     async def go_on(self, rollback_id: str) -> None:
         """Something that a rollback waited for was decided: go on where it waits; where it still runs, once it comes to wait."""
@@ -298,6 +310,9 @@ class Rollbacks:
             driving.ended.set()
         if waits and driving.woken:
             await self.go_on(rollback_id)
+        elif waits:
+            flying = [key for key, write in driving.gathered.effects.items() if write.state is State.IN_FLIGHT]
+            self._awaiting.update({rollback_id: frozenset(flying)} if flying else {})
 
     async def _end(self, driving: Driving) -> bool:
         """Say what came of it; whether it waits for somebody."""
