@@ -1,0 +1,93 @@
+"""Where a process may be gone, by name, and a journal that has such places around all that it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.model.entry import Fields, Position, Sealed
+from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Taken, Unapproved
+from tests.support.failpoints import Crashed
+
+CALLS = (
+    "before intent", "after intent", "with a connection", "half sent", "applied", "reply read", "before outcome", "after outcome",
+)  # fmt: skip
+CONTROL = (
+    "before run opened", "after run opened", "before run renewed", "after run renewed", "before run closed", "after run closed",
+    "before order made", "after order made", "before order released", "after order released",
+    "before reconciliation", "after reconciliation", "before task opened", "after task opened", "before task resolved",
+    "after task resolved", "before finding", "after finding", "before trigger", "after trigger",
+    "before response opened", "after response opened",
+    "before approval requested", "after approval requested", "before approval granted", "after approval granted",
+    "before checkpoint", "after checkpoint",
+)  # fmt: skip
+RECOVERY = (
+    "before rollback started", "after rollback started", "before rollback node", "after rollback node", "before rollback claimed",
+    "after rollback claimed", "before rollback continued", "after rollback continued", "before rollback stopped", "after rollback stopped",
+    "before rollback waits", "after rollback waits", "before rollback ended", "after rollback ended",
+    "before rollback recover", "after rollback recover", "before run resumed", "after run resumed", "before rollback closed",
+    "after rollback closed",
+)  # fmt: skip
+POINTS = CALLS + CONTROL + RECOVERY
+"""Every place; a ``rollback`` entry that says ``recover`` or ``closed`` is one of an incident."""
+
+
+@dataclass(slots=True)
+class Points:
+    """The process is gone at the point ``armed``, the first time that it comes there; ``reached`` outlives it."""
+
+    armed: str | None = None
+    reached: Counter[str] = field(default_factory=Counter)
+    dead: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def point(self, name: str) -> None:
+        """Go on, or not."""
+        self.alive()
+        if name == self.armed:
+            self.armed = None
+            self.reached[name] += 1
+            self.dead.set()
+            raise Crashed(name)
+
+    def alive(self) -> None:
+        if self.dead.is_set():
+            raise Crashed
+
+
+@dataclass(slots=True)
+class PointedJournal:
+    """Points before an entry is taken, and after it is durable; after it is taken, for one that nobody waits for."""
+
+    journal: Journal
+    points: Points
+
+    @property
+    def stream(self) -> str:
+        return self.journal.stream
+
+    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        self.points.point(f"before {_named(fields)}")
+        position = self.journal.post(fields, blobs)
+        self.points.point(f"after {_named(fields)}")
+        return position
+
+    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        self.points.point(f"before {_named(fields)}")
+        position = await self.journal.append(fields, blobs)
+        self.points.point(f"after {_named(fields)}")
+        return position
+
+    async def intend(self, opening: Opening) -> Opened | Taken | Unapproved | Exceeded:
+        self.points.point("before intent")
+        opened = await self.journal.intend(opening)
+        self.points.point("after intent")
+        return opened
+
+    def health(self) -> JournalHealth:
+        return self.journal.health()
+
+
+def _named(fields: Fields) -> str:
+    return f"{fields['kind']} {fields.get('change', '')}".strip()

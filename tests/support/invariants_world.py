@@ -1,0 +1,203 @@
+"""Gateways over one folder, one after the other, each put together as ``killcord serve`` does and ended as ``kill -9`` or SIGTERM would."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.app import assembly
+from gateway.app.assembly import Gateway
+from gateway.clients.rego import EmbeddedEngine
+from gateway.model.decision import Decision
+from gateway.settings import loading
+from gateway.settings.config import Config
+from gateway.stores.sqlite.store import SqliteStore, open_store
+from tests.support.invariants_points import PointedJournal, Points
+from tests.support.invariants_time import StoryClock, StoryLoop
+from tests.support.invariants_tool import ScriptedTool
+from tests.support.rig import EMBEDDED, ROOT
+from tests.support.toolmodel import ADAPTER
+
+WRITES = 25
+"""How many a run may make."""
+CONFIG = f"""
+data_dir: ./var
+policy: {EMBEDDED}
+adapters: [./adapters]
+tools: {{model: {{adapter: model, base_url: "http://127.0.0.1:9"}}}}
+task_classes:
+  default:
+    tenants: ["*"]
+    scopes: ["*"]
+    ttl: 1h
+    limits: {{rate: 100000/s, steps: 100000, writes: {WRITES}, records: 100000, tenants: 100000, systems: 5}}
+triggers:
+  anomaly.loop: off
+  anomaly.retry-spike: off
+  anomaly.mutation-volume: off
+  uncertain.outcome-unknown: {{count: 4}}
+  uncertain.partial-failure: off
+  policy.denied: off
+"""
+STRICTER = """package killcord.authz
+
+denials contains {"code": "no-stamps", "message": "Nothing is stamped today."} if input.action.name == "doc.stamp"
+
+approvals contains "A note is made with a person's yes." if input.action.name == "note.make"
+"""
+
+
+class Policy:
+    """The policy engine, that can be swapped for a stricter one, or be gone, from one call to the next."""
+
+    def __init__(self, engines: dict[str, EmbeddedEngine]) -> None:
+        self._engines = engines
+        self.active = "usual"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engines[self.active], name)
+
+    async def decide(self, document: Any) -> Decision:
+        return await self._engines[self.active].decide(document)
+
+
+@cache
+def _config() -> tuple[Config, Path]:
+    """What all stories share: a configuration, and a journal with nothing in it."""
+    folder = Path(tempfile.mkdtemp(prefix="killcord-story-"))
+    described = folder / "adapters" / "model"
+    described.mkdir(parents=True)
+    adapter = ADAPTER.replace("settle: 20ms", "settle: 5s").replace("by: note.delete, auto: true", "by: note.delete, auto: false")
+    (described / "adapter.yaml").write_text(adapter)
+    (folder / "killcord.yaml").write_text(CONFIG)
+    return loading.load(folder / "killcord.yaml", {}), folder
+
+
+@cache
+def _engines() -> dict[str, EmbeddedEngine]:
+    stricter = _config()[1] / "policies"
+    shutil.copytree(ROOT / "policies", stricter)
+    (stricter / "killcord" / "authz" / "stricter.rego").write_text(STRICTER)
+    paths = {"usual": ROOT / "policies", "stricter": stricter}
+    return {name: EmbeddedEngine(path, mint=lambda kind: f"{kind}_1", report=lambda *_: None) for name, path in paths.items()}
+
+
+def closed() -> None:
+    """What the stories of a process shared is done with."""
+
+    async def close() -> None:
+        for engine in _engines().values():
+            await engine.close()
+
+    asyncio.run(close())
+    shutil.rmtree(_config()[1])
+    _engines.cache_clear()
+    _config.cache_clear()
+
+
+@dataclass(slots=True)
+class World:
+    """``logged`` is what the gateways found wrong in the background."""
+
+    loop: StoryLoop
+    tool: ScriptedTool
+    points: Points = field(default_factory=Points)
+    policy: Policy = field(default_factory=lambda: Policy(_engines()))
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="killcord-", dir=_memory())))
+    ahead: float = 0.0
+    logged: list[str] = field(default_factory=list)
+    living: Gateway | None = None
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.sqlite"
+
+    @property
+    def gateway(self) -> Gateway:
+        assert self.living is not None
+        return self.living
+
+    async def begin(self) -> None:
+        """A gateway comes up, with its clock ``ahead`` seconds; what an earlier one left is not looked at yet."""
+        self.points.dead = asyncio.Event()
+        self.tool.points = self.points
+        config = replace(_config()[0], data_dir=self.folder)
+
+        async def engine(*_: object, **__: object) -> Policy:
+            return self.policy
+
+        async def store(folder: Path, clock: Any) -> SqliteStore:
+            found = await open_store(folder, clock)
+            return replace(found, journal=PointedJournal(found.journal, self.points))  # type: ignore[arg-type]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(assembly, "SystemClock", lambda: StoryClock(self.loop, self.ahead))
+            patch.setattr(assembly, "Pool", lambda *_, **__: self.tool)
+            patch.setattr(assembly, "open_engine", engine)
+            patch.setattr(assembly, "open_store", store)
+            self.living = await assembly.assemble(config, lambda *_, **__: None, lambda *_: None, warn=self._warn)
+        health = self.living.store.journal.health
+        self.loop.busy_while(lambda: health().lag > 0)
+
+    async def recover(self) -> None:
+        """As ``killcord serve`` begins."""
+        gateway = self.gateway
+        await gateway.reconciler.adopt()
+        await gateway.catch_up()
+        await gateway.sentinel.idle()
+        await gateway.recovery.catch_up()
+
+    async def turn(self) -> None:
+        """One turn of each routine."""
+        await self.gateway.reconciler.turn()
+        await self.gateway.recovery.turn()
+
+    async def settled(self) -> None:
+        """Everything that was begun in the background has ended, or the process has."""
+        while (calls := self.gateway.supervisor._calls) and not self.points.dead.is_set():
+            await self.first(*calls)
+
+    async def first(self, *tasks: asyncio.Task[Any]) -> None:
+        """Until one of the tasks has ended, or the process has."""
+        dead = self.loop.create_task(self.points.dead.wait())
+        try:
+            await asyncio.wait({*tasks, dead}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            dead.cancel()
+
+    async def kill(self) -> None:
+        self.points.dead.set()
+        await self._gone(0.0)
+
+    async def stop(self) -> None:
+        await self._gone(1.0)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+    async def _gone(self, grace: float) -> None:
+        gateway, self.living = self.gateway, None
+        await gateway.supervisor.finish(grace)
+        await gateway.webhooks.close()
+        await gateway.rates.close()
+        await gateway.store.close()
+        self.loop.busy_while(lambda: False)
+
+    def _warn(self, event: str, **more: object) -> None:
+        if "Crashed" not in str(more.get("error", "")):
+            self.logged.append(f"{event} {more}")
+
+
+def _memory() -> str | None:
+    """A disk in memory, where there is one: what a crash may lose is not tried here."""
+    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir="/dev/shm"):
+        return "/dev/shm"
+    return None
