@@ -46,6 +46,17 @@ async def written(data_dir: Path, count: int, note: Note) -> None:
         await opened.close()
 
 
+async def left_open(data_dir: Path, count: int, name: str) -> None:
+    """So many more intents of which nobody says what came of them, as a gateway leaves them that is killed; ``name`` is new each time."""
+    clock = SystemClock()
+    opened = await store.open_store(data_dir, clock)
+    try:
+        turns = [_Turn(_run(0, clock.now()), f"{name}-{number}", clock.now()) for number in range(count)]
+        await asyncio.gather(*(opened.journal.intend(turn.opening()) for turn in turns))
+    finally:
+        await opened.close()
+
+
 async def _together(journal: Journal, turns: list[_Turn]) -> None:
     """Many calls in few transactions: intents first, then what came of them."""
     for turn in turns:
@@ -61,7 +72,7 @@ async def _together(journal: Journal, turns: list[_Turn]) -> None:
 class _Turn:
     """One agent's read of an invoice and its refund, as the journal tells them."""
 
-    def __init__(self, run: Run, number: int, at: float) -> None:
+    def __init__(self, run: Run, number: int | str, at: float) -> None:
         self._run = run
         self._number = number
         self._at = at
@@ -127,7 +138,7 @@ class _Turn:
         }
 
     def _decision(self) -> Fields:
-        return {"id": f"dec_{self._number:026}", "allow": True, "reasons": [], "revision": _digest("policy")[:16]}
+        return {"id": f"dec_{self._number:>026}", "allow": True, "reasons": [], "revision": _digest("policy")[:16]}
 
 
 def _run(number: int, now: float) -> Run:

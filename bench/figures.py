@@ -90,6 +90,30 @@ class Undone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoneOn:
+    """A run that was taken up again, in seconds: ``first`` from the resume to its first forwarded write's answer (three calls to the tool).
+
+    ``replay`` is the p50 of a step that answers from the journal, ``read`` that of a read, taken in turn; ``ratio`` is between them.
+    """
+
+    first: float
+    replay: float
+    read: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """Seconds until a gateway was ready: with nothing, and with all the ``entries`` and ``open_calls`` behind it; medians of the rounds."""
+
+    entries: int
+    open_calls: int
+    empty: float
+    full: float
+    more: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     of: str
     rss: int
@@ -113,6 +137,8 @@ class Found:
     parts: list[Part] = field(default_factory=list)
     undone: list[Undone] = field(default_factory=list)
     plans: dict[str, tuple[float, float]] = field(default_factory=dict)
+    gone_on: list[GoneOn] = field(default_factory=list)
+    started: list[Started] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     starts: dict[str, float] = field(default_factory=dict)
     syncs: list[float] = field(default_factory=list)

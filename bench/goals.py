@@ -37,6 +37,7 @@ def judged(found: Found) -> list[Goal]:
         *_speeds(found),
         *_parts(found),
         *_rollback(found),
+        *_recovery(found),
     ]
 
 
@@ -97,6 +98,17 @@ def _rollback(found: Found) -> list[Goal]:
         what = f"rollback of {one.effects:,} independent effects"
         goals.append(_goal(f"{what}, of the same writes, c=16", ">= 0.6 x", one.ratio, lambda value: f"{value:.2f} x", (0.6).__le__))
         goals.append(_goal(f"{what}, first compensation", "<= 200 ms", one.first, lambda value: f"{value * 1e3:.0f} ms", (0.2).__ge__))
+    return goals
+
+
+def _recovery(found: Found) -> list[Goal]:
+    goals = []
+    for on in found.gone_on:
+        first = _goal("resume to the first forwarded call", "<= 300 ms", on.first, lambda value: f"{value * 1e3:.0f} ms", (0.3).__ge__)
+        goals += [first, _goal("a replayed call, of a read, c=1", "<= 1.2 x", on.ratio, lambda value: f"{value:.2f} x", (1.2).__ge__)]
+    for one in found.started:
+        what = f"start with {one.entries:,} entries and {one.open_calls:,} open calls, beside an empty one"
+        goals.append(_goal(what, "<= 2 s more", one.more, lambda value: f"{value:.2f} s more", (2.0).__ge__))
     return goals
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench import children, commands, contenders, driving, entries, killcord
+from bench import children, commands, contenders, driving, entries, killcord, start
 from bench.contenders import Contender
 from bench.driving import Stretch
 from bench.figures import Found, Growth, Memory
@@ -26,6 +26,7 @@ class Plan:
     stretch: Stretch
     runs: int
     entries: int
+    open_calls: int
 
 
 def run(plan: Plan, folder: Path, found: Found, note: Note) -> None:
@@ -40,6 +41,8 @@ def run(plan: Plan, folder: Path, found: Found, note: Note) -> None:
         with _pair(folder / "entries", tool, core) as (small, large):
             _of_entries(plan, small, large, found, note)
             commands.run(large, folder, found, note)
+        starts = start.Plan(plan.rounds, plan.entries, plan.open_calls)
+        start.run(starts, folder / "entries" / "empty", folder / "entries" / "large", tool, core, found, note)
 
 
 @contextmanager

@@ -68,15 +68,15 @@ class _Round:
 
 
 def _round(gateway: Gateway, effects: int, number: int) -> _Round:
-    opened = _ask(gateway, "POST", "/v1/runs", {"tenant": "acme", "agent_id": "bench", "scopes": [f"{killcord.TOOL}:*"]})
+    opened = ask(gateway, "POST", "/v1/runs", {"tenant": "acme", "agent_id": "bench", "scopes": [f"{killcord.TOOL}:*"]})
     run_id, lease = opened["run"]["run_id"], opened["lease"]
     began = time.monotonic()
     asyncio.run(_written(gateway.port, lease, [f"/v1/tenants/acme/invoices/r{number}-{one}" for one in range(effects)]))
     written = time.monotonic() - began
-    _ask(gateway, "POST", "/v1/orders", {"scope": {"run": run_id}, "mode": "quarantined", "reason": "bench"})
+    ask(gateway, "POST", "/v1/orders", {"scope": {"run": run_id}, "mode": "quarantined", "reason": "bench"})
     began, at = time.monotonic(), time.time()
-    rollback = _ask(gateway, "POST", "/v1/rollbacks", {"scope": {"run": run_id}, "reason": "bench"})["rollback_id"]
-    ended = _over(gateway, rollback)
+    rollback = ask(gateway, "POST", "/v1/rollbacks", {"scope": {"run": run_id}, "reason": "bench"})["rollback_id"]
+    ended = over(gateway, rollback)
     if ended["state"] != "clean":
         raise Broken(f"the rollback ended {ended['state']}: {ended['residue'][:3]}")
     return _Round(written, _stamp(ended["ended_at"]) - at, _first(gateway, run_id) - at)
@@ -102,10 +102,11 @@ async def _written(port: int, lease: str, paths: list[str]) -> None:
     await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
 
 
-def _over(gateway: Gateway, rollback: str) -> dict[str, Any]:
+def over(gateway: Gateway, rollback: str) -> dict[str, Any]:
+    """A rollback, once it does not run any more."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        told = _ask(gateway, "GET", f"/v1/rollbacks/{rollback}?nodes=false")
+        told = ask(gateway, "GET", f"/v1/rollbacks/{rollback}?nodes=false")
         if told["state"] != "running":
             return told
         time.sleep(0.1)  # each look is work for the gateway
@@ -116,7 +117,7 @@ def _first(gateway: Gateway, run_id: str) -> float:
     """When the first compensation was taken down, just before it was sent."""
     after = ""
     while True:
-        page = _ask(gateway, "GET", f"/v1/journal?run={run_id}&kind=intent&limit=1000{after}")
+        page = ask(gateway, "GET", f"/v1/journal?run={run_id}&kind=intent&limit=1000{after}")
         for entry in page["items"]:
             if "rollback_id" in entry:
                 return _stamp(entry["ts"])
@@ -127,7 +128,12 @@ def _stamp(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _ask(gateway: Gateway, method: str, path: str, body: object = None) -> dict[str, Any]:
+def ask(gateway: Gateway, method: str, path: str, body: object = None) -> dict[str, Any]:
+    """What the operators' door answers.
+
+    Raises:
+        Broken: it refuses.
+    """
     door = http.client.HTTPConnection("127.0.0.1", gateway.control, timeout=children.PATIENCE)
     try:
         headers = {"Authorization": f"Bearer {gateway.token}", "Content-Type": "application/json"}

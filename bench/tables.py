@@ -71,6 +71,11 @@ def _parts(found: Found) -> Table:
 def _memory(found: Found) -> Table:
     rows = [(f"resident memory {one.of}", f"{one.rss / MIB:.0f} MiB") for one in found.memory]
     rows += [(f"start until ready, {of}", f"{seconds:.2f} s") for of, seconds in found.starts.items()]
+    for one in found.started:
+        rows += [
+            ("start until ready, an empty journal, median", f"{one.empty:.2f} s"),
+            (f"start until ready, {one.entries:,} entries and {one.open_calls:,} open calls, median", f"{one.full:.2f} s"),
+        ]
     return Table("Memory and start", ("", ""), tuple(rows))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import figures, goals, page, tables
-from bench.figures import Found, Growth, Measured, Memory, Sample, Speed
+from bench.figures import Found, GoneOn, Growth, Measured, Memory, Sample, Speed, Started
 
 
 def measured(per_second: float, p50: float = 0.001) -> Measured:
@@ -76,6 +76,17 @@ def test_memory_growth_and_speed_are_judged() -> None:
     assert judged["memory with 10,000 open runs"] is True
     assert judged["latency from 1 to 10,000 open runs, read"] is True
     assert judged["killcord policy replay"] is None
+
+
+def test_a_resume_and_a_start_are_judged() -> None:
+    one = found()
+    one.gone_on.append(GoneOn(first=0.31, replay=0.0012, read=0.001, ratio=1.2))
+    one.started.append(Started(entries=1_000_000, open_calls=1000, empty=1.0, full=3.1, more=2.1))
+    judged = verdicts(one)
+    assert judged["resume to the first forwarded call"] is False
+    assert judged["a replayed call, of a read, c=1"] is True
+    assert judged["start with 1,000,000 entries and 1,000 open calls, beside an empty one"] is False
+    assert ("start until ready, 1,000,000 entries and 1,000 open calls, median", "3.10 s") in tables.all_of(one)[-1].rows
 
 
 def test_the_page_says_who_did_not_take_part_and_how_busy_the_machine_was() -> None:
