@@ -30,7 +30,7 @@ from gateway.pipeline.tools import Tools
 from gateway.pipeline.undo_call import Calls, Conflict, Needless, Prepared
 from gateway.pipeline.verify import Verify
 from gateway.ports import Clock
-from gateway.ports.rollback import Carried, Compensating, Compensations, Examined
+from gateway.ports.rollback import Carried, Compensating, Compensations, Examined, Unseen
 
 LEASE = 60.0
 """Seconds for which a recovery lease permits its one call."""
@@ -132,9 +132,12 @@ class Compensate:
             case _:
                 return None
 
-    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | None:
-        seen = await self._seen(node, run, effects)
-        if seen is None:
+    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | Unseen | None:
+        try:
+            seen = await self._looked(node, run, effects)
+        except errors.ToolUnreachable as lost:
+            return Unseen(lost.detail)
+        except (Conflict, errors.Refusal):
             return None
         if state not in (NodeState.DONE, NodeState.NOTHING):
             return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=None)

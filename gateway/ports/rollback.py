@@ -54,6 +54,13 @@ class Examined:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """An object that its tool would not show just now: nothing is known of it, so that nothing is proved."""
+
+    why: str
+
+
 class Compensations(Protocol):
     """The line of compensating calls."""
 
@@ -73,8 +80,8 @@ class Compensations(Protocol):
         """Look whether a compensation of unknown outcome was applied, and journal what that shows; ``None`` while it cannot be told."""
         ...
 
-    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | None:
-        """Look at a node's object again; ``None`` where it has none, or it cannot be read."""
+    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | Unseen | None:
+        """Look at a node's object again; ``None`` where it has none, or it can never be read."""
         ...
 
 

@@ -35,6 +35,7 @@ class Ledger:
     fail_after_apply: int = 0
     refuse: int = 0
     without_etag: bool = False
+    down: bool = False
     hold: asyncio.Event | None = None
     next_id: str | None = None
     counter: int = 0
@@ -58,6 +59,8 @@ class Ledger:
         self.seen.append(Seen(request.method, request.path_qs, {k.lower(): v for k, v in request.headers.items()}, body))
         if self.hold is not None:
             await self.hold.wait()
+        if self.down:
+            return web.json_response({"error": "down"}, status=503)
         _, _, _, tenant, kind, *rest = request.path.split("/")
         data = orjson.loads(body) if body else {}
         if request.method in ("GET", "HEAD"):

@@ -148,10 +148,14 @@ class Rollbacks:
         return Told(rollback, planned, states, marks)
 
     async def unsound(self, run: Run, rollback: Rollback) -> tuple[str, ...]:
-        """What is not as it should be after a rollback, read from the tools now: objects, and invariants."""
-        told = await self.told(rollback.rollback_id)
+        """What is not as it should be after a rollback, or cannot be seen to be, read from the tools now: objects, and invariants."""
+        try:
+            told = await self.told(rollback.rollback_id)
+        except (WrongRollback, KeyError, ValueError):
+            return (f"the plan of rollback {rollback.rollback_id} cannot be read any more",)  # its tenant was forgotten
         gathered = await self.gather(run, subtree=rollback.subtree, since=None, wait=False)
-        return tuple((await self.sound(run, replace(gathered, plan=told.plan), told.states)).residue)
+        found = await self.sound(run, replace(gathered, plan=told.plan), told.states)
+        return (*found.residue, *found.unseen)
 
     async def stop(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
         """Send no more compensations. What is on the wire ends with its true outcome; ``resume`` goes on.

@@ -15,7 +15,7 @@ from gateway.model.effect import Write
 from gateway.model.plan import Node, NodeState
 from gateway.model.run import Run
 from gateway.ports import Clock
-from gateway.ports.rollback import Compensations, Examined
+from gateway.ports.rollback import Compensations, Examined, Unseen
 from gateway.ports.rules import Rules
 
 PARALLEL = 16
@@ -23,10 +23,11 @@ PARALLEL = 16
 
 @dataclass(frozen=True, slots=True)
 class Soundness:
-    """``objects`` and ``violations``: what policy was shown and what it said; ``differing``: objects that are not as they should be."""
+    """``violations``: what policy said; ``differing``: objects that are not as they should be; ``unseen``: those that could not be read."""
 
     differing: tuple[str, ...]
     violations: tuple[Reason, ...]
+    unseen: tuple[str, ...] = ()
 
     @property
     def residue(self) -> list[str]:
@@ -42,14 +43,18 @@ class Sound:
 
     async def __call__(self, run: Run, gathered: Gathered, states: Mapping[str, NodeState]) -> Soundness:
         """Look at what the plan touched, and ask whether the state is sound."""
-        seen = await self._examined(list(_last(gathered, states).values()), gathered, states)
-        differing = tuple(_differs(node, one) for node, one in seen if one.as_expected is False)
-        return Soundness(differing, await self._violations(run, gathered, seen))
+        found = await self._examined(list(_last(gathered, states).values()), gathered, states)
+        seen = [(node, one) for node, one in found if isinstance(one, Examined)]
+        differing = tuple(_named(node, one.why) for node, one in seen if one.as_expected is False)
+        unseen = tuple(_named(node, one.why) for node, one in found if isinstance(one, Unseen))
+        return Soundness(differing, await self._violations(run, gathered, seen), unseen)
 
-    async def _examined(self, nodes: Sequence[Node], gathered: Gathered, states: Mapping[str, NodeState]) -> list[tuple[Node, Examined]]:
+    async def _examined(
+        self, nodes: Sequence[Node], gathered: Gathered, states: Mapping[str, NodeState]
+    ) -> list[tuple[Node, Examined | Unseen]]:
         gate = asyncio.Semaphore(PARALLEL)
 
-        async def look(node: Node) -> Examined | None:
+        async def look(node: Node) -> Examined | Unseen | None:
             async with gate:
                 effects = [gathered.effects[key] for key in node.effects]
                 return await self.carry.examine(node, gathered.runs[node.run_id], effects, states.get(node.node_id, NodeState.PENDING))
@@ -87,5 +92,5 @@ def _object(node: Node, seen: Examined) -> dict[str, object]:
     return shown | {name: value for name, value in named.items() if value is not None}
 
 
-def _differs(node: Node, seen: Examined) -> str:
-    return f"{node.target.type}:{node.target.id}: {seen.why}"
+def _named(node: Node, why: str) -> str:
+    return f"{node.target.type}:{node.target.id}: {why}"

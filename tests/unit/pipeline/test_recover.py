@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clients.vault import TenantVault
 from gateway.control.runs import Opened
 from gateway.core import records, resuming
 from gateway.core.opening import TooWide
@@ -172,6 +173,29 @@ async def test_an_unsound_state_waits_and_is_found_sound_without_being_told(gate
     gateway.gateway.supervisor.every(0.05, "rollbacks", gateway.gateway.recovery.turn)
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
     assert await generation(gateway, run) == 2
+
+
+async def test_a_tool_that_cannot_be_looked_at_proves_nothing(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run, driven.CRITICAL)
+    await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
+    gateway.ledger.down = True
+    assert await recover(gateway, incident.incident_id) is Stage.WAITS
+    assert "the state is not sound: invoice:inv_1: ledger cannot show the object" in (await told(gateway, incident.incident_id)).why
+    gateway.ledger.down = False
+    await gateway.gateway.recovery.recover.go_on(incident.incident_id)
+    assert await rest(gateway, incident.incident_id) is Stage.RESUMED
+
+
+async def test_of_a_tenant_that_was_forgotten_it_says_that_nothing_can_be_looked_at(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run, driven.CRITICAL)
+    await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
+    vault = gateway.gateway.recovery.rollbacks.vault
+    assert isinstance(vault, TenantVault)
+    await vault.forget("acme")
+    assert await recover(gateway, incident.incident_id) is Stage.WAITS
+    assert (await told(gateway, incident.incident_id)).why.endswith("cannot be read any more")
 
 
 async def test_what_is_decided_while_somebody_looks_is_looked_at_again(gateway: Rig) -> None:
