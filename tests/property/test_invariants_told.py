@@ -13,12 +13,12 @@ from tests.support.invariants_tool import Fate
 
 @pytest.fixture
 def story() -> Iterator[Story]:
-    told = Story()
-    told.tell("edit", tenant="acme", doc=0, removed=False)
-    told.tell("open", tenant="acme", parent=None, same_workflow=True)
-    yield told
-    told.end()
-    invariants_world.closed()
+    with invariants_world.stories():
+        told = Story()
+        told.tell("edit", tenant="acme", doc=0, removed=False)
+        told.tell("open", tenant="acme", parent=None, same_workflow=True)
+        yield told
+        told.end()
 
 
 def called(story: Story, what: str, fate: Fate = Fate.GOOD) -> None:

@@ -132,8 +132,7 @@ def i10_recovery(story: Story) -> Against:
     again; budget reserved >= calls sent.
     """
     for before, after in story.states:
-        if before != after:
-            yield f"recovered once: {before}\nrecovered twice: {after}"
+        yield from (f"recovered once {one}, twice {other}" for one, other in zip(before, after, strict=True) if one != other)
     if story.unfinished:
         yield f"after a start {story.unfinished} are in flight, and nobody carries them"
     for effect in story.chronicle.effects.values():

@@ -151,12 +151,13 @@ class Chronicle:
         row = self._reader.execute("SELECT used FROM counters WHERE scope = ? AND name = ?", (scope, name)).fetchone()
         return 0 if row is None else int(row[0])
 
-    def state(self) -> object:
+    def state(self) -> list[object]:
         """What recovering is about, without who did it and when."""
-        writes = sorted((one.key, one.state, one.compensated) for one in self.effects.values())
-        rollbacks = sorted((name, one["status"], one.get("residue")) for name, one in self.rollbacks.items())
+        self.read()
+        writes: list[object] = [(one.key, one.intent["action"], one.state, one.compensated) for one in self.effects.values()]
+        rollbacks: list[object] = [(name, one["status"], one.get("residue")) for name, one in self.rollbacks.items()]
         tables = ("orders", "runs", "tasks", "approvals", "checkpoints")
-        return writes, rollbacks, [self._reader.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+        return [*writes, *rollbacks, *(self._reader.execute(f"SELECT * FROM {table}").fetchall() for table in tables)]
 
     def in_flight(self) -> list[str]:
         return [one.key for one in self.effects.values() if one.state is State.IN_FLIGHT]

@@ -36,17 +36,17 @@ POINTS = CALLS + CONTROL + RECOVERY
 
 @dataclass(slots=True)
 class Points:
-    """The process is gone at the point ``armed``, the first time that it comes there; ``reached`` outlives it."""
+    """The process is gone at each point that is ``armed``, the first time that it comes there; ``reached`` outlives it."""
 
-    armed: str | None = None
+    armed: set[str] = field(default_factory=set)
     reached: Counter[str] = field(default_factory=Counter)
     dead: asyncio.Event = field(default_factory=asyncio.Event)
 
     def point(self, name: str) -> None:
         """Go on, or not."""
         self.alive()
-        if name == self.armed:
-            self.armed = None
+        if name in self.armed:
+            self.armed.remove(name)
             self.reached[name] += 1
             self.dead.set()
             raise Crashed(name)

@@ -7,7 +7,6 @@ other tenant's part. What cannot be done is refused by the gateway, as it would 
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -102,7 +101,8 @@ class Story:
         self.tool.fate = self._fate
         self.tool.sending = self._sending
         self.unfinished: list[str] = []
-        self.states: list[tuple[object, object]] = []
+        self.lives = 1
+        self.states: list[tuple[list[object], list[object]]] = []
         self.loop.run_until_complete(self._begin())
 
     def tell(self, name: str, **how: Any) -> None:
@@ -121,7 +121,7 @@ class Story:
         self.chronicle = Chronicle(self.world.journal)
 
     async def _told(self, happens: Callable[..., Awaitable[None]], how: dict[str, Any]) -> None:
-        if happens in (self.crash, self.restart):
+        if happens in (self.crash, self.restart, self.killed):
             await happens(**how)
         else:
             await self._through(happens(**how))
@@ -151,6 +151,7 @@ class Story:
             await asyncio.wait([task])
 
     async def _down(self) -> None:
+        self.world.points.dead.set()
         await self._broken_off()
         await self.world.kill()
 
@@ -162,6 +163,7 @@ class Story:
         self.tool.held.clear()
 
     async def _up(self) -> None:
+        self.lives += 1
         await self.world.begin()
         await self._through(self.world.recover())
 
@@ -412,7 +414,7 @@ class Story:
 
     async def arm(self, point: str) -> None:
         """The process will be gone when it comes to a point."""
-        self.world.points.armed = point
+        self.world.points.armed.add(point)
 
     async def crash(self, hours: int) -> None:
         """``kill -9``, and up again with the clock set otherwise; once more, and nothing may be different."""
@@ -421,6 +423,10 @@ class Story:
         await self._up()
         if not self.world.points.dead.is_set():
             await self._once_more()
+
+    async def killed(self) -> None:
+        await self._down()
+        await self._up()
 
     async def restart(self, hours: int) -> None:
         """SIGTERM, and up again."""
@@ -436,7 +442,7 @@ class Story:
         self.world.ahead = max(-HOUR, min(HOUR, self.world.ahead + hours * HOUR))
 
     async def _once_more(self) -> None:
-        armed, self.world.points.armed = self.world.points.armed, None
+        armed, self.world.points.armed = self.world.points.armed, set()
         self.chronicle.read()
         self.unfinished = self.chronicle.in_flight()
         await self.wait(60.0)
@@ -450,11 +456,10 @@ class Story:
         self.states.append((before, self._state()))
         self.world.points.armed = armed
 
-    def _state(self) -> object:
-        """What there is to be recovered: effects, orders, runs, tasks, approvals, how rollbacks stand, and the tools."""
-        tools = {tenant: (list(tool.log), dict(tool.things)) for tenant, tool in self.tool.tools.items()}
-        self.chronicle.read()
-        return self.chronicle.state(), copy.deepcopy(tools)
+    def _state(self) -> list[object]:
+        """What there is to be recovered: effects, how rollbacks stand, orders, runs, tasks, approvals, and the tools."""
+        tools: list[object] = [(tenant, list(tool.log), dict(tool.things)) for tenant, tool in self.tool.tools.items()]
+        return [len(self.chronicle.effects), *tools, *self.chronicle.state()]
 
     # How it is looked at.
 

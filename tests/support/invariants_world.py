@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from gateway.app import assembly
 from gateway.app.assembly import Gateway
 from gateway.clients.rego import EmbeddedEngine
+from gateway.control.rollback import gather
 from gateway.model.decision import Decision
 from gateway.settings import loading
 from gateway.settings.config import Config
@@ -90,9 +92,18 @@ def _engines() -> dict[str, EmbeddedEngine]:
     return {name: EmbeddedEngine(path, mint=lambda kind: f"{kind}_1", report=lambda *_: None) for name, path in paths.items()}
 
 
-def closed() -> None:
-    """What the stories of a process shared is done with."""
+@contextlib.contextmanager
+def stories() -> Iterator[None]:
+    """What stories share is there while they are told; and no rollback waits long for calls that the tool holds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gather, "PATIENCE", 0.1)
+        try:
+            yield
+        finally:
+            _closed()
 
+
+def _closed() -> None:
     async def close() -> None:
         for engine in _engines().values():
             await engine.close()
