@@ -12,6 +12,7 @@ from gateway.control.checkpoints import Checkpoints
 from gateway.control.containment import Containment
 from gateway.control.recover import Recover
 from gateway.control.resume import Resume
+from gateway.control.rollback.aftermath import Aftermath
 from gateway.control.rollback.automatic import Automatic, Wake
 from gateway.control.rollback.drive import Drive
 from gateway.control.rollback.gather import Gather
@@ -131,7 +132,7 @@ def recovery(parts: Parts) -> Recovery:
         records=store.rollbacks,
         checkpoints=places,
         resume=resume,
-        unsound=rollbacks.unsound,
+        unsound=Aftermath(rollbacks),
         clock=clock,
         spawn=parts.supervisor.spawn,
         log=parts.warn,

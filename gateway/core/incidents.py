@@ -8,6 +8,7 @@ from dataclasses import replace
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Order, Scope
 from gateway.model.response import Measure, Response
+from gateway.model.rollback import Rollback
 from gateway.model.run import Mode, Run
 from gateway.model.trigger import Trigger
 
@@ -55,6 +56,13 @@ def joined(incident: Incident, trigger: Trigger, response: Response, *, stands: 
     if stands and _STRICTER.index(response.action) < _STRICTER.index(incident.action):
         return counted
     return replace(counted, action=response.action, verdict=response.verdict, why=response.why)
+
+
+def rolled(incident: Incident | None, rollback: Rollback, now: float) -> Incident | None:
+    """The incident that a rollback is for, as the rollback leaves it."""
+    if incident is None:
+        return None
+    return replace(incident, rollback=RollbackState(rollback.status.value), rollback_id=rollback.rollback_id, updated_at=now)
 
 
 def told(known: Incident | None, said: Incident, change: str) -> Incident:

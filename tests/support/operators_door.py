@@ -23,6 +23,7 @@ from gateway.control.findings import Findings
 from gateway.control.heads import Heads
 from gateway.control.recover import Recover
 from gateway.control.resume import Resume
+from gateway.control.rollback.aftermath import Aftermath
 from gateway.control.runs import Runs
 from gateway.control.stories import Stories
 from gateway.control.tasks import Tasks
@@ -113,7 +114,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         records=store.rollbacks,
         checkpoints=checkpoints,
         resume=resume,
-        unsound=rollbacks.unsound,
+        unsound=Aftermath(rollbacks),
         clock=clock,
         spawn=asyncio.ensure_future,
         log=lambda *_, **__: None,

@@ -16,11 +16,11 @@ from gateway.control.rollback.gather import Gather, Gathered
 from gateway.control.rollback.ground import Ground, WrongRollback
 from gateway.control.rollback.ledger import Ledger
 from gateway.control.rollback.sound import Sound
-from gateway.core import plan, plan_json, progress
+from gateway.core import incidents, plan, plan_json, progress
 from gateway.core.schedule import Schedule
 from gateway.model.effect import State
 from gateway.model.entry import Position
-from gateway.model.incident import Incident, RollbackState
+from gateway.model.incident import Incident
 from gateway.model.plan import NodeState, Plan
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
@@ -45,9 +45,8 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Rollbacks:
-    """One change of any rollback at a time: what a change rests on is still so when its entry is durable, and whoever is stopped
-    has not begun anew meanwhile. ``alone`` is held for it, and by whoever takes runs up again.
-    """
+    """One change of any rollback at a time, by ``alone``, which whoever takes runs up again holds, too: what a change rests on is
+    still so when its entry is durable, and whoever is stopped has not begun anew meanwhile."""
 
     ground: Ground
     gather: Gather
@@ -128,7 +127,8 @@ class Rollbacks:
                 updated_at=now,
                 incident_id=incident.incident_id if incident is not None else None,
             )
-            await self.ledger.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=_joined(incident, rollback, now))
+            begun = incidents.rolled(incident, rollback, now)
+            await self.ledger.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=begun)
             self._begin(rollback, gathered, Tried(), {})
             return rollback
 
@@ -146,16 +146,6 @@ class Rollbacks:
         planned = await self._planned(rollback)
         states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
         return Told(rollback, planned, states, marks)
-
-    async def unsound(self, run: Run, rollback: Rollback) -> tuple[str, ...]:
-        """What is not as it should be after a rollback, or cannot be seen to be, read from the tools now: objects, and invariants."""
-        try:
-            told = await self.told(rollback.rollback_id)
-        except (WrongRollback, KeyError, ValueError):
-            return (f"the plan of rollback {rollback.rollback_id} cannot be read any more",)  # its tenant was forgotten
-        gathered = await self.gather(run, subtree=rollback.subtree, since=None, wait=False)
-        found = await self.sound(run, replace(gathered, plan=told.plan), told.states)
-        return (*found.residue, *found.unseen)
 
     async def stop(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
         """Send no more compensations. What is on the wire ends with its true outcome; ``resume`` goes on.
@@ -345,7 +335,7 @@ class Rollbacks:
     async def _incident(self, rollback: Rollback) -> Incident | None:
         if rollback.incident_id is None:
             return None
-        return _joined(await self.incidents.incident(rollback.incident_id), rollback, self.clock.now())
+        return incidents.rolled(await self.incidents.incident(rollback.incident_id), rollback, self.clock.now())
 
     async def _known(self, rollback_id: str) -> Rollback:
         found = await self.records.rollback(rollback_id)
@@ -358,9 +348,3 @@ class Rollbacks:
         if run is None:
             raise KeyError(run_id)
         return run
-
-
-def _joined(incident: Incident | None, rollback: Rollback, now: float) -> Incident | None:
-    if incident is None:
-        return None
-    return replace(incident, rollback=RollbackState(rollback.status.value), rollback_id=rollback.rollback_id, updated_at=now)
