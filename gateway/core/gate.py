@@ -85,4 +85,4 @@ def hold(orders: Iterable[Order], run: Run, tool: str | None, *, now: float) -> 
 def spares_recovery(order: Order, run: Run, *, since: int) -> bool:
     """Whether an order stands aside for a rollback of the run: one that held the run when the rollback began, or the run's own."""
     own = order.scope.run is not None and order.scope.tool is None
-    return order.epoch <= since or own
+    return order.since <= since or own

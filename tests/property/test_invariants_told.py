@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.model.run import Mode
 from tests.support import invariants, invariants_world
 from tests.support.invariants_story import Story
 from tests.support.invariants_tool import Fate
@@ -25,8 +26,8 @@ def called(story: Story, what: str, fate: Fate = Fate.GOOD) -> None:
     story.tell("call", tenant="acme", run=0, what=what, doc=0, key="none", fate=fate, step=0)
 
 
-def undone(story: Story) -> None:
-    story.tell("undo", tenant="acme", run=0, subtree=False, fate=Fate.GOOD)
+def undone(story: Story, fate: Fate = Fate.GOOD) -> None:
+    story.tell("undo", tenant="acme", run=0, subtree=False, fate=fate)
 
 
 def status(story: Story) -> str:
@@ -54,4 +55,23 @@ def test_a_compensation_cut_off_is_found_out_about_and_gone_on_with_by_itself(st
     story.tell("wait", seconds=60.0)
     story.tell("turn", fate=Fate.GOOD)
     assert status(story) == "clean", "it waits for somebody who has nothing to decide"
+    invariants.hold(story)
+
+
+def test_an_order_that_is_released_stands_no_more_in_the_way_of_a_rollback_than_before(story: Story) -> None:
+    called(story, "make")
+    story.tell("contain", tenant="acme", run=0, scope="tenant", mode=Mode.QUARANTINED, no_fanout=False)
+    story.tell("roll_back", tenant="acme", run=0, subtree=False, fate=Fate.GOOD)
+    assert status(story) == "needs_operator", "it waits for an approval"
+    story.tell("release", tenant="acme", which=0)
+    story.tell("decide", tenant="acme", which=0, grant=True)
+    assert status(story) == "clean"
+    invariants.hold(story)
+
+
+def test_what_a_person_writes_between_the_last_look_and_the_compensation_stays(story: Story) -> None:
+    called(story, "change")
+    undone(story, Fate.RACED)
+    assert status(story) == "residue"
+    assert story.chronicle.handed, "nobody was told"
     invariants.hold(story)
