@@ -12,6 +12,7 @@ from gateway.control.rollback.ground import START, NotContained, WrongRollback
 from gateway.control.rollback.rollbacks import Rollbacks, Spawn
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident, RollbackState
+from gateway.model.rollback import Rollback
 from gateway.ports import Registry
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.sentinel import Incidents
@@ -35,8 +36,9 @@ class Automatic:
     async def __call__(self, incident: Incident) -> None:
         """Start the rollback that an incident's response asks for: to the run's last checkpoint, else to its start."""
         to = await self.last_checkpoint(incident) or START
+        begun: Rollback | None = None
         try:
-            await self.rollbacks.start(
+            begun = await self.rollbacks.start(
                 incident.run_id,
                 subtree=self._subtree(incident),
                 to=to,
@@ -49,6 +51,9 @@ class Automatic:
         except (WrongRollback, errors.JournalUnavailable) as not_now:
             if self._later.setdefault(incident.incident_id, incident) is incident:
                 self._told(incident, not_now)
+            return
+        if begun is not None and begun.incident_id != incident.incident_id:
+            self._later[incident.incident_id] = incident  # another's is under way: this one's begins once that has ended
             return
         self._later.pop(incident.incident_id, None)
 
