@@ -6,6 +6,7 @@ J is the journal as anybody reads it, U each tool's own log of what it applied, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 
 from gateway.core import idempotency
 from gateway.model.effect import State
@@ -132,7 +133,7 @@ def i10_recovery(story: Story) -> Against:
     again; budget reserved >= calls sent.
     """
     for before, after in story.states:
-        yield from (f"recovered once {one}, twice {other}" for one, other in zip(before, after, strict=True) if one != other)
+        yield from (f"recovered once {one}, twice {other}" for one, other in zip_longest(before, after) if one != other)
     if story.unfinished:
         yield f"after a start {story.unfinished} are in flight, and nobody carries them"
     for effect in story.chronicle.effects.values():
@@ -174,12 +175,10 @@ def _applied(story: Story, effect: Effect) -> int:
 def _over(chronicle: Chronicle, effect: Effect, one: Applied, earlier: list[Applied]) -> Against:
     """What a compensation that puts back or removes overwrites has to be what the rollback's own run left."""
     of_it = [before for before in earlier if before.name == one.name]
-    last = of_it[-1] if of_it else None
-    ours = next((before for before in reversed(of_it) if before.key is not None), None)
-    if last is None or (ours is not None and last.after is None and ours.after is None):
-        return  # of an absence nobody can tell whose it is
-    left_by = chronicle.effects.get(last.key or "")
-    if left_by is None:
+    mine = [
+        before for before in of_it if (by := chronicle.effects.get(before.key or "")) and by.intent["run_id"] == effect.intent["run_id"]
+    ]
+    if not mine:
+        yield f"{effect.key} changed {one.name}, which its run had not"
+    elif mine[-1].after != of_it[-1].after:  # alike: nobody can tell, and nothing is lost
         yield f"{effect.key} overwrote what somebody else had made of {one.name}"
-    elif left_by.intent["run_id"] != effect.intent["run_id"] and left_by.rollback != effect.rollback:
-        yield f"{effect.key} overwrote what {left_by.intent['run_id']} had made of {one.name}"

@@ -445,16 +445,23 @@ class Story:
         armed, self.world.points.armed = self.world.points.armed, set()
         self.chronicle.read()
         self.unfinished = self.chronicle.in_flight()
-        await self.wait(60.0)
-        await self.world.turn()
-        await self.world.settled()
-        before = self._state()
+        before = await self._at_rest()
         await self._down()
         await self._up()
         await self.world.turn()
         await self.world.settled()
         self.states.append((before, self._state()))
         self.world.points.armed = armed
+
+    async def _at_rest(self) -> list[object]:
+        """Until the routines find nothing more to do: what one decides may be what another had to know."""
+        before: list[object] = []
+        while (now := self._state()) != before:
+            before = now
+            await self.wait(60.0)
+            await self.world.turn()
+            await self.world.settled()
+        return now
 
     def _state(self) -> list[object]:
         """What there is to be recovered: effects, how rollbacks stand, orders, runs, tasks, approvals, and the tools."""

@@ -32,6 +32,7 @@ class Fate(StrEnum):
     LOST_AFTER = "applied, the connection dropped"
     FAILED_AFTER = "applied, and a 500"
     LATE = "the connection dropped, applied later"
+    RACED = "answered, and a person wrote just before"
     SLOW_AFTER = "applied, and slow to answer"
     SLOW_BEFORE = "slow to get a connection"
 
@@ -74,6 +75,8 @@ class ScriptedTool:
             raise UpstreamFailure("the connection was lost", sent=True)
         if fate is Fate.REFUSED:
             return Answer(status=422, headers=_JSON, body=b'{"error": "no"}')
+        if fate is Fate.RACED:
+            self._raced(request)
         answer = await self._apply(request)
         self.points.point("applied")
         if fate is Fate.SLOW_AFTER:
@@ -95,6 +98,12 @@ class ScriptedTool:
     def let_go(self, tenant: str) -> None:
         for event in self.held.pop(tenant, ()):
             event.set()
+
+    def _raced(self, request: Outgoing) -> None:
+        tenant, kind, *rest = request.target.split("/")[3:]
+        if kind == "docs":
+            value = -1 - len(self.tools[tenant].log)
+            self.tools[tenant].edit((tenant, kind, rest[0]), {"value": value, "other": value, "sum": value})
 
     async def _hold(self, tenant: str) -> None:
         event = asyncio.Event()
