@@ -275,7 +275,7 @@ async def test_a_store_that_cannot_be_read_while_a_trigger_is_answered_does_not_
             raise OSError("the disk cannot be read")
 
         respond = made.gateway.sentinel.respond
-        object.__setattr__(respond, "history", type("Unreadable", (), {"entries": staticmethod(broken)})())
+        object.__setattr__(respond.answered, "history", type("Unreadable", (), {"entries": staticmethod(broken)})())
         reply = await bad.call("PATCH", ELSEWHERE, {"status": "paid"})
         assert (reply.status, bad.mode()) == (403, Mode.QUARANTINED)
         assert header(reply, "Killcord-Mode") == "quarantined"

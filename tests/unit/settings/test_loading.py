@@ -157,7 +157,11 @@ def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> No
             "timeout: soon",
             "killcord.yaml:12: tools.erp.timeout: 'soon' is not a duration; write 200ms, 10s, 15m, 8h, 7d or a number",
         ),
-        ("adapter: kinto", "adapter: kino", "killcord.yaml:9: tools.erp.adapter: no adapter 'kino' in ./adapters; there are kinto, rest"),
+        (
+            "adapter: kinto",
+            "adapter: kino",
+            "killcord.yaml:9: tools.erp.adapter: no adapter 'kino' in ./adapters; there are crm, kinto, mail, rest, warehouse",
+        ),
         ("adapter: kinto\n", "adaptor: kinto\n", "killcord.yaml:8: tools.erp.adapter: is missing: the name of a folder of adapters"),
         (
             "steps: 500",
