@@ -33,7 +33,6 @@ class Seen:
     document: Mapping[str, object] | None = None
     same: bool = True
 
-
     def as_expected(self, expected: Expected) -> bool:
         return self.exists is expected.exists and (not self.exists or self.state == expected.state)
 
