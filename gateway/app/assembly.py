@@ -182,7 +182,7 @@ async def _assembled(
     streams = Streams()
     mirror.changed.append(streams.recheck)
     settle = Settle(journal, vault, clock)
-    gate = Gate(mirror, clock)
+    gate = Gate(mirror, clock, lambda: engine.revision)
     replies = Replies(mirror, clock)
     pace = Pace(store.registry)
     rates = await open_rates(config.rates, clock.monotonic)

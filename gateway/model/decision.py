@@ -53,6 +53,7 @@ class Considered:
     ``waived``: the decision is no allow and does not count, because the tool is in shadow mode. ``candidate`` is what the
     policy beside the active one says (a text where it could say nothing), ``None`` where there is none; it is never obeyed.
     ``counters`` are there where a rule could look at them, ``approval`` where a person has said yes: what policy was told of that.
+    ``active`` is the engine's revision when it was asked: what is sent must still be under the same one.
     """
 
     decision: Decision
@@ -62,3 +63,4 @@ class Considered:
     candidate: Decision | str | None = None
     counters: Mapping[str, int] | None = None
     approval: Mapping[str, object] | None = None
+    active: str = ""

@@ -48,13 +48,21 @@ class Decide:
             now=known.at,
             approval=approval,
         )
+        active = self.engine.revision
         decision = await self.engine.decide(document)
         candidate = None if self.candidate is None else await _tried(self.candidate, document)
         refusal = _refusal(fresh, decision)
         stopped = refusal is not None or isinstance(decision, Hold)
         waived = stopped and known.at < known.tool.shadow_until and not isinstance(refusal, errors.TenantBoundary)
         considered = Considered(
-            decision=decision, at=known.at, mode=fresh.mode, waived=waived, candidate=candidate, counters=counters, approval=approval
+            decision=decision,
+            at=known.at,
+            mode=fresh.mode,
+            waived=waived,
+            candidate=candidate,
+            counters=counters,
+            approval=approval,
+            active=active,
         )
         if waived or not stopped:
             gate = None if grant is not None else _gate(fresh, decision)

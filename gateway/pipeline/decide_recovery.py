@@ -37,4 +37,4 @@ class DecideRecovery:
         if why_not is not None:
             raise Conflict(f"policy hands it to a person: {why_not}")
         allow = Allow(decision_id=self.clock.mint("dec"), revision=self.revision())
-        return Permitted(fresh=fresh, considered=Considered(decision=allow, at=known.at, mode=fresh.mode))
+        return Permitted(fresh=fresh, considered=Considered(decision=allow, at=known.at, mode=fresh.mode, active=allow.revision))

@@ -40,7 +40,7 @@ class Forward:
             UpstreamFailure: no whole answer; ``sent`` tells whether the write may have been applied.
         """
         try:
-            answer = await self.upstream.send(intent.request, self.gate.fence_of(intent.permit.fresh))
+            answer = await self.upstream.send(intent.request, self.gate.sending(intent.permit))
         except errors.Refusal as refusal:
             raise Fenced(refusal) from refusal
         return await gathered(answer)

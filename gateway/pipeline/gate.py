@@ -10,7 +10,7 @@ from gateway import errors
 from gateway.core import gate
 from gateway.model.action import Effect
 from gateway.model.run import Mode
-from gateway.pipeline.evidence import Action, Classified, Fresh, Known, Open
+from gateway.pipeline.evidence import Action, Classified, Fresh, Known, Open, Permitted
 from gateway.ports import Clock, Containment
 
 PAUSE = 5.0
@@ -19,8 +19,11 @@ PAUSE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Gate:
+    """``revision`` is the policy's, now."""
+
     containment: Containment
     clock: Clock
+    revision: Callable[[], str]
 
     def __call__(self, classified: Classified) -> Open:
         """Let the call on, as of the current epoch.
@@ -62,6 +65,17 @@ class Gate:
 
     def fence_of(self, fresh: Fresh) -> Callable[[], None]:
         return self.fence(fresh.known, fresh.action, fresh.version)
+
+    def sending(self, permit: Permitted) -> Callable[[], None]:
+        """The fence for a call that was decided on: it is not sent either where policy has changed since."""
+        held = self.fence_of(permit.fresh)
+
+        def check() -> None:
+            held()
+            if self.revision() != permit.considered.active:
+                raise errors.PolicyUnavailable("Policy changed after the call was decided on; nothing was sent.", retry_after=1.0)
+
+        return check
 
     def _look(self, known: Known, action: Action, now: float) -> gate.Hold:
         if not self.containment.fresh(now=now):

@@ -74,7 +74,7 @@ class Patience:
                     attempt += 1
                 case Measure.FALLBACK if (other := await self._fallback(permit)) is not None:
                     await _given_up(trouble)
-                    return Answered(other, await self.upstream.send(forward.request(other), self.gate.fence_of(other.fresh)))
+                    return Answered(other, await self.upstream.send(forward.request(other), self.gate.sending(other)))
                 case _:
                     if trouble.lost is not None:
                         raise trouble.lost
@@ -83,7 +83,7 @@ class Patience:
 
     async def _sent(self, permit: Permitted) -> Answered | Trouble:
         try:
-            answer = await self.upstream.send(forward.request(permit), self.gate.fence_of(permit.fresh))
+            answer = await self.upstream.send(forward.request(permit), self.gate.sending(permit))
         except errors.UpstreamFailure as lost:
             return Trouble(lost=lost)
         if answer.status in RECOVERABLE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -79,6 +80,39 @@ async def test_of_five_writes_that_wait_for_the_one_connection_none_arrives_afte
         assert len(tool.requests) == 1
         outcomes = await gateway.journal(run.run.run_id, "outcome")
         assert sorted(one["result"] for one in outcomes) == ["denied"] * 5 + ["success"]
+        for one in agents:
+            await one.close()
+
+
+async def test_what_was_decided_under_another_policy_is_not_sent_any_more(tmp_path: Path) -> None:
+    """Policy changes at the one place where it is too late to ask again: with the write decided on, journaled, and waiting for its turn."""
+    policies, script = tmp_path / "policies", Held()
+    shutil.copytree(rig.ROOT / "policies", policies)
+    async with (
+        Tool(script) as tool,
+        rig.assembled(tmp_path, port=tool.port, connections=1, policy=f"{{engine: embedded, path: {policies}}}") as gateway,
+        rig.on_the_wire(gateway) as port,
+    ):
+        run, agents = await gateway.open(), [await agent(port) for _ in range(3)]
+        agents[0].send(request("POST", REFUNDS, run.lease, b'{"amount":0}'))
+        await until(lambda: tool.requests)
+        agents[1].send(request("POST", REFUNDS, run.lease, b'{"amount":1}'))
+        agents[2].send(request("GET", INVOICE, run.lease))
+        await until(lambda: gateway.gateway.store.journal.health().seq >= 3)  # the run and two intents
+        before = gateway.gateway.engine.revision
+        stricter = 'package killcord.authz\n\ndenials contains {"code": "closed", "message": "Nothing now."}\n'
+        (policies / "killcord" / "authz" / "closed.rego").write_text(stricter)
+        await gateway.gateway.engine.look()
+        await gateway.gateway.engine.look()
+        assert gateway.gateway.engine.revision != before
+        script.go.set()
+        assert (await agents[0].response()).status == 201, "what was on the wire ends with its true outcome"
+        late = [await one.response() for one in agents[1:]]
+        assert {(one.status, orjson.loads(one.body)["code"]) for one in late} <= {(503, "policy-unavailable"), (403, "policy-denied")}
+        assert late[0].status == 503, "decided on before, and not asked about again: it is for the agent to send it once more"
+        assert len(tool.requests) == 1
+        outcomes = await gateway.journal(run.run.run_id, "outcome")
+        assert sorted(one["result"] for one in outcomes) == ["denied", "success"]
         for one in agents:
             await one.close()
 
