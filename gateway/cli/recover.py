@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import api, output, runs
+from gateway.cli import api, output, rights
 
 Json = dict[str, Any]
 
@@ -20,26 +20,16 @@ _MOVING = ("contain", "compensate", "compensating", "resume")
 def recover(
     context: typer.Context,
     incident: Annotated[str, typer.Argument(help="The incident.", show_default=False)],
-    reason: Annotated[str, typer.Option(help="Why; it stands in the journal.", show_default=False)],
-    checkpoint: Annotated[str | None, typer.Option(help="Where to take the run up; else the latest sound checkpoint.")] = None,
-    scope: Annotated[list[str] | None, typer.Option(help="A scope that it keeps, such as 'erp:invoice.*'; again for more.")] = None,
-    tool: Annotated[list[str] | None, typer.Option(help="A tool that it keeps; again for more.")] = None,
-    mode: Annotated[str | None, typer.Option(help="A mode of its own from now on, such as read_only.")] = None,
-    limit: Annotated[list[str] | None, typer.Option(help="A tighter limit, such as writes=10 or amount.refund=100.")] = None,
-    require_approval: Annotated[
-        list[str] | None, typer.Option("--require-approval", help="Writes that a person has to approve, such as 'erp:refund.*'.")
-    ] = None,
+    reason: rights.Reason,
+    checkpoint: rights.Checkpoint = None,
+    scope: rights.Scopes = None,
+    tool: rights.Tools = None,
+    mode: rights.Mode = None,
+    limit: rights.Limits = None,
+    require_approval: rights.Gates = None,
 ) -> None:
     """Contain, take back, look again, take up with tighter rights; shows each stage, and exits 1 where a person has to decide."""
-    body = api.given(
-        checkpoint=checkpoint,
-        scopes=scope or None,
-        tools=tool or None,
-        mode=mode,
-        limits=runs.limits(limit or []) or None,
-        require_approval=require_approval or None,
-        reason=reason,
-    )
+    body = rights.asked(reason, checkpoint, scope, tool, mode, limit, require_approval)
     gateway, path = api.of_environment(), f"/v1/incidents/{api.part(incident)}"
     found = gateway.post(f"{path}/recover", body)
     told = ""
