@@ -44,6 +44,7 @@ def command(
         console.width = _WIDTH
     screen = Screen(console, paced=console.is_terminal and not exit_)
     signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it puts into the background deaf to it
     if incident == company.LIST:
         company.listed(screen)
         return

@@ -198,7 +198,8 @@ async def test_the_entries_tell_trigger_order_and_response_in_that_order(gateway
     bad = await agent(gateway)
     await is_told_yes_by_a_tool_that_did_nothing(bad)
     kinds = [one["kind"] for one in await gateway.journal() if one.get("run_id") == bad.run_id]
-    assert kinds[-4:] == ["outcome", "trigger", "order", "response"]
+    told = kinds.index("trigger")  # its rollback may have begun behind them
+    assert kinds[told - 1 : told + 3] == ["outcome", "trigger", "order", "response"]
     (response,) = await bad.responses()
     (incident,) = await bad.incidents()
     trigger = await entry_at(gateway, response["trigger"])
