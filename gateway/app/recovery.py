@@ -24,6 +24,7 @@ from gateway.control.runs import Runs
 from gateway.control.supervisor import Supervisor
 from gateway.control.tasks import Tasks
 from gateway.control.watched import WatchedJournal
+from gateway.core import catalog
 from gateway.model.decision import Reason
 from gateway.pipeline.compensate import Compensate
 from gateway.pipeline.decide_recovery import DecideRecovery
@@ -100,7 +101,7 @@ def recovery(parts: Parts) -> Recovery:
         incidents=store.incidents,
         clock=clock,
     )
-    undos = {(tool.name, kind.name): kind.undo for tool in parts.tools.values() for kind in tool.catalog.actions.values() if kind.undo}
+    undos = catalog.undos(tool.catalog for tool in parts.tools.values())
     alone = asyncio.Lock()
     gather = Gather(store.registry, store.writes, store.history, clock, undos, line.intend.live)
     rollbacks = Rollbacks(

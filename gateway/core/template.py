@@ -11,8 +11,6 @@ from urllib.parse import quote
 from gateway.core import segment
 from gateway.errors import MalformedRequest
 
-Captures = Mapping[str, str]
-
 _CAPTURE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _VARIABLE = re.compile(r"\{vars\.([A-Za-z0-9_]+)\}")
 _PLAIN = "!$&'()*+,=:@"

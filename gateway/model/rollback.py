@@ -49,5 +49,4 @@ class Rollback:
     updated_at: float
     ended_at: float | None = None
     incident_id: str | None = None
-    stopping: bool = False
     residue: tuple[str, ...] = ()

@@ -270,7 +270,7 @@ class Rollbacks:
             driving.stop()
         reason, by = self._stopped[rollback_id]
         now = self.clock.now()
-        stopped = replace(rollback, status=RollbackStatus.STOPPED, stopping=False, updated_at=now, ended_at=now)
+        stopped = replace(rollback, status=RollbackStatus.STOPPED, updated_at=now, ended_at=now)
         await self.ledger.change(stopped, "stopped", by=by, reason=reason, incident=await self._incident(stopped))
         self._stopped.pop(rollback_id, None)
         return stopped
