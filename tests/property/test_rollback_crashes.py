@@ -19,6 +19,8 @@ from tests.support.toolmodel import ADAPTER, Tool
 from tests.support.toolmodel_runs import Case, configured, described, hastened
 
 CRASHES = 2000
+AT_MOST = 3 * CRASHES
+"""Where they take place hangs on how the machine runs the lives beside each other: there are more until each place had its share."""
 IN_A_ROW = 8
 """Crashes of one rollback before it is let be."""
 AT_ONCE = 16
@@ -56,7 +58,7 @@ async def test_whatever_a_rollback_was_doing_when_it_was_cut_off_it_is_gone_on_w
     seeds, config = itertools.count(1), configured(tmp_path, ASKING)
 
     async def worlds() -> None:
-        while reached.total() < CRASHES:
+        while reached.total() < CRASHES or (_missed(reached) and reached.total() < AT_MOST):
             first = next(seeds)
             world = World(replace(config, data_dir=tmp_path / f"world-{first}"), Tool(), engine, reached)
             for seed in (first, *itertools.islice(seeds, A_FOLDER - 1)):
@@ -66,8 +68,12 @@ async def test_whatever_a_rollback_was_doing_when_it_was_cut_off_it_is_gone_on_w
         for _ in range(AT_ONCE):
             group.create_task(worlds())
     await engine.close()
-    missed = {place: (reached[place], least) for place, least in PLACES.items() if reached[place] < least}
-    assert not missed, f"crashed too seldom at {missed}; crashed at {reached}"
+    assert not _missed(reached), f"crashed too seldom at {_missed(reached)}; crashed at {reached}"
+
+
+def _missed(reached: Counter[str]) -> dict[str, tuple[int, int]]:
+    """The places with too few crashes: how many there were, and how many there have to be."""
+    return {place: (reached[place], least) for place, least in PLACES.items() if reached[place] < least}
 
 
 async def _case(world: World, seed: int) -> None:
