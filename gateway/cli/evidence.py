@@ -113,7 +113,7 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
 def notes(text: str) -> list[str]:
     """The signed notes of a file: one behind the other, or the ``checkpoint`` lines of an export."""
     if text.lstrip().startswith("{"):
-        return [fields["checkpoint"] for line in text.splitlines() if line and "checkpoint" in (fields := orjson.loads(line))]
+        return [fields["checkpoint"] for line in text.splitlines() if line and chain.is_head(fields := orjson.loads(line))]
     found: list[str] = []
     for line in text.splitlines():
         if line.startswith(note.ORIGIN):

@@ -155,6 +155,11 @@ def head_line(head: Head) -> bytes:
     return canonical({"checkpoint": head.note, "hash": head.hash, "seq": head.seq, "stream": head.stream, "ts": head.ts})
 
 
+def is_head(fields: Mapping[str, object]) -> bool:
+    """Whether a line of an export is a signed head: an entry of kind checkpoint has that field too, and is linked."""
+    return "checkpoint" in fields and "prev_hash" not in fields
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What is wrong with a chain, and where. ``seq`` 0 is the stream as a whole; an empty ``stream`` is a line that names none."""
@@ -223,7 +228,7 @@ class Verifier:
             return self._lost(f"not a JSON line ({broken})")
         if not isinstance(fields, dict):
             return self._lost("not a JSON object")
-        if "checkpoint" in fields:
+        if is_head(fields):
             return self._head(fields, line)
         stream, seq = fields.get("stream"), fields.get("seq")
         if not isinstance(stream, str) or type(seq) is not int:

@@ -39,6 +39,17 @@ def test_an_export_holds_the_entries_and_then_the_head_and_verifies(gateway: Gat
     assert (checked["intact"], checked["signatures_checked"], checked["finding"]) == (True, True, None)
 
 
+def test_a_journal_with_a_checkpoint_in_it_verifies_and_its_export_gives_heads(gateway: Gateway, killcord: Cli, tmp_path: Path) -> None:
+    killcord(*OPEN, "r1")
+    assert killcord("checkpoint", "r1", "--state-ref", "wf@3").code == 0
+    path = tmp_path / "journal.ndjson"
+    assert killcord("journal", "export", "--out", str(path)).code == 0
+    assert "checkpoint" in [json.loads(line).get("kind") for line in path.read_bytes().splitlines()]
+    for checked in (("--file", str(path)), ("--file", str(path), "--heads", str(path)), ()):
+        said = killcord("journal", "verify", *checked)
+        assert said.code == 0, said
+
+
 def test_an_export_of_many_pages_verifies(gateway: Gateway, killcord: Cli, tmp_path: Path) -> None:
     async def many() -> None:
         for number in range(2500):

@@ -154,6 +154,18 @@ def test_an_entry_after_the_heads_is_a_finding() -> None:
     assert "heads stand at the end" in finding([*lines[:2], chain.head_line(head(lines[1])), lines[2]])
 
 
+@pytest.mark.parametrize("taken", [{"checkpoint_id": "chk_1", "state_ref": "wf@3"}, "chk_1", "killcord\nx"])
+def test_an_entry_that_tells_of_a_checkpoint_is_an_entry_and_no_head(taken: object) -> None:
+    first = next(entries(1))
+    fields = {"stream": "st_1", "seq": 2, "ts": "2026-11-24T20:08:02.000000Z", "kind": "checkpoint", "checkpoint": taken}
+    second = chain.draft(fields).link(orjson.loads(first)["hash"]).line
+    assert finding([first, second, chain.head_line(head(second))]) == ""
+    assert finding([first, second.replace(b"chk_1", b"chk_2").replace(b"nx", b"ny"), chain.head_line(head(second))]).startswith("st_1/2: ")
+    unlinked = orjson.loads(second)
+    del unlinked["prev_hash"]
+    assert finding([first, orjson.dumps(unlinked)]).startswith("st_1/2: ")
+
+
 def test_a_head_of_a_stranger_or_one_that_says_other_than_its_note_is_a_finding() -> None:
     lines = list(entries(3))
     signed = head(lines[2])
