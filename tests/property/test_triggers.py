@@ -42,7 +42,7 @@ SMALL = Thresholds(
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One entry: ``after`` is how long after the one before, in halves of a second."""
+    """One entry: ``after`` is how long after the one before, in halves of a second. ``put off`` is the newest intent's outcome, a 429."""
 
     kind: str
     after: int
@@ -51,7 +51,8 @@ class Told:
     member: str = "a"
     run: int = 1
 
-    def fields(self, at: float) -> dict[str, Any]:
+    def fields(self, at: float, newest: int = 0) -> dict[str, Any]:
+        """``newest`` is the seq of the newest intent."""
         name = f"run_{self.run}"
         requested = {"method": "PATCH", "path": "/x", "args_digest": f"sha256:{self.content}", "args_ref": "sha256:args"}
         match self.kind:
@@ -68,14 +69,16 @@ class Told:
                 more = {"effect": "write", "requested": requested}
             case "in-flight":
                 fields, more = journaling.entry("refusal", tool="erp", action="invoice.update", code="in-flight"), {"metered": True}
+            case "put off":
+                fields, more = journaling.outcome("k", result="failed", status=429), {"effect": "write", "intent": f"st_1/{newest}"}
             case result:
-                fields, more = journaling.outcome("k", result=result), {"effect": "write"}
+                fields, more = journaling.outcome("k", result=result, status=422), {"effect": "write"}
         return {**fields, **more, "run_id": name, "ts": stamp.rfc3339(at)}
 
 
 told = st.builds(
     Told,
-    st.sampled_from(["intent", "intent", "replay", "in-flight", "success", "failed", "unknown"]),
+    st.sampled_from(["intent", "intent", "replay", "in-flight", "success", "failed", "unknown", "put off"]),
     st.integers(0, 5),
     st.integers(0, 2),
     st.integers(1, 4),
@@ -99,9 +102,20 @@ def watching(*runs: int) -> Watches:
     return watches
 
 
+def newest_intent(found: Sequence[tuple[Told, float]], place: int) -> int | None:
+    """The place of the newest intent of its run before an entry."""
+    before = [number for number, (each, _) in enumerate(found[:place]) if (each.kind, each.run) == ("intent", found[place][0].run)]
+    return before[-1] if before else None
+
+
 def seen(watches: Watches, found: Sequence[tuple[Told, float]]) -> list[tuple[int, Trigger]]:
     """What each entry, by its place, sets off."""
-    return [(place, one) for place, (each, at) in enumerate(found) for one in watches.see(each.fields(at), Position("st_1", place + 1))]
+    fired: list[tuple[int, Trigger]] = []
+    for place, (each, at) in enumerate(found):
+        newest = newest_intent(found, place)
+        fields = each.fields(at, 0 if newest is None else newest + 1)
+        fired += [(place, one) for one in watches.see(fields, Position("st_1", place + 1))]
+    return fired
 
 
 # --- by the words ------------------------------------------------------------------------------------------------------
@@ -116,11 +130,19 @@ def naive(timed: Sequence[tuple[Told, float]]) -> list[tuple[int, str, str]]:
         now = timed[place][1]
         return [one for one, at in timed[last + 1 : place + 1] if one.kind in kinds and at > now - within]
 
-    for place, (one, _) in enumerate(timed):
+    put_off: set[int] = set()
+    for place, (one, now) in enumerate(timed):
+        if one.kind == "put off" and (newest := newest_intent(timed, place)) is not None:
+            put_off.add(newest)
         if one.kind in ("intent", "replay"):
             last = since["loop"]
             assert isinstance(last, dict)
-            alike = [each for each in recent(last[one.content], 10.0, place, {"intent", "replay"}) if each.content == one.content]
+            begin = last[one.content] + 1
+            alike = [
+                number
+                for number, (each, at) in enumerate(timed[begin : place + 1], begin)
+                if each.kind in ("intent", "replay") and each.content == one.content and at > now - 10.0 and number not in put_off
+            ]
             if len(alike) >= 3:
                 fired.append((place, "anomaly.loop", ""))
                 last[one.content] = place
@@ -140,7 +162,7 @@ def naive(timed: Sequence[tuple[Told, float]]) -> list[tuple[int, str, str]]:
         if one.kind in ("failed", "unknown") and len(recent(since["failures"], 6.0, place, {"failed", "unknown"})) >= 3:
             fired.append((place, "anomaly.retry-spike", "failures"))
             since["failures"] = place
-        answers = one.kind in ("replay", "success", "failed", "unknown")
+        answers = one.kind in ("replay", "success", "failed", "unknown", "put off")
         if answers and len(recent(since["repeats"], 6.0, place, {"replay", "in-flight"})) >= 4:
             fired.append((place, "anomaly.retry-spike", "repeats"))
             since["repeats"] = place
@@ -227,10 +249,11 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
         try:
             run = replace(RUN, opened_at=began, expires_at=clock.now() + 3_600)
             await store.journal.append({**journaling.run_entry(run), "ts": stamp.rfc3339(began)})
-            watches, before = watching(1), list[tuple[int, str]]()
+            watches, before, seqs = watching(1), list[tuple[int, str]](), dict[int | None, int]()
             for place, (one, at) in enumerate(timed[:stop]):
-                fields = one.fields(at)
+                fields = one.fields(at, seqs.get(newest_intent(timed, place), 0))
                 position = await kept(store.journal, fields, place)
+                seqs[place] = position.seq
                 fired = watches.see(fields, position)
                 before += [(place, each.name) for each in fired]
                 if place == stop - 1 and not answered:
@@ -245,10 +268,13 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
             unanswered = {name for place, name in before if place == stop - 1} if stop and not answered else set()
             assert {one.name for one in late.triggers} == unanswered
             assert count == len(unanswered)
+            seqs |= {place: 10_000 + place for place in range(stop, len(timed))}
             after = [
                 (place, one.name)
                 for place, (each, at) in enumerate(timed[stop:], stop)
-                for one in again.see(each.fields(at), Position(store.journal.stream, 10_000 + place))
+                for one in again.see(
+                    each.fields(at, seqs.get(newest_intent(timed, place), 0)), Position(store.journal.stream, 10_000 + place)
+                )
             ]
             assert before + after == in_one_go
         finally:

@@ -131,6 +131,8 @@ def test_an_erp_that_asks_to_slow_down_is_no_failure_of_the_run(gateway: Gateway
     agent = at_work(gateway, erp)
     with between.going_wrong(refusing("PATCH", 429)):
         assert [agent.notes(number).status for number in range(8)] == [429] * 8
+        assert [agent.notes(8).status for _ in range(12)] == [429] * 12
+    assert agent.notes(8).status == 200
     undisturbed(agent)
 
 

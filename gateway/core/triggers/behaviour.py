@@ -9,6 +9,9 @@ from gateway.model.trigger import Trigger
 PLAIN_FAILURES = frozenset({412, 429})
 """Statuses of a tool that are no failure of the run: it should read again, or wait."""
 
+_TO_BE_TRIED_AGAIN = PLAIN_FAILURES | {None}
+"""Statuses of a failed write that was put off, or (without one) never sent."""
+
 
 def loop(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
     """The same action, target and content again and again, under whatever keys, replays included."""
@@ -23,6 +26,14 @@ def loop(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
     if count < thresholds.loop.count:
         return None
     return event.fired("anomaly.loop", count=count, threshold=thresholds.loop.count, seqs=watch.contents.drain(asked))
+
+
+def put_off(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+    """A tool that answered 412 or 429, or was never reached, is to be asked the same again: such an attempt is no lap of a loop."""
+    fields = event.fields
+    if watch.contents is not None and fields["result"] == "failed" and fields.get("status") in _TO_BE_TRIED_AGAIN:
+        watch.contents.strike(int(fields["intent"].rpartition("/")[2]))
+    return None
 
 
 def waiting(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:

@@ -18,6 +18,7 @@ _OUTCOME: tuple[Sign, ...] = (
     uncertainty.identity,
     uncertainty.unknown,
     behaviour.failures,
+    behaviour.put_off,
     behaviour.waited,
     uncertainty.partial,
     uncertainty.drift,

@@ -104,6 +104,14 @@ class Contents:
             self._forget(seen.popleft()[2])
         return counts[content]
 
+    def strike(self, seq: int) -> None:
+        """Take back what an entry counted, if it still counts."""
+        for place, (_, one, content) in enumerate(self._seen):
+            if one == seq:
+                del self._seen[place]
+                self._forget(content)
+                return
+
     def drain(self, content: int) -> tuple[int, ...]:
         """The entries of a content, oldest first; it counts anew."""
         found = tuple([seq for _, seq, one in self._seen if one == content])

@@ -142,6 +142,20 @@ def test_writes_of_other_content_are_no_loop_and_replays_count_with_writes(seen:
     assert seen.write(content=7) == ["anomaly.loop"]
 
 
+@pytest.mark.parametrize("status", [412, 429, None])
+def test_what_the_tool_put_off_or_never_saw_may_be_tried_again_as_often_as_it_takes(seen: Seen, status: int | None) -> None:
+    for number in range(30):
+        assert "anomaly.loop" not in seen.write(number, content=7)
+        assert "anomaly.loop" not in seen.names("outcome failed", number, status=status, intent=f"st_1/{seen.seq}")
+
+
+def test_what_the_tool_refused_for_good_is_a_loop_when_it_is_tried_again(seen: Seen) -> None:
+    for number in range(9):
+        assert "anomaly.loop" not in seen.write(number, content=7)
+        seen.names("outcome failed", number, status=422, intent=f"st_1/{seen.seq}")
+    assert "anomaly.loop" in seen.write(9, content=7)
+
+
 def test_twenty_repeats_are_a_spike_once_something_came_of_one(seen: Seen) -> None:
     for _ in range(30):
         assert seen.names("refusal in-flight write", 1.0) == []
