@@ -13,6 +13,7 @@ from gateway.model.plan import Node, NodeState, Plan, Way
 Marks = Mapping[str, Mapping[str, Any]]
 """The newest ``rollback`` entry of each node that has one."""
 
+_GONE: Mapping[str, Any] = {"way": Way.NOTHING, "why": "Another rollback took it back."}
 _KEPT = frozenset({NodeState.TASK, NodeState.FAILED, NodeState.NOTHING})
 _SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
 
@@ -68,15 +69,27 @@ def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], sta
     return version
 
 
-def renewed(old: Plan, new: Plan) -> Plan:
-    """A plan to go on with: the old one, unless something had to be found out first; then the new one, beside what the old one did.
+def elsewhere(effects: Iterable[Write], own: Iterable[Write]) -> frozenset[str]:
+    """The wire keys of effects that are undone, and not by this rollback, whose compensations are ``own``."""
+    ours = {key for one in own if one.state is State.STANDING for key in one.compensates}
+    return frozenset(one.wire_key for one in effects if one.state is State.COMPENSATED and one.wire_key not in ours)
+
+
+def renewed(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
+    """A plan to go on with: the old one, unless something had to be found out first, or another rollback took back part of it
+    (``gone``, wire keys); then the new one, beside what the old one did.
 
     What is known by now may undo an effect along with others: of its old node nothing is left then, or it would be undone twice.
     """
-    if not any(node.way is Way.PROBE for node in old.nodes):
+    lost = {node.node_id for node in old.nodes if not gone.isdisjoint(node.effects)}
+    if not lost and not any(node.way is Way.PROBE for node in old.nodes):
         return old
     planned = {wire_key for node in new.nodes for wire_key in node.effects}
-    kept = tuple(replace(node, after=()) for node in old.nodes if planned.isdisjoint(node.effects) and node.way is not Way.PROBE)
+    kept = tuple(
+        replace(node, after=(), **(_GONE if node.node_id in lost else {}))
+        for node in old.nodes
+        if planned.isdisjoint(node.effects) and node.way is not Way.PROBE
+    )
     return Plan(kept + new.nodes, new.joins, old.irreversible or new.irreversible)
 
 

@@ -9,7 +9,7 @@ from typing import ParamSpec
 
 from aiohttp import web
 
-from gateway.control.rollback.ground import NotContained, WrongRollback
+from gateway.control.rollback.ground import Busy, NotContained, WrongRollback
 from gateway.control.rollback.rollbacks import Told
 from gateway.core import plan_json, plan_svg, plan_table, records
 from gateway.http import answers, paging, problem, reach
@@ -38,8 +38,11 @@ async def roll_back(asked: Asked[Nothing, RollBack]) -> web.Response:
     try:
         return await _dry_run(asked) if asked.body.dry_run else await _begin(asked)
     except NotContained as loose:
-        hint = f"Contain it first: killcord contain --run {scope.run} --mode quarantined --reason ..."
+        below = " --subtree" if scope.subtree else ""
+        hint = f"Contain it first: killcord contain --run {scope.run}{below} --mode quarantined --reason ..."
         raise problem.Conflict(str(loose), hint=hint) from loose
+    except Busy as other:
+        raise problem.Conflict(str(other)) from other
     except WrongRollback as wrong:
         raise problem.BadRequest(str(wrong)) from wrong
 

@@ -147,3 +147,17 @@ async def test_a_stopped_rollback_sends_nothing_until_it_is_gone_on_with(tmp_pat
         status, _ = await at.ask("POST", f"/v1/rollbacks/{name}/continue", {"reason": "go on"}, as_="operator")
         assert (status, (await at.at_rest(name))["state"]) == (200, "needs_operator")
         assert at.rig.ledger.count("refunds") == 1
+
+
+async def test_a_coordinator_whose_worker_is_taken_back_by_itself_is_told_to_wait(tmp_path: Path) -> None:
+    asking = ADAPTER.replace("by: refund.delete, auto: true", "by: refund.delete, auto: false")
+    async with site(tmp_path, asking) as at:
+        run_id = await worked(at)
+        worker = await at.rig.open(parent_run=run_id)
+        assert (await at.rig.call(worker.lease, "POST", REFUNDS, {"amount": 5})).status == 201
+        name = await at.roll_back(worker.run.run_id)
+        assert (await at.at_rest(name))["state"] == "needs_operator"
+        scope = {"run": run_id, "subtree": True}
+        assert (await at.ask("POST", "/v1/orders", {"scope": scope, "mode": "quarantined", "reason": "x"}))[0] == 201
+        status, answer = await at.ask("POST", "/v1/rollbacks", {"scope": scope, "reason": "wrong prices"})
+        assert (status, answer["code"], name in answer["detail"]) == (409, "conflict", True)

@@ -30,6 +30,13 @@ class WrongRollback(ValueError):
     """It cannot be rolled back, or changed, as asked; the message says why and what would be right."""
 
 
+class Busy(WrongRollback):
+    """Another rollback is at work on part of the scope, or waits for a person: nothing may be taken back twice."""
+
+    def __init__(self, other: Rollback) -> None:
+        super().__init__(f"Rollback {other.rollback_id} of run {other.run_id} is {other.status}; wait for its end, or stop it.")
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
     """``stream`` is the journal's: what was done on another node's cannot be gone back to from here."""
@@ -45,7 +52,7 @@ class Ground:
         """The rollback that takes back what this run did, where one has begun and not ended: its own, or a coordinator's.
 
         Raises:
-            WrongRollback: part of the subtree is being taken back by itself, and nothing may be taken back twice.
+            Busy: part of the subtree is being taken back by itself.
         """
         for name in (run.run_id, *run.ancestors):
             for known in await self.records.rollbacks(run=name, limit=_PAGE):
@@ -54,8 +61,15 @@ class Ground:
         for name in (await self.gather.runs(run, subtree=subtree)).keys() - {run.run_id}:
             for known in await self.records.rollbacks(run=name, limit=_PAGE):
                 if not known.status.ended:
-                    raise WrongRollback(f"Rollback {known.rollback_id} of run {name} is {known.status}; wait for its end, or stop it.")
+                    raise Busy(known)
         return None
+
+    async def free(self, run: Run, *, subtree: bool) -> None:
+        """Raises:
+        Busy: a rollback is under way in this scope.
+        """
+        if (known := await self.under_way(run, subtree=subtree)) is not None:
+            raise Busy(known)
 
     async def contained(self, run: Run, *, subtree: bool) -> None:
         """Raises:
@@ -71,14 +85,19 @@ class Ground:
         """The place to go back to; ``None`` is the start.
 
         Raises:
-            WrongRollback: it is neither ``start`` nor a checkpoint of the run nor an entry.
+            WrongRollback: it is neither ``start`` nor a checkpoint of the run nor an entry of this journal.
         """
         if to == START:
             return None
-        found = await self.checkpoints(run.run_id, to) or records.position_of(to)
-        if found is None or found.stream != self.stream:
+        if (found := await self.checkpoints(run.run_id, to)) is not None and found.stream == self.stream:
+            return found
+        named = records.position_of(to)
+        if named is None or named.stream != self.stream:
             raise WrongRollback(f"'to' is {START!r}, the id of a checkpoint of run {run.run_id}, or an entry, not {to!r}.")
-        return found
+        if await self.gather.history.entry(named) is None:
+            # After what is yet to come there is nothing to take back, and that must not look like a clean end.
+            raise WrongRollback(f"There is no entry {to} in this journal (or not yet); 'to' is the last entry that is to stay.")
+        return named
 
     async def freeze(self, run: Run, rollback_id: str, *, subtree: bool) -> None:
         """What cannot be undone must not set off more."""

@@ -168,25 +168,20 @@ class Rollbacks:
         Raises:
             KeyError: there is no such rollback.
             NotContained: the scope is not contained any more.
-            WrongRollback: it is clean, or runs.
+            WrongRollback: it is clean, or runs, or another one of its scope does.
         """
         if (driving := self._driving.get(rollback_id)) is not None and driving.stopped.is_set():
             await driving.ended.wait()  # what was on the wire when it was stopped
         rollback = await self._known(rollback_id)
         if rollback_id in self._driving or rollback.status is RollbackStatus.CLEAN:
             raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to go on with.")
-        run = await self._run(rollback.run_id)
-        await self.ground.contained(run, subtree=rollback.subtree)
+        await self.ground.contained(run := await self._run(rollback.run_id), subtree=rollback.subtree)
         self._stopped.pop(rollback_id, None)
         return await self._again(rollback, run, change="continued", by=by, reason=reason)
 
     async def adopt(self) -> int:
-        """At start: go on with every rollback that an earlier process was driving, or that may wait for what was decided since.
-
-        Says how many.
-        """
-        left = await self.records.unfinished()
-        for rollback in left:
+        """At start: go on with all that an earlier process was driving, or that may wait for what was decided since. Says how many."""
+        for rollback in (left := await self.records.unfinished()):
             await self._claim(rollback)
         return len(left)
 
@@ -242,6 +237,8 @@ class Rollbacks:
                 return found
             if found != rollback or rollback.rollback_id in self._stopped:
                 return found
+            if found.status.ended:
+                await self.ground.free(run, subtree=found.subtree)
             claimed = replace(
                 rollback,
                 status=RollbackStatus.RUNNING,
@@ -283,7 +280,8 @@ class Rollbacks:
 
     async def _replanned(self, rollback: Rollback, gathered: Gathered) -> Plan:
         """The plan as it was, with what was decided since: nodes that are done stay in it, so that others may follow them."""
-        return progress.renewed(await self._planned(rollback), gathered.plan)
+        gone = progress.elsewhere(gathered.effects.values(), await self.records.compensations(rollback.rollback_id))
+        return progress.renewed(await self._planned(rollback), gathered.plan, gone)
 
     def _begin(self, rollback: Rollback, gathered: Gathered, tried: Tried, states: dict[str, NodeState]) -> None:
         driving = Driving(rollback, gathered, Schedule(gathered.plan, states), tried)

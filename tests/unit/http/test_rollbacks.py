@@ -74,11 +74,27 @@ async def test_a_plan_to_an_entry_leaves_what_came_before_it(changed: Door) -> N
     assert [node["target"]["id"] for node in plan["nodes"]] == ["inv_2"]
 
 
+@pytest.mark.parametrize("past", [None, 1, 999_999])
+async def test_an_entry_that_is_not_there_is_nothing_to_go_back_to(contained: Door, past: int | None) -> None:
+    tail = await contained.parts.store.history.tail()
+    nowhere = f"{tail.stream}/{0 if past is None else tail.seq + past}"
+    for body in (START, PLAN):
+        status, answer = await contained.ask("POST", "/v1/rollbacks", {**body, "to": nowhere})
+        assert (status, nowhere in str(answer["detail"])) == (400, True), "it would end clean, with all as the run left it"
+    assert (await contained.ask("GET", "/v1/rollbacks"))[1]["items"] == []
+
+
 async def test_only_what_is_contained_is_rolled_back(changed: Door) -> None:
     status, answer = await changed.ask("POST", "/v1/rollbacks", START)
     assert (status, answer["code"]) == (409, "conflict")
     assert "contain it first" in answer["detail"]
+    assert "--run run_1 --mode" in answer["hint"]
     assert (await changed.ask("GET", "/v1/rollbacks"))[1]["items"] == []
+
+
+async def test_the_hint_contains_all_of_what_was_to_be_rolled_back(changed: Door) -> None:
+    status, answer = await changed.ask("POST", "/v1/rollbacks", {**START, "scope": {"run": "run_1", "subtree": True}})
+    assert (status, "--run run_1 --subtree --mode" in str(answer["hint"])) == (409, True)
 
 
 @pytest.mark.parametrize(
