@@ -11,12 +11,14 @@ from typing import ClassVar
 class Refusal(Exception):
     """The call was refused; nothing was sent to the tool.
 
-    ``entry`` is where the journal already says so (``stream/seq``), ``None`` where it is still to be told.
+    ``entry`` is where the journal already says so (``stream/seq``), ``None`` where it is still to be told. ``fields`` are header
+    fields of its own that the reply carries.
     """
 
     code: ClassVar[str] = "refused"
     retryable: bool = False
     entry: str | None = None
+    fields: tuple[tuple[bytes, bytes], ...] = ()
     hint: ClassVar[str] = "Ask the operator of this gateway."
 
     def __init__(self, detail: str | None = None, *, hint: str | None = None, retry_after: float | None = None, **members: object) -> None:

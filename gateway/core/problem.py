@@ -85,4 +85,4 @@ def reply(
     if refusal.retry_after is not None or status == 503:
         own += ((b"Retry-After", str(limits.retry_after(refusal.retry_after or 1.0)).encode()),)
     body = orjson.dumps(document(refusal, run_id=run_id, step_id=step_id, entry=entry))
-    return Reply(status=status, headers=own + headers, body=body, close=close)
+    return Reply(status=status, headers=own + refusal.fields + headers, body=body, close=close)

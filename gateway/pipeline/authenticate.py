@@ -14,7 +14,7 @@ from hashlib import sha256
 from gateway import errors
 from gateway.core import idempotency, lease
 from gateway.model.call import Call, Headers
-from gateway.model.run import Lease
+from gateway.model.run import Lease, Run
 from gateway.pipeline.evidence import Known, Step
 from gateway.pipeline.pace import Pace, Progress
 from gateway.pipeline.tools import Tool, Tools
@@ -61,7 +61,7 @@ class Authenticate:
         found, kept = _sorted_out(call.headers, tool)
         now = self.clock.now()
         claimed = self.claim(tool, found)
-        run = lease.judge(claimed, await self.registry.run(claimed.run_id), now=now)
+        run = await self._judged(claimed, now)
         progress = await self.pace.next(run)
         self.sentinel.meet(run, progress.steps)
         own, approval = found.get(b"idempotency-key"), found.get(b"killcord-approval")
@@ -78,6 +78,21 @@ class Authenticate:
             confidence=_confidence(found.get(b"killcord-confidence")),
             approval=None if approval is None else _word(approval, "Killcord-Approval"),
         )
+
+    async def preview(self, name: str, headers: Headers) -> tuple[Run, Lease]:
+        """Whose call a head announces; nothing is counted.
+
+        Raises:
+            ToolUnknown, LeaseMissing, LeaseInvalid, LeaseExpired, LeaseRevoked, MalformedRequest: no body could make it pass.
+        """
+        tool = self.tools.get(name)
+        if tool is None:
+            raise errors.ToolUnknown(f"There is no tool named {name!r} here.")
+        claimed = self.claim(tool, {name.lower(): value for name, value in headers})
+        return await self._judged(claimed, self.clock.now()), claimed
+
+    async def _judged(self, claimed: Lease, now: float) -> Run:
+        return lease.judge(claimed, await self.registry.run(claimed.run_id), now=now)
 
     def claim(self, tool: Tool | None, found: Mapping[bytes, bytes]) -> Lease:
         """The claims of the one lease that the headers (names in lower case) carry.
@@ -171,6 +186,12 @@ def _word(value: bytes, header: str) -> str:
     if not _WORD.fullmatch(text):
         raise errors.MalformedRequest(f"{header} is not 1 to 128 visible ASCII characters.")
     return text
+
+
+def step_of(found: Mapping[bytes, bytes]) -> str | None:
+    """The step that a call names, as far as it is one."""
+    text = found.get(b"killcord-step", b"").decode("latin-1")
+    return text if _WORD.fullmatch(text) else None
 
 
 def _trace(traceparent: bytes | None) -> str | None:

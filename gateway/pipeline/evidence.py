@@ -42,6 +42,14 @@ class Step:
     parent_named: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What the headers of a call that was turned away tell of its sender: a good lease, and the step it names."""
+
+    lease: Lease
+    step_id: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undoing:
     """The node of a rollback that a call carries out: what its recovery lease permits.

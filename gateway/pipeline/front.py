@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway import errors
-from gateway.core import problem, stamp
+from gateway.core import canonical, problem, stamp
 from gateway.model.call import Call
 from gateway.model.entry import Kind, Sealed
-from gateway.model.run import Lease
 from gateway.model.wire import Head, Reply
 from gateway.observe.calls import Observer
 from gateway.pipeline import entries, keep
-from gateway.pipeline.authenticate import Authenticate
-from gateway.pipeline.evidence import Denied
+from gateway.pipeline.authenticate import Authenticate, step_of
+from gateway.pipeline.evidence import Denied, Sender
 from gateway.pipeline.line import Line
 from gateway.pipeline.reply import Replies
 from gateway.pipeline.tools import Tool, Tools
@@ -54,23 +53,22 @@ class Front:
         return reply
 
     async def preview(self, head: Head) -> Reply | None:
-        """Refuse from the head alone what has no lease or no tool, before its body is asked for."""
+        """Refuse from the head alone what no body could make pass: no tool, no lease that speaks for a run, a run that is held."""
         try:
             self._ready()
-            tool = self.tools.get(head.target.split("/", 2)[1].partition("?")[0])
-            if tool is None:
-                raise errors.ToolUnknown
-            self.line.authenticate.claim(tool, {name.lower(): value for name, value in head.headers})
+            name = canonical.split(head.target).tool
+            run, lease = await self.line.authenticate.preview(name, head.headers)
+            self.line.gate.preview(run, lease, name)
         except errors.Refusal as refused:
             return self.turned_away(refused, head.headers)
         return None
 
     def turned_away(self, refusal: errors.Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
         """The problem document for what never became a call; journaled where its headers tell the sender."""
-        lease = _sender(self.line.authenticate, headers)
-        entry = self._stray(refusal, lease)
+        sender = _sender(self.line.authenticate, headers)
+        entry = self._stray(refusal, sender)
         self.observer.refused("", "", refusal.code, self.clock.monotonic(), ())
-        return problem.reply(refusal, run_id=lease.run_id if lease else None, entry=entry, close=True)
+        return self.replies.turned_away(refusal, sender, entry, close=True)
 
     def _ready(self) -> None:
         if self.draining:
@@ -82,8 +80,10 @@ class Front:
     async def _refused(self, trail: Trail, refused: errors.Refusal) -> Reply:
         known = trail.known
         if known is None:
-            refused.entry = self._stray(refused, _sender(self.line.authenticate, trail.call.headers, self.tools.get(trail.call.tool)))
-        elif isinstance(trail.last, Denied):
+            sender = _sender(self.line.authenticate, trail.call.headers, self.tools.get(trail.call.tool))
+            run = await self.line.authenticate.registry.run(sender.lease.run_id) if sender else None
+            return self.replies.turned_away(refused, sender, self._stray(refused, sender), run=run, tool=trail.call.tool)
+        if isinstance(trail.last, Denied):
             refused.entry = await self._denied(trail.last)
         elif refused.entry is None:
             entry = entries.refusal(
@@ -95,8 +95,7 @@ class Front:
                 metered=trail.metered is not None,
             )
             refused.entry = self._post(entry)
-        if known is not None:
-            await self.sentinel.answered(known.run.run_id)
+        await self.sentinel.answered(known.run.run_id)
         return self.replies.refused(refused, known, refused.entry, trail.metered)
 
     async def _denied(self, denied: Denied) -> str | None:
@@ -108,10 +107,11 @@ class Front:
             return None
         return self._post(entries.denied(denied, self.clock.now(), status=status, args=args), () if args is None else (args,))
 
-    def _stray(self, refusal: errors.Refusal, lease: Lease | None) -> str | None:
+    def _stray(self, refusal: errors.Refusal, sender: Sender | None) -> str | None:
         """Journal a refusal of which only the lease is known, if that."""
-        if lease is None:
+        if sender is None:
             return None
+        lease = sender.lease
         entry: entries.Entry = {
             "ts": stamp.rfc3339(self.clock.now()),
             "kind": Kind.REFUSAL.value,
@@ -136,15 +136,15 @@ def _action(trail: Trail) -> str:
     return trail.action.name if trail.action is not None else ""
 
 
-def _sender(authenticate: Authenticate, headers: Sequence[tuple[bytes, bytes]], tool: Tool | None = None) -> Lease | None:
+def _sender(authenticate: Authenticate, headers: Sequence[tuple[bytes, bytes]], tool: Tool | None = None) -> Sender | None:
     """Whose lease the headers carry, if they carry just one good one; never a reason for another refusal."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         low = name.lower()
         if low in found and low in (b"authorization", b"killcord-lease"):
             return None
-        found[low] = value
+        found[low] = b"" if low in found else value
     try:
-        return authenticate.claim(tool, found)
+        return Sender(authenticate.claim(tool, found), step_of(found))
     except errors.Refusal:
         return None

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 from gateway import errors
 from gateway.core import gate
 from gateway.model.action import Effect
-from gateway.model.run import Mode
+from gateway.model.run import Lease, Mode, Run
 from gateway.pipeline.evidence import Action, Classified, Fresh, Known, Open, Permitted
 from gateway.ports import Clock, Containment
 
@@ -36,6 +36,14 @@ class Gate:
         epoch, version = self.containment.epoch, self.containment.version
         held = self._look(known, classified.action, known.at)
         return Open(known=known, action=classified.action, mode=held.mode, epoch=epoch, version=version)
+
+    def preview(self, run: Run, lease: Lease, tool: str) -> None:
+        """Refuse what an order stops whether it reads or writes.
+
+        Raises:
+            RunPaused, RunQuarantined, LeaseRevoked: the strictest order that matches.
+        """
+        _refuse_all(self.containment.hold(run, lease.generation, tool, now=self.clock.now()))
 
     def recovering(self, classified: Classified) -> Open:
         """Let a compensation on: nothing that held the run when its rollback began stands against it, only orders made later.
@@ -90,20 +98,27 @@ class Gate:
 
 def refuse(held: gate.Hold, action: Action) -> None:
     """Raise what the hold means for the action, if anything."""
-    order: dict[str, Any] = {} if held.order_id is None else {"order_id": held.order_id}
+    _refuse_all(held)
+    if held.mode is Mode.READ_ONLY and action.effect is Effect.WRITE:
+        raise errors.RunReadOnly(**_order(held))
+    if held.no_fanout and action.fanout:
+        raise errors.FanoutBlocked(**_order(held))
+
+
+def _refuse_all(held: gate.Hold) -> None:
+    """Raise what the hold means for every action, if anything."""
     match held.mode:
         case Mode.REVOKED:
-            raise errors.LeaseRevoked(**order)
+            raise errors.LeaseRevoked(**_order(held))
         case Mode.QUARANTINED:
-            raise errors.RunQuarantined(**order)
+            raise errors.RunQuarantined(**_order(held))
         case Mode.PAUSED:
-            raise errors.RunPaused(retry_after=PAUSE, **order)
-        case Mode.READ_ONLY:
-            if action.effect is Effect.WRITE:
-                raise errors.RunReadOnly(**order)
-        case Mode.ACTIVE:
+            raise errors.RunPaused(retry_after=PAUSE, **_order(held))
+        case Mode.READ_ONLY | Mode.ACTIVE:
             pass
         case _:
             assert_never(held.mode)
-    if held.no_fanout and action.fanout:
-        raise errors.FanoutBlocked(**order)
+
+
+def _order(held: gate.Hold) -> dict[str, Any]:
+    return {} if held.order_id is None else {"order_id": held.order_id}

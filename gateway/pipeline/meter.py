@@ -35,12 +35,12 @@ class Meter:
         quota = await self.rates.take(self._meters(run), now=opened.known.at)
         if quota is not None and quota.wait > 0:
             detail = f"{quota.name} may send {quota.rate} calls."
-            raise errors.RateLimited(detail, retry_after=quota.wait, **violated(quota.name))
+            raise _told(errors.RateLimited(detail, retry_after=quota.wait, **violated(quota.name)), quota)
         workflow_steps = task_class.limits.steps if task_class else None
         full = await self.pace.step(((f"run:{run.run_id}", run.limits.steps), (f"workflow:{run.tenant}/{run.workflow_id}", workflow_steps)))
         if full is not None:
             scope, limit = full
-            raise errors.BlastRadius(f"{scope} has used its {limit} steps.", **violated(f"{scope} steps"))
+            raise _told(errors.BlastRadius(f"{scope} has used its {limit} steps.", **violated(f"{scope} steps")), quota)
         return Metered(known=opened.known, action=opened.action, mode=opened.mode, epoch=opened.epoch, version=opened.version, quota=quota)
 
     def _meters(self, run: Run) -> list[tuple[str, Rate]]:
@@ -56,6 +56,11 @@ class Meter:
 def violated(*limits: str) -> dict[str, Any]:
     """The problem member that names the limits that stand against a call."""
     return {"violated-policies": list(limits)}
+
+
+def _told(refusal: errors.Refusal, quota: Quota | None) -> errors.Refusal:
+    refusal.fields = quota_headers(quota)
+    return refusal
 
 
 def quota_headers(quota: Quota | None) -> tuple[tuple[bytes, bytes], ...]:

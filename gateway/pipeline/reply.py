@@ -9,10 +9,10 @@ from gateway.core import problem
 from gateway.errors import Refusal
 from gateway.model.call import Headers
 from gateway.model.entry import Position, Result
-from gateway.model.run import Mode
+from gateway.model.run import Mode, Run
 from gateway.model.wire import Answer, Reply
 from gateway.pipeline import meter
-from gateway.pipeline.evidence import Fresh, Kept, Known, Metered, Permitted, Settled
+from gateway.pipeline.evidence import Fresh, Kept, Known, Metered, Permitted, Sender, Settled
 from gateway.pipeline.snapshot import changed
 from gateway.ports import Clock, Containment
 
@@ -52,12 +52,32 @@ class Replies:
         quota = meter.quota_headers(kept.metered.quota)
         return self._reply(kept.metered.known, kept.answer, str(kept.position), rest=None, quota=extra + quota)
 
-    def refused(self, refused: Refusal, known: Known | None, entry: str | None, metered: Metered | Fresh | None = None) -> Reply:
-        """A refusal as a problem document; with what is known of the sender, if anything."""
-        if known is None:
-            return problem.reply(refused, entry=entry)
+    def refused(self, refused: Refusal, known: Known, entry: str | None, metered: Metered | Fresh | None = None) -> Reply:
+        """A refusal as a problem document."""
         headers = self._ours(known, entry) + (meter.quota_headers(metered.quota) if metered is not None else ())
         return problem.reply(refused, headers, run_id=known.run.run_id, step_id=known.step.id, entry=entry)
+
+    def turned_away(
+        self,
+        refused: Refusal,
+        sender: Sender | None,
+        entry: str | None,
+        *,
+        run: Run | None = None,
+        tool: str | None = None,
+        close: bool = False,
+    ) -> Reply:
+        """The refusal of what did not get as far as its run; with what its headers tell of the sender, if anything."""
+        if sender is None:
+            return problem.reply(refused, entry=entry, close=close)
+        told = (
+            (b"Killcord-Run", sender.lease.run_id),
+            (b"Killcord-Step", sender.step_id),
+            (b"Killcord-Mode", None if run is None else self._mode(run, sender.lease.generation, tool).word),
+            (b"Killcord-Entry", entry),
+        )
+        headers = tuple((name, value.encode()) for name, value in told if value is not None)
+        return problem.reply(refused, headers, run_id=sender.lease.run_id, step_id=sender.step_id, entry=entry, close=close)
 
     def as_of_now(self, reply: Reply, known: Known) -> Reply:
         """The reply, telling the mode that the run has now."""
@@ -66,7 +86,10 @@ class Replies:
 
     def mode(self, known: Known) -> Mode:
         """The run's effective mode for this tool, now."""
-        return self.containment.hold(known.run, known.lease.generation, known.tool.name, now=self.clock.now()).mode
+        return self._mode(known.run, known.lease.generation, known.tool.name)
+
+    def _mode(self, run: Run, generation: int, tool: str | None) -> Mode:
+        return self.containment.hold(run, generation, tool, now=self.clock.now()).mode
 
     def _reply(self, known: Known, answer: Answer, entry: str, *, rest: AsyncIterator[bytes] | None, quota: Headers) -> Reply:
         bodiless = known.call.method == "HEAD" or answer.status in _BODILESS

@@ -181,6 +181,8 @@ async def test_what_never_became_a_call_is_journaled_where_its_headers_tell_the_
         assert (reply.status, orjson.loads(reply.body)["code"]) == (400, "malformed-request")
         refusal = (await gateway.journal(run.run.run_id, "refusal"))[-1]
         assert (refusal["code"], refusal["status"]) == ("malformed-request", 400)
+        assert reply.value(b"Killcord-Run") == run.run.run_id.encode()
+        assert reply.value(b"Killcord-Entry") == f"{refusal['stream']}/{refusal['seq']}".encode()
         assert tool.visits == []
         await client.close()
 
@@ -197,3 +199,29 @@ async def test_a_body_is_asked_for_only_once_its_head_would_pass(tmp_path: Path)
         assert gateway.logged == [] or gateway.logged[-1][0] == "refusal"
         for one in (refused, asked):
             await one.close()
+
+
+@pytest.mark.parametrize(
+    ("target", "mode", "expected"),
+    [
+        ("*", Mode.ACTIVE, (400, "malformed-request")),
+        ("/ledger/v1/%2e%2e/x", Mode.ACTIVE, (400, "malformed-request")),
+        ("/nothing/x", Mode.ACTIVE, (404, "tool-unknown")),
+        (REFUNDS, Mode.PAUSED, (503, "run-paused")),
+        (REFUNDS, Mode.QUARANTINED, (403, "run-quarantined")),
+        (REFUNDS, Mode.REVOKED, (403, "lease-revoked")),
+    ],
+)
+async def test_no_body_is_asked_for_where_its_head_says_already_that_it_cannot_pass(
+    tmp_path: Path, target: str, mode: Mode, expected: tuple[int, str]
+) -> None:
+    async with stage(tmp_path, Held()) as (gateway, tool, port, run):
+        if mode is not Mode.ACTIVE:
+            await gateway.contain(run.run.run_id, mode)
+        client = await agent(port)
+        client.send(request("POST", target, run.lease, b"", "Expect: 100-continue", "Content-Length: 12"))
+        reply = await client.response()
+        assert (reply.status, orjson.loads(reply.body)["code"]) == expected
+        assert (await gateway.journal(run.run.run_id, "refusal"))[-1]["code"] == expected[1]
+        assert tool.visits == []
+        await client.close()

@@ -26,6 +26,7 @@ async def test_writes_amounts_steps_and_rates_are_limited(gateway: Rig) -> None:
     replies = [await gateway.call(run.lease, "GET", INVOICE) for _ in range(8)]
     assert [code(reply) for reply in replies].count("rate-limited") >= 5
     assert header(replies[-1], "retry-after") == "1"
+    assert (header(replies[-1], "ratelimit-policy"), header(replies[-1], "ratelimit")) == ('"run";q=2;w=1', '"run";r=0;t=1')
 
 
 async def test_a_child_is_charged_to_its_parent_too(gateway: Rig) -> None:

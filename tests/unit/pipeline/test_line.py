@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from gateway.model.run import Mode
 from tests.support import rig
 from tests.support.rig import Rig, code, header, until
 
@@ -154,6 +155,21 @@ async def test_leases_that_are_missing_broken_doubled_or_of_no_tool(gateway: Rig
     assert code(await gateway.call(run.lease, "GET", INVOICE, Killcord_Lease=run.lease)) == "malformed-request"
     assert code(await gateway.call(run.lease, "GET", INVOICE, tool="nothing")) == "tool-unknown"
     assert (await gateway.call(None, "GET", INVOICE, Killcord_Lease=run.lease)).status == 200
+
+
+async def test_a_refusal_before_the_run_is_reached_still_says_whose_call_it_was(gateway: Rig) -> None:
+    run = await gateway.open()
+    await gateway.contain(run.run.run_id, Mode.REVOKED)
+    for tool, refused in (("nothing", "tool-unknown"), ("ledger", "lease-revoked")):
+        reply = await gateway.call(run.lease, "GET", INVOICE, tool=tool, Killcord_Step="s1")
+        problem = orjson.loads(reply.body)
+        assert (problem["code"], problem["run_id"], problem["step_id"]) == (refused, run.run.run_id, "s1")
+        told = [header(reply, name) for name in ("Killcord-Run", "Killcord-Step", "Killcord-Mode", "Killcord-Entry")]
+        assert told == [run.run.run_id, "s1", "revoked", problem["entry"]]
+    unnamed = orjson.loads((await gateway.call(run.lease, "GET", INVOICE, Killcord_Step="no step")).body)
+    assert (unnamed["run_id"], "step_id" in unnamed) == (run.run.run_id, False)
+    stranger = await gateway.call(run.lease[:-8] + "AAAAAAAA", "GET", INVOICE, Killcord_Step="s1")
+    assert [header(stranger, name) for name in ("Killcord-Run", "Killcord-Step", "Killcord-Mode", "Killcord-Entry")] == [None] * 4
 
 
 async def test_once_an_intent_is_to_be_written_the_call_is_committed_and_a_read_never_is(gateway: Rig) -> None:
