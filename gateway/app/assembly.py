@@ -261,7 +261,7 @@ async def _assembled(
         tasks=tasks,
         recovery=taking_back[0],
         approvals=approvals,
-        findings=Findings(journal, vault, store.incidents, clock, sentinel.answered),
+        findings=Findings(journal, vault, store.incidents, store.writes, store.history, clock, sentinel.answered),
         stories=Stories(store.history, store.registry, store.writes, containment, clock),
         heads=Heads(store.history, signer, clock, _anchor(config.anchor)),
         reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live, taking_back[0].rollbacks.drives),

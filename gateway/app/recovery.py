@@ -94,6 +94,7 @@ def recovery(parts: Parts) -> Recovery:
     places = Checkpoints(
         journal=parts.journal,
         records=store.checkpoints,
+        rollbacks=store.rollbacks,
         writes=store.writes,
         history=store.history,
         registry=store.registry,

@@ -51,5 +51,11 @@ def _lines(found: Json) -> Iterator[str]:
     now = found["recovery"]
     yield f"incident    {found['incident_id']}: {now['stage'].replace('_', ' ')}"
     yield f"checkpoint  {now['checkpoint'] or '-'}"
+    if now["flow"]:
+        yield f"flow        {', '.join(f'{step} {state}' for step, state in now['flow'].items())}"
+    if now["caution"] is not None:
+        yield f"caution     {now['caution']}"
+    for one in now["waits_for"]:
+        yield f"waits for   {one['what']} {one['id'] or ''}".rstrip() + f": {one['how']}"
     if now["stage"] == "resumed":
         yield f"lease       killcord run renew {found['run_id']}"

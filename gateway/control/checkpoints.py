@@ -12,18 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from gateway.core import approvals, checkpoints, records, stamp
+import orjson
+
+from gateway.core import approvals, checkpoints, records, stamp, suspicion
 from gateway.core.checkpoints import Chosen, NotReady
+from gateway.core.suspicion import FirstBad
 from gateway.model.approval import ApprovalStatus
 from gateway.model.checkpoint import START, Checkpoint
 from gateway.model.effect import Write
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
+from gateway.model.rollback import Rollback
 from gateway.model.run import Run
-from gateway.ports import Clock, History, Journal, Registry, Writes
+from gateway.ports import Clock, History, Journal, Query, Registry, Writes
 from gateway.ports.approvals import ApprovalRecords
 from gateway.ports.checkpoints import CheckpointRecords
+from gateway.ports.rollback import RollbackRecords
 from gateway.ports.sentinel import Incidents
 
 _PAGE = 1000
@@ -45,6 +51,7 @@ class UnknownCheckpoint(ValueError):
 class Checkpoints:
     journal: Journal
     records: CheckpointRecords
+    rollbacks: RollbackRecords
     writes: Writes
     history: History
     registry: Registry
@@ -87,16 +94,22 @@ class Checkpoints:
 
     async def choose(self, run: Run) -> Chosen | NotReady:
         """Where to take a run up again, by what its journal says: before the first bad entry of what it is contained for."""
-        return await self._choose(run, await self.first_bad(run))
+        writes = await self.writes.of_run(run.run_id)
+        places = [*await self._led_back_to(run, writes), *await self._taken(run.run_id)]
+        match checkpoints.choose(places, writes, await self.first_bad(run)):
+            case Chosen(found, caution):
+                return Chosen(self._of(run, found), caution)
+            case not_ready:
+                return not_ready
 
-    async def first_bad(self, run: Run) -> int | None:
-        """The number of the first entry that an incident of the run's generation was seen in; ``None`` where there is none."""
-        seen: list[int] = []
+    async def first_bad(self, run: Run) -> FirstBad:
+        """The first entry that an incident of the run's generation is about, or was seen in."""
+        found: list[Incident] = []
         after: str | None = None
         while page := await self.incidents.incidents(run=run.run_id, after=after, limit=_PAGE):
-            seen += [seq for incident in page if incident.generation == run.generation for seq in self._evidence(incident)]
+            found += [incident for incident in page if incident.generation == run.generation]
             after = page[-1].incident_id
-        return min(seen, default=None)
+        return await self._first_bad(found)
 
     async def find(self, run: Run, name: str) -> Checkpoint:
         """The place of a name: a checkpoint's id, ``start``, or an entry.
@@ -131,11 +144,11 @@ class Checkpoints:
 
     async def last_for(self, incident: Incident) -> str | None:
         """The checkpoint that an incident's rollback goes back to, if its run has one that can be used: the latest that somebody took
-        before the first entry that the incident was seen in.
+        before the first entry that the incident is about, or was seen in.
 
         A boundary that nobody took does not count: that effects were verified does not say that they were meant.
         """
-        bad = min(self._evidence(incident), default=None)
+        bad = (await self._first_bad([incident])).seq
         writes = await self.writes.of_run(incident.run_id)
         taken = [one for one in await self._taken(incident.run_id) if bad is None or one.seq < bad]
         sound = [one for one in taken if not checkpoints.against(writes, one.seq)]
@@ -146,13 +159,20 @@ class Checkpoints:
         taken = [one for one in await self._taken(run.run_id) if one.seq <= seq and not checkpoints.against(writes, one.seq)]
         return max(taken, key=lambda one: one.seq).state_ref if taken else None
 
-    async def _choose(self, run: Run, bad: int | None) -> Chosen | NotReady:
-        writes = await self.writes.of_run(run.run_id)
-        match checkpoints.choose(await self._taken(run.run_id), writes, bad):
-            case Chosen(found):
-                return Chosen(self._of(run, found))
-            case not_ready:
-                return not_ready
+    async def _first_bad(self, incidents: Sequence[Incident]) -> FirstBad:
+        """By the incidents' evidence; of a finding the whole journal is asked, since an incident names only some of those it was told."""
+        seen = [seq for one in incidents if one.cause != suspicion.TRIGGER for seq in self._evidence(one)]
+        told = [entry for one in incidents if one.cause == suspicion.TRIGGER for entry in await self._findings(one)]
+        return suspicion.first_bad(seen, told)
+
+    async def _findings(self, incident: Incident) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        after: str | None = None
+        while page := await self.history.entries(Query(run=incident.run_id, kind=Kind.FINDING.value, after=after, limit=_PAGE)):
+            entries = [orjson.loads(line) for line in page]
+            found += [entry for entry in entries if entry["generation"] == incident.generation]
+            after = f"{entries[-1]['stream']}/{entries[-1]['seq']}"
+        return found
 
     async def _named(self, run: Run, name: str, writes: Sequence[Write]) -> Checkpoint:
         if name == START:
@@ -170,6 +190,12 @@ class Checkpoints:
         while page := await self.records.checkpoints(run_id, after=found[-1].checkpoint_id if found else None, limit=_PAGE):
             found += page
         return found
+
+    async def _led_back_to(self, run: Run, writes: Sequence[Write]) -> list[Checkpoint]:
+        begun: list[Rollback] = []
+        while page := await self.rollbacks.rollbacks(run=run.run_id, after=begun[-1].rollback_id if begun else None, limit=_PAGE):
+            begun += page
+        return checkpoints.led_back_to(begun, run.generation, self.journal.stream, writes)
 
     async def _pending(self, run_id: str, now: float) -> tuple[str, ...]:
         found: list[str] = []

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.core import stamp
-from gateway.model.entry import Kind, Sealed
+from gateway.core import stamp, suspicion
+from gateway.core.suspicion import About
+from gateway.model.entry import Kind, Position, Sealed
 from gateway.model.run import Run
-from gateway.ports import Clock, Journal, Vault
+from gateway.ports import Clock, History, Journal, Vault, Writes
 from gateway.ports.sentinel import Incidents
 
 LARGEST = 16 * 1024
 """Bytes of a finding's evidence, as it is kept."""
-
-TRIGGER = "verify.finding"
-"""What a finding sets off, and with that the cause of its incident."""
 
 Answered = Callable[[str], Awaitable[bool]]
 """Waits until all that a run's entries have set off is answered: ``Sentinel.answered``."""
@@ -41,10 +39,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """``entry`` is where the finding stands; ``incident_id`` the incident that it opened or joined, if any."""
+    """``entry`` is where the finding stands, ``about`` the run's entries that its evidence was understood to be about; ``incident_id``
+    the incident that it opened or joined, if any.
+    """
 
     finding_id: str
     entry: str
+    about: tuple[Position, ...]
     incident_id: str | None
 
 
@@ -55,13 +56,16 @@ class Findings:
     journal: Journal
     vault: Vault
     incidents: Incidents
+    writes: Writes
+    history: History
     clock: Clock
     answered: Answered
 
     async def report(self, run: Run, finding: Finding) -> Reported:
         """Journal a finding and return once everything that it set off is answered: the order, if any, holds.
 
-        The evidence is sealed under the run's tenant; its digest is of its JSON with sorted keys, without blanks.
+        The evidence is sealed under the run's tenant; its digest is of its JSON with sorted keys, without blanks. Which entries of the
+        run it is about stands beside it in the clear.
 
         Raises:
             TooMuchEvidence: it is larger than :data:`LARGEST`; nothing was journaled.
@@ -70,11 +74,24 @@ class Findings:
         plain = _canonical(finding.evidence)
         sealed = await self.vault.seal(run.tenant, plain)
         finding_id = self.clock.mint("fnd")
-        fields = _fields(run, finding, finding_id, plain, sealed, self.clock.now())
+        about = await self._about(run, finding)
+        fields = _fields(run, finding, finding_id, plain, sealed, self.clock.now()) | suspicion.entry_fields(about)
         entry = str(await self.journal.append(fields, (sealed,)))
         await self.answered(run.run_id)
-        incident = await self.incidents.incident_of(run.run_id, run.generation, TRIGGER)
-        return Reported(finding_id, entry, None if incident is None else incident.incident_id)
+        incident = await self.incidents.incident_of(run.run_id, run.generation, suspicion.TRIGGER)
+        return Reported(finding_id, entry, about.places, None if incident is None else incident.incident_id)
+
+    async def _about(self, run: Run, finding: Finding) -> About:
+        named = suspicion.named(finding.evidence)
+        places = [suspicion.place(name, self.journal.stream) for name in named.entries]
+        mine = [place for place in places if place is not None and await self._is_of(run, place)]
+        return suspicion.about(named, mine, await self.writes.of_run(run.run_id) if named.objects else ())
+
+    async def _is_of(self, run: Run, place: Position) -> bool:
+        """Whether a place is an entry of the run, or of another of its workflow."""
+        line = await self.history.entry(place)
+        entry = {} if line is None else orjson.loads(line)
+        return bool(entry.get("tenant") == run.tenant and entry.get("workflow_id") == run.workflow_id)
 
 
 def _canonical(evidence: Mapping[str, object]) -> bytes:

@@ -20,11 +20,12 @@ from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.core import checkpoints as choosing
 from gateway.core import records, recovery, resuming, stamp
 from gateway.core.opening import TooWide
-from gateway.core.recovery import Recovery, Situation, Stage
+from gateway.core.recovery import Flaw, Recovery, Situation, Stage
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
 from gateway.model.order import Scope
-from gateway.model.rollback import Rollback
+from gateway.model.plan import NodeState
+from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Mode, Run
 from gateway.ports import Clock, Journal, Registry
 from gateway.ports.rollback import RollbackRecords
@@ -105,11 +106,14 @@ class Recover:
         run = await self.registry.run(incident.run_id)
         if run is None:
             return Recovery(Stage.GIVEN_UP, f"run {incident.run_id} is not in this journal")
+        if (ended := recovery.over(incident, run)) is not None:
+            return ended
         situation = await self._situation(incident, run)
         now = recovery.recovery(situation)
         if now.stage is not Stage.RESUME or situation.rollback is None:
             return now
-        return recovery.recovery(replace(situation, unsound=await self.unsound(run, situation.rollback)))
+        found = await self.unsound(run, situation.rollback)
+        return recovery.recovery(replace(situation, unsound=tuple(Flaw(text) for text in found)))
 
     async def go_on(self, incident_id: str) -> None:
         """Take the steps that need no person. Whatever stops it, calling this again goes on from there."""
@@ -180,7 +184,7 @@ class Recover:
                 await self.containment.make(scope, Mode.QUARANTINED, reason=f"recovery of {incident.incident_id}: {reason}", by=by)
                 return True
             case Stage.COMPENSATE:
-                to = now.checkpoint or START
+                to = now.checkpoint or await self.checkpoints.last_for(incident) or START
                 await self.rollbacks.start(incident.run_id, subtree=False, to=to, reason=reason, by=by, incident=incident)
                 return False
             case Stage.RESUME:
@@ -191,16 +195,25 @@ class Recover:
                 return False
 
     async def _situation(self, incident: Incident, run: Run) -> Situation:
-        rollback = await self._rollback(incident, run)
-        return Situation(
+        choice = await self._choice(incident, run)
+        place = choice.checkpoint.seq if isinstance(choice, choosing.Chosen) else None
+        rollback = recovery.counting(await self._rollbacks(incident, run), place)
+        given = Situation(
             incident=incident,
             run=run,
             contained=self.resume.contained(run),
-            choice=await self._choice(incident, run),
+            choice=choice,
             rollback=rollback,
             tasks=await self._tasks(run.run_id),
             hindered=await self.resume.hindered(run),
         )
+        if rollback is None:
+            return given
+        given = replace(given, approvals=await self._approvals(rollback))
+        if place is None:
+            return given
+        reached = rollback.since <= place or recovery.reached(rollback, place, await self.checkpoints.writes.of_run(run.run_id))
+        return replace(given, reached=reached)
 
     async def _choice(self, incident: Incident, run: Run) -> choosing.Chosen | choosing.NotReady:
         named = resuming.read(incident.recovery["request"]).checkpoint if incident.recovery is not None else None
@@ -211,14 +224,22 @@ class Recover:
         except (UnknownCheckpoint, NotVerified) as wrong:
             return choosing.NotReady(str(wrong))
 
-    async def _rollback(self, incident: Incident, run: Run) -> Rollback | None:
-        """The newest rollback of this generation of the run: the incident's own, or one that somebody else began."""
-        found: Rollback | None = None
+    async def _rollbacks(self, incident: Incident, run: Run) -> list[Rollback]:
+        """The rollbacks of this generation of the run: the incident's own, and those that somebody else began."""
+        found: list[Rollback] = []
         after: str | None = None
         while page := await self.records.rollbacks(run=run.run_id, after=after, limit=_PAGE):
-            found = next((one for one in reversed(page) if one.generation == incident.generation), found)
+            found += [one for one in page if one.generation == incident.generation]
             after = page[-1].rollback_id
         return found
+
+    async def _approvals(self, rollback: Rollback) -> tuple[str, ...]:
+        """The approvals that a rollback waits for."""
+        if rollback.status is not RollbackStatus.NEEDS_OPERATOR:
+            return ()
+        marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
+        waiting = [mark for mark in marks.values() if mark.get("state") == NodeState.WAITING]
+        return tuple(str(mark["approval_id"]) for mark in waiting if "approval_id" in mark)
 
     async def _tasks(self, run_id: str) -> tuple[str, ...]:
         open_: list[str] = []

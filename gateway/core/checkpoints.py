@@ -11,17 +11,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from gateway.core import suspicion
+from gateway.core.suspicion import FirstBad
 from gateway.model.action import Reversibility
 from gateway.model.checkpoint import START, Checkpoint, Touched
 from gateway.model.effect import KeyKind, State, Write
 from gateway.model.entry import Position, Verification
+from gateway.model.rollback import Rollback, RollbackStatus
 
 _NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
+    """``caution`` is a sentence about what may be wrong all the same, where that cannot be known."""
+
     checkpoint: Checkpoint
+    caution: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +67,31 @@ def boundary(writes: Iterable[Write], before: int | None) -> Checkpoint | None:
     return None if newest is None or newest.outcome is None else entry(newest.run_id, newest.generation, newest.outcome, known)
 
 
-def choose(checkpoints: Iterable[Checkpoint], writes: Iterable[Write], bad: int | None) -> Chosen | NotReady:
-    """The latest sound place before the first bad entry, among what somebody took and the newest boundary.
+def choose(checkpoints: Iterable[Checkpoint], writes: Iterable[Write], bad: FirstBad) -> Chosen | NotReady:
+    """The latest sound place before the first bad entry, among ``checkpoints`` (taken, or led back to) and the newest boundary.
 
     It assumes no effect that was taken back later, and no completed irreversible action after it would be made again: its key answers.
-    A run of which nothing stands and nothing is open is sound at its start.
+    A run of which nothing stands and nothing is open is sound at its start. Where a finding does not say what it is about, a boundary
+    that nobody took proves nothing: then it is one of ``checkpoints``, with a caution about what stands from before it.
     """
     known = tuple(writes)
-    found = [one for one in checkpoints if bad is None or one.seq < bad]
-    found += [one for one in (boundary(known, bad), _start(known)) if one is not None]
+    taken = [one for one in checkpoints if bad.seq is None or one.seq < bad.seq]
+    automatic = (boundary(known, bad.seq) if bad.known else None, _start(known))
+    found = taken + [one for one in automatic if one is not None]
     found.sort(key=lambda one: (one.seq, not one.automatic))
     for one in reversed(found):
         if not against(known, one.seq):
             again = unmade(known, one.seq)
-            return NotReady(repeated(one, again)) if again else Chosen(one)
+            return NotReady(repeated(one, again)) if again else Chosen(one, _caution(known, one, bad))
     return NotReady(_why_not(known, found, bad))
+
+
+def led_back_to(rollbacks: Iterable[Rollback], generation: int, stream: str, writes: Iterable[Write]) -> list[Checkpoint]:
+    """The places that rollbacks of a generation led back to. What such a one left standing is a person's: it handed that over."""
+    over = (RollbackStatus.CLEAN, RollbackStatus.RESIDUE)
+    back = sorted({one.since for one in rollbacks if one.generation == generation and one.status in over})
+    known = tuple(writes)
+    return [entry("", generation, Position(stream, since), known) if since else start() for since in back]
 
 
 def start(run_id: str = "", generation: int = 0) -> Checkpoint:
@@ -132,17 +148,34 @@ def _named(checkpoint: Checkpoint) -> str:
     return "the run's start" if checkpoint.at is None else f"checkpoint {checkpoint.checkpoint_id}"
 
 
-def _why_not(writes: Sequence[Write], found: Sequence[Checkpoint], bad: int | None) -> str:
+def _caution(writes: Sequence[Write], place: Checkpoint, bad: FirstBad) -> str | None:
+    """What stands from before a place although it may be what a finding means."""
+    standing = [one for one in writes if one.rollback_id is None and one.state is State.STANDING and one.intent.seq <= place.seq]
+    if bad.known or not standing:
+        return None
+    return (
+        f"{_sentence(suspicion.unsaid(bad.unnamed))}: {_named(place)} is the latest that somebody took before it, and {len(standing)} "
+        f"effect(s) from before it stand. If it is about those, name an earlier place, or {START!r}."
+    )
+
+
+def _why_not(writes: Sequence[Write], found: Sequence[Checkpoint], first_bad: FirstBad) -> str:
     if found:
         return assumed(found[-1], against(writes, found[-1].seq))
+    if not first_bad.known:
+        return (
+            f"{_sentence(suspicion.unsaid(first_bad.unnamed))}, and nobody took a checkpoint before it: name the place to go back to "
+            f"(an entry, or {START!r} to take back all that the run did)."
+        )
+    bad = first_bad.seq
     when = "" if bad is None else " before its first bad entry"
     begun = [write for write in writes if bad is None or write.intent.seq < bad]
     undone = _undone(writes)
     blocking = [write for write in begun if bad is None or _sound_from(write, undone) >= bad]
     if not blocking:
         return f"The run has no verified boundary{when}."
-    first = min(blocking, key=_begun)
-    return f"The run has no verified boundary{when}: {first.action} ({first.intent}) {explained(first)}."
+    oldest = min(blocking, key=_begun)
+    return f"The run has no verified boundary{when}: {oldest.action} ({oldest.intent}) {explained(oldest)}."
 
 
 def _start(writes: Sequence[Write]) -> Checkpoint | None:
@@ -206,3 +239,7 @@ def _outcomes(writes: Sequence[Write], at: int, meant: Callable[[Write], bool]) 
 
 def _begun(write: Write) -> int:
     return write.intent.seq
+
+
+def _sentence(said: str) -> str:
+    return said[:1].upper() + said[1:]

@@ -19,6 +19,9 @@ from gateway.model.trigger import Trigger
 
 Json = dict[str, object]
 
+_DIGITS = 19
+"""Of a seq: what has as many fits no integer of the store."""
+
 
 def limits_json(value: Limits) -> Json:
     """Limits with amounts in millionths, as the journal keeps them; absent where there is none."""
@@ -234,7 +237,7 @@ def rollback_shown(rollback: Rollback) -> Json:
 def position_of(text: str) -> Position | None:
     """``stream/seq`` as a position; ``None`` where it is not one."""
     stream, _, seq = text.rpartition("/")
-    return Position(stream, int(seq)) if stream and seq.isascii() and seq.isdigit() else None
+    return Position(stream, int(seq)) if stream and seq.isascii() and seq.isdigit() and len(seq) < _DIGITS else None
 
 
 def _times(value: object, *names: str) -> Json:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from gateway.core import affected, documents, records, stamp, telling
+from gateway.core import affected, documents, records, stamp, suspicion, telling
 from gateway.model.action import Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind
@@ -159,7 +159,14 @@ def _stopped(lines: Sequence[Entry], incident: Incident) -> Json | None:
 
 
 def _open(sources: Sources) -> list[Json]:
-    return [*_unsettled(sources), *_tasks(sources), *_standing(sources), *_orders(sources), *_rollback(sources.incident)]
+    return [
+        *_unsettled(sources),
+        *_tasks(sources),
+        *_standing(sources),
+        *_unsaid(sources),
+        *_orders(sources),
+        *_rollback(sources.incident),
+    ]
 
 
 def _unsettled(sources: Sources) -> list[Json]:
@@ -182,6 +189,15 @@ def _tasks(sources: Sources) -> list[Json]:
 def _standing(sources: Sources) -> list[Json]:
     count = _counts(sources.writes)[State.STANDING]
     return [{"what": "standing-effects", "count": count, "text": f"{count} effect(s) stand and were not undone"}] if count else []
+
+
+def _unsaid(sources: Sources) -> list[Json]:
+    """The incident's findings that do not say where what is wrong began."""
+    if sources.incident.cause != suspicion.TRIGGER:
+        return []
+    mine = [one for one in sources.entries if one["kind"] == Kind.FINDING and one["generation"] == sources.incident.generation]
+    names = sorted({position(one) for one in mine if not suspicion.of_entry(one).known}, key=_place)
+    return [{"what": "first-bad-entry", "entry": name, "text": suspicion.unsaid([name])} for name in names[:BOUND]]
 
 
 def _orders(sources: Sources) -> list[Json]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.core import records
+from gateway.core import records, suspicion
 from gateway.core.documents import order, rollback, target
 from gateway.model.entry import Kind
 from gateway.model.order import Order
 from gateway.model.run import Mode
 
 Entry = Mapping[str, Any]
+
+_NAMED = 3
+"""Entries that a line names before it only counts the rest."""
 
 
 def words(entry: Entry) -> str:
@@ -88,7 +91,11 @@ def _order(entry: Entry) -> str:
 
 
 def _finding(entry: Entry) -> str:
-    return f"finding {entry['finding']} was reported, {entry['severity']}"
+    about = suspicion.of_entry(entry)
+    named = f"; it is about {', '.join(map(str, about.places[:_NAMED]))}" if about.places else ""
+    more = f" and {len(about.places) - _NAMED} more" if len(about.places) > _NAMED else ""
+    unsaid = "" if about.known else "; where what is wrong began it does not say"
+    return f"finding {entry['finding']} was reported, {entry['severity']}{named}{more}{unsaid}"
 
 
 def _run(entry: Entry) -> str:

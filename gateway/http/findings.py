@@ -20,7 +20,7 @@ async def report(asked: Asked[Nothing, ReportFinding]) -> web.Response:
         reported = await asked.services.findings.report(run, finding)
     except findings.TooMuchEvidence as much:
         raise problem.BadRequest(f"evidence: {much}") from much
-    answer: dict[str, object] = {"finding_id": reported.finding_id, "entry": reported.entry}
+    answer: dict[str, object] = {"finding_id": reported.finding_id, "entry": reported.entry, "about": [str(one) for one in reported.about]}
     if reported.incident_id is not None:
         answer["incident_id"] = reported.incident_id
     return answers.json(answer, 201)

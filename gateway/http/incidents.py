@@ -54,8 +54,16 @@ async def recover(asked: Asked[Nothing, ResumeRun]) -> web.Response:
 
 
 def _shown(incident: Incident, now: Recovery) -> dict[str, object]:
-    """What was asked for, if anything was, and how far it is."""
-    return {"asked": incident.recovery, "stage": now.stage.value, "why": now.why, "checkpoint": now.checkpoint}
+    """What was asked for, if anything was, how far it is, and what it waits for."""
+    return {
+        "asked": incident.recovery,
+        "stage": now.stage.value,
+        "why": now.why,
+        "checkpoint": now.checkpoint,
+        "caution": now.caution,
+        "flow": {step.value: state for step, state in now.flow.items()},
+        "waits_for": [{"what": one.what, "id": one.name, "how": one.how} for one in now.waits],
+    }
 
 
 async def _found(asked: Asked[Nothing, Any]) -> Incident:

@@ -47,7 +47,10 @@ class Resuming(TypedDict, total=False):
 
 
 class Found(TypedDict, total=False):
-    """A verifier's finding; ``severity`` is one of ``info low medium high critical``."""
+    """A verifier's finding; ``severity`` is one of ``info low medium high critical``.
+
+    ``evidence`` may name what it is about: ``entries`` (``<stream>/<seq>``) and ``objects`` (``<type>:<id>``) of the run.
+    """
 
     kind: Required[str]
     severity: Required[str]
@@ -110,7 +113,7 @@ def admission(tenant: str, task_class: str, run_id: str | None) -> Talk[Admissio
 def finding(run_id: str, found: Found) -> Talk[Finding]:
     """Report what is wrong with a run's state."""
     said = (yield Request("POST", _run(run_id, "/findings"), {**found})).read()
-    return Finding(said["finding_id"], said["entry"], said.get("incident_id"))
+    return Finding(said["finding_id"], said["entry"], said.get("incident_id"), tuple(said["about"]))
 
 
 def _run(run_id: str, more: str = "") -> str:

@@ -85,11 +85,14 @@ class Resumption:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A finding as it was taken; ``incident_id`` where policy made an incident of it."""
+    """A finding as it was taken; ``incident_id`` where policy made an incident of it, ``about`` the run's entries that it was understood
+    to be about: what is wrong begins at the first of them.
+    """
 
     finding_id: str
     entry: str
     incident_id: str | None = None
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

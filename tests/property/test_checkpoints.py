@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core import checkpoints
 from gateway.core.checkpoints import Chosen, NotReady
+from gateway.core.suspicion import FirstBad
 from gateway.model.action import Compensation, Remedy, Reversibility
 from gateway.model.checkpoint import START, Checkpoint
 from gateway.model.effect import KeyKind, State, Write
@@ -171,12 +172,35 @@ def test_the_latest_sound_place_before_the_first_bad_entry_is_chosen_and_nothing
 ) -> None:
     made = history(taken)
     sound = [seq for seq in made.places(bad) if made.sound(seq)]
-    match checkpoints.choose(made.taken, made.writes, bad):
+    match checkpoints.choose(made.taken, made.writes, FirstBad(bad)):
         case Chosen(found):
             assert found.seq == max(sound)
             assert bad is None or found.seq < bad
             assert not made.repeats(found.seq)
             assert found.at is not None or found.checkpoint_id == START
+        case NotReady(why):
+            assert why.endswith(".")
+            assert not sound or made.repeats(max(sound))
+
+
+@settings(max_examples=1_000)
+@given(steps, st.integers(1, 40))
+@example([*GOOD, Take(), *GOOD], 9)
+@example([*GOOD, UNDONE], 9)
+def test_where_a_finding_names_nothing_only_what_somebody_took_before_it_is_chosen_and_what_stands_there_is_said(
+    taken: list[Step], told: int
+) -> None:
+    made = history(taken)
+    by_people = {one.seq for one in made.taken if one.seq < told}
+    start = {0} if 0 in set(made.places(told)) else set()
+    sound = [seq for seq in by_people | start if made.sound(seq)]
+    match checkpoints.choose(made.taken, made.writes, FirstBad(told, ("st_1/9",))):
+        case Chosen(found, caution):
+            assert found.seq == max(sound)
+            assert not made.repeats(found.seq)
+            standing = [one for one in made.writes if one.state is State.STANDING and one.rollback_id is None]
+            assert (caution is not None) is any(one.intent.seq <= found.seq for one in standing)
+            assert caution is None or "st_1/9 names no entry" in caution
         case NotReady(why):
             assert why.endswith(".")
             assert not sound or made.repeats(max(sound))

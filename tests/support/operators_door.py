@@ -96,6 +96,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
     checkpoints = Checkpoints(
         journal=store.journal,
         records=store.checkpoints,
+        rollbacks=store.rollbacks,
         writes=store.writes,
         history=store.history,
         registry=store.registry,
@@ -124,7 +125,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         containment=containment,
         tasks=tasks,
         approvals=approvals,
-        findings=Findings(store.journal, vault, store.incidents, clock, answered),
+        findings=Findings(store.journal, vault, store.incidents, store.writes, store.history, clock, answered),
         rollbacks=rollbacks,
         rollback_records=store.rollbacks,
         checkpoints=checkpoints,

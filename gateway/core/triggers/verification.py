@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.core import suspicion
 from gateway.core.triggers.thresholds import Thresholds
 from gateway.core.triggers.watch import Event, Watch
 from gateway.model.trigger import Trigger
@@ -15,7 +16,13 @@ def postcondition(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger
 
 
 def finding(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
-    """A verifier's proof that the run's state is unsafe."""
+    """A verifier's proof that the run's state is unsafe: seen in the entries that it is about, and in its own."""
+    fields = event.fields
+    about = {place.seq for place in suspicion.of_entry(fields).places}
     return event.fired(
-        "verify.finding", severity=event.fields["severity"], kind=event.fields["finding"], finding_id=event.fields["finding_id"]
+        suspicion.TRIGGER,
+        seqs=(*sorted(about), event.seq),
+        severity=fields["severity"],
+        kind=fields["finding"],
+        finding_id=fields["finding_id"],
     )

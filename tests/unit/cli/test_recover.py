@@ -23,6 +23,9 @@ def test_each_stage_is_shown_and_where_a_person_has_to_decide_is_exit_1(gateway:
     assert said.err.splitlines()[-1].endswith("is needs_operator: a person has to go on with it")
     assert said.out.splitlines()[0] == "incident    inc_1: waits"
     assert said.out.splitlines()[1].startswith("checkpoint  st_")
+    assert "flow        contain done, collect done, classify done, compensate waits, reconcile ahead, resume ahead" in said.out
+    (wait,) = [line for line in said.out.splitlines() if line.startswith("waits for   task ")]
+    assert "then: killcord tasks resolve task_1 RESOLUTION" in wait
     again = killcord(*RECOVER)
     assert (again.code, again.out) == (1, said.out), "asked for again nothing is done again"
 
@@ -34,7 +37,9 @@ def test_a_run_that_goes_on_says_how_its_agent_gets_a_lease(gateway: Gateway, ki
     assert killcord("resume", "run_1", "--checkpoint", "start", "--reason", "by hand").code == 0
     said = killcord(*RECOVER)
     assert (said.code, said.err) == (0, "resumed: run run_1 goes on as generation 2\n")
-    assert said.out.splitlines() == ["incident    inc_1: resumed", "checkpoint  -", "lease       killcord run renew run_1"]
+    ended = "contain done, collect done, classify done, compensate done, reconcile done, resume done"
+    told = ["incident    inc_1: resumed", "checkpoint  -", f"flow        {ended}", "lease       killcord run renew run_1"]
+    assert said.out.splitlines() == told
 
 
 def test_a_run_that_was_closed_is_given_up(gateway: Gateway, killcord: Cli, held: Contained) -> None:

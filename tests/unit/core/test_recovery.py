@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from gateway.core import checkpoints
 from gateway.core.checkpoints import Chosen, NotReady
-from gateway.core.recovery import Recovery, Situation, Stage, recovery
+from gateway.core.recovery import Flaw, Recovery, Situation, Stage, Step, counting, reached, recovery
+from gateway.model.effect import State
+from gateway.model.incident import RollbackState
 from gateway.model.rollback import Rollback, RollbackStatus
 from tests.support import journaling
 from tests.support.incidents import INCIDENT
-from tests.support.rolled import ROLLBACK
+from tests.support.rolled import ROLLBACK, written
 
 RUN = journaling.RUN
 CHOSEN = Chosen(checkpoints.start("run_1", 1))
@@ -36,13 +38,25 @@ def test_an_active_run_is_contained_first_whatever_else_is_known() -> None:
 
 
 def test_a_contained_run_is_taken_back_to_the_checkpoint_that_was_chosen() -> None:
-    assert recovery(HELD) == Recovery(Stage.COMPENSATE, "what was done after start is to be taken back", "start")
+    assert recovery(HELD) == Recovery(Stage.COMPENSATE, "what was done after start is to be taken back", "start", Step.COLLECT)
     assert stage(replace(HELD, rollback=rolled(RollbackStatus.RUNNING))) is Stage.COMPENSATING
 
 
 def test_without_a_checkpoint_it_waits_and_says_why() -> None:
     now = recovery(replace(HELD, choice=NotReady("The run has no verified boundary.")))
-    assert now == Recovery(Stage.WAITS, "not ready for autonomous recovery: The run has no verified boundary.")
+    assert (now.stage, now.why) == (Stage.WAITS, "not ready for autonomous recovery: The run has no verified boundary.")
+    assert [(one.what, one.how.partition(":")[0]) for one in now.waits] == [("checkpoint", "Name the place")]
+
+
+def test_without_a_checkpoint_what_policy_said_is_taken_back_first_and_what_is_under_way_is_waited_for() -> None:
+    nowhere = replace(HELD, choice=NotReady("The run has no verified boundary."))
+    due = replace(nowhere, incident=replace(INCIDENT, rollback=RollbackState.DUE))
+    assert (recovery(due).stage, recovery(due).checkpoint) == (Stage.COMPENSATE, None)
+    assert stage(replace(due, rollback=rolled(RollbackStatus.RUNNING))) is Stage.COMPENSATING
+    waits = recovery(replace(due, rollback=rolled(RollbackStatus.NEEDS_OPERATOR), approvals=("apr_1",)))
+    assert [one.what for one in waits.waits] == ["approval"]
+    ended = recovery(replace(due, rollback=rolled(RollbackStatus.CLEAN)))
+    assert [one.what for one in ended.waits] == ["checkpoint"]
 
 
 @pytest.mark.parametrize("status", [RollbackStatus.NEEDS_OPERATOR, RollbackStatus.STOPPED])
@@ -54,8 +68,9 @@ def test_a_rollback_that_nobody_goes_on_with_waits_for_a_person(status: Rollback
 @pytest.mark.parametrize("status", [RollbackStatus.CLEAN, RollbackStatus.RESIDUE])
 def test_after_a_rollback_it_waits_for_tasks_then_for_whatever_hinders_then_for_a_sound_state(status: RollbackStatus) -> None:
     over = replace(HELD, rollback=rolled(status))
-    waits = replace(over, tasks=("task_1", "task_2"), hindered="An ancestor is taken back.", unsound=("inv_1 differs",))
-    assert recovery(waits) == Recovery(Stage.WAITS, "open tasks: task_1, task_2", "start")
+    waits = replace(over, tasks=("task_1", "task_2"), hindered="An ancestor is taken back.", unsound=(Flaw("inv_1 differs"),))
+    assert recovery(waits).why == "open tasks: task_1, task_2"
+    assert [(one.what, one.name) for one in recovery(waits).waits] == [("task", "task_1"), ("task", "task_2")]
     assert recovery(replace(waits, tasks=())).why == "An ancestor is taken back."
     assert recovery(replace(waits, tasks=(), hindered=None)).why == "the state is not sound: inv_1 differs"
     assert stage(over) is Stage.RESUME
@@ -66,6 +81,55 @@ def test_a_run_that_goes_on_or_was_closed_is_over_whatever_else_is_known() -> No
     assert stage(resumed) is Stage.RESUMED
     assert stage(replace(HELD, run=replace(RUN, closed_at=5.0), contained=False)) is Stage.GIVEN_UP
     assert stage(replace(resumed, run=replace(RUN, generation=2, closed_at=5.0))) is Stage.RESUMED, "it went on, and ended by itself"
+
+
+def test_a_rollback_that_leads_less_far_back_than_the_chosen_place_is_followed_by_one_that_does() -> None:
+    over = replace(HELD, rollback=replace(rolled(RollbackStatus.CLEAN), since=9), reached=False)
+    assert stage(over) is Stage.COMPENSATE
+    assert stage(replace(over, rollback=rolled(RollbackStatus.RUNNING))) is Stage.COMPENSATING
+    assert stage(replace(over, rollback=rolled(RollbackStatus.NEEDS_OPERATOR))) is Stage.WAITS
+    assert stage(replace(over, reached=True)) is Stage.RESUME
+
+
+SINCE = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(RollbackStatus)), max_size=5)
+
+
+@given(SINCE, st.none() | st.integers(0, 9))
+def test_what_is_under_way_counts_first_and_then_the_newest_rollback_that_leads_far_enough_back(
+    begun: list[tuple[int, RollbackStatus]], place: int | None
+) -> None:
+    rollbacks = [replace(ROLLBACK, rollback_id=f"rb_{at}", since=since, status=status) for at, (since, status) in enumerate(begun)]
+    found = counting(rollbacks, place)
+    under_way = [one for one in rollbacks if not one.status.ended]
+    enough = [one for one in rollbacks if place is not None and one.since <= place]
+    wanted = under_way or enough or rollbacks
+    assert found == (wanted[-1] if wanted else None)
+
+
+@given(st.lists(st.sampled_from(State), max_size=8), st.integers(0, 20), st.integers(0, 20))
+def test_a_rollback_reaches_a_place_unless_it_leaves_an_effect_from_after_it_alone(states: list[State], since: int, place: int) -> None:
+    writes = [replace(written(2 * at + 1), state=state) for at, state in enumerate(states)]
+    left = [one for one in writes if one.state not in (State.FAILED, State.COMPENSATED) and place < one.intent.seq <= since]
+    assert reached(replace(ROLLBACK, since=since), place, writes) is (not left)
+    assert reached(replace(ROLLBACK, since=since), place, [replace(one, rollback_id="rb_0") for one in writes])
+    if since <= place:
+        assert reached(replace(ROLLBACK, since=since), place, writes)
+
+
+def test_every_wait_says_how_to_go_on_and_the_flow_shows_where_it_stands() -> None:
+    asked = replace(HELD, rollback=rolled(RollbackStatus.NEEDS_OPERATOR), approvals=("apr_1",), tasks=("task_1",))
+    now = recovery(asked)
+    assert [(one.what, one.name) for one in now.waits] == [("approval", "apr_1"), ("task", "task_1")]
+    assert all(one.name and one.name in one.how for one in now.waits)
+    assert list(now.flow.values()) == ["done", "done", "done", "waits", "ahead", "ahead"]
+    (stopped,) = recovery(replace(HELD, rollback=rolled(RollbackStatus.STOPPED))).waits
+    assert stopped.how == "Go on with it: killcord rollback continue rb_1."
+    unsound = recovery(replace(HELD, rollback=rolled(RollbackStatus.CLEAN), unsound=(Flaw("a", "task_2"), Flaw("b"))))
+    assert [(one.what, one.name) for one in unsound.waits] == [("object", "task_2"), ("state", None)]
+    assert unsound.flow[Step.RECONCILE] == "waits"
+    resumed = recovery(replace(HELD, run=replace(RUN, generation=2)))
+    assert set(resumed.flow.values()) == {"done"}
+    assert recovery(replace(HELD, run=replace(RUN, closed_at=5.0))).flow == {}
 
 
 def grown(given: Situation, turns: list[int]) -> Iterator[Situation]:
@@ -90,6 +154,6 @@ def grown(given: Situation, turns: list[int]) -> Iterator[Situation]:
 
 @given(st.lists(st.integers(0, 5), max_size=12), st.booleans(), st.booleans())
 def test_a_journal_that_only_grows_only_takes_it_forward(turns: list[int], contained: bool, sound: bool) -> None:
-    begun = replace(HELD, contained=contained, unsound=() if sound else ("inv_1 differs",))
+    begun = replace(HELD, contained=contained, unsound=() if sound else (Flaw("inv_1 differs"),))
     places = [ORDER.index(stage(one)) for one in grown(begun, turns)]
     assert places == sorted(places)

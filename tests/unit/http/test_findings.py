@@ -29,7 +29,8 @@ async def entry(at: Door, answer: Json) -> Json:
 async def test_a_finding_stands_in_the_journal_with_who_reported_it(running: Door) -> None:
     status, answer = await running.ask("POST", "/v1/runs/r1/findings", {**PROOF, "reason": "nightly"}, as_="verifier-token")
     assert status == 201, answer
-    assert set(answer) == {"finding_id", "entry"}, "nobody watches this journal, so there is no incident"
+    assert set(answer) == {"finding_id", "entry", "about"}, "nobody watches this journal, so there is no incident"
+    assert answer["about"] == [], "its evidence names nothing of the run"
     found = await entry(running, answer)
     assert (found["kind"], found["finding"], found["severity"]) == ("finding", "ledger.imbalance", "critical")
     assert (found["finding_id"], found["by"], found["reason"]) == (answer["finding_id"], "verifier", "nightly")
@@ -53,6 +54,21 @@ async def test_the_evidence_is_sealed_and_its_digest_told(running: Door, tmp_pat
     assert sealed is not None
     assert sealed.tenant == "acme"
     assert await TenantVault(blobs, open_master_key(tmp_path / "var" / "keys")).unseal(sealed) == plain
+
+
+async def test_entries_that_the_evidence_names_are_told_in_the_clear_and_others_are_only_counted(running: Door) -> None:
+    _, entries = await running.ask("GET", "/v1/journal?run=r1")
+    opened = f"{entries['items'][0]['stream']}/{entries['items'][0]['seq']}"
+    elsewhere = f"{opened.partition('/')[0]}/{'9' * 30}"
+    await running.open_run("theirs", tenant="globex")
+    _, others = await running.ask("GET", "/v1/journal?run=theirs")
+    foreign = f"{others['items'][0]['stream']}/{others['items'][0]['seq']}"
+    evidence = {"entry": opened, "entries": [foreign, elsewhere, "st_x/1", 7], "objects": ["invoice:canary-4711"]}
+    status, answer = await running.ask("POST", "/v1/runs/r1/findings", {**PROOF, "evidence": evidence}, as_="verifier-token")
+    assert (status, answer["about"]) == (201, [opened])
+    found = await entry(running, answer)
+    assert (found["about"], found["unfound"]) == ([opened], 5)
+    assert "canary" not in json.dumps(found)
 
 
 async def test_the_largest_evidence_fits_and_a_byte_more_does_not(running: Door) -> None:

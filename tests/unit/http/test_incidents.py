@@ -76,7 +76,7 @@ async def test_what_a_person_does_later_joins_the_story(at: Door, held: Containe
     await at.ask("POST", "/v1/runs/run_1/close", {})
     told = await story(at)
     assert [one["what"] for one in told["timeline"][4:]] == [
-        "finding ledger.sum was reported, high",
+        "finding ledger.sum was reported, high; where what is wrong began it does not say",
         "invoice.update on erp:invoice:inv_2 was reconciled: failed",
         "task task_1 resolved: not_applied",
         f"order {held.order.order_id} released: read_only on run=run_1; clear",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gateway.clients.vault import TenantVault
+from gateway.control.findings import Finding
 from gateway.control.runs import Opened
 from gateway.core import records, resuming
 from gateway.core.opening import TooWide
@@ -116,7 +119,87 @@ async def test_two_incidents_of_one_run_are_one_way_back(gateway: Rig) -> None:
     assert len({one.cause for one in both}) == 2
     await asyncio.gather(*(recover(gateway, one.incident_id) for one in both))
     assert await generation(gateway, run) == 2
-    assert all([(await known(gateway, one.incident_id)).closed_at is not None for one in both])
+    for one in both:
+        await until_async(partial(is_closed, gateway, one.incident_id))
+
+
+# --- where what is wrong began ---------------------------------------------------------------------------------------
+
+
+async def wrong_before_the_checkpoint(at: Rig) -> tuple[Opened, str]:
+    """A run that voided an invoice, was found well, and then refunded; gives the voiding's outcome."""
+    run = await at.open()
+    assert (await at.call(run.lease, "PATCH", INVOICE, {"status": "void"}, Killcord_Step="void")).status == 200
+    await at.gateway.recovery.checkpoints.take(run.run, state_ref="wf@1", label="voided", by="orchestrator", reason="test")
+    assert (await at.call(run.lease, "POST", REFUNDS, REFUND, Killcord_Step="refund")).status == 201
+    (voided, _) = await at.writes(run.run.run_id)
+    return run, str(voided.outcome)
+
+
+@pytest.mark.parametrize("named", ["entries", "object"])
+@pytest.mark.parametrize("finding", [driven.MILD, driven.CRITICAL], ids=["mild", "critical"])
+async def test_what_a_finding_is_about_is_taken_back_although_a_checkpoint_was_taken_after_it(
+    gateway: Rig, finding: Finding, named: str
+) -> None:
+    run, bad = await wrong_before_the_checkpoint(gateway)
+    evidence: dict[str, object] = {"entries": [bad]} if named == "entries" else {"object": "invoice:inv_1"}
+    incident = await found_unsafe(gateway, run, replace(finding, evidence=evidence))
+    assert bad in incident.evidence or named == "object"
+    assert await recover(gateway, incident.incident_id, checkpoint="start" if finding is driven.MILD else None) is Stage.RESUMED
+    assert (status(gateway), gateway.ledger.count("refunds")) == ("open", 0)
+
+
+async def test_what_a_rollback_to_the_start_left_to_a_person_does_not_keep_the_run_from_going_on_there(gateway: Rig) -> None:
+    run = await gateway.open()
+    assert (await gateway.call(run.lease, "PATCH", INVOICE, {"status": "void"}, Killcord_Step="void")).status == 200
+    gateway.ledger.put("acme", "invoices", "inv_1", status="disputed")
+    incident = await found_unsafe(gateway, run, replace(driven.CRITICAL, evidence={"object": "invoice:inv_1"}))
+    await until_async(lambda: rolled(gateway, run.run.run_id, "residue"))
+    assert await recover(gateway, incident.incident_id) is Stage.WAITS
+    (task,) = await gateway.gateway.store.registry.tasks(run=run.run.run_id)
+    assert [(one.what, one.name) for one in (await told(gateway, incident.incident_id)).waits] == [("task", task.task_id)]
+    await gateway.gateway.tasks.resolve(task.task_id, resolution="accepted", note="seen", by="a person")
+    assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
+    assert status(gateway) == "disputed"
+
+
+async def test_a_finding_that_names_nothing_leads_to_what_somebody_took_and_says_what_stands_from_before(gateway: Rig) -> None:
+    run, _ = await wrong_before_the_checkpoint(gateway)
+    incident = await found_unsafe(gateway, run, driven.CRITICAL)
+    await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
+    (taken,) = await gateway.gateway.store.checkpoints.checkpoints(run.run.run_id)
+    now = await told(gateway, incident.incident_id)
+    assert (now.stage, now.checkpoint) == (Stage.RESUME, taken.checkpoint_id)
+    assert now.caution is not None
+    assert "names no entry and no object of the run" in now.caution
+    assert "1 effect(s) from before it stand" in now.caution
+    assert await recover(gateway, incident.incident_id, checkpoint=None) is Stage.RESUMED
+    assert (status(gateway), gateway.ledger.count("refunds")) == ("void", 0)
+
+
+async def test_whoever_names_an_earlier_place_has_more_taken_back_than_the_response_did(gateway: Rig) -> None:
+    run, _ = await wrong_before_the_checkpoint(gateway)
+    incident = await found_unsafe(gateway, run, driven.CRITICAL)
+    await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
+    assert status(gateway) == "void"
+    assert await recover(gateway, incident.incident_id, checkpoint="start") is Stage.RESUMED
+    assert (status(gateway), gateway.ledger.count("refunds")) == ("open", 0)
+    back = [one.to for one in await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)]
+    assert len(back) == 2
+    assert back[-1] == "start"
+
+
+async def test_where_nobody_took_a_checkpoint_and_the_finding_names_nothing_a_person_names_the_place(gateway: Rig) -> None:
+    run = await gateway.open()
+    assert (await gateway.call(run.lease, "PATCH", INVOICE, {"status": "void"})).status == 200
+    incident = await found_unsafe(gateway, run)
+    assert await recover(gateway, incident.incident_id) is Stage.WAITS
+    now = await told(gateway, incident.incident_id)
+    assert "nobody took a checkpoint before it: name the place to go back to" in now.why
+    assert [one.what for one in now.waits] == ["checkpoint"]
+    assert list(await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)) == []
+    assert await recover(gateway, incident.incident_id, checkpoint="start") is Stage.RESUMED
+    assert status(gateway) == "open"
 
 
 # --- where a person has to decide ------------------------------------------------------------------------------------
@@ -145,7 +228,9 @@ async def test_a_run_with_no_sound_checkpoint_says_why_and_takes_nothing_back(ga
     run = await gateway.open()
     gateway.ledger.fail_after_apply = 1
     await gateway.call(run.lease, "POST", REFUNDS, REFUND)
-    incident = await found_unsafe(gateway, run)
+    (unknown,) = await gateway.writes(run.run.run_id)
+    late = str(unknown.outcome)
+    incident = await found_unsafe(gateway, run, replace(driven.MILD, evidence={"entry": late}))
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
     said = (await told(gateway, incident.incident_id)).why
     assert said.startswith("not ready for autonomous recovery: The run has no verified boundary before its first bad entry: refund.create")
@@ -191,7 +276,7 @@ async def test_of_a_tenant_that_was_forgotten_it_says_that_nothing_can_be_looked
     run = await at_work(gateway)
     incident = await found_unsafe(gateway, run, driven.CRITICAL)
     await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
-    vault = gateway.gateway.recovery.rollbacks.vault
+    vault = gateway.gateway.findings.vault
     assert isinstance(vault, TenantVault)
     await vault.forget("acme")
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
