@@ -144,7 +144,10 @@ class Query:
 
 
 class History(Protocol):
-    """The journal, read back: durable entries only, each as its stored canonical JSON bytes."""
+    """The journal, read back: durable entries only, each as its stored canonical JSON bytes.
+
+    What was posted before the question is waited for, a moment at the most: whoever was told of an entry finds it.
+    """
 
     async def entries(self, query: Query) -> Sequence[bytes]: ...
 

@@ -48,6 +48,14 @@ async def test_an_appended_entry_is_there_when_append_returns(store: SqliteStore
     assert await store.history.entry(Position("st_other", position.seq)) is None
 
 
+async def test_a_posted_entry_is_found_by_whoever_asks_after_it_was_told(store: SqliteStore) -> None:
+    position = store.journal.post(make.read("inv_1"))
+    assert await store.history.entry(position) is not None
+    store.journal.post(make.read("inv_2"))
+    found = await store.history.entries(Query(after=str(position)))
+    assert [orjson.loads(line)["target"]["id"] for line in found] == ["inv_2"]
+
+
 async def test_a_post_reaches_the_disk_without_being_awaited(reopen: Reopen) -> None:
     store = await reopen()
     for number in range(1000):
