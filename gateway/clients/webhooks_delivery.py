@@ -106,12 +106,13 @@ class Delivery:
         return await self.history.entries(Query(kind=kind, after=f"{self.stream}/{self.at}", limit=PAGE))
 
     async def _concerned(self, entry: Entry) -> bool:
-        """Whether an entry is of the webhook's tenants: by its run, else by what it says itself."""
+        """Whether an entry is of the webhook's tenants: by what it says itself, else by its run."""
         if self.webhook.tenants is None:
             return True
-        run_id = entry.get("run_id")
-        held = await self.registry.run(run_id) if isinstance(run_id, str) else None
-        return (held.tenant if held else entry.get("tenant")) in self.webhook.tenants
+        tenant, run_id = entry.get("tenant"), entry.get("run_id")
+        if tenant is None and isinstance(run_id, str) and (held := await self.registry.run(run_id)) is not None:
+            tenant = held.tenant
+        return tenant in self.webhook.tenants
 
     async def _told(self, topic: Topic, entry: Entry) -> bool:
         """Whether the entry is done with; false where the webhook is gone, and the entry waits for a restart."""

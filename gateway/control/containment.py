@@ -215,4 +215,6 @@ def _fields(order: Order, change: str, now: float, *, by: str, reason: str) -> d
         fields["run_id"] = order.scope.run
     if order.scope.tenant is not None:
         fields["tenant"] = order.scope.tenant
+    if order.scope.task_class is not None:
+        fields["task_class"] = order.scope.task_class
     return fields

@@ -27,6 +27,9 @@ async def ask(asked: Asked[Nothing, AskAdmission]) -> web.Response:
     if task_class is None:
         raise problem.BadRequest(f"task_class: there is no task class {body.task_class!r}")
     existing = None if body.run_id is None else await services.registry.run(body.run_id)
+    if existing is not None and not asked.operator.may_touch(existing.tenant, existing.task_class):
+        # Neither that it is there nor what holds it may be told: it is asked about a task without a run.
+        existing, body = None, body.model_copy(update={"run_id": None})
     if existing is not None and (existing.tenant, existing.task_class) != (body.tenant, body.task_class):
         raise problem.BadRequest(f"run_id: {body.run_id} is not a run of this tenant under this task class")
     return answers.json(_decided(services, task_class, body, existing))

@@ -38,7 +38,7 @@ async def contain(asked: Asked[Nothing, Contain]) -> web.Response:
     # One node alone is every node: it holds here, so there is nothing pending that `wait` could wait for.
     nodes = [{"node": services.journal.stream, "held": True}]
     answer = records.order_shown(order) | {"nodes": nodes, "held_ms": held_ms}
-    if scope.run is not None and await services.registry.run(scope.run) is None:
+    if scope.run is not None and await reach.seen(services.registry, asked.operator, scope.run) is None:
         answer["warning"] = f"There is no run {scope.run} now; the order holds it should it be opened."
     return answers.json(answer, 201)
 

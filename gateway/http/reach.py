@@ -17,10 +17,16 @@ async def run(registry: Registry, operator: Operator, run_id: str) -> Run:
     Raises:
         NotFound: there is none; another tenant's is not told apart from none.
     """
-    found = await registry.run(run_id)
-    if found is None or not operator.may_touch(found.tenant, found.task_class):
+    found = await seen(registry, operator, run_id)
+    if found is None:
         raise problem.NotFound(f"There is no run {run_id}.")
     return found
+
+
+async def seen(registry: Registry, operator: Operator, run_id: str) -> Run | None:
+    """A run, ``None`` where there is none for this operator."""
+    found = await registry.run(run_id)
+    return found if found is not None and operator.may_touch(found.tenant, found.task_class) else None
 
 
 async def confined(registry: Registry, operator: Operator, scope: Scope) -> bool:
@@ -35,14 +41,16 @@ async def confined(registry: Registry, operator: Operator, scope: Scope) -> bool
 
 
 async def entry(registry: Registry, operator: Operator, fields: Mapping[str, object]) -> bool:
-    """Whether a journal entry is of the operator's tenants and classes: by its run, else by what it says itself."""
+    """Whether a journal entry is of the operator's tenants and classes: by what it says itself, else by its run."""
     if operator.everywhere:
         return True
-    run_id = fields.get("run_id")
-    held = await registry.run(run_id) if isinstance(run_id, str) else None
-    if held is not None:
-        return operator.may_touch(held.tenant, held.task_class)
-    return _among(fields.get("tenant"), operator.tenants) and _among(fields.get("task_class"), operator.classes)
+    tenant, task_class = fields.get("tenant"), fields.get("task_class")
+    if tenant is None or task_class is None:
+        run_id = fields.get("run_id")
+        held = await registry.run(run_id) if isinstance(run_id, str) else None
+        if held is not None:
+            tenant, task_class = tenant or held.tenant, task_class or held.task_class
+    return _among(tenant, operator.tenants) and _among(task_class, operator.classes)
 
 
 def _among(word: object, words: tuple[str, ...]) -> bool:
