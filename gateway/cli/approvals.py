@@ -74,6 +74,8 @@ def _lines(one: Json) -> Iterator[str]:
     yield f"of        {one['kind']} by run {one['run_id']} of {one['agent_id']}, tenant {one['tenant']}, generation {one['generation']}"
     yield f"action    {one['tool']}:{one['action']} on {_target(one)}"
     yield f"version   {_version(one)}"
+    if one["rollback_id"] is not None:
+        yield f"rollback  {one['rollback_id']}, node {one['node_id']}"
     yield f"why       {one['summary']}"
     yield from (f"reason    {reason['code']}: {reason['message']}" for reason in one["reasons"])
     yield f"arguments {one['args_digest']}"

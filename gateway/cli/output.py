@@ -86,13 +86,36 @@ def progress(what: str, total: int) -> Iterator[Progress]:
         yield bar
 
 
+NARROWEST = 30
+"""Columns of the terminal that a cell of several words needs: below that, a table is told line by line."""
+
+
 def _rich(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table where it fits, else each row line by line: what is one word may be an id, and an id that was broken cannot be copied."""
+    console, listed = Console(highlight=False), [[cell(value) for value in row] for row in rows]
+    widest = [max(map(len, texts), default=0) for texts in zip(columns, *listed, strict=True)]
+    whole = [not any(" " in row[place] for row in listed) for place in range(len(columns))]
+    needed = sum(width if one else min(width, NARROWEST) for width, one in zip(widest, whole, strict=True))
+    if needed + 2 * (len(columns) - 1) > console.width:
+        _one_by_one(columns, listed)
+        return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
-    Console(highlight=False).print(table)
+    for column, width, one in zip(columns, widest, whole, strict=True):
+        table.add_column(column, overflow="fold", no_wrap=one, min_width=width if one else min(width, NARROWEST))
+    for row in listed:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _one_by_one(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Each row as lines of their own, without what is empty."""
+    wide = max(map(len, columns))
+    for number, row in enumerate(rows):
+        if number:
+            typer.echo("")
+        for column, text in zip(columns, row, strict=True):
+            if text != "-":
+                typer.echo(f"{column.lower().ljust(wide)}  {text}")
 
 
 def _plain(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,8 +34,12 @@ _ROLLBACKS = ("ROLLBACK", "RUN", "TENANT", "TO", "STATE", "STARTED", "BY", "REAS
 _NAMES = ("rollback_id", "run_id", "tenant", "to", "state", "started_at", "by", "reason")
 _CAME_OF = ("NODE", "STATE", "ACTION", "OBJECT", "BY", "FOLLOW", "WHY")
 
-_LEFT = frozenset({"residue", "needs_operator"})
-"""States in which something is left for a person: exit 1."""
+_LEFT = {
+    "residue": "What is left for a person, with evidence: killcord tasks --run {run}",
+    "needs_operator": "It goes on by itself once this is decided: killcord approvals; killcord tasks --run {run}",
+    "stopped": "Nothing more is sent until: killcord rollback continue {rollback} --reason ...",
+}
+"""States in which something is left for a person, exit 1, and where to go on."""
 
 
 @app.callback()
@@ -146,8 +150,12 @@ def _ended(context: typer.Context, one: Json) -> None:
     out = output.of(context)
     out.value(one, _lines(one))
     if not out.as_json:
-        out.table(one, _CAME_OF, (_came_of(node) for node in one["nodes"]))
-    if one["state"] in _LEFT:
+        names = plan_table.short([node["node_id"] for node in one["nodes"]])
+        out.table(one, _CAME_OF, (_came_of(node, names) for node in one["nodes"]))
+    if (left := _LEFT.get(one["state"])) is not None:
+        out.tell(left.format(run=one["run_id"], rollback=one["rollback_id"]))
+        if one["subtree"] and one["state"] != "stopped":
+            out.tell("Without --run, that shows what is left of all that the run started, too.")
         raise typer.Exit(REFUSED)
 
 
@@ -162,9 +170,9 @@ def _lines(one: Json) -> Iterator[str]:
     yield ""
 
 
-def _came_of(node: Json) -> tuple[object, ...]:
+def _came_of(node: Json, names: Mapping[str, str]) -> tuple[object, ...]:
     follow = node.get("task_id") or node.get("approval_id") or ", ".join(node["entries"][-1:])
-    return (node["node_id"], node["state"], node["action"], _object(node), node.get("by"), follow, node["why"])
+    return (names[node["node_id"]], node["state"], node["action"], _object(node), node.get("by"), follow, node["why"])
 
 
 def _object(node: Json) -> str:

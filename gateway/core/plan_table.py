@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.model.plan import Does, Node, NodeState, Plan, Way
 
@@ -24,7 +24,7 @@ def rows(plan: Plan, states: Mapping[str, NodeState] | None = None) -> list[tupl
 
     Where all nodes are of one stream, they go by their numbers in it.
     """
-    names = _names(plan)
+    names = short([node.node_id for node in plan.nodes])
     shown = [_row(plan, node, names) for node in plan.nodes]
     if states is None:
         return shown
@@ -58,8 +58,8 @@ def _guard(node: Node, names: Mapping[str, str]) -> str:
     return "absent" if node.guard_absent else node.guard or ""
 
 
-def _names(plan: Plan) -> dict[str, str]:
-    ids = [node.node_id for node in plan.nodes]
+def short(ids: Sequence[str]) -> dict[str, str]:
+    """The names of nodes for a person: their numbers, where all are of one stream."""
     one_stream = len({node_id.rpartition("-")[0] for node_id in ids}) == 1
     return {node_id: node_id.rpartition("-")[2] if one_stream else node_id for node_id in ids}
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.model.rollback import RollbackStatus
 from tests.support import journaling, rolled
 from tests.support.command_line import Cli, Gateway
 
@@ -29,6 +31,15 @@ def changed(gateway: Gateway) -> Gateway:
 def contained(changed: Gateway, killcord: Cli) -> Gateway:
     assert killcord("contain", "--run", "run_1", "--mode", "quarantined", "--reason", "x").code == 0
     return changed
+
+
+async def stopped(gateway: Gateway, rollback_id: str) -> None:
+    """It is told as one that somebody stopped."""
+    services = gateway.parts.services
+    found = await services.rollback_records.rollback(rollback_id)
+    assert found is not None
+    halted = replace(found, status=RollbackStatus.STOPPED, residue=())
+    await services.rollbacks.ledger.change(halted, "stopped", by="admin", reason="enough")
 
 
 def test_a_plan_is_a_table_in_the_order_of_its_execution(changed: Gateway, killcord: Cli) -> None:
@@ -59,6 +70,17 @@ def test_a_rollback_is_followed_to_its_end_and_what_is_left_is_exit_1(contained:
         assert line in said.out
     (task, _) = killcord.json("tasks")
     assert task["task_id"] in said.out
+    assert "killcord tasks --run run_1" in said.err
+    planned = killcord("rollback", "plan", "run_1").out.splitlines()[1:]
+    assert [line.split()[0] for line in said.out.splitlines()[-2:]] == [row.split()[0] for row in planned], "nodes go by the same names"
+
+
+def test_one_that_was_stopped_is_not_done(contained: Gateway, killcord: Cli) -> None:
+    name = killcord.json("rollback", "start", "run_1", "--reason", "wrong prices")["rollback_id"]
+    killcord("rollback", "status", name, "--watch")
+    contained.do(stopped(contained, name))
+    said = killcord("rollback", "status", name)
+    assert (said.code, f"killcord rollback continue {name}" in said.err) == (1, True)
 
 
 def test_a_rollback_is_started_listed_shown_and_gone_on_with(contained: Gateway, killcord: Cli) -> None:
