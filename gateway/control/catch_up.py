@@ -10,7 +10,7 @@ import orjson
 
 from gateway.control.sentinel import Sentinel
 from gateway.control.watches import Watches
-from gateway.core import documents
+from gateway.core import documents, suspicion, unanswered
 from gateway.model.entry import Kind, Position
 from gateway.model.trigger import Trigger
 from gateway.ports import Clock, History, Query, Registry
@@ -25,40 +25,47 @@ _PAGE = 1000
 
 Cause = tuple[str, int, str]
 """A run, its generation, and what was detected."""
+Seen = tuple[Cause, tuple[str, ...]]
+"""A cause, and the last entry that it was seen in."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What the entries set off; the last entry that each cause was seen in; the trigger entries that have no response yet."""
+    """What the entries set off; the last entry that each cause was seen in; the triggers that have no response yet, and where they stand.
+
+    Findings are not among them: of these each has to be answered (``core.unanswered``). ``suspected`` are the runs that have some.
+    """
 
     fired: dict[Cause, Trigger] = field(default_factory=dict)
     seen: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    unanswered: dict[str, tuple[Cause, Trigger]] = field(default_factory=dict)
+    unanswered: dict[Seen, Trigger] = field(default_factory=dict)
+    told: dict[str, Seen] = field(default_factory=dict)
+    suspected: dict[str, None] = field(default_factory=dict)
 
     def take(self, fields: Mapping[str, Any], position: Position) -> None:
         match fields["kind"]:
-            case Kind.TRIGGER:
+            case Kind.FINDING:
+                self.suspected[fields["run_id"]] = None
+            case Kind.TRIGGER if fields["trigger"]["name"] != suspicion.TRIGGER:
                 trigger = documents.trigger(fields["trigger"])
                 cause = (fields["run_id"], fields["generation"], trigger.name)
-                self.unanswered[str(position)] = (cause, trigger)
+                self.told[str(position)] = seen = (cause, trigger.evidence[-1:])
+                self.unanswered[seen] = trigger
                 if cause in self.fired and self.fired[cause].evidence[-1:] == trigger.evidence[-1:]:
                     del self.fired[cause]
-            case Kind.RESPONSE:
-                self.unanswered.pop(str(fields.get("trigger")), None)
+            case Kind.RESPONSE if (seen_before := self.told.get(str(fields.get("trigger")))) is not None:
+                self.unanswered.pop(seen_before, None)
             case Kind.ORDER if fields["change"] == "released":
                 self._released(fields["run_id"], str(fields["order"]["by"]))
 
     def _released(self, run_id: str, by: str) -> None:
-        """Repeats that went untold while an order stood were answered by it, and whoever released it has decided on them.
-
-        A finding is never a mere repeat of one of another severity: it stays to be answered.
-        """
-        for cause, trigger in list(self.fired.items()):
-            if cause[0] == run_id and by == f"trigger:{trigger.name}" and trigger.severity is None:
+        """Repeats that went untold while an order stood were answered by it, and whoever released it has decided on them."""
+        for cause in list(self.fired):
+            if cause[0] == run_id and by == f"trigger:{cause[2]}":
                 del self.fired[cause]
 
     def open(self) -> dict[Cause, Trigger]:
-        return dict(self.unanswered.values()) | self.fired
+        return {cause: trigger for (cause, _), trigger in self.unanswered.items()} | self.fired
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +77,27 @@ class CatchUp:
     clock: Clock
 
     async def __call__(self) -> int:
-        """Fold the entries of the longest window; how many triggers were left without an answer, and are answered now."""
+        """Fold the entries of the longest window; how many triggers were left without an answer, and are answered now.
+
+        What was told of a run that has been closed since, and every finding about one, is answered all the same: what it left behind may
+        have to be taken back.
+        """
         tail = await self.history.tail()
         if not tail.seq:
             return 0
-        recent = documents.instant(tail.ts) - RECENT
-        seq, found = await self._since(tail.stream, tail.seq, self.clock.now() - self.watches.thresholds.longest), _Found()
+        end = documents.instant(tail.ts)
+        # A process that was away for long has missed nothing meanwhile: the window ends where the journal does.
+        since = min(end, self.clock.now()) - self.watches.thresholds.longest
+        seq, found = await self._since(tail.stream, tail.seq, since), _Found()
         while page := await self.history.entries(Query(after=f"{tail.stream}/{seq}", limit=_PAGE)):
             for line in page:
                 seq += 1
-                await self._fold(orjson.loads(line), Position(tail.stream, seq), found, recent)
-        for (run_id, generation, _), trigger in found.open().items():
+                await self._fold(orjson.loads(line), Position(tail.stream, seq), found, end - RECENT)
+        due = [(run_id, generation, trigger) for (run_id, generation, _), trigger in found.open().items()]
+        due += [(run_id, *one) for run_id in found.suspected for one in unanswered.findings(await self._of_findings(run_id))]
+        for run_id, generation, trigger in due:
             self.sentinel.set_off(run_id, generation, trigger)
-        return len(found.open())
+        return len(due)
 
     async def _fold(self, fields: Mapping[str, Any], position: Position, found: _Found, recent: float) -> None:
         run_id = fields.get("run_id")
@@ -90,18 +105,31 @@ class CatchUp:
             return
         if run_id not in self.watches:
             run = await self.registry.run(run_id)
-            if run is None or run.closed_at is not None:
+            if run is None:
+                return
+            if run.closed_at is not None:
+                found.take(fields, position)
                 return
             self.watches.meet(run, 0)
         for trigger in self.watches.see(fields, position):
             found.seen[run_id, trigger.name] = trigger.evidence[-1:]
-            if trigger.at >= recent:
+            if trigger.at >= recent and trigger.name != suspicion.TRIGGER:
                 found.fired[run_id, fields["generation"], trigger.name] = trigger
         if fields["kind"] == Kind.TRIGGER:
             told = documents.trigger(fields["trigger"])
             if found.seen.get((run_id, told.name)) != told.evidence[-1:]:  # watched in another phase than it is read again
                 self.watches.told(run_id, told)
         found.take(fields, position)
+
+    async def _of_findings(self, run_id: str) -> list[dict[str, Any]]:
+        """The run's entries that say which of its findings were answered, ascending."""
+        found: list[dict[str, Any]] = []
+        for kind in unanswered.KINDS:
+            after: str | None = None
+            while page := await self.history.entries(Query(run=run_id, kind=kind.value, after=after, limit=_PAGE)):
+                found += [orjson.loads(line) for line in page]
+                after = f"{found[-1]['stream']}/{found[-1]['seq']}"
+        return sorted(found, key=lambda entry: int(entry["seq"]))
 
     async def _since(self, stream: str, newest: int, time: float) -> int:
         """The seq before the first entry of a time, or of the newest ``MOST``."""

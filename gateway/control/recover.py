@@ -18,7 +18,7 @@ from gateway.control.resume import CannotResume, NotReady, Resume
 from gateway.control.rollback.ground import START, NotContained, WrongRollback
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.core import checkpoints as choosing
-from gateway.core import records, recovery, resuming, stamp
+from gateway.core import incidents, records, recovery, resuming, stamp
 from gateway.core.opening import TooWide
 from gateway.core.recovery import Flaw, Recovery, Situation, Stage
 from gateway.model.entry import Kind, Position
@@ -83,7 +83,8 @@ class Recover:
     _closing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __call__(self, incident_id: str, request: resuming.Request, *, by: str, reason: str) -> tuple[Incident, Recovery]:
-        """Ask for an incident's recovery, and go as far as it goes without a person. Of one that is over nothing is changed.
+        """Ask for an incident's recovery, and go as far as it goes without a person. Of one that is over nothing is changed; about a run
+        that was closed before, there is nothing to take up, and asking is taking note.
 
         Raises:
             KeyError: there is no such incident.
@@ -92,7 +93,7 @@ class Recover:
         """
         incident = await self._known(incident_id)
         now = await self.told(incident)
-        if now.stage in _OVER:
+        if now.stage is Stage.RESUMED or incident.closed_at is not None:
             return incident, now
         resuming.checked(await self._run(incident.run_id), request)
         wanted = {"by": by, "reason": reason, "request": resuming.written(request), "asked_at": stamp.micros(self.clock.now())}
@@ -265,10 +266,10 @@ class Recover:
             run = await self.registry.run(incident.run_id)
             if run is None or incident.closed_at is not None:
                 return
-            if (goes_on := run.generation > incident.generation) or run.closed_at is not None:
+            if (why := incidents.over(incident, run)) is not None:
                 now = self.clock.now()
                 closed = replace(incident, closed_at=now, updated_at=now)
-                await self._journal(closed, "closed", by="gateway", reason=f"the run was {'resumed' if goes_on else 'closed'}")
+                await self._journal(closed, "closed", by="gateway", reason=why)
         self._driven.pop(incident_id, None)
 
     async def _open(self, run_id: str) -> list[Incident]:

@@ -133,7 +133,7 @@ class Respond:
         if mode is None:
             return None
         scope = response.scope or Scope(run=answer.run.run_id)
-        held = incidents.held_by(answer.standing, scope, response)
+        held = incidents.held_by([*answer.standing, *self._left(answer)], scope, response)
         if held is not None:
             return held
         return await self.containment.make(
@@ -182,6 +182,11 @@ class Respond:
         now = self.clock.now()
         found = [self.containment.order(name) for name in incident.orders]
         return [one for one in found if one is not None and one.released_at is None and (one.expires_at is None or one.expires_at > now)]
+
+    def _left(self, answer: _Answer) -> list[Order]:
+        """Orders on the run that were made for this cause and are no incident's: whoever made them was cut off before it was told."""
+        holding = self.containment.mirror.standing.of(answer.run, now=self.clock.now())
+        return [one for one in holding if one.by == f"trigger:{answer.trigger.name}" and one.scope.run == answer.run.run_id]
 
     def _mode(self, run: Run, generation: int) -> Mode:
         return self.containment.mirror.hold(run, generation, None, now=self.clock.now()).mode

@@ -83,6 +83,24 @@ def told(known: Incident | None, said: Incident, change: str) -> Incident:
             return replace(known, rollback=said.rollback, rollback_id=said.rollback_id, updated_at=said.updated_at)
 
 
+def over(incident: Incident, run: Run) -> str | None:
+    """Why an incident is to be closed by now; ``None`` while it is not.
+
+    What is found out about a run that was closed before stays open until somebody took note (asked for its recovery), and until what is
+    taken back because of it is.
+    """
+    if run.generation > incident.generation:
+        return "the run was resumed"
+    if run.closed_at is None:
+        return None
+    if incident.opened_at < run.closed_at:
+        return "the run was closed"
+    return None if incident.recovery is None or incident.rollback in _UNDER_WAY else "the run was closed before"
+
+
+_UNDER_WAY = (RollbackState.DUE, RollbackState.RUNNING, RollbackState.NEEDS_OPERATOR)
+
+
 def held_by(orders: Sequence[Order], scope: Scope, response: Response) -> Order | None:
     """The order among those that stand which does already what the response asks for; ``None`` where one has to be made."""
     return next((order for order in orders if order.scope == scope and _enough(order, response.action)), None)

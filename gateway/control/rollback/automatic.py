@@ -32,9 +32,23 @@ class Automatic:
     log: Callable[..., object]
     _later: dict[str, Incident] = field(default_factory=dict)
     """Those that could not begin for now, by id."""
+    _beginning: set[str] = field(default_factory=set)
 
     async def __call__(self, incident: Incident) -> None:
-        """Start the rollback that an incident's response asks for: to the run's last checkpoint, else to its start."""
+        """Start the rollback that an incident's response asks for, once: to the run's last checkpoint, else to its start."""
+        if incident.incident_id in self._beginning:
+            return
+        self._beginning.add(incident.incident_id)
+        try:
+            known = await self.incidents.incident(incident.incident_id)
+            if known is None or known.rollback is RollbackState.DUE:
+                await self._begin(incident)
+            else:
+                self._later.pop(incident.incident_id, None)  # somebody began it meanwhile
+        finally:
+            self._beginning.discard(incident.incident_id)
+
+    async def _begin(self, incident: Incident) -> None:
         to = await self.last_checkpoint(incident) or START
         begun: Rollback | None = None
         try:
