@@ -24,6 +24,7 @@ _UNDECIDED = "it is not known yet whether another effect changed the object sinc
 _BLOCKED = "a later change to the object cannot be undone by a call, and undoing this one would overwrite it"
 _CARRIED = "a compensation was carried out before, and did not lead to what it should have"
 _LEFT_OPEN = "what a compensation left of the object is not known"
+_UNMADE = "It was made and removed again: nothing is left to undo."
 _REVIEW = "It cannot be undone: a person has to look at it, and nothing may follow from it."
 
 
@@ -100,7 +101,12 @@ def _newest(segment: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
     blocked = None if known or _stands(tail) else _LEFT_OPEN
     newer: Node | None = None
     drafts: list[Draft] = []
-    for group in reversed(_groups(segment, undos, now)):
+    groups = _groups(segment, undos, now)
+    spent = _spent(groups, tail)
+    for number, group in reversed(list(enumerate(groups))):
+        if number >= spent and _restorable(group.effects[0]):
+            drafts.append(_draft(group.effects, group.effects[0], Way.NOTHING, _UNMADE))
+            continue
         if (closed := group.closed or blocked) is not None:
             drafts += _by_persons(group.effects, closed)
             blocked = blocked or _BLOCKED
@@ -112,6 +118,17 @@ def _newest(segment: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
             blocked = _BLOCKED
         drafts.append(draft)
     return drafts
+
+
+def _spent(groups: Sequence[_Group], tail: Write) -> int:
+    """The number of the group that made an object which is removed for good by now: of it and the later ones nothing is left."""
+    if not (_stands(tail) and effects.irreversible(tail) and effects.removes(tail)):
+        return len(groups)
+    return next((number for number, group in enumerate(groups) if effects.makes(group.effects[0])), len(groups))
+
+
+def _restorable(write: Write) -> bool:
+    return write.compensation.remedy in effects.STATEFUL and not effects.irreversible(write)
 
 
 def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
@@ -162,7 +179,7 @@ def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:
     first, last = group[0], group[-1]
     stateful, made, gone = first.compensation.remedy in effects.STATEFUL, effects.makes(first), effects.removes(last)
     if stateful and made and gone:
-        return _draft(group, first, Way.NOTHING, "It was made and removed again: nothing is left to undo.")
+        return _draft(group, first, Way.NOTHING, _UNMADE)
     # From absence the way back is the one of the effect that removed it; else the one declared for the state before the first.
     original = last if stateful and gone else first
     undo = undos[(original.tool, original.action)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.core import stamp
 from gateway.model.action import Compensation
 from gateway.model.effect import State, Write
@@ -19,11 +21,15 @@ def why_not(write: Write, *, now: float) -> str | None:
     if write.state is not State.STANDING:
         return _NOT_STANDING[write.state]
     if not write.compensation.remedy.by_action:
-        return f"a person has to do it ({write.compensation.remedy.value})"
-    until = write.compensation.allowed_until
-    if until is not None and until <= now:
-        return f"the time for it ended at {stamp.rfc3339(until)}"
-    return None
+        return f"its adapter leaves that to a person ({write.compensation.remedy.value})"
+    return late((write,), now=now)
+
+
+def late(writes: Iterable[Write], *, now: float) -> str | None:
+    """Why it is too late for a call to undo these together, ``None`` while there is time."""
+    given = (write.compensation for write in writes)
+    ends = [one.allowed_until for one in given if one.remedy.by_action and one.allowed_until is not None]
+    return f"the time for it ended at {stamp.rfc3339(min(ends))}" if ends and min(ends) <= now else None
 
 
 def compensation(value: Compensation) -> dict[str, object]:

@@ -148,6 +148,8 @@ def _path(tool: catalog.Tool, kind: catalog.ActionType, node: Node, captures: Ma
     try:
         return resolve.undo_path(tool, kind, node.by or "", captures, node.target.id)
     except (KeyError, ValueError) as error:
+        if not node.target.id:
+            raise Conflict("it is not known which object it was about, and the call that would undo it has to name one") from error
         raise Conflict("the object's id cannot stand in the path of the call that would undo it") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -57,12 +58,12 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, adapter: str = ADAPTER) -> AsyncIterator[Site]:
+async def site(folder: Path, adapter: str = ADAPTER, **more: Any) -> AsyncIterator[Site]:
     ledger = Ledger()
     for number in (1, 2, 3):
         ledger.put("acme", "invoices", f"inv_{number}", status="open", number=number)
     operators = {role.value: Operator(role.value, role) for role in Role}
-    async with rig.assembled(folder, ledger, adapter=adapter) as found:
+    async with rig.assembled(folder, ledger, adapter=adapter, **more) as found:
         app = doors.operators_door(found.gateway, operators.get, "all", lambda *_, **__: None).app
         client = TestClient(TestServer(app), cookie_jar=aiohttp.DummyCookieJar())
         await client.start_server()
@@ -135,6 +136,35 @@ async def test_what_was_not_approved_before_waits_for_an_approver_and_then_goes_
 
         await rig.until_async(clean, 30.0)
         assert at.rig.ledger.count("refunds") == 0
+
+
+async def test_a_yes_that_comes_too_late_is_not_acted_on_whatever_policy_says(tmp_path: Path) -> None:
+    policies = Path(shutil.copytree(rig.ROOT / "policies", tmp_path / "policies"))
+    (policies / "killcord" / "recovery" / "decision.rego").write_text('package killcord.recovery\n\ndecision := {"proceed": true}\n')
+    for name in ("tasks", "tasks_test", "decision_test", "nodes_test"):
+        (policies / "killcord" / "recovery" / f"{name}.rego").unlink()
+    brief = ADAPTER.replace("by: refund.delete, auto: true", "by: refund.delete, auto: false, within: 3s")
+    async with site(tmp_path, brief, policy=f"{{path: {policies / 'killcord'}}}") as at:
+        run_id = await worked(at)
+        told = await at.at_rest(await at.roll_back(run_id))
+        (waiting,) = (node for node in told["nodes"] if node["action"] == "refund.create")
+
+        async def over() -> bool:
+            effects = (await at.get(f"/v1/runs/{run_id}/effects"))["items"]
+            return any("the time for it ended" in effect.get("why_not", "") for effect in effects)
+
+        await rig.until_async(over, 30.0)
+        if waiting["state"] == "waiting":  # else it took so long to be planned that it was too late by then
+            decision = {"decision": "approve", "reason": "it was wrong"}
+            assert (await at.ask("POST", f"/v1/approvals/{waiting['approval_id']}", decision, as_="approver"))[0] == 200
+
+        async def ended() -> bool:
+            return bool((await at.get(f"/v1/rollbacks/{told['rollback_id']}?nodes=false"))["state"] == "residue")
+
+        await rig.until_async(ended, 30.0)
+        assert at.rig.ledger.count("refunds") == 1
+        (task,) = (await at.get(f"/v1/tasks?run={run_id}"))["items"]
+        assert "the time for it ended" in task["evidence"]["why"]
 
 
 async def test_a_stopped_rollback_sends_nothing_until_it_is_gone_on_with(tmp_path: Path) -> None:

@@ -130,6 +130,36 @@ def test_what_the_scope_made_is_not_missed_even_if_only_a_person_could_undo_its_
     assert [node.way for node in planned(updated, removed).nodes] == [Way.TASK, Way.TASK]
 
 
+def test_of_what_was_made_and_removed_for_good_only_the_removal_is_looked_at() -> None:
+    gone = write(4, "delete", before="v3", after=None, compensation=compensation("ship"))
+    for action in ("create", "upsert", "put"):
+        made, changed = write(1, action, before=None, after="v1"), write(2, before="v1", after="v3")
+        removal, *others = planned(made, changed, gone).nodes
+        assert (removal.effects, removal.way) == (("kc-4",), Way.REVIEW)
+        assert {node.way for node in others} == {Way.NOTHING}
+
+
+def test_what_was_done_for_good_in_between_is_looked_at_too() -> None:
+    made, shipped = write(1, "create", before=None, after="v1"), write(2, "ship", before="v1", after="v2")
+    changed, gone = write(3, before="v2", after="v3"), write(4, "delete", before="v3", after=None, compensation=compensation("ship"))
+    found = planned(made, shipped, changed, gone)
+    assert ways(found) == [("st-4", Way.REVIEW), ("st-3", Way.NOTHING), ("st-2", Way.REVIEW), ("st-1", Way.NOTHING)]
+    assert found.irreversible
+
+
+def test_what_was_there_before_and_is_removed_for_good_is_missed() -> None:
+    gone = write(2, "delete", before="v2", after=None, compensation=compensation("ship"))
+    assert ways(planned(write(1), gone)) == [("st-2", Way.REVIEW), ("st-1", Way.TASK)]
+    again = write(3, "upsert", before=None, after="v3"), write(4, "delete", before="v3", after=None, compensation=compensation("ship"))
+    assert [node.way for node in planned(write(1, "delete", after=None), *again).nodes] == [Way.REVIEW, Way.TASK]
+
+
+def test_what_is_made_up_for_outlives_its_object() -> None:
+    made = write(1, "adjust", before=None, after="v1", existed=False)
+    gone = write(2, "delete", before="v1", after=None, compensation=compensation("ship"))
+    assert [node.way for node in planned(made, gone).nodes] == [Way.REVIEW, Way.TASK]
+
+
 def test_a_removed_object_that_was_made_again_goes_back_to_what_it_was() -> None:
     node = only(write(1, "delete", after=None), write(2, "upsert", before=None, after="v3"))
     assert (node.does, node.by, node.guard, node.snapshot_ref) == (Does.RESTORES, "remake", "v3", "snapshot-1")
@@ -174,7 +204,7 @@ def test_what_would_overwrite_needs_a_version() -> None:
     ("more", "why"),
     [
         ({"compensation": compensation("update", allowed_until=50.0)}, "the time for it ended"),
-        ({"action": "fix", "compensation": compensation("fix")}, "a person has to do it"),
+        ({"action": "fix", "compensation": compensation("fix")}, "its adapter leaves that to a person"),
         ({"action": "gone"}, "does not declare the action any more"),
         ({"compensation": compensation("create")}, "declares another way"),
     ],
