@@ -81,5 +81,13 @@ def holds_for(approval: Approval, *, existed: bool, version: str | None) -> bool
     return approval.existed is None or (approval.existed, approval.version) == (existed, version)
 
 
+def not_given(approval: Approval) -> str:
+    """Why nothing is done under it, for whoever goes on by hand."""
+    if approval.status is ApprovalStatus.DENIED:
+        said = f": {approval.reason}" if approval.reason else ""
+        return f"{approval.decided_by} said no to it{said} (approval {approval.approval_id})"
+    return f"nobody said yes to it in time (approval {approval.approval_id})"
+
+
 def _id(*parts: object) -> str:
     return "apr_" + idempotency.digest("approval", *parts)[:26]

@@ -138,6 +138,24 @@ async def test_what_was_not_approved_before_waits_for_an_approver_and_then_goes_
         assert at.rig.ledger.count("refunds") == 0
 
 
+async def test_a_no_is_handed_on_with_the_words_it_was_said_in(tmp_path: Path) -> None:
+    asking = ADAPTER.replace("by: refund.delete, auto: true", "by: refund.delete, auto: false")
+    async with site(tmp_path, asking) as at:
+        run_id = await worked(at)
+        told = await at.at_rest(await at.roll_back(run_id))
+        (waiting,) = (node for node in told["nodes"] if node["state"] == "waiting")
+        decision = {"decision": "deny", "reason": "the customer keeps it"}
+        assert (await at.ask("POST", f"/v1/approvals/{waiting['approval_id']}", decision, as_="approver"))[0] == 200
+
+        async def ended() -> bool:
+            return bool((await at.get(f"/v1/rollbacks/{told['rollback_id']}?nodes=false"))["state"] == "residue")
+
+        await rig.until_async(ended, 30.0)
+        (task,) = (await at.get(f"/v1/tasks?run={run_id}"))["items"]
+        assert "approver said no to it: the customer keeps it" in task["evidence"]["why"]
+        assert at.rig.ledger.count("refunds") == 1
+
+
 async def test_a_yes_that_comes_too_late_is_not_acted_on_whatever_policy_says(tmp_path: Path) -> None:
     policies = Path(shutil.copytree(rig.ROOT / "policies", tmp_path / "policies"))
     (policies / "killcord" / "recovery" / "decision.rego").write_text('package killcord.recovery\n\ndecision := {"proceed": true}\n')

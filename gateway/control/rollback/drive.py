@@ -12,7 +12,7 @@ from gateway import errors
 from gateway.control.rollback.gather import Gathered
 from gateway.control.rollback.ledger import Ledger
 from gateway.control.tasks import Tasks
-from gateway.core import progress, tasks
+from gateway.core import approvals, progress, tasks
 from gateway.core.schedule import Schedule
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.effect import State, Write
@@ -156,7 +156,7 @@ class Drive:
         if not node.automatic:
             asked = await self._asked(driving, node)
             if asked.status in (ApprovalStatus.DENIED, ApprovalStatus.EXPIRED):
-                return await self._handed_over(driving, node, f"approval {asked.approval_id} was not given", None)
+                return await self._handed_over(driving, node, approvals.not_given(asked), None)
             if asked.status is not ApprovalStatus.GRANTED and asked.status is not ApprovalStatus.USED:
                 carried = Carried(state=NodeState.WAITING, why="a person has to approve it")
                 return await self._marked(driving, node, carried, approval_id=asked.approval_id)
