@@ -42,7 +42,8 @@ def operators_door(
 ) -> web.AppRunner:
     """The operators' door, still closed."""
     built = door.build(_services(gateway, identify, role, log))
-    return web.AppRunner(built, access_log=None, handle_signals=False)
+    # A compressed body is refused, and never unpacked for that.
+    return web.AppRunner(built, access_log=None, handle_signals=False, auto_decompress=False)
 
 
 def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]) -> Services:

@@ -14,6 +14,12 @@ Json = dict[str, Any]
 _COLUMNS = ("ORDER", "EPOCH", "SCOPE", "MODE", "REASON", "BY", "SINCE", "STATE")
 
 
+_WAY_OUT = {
+    "quarantined": "What it holds stays held after a release, until it is resumed or closed: killcord resume RUN --reason ...",
+    "revoked": "Its leases stay cut after a release; a resume gives a run a new one: killcord resume RUN --reason ...",
+}
+
+
 def contain(
     context: typer.Context,
     mode: Annotated[
@@ -48,7 +54,7 @@ def contain(
         made,
         [
             f"Order {made['order_id']}: {mode} holds on {nodes} node(s), after {made['held_ms']:g} ms (epoch {made['epoch']}).",
-            f"Release it with: killcord release {made['order_id']} --reason ...",
+            _WAY_OUT.get(mode, "Release it with: killcord release {order} --reason ...").format(order=made["order_id"]),
         ],
     )
 
@@ -76,13 +82,13 @@ def list_orders(
     run: Annotated[str | None, typer.Option(help="Those that match this run.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Released ones too.")] = False,
 ) -> None:
-    """List orders, oldest first; without --all those that were not released."""
-    found = [one for one in api.of_environment().all("/v1/orders", run=run) if everything or one["released_at"] is None]
+    """List orders, oldest first; without --all those that were not released and have not ended."""
+    found = [one for one in api.of_environment().all("/v1/orders", run=run) if everything or one["state"] not in ("released", "expired")]
     output.of(context).table(found, _COLUMNS, (_row(one) for one in found))
 
 
 def _row(one: Json) -> tuple[object, ...]:
-    state = "released" if one["released_at"] is not None else f"until {one['expires_at']}" if one["expires_at"] else "standing"
+    state = f"until {one['expires_at']}" if one["state"] == "standing" and one["expires_at"] else one["state"]
     flags = " no_fanout" if one["no_fanout"] else ""
     mode = "no_fanout" if one["mode"] == "active" else one["mode"] + flags
     return (one["order_id"], one["epoch"], one["scope"], mode, one["reason"], one["by"], one["created_at"], state)

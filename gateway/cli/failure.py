@@ -25,7 +25,8 @@ def refused(problem: Mapping[str, object]) -> Failure:
         lines.append(f"  {hint}")
     if problem.get("code") == "unauthenticated":
         lines.append("  Put the token in KILLCORD_TOKEN.")
-    return Failure("\n".join(lines), value=problem)
+    # What the gateway cannot make sense of was wrong on the command line.
+    return Failure("\n".join(lines), code=WRONG_USE if problem.get("code") == "bad-request" else REFUSED, value=problem)
 
 
 def wrong_use(text: str) -> Failure:

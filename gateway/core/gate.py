@@ -66,6 +66,18 @@ def superseded(order: Order, run: Run) -> bool:
     return let_go and (order.scope.tool is None or order.mode < Mode.REVOKED)
 
 
+def condition(order: Order, named: Run | None, *, now: float) -> str:
+    """What has become of an order: ``standing``, ``expired``, ``released``, or ``superseded`` where all that it held was resumed.
+
+    ``named`` is the run that its scope names. What was released, or superseded, can go on holding what it held: see ``standing``.
+    """
+    if order.released_at is not None:
+        return "released"
+    if order.expires_at is not None and order.expires_at <= now:
+        return "expired"
+    return "superseded" if named is not None and not order.scope.subtree and superseded(order, named) else "standing"
+
+
 def hold(orders: Iterable[Order], run: Run, tool: str | None, *, now: float) -> Hold:
     """The strictest mode of all orders that stand and match. ``tool`` ``None`` asks about the run as a whole."""
     mode, no_fanout, order_id, until = run.mode, False, None, math.inf

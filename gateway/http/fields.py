@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gateway.core import units
 from gateway.model.run import Rate
@@ -30,6 +30,12 @@ def _wait(value: object) -> float:
     return 0.0 if value == 0 and not isinstance(value, bool) else units.duration(value)
 
 
+def _said(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is blank; say why")
+    return value
+
+
 def _written(*examples: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": ["string", "number"], "examples": list(examples)})
 
@@ -39,7 +45,7 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~/-]{0,127}$")]
 ScopePattern = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
-Reason = Annotated[str, Field(min_length=1, max_length=1000)]
+Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_said)]
 Duration = Annotated[float, BeforeValidator(units.duration), _written("15m", 900)]
 Wait = Annotated[float, BeforeValidator(_wait), _written("2s", 0)]
 Calls = Annotated[Rate, BeforeValidator(units.rate), WithJsonSchema({"type": "string", "examples": ["50/s", "10/m"]})]

@@ -37,7 +37,7 @@ async def contain(asked: Asked[Nothing, Contain]) -> web.Response:
     held_ms = round((services.clock.monotonic() - started) * 1000, 2)
     # One node alone is every node: it holds here, so there is nothing pending that `wait` could wait for.
     nodes = [{"node": services.journal.stream, "held": True}]
-    answer = records.order_shown(order) | {"nodes": nodes, "held_ms": held_ms}
+    answer = await _shown(services, order) | {"nodes": nodes, "held_ms": held_ms}
     if scope.run is not None and await reach.seen(services.registry, asked.operator, scope.run) is None:
         answer["warning"] = f"There is no run {scope.run} now; the order holds it should it be opened."
     return answers.json(answer, 201)
@@ -55,7 +55,7 @@ async def list_orders(asked: Asked[ListOfRun, Nothing]) -> web.Response:
         return (run is None or gate.matches(order, run)) and await reach.confined(services.registry, asked.operator, order.scope)
 
     page = await paging.collect(fetch, lambda order: order.order_id, keep, after=query.after, limit=query.limit)
-    return answers.listed(answers.Page([records.order_shown(order) for order in page.items], page.next))
+    return answers.listed(answers.Page([await _shown(services, order) for order in page.items], page.next))
 
 
 async def release(asked: Asked[BecauseQuery, Because]) -> web.Response:
@@ -69,7 +69,12 @@ async def release(asked: Asked[BecauseQuery, Because]) -> web.Response:
         released = await services.containment.release(order_id, reason=reason, by=asked.operator.name)
     except WrongOrder as wrong:
         raise problem.Conflict(str(wrong)) from wrong
-    return answers.json(records.order_shown(released))
+    return answers.json(await _shown(services, released))
+
+
+async def _shown(services: Services, order: Order) -> records.Json:
+    named = None if order.scope.run is None else await services.registry.run(order.scope.run)
+    return records.order_shown(order) | {"state": gate.condition(order, named, now=services.clock.now())}
 
 
 async def _reached(services: Services, asked: Asked[BecauseQuery, Because], order_id: str) -> None:

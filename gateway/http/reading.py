@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -44,6 +44,8 @@ async def body(request: web.Request, model: type[Model]) -> Model:
     """
     if model is Nothing:
         return model()
+    if (encoding := request.headers.get(hdrs.CONTENT_ENCODING)) is not None:
+        raise problem.WrongMedia(f"The body came encoded, as {encoding}; send it as it is.")
     raw = await request.read()
     if raw and request.content_type not in _TAKEN:
         raise problem.WrongMedia(f"The body came as {request.content_type}.")

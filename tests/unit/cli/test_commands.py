@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -49,6 +50,40 @@ def test_a_dry_run_only_counts(gateway: Gateway, killcord: Cli) -> None:
     said = killcord("contain", "--all", "--mode", "paused", "--reason", "x", "--dry-run")
     assert (said.code, said.out) == (0, "It would hold 1 open run(s). Nothing was changed.\n")
     assert killcord.json("orders") == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("read_only", "Release it with: killcord release {} --reason ..."),
+        ("paused", "Release it with: killcord release {} --reason ..."),
+        ("quarantined", "What it holds stays held after a release, until it is resumed or closed: killcord resume RUN --reason ..."),
+        ("revoked", "Its leases stay cut after a release; a resume gives a run a new one: killcord resume RUN --reason ..."),
+    ],
+)
+def test_contain_tells_how_to_let_go_of_what_it_holds(gateway: Gateway, killcord: Cli, mode: str, said: str) -> None:
+    killcord(*OPEN, "--run", "r1")
+    out = killcord("contain", "--run", "r1", "--mode", mode, "--reason", "look").out
+    (order,) = killcord.json("orders")
+    assert out.splitlines()[1] == said.format(order["order_id"])
+
+
+def test_an_order_that_ended_by_itself_is_not_among_those_that_stand(gateway: Gateway, killcord: Cli) -> None:
+    killcord(*OPEN, "--run", "r1")
+    killcord("contain", "--run", "r1", "--mode", "paused", "--reason", "look", "--ttl", "1ms")
+    deadline = time.monotonic() + 20
+    while killcord.json("orders") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert killcord.json("orders") == []
+    assert killcord("orders", "list", "--all").out.splitlines()[1].endswith("expired")
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--run", "r1", "--mode", "frozen"), ("--mode", "paused"), ("--all", "--tenant", "acme", "--mode", "paused")]
+)
+def test_an_order_that_makes_no_sense_is_wrong_use(gateway: Gateway, killcord: Cli, wrong: tuple[str, ...]) -> None:
+    said = killcord("contain", *wrong, "--reason", "x")
+    assert (said.code, said.err.partition(":")[0]) == (2, "bad-request")
 
 
 def test_a_typing_error_in_a_run_shows(gateway: Gateway, killcord: Cli) -> None:
@@ -140,7 +175,7 @@ def test_a_task_is_listed_and_resolved(gateway: Gateway, killcord: Cli) -> None:
     entry = {"ts": journaling.STAMP, "kind": "task", "tenant": "acme", "run_id": "r", "task": records.task_entry(task), "change": "opened"}
     gateway.do(gateway.parts.store.journal.append(entry))
     assert "Look." in killcord("tasks", "list").out
-    assert killcord("tasks", "resolve", "task_1", "maybe", "--note", "x").code == 1
+    assert killcord("tasks", "resolve", "task_1", "maybe", "--note", "x").code == 2
     assert killcord("tasks", "resolve", "task_1", "applied", "--note", "looked").code == 0
     assert killcord.json("tasks") == killcord.json("tasks", "list") == []
     assert killcord.json("tasks", "list", "--all")[0]["note"] == "looked"
@@ -156,7 +191,7 @@ def test_a_task_is_shown_with_its_evidence(gateway: Gateway, killcord: Cli) -> N
     said = killcord("tasks", "show", "task_rb_1_n1").out
     for line in ("rollback   rb_1, node n1", 'now        "v3"', "why        somebody changed it since", "entries    st_1/1 st_1/2"):
         assert line in said
-    assert killcord("tasks", "resolve", "task_rb_1_n1", "applied", "--note", "x").code == 1
+    assert killcord("tasks", "resolve", "task_rb_1_n1", "applied", "--note", "x").code == 2
     assert killcord.json("tasks", "resolve", "task_rb_1_n1", "accepted", "--note", "it stays")["resolution"] == "accepted"
 
 

@@ -132,6 +132,7 @@ async def test_a_dry_run_over_many_runs_lets_others_work_in_between(at: Door) ->
         ({"scope": {"runs": "r1"}, "mode": "paused"}, "scope.runs: is not known here"),
         ({"scope": {"run": "r1"}, "mode": "paused", "reason": ""}, "reason: "),
         ({"scope": {"run": "r1"}, "mode": "paused", "reason": None}, "reason: "),
+        ({"scope": {"run": "r1"}, "mode": "paused", "reason": " \n\t "}, "reason: is blank; say why"),
     ],
 )
 async def test_an_order_that_makes_no_sense_is_refused(at: Door, body: dict[str, object], expected: str) -> None:
@@ -163,6 +164,25 @@ async def test_orders_are_listed_by_the_run_they_match(at: Door) -> None:
     _, page = await at.ask("GET", "/v1/orders?limit=2")
     _, rest = await at.ask("GET", f"/v1/orders?limit=2&after={page['next']}")
     assert [len(page["items"]), len(rest["items"]), rest["next"]] == [2, 1, None]
+
+
+async def test_an_order_says_what_has_become_of_it(at: Door) -> None:
+    async def states() -> list[str]:
+        return [order["state"] for order in (await at.ask("GET", "/v1/orders"))[1]["items"]]
+
+    await at.open_run("r1")
+    _, made = await contain(at, scope={"run": "r1"}, mode="read_only")
+    assert made["state"] == "standing"
+    await contain(at, scope={"run": "r1", "subtree": True}, mode="read_only")
+    await contain(at, scope={"run": "r1", "tool": "erp"}, mode="read_only")
+    assert (await at.ask("POST", "/v1/runs/r1/resume", {"reason": "mended", "checkpoint": "start"}))[0] == 201
+    _, wide = await contain(at, scope={"tenant": "acme"}, mode="paused")
+    assert (await at.ask("DELETE", f"/v1/orders/{wide['order_id']}?reason=x"))[1]["state"] == "released"
+    await contain(at, scope={"tenant": "acme"}, mode="paused", ttl="1ms")
+    async with asyncio.timeout(20):
+        while (await states())[-1] == "standing":
+            await asyncio.sleep(0.01)
+    assert await states() == ["superseded", "standing", "standing", "released", "expired"]
 
 
 async def test_an_order_that_cannot_be_journaled_holds_all_the_same_and_says_so(at: Door) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 from typing import Any
 
@@ -83,6 +84,15 @@ async def test_a_form_or_a_file_is_no_body(at: Door) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     status, document = await problem(at, "POST", "/v1/runs", data=b"{}", headers=headers)
     assert (status, document["code"]) == (415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize("data", [gzip.compress(b"{}"), b"no gzip at all"], ids=["gzip", "none"])
+async def test_a_compressed_body_is_none(at: Door, data: bytes) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    status, document = await problem(at, "POST", "/v1/runs", data=data, headers=headers)
+    assert (status, document["code"]) == (415, "unsupported-media-type")
+    assert "gzip" in document["detail"]
+    assert at.parts.logged == []
 
 
 async def test_what_curl_sends_without_being_told_is_read_as_json(at: Door) -> None:
