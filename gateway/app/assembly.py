@@ -36,7 +36,7 @@ from gateway.control.supervisor import Supervisor
 from gateway.control.tasks import Tasks
 from gateway.control.watched import WatchedJournal
 from gateway.control.watches import Watches
-from gateway.core import addresses, opening
+from gateway.core import addresses, catalog, opening
 from gateway.model.decision import Reason
 from gateway.model.effect import State, Write
 from gateway.model.entry import Head, Result
@@ -262,7 +262,9 @@ async def _assembled(
         recovery=taking_back[0],
         approvals=approvals,
         findings=Findings(journal, vault, store.incidents, store.writes, store.history, clock, sentinel.answered),
-        stories=Stories(store.history, store.registry, store.writes, containment, clock),
+        stories=Stories(
+            store.history, store.registry, store.writes, containment, clock, catalog.undos(one.catalog for one in tools.values())
+        ),
         heads=Heads(store.history, signer, clock, _anchor(config.anchor)),
         reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live, taking_back[0].rollbacks.drives),
         ambient=ambient,

@@ -11,6 +11,7 @@ import orjson
 
 from gateway.control.containment import Containment
 from gateway.core import documents, records, story
+from gateway.core.plan_objects import Undos
 from gateway.model.action import Target
 from gateway.model.effect import Write
 from gateway.model.entry import Kind
@@ -36,6 +37,7 @@ class Stories:
     writes: Writes
     containment: Containment
     clock: Clock
+    undos: Undos
 
     async def tell(self, incident: Incident, sees: Sees) -> story.Json:
         """The story as it is now (``core.story``), with the ``hashes`` of the entries it names.
@@ -61,6 +63,7 @@ class Stories:
             entries=await self._entries(incident, sees),
             writes=writes,
             became=await self._became(writes),
+            undos=self.undos,
             tasks=await self.registry.tasks(run=incident.run_id, limit=1000),
             orders=await _seen([one for name in incident.orders if (one := self.containment.order(name)) is not None], sees),
             holding=seen,

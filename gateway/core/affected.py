@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from gateway.core import undoing
+from gateway.core import effects, plan_objects, records
+from gateway.core.plan_objects import Undos
 from gateway.model.action import Target
 from gateway.model.effect import State, Write
 
@@ -20,16 +21,23 @@ _ORDER = (*_UNSETTLED, State.STANDING, State.COMPENSATED)
 class Affected:
     """One object, and the effects of the run that reached it or may have, oldest first; never none.
 
-    ``state`` is the first in ``unknown, in flight, standing, compensated`` that any of them is in.
+    ``state`` is the first in ``unknown, in flight, standing, compensated`` that any of them is in. ``history`` is all that the run and
+    its compensations did to it; ``undos`` are the catalogs', ``carried`` the nodes of rollbacks whose compensation was applied.
     """
 
     target: Target
     writes: tuple[Write, ...]
     state: State
+    history: Sequence[Write]
+    undos: Undos
+    carried: Set[str]
 
     def why_not(self, *, now: float) -> str | None:
-        """Why the object as a whole cannot be brought back, ``None`` where it can."""
-        return next((why for write in self._decisive if (why := undoing.why_not(write, now=now)) is not None), None)
+        """Why no call would bring the object back as a whole, ``None`` where a rollback would: the plan itself is asked."""
+        if self.state is not State.STANDING:
+            return effects.NOT_STANDING[self.state]
+        drafts = plan_objects.drafted(self.history, self.undos, self.carried, now)
+        return next((draft.reason for draft in drafts if draft.reason is not None), None)
 
     @property
     def _decisive(self) -> Iterable[Write]:
@@ -49,25 +57,32 @@ class Affected:
             "state": self.state.value,
             "verification": last.verification.value,
             "after_ref": None if version is None else target.ref(version),
-            "compensation": undoing.compensation(last.compensation),
+            "compensation": records.compensation_shown(last.compensation),
             "can_undo": why_not is None,
             **({} if why_not is None else {"why_not": why_not}),
         }
 
 
-def gathered(writes: Sequence[Write], became: Mapping[str, Target]) -> list[Affected]:
+def gathered(writes: Sequence[Write], became: Mapping[str, Target], undos: Undos) -> list[Affected]:
     """The objects of a run's own effects. What was proven not applied touched nothing; a compensation is not the run's own.
 
     ``became`` names, by the position of its intent, the object that a create made.
     """
-    found: dict[str, tuple[Target, list[Write]]] = {}
-    for write in own(writes):
+    found: dict[str, tuple[Target, list[Write], list[Write]]] = {}
+    for write in writes:
         if write.state is State.FAILED:
             continue
         target = became.get(str(write.intent), write.target)
-        name = target.object if target.id else str(write.intent)
-        found.setdefault(name, (target, []))[1].append(write)
-    objects = [Affected(target, tuple(of_it), min((one.state for one in of_it), key=_ORDER.index)) for target, of_it in found.values()]
+        _, of_it, history = found.setdefault(target.object if target.id else str(write.intent), (target, [], []))
+        history.append(write)
+        if write.rollback_id is None:
+            of_it.append(write)
+    carried = {write.step_id for write in writes if write.rollback_id is not None and write.state is State.STANDING}
+    objects = [
+        Affected(target, tuple(of_it), min((one.state for one in of_it), key=_ORDER.index), history, undos, carried)
+        for target, of_it, history in found.values()
+        if of_it
+    ]
     # Deadlines aside: the order must not change while nothing happens.
     return sorted(objects, key=lambda one: (_ORDER.index(one.state), one.why_not(now=-math.inf) is None))
 

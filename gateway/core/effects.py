@@ -5,7 +5,9 @@ Reasons are written so that they read on after a colon.
 
 from __future__ import annotations
 
-from gateway.core import undoing
+from collections.abc import Iterable
+
+from gateway.core import stamp
 from gateway.core.catalog import Undo
 from gateway.model.action import Remedy, Reversibility
 from gateway.model.effect import State, Write
@@ -14,27 +16,45 @@ STATEFUL = frozenset({Remedy.RESTORE_PREVIOUS_VERSION, Remedy.REVERT_STATUS, Rem
 """Remedies that bring a state back: they may run only against the version that the effect left."""
 
 
+NOT_STANDING = {
+    State.IN_FLIGHT: "it is still in flight",
+    State.FAILED: "it was not applied",
+    State.UNKNOWN: "it is not known whether it was applied",
+    State.COMPENSATED: "it was undone already",
+}
+"""Why there is nothing to undo, or not yet, in each other state."""
+LOOKED_AT = "it cannot be undone, only looked at"
+NOT_REMOVABLE = "it made the object, and its adapter does not declare how to remove that"
+
+
 def reversible_now(write: Write, undo: Undo | None, now: float) -> tuple[bool, str | None]:
     """Whether a call could undo this effect alone, and why not; ``undo`` is what its adapter declares by now."""
-    why_not = (
-        undoing.why_not(write, now=now)
-        if write.state is not State.STANDING
-        else closed(write, undo, now) or unfounded(write, undo) or unguarded(write)
-    )
+    if write.state is not State.STANDING:
+        return False, NOT_STANDING[write.state]
+    why_not = closed(write, undo, now) or unfounded(write, undo) or unguarded(write)
     return why_not is None, why_not
 
 
 def closed(write: Write, undo: Undo | None, now: float) -> str | None:
     """Why no call may undo it, whatever else is undone along with it."""
     if irreversible(write):
-        return "it cannot be undone, only looked at"
-    if (declared := undoing.why_not(write, now=now)) is not None:
-        return declared
+        return LOOKED_AT
+    if not write.compensation.remedy.by_action:
+        return f"its adapter leaves that to a person ({write.compensation.remedy.value})"
+    if (too_late := late((write,), now)) is not None:
+        return too_late
     if undo is None:
         return "its adapter does not declare the action any more"
     if undo.remedy is not write.compensation.remedy or undo.by is None:
         return "its adapter declares another way to undo it than when it was made"
     return None
+
+
+def late(writes: Iterable[Write], now: float) -> str | None:
+    """Why it is too late for a call to undo these together, ``None`` while there is time."""
+    given = (write.compensation for write in writes)
+    ends = [one.allowed_until for one in given if one.remedy.by_action and one.allowed_until is not None]
+    return f"the time for it ended at {stamp.rfc3339(min(ends))}" if ends and min(ends) <= now else None
 
 
 def unfounded(write: Write, undo: Undo | None) -> str | None:
@@ -44,7 +64,7 @@ def unfounded(write: Write, undo: Undo | None) -> str | None:
         return "it is not known which object it changed"
     if remedy is not Remedy.DELETE_CREATED and remedy in STATEFUL:
         if write.existed is False:
-            return None if removable(undo) else "it made the object, and its adapter does not declare how to remove that"
+            return None if removable(undo) else NOT_REMOVABLE
         if write.existed is None and write.before_version is None:
             return "nobody looked whether the object was there before"
     if write.snapshot_ref is None and _sees(undo, remedy, "snapshot"):

@@ -37,10 +37,13 @@ class _Guard(TypedDict, total=False):
 @quick
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A node that does not know yet what it comes after, and the effects it is about, oldest first."""
+    """A node that does not know yet what it comes after, and the effects it is about, oldest first. ``reason`` is why no call undoes them,
+    so that it reads on after a colon; ``None`` where one does, or where there is nothing to undo.
+    """
 
     node: Node
     effects: Sequence[Write]
+    reason: str | None = None
 
 
 @dataclass(slots=True)
@@ -185,7 +188,7 @@ def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:
     undo = undos[(original.tool, original.action)]
     upserted = stateful and made and original.compensation.remedy is not Remedy.DELETE_CREATED
     if upserted and undo.delete_created is None:
-        return _draft(group, first, Way.TASK, _person("it made the object, and its adapter does not declare how to remove that"))
+        return _draft(group, first, Way.TASK, _person(effects.NOT_REMOVABLE), reason=effects.NOT_REMOVABLE)
     remedy = Remedy.DELETE_CREATED if upserted else original.compensation.remedy
     does = _does(remedy, gone=gone)
     automatic = undo.automatic and all(write.compensation.automatic for write in group)
@@ -233,20 +236,21 @@ def _by_persons(group: Sequence[Write], reason: str) -> list[Draft]:
             between.append(write)
             continue
         drafts += _tasks(between, reason)
-        drafts.append(_draft([write], write, Way.REVIEW, _REVIEW))
+        drafts.append(_draft([write], write, Way.REVIEW, _REVIEW, reason=effects.LOOKED_AT))
         between = []
     return [*drafts, *_tasks(between, reason)][::-1]
 
 
 def _tasks(group: Sequence[Write], reason: str) -> list[Draft]:
-    return [_draft(group, group[-1], Way.TASK, _person(reason))] if group else []
+    return [_draft(group, group[-1], Way.TASK, _person(reason), reason=reason)] if group else []
 
 
 def _probe(write: Write) -> Draft:
-    return _draft([write], write, Way.PROBE, "Whether it was applied is not known: that has to be found out first.")
+    why = "Whether it was applied is not known: that has to be found out first."
+    return _draft([write], write, Way.PROBE, why, reason=effects.NOT_STANDING[write.state])
 
 
-def _draft(group: Sequence[Write], original: Write, way: Way, why: str, **more: Any) -> Draft:
+def _draft(group: Sequence[Write], original: Write, way: Way, why: str, *, reason: str | None = None, **more: Any) -> Draft:
     first = group[0]
     more.setdefault("remedy", original.compensation.remedy)
     node = Node(
@@ -264,7 +268,7 @@ def _draft(group: Sequence[Write], original: Write, way: Way, why: str, **more: 
         reply_ref=original.reply_ref,
         **more,
     )
-    return Draft(node, group)
+    return Draft(node, group, reason)
 
 
 def _stands(write: Write) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from gateway.core import limits, stamp
-from gateway.model.action import Target
+from gateway.model.action import Compensation, Target
 from gateway.model.approval import Approval
 from gateway.model.checkpoint import Checkpoint, Touched
 from gateway.model.entry import Position
@@ -232,6 +232,17 @@ def rollback_shown(rollback: Rollback) -> Json:
         shown.pop(internal)
     absent: Json = {"incident_id": None}
     return absent | shown | {"state": rollback.status.value} | _times(rollback, "started_at", "updated_at", "ended_at")
+
+
+def compensation_shown(value: Compensation) -> Json:
+    """The declared way back of an effect."""
+    until = value.allowed_until
+    return {
+        "class": value.reversibility.value,
+        "type": value.remedy.value,
+        "auto": value.automatic,
+        "allowed_until": None if until is None else stamp.rfc3339(until),
+    }
 
 
 def position_of(text: str) -> Position | None:

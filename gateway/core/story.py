@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gateway.core import affected, documents, records, stamp, suspicion, telling
+from gateway.core.plan_objects import Undos
 from gateway.model.action import Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind
@@ -49,14 +50,15 @@ class Sources:
     """What a story is told from.
 
     ``entries`` are the run's (and those of the incident's wider orders) in any order, repeated ones told once. ``became`` names, by the
-    position of its intent, what a create made. ``orders`` are the incident's own, ``holding`` all that hold the run now and that the
-    reader may see; ``beyond`` is how many more hold it. ``now`` is Unix seconds.
+    position of its intent, what a create made. ``undos`` are the catalogs', by tool and action. ``orders`` are the incident's own,
+    ``holding`` all that hold the run now and that the reader may see; ``beyond`` is how many more hold it. ``now`` is Unix seconds.
     """
 
     incident: Incident
     entries: Sequence[Entry]
     writes: Sequence[Write]
     became: Mapping[str, Target] = field(default_factory=dict)
+    undos: Undos = field(default_factory=dict)
     tasks: Sequence[Task] = ()
     orders: Sequence[Order] = ()
     holding: Sequence[Order] = ()
@@ -66,7 +68,7 @@ class Sources:
 
 def tell(sources: Sources) -> Json:
     """The incident's own fields, with all that docs/api.md says of a story but the hashes."""
-    objects = affected.gathered(sources.writes, sources.became)
+    objects = affected.gathered(sources.writes, sources.became, sources.undos)
     lines = _lines(sources)
     told, seen = _ends(lines), _evidence(sources)
     shown = [one.shown(now=sources.now) for one in objects[:BOUND]]

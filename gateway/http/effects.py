@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.core import effects, records, stamp, undoing
+from gateway.core import effects, records, stamp
 from gateway.core.catalog import Undo
 from gateway.http import answers, paging, reach
 from gateway.http.fields import Nothing
@@ -42,7 +42,7 @@ def row(write: Write, undo: Undo | None, *, now: float) -> records.Json:
         "after_ref": None if write.after_version is None else target.ref(write.after_version),
         "idempotency_key": write.wire_key,
         "attempt": write.attempt,
-        "compensation": undoing.compensation(write.compensation),
+        "compensation": records.compensation_shown(write.compensation),
         "can_undo": can_undo,
         **({} if why_not is None else {"why_not": why_not}),
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway import errors
-from gateway.core import rules, undoing
+from gateway.core import effects, rules
 from gateway.model.decision import Allow, Considered
 from gateway.pipeline.evidence import Fresh, Permitted
 from gateway.pipeline.undo_call import Conflict
@@ -28,7 +28,7 @@ class DecideRecovery:
             Conflict: the time for it is over, or policy wants a person to do it, or cannot say.
         """
         known = fresh.known
-        if (late := undoing.late(order.effects, now=known.at)) is not None:
+        if (late := effects.late(order.effects, known.at)) is not None:
             raise Conflict(late)  # planned in time, and held up since: by an approver, or by its tool
         node = rules.node_document(order.node, order.effects)
         document = rules.recovery_document(node=node, run=known.run, mode=fresh.mode, now=known.at)

@@ -132,7 +132,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         resume=resume,
         recover=recover,
         incidents=store.incidents,
-        stories=Stories(store.history, store.registry, store.writes, containment, clock),
+        stories=Stories(store.history, store.registry, store.writes, containment, clock, rolled.UNDOS),
         registry=store.registry,
         writes=store.writes,
         history=store.history,

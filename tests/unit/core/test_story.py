@@ -3,15 +3,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.core import affected, postmortem, records, story, telling
+from gateway.core import affected, plan_objects, postmortem, records, story, telling
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
 from gateway.model.order import Order
+from gateway.model.plan import Way
 from gateway.model.run import Mode
 from tests.support import journaling
 from tests.support.incidents import INCIDENT
+from tests.support.rolled import UNDOS
 
 Entry = dict[str, Any]
 
@@ -38,7 +40,7 @@ def write(seq: int, id_: str = "inv_1", state: State = State.STANDING, **more: A
         tool="erp",
         action="invoice.update",
         target=Target("erp", "invoice", id_, "acme"),
-        **{"compensation": WAY, "intent": Position("st", seq), **more},
+        **{"compensation": WAY, "intent": Position("st", seq), "existed": True, "snapshot_ref": "sha256:x", **more},
     )
 
 
@@ -56,13 +58,13 @@ def order_of(seq: int, order: Order) -> Entry:
 
 
 def told(*entries: Entry, incident: Incident = INCIDENT, now: float = 50.0, **more: Any) -> dict[str, Any]:
-    found = story.tell(story.Sources(incident=incident, entries=entries, now=now, **{"writes": (), **more}))
+    found = story.tell(story.Sources(incident=incident, entries=entries, now=now, **{"writes": (), "undos": UNDOS, **more}))
     hashes = {story.position(entry): entry["hash"] for entry in entries}
     return found | {"hashes": {name: hashes[name] for name in story.cited(found) if name in hashes}}
 
 
 def test_effects_gather_by_object_and_the_worst_state_is_the_objects() -> None:
-    found = affected.gathered([write(1), write(2, "inv_2"), write(3, state=State.UNKNOWN), write(4, "inv_3", State.COMPENSATED)], {})
+    found = affected.gathered([write(1), write(2, "inv_2"), write(3, state=State.UNKNOWN), write(4, "inv_3", State.COMPENSATED)], {}, UNDOS)
     assert [(one.target.id, one.state, len(one.writes)) for one in found] == [
         ("inv_1", State.UNKNOWN, 2),
         ("inv_2", State.STANDING, 1),
@@ -71,27 +73,48 @@ def test_effects_gather_by_object_and_the_worst_state_is_the_objects() -> None:
 
 
 def test_what_was_not_applied_and_what_the_gateway_undid_itself_is_not_the_runs_doing() -> None:
-    assert affected.gathered([write(1, state=State.FAILED), write(2, rollback_id="rb_1")], {}) == []
+    assert affected.gathered([write(1, state=State.FAILED), write(2, rollback_id="rb_1")], {}, UNDOS) == []
 
 
 def test_a_create_is_known_by_what_it_made() -> None:
     made = Target("erp", "invoice", "inv_7", "acme")
-    first, second = affected.gathered([write(1, ""), write(2, "inv_7"), write(3, "")], {"st/1": made})
+    first, second = affected.gathered([write(1, ""), write(2, "inv_7"), write(3, "")], {"st/1": made}, UNDOS)
     assert (first.target, len(first.writes)) == (made, 2)
     assert second.target.id == "", "what a second create made is not known; it is another object all the same"
 
 
+def changed(seq: int, id_: str = "inv_1", **more: Any) -> Write:
+    """A change from one version to the next, by its number."""
+    return write(seq, id_, before_version=f"v{seq}", after_version=f"v{seq + 1}", outcome=Position("st", seq), **more)
+
+
 def test_what_only_a_person_can_undo_comes_before_what_goes_by_itself() -> None:
     by_hand = replace(WAY, remedy=Remedy.MANUAL_REVIEW)
-    found = affected.gathered([write(1), write(2, "inv_2", compensation=by_hand)], {})
+    found = affected.gathered([changed(1), changed(2, "inv_2", compensation=by_hand)], {}, UNDOS)
     assert [one.target.id for one in found] == ["inv_2", "inv_1"]
 
 
 def test_a_deadline_that_has_passed_is_told() -> None:
-    (row,) = told(writes=[write(1)], now=101.0)["affected"]
+    (row,) = told(writes=[changed(1)], now=101.0)["affected"]
     assert (row["can_undo"], row["why_not"]) == (False, "the time for it ended at 1970-01-01T00:01:40.000000Z")
-    (row,) = told(writes=[write(1)], now=99.0)["affected"]
+    (row,) = told(writes=[changed(1)], now=99.0)["affected"]
     assert row["can_undo"] is True
+
+
+def test_an_object_can_be_undone_where_its_plan_has_a_call_for_all_of_it_and_else_the_plans_reason_is_told() -> None:
+    gone = {("erp", "invoice.update"): replace(UNDOS["erp", "invoice.update"], by=None)}
+    for reason, writes, undos in (
+        (None, [changed(1), changed(2)], UNDOS),
+        ("somebody else changed the object since, or its version is not known", [changed(1), changed(3)], UNDOS),
+        ("its adapter does not declare the action any more", [changed(1)], {}),
+        ("its adapter declares another way to undo it than when it was made", [changed(1)], gone),
+        ("the state before it was not kept", [replace(changed(1), snapshot_ref=None)], UNDOS),
+        ("the version it left is not known", [replace(changed(1), after_version=None)], UNDOS),
+    ):
+        (row,) = told(writes=writes, undos=undos, now=99.0)["affected"]
+        assert (row["can_undo"], row.get("why_not")) == (reason is None, reason)
+        drafts = plan_objects.drafted(writes, undos, frozenset(), 99.0)
+        assert row["can_undo"] is all(one.node.way in (Way.CALL, Way.NOTHING) for one in drafts)
 
 
 def test_an_entry_is_told_once_and_in_order_of_time() -> None:
