@@ -14,7 +14,7 @@ from gateway.clients.opa_channel import Channel
 from gateway.clients.rego import EmbeddedEngine
 from gateway.clients.rego_trials import Trial
 from gateway.settings import origin
-from gateway.settings.config import PolicyConfig
+from gateway.settings.config import Config, PolicyConfig
 from gateway.settings.origin import Origin
 
 if TYPE_CHECKING:
@@ -38,6 +38,20 @@ async def open_engine(chosen: PolicyConfig, *, mint: Callable[[str], str], repor
     remote = OpaEngine(channel, timeout=chosen.timeout, shown=_shown(chosen.opa), mint=mint, report=report)
     await remote.look()
     return remote
+
+
+def problems(config: Config) -> list[str]:
+    """What keeps the policies that a configuration names from being used; a real OPA's are not here to be looked at."""
+    folders = [] if config.policy.opa is not None else [config.policy.path]
+    folders += [] if config.candidate is None else [config.candidate]
+    found: list[str] = []
+    for folder in folders:
+        if folder.is_dir():  # else its absence is a problem of its own
+            try:
+                EmbeddedEngine(folder, mint=str, report=lambda *_: None).let_go()
+            except errors.Misconfigured as wrong:
+                found += wrong.problems
+    return found
 
 
 def trials(folder: Path, *, real: bool) -> list[Trial]:

@@ -37,9 +37,10 @@ def reported(config: Path) -> Report:
         Failure: it has problems; each is a line.
     """
     # Here and not above: `killcord contain` must not wait for parsers it does not need.
+    from gateway.app import policies
     from gateway.settings import check as checking
 
-    report = checking.check(config)
+    report = checking.check(config, further=policies.problems)
     if report.problems:
         raise Failure("\n".join(report.problems), code=WRONG_USE, value=_value(report))
     return report

@@ -14,13 +14,13 @@ import uvloop
 from aiohttp import web
 
 from gateway import errors
-from gateway.app import assembly, doors
+from gateway.app import assembly, doors, policies
 from gateway.app.assembly import Gateway
 from gateway.control.supervisor import Supervisor
 from gateway.core import stamp
 from gateway.http.services import Serving
 from gateway.observe import logs
-from gateway.settings import loading
+from gateway.settings import check, loading
 from gateway.settings.config import Config
 from gateway.settings.units import Address
 from gateway.wire.server import Door
@@ -33,7 +33,8 @@ def serve(config: Path, role: str) -> None:
     try:
         code = uvloop.run(_serve(loading.load(config), role))  # type: ignore[arg-type]
     except errors.Misconfigured as wrong:
-        for problem in wrong.problems:
+        # What came after the first that stopped it, too: nobody should have to start a gateway once for each problem.
+        for problem in dict.fromkeys([*wrong.problems, *check.check(config, further=policies.problems).problems]):
             typer.echo(problem, err=True)
         raise typer.Exit(2) from wrong
     raise typer.Exit(code)
@@ -113,7 +114,7 @@ def _tell(gateway: Gateway, role: Serving) -> None:
     typer.echo(f"operators' door  http://{config.control}")
     typer.echo(f"policy           {gateway.engine.health()[1]}")
     for tool in config.tools.values():
-        if tool.shadow_until:
+        if tool.shadow_until > gateway.clock.now():
             typer.echo(f"shadow           {tool.name}: policy's denials are waived until {stamp.rfc3339(tool.shadow_until)}")
     if gateway.candidate is not None:
         typer.echo(f"candidate        {gateway.candidate.health()[1]}")

@@ -53,7 +53,10 @@ class EmbeddedEngine:
         self._report = report
         self._refused: tuple[str, ...] = ()
         found = bundle.read(folder)
-        self._active = _activated(found, rego_loading.examine(found))
+        try:
+            self._active = _activated(found, rego_loading.examine(found))
+        except errors.Misconfigured as wrong:
+            raise errors.Misconfigured([_placed(one, folder) for one in wrong.problems]) from wrong
         self._tell_lacking()
         self._looked_at: bundle.Fingerprint | None = None
         self._taken: bundle.Fingerprint | None = None
@@ -204,6 +207,11 @@ def _anew(decision: Decision, decision_id: str) -> Decision:
             )
         case other:
             assert_never(other)
+
+
+def _placed(problem: str, folder: Path) -> str:
+    """A problem with where it is: the file and line that it begins with, else the folder."""
+    return problem if ":" in problem.partition(" ")[0] else f"{folder}: {problem}"
 
 
 def _activated(found: bundle.Bundle, examined: rego_loading.Examined) -> _Active:

@@ -33,6 +33,23 @@ _LOOPBACK = ipaddress.IPv6Address(1)
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
 
+def loopback(host: str) -> bool:
+    """Whether a host, as it is written, is this machine alone: ``localhost``, or an address that is. No name that only begins like one."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def literal(host: str) -> bool:
+    """Whether a host is written as an address, and not as a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def allowed(address: str) -> bool:
     """Whether a tool at this IP address may be dialled; IPv6 forms that wrap IPv4 are judged by what they wrap."""
     try:

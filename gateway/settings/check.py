@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,8 @@ class Report:
     tools: tuple[ToolSummary, ...] = ()
 
 
-def check(path: Path, environ: Mapping[str, str] = os.environ) -> Report:
-    """Read a configuration and all that it names, without starting anything."""
+def check(path: Path, environ: Mapping[str, str] = os.environ, *, further: Callable[[Config], list[str]] = lambda _: []) -> Report:
+    """Read a configuration and all that it names, without starting anything; ``further`` finds problems that only others can see."""
     config, problems = loading.read(path, environ)
     if config is None:
         return Report(tuple(problems))
@@ -44,7 +44,10 @@ def check(path: Path, environ: Mapping[str, str] = os.environ) -> Report:
         try:
             operators.load(config.tokens_file)
         except errors.Misconfigured as error:
-            return Report(tuple(error.problems))
+            problems += error.problems
+    problems += further(config)
+    if problems:
+        return Report(tuple(problems))
     return Report((), tuple(_warnings(config)), tuple(_summary(one) for one in config.tools.values()))
 
 

@@ -14,6 +14,7 @@ _VALUE = re.compile(r"[\x20-\x7e]{1,8192}", re.ASCII)
 _NOT_OURS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect", "idempotency-key"}
 )
+_SPOKEN_FOR = _NOT_OURS | {"content-type", "content-encoding", "if-match", "if-none-match", "keep-alive", "origin", "traceparent"}
 
 MAX_SECRET = 16_384
 """Bytes read of a secret's file."""
@@ -108,6 +109,11 @@ def problems(header: str | None, value: object, file: str | None, folder: Path, 
     if file is not None and "{tenant}" not in file and not (folder / file).is_file():
         found.append(("file", f"there is no file {folder / file}; make it, readable for this process alone"))
     return found
+
+
+def can_carry(header: str) -> bool:
+    """Whether a client's key, which is a lease then, can stand in this header: not in one that the door reads itself."""
+    return header.lower() not in _SPOKEN_FOR and not header.lower().startswith(("killcord-", "proxy-"))
 
 
 def credential(header: str, value: str | None, file: str | None, folder: Path, environ: Mapping[str, str]) -> Credential:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway import errors
+from gateway.core import addresses, scopes
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Webhook
 from gateway.settings import compilation, credential, document, located, origin, rates, sections, triggers, webhooks
 from gateway.settings.config import AmbientRun, Config, HttpConfig, PolicyConfig, ToolConfig
 from gateway.settings.located import Located, Where
-from gateway.settings.sections import KillcordDocument, LimitsSection, TaskClassSection, ToolSection
+from gateway.settings.sections import AmbientRunSection, KillcordDocument, LimitsSection, TaskClassSection, ToolSection
+
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -24,13 +28,13 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         Misconfigured: it, or an adapter that it names, cannot be used; one line per problem.
     """
     config, problems = read(path, environ)
-    if config is None:
+    if config is None or problems:
         raise errors.Misconfigured(problems)
     return config
 
 
 def read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[str]]:
-    """The configuration, or ``None`` and every problem."""
+    """The configuration and every problem; it is not to be started with while there are any. ``None`` where it cannot be read."""
     found, problems = located.read(path)
     if problems:
         return None, problems
@@ -40,7 +44,7 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[st
         return None, problems
     build = _Build(found, path.resolve().parent, dict(environ), parsed, problems)
     config = build.config(path)
-    return (None if build.problems else config), list(dict.fromkeys(build.problems))
+    return config, list(dict.fromkeys(build.problems))
 
 
 def limits(section: LimitsSection) -> Limits:
@@ -76,6 +80,7 @@ class _Build:
             self.tell(("tools",), "names no tool; a gateway needs at least one")
         built = {name: self._tool(name, one) for name, one in parsed.tools.items()}
         self._check_scopes()
+        self._check_doors()
         return Config(
             path=path.resolve(),
             data=parsed.listen.data,
@@ -162,6 +167,8 @@ class _Build:
             self.tell(
                 (*where, "task_class"), f"there is no {section.task_class} under task_classes" + document.closest(section.task_class, known)
             )
+        else:
+            self._check_ambient(section, self.parsed.task_classes[section.task_class])
         return AmbientRun(section.tenant, section.agent_id, section.task_class, tuple(section.scopes))
 
     def _webhooks(self) -> tuple[Webhook, ...]:
@@ -174,12 +181,31 @@ class _Build:
                 built.append(webhooks.webhook(name, section, self.folder, self.environ))
         return tuple(built)
 
+    def _check_ambient(self, section: AmbientRunSection, ceiling: TaskClassSection) -> None:
+        name = section.task_class
+        if scopes.beyond([section.tenant], ceiling.tenants):
+            self.tell(("ambient_run", "tenant"), f"{section.tenant} is none of the tenants of task class {name}")
+        for scope in scopes.beyond(section.scopes, ceiling.scopes):
+            where = ("ambient_run", "scopes", section.scopes.index(scope))
+            self.tell(where, f"{scope} is wider than the scopes of task class {name}: {', '.join(ceiling.scopes)}")
+
     def _check_scopes(self) -> None:
-        for name, section in self.parsed.task_classes.items():
-            for place, scope in enumerate(section.scopes):
+        asked: dict[Where, list[str]] = {("task_classes", name, "scopes"): one.scopes for name, one in self.parsed.task_classes.items()}
+        if self.parsed.ambient_run:
+            asked["ambient_run", "scopes"] = self.parsed.ambient_run.scopes
+        for where, found in asked.items():
+            for place, scope in enumerate(found):
                 if scope != "*" and ":" not in scope:
-                    where = ("task_classes", name, "scopes", place)
-                    self.tell(where, f"{scope!r} is no scope; write <tool>:<action pattern>, such as erp:invoice.*, or *")
+                    self.tell((*where, place), f"{scope!r} is no scope; write <tool>:<action pattern>, such as erp:invoice.*, or *")
+
+    def _check_doors(self) -> None:
+        listen, hosts = self.parsed.listen, self.parsed.http.allowed_hosts
+        if listen.control == listen.data and (listen.data.port or listen.data.path):
+            self.tell(("listen", "control"), f"{listen.control} is where agents call (listen.data); operators need an address of their own")
+        for place, host in enumerate(hosts):
+            if not addresses.literal(host.strip("[]")) and not _HOST.fullmatch(host):
+                message = f"{host!r} is no host; name each host or address by itself, without scheme, port or *"
+                self.tell(("http", "allowed_hosts", place), message)
 
     def _tool(self, name: str, section: ToolSection) -> ToolConfig | None:
         where = ("tools", name)
@@ -219,10 +245,13 @@ class _Build:
 
     def _origin(self, section: ToolSection, where: Where) -> origin.Origin | None:
         try:
-            return origin.parse(section.base_url)
+            found = origin.parse(section.base_url)
         except ValueError as error:
             self.tell((*where, "base_url"), str(error))
             return None
+        if addresses.literal(found.host) and not addresses.allowed(found.host):
+            self.tell((*where, "base_url"), f"{found.host} is an address that no tool may have: metadata, link-local, multicast")
+        return found
 
     def _credential(self, section: ToolSection, where: Where) -> credential.Credential | None:
         one = section.credential
@@ -236,6 +265,10 @@ class _Build:
     def _check_lease_in(self, section: ToolSection, where: Where) -> None:
         if section.lease_in and bool(section.lease_in.header) == bool(section.lease_in.basic):
             self.tell((*where, "lease_in"), "needs exactly one of header (its name) and basic: password")
+        header = section.lease_in.header if section.lease_in else None
+        if header is not None and not credential.can_carry(header):
+            message = f"{header} cannot carry a lease; name the header in which the tool's clients put their key, such as X-API-Key"
+            self.tell((*where, "lease_in", "header"), message)
 
     def _adapter(self, section: ToolSection, where: Where) -> Path | None:
         roots = [self.folder / root for root in self.parsed.adapters]

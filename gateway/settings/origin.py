@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gateway.core import addresses
+
 _URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?(/.*)?", re.ASCII)
 _UNIX = re.compile(r"unix://(/[^:]+)(?::(/.*))?", re.ASCII)
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?", re.ASCII)
@@ -33,7 +35,7 @@ class Origin:
     @property
     def readable_on_the_way(self) -> bool:
         """Whether what is sent crosses a network in plain text."""
-        return self.scheme == "http" and self.host not in ("localhost", "::1") and not self.host.startswith("127.")
+        return self.scheme == "http" and not addresses.loopback(self.host)
 
 
 def parse(url: str) -> Origin:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from gateway.core import addresses
 from gateway.core.units import amount, count, duration, rate, shown
 from gateway.model.run import Rate
 
@@ -44,7 +45,7 @@ class Address:
     @property
     def loopback(self) -> bool:
         """Whether only processes of this machine reach it."""
-        return bool(self.path) or self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return bool(self.path) or addresses.loopback(self.host)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from gateway.settings import operators
 from tests.support.command_line import Cli
 
-ADAPTERS = Path(__file__).parents[3] / "adapters"
+ROOT = Path(__file__).parents[3]
+ADAPTERS = ROOT / "adapters"
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def config(tmp_path: Path) -> Path:
         "tools: {erp: {adapter: rest, base_url: 'http://127.0.0.1:9/v1'}}\n"
         "task_classes: {default: {}}\n"
     )
-    (tmp_path / "policies").mkdir()
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
     return path
 
 
@@ -40,6 +42,35 @@ def test_every_problem_is_a_line_and_the_exit_code_is_2(killcord: Cli, config: P
     assert "data_dirr" in said.err
     said = killcord("check", "--config", str(config), "--json")
     assert (said.code, len(said.value["problems"])) == (2, 2)
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_what_is_wrong_with_adapters_operators_and_policies_is_told_together(killcord: Cli, config: Path, command: str) -> None:
+    folder = config.parent
+    shutil.copytree(ADAPTERS / "rest", folder / "adapters" / "rest")
+    adapter = folder / "adapters" / "rest" / "adapter.yaml"
+    adapter.write_text(adapter.read_text().replace("effect: read", "effect: reed", 1))
+    config.write_text(config.read_text().replace(str(ADAPTERS), "./adapters"))
+    (folder / "operators.yaml").write_text("- {name: ann, role: king, hash: x}\n")
+    (folder / "policies" / "killcord" / "authz" / "own.rego").write_text("package killcord.authz\n\nown if input.lease.nope\n")
+    said = killcord(command, "--config", str(config))
+    assert said.code == 2
+    for told in (
+        "adapter.yaml:",
+        "'reed' is not one of",
+        "operators.yaml:1: ",
+        "'king' is not one of",
+        "own.rego:3: there is no input.lease.nope",
+    ):
+        assert told in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_folder_that_decides_nothing_is_named(killcord: Cli, config: Path) -> None:
+    shutil.rmtree(config.parent / "policies")
+    (config.parent / "policies").mkdir()
+    said = killcord("check", "--config", str(config))
+    assert (said.code, said.err.startswith(f"{config.parent / 'policies'}: there is no rule data.killcord.authz.decision")) == (2, True)
 
 
 def test_a_missing_configuration_is_told(killcord: Cli, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_what_is_asked_for_is_one_rule(tmp_path: Path, package: str, rule: str, 
 
 def test_what_is_asked_for_is_no_data(tmp_path: Path) -> None:
     folder = written(ruled(tmp_path, ALLOWED), {"killcord/recovery/data.yaml": "decision: {proceed: true}\n"})
-    assert problems(folder) == ["data.killcord.recovery.decision has to be a rule, no data"]
+    assert problems(folder) == [f"{folder}: data.killcord.recovery.decision has to be a rule, no data"]
 
 
 @pytest.mark.parametrize(

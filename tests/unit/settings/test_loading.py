@@ -46,7 +46,7 @@ http: {body_cap: 64KiB, body_timeout: 3s, allowed_hosts: [localhost]}
 shutdown_grace: 4s
 anchor: {file: ./heads}
 operators: {tokens_file: ./operators.yaml}
-ambient_run: {tenant: acme, agent_id: billing, task_class: billing, scopes: ["erp:*"]}
+ambient_run: {tenant: acme, agent_id: billing, task_class: billing, scopes: ["erp:invoice.*"]}
 """
 
 LEAST = """\
@@ -95,7 +95,7 @@ def test_a_whole_configuration_becomes_values(place: Place) -> None:
     assert (config.policy.path, config.policy.timeout) == (place.folder / "policies", 0.15)
     assert (config.http.body_cap, config.http.body_timeout, config.http.allowed_hosts) == (65_536, 3.0, ("localhost",))
     assert (config.shutdown_grace, config.anchor, config.tokens_file) == (4.0, place.folder / "heads", place.folder / "operators.yaml")
-    assert config.ambient_run == AmbientRun("acme", "billing", "billing", ("erp:*",))
+    assert config.ambient_run == AmbientRun("acme", "billing", "billing", ("erp:invoice.*",))
     assert config.task_classes["billing"] == TaskClass(
         name="billing",
         tenants=("acme",),
@@ -201,6 +201,44 @@ def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> No
             "task_class: biling",
             "killcord.yaml:28: ambient_run.task_class: there is no biling under task_classes; did you mean",
         ),
+        (
+            'agent_id: billing, task_class: billing, scopes: ["erp:invoice.*"]',
+            "agent_id: billing, task_class: billing, scopes: [invoice]",
+            "killcord.yaml:28: ambient_run.scopes[0]: 'invoice' is no scope; write <tool>:<action pattern>",
+        ),
+        (
+            'agent_id: billing, task_class: billing, scopes: ["erp:invoice.*"]',
+            'agent_id: billing, task_class: billing, scopes: ["erp:*"]',
+            "killcord.yaml:28: ambient_run.scopes[0]: erp:* is wider than the scopes of task class billing: erp:invoice.*",
+        ),
+        ("{tenant: acme,", "{tenant: beta,", "killcord.yaml:28: ambient_run.tenant: beta is none of the tenants of task class billing"),
+        (
+            'control: "[::1]:8191"',
+            "control: 127.0.0.1:8190",
+            "killcord.yaml:1: listen.control: 127.0.0.1:8190 is where agents call (listen.data)",
+        ),
+        (
+            "http://127.0.0.1:8888/v1",
+            "http://169.254.169.254",
+            "killcord.yaml:10: tools.erp.base_url: 169.254.169.254 is an address that no tool may have",
+        ),
+        (
+            "http://127.0.0.1:8888/v1",
+            "http://[::ffff:169.254.169.254]",
+            "killcord.yaml:10: tools.erp.base_url: ::ffff:169.254.169.254 is an address",
+        ),
+        (
+            "{header: X-API-Key}",
+            "{header: Content-Length}",
+            "killcord.yaml:13: tools.erp.lease_in.header: Content-Length cannot carry a lease",
+        ),
+        (
+            "{header: X-API-Key}",
+            "{header: Killcord-Step}",
+            "killcord.yaml:13: tools.erp.lease_in.header: Killcord-Step cannot carry a lease",
+        ),
+        ("[localhost]", '[localhost, "*"]', "killcord.yaml:24: http.allowed_hosts[1]: '*' is no host; name each host or address by itself"),
+        ("[localhost]", '["localhost:8090"]', "killcord.yaml:24: http.allowed_hosts[0]: 'localhost:8090' is no host"),
         (
             '["erp:invoice.*"]',
             "[invoice]",
@@ -313,5 +351,7 @@ def test_a_check_warns_of_what_works_but_may_not_be_meant(place: Place) -> None:
 def test_a_check_tells_problems_and_does_not_raise(place: Place) -> None:
     assert check.check(place.path("tools: 5"), ENVIRON).problems != ()
     (place.folder / "operators.yaml").write_text("- {name: ann, role: king, hash: x}\n")
-    problems = check.check(place.path(WHOLE), ENVIRON).problems
-    assert any("'king' is not one of viewer, operator" in line for line in problems)
+    place.adapter("effect: read", "effect: reed")
+    problems = check.check(place.path(WHOLE), ENVIRON, further=lambda config: [f"{config.data.port}: closed"]).problems
+    for told in ("'reed' is not one of read or write", "'king' is not one of viewer, operator", "8190: closed"):
+        assert any(told in line for line in problems), told

@@ -103,7 +103,7 @@ def test_any_configuration_loads_or_is_told_by_line(text: str) -> None:
         path = Path(folder, "killcord.yaml")
         path.write_text(text)
         config, problems = loading.read(path, {"K": "secret"})
-    assert (config is None) == bool(problems)
+    assert config is not None or problems
     assert all(line.startswith(f"{path}:") for line in problems)
 
 

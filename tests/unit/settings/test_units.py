@@ -84,6 +84,25 @@ def test_what_is_no_address_says_what_is(text: object) -> None:
 def test_an_address_of_every_interface_is_not_loopback() -> None:
     assert not units.address("0.0.0.0:8090").loopback
     assert not units.address("10.0.0.1:8090").loopback
+    assert not units.address("127.evil.example:8090").loopback
+
+
+@pytest.mark.parametrize(
+    ("url", "readable"),
+    [
+        ("http://localhost:8080", False),
+        ("http://127.8.9.1", False),
+        ("http://[::1]:80", False),
+        ("unix:///run/erp.sock", False),
+        ("https://erp.example", False),
+        ("http://erp.example", True),
+        ("http://127.evil.example", True),
+        ("http://127.0.0.1.evil.example", True),
+        ("http://localhost.evil.example", True),
+    ],
+)
+def test_only_this_machine_itself_is_no_network(url: str, readable: bool) -> None:
+    assert origin.parse(url).readable_on_the_way is readable
 
 
 @pytest.mark.parametrize(
