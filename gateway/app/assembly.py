@@ -222,6 +222,7 @@ async def _assembled(
         supervisor=supervisor,
         clock=clock,
         warn=warn,
+        patience=config.rollback_patience,
     )
     taking_back.append(recovery(parts))
     webhooks = await webhooks_of(config, store, clock, warn)

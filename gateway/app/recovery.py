@@ -18,8 +18,10 @@ from gateway.control.rollback.drive import Drive
 from gateway.control.rollback.gather import Gather
 from gateway.control.rollback.ground import Ground
 from gateway.control.rollback.ledger import Ledger
+from gateway.control.rollback.plans import Plans
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.sound import Sound
+from gateway.control.rollback.verdict import Verdict
 from gateway.control.runs import Runs
 from gateway.control.supervisor import Supervisor
 from gateway.control.tasks import Tasks
@@ -62,12 +64,12 @@ class Recovery:
         if run is None:
             return ()
         gathered = await self.rollbacks.gather(run, subtree=False, since=None, wait=False)
-        return (await self.rollbacks.sound(run, gathered, {})).violations
+        return (await self.rollbacks.verdict.sound(run, gathered, {})).violations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a rollback shares with the calls of agents."""
+    """What a rollback shares with the calls of agents. ``patience`` (seconds) is how long it waits for a tool that is away."""
 
     tools: Tools
     line: Line
@@ -84,6 +86,7 @@ class Parts:
     supervisor: Supervisor
     clock: Clock
     warn: Callable[..., object]
+    patience: float
 
 
 def recovery(parts: Parts) -> Recovery:
@@ -108,15 +111,14 @@ def recovery(parts: Parts) -> Recovery:
     rollbacks = Rollbacks(
         ground=Ground(gather, store.rollbacks, parts.containment, clock, places.position, parts.journal.stream),
         gather=gather,
-        drive=Drive(carry, store.rollbacks, parts.tasks, parts.approvals, ledger, clock, parts.supervisor.spawn),
-        sound=Sound(carry, parts.engine, parts.containment.mirror, clock),
+        drive=Drive(carry, store.rollbacks, parts.tasks, parts.approvals, ledger, clock, parts.supervisor.spawn, parts.patience),
+        verdict=Verdict(Sound(carry, parts.engine, parts.containment.mirror, clock), store.rollbacks, clock, parts.patience),
+        plans=Plans(store.blobs, parts.vault),
         ledger=ledger,
         records=store.rollbacks,
         incidents=store.incidents,
         registry=store.registry,
         containment=parts.containment,
-        blobs=store.blobs,
-        vault=parts.vault,
         clock=clock,
         spawn=parts.supervisor.spawn,
         owner=f"{parts.journal.stream}:{clock.mint('up')}",

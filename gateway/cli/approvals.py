@@ -96,6 +96,9 @@ def _request(request: Json) -> Iterator[str]:
         yield from ("", json.dumps(request["body"], indent=2, ensure_ascii=False))
     elif "raw" in request:
         yield from ("", f"(not JSON; in base64) {request['raw']}")
+    if "instead" in request:
+        yield from ("", "where that comes too late, instead:")
+        yield from _request(request["instead"])
 
 
 def _target(one: Json) -> str:

@@ -167,12 +167,22 @@ def _lines(one: Json) -> Iterator[str]:
     yield f"nodes     {one['progress']['nodes']}" + (f" ({counts})" if counts else "")
     yield f"reason    {one['reason']} (by {one['by']})"
     yield from (f"residue   {sentence}" for sentence in one["residue"])
+    yield from (f"unseen    {sentence}" for sentence in one["unseen"])
     yield ""
 
 
 def _came_of(node: Json, names: Mapping[str, str]) -> tuple[object, ...]:
     follow = node.get("task_id") or node.get("approval_id") or ", ".join(node["entries"][-1:])
-    return (names[node["node_id"]], node["state"], node["action"], _object(node), node.get("by"), follow, node["why"])
+    return (names[node["node_id"]], node["state"], node["action"], _object(node), node.get("by"), follow, _why(node))
+
+
+def _why(node: Json) -> str:
+    """Why it is as it is, and what comes next without anybody's doing."""
+    if "retry_at" in node:
+        return f"{node['why']} (tried again at {node['retry_at']})"
+    if (request := node.get("request")) is not None:
+        return f"{node['why']}: {request['method']} {request['path']}"
+    return str(node["why"])
 
 
 def _object(node: Json) -> str:

@@ -138,9 +138,10 @@ async def _stopped() -> None:
 async def _drain(gateway: Gateway, agents: Door | None, runner: web.AppRunner) -> int:
     """No new calls; what is on the wire ends and is journaled. 0 where no write had to be given up with its outcome unknown.
 
-    A stream has no end of its own: it is cut when its share of the grace is over.
+    A stream has no end of its own: it is cut when its share of the grace is over. A rollback is gone on with by the next process.
     """
     gateway.front.draining = True
+    gateway.recovery.rollbacks.rest()
     grace = gateway.config.shutdown_grace
     if agents is not None:
         await agents.drain(grace * 0.9)

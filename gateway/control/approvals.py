@@ -84,10 +84,17 @@ class Approvals:
             await self._journal(asked, blobs=(requested.request,))
             return asked
 
-    async def request_compensation(self, rollback: Rollback, node: Node, run: Run, summary: str, version: str | None) -> Approval:
+    async def compensation(self, rollback_id: str, node_id: str) -> Approval | None:
+        """The approval of a node of a rollback, if somebody was asked."""
+        return await self.records.approval(approvals.id_of_compensation(rollback_id, node_id))
+
+    async def request_compensation(
+        self, rollback: Rollback, node: Node, run: Run, summary: str, version: str | None, shown: bytes
+    ) -> Approval:
         """Ask a person for a compensation, once: the approval of this node of this rollback, whatever has become of it.
 
-        ``run`` is the node's, ``version`` what its object is at (``None`` where nobody looked). It waits for as long as the rollback does.
+        ``run`` is the node's, ``version`` what its object has to be at (``None`` where that is not known), ``shown`` the request as it
+        would be sent, which is sealed with it. It waits for as long as the rollback does.
         A yes is not spent: it is good for every attempt at the node, and what guards each of them is the node's own version.
 
         Raises:
@@ -97,6 +104,7 @@ class Approvals:
         async with self._turn:
             if (known := await self.records.approval(approval_id)) is not None:
                 return known
+            request = await self.vault.seal(run.tenant, shown)
             asked = Approval(
                 approval_id=approval_id,
                 kind=ApprovalKind.COMPENSATION,
@@ -114,11 +122,12 @@ class Approvals:
                 summary=summary,
                 existed=None if version is None else True,
                 version=version,
+                request_ref=request.ref,
                 requested_at=self.clock.now(),
                 rollback_id=rollback.rollback_id,
                 node_id=node.node_id,
             )
-            await self._journal(asked)
+            await self._journal(asked, blobs=(request,))
             return asked
 
     async def granted(self, approval_id: str) -> bool:

@@ -32,6 +32,7 @@ _ROLLED = {
 }
 _BY_STATE = "the plan's nodes as they ended, and data.killcord.invariants.violations"
 _NEXT = "the latest sound checkpoint before the first bad entry, or the one that was named"
+_PASSES = "what stands against a compensation that was not applied, and passes by itself, is waited for"
 _HANDED = frozenset({"task", "waiting", "unknown", "failed"})
 
 
@@ -53,6 +54,8 @@ def _of(entry: Entry) -> Iterator[dict[str, Any]]:
     match entry["kind"]:
         case "response":
             yield _answered(entry)
+        case "rollback" if entry.get("change") == "node" and "since" in entry:
+            yield _reason(entry, f"waits with node {entry['node']}", _PASSES, entry["why"])
         case "rollback" if entry.get("change") == "node" and entry["state"] in _HANDED:
             handed = f"handed node {entry['node']} to a person ({entry['state']})"
             yield _reason(entry, handed, "data.killcord.recovery.recovery, or the plan", entry["why"])

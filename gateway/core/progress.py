@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gateway.core import documents
 from gateway.model.effect import State, Write
 from gateway.model.entry import Verification
 from gateway.model.plan import Node, NodeState, Plan, Way
@@ -45,6 +46,11 @@ def _marked(mark: Mapping[str, Any] | None, *, driven: bool) -> NodeState | None
         return None
     state = NodeState(mark["state"])
     return state if state in _KEPT or (state in _SHOWN and not driven) else None
+
+
+def since(marks: Marks) -> dict[str, float]:
+    """When each node that waits for what passes by itself began to (Unix seconds): whoever goes on with it has no more patience."""
+    return {name: documents.instant(mark["since"]) for name, mark in marks.items() if "since" in mark}
 
 
 def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], state: NodeState | None) -> str | None:
@@ -96,12 +102,17 @@ def renewed(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
 def residue(plan: Plan, states: Mapping[str, NodeState], marks: Marks) -> list[str]:
     """What was not taken back, a sentence each."""
     return [
-        f"{node.action} on {node.target.type}:{node.target.id or '(new)'}: {_why(node, marks)}"
+        f"{node.action} on {node.target.type}:{node.target.id or '(new)'}: {_why(node, states, marks)}"
         for node in plan.nodes
         if states.get(node.node_id, NodeState.PENDING) not in (NodeState.DONE, NodeState.NOTHING)
     ]
 
 
-def _why(node: Node, marks: Marks) -> str:
-    mark = marks.get(node.node_id)
-    return str(mark["why"]) if mark is not None and mark.get("why") else node.why
+def told(node: Node, states: Mapping[str, NodeState], marks: Marks) -> Mapping[str, Any]:
+    """The mark that says how a node came to be as it is; none where it has moved on since its newest one."""
+    mark = marks.get(node.node_id, {})
+    return mark if mark.get("state") == states.get(node.node_id, NodeState.PENDING).value else {}
+
+
+def _why(node: Node, states: Mapping[str, NodeState], marks: Marks) -> str:
+    return str(told(node, states, marks).get("why") or node.why)

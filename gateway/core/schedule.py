@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from gateway.model.plan import Node, NodeState, Plan
 
 @dataclass(slots=True)
 class Schedule:
-    """``states`` are the nodes'; one without a state is pending. :meth:`ready` gives each node once."""
+    """``states`` are the nodes'; one without a state is pending. :meth:`ready` gives each node once, and again after :meth:`later`."""
 
     plan: Plan
     states: dict[str, NodeState]
@@ -19,6 +20,7 @@ class Schedule:
     _waits: dict[str, int] = field(default_factory=dict)
     _followers: dict[str, list[str]] = field(default_factory=dict)
     _ready: deque[Node] = field(default_factory=deque)
+    _later: list[tuple[float, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._nodes = {node.node_id: node for node in self.plan.nodes}
@@ -34,13 +36,28 @@ class Schedule:
         passed = [node.node_id for node in self.plan.nodes if self._state(node.node_id).passed]
         self._pass([*passed, *(join for join in self.plan.joins if self._waits[join] == 0)])
 
-    def ready(self) -> Node | None:
-        """The next pending node of which all that it comes after has passed; it counts as running from now on."""
-        if not self._ready:
+    def ready(self, now: float | None = None) -> Node | None:
+        """The next pending node of which all that it comes after has passed; it counts as running from now on.
+
+        Where there is none, with ``now`` the one that was put off for the longest and is due.
+        """
+        if self._ready:
+            node = self._ready.popleft()
+        elif now is not None and self._later and self._later[0][0] <= now:
+            node = self._nodes[heapq.heappop(self._later)[1]]
+        else:
             return None
-        node = self._ready.popleft()
         self.states[node.node_id] = NodeState.RUNNING
         return node
+
+    def later(self, node_id: str, state: NodeState, due: float) -> None:
+        """A running node came to nothing yet: it is put off until ``due``, in this state, and what comes after it waits."""
+        self.states[node_id] = state
+        heapq.heappush(self._later, (due, node_id))
+
+    def due(self) -> float | None:
+        """When the next node that was put off is due; ``None`` where none is."""
+        return self._later[0][0] if self._later else None
 
     def settle(self, node_id: str, state: NodeState) -> None:
         """A running node came to this state."""

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.control.rollback.ground import Busy, NotContained, WrongRollback
 from gateway.control.rollback.rollbacks import Told
-from gateway.core import plan_json, plan_svg, plan_table, records
+from gateway.core import plan_json, plan_svg, plan_table, progress, records, stamp
 from gateway.http import answers, paging, problem, reach
 from gateway.http.fields import Nothing
 from gateway.http.operators import Operator
@@ -86,7 +86,7 @@ async def one_rollback(asked: Asked[ShowRollback, Nothing]) -> web.Response:
     if _wants_svg(asked.request):
         return await _drawn(told.plan, told.states)
     tried = await services.rollback_records.compensations(rollback.rollback_id) if asked.query.nodes else None
-    return await _told_of(_standing, told, tried)
+    return await _told_of(_standing, told, tried, services.clock.now() - services.clock.monotonic())
 
 
 async def stop(asked: Asked[Nothing, BecauseRequired]) -> web.Response:
@@ -146,28 +146,33 @@ def _outlined(plan: Plan, states: Mapping[str, NodeState]) -> Json:
     return {"summary": plan_table.summary(plan), "irreversible": plan.irreversible, "progress": progress}
 
 
-def _standing(told: Told, compensations: Sequence[Write] | None) -> Json:
-    """A rollback as it stands; without ``compensations``, without its nodes."""
-    shown = records.rollback_shown(told.rollback) | _outlined(told.plan, told.states)
+def _standing(told: Told, compensations: Sequence[Write] | None, since: float) -> Json:
+    """A rollback as it stands; without ``compensations``, without its nodes. The monotonic clock began at ``since``."""
+    shown = records.rollback_shown(told.rollback) | _outlined(told.plan, told.states) | {"unseen": list(told.unseen)}
     if compensations is not None:
-        shown["nodes"] = _nodes(told, compensations)
+        shown["nodes"] = _nodes(told, compensations, since)
         shown["joins"] = {name: list(members) for name, members in told.plan.joins.items()}
     return shown
 
 
-def _nodes(told: Told, compensations: Iterable[Write]) -> list[Json]:
+def _nodes(told: Told, compensations: Iterable[Write], since: float) -> list[Json]:
     tried: defaultdict[str, list[Write]] = defaultdict(list)
     for write in compensations:
         tried[write.step_id].append(write)
-    return [plan_json.of_node(node) | _came_of(node, told, tried[node.node_id]) for node in told.plan.nodes]
+    return [plan_json.of_node(node) | _came_of(node, told, tried[node.node_id], since) for node in told.plan.nodes]
 
 
-def _came_of(node: Node, told: Told, tried: Sequence[Write]) -> Json:
+def _came_of(node: Node, told: Told, tried: Sequence[Write], since: float) -> Json:
     """What came of a node so far. ``entries`` are the positions of the calls that were made for it."""
-    mark = told.marks.get(node.node_id, {})
-    return {
+    mark, wait = told.marks.get(node.node_id, {}), told.waits.get(node.node_id)
+    newest = progress.told(node, told.states, told.marks)
+    shown = {
         "state": told.states.get(node.node_id, NodeState.PENDING).value,
-        "why": mark.get("why") or node.why,
+        "why": wait.why if wait is not None else newest.get("why") or node.why,
         "entries": [str(place) for write in tried for place in (write.intent, write.outcome) if place is not None],
         **{name: mark[name] for name in ("seen", "task_id", "approval_id") if name in mark},
+        **{name: newest[name] for name in ("request", "retriable") if name in newest},
     }
+    if wait is not None:
+        shown |= {"waits_since": stamp.rfc3339(wait.since), "retry_at": stamp.rfc3339(since + wait.due)}
+    return shown

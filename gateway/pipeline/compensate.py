@@ -11,16 +11,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway import errors
-from gateway.core import idempotency, postcondition
+from gateway.core import catalog, idempotency, postcondition
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.plan import Does, Node, NodeState
 from gateway.model.run import Lease, Run
-from gateway.pipeline import probe
+from gateway.pipeline import forward, keep, patience, probe
 from gateway.pipeline.classify import classify
 from gateway.pipeline.decide_recovery import DecideRecovery
 from gateway.pipeline.evidence import Before, Classified, Expected, Kept, Known, Metered, Permitted, Settled, Step, Undoing
-from gateway.pipeline.forward import Forward
 from gateway.pipeline.gate import Gate
 from gateway.pipeline.intend import Intend
 from gateway.pipeline.look import Look, Seen
@@ -30,7 +29,7 @@ from gateway.pipeline.tools import Tools
 from gateway.pipeline.undo_call import Calls, Conflict, Needless, Prepared
 from gateway.pipeline.verify import Verify
 from gateway.ports import Clock
-from gateway.ports.rollback import Carried, Compensating, Compensations, Examined, Unseen
+from gateway.ports.rollback import Carried, Compensating, Compensations, Examined, Proposal, Unseen
 
 LEASE = 60.0
 """Seconds for which a recovery lease permits its one call."""
@@ -38,8 +37,10 @@ SETTLE = 30.0
 """Seconds after which a compensation that is not there will not come any more, where its adapter says nothing else."""
 HELD = (errors.RunReadOnly, errors.RunPaused, errors.RunQuarantined, errors.LeaseRevoked, errors.FanoutBlocked)
 """What an order means that was made after the rollback began, on more than its run: it keeps the call from being sent, for now."""
-AGAIN = frozenset({409, 423, 425, 429})
+AGAIN = frozenset({409, 423, 425})
 """Statuses of a definite failure after which the same call may pass a little later."""
+BUSY = 429
+"""The status by which a tool says that it did not apply the call and may at another time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Compensate:
     decide_recovery: DecideRecovery
     look: Look
     intend: Intend
-    forward: Forward
+    forward: forward.Forward
     verify: Verify
     settle: Settle
     probe: probe.Probe
@@ -65,32 +66,17 @@ class Compensate:
         """
         try:
             return await self._carried(compensating)
-        except Needless as needless:
-            return Carried(state=NodeState.NOTHING, why=str(needless), seen=needless.seen)
-        except Conflict as conflict:
-            return Carried(state=NodeState.TASK, why=str(conflict), seen=conflict.seen)
-        except errors.ReplyNotKept:
-            return Carried(state=NodeState.DONE, why="it was carried out before")
-        except (errors.OutcomeUnknown, errors.ToolTimeout) as unknown:
-            return Carried(state=NodeState.UNKNOWN, why=unknown.detail)
-        except errors.ToolUnreachable as lost:
-            sent = lost.members.get("outcome") == "unknown"
-            return Carried(state=NodeState.UNKNOWN if sent else NodeState.FAILED, why=lost.detail, again=not sent)
         except errors.JournalUnavailable:
             raise
-        except HELD as held:
-            return Carried(state=NodeState.STOPPED, why=held.detail)
-        except errors.Refusal as refused:
-            return Carried(state=NodeState.FAILED, why=refused.detail, again=refused.retryable)
+        except (Conflict, errors.Refusal) as against:
+            return _stood(against)
 
     async def _carried(self, order: Compensating) -> Carried:
         order = await self._in_time(order)  # or what its adapter declares for where it is too late
-        prepared = await self.calls.prepare(order.node, order.run, order.effects)  # from the journal: what was sealed with the effects
-        known = self._known(order, prepared)  # the recovery lease: this node's one call
-        action = _confined(order, classify(known))  # the declared compensation, on the object's own path
+        action = await self._prepared(order)  # the one call of the plan, from the journal
         opened = self.gate.recovering(action)  # orders that came later, on the tool or on everything
         metered = Metered(
-            known=known, action=opened.action, mode=opened.mode, epoch=opened.epoch, version=opened.version, quota=None
+            known=opened.known, action=opened.action, mode=opened.mode, epoch=opened.epoch, version=opened.version, quota=None
         )  # counted to nobody: a contained run's budget must not keep it from being undone
         fresh = await self.recall(metered)  # done before, by this or an earlier owner
         if isinstance(fresh, Kept):
@@ -103,6 +89,24 @@ class Compensate:
             settled = await self.settle(intent, answer, verdict)
         return _came_of(settled)
 
+    async def _prepared(self, order: Compensating) -> Classified:
+        prepared = await self.calls.prepare(order.node, order.run, order.effects)  # what was sealed with the effects
+        known = self._known(order, prepared)  # the recovery lease: this node's one call
+        return _confined(order, classify(known))  # the declared compensation, on the object's own path
+
+    async def proposal(self, compensating: Compensating) -> Proposal | Carried:
+        node = compensating.node
+        try:
+            call = (await self._prepared(compensating)).known.call
+            instead = self.calls.instead(node)
+            other = None if instead is None else (await self._prepared(_other(compensating, instead))).known.call
+        except (Conflict, errors.Refusal) as against:
+            return _stood(against)
+        base = self.tools[node.tool].base
+        guard = forward.guard(Before(taken=True, guard=compensating.guard, guard_absent=node.guard_absent))
+        digest = f"sha256:{idempotency.body_digest(call.body)}"
+        return Proposal(method=call.method, path=base + call.target, body_digest=digest, shown=keep.compensation(call, base, guard, other))
+
     async def decide(self, write: Write) -> bool | None:
         if write.wire_key in self.intend.live:
             return None  # it is on the wire: what is not there yet may still come, and its own outcome will tell
@@ -113,7 +117,7 @@ class Compensate:
         """Look whether a compensation of unknown outcome is there; where that shows it, the journal is told."""
         expects = await self._expects(order.node)
         if expects is None:
-            return await self.decide(write)
+            return await self._probed(write)
         seen = await self._seen(order.node, order.run, order.effects)
         if seen is None:
             return None
@@ -131,6 +135,15 @@ class Compensate:
                 return False
             case _:
                 return None
+
+    async def _probed(self, write: Write) -> bool | None:
+        """Look without asking a person where nothing shows."""
+        if write.wire_key in self.intend.live:
+            return None
+        decided = await self.probe(write, ask=False)
+        if not decided.seen:
+            raise errors.ToolUnreachable(f"{write.tool} cannot show whether it was applied.", outcome="not-sent")
+        return None if decided.state is State.UNKNOWN else decided.state is State.STANDING
 
     async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | Unseen | None:
         try:
@@ -193,8 +206,7 @@ class Compensate:
         variables = self.tools[node.tool].catalog.variables
         if not (seen.exists and seen.same and instead.when.holds({"object": seen.document, "vars": variables})):
             return order
-        other = replace(node, by=instead.by, remedy=instead.remedy, does=Does.OFFSETS, guard=None, guard_follows=None)
-        return replace(order, node=other, guard=None)
+        return _other(order, instead)
 
     async def _matching(self, permit: Permitted, order: Compensating) -> Before:
         """Bind the call to the version that our last effect left.
@@ -223,6 +235,8 @@ class Compensate:
     async def _seen(self, node: Node, run: Run, effects: Sequence[Write]) -> Seen | None:
         try:
             return await self._looked(node, run, effects)
+        except errors.ToolUnreachable:
+            raise
         except (Conflict, errors.Refusal):
             return None
 
@@ -239,6 +253,34 @@ class Compensate:
             raise errors.ToolUnreachable(f"{tool.name} cannot show the object: {lost.detail}", outcome="not-sent") from lost
         except (KeyError, ValueError) as error:
             raise Conflict("the object's id cannot stand in a path") from error
+
+
+def _stood(against: Conflict | errors.Refusal) -> Carried:
+    """What a node comes to by what stood against its call."""
+    match against:
+        case Needless():
+            return Carried(state=NodeState.NOTHING, why=str(against), seen=against.seen)
+        case Conflict():
+            return Carried(state=NodeState.TASK, why=str(against), seen=against.seen)
+        case errors.ReplyNotKept():
+            return Carried(state=NodeState.DONE, why="it was carried out before")
+        case errors.OutcomeUnknown():
+            return Carried(state=NodeState.UNKNOWN, why=against.detail)
+        case errors.Refusal(members={"outcome": "unknown"}):
+            return Carried(state=NodeState.UNKNOWN, why=against.detail)
+        case _ if isinstance(against, HELD):
+            return Carried(state=NodeState.STOPPED, why=against.detail)
+        # The lease is this call's own: what waited too long for a connection gets another one.
+        case _ if against.retryable or isinstance(against, errors.LeaseExpired):
+            return Carried(state=NodeState.WAITING, why=against.detail, again=True, pause=against.retry_after or 0.0)
+        case _:
+            return Carried(state=NodeState.FAILED, why=against.detail)
+
+
+def _other(order: Compensating, instead: catalog.Instead) -> Compensating:
+    """What is done where the node's own compensation comes too late."""
+    node = replace(order.node, by=instead.by, remedy=instead.remedy, does=Does.OFFSETS, guard=None, guard_follows=None)
+    return replace(order, node=node, guard=None)
 
 
 def _confined(order: Compensating, classified: Classified) -> Classified:
@@ -271,6 +313,9 @@ def _came_of(settled: Settled) -> Carried:
         return Carried(state=NodeState.UNKNOWN, why=f"the tool answered {status}: nobody knows whether it was applied ({where})")
     if status == 412:
         return Carried(state=NodeState.TASK, why=f"the tool says that the object was written after us ({where})")
+    if status == BUSY:
+        pause = patience.retry_after(settled.answer) or 0.0
+        return Carried(state=NodeState.WAITING, why=f"the tool has no time for it ({where})", again=True, pause=pause)
     return Carried(state=NodeState.FAILED, why=f"the tool answered {status} ({where})", again=status in AGAIN)
 
 

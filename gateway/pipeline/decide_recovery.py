@@ -1,11 +1,10 @@
-"""May this compensation be made? Policy can turn it into a task, and nothing else."""
+"""May this compensation be made? Policy can turn it into a task, and nothing else; while it cannot be asked, the compensation waits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway import errors
 from gateway.core import effects, rules
 from gateway.model.decision import Allow, Considered
 from gateway.pipeline.evidence import Fresh, Permitted
@@ -25,17 +24,15 @@ class DecideRecovery:
         """Ask policy.
 
         Raises:
-            Conflict: the time for it is over, or policy wants a person to do it, or cannot say.
+            Conflict: the time for it is over, policy wants a person to do it, or its answer cannot be used.
+            PolicyUnavailable: there is no answer now.
         """
         known = fresh.known
         if (late := effects.late(order.effects, known.at)) is not None:
             raise Conflict(late)  # planned in time, and held up since: by an approver, or by its tool
         node = rules.node_document(order.node, order.effects)
         document = rules.recovery_document(node=node, run=known.run, mode=fresh.mode, now=known.at)
-        try:
-            why_not = rules.parse_recovery(await self.rules.ask(rules.RECOVERY, document))
-        except errors.PolicyUnavailable as down:
-            why_not = f"policy cannot say whether it may be undone by a call ({down.detail})"
+        why_not = rules.parse_recovery(await self.rules.ask(rules.RECOVERY, document))
         if why_not is not None:
             raise Conflict(f"policy hands it to a person: {why_not}")
         allow = Allow(decision_id=self.clock.mint("dec"), revision=self.revision())

@@ -60,7 +60,7 @@ def request(permit: Permitted, before: Before | None = None, wire_key: str | Non
     if call.body or call.method in ("POST", "PUT", "PATCH"):
         headers += ((b"Content-Length", str(len(call.body)).encode()),)
     if before is not None:
-        headers += _guard(before)
+        headers += guard(before)
     if wire_key is not None:
         headers += _key(permit, wire_key)
     return Outgoing(
@@ -75,7 +75,8 @@ def request(permit: Permitted, before: Before | None = None, wire_key: str | Non
     )
 
 
-def _guard(before: Before) -> Headers:
+def guard(before: Before) -> Headers:
+    """The headers that bind a write to the version it is meant for."""
     if before.guard is not None:
         return ((b"If-Match", before.guard.encode("latin-1")),)
     return ((b"If-None-Match", b"*"),) if before.guard_absent else ()

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from gateway.core import redaction
+from gateway.model.call import Call, Headers
 from gateway.model.decision import Allow, Hold
 from gateway.model.wire import Answer
 from gateway.pipeline.evidence import Before, Held, Judged
@@ -51,19 +52,33 @@ def proposal(held: Held) -> bytes:
     Of headers that the agent made up only the names are there (``withheld``): their values may be secrets.
     """
     call, tool = held.known.call, held.known.tool
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in call.headers}
-    shown: dict[str, Any] = {
-        "method": call.method,
-        "path": tool.base + call.target,
-        "headers": {name: value for name, value in headers.items() if name in _PLAIN},
-        "withheld": sorted(headers.keys() - _PLAIN),
-        "body": call.args,
-    }
+    shown = _shown(call, tool.base, call.headers)
     if redact := _redact(held):
         shown |= {"body": redaction.struck(call.args, redact), "redacted": True}
     elif call.args is None and call.body:
         shown["raw"] = base64.b64encode(call.body).decode()
     return orjson.dumps(shown)
+
+
+def compensation(call: Call, base: str, guard: Headers, instead: Call | None) -> bytes:
+    """The request of a compensation as it would be sent, for whoever is asked to approve it; with what would be sent instead of it
+    where it comes too late.
+    """
+    shown = _shown(call, base, (*call.headers, *guard))
+    if instead is not None:
+        shown["instead"] = _shown(instead, base, instead.headers)
+    return orjson.dumps(shown)
+
+
+def _shown(call: Call, base: str, sent: Headers) -> dict[str, Any]:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in sent}
+    return {
+        "method": call.method,
+        "path": base + call.target,
+        "headers": {name: value for name, value in headers.items() if name in _PLAIN},
+        "withheld": sorted(headers.keys() - _PLAIN),
+        "body": call.args,
+    }
 
 
 def _redact(judged: Judged) -> Sequence[str]:

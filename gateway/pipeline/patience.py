@@ -87,7 +87,7 @@ class Patience:
         except errors.UpstreamFailure as lost:
             return Trouble(lost=lost)
         if answer.status in RECOVERABLE:
-            return Trouble(answer=answer, wait=_retry_after(answer))
+            return Trouble(answer=answer, wait=retry_after(answer))
         return Answered(permit, answer)
 
     async def _measure(self, permit: Permitted, trouble: Trouble, attempt: int) -> Measure:
@@ -142,7 +142,7 @@ async def _given_up(trouble: Trouble) -> None:
         await discard(trouble.answer)
 
 
-def _retry_after(answer: Answer) -> float | None:
+def retry_after(answer: Answer) -> float | None:
     """Seconds that the tool asks for; a date is not worth waiting for here."""
     value = next((value for name, value in answer.headers if name.lower() == b"retry-after"), b"")
     return float(value) if value.isdigit() else None

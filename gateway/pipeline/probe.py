@@ -19,10 +19,13 @@ from gateway.ports import Blobs, Clock, History, Journal, Registry, Vault, Write
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """``UNKNOWN`` while neither the probe nor a person has said; ``task_id`` is the person's."""
+    """``UNKNOWN`` while neither the probe nor a person has said; ``task_id`` is the person's. ``seen`` is false where the tool did not
+    show what there is.
+    """
 
     state: State
     task_id: str | None = None
+    seen: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +49,17 @@ class Probe:
     vault: Vault
     clock: Clock
 
-    async def __call__(self, write: Write) -> Decided:
-        """Look at the write's object and decide what can be decided; what cannot becomes a task, once."""
+    async def __call__(self, write: Write, *, ask: bool = True) -> Decided:
+        """Look at the write's object and decide what can be decided; what cannot becomes a task, once, unless nobody is to be asked."""
         settle = self._settle_time(write)
         if settle is None:
-            return Decided(State.UNKNOWN, await self._task(write, "there is no probe for it"))
-        settled = self.clock.now() - await self.last_sent(write) >= settle
+            return Decided(State.UNKNOWN, await self._task(write, "there is no probe for it") if ask else None)
+        settled, shown = self.clock.now() - await self.last_sent(write) >= settle, True
         try:
             seen = await self._find(write, settled=settled)
-        except (UpstreamFailure, ValueError, KeyError):
+        except UpstreamFailure:
+            seen, shown = Seen(Finding.UNDECIDED), False
+        except (ValueError, KeyError):
             seen = Seen(Finding.UNDECIDED)
         match seen.finding:
             case Finding.APPLIED:
@@ -66,8 +71,8 @@ class Probe:
                 )
                 return Decided(State.FAILED)
             case Finding.UNDECIDED:
-                task_id = await self._task(write, "its object's state proves neither", seen.version) if settled else None
-                return Decided(State.UNKNOWN, task_id)
+                task_id = await self._task(write, "its object's state proves neither", seen.version) if settled and ask else None
+                return Decided(State.UNKNOWN, task_id, shown)
 
     async def last_sent(self, write: Write) -> float:
         """A time (Unix seconds) after which nothing of the write left here: it may have waited for a connection since its intent."""

@@ -54,23 +54,31 @@ class Verify:
             met = seen is not None and kind.verify.expect.holds({**document, "object": seen.document})
             verdict = postcondition.verification(met=met, before=intent.before.version, ours=ours, seen=version)
             if verdict is not Verification.FAILED or self.clock.monotonic() >= deadline:
-                return verdict, version if met else None
+                return _unseen(intent) if seen is None else verdict, version if met else None
             await asyncio.sleep(min(pause, max(0.0, deadline - self.clock.monotonic())))
             pause *= 2
 
     async def _undone(self, intent: Intent, kind: ActionType, expected: Expected) -> tuple[Verification, str | None]:
         """Whether a compensation left its object as it should be, where its own adapter does not say how to tell."""
         seen = await self._look(intent, kind, None)
-        if seen is None or not seen.as_expected(expected):
+        if seen is None:
+            return _unseen(intent), None
+        if not seen.as_expected(expected):
             return Verification.FAILED, None
         return Verification.PASSED, seen.version
 
     async def _look(self, intent: Intent, kind: ActionType, created: str | None) -> Seen | None:
-        """What is there now; ``None`` where it cannot be read: what cannot be seen is not met."""
+        """What is there now; ``None`` where it cannot be read."""
         try:
             return await self.look(intent.known.tool, kind, intent.action.captures, intent.known.run.tenant, created=created)
         except (UpstreamFailure, KeyError, ValueError):
             return None
+
+
+def _unseen(intent: Intent) -> Verification:
+    """What cannot be seen is not met. Only of a compensation whose object is looked at again before its rollback ends is nothing said."""
+    undoing = intent.known.undoing
+    return Verification.NONE if undoing is not None and undoing.expects is not None else Verification.FAILED
 
 
 def _version(intent: Intent, kind: ActionType, document: dict[str, object]) -> str | None:

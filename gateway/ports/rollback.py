@@ -30,7 +30,8 @@ class Compensating:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """What came of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help.
+    """What came of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help, after ``pause`` seconds at
+    the least where the tool asks for that. ``WAITING`` where nothing was applied, for a reason that passes by itself.
 
     ``seen`` is what the object was at when it was looked at: its version, ``absent``, or ``None`` where nobody looked.
     ``after`` is the version that the compensation left.
@@ -39,8 +40,19 @@ class Carried:
     state: NodeState
     why: str = ""
     again: bool = False
+    pause: float = 0.0
     seen: str | None = None
     after: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """The request that would carry out a node. ``shown`` is all of it, for whoever may approve it: to be sealed, not journaled."""
+
+    method: str
+    path: str
+    body_digest: str
+    shown: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +84,20 @@ class Compensations(Protocol):
         """
         ...
 
+    async def proposal(self, compensating: Compensating) -> Proposal | Carried:
+        """The request that would carry out a node, for whoever is asked first; what came of the node where there can be none."""
+        ...
+
     async def decide(self, write: Write) -> bool | None:
-        """Look whether an unknown write was applied; ``None`` while it cannot be told."""
+        """Look whether an unknown write was applied; ``None`` while it cannot be told: then a person is asked."""
         ...
 
     async def settle_unknown(self, compensating: Compensating, write: Write) -> bool | None:
-        """Look whether a compensation of unknown outcome was applied, and journal what that shows; ``None`` while it cannot be told."""
+        """Look whether a compensation of unknown outcome was applied, and journal what that shows; ``None`` while it cannot be told.
+
+        Raises:
+            ToolUnreachable: its tool cannot be looked at now.
+        """
         ...
 
     async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | Unseen | None:

@@ -66,7 +66,7 @@ class AmbientRun:
 class Config:
     """Paths are absolute. ``tenants`` holds limits by tenant, ``*`` those of every tenant without its own.
 
-    ``rates`` is ``None`` where they are metered in memory; ``approval_ttl`` is in seconds.
+    ``rates`` is ``None`` where they are metered in memory; ``approval_ttl`` and ``rollback_patience`` are in seconds.
     """
 
     path: Path
@@ -82,6 +82,7 @@ class Config:
     http: HttpConfig
     shutdown_grace: float
     approval_ttl: float = 3_600.0
+    rollback_patience: float = 900.0
     rates: RedisConfig | None = None
     anchor: Path | None = None
     tokens_file: Path | None = None

@@ -95,6 +95,7 @@ class _Build:
             http=HttpConfig(parsed.http.body_cap, parsed.http.body_timeout, tuple(parsed.http.allowed_hosts)),
             shutdown_grace=parsed.shutdown_grace,
             approval_ttl=parsed.approvals.ttl,
+            rollback_patience=parsed.rollback.patience,
             rates=self._rates(),
             anchor=self.folder / parsed.anchor.file if parsed.anchor else None,
             tokens_file=self.folder / parsed.operators.tokens_file if parsed.operators else None,

@@ -108,6 +108,12 @@ class ApprovalsSection(Section):
     ttl: Duration = Field(default=3_600.0, description="how long an approval waits for an answer, and how long a yes is good")
 
 
+class RollbackSection(Section):
+    patience: Duration = Field(
+        default=900.0, description="how long a rollback waits for a tool that is away, before a person says when it goes on"
+    )
+
+
 class HttpSection(Section):
     body_cap: Size = 1_048_576
     body_timeout: Duration = 10.0
@@ -152,6 +158,7 @@ class KillcordDocument(Section):
     tenants: dict[str, LimitsSection] = Field(default_factory=dict)
     triggers: TriggersSection = TriggersSection()
     approvals: ApprovalsSection = ApprovalsSection()
+    rollback: RollbackSection = RollbackSection()
     http: HttpSection = HttpSection()
     shutdown_grace: Duration = 10.0
     anchor: AnchorSection | None = None

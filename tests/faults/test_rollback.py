@@ -120,9 +120,10 @@ def _of(state: State | None) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def scene(folder: Path, adapter: str = ADAPTER) -> AsyncIterator[Scene]:
+async def scene(folder: Path, adapter: str = ADAPTER, extra: str = "") -> AsyncIterator[Scene]:
+    """``extra`` are lines of the configuration."""
     tool = Tool()
-    async with hastened(), modelled(folder, tool, adapter) as rig:
+    async with hastened(), modelled(folder, tool, adapter, extra) as rig:
         made = Scene(rig, tool)
         await made.open()
         yield made

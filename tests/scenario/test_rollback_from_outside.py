@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.app import doors
@@ -209,3 +211,66 @@ async def test_a_coordinator_whose_worker_is_taken_back_by_itself_is_told_to_wai
         assert (await at.ask("POST", "/v1/orders", {"scope": scope, "mode": "quarantined", "reason": "x"}))[0] == 201
         status, answer = await at.ask("POST", "/v1/rollbacks", {"scope": scope, "reason": "wrong prices"})
         assert (status, answer["code"], name in answer["detail"]) == (409, "conflict", True)
+
+
+async def test_whoever_is_asked_for_a_compensation_sees_the_request_and_who_watches_sees_which_it_is(tmp_path: Path) -> None:
+    asking = ADAPTER.replace("by: invoice.replace, auto: true, within: 1h", "by: invoice.replace, auto: false")
+    async with site(tmp_path, asking) as at:
+        run = await at.rig.open()
+        assert (await at.rig.call(run.lease, "PATCH", INVOICE.format(1), {"status": "void"})).status == 200
+        name = await at.roll_back(run.run.run_id)
+        (node,) = (await at.at_rest(name))["nodes"]
+        body = {"status": "open", "number": 1}
+        digest = f"sha256:{hashlib.sha256(orjson.dumps(body)).hexdigest()}"
+        assert node["request"] == {"method": "PUT", "path": INVOICE.format(1), "body_digest": digest}
+        for path in (f"/v1/approvals/{node['approval_id']}", f"/v1/approvals?run={run.run.run_id}"):
+            _, answer = await at.ask("GET", path, as_="approver")
+            asked = answer["items"][0] if "items" in answer else answer
+            assert (asked["kind"], asked["version"]) == ("compensation", '"v2"')
+            assert asked["request"] == {
+                "method": "PUT",
+                "path": INVOICE.format(1),
+                "headers": {"content-type": "application/json", "if-match": '"v2"'},
+                "withheld": [],
+                "body": body,
+            }
+        _, seen = await at.ask("GET", f"/v1/approvals/{node['approval_id']}", as_="viewer")
+        assert "request" not in seen
+        yes = {"decision": "approve", "reason": "looked"}
+        assert (await at.ask("POST", f"/v1/approvals/{node['approval_id']}", yes, as_="approver"))[0] == 200
+
+        async def clean() -> bool:
+            return bool((await at.get(f"/v1/rollbacks/{name}?nodes=false"))["state"] == "clean")
+
+        await rig.until_async(clean, 30.0)
+        sent = at.rig.ledger.writes[-1]
+        assert (sent.method, sent.path, orjson.loads(sent.body), sent.headers["if-match"]) == ("PUT", INVOICE.format(1), body, '"v2"')
+        (node,) = (await at.get(f"/v1/rollbacks/{name}"))["nodes"]
+        assert (node["state"], "request" in node, node["why"] == "a person has to approve it") == ("done", False, False)
+
+
+async def test_where_a_tool_is_away_each_node_says_why_it_waits_and_when_it_is_tried_next(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        run_id = await worked(at)
+        at.rig.ledger.down = True
+        name = await at.roll_back(run_id)
+
+        async def waits() -> bool:
+            found = await at.get(f"/v1/rollbacks/{name}")
+            return all("retry_at" in node for node in found["nodes"])
+
+        await rig.until_async(waits, 30.0)
+        found = await at.get(f"/v1/rollbacks/{name}")
+        assert (found["state"], found["residue"]) == ("running", [])
+        for node in found["nodes"]:
+            assert node["state"] in ("waiting", "running", "unknown")
+            assert node["waits_since"] < node["retry_at"]
+        assert any("503" in node["why"] for node in found["nodes"])
+        assert (await at.get(f"/v1/tasks?run={run_id}"))["items"] == []
+        status, stopped = await at.ask("POST", f"/v1/rollbacks/{name}/stop", {"reason": "enough"}, as_="operator")
+        assert (status, stopped["state"]) == (200, "stopped")
+        at.rig.ledger.down = False
+        await at.ask("POST", f"/v1/rollbacks/{name}/continue", {"reason": "it is back"}, as_="operator")
+        told = await at.at_rest(name)
+        assert (told["state"], told["progress"]["done"]) == ("clean", 4), told
+        assert [at.status(number) for number in (1, 2, 3)] == ["open"] * 3

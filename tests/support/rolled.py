@@ -13,8 +13,10 @@ from gateway.control.rollback.drive import Drive
 from gateway.control.rollback.gather import Gather
 from gateway.control.rollback.ground import Ground
 from gateway.control.rollback.ledger import Ledger
+from gateway.control.rollback.plans import Plans
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.sound import Sound
+from gateway.control.rollback.verdict import Verdict
 from gateway.control.tasks import Tasks
 from gateway.core.catalog import Undo
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
@@ -24,7 +26,7 @@ from gateway.model.plan import Does, Node, NodeState, Way
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
 from gateway.ports import Clock, Opening
-from gateway.ports.rollback import Carried, Compensating, Examined
+from gateway.ports.rollback import Carried, Compensating, Examined, Proposal
 from gateway.stores.sqlite import SqliteStore
 from tests.support import journaling
 
@@ -112,6 +114,9 @@ class _NoTools:
     async def carry(self, compensating: Compensating) -> Carried:
         return Carried(state=NodeState.TASK, why="its tool is not there")
 
+    async def proposal(self, compensating: Compensating) -> Proposal | Carried:
+        return Carried(state=NodeState.TASK, why="its tool is not there")
+
     async def decide(self, write: Write) -> bool | None:
         return None
 
@@ -142,15 +147,14 @@ def rollbacks(
     return Rollbacks(
         ground=Ground(gather, store.rollbacks, containment, clock, nowhere, store.journal.stream),
         gather=gather,
-        drive=Drive(carry, store.rollbacks, tasks, approvals, ledger, clock, asyncio.ensure_future),
-        sound=Sound(carry, _NothingDemanded(), containment.mirror, clock),
+        drive=Drive(carry, store.rollbacks, tasks, approvals, ledger, clock, asyncio.ensure_future, patience=0.0),
+        verdict=Verdict(Sound(carry, _NothingDemanded(), containment.mirror, clock), store.rollbacks, clock, patience=0.0),
+        plans=Plans(store.blobs, vault),
         ledger=ledger,
         records=store.rollbacks,
         incidents=store.incidents,
         registry=store.registry,
         containment=containment,
-        blobs=store.blobs,
-        vault=vault,
         clock=clock,
         spawn=asyncio.ensure_future,
         owner="here",

@@ -107,12 +107,13 @@ actions:
 
 
 class Day(Enum):
-    """What becomes of a write: done, refused, given up on and applied later (``Tool.arrive``), lost before or after it was applied, an
-    error after it was applied, or never reached.
+    """What becomes of a write: done, refused, refused for now, given up on and applied later (``Tool.arrive``), lost before or after it
+    was applied, an error after it was applied, or never reached.
     """
 
     GOOD = auto()
     REFUSED = auto()
+    BUSY = auto()
     LATE = auto()
     LOST_BEFORE = auto()
     LOST_AFTER = auto()
@@ -133,9 +134,13 @@ class Applied:
 
 @dataclass(slots=True)
 class Tool:
-    """``day`` says what becomes of the next write; ``strange`` holds every request for something that is not there to be asked for."""
+    """``day`` says what becomes of the next write, ``away`` whether a call does not reach it at all, which ``missed`` counts; ``strange``
+    holds every request for something that is not there to be asked for.
+    """
 
     day: Callable[[Outgoing], Day] = lambda _: Day.GOOD
+    away: Callable[[Outgoing], bool] = lambda _: False
+    missed: int = 0
     things: dict[Name, tuple[str, State]] = field(default_factory=dict)
     log: list[Applied] = field(default_factory=list)
     applied: Counter[str] = field(default_factory=Counter)
@@ -166,6 +171,10 @@ class Tool:
 
     async def send(self, request: Outgoing, fence: Callable[[], None]) -> Answer:
         await asyncio.sleep(0)
+        if self.away(request):
+            fence()
+            self.missed += 1
+            raise UpstreamFailure("nobody listens", sent=False)
         day = self.day(request) if request.method != "GET" else Day.GOOD
         fence()
         if day is Day.UNREACHED:
@@ -183,6 +192,8 @@ class Tool:
             raise UpstreamFailure("the connection was lost", sent=True)
         if day is Day.REFUSED:
             return _answer(422, {"error": "no"})
+        if day is Day.BUSY:
+            return _answer(429, {"error": "not now"})
         answer = self._written(request)
         await asyncio.sleep(0)
         if day is Day.LOST_AFTER:

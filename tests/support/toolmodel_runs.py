@@ -69,9 +69,9 @@ async def hastened() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def modelled(folder: Path, tool: Tool, adapter: str = ADAPTER) -> AsyncIterator[Rig]:
+async def modelled(folder: Path, tool: Tool, adapter: str = ADAPTER, extra: str = "") -> AsyncIterator[Rig]:
     """A gateway over the tool, with its routines; in the same folder again it is the same gateway, restarted."""
-    gateway = await opened(folder, tool, adapter)
+    gateway = await opened(folder, tool, adapter, extra)
     supervisor = gateway.supervisor
     supervisor.every(0.05, "reconcile", gateway.reconciler.turn)
     supervisor.every(0.05, "rollbacks", gateway.recovery.turn)
@@ -82,18 +82,19 @@ async def modelled(folder: Path, tool: Tool, adapter: str = ADAPTER) -> AsyncIte
         await gateway.close()
 
 
-async def opened(folder: Path, tool: Tool, adapter: str = ADAPTER) -> assembly.Gateway:
+async def opened(folder: Path, tool: Tool, adapter: str = ADAPTER, extra: str = "") -> assembly.Gateway:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assembly, "Pool", lambda *_, **__: tool)
-        return await assembly.assemble(configured(folder, adapter), lambda *_, **__: None, lambda *_: None)
+        return await assembly.assemble(configured(folder, adapter, extra), lambda *_, **__: None, lambda *_: None)
 
 
-def configured(folder: Path, adapter: str = ADAPTER) -> Config:
+def configured(folder: Path, adapter: str = ADAPTER, extra: str = "") -> Config:
+    """``extra`` are lines of the configuration."""
     described = folder / "adapters" / "model"
     described.mkdir(parents=True, exist_ok=True)
     (described / "adapter.yaml").write_text(adapter)
     config = folder / "killcord.yaml"
-    config.write_text(CONFIG)
+    config.write_text(CONFIG + extra)
     return loading.load(config, {})
 
 

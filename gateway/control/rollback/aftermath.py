@@ -21,5 +21,5 @@ class Aftermath:
         except (WrongRollback, KeyError, ValueError):
             return (f"the plan of rollback {rollback.rollback_id} cannot be read any more",)  # its tenant was forgotten
         gathered = await self.rollbacks.gather(run, subtree=rollback.subtree, since=None, wait=False)
-        found = await self.rollbacks.sound(run, replace(gathered, plan=told.plan), told.states)
+        found = await self.rollbacks.verdict.sound(run, replace(gathered, plan=told.plan), told.states)
         return (*found.residue, *found.unseen)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway import errors
-from gateway.control.rollback.gather import Gathered
+from gateway.control.rollback.driving import Driving
 from gateway.control.rollback.ledger import Ledger
 from gateway.control.tasks import Tasks
-from gateway.core import approvals, progress, tasks
-from gateway.core.schedule import Schedule
+from gateway.core import approvals, progress, stamp, tasks, waiting
+from gateway.core.waiting import Wait
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.effect import State, Write
 from gateway.model.plan import Node, NodeState, Way
@@ -22,80 +21,32 @@ from gateway.model.run import Run
 from gateway.ports import Clock
 from gateway.ports.rollback import Carried, Compensating, Compensations, RollbackRecords
 
-PARALLEL = 16
-"""Nodes carried out at once."""
 TRIES = 5
-"""How often a compensation that failed for certain is sent, where sending it again may help."""
+"""How often a compensation that is refused for certain is sent, where sending it again may help."""
 FIRST_PAUSE = 0.1
 """Seconds before the second try; each later pause is twice as long."""
 UNKNOWN_FOR = 40.0
-"""Seconds for which an unknown outcome is looked after before a person is asked."""
+"""Seconds for which an unknown outcome that can be looked at is looked after before a person is asked."""
 
 Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
-
-
-@dataclass(slots=True)
-class Tried:
-    """The compensations of a rollback, as the journal has them: by their node, and by their object."""
-
-    _of_node: dict[str, list[Write]] = field(default_factory=dict)
-    _of_object: dict[str, dict[str, list[Write]]] = field(default_factory=dict)
-
-    def keep(self, node_id: str, writes: Sequence[Write]) -> None:
-        self._of_node[node_id] = list(writes)
-        for write in writes:
-            self._of_object.setdefault(write.target.object, {})[node_id] = self._of_node[node_id]
-
-    def of_node(self, node_id: str | None) -> Sequence[Write]:
-        return self._of_node.get(node_id or "", ())
-
-    def of_object(self, target_object: str) -> Sequence[Write]:
-        found = [write for writes in self._of_object.get(target_object, {}).values() for write in writes]
-        return sorted(found, key=lambda write: write.intent.seq)
-
-    def all(self) -> list[Write]:
-        return [write for writes in self._of_node.values() for write in writes]
 
 
 class Approvals(Protocol):
     """Who is asked before a compensation that nobody approved in advance."""
 
-    async def request_compensation(self, rollback: Rollback, node: Node, run: Run, summary: str, version: str | None) -> Approval: ...
+    async def compensation(self, rollback_id: str, node_id: str) -> Approval | None: ...
 
-
-@dataclass(slots=True)
-class Driving:
-    """One rollback under way in this process. ``woken``: something that it may come to wait for was decided meanwhile."""
-
-    rollback: Rollback
-    gathered: Gathered
-    schedule: Schedule
-    tried: Tried
-    running: int = 0
-    woken: bool = False
-    turn: asyncio.Event = field(default_factory=asyncio.Event)
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def stop(self) -> None:
-        """Keep what is not on the wire from being sent."""
-        self.stopped.set()
-
-    async def pause(self, seconds: float) -> None:
-        """Wait, but not past a stop."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stopped.wait(), seconds)
-
-    def fence(self) -> None:
-        """Raises:
-        LeaseRevoked: the rollback was stopped, or another drives it now.
-        """
-        if self.stopped.is_set():
-            raise errors.LeaseRevoked("The rollback was stopped before this compensation was sent.")
+    async def request_compensation(
+        self, rollback: Rollback, node: Node, run: Run, summary: str, version: str | None, shown: bytes
+    ) -> Approval: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Drive:
+    """``patience``: seconds for which what stands against a compensation, and passes by itself, is waited for; after that a person says
+    when it is tried again.
+    """
+
     carry: Compensations
     records: RollbackRecords
     tasks: Tasks
@@ -103,45 +54,38 @@ class Drive:
     ledger: Ledger
     clock: Clock
     spawn: Spawn
+    patience: float
 
     async def __call__(self, driving: Driving) -> None:
-        """Run until nothing is ready and nothing runs any more.
+        """Run until nothing is ready, nothing runs, and nothing waits for a time to come; or, where it was woken, only such nodes are left.
 
         Raises:
             JournalUnavailable: what came of a node cannot be journaled; it goes on from there once it can.
         """
         failures: list[BaseException] = []
         while True:
-            while (
-                not driving.stopped.is_set()
-                and not failures
-                and driving.running < PARALLEL
-                and (node := driving.schedule.ready()) is not None
-            ):
-                driving.running += 1
+            while not failures and (node := driving.next(self.clock.monotonic())) is not None:
                 self.spawn(self._node(driving, node, failures))
-            if not driving.running:
+            if not driving.running and (failures or driving.stopped.is_set() or driving.woken or not driving.waiting):
                 break
-            driving.turn.clear()
-            await driving.turn.wait()
+            await driving.something(self.clock.monotonic())
         if failures:
             raise failures[0]
 
     async def _node(self, driving: Driving, node: Node, failures: list[BaseException]) -> None:
+        retried = node.node_id in driving.waits
         try:
-            state = await self._came_of(driving, node)
-            driving.schedule.settle(node.node_id, state)
+            driving.came(node, await self._came_of(driving, node))
         except errors.JournalUnavailable as down:
             failures.append(down)
         except Exception:
             # Nobody knows what it came to: the rollback waits for a person, who finds the error in the log.
-            driving.schedule.settle(node.node_id, NodeState.UNKNOWN)
+            driving.came(node, NodeState.UNKNOWN)
             raise
         finally:
-            driving.running -= 1
-            driving.turn.set()
+            driving.put_down(retried=retried)
 
-    async def _came_of(self, driving: Driving, node: Node) -> NodeState:
+    async def _came_of(self, driving: Driving, node: Node) -> NodeState | Wait:
         match node.way:
             case Way.NOTHING:
                 return await self._marked(driving, node, Carried(state=NodeState.NOTHING, why=node.why))
@@ -152,74 +96,104 @@ class Drive:
             case Way.CALL:
                 return await self._called(driving, node)
 
-    async def _called(self, driving: Driving, node: Node) -> NodeState:
-        if not node.automatic:
-            asked = await self._asked(driving, node)
-            if asked.status in (ApprovalStatus.DENIED, ApprovalStatus.EXPIRED):
-                return await self._handed_over(driving, node, approvals.not_given(asked), None)
-            if asked.status is not ApprovalStatus.GRANTED and asked.status is not ApprovalStatus.USED:
-                carried = Carried(state=NodeState.WAITING, why="a person has to approve it")
-                return await self._marked(driving, node, carried, approval_id=asked.approval_id)
-        carried = await self._tried(driving, node)
+    async def _called(self, driving: Driving, node: Node) -> NodeState | Wait:
+        try:
+            order = self._order(driving, node)
+        except KeyError:
+            return await self._handed_over(driving, node, "what was done to the object after it could not be undone", None)
+        if not node.automatic and (unapproved := await self._unapproved(driving, order)) is not None:
+            return unapproved
+        carried = await self._carried(driving, order)
         match carried.state:
             case NodeState.DONE:
                 return NodeState.DONE
-            case NodeState.UNKNOWN | NodeState.NOTHING:
+            case NodeState.NOTHING:
+                return await self._marked(driving, node, carried)
+            case NodeState.UNKNOWN if driving.stopped.is_set() or not carried.again:
                 return await self._marked(driving, node, carried)
             case _ if driving.stopped.is_set():
                 return NodeState.STOPPED
             case NodeState.STOPPED:
                 return await self._marked(driving, node, carried)
+            case _ if carried.again:
+                return await self._waited(driving, node, carried)
             case _:
                 return await self._handed_over(driving, node, carried.why, carried.seen)
 
-    async def _asked(self, driving: Driving, node: Node) -> Approval:
-        run, summary = driving.gathered.runs[node.run_id], f"{node.by} to take back {node.action}: {node.why}"
-        return await self.approvals.request_compensation(driving.rollback, node, run, summary, node.guard)
+    async def _unapproved(self, driving: Driving, order: Compensating) -> NodeState | None:
+        """What a node comes to for which there is no yes: whoever is asked is shown what would be sent."""
+        node, rollback = order.node, driving.rollback
+        asked = await self.approvals.compensation(rollback.rollback_id, node.node_id)
+        if asked is not None and asked.status in (ApprovalStatus.GRANTED, ApprovalStatus.USED):
+            return None
+        if asked is not None and asked.status in (ApprovalStatus.DENIED, ApprovalStatus.EXPIRED):
+            return await self._handed_over(driving, node, approvals.not_given(asked), None)
+        proposal = await self.carry.proposal(order)
+        if isinstance(proposal, Carried):
+            return await self._handed_over(driving, node, proposal.why, proposal.seen)
+        summary = f"{node.by} to take back {node.action}: {node.why}"
+        asked = await self.approvals.request_compensation(rollback, node, order.run, summary, order.guard, proposal.shown)
+        request = {"method": proposal.method, "path": proposal.path, "body_digest": proposal.body_digest}
+        carried = Carried(state=NodeState.WAITING, why="a person has to approve it")
+        return await self._marked(driving, node, carried, approval_id=asked.approval_id, request=request)
 
-    async def _tried(self, driving: Driving, node: Node) -> Carried:
-        """Send it, and again only after a failure that is certain; what is unknown is looked after, never sent again."""
-        pause = FIRST_PAUSE
-        for last in [False] * (TRIES - 1) + [True]:
-            carried = await self._once(driving, node)
-            if carried.state is NodeState.UNKNOWN:
-                carried = await self._looked_after(driving, node, carried)
-            if driving.stopped.is_set() or last or not (carried.state is NodeState.FAILED and carried.again):
-                return carried
-            await driving.pause(pause)
-            pause *= 2
-        return carried
+    async def _carried(self, driving: Driving, order: Compensating) -> Carried:
+        """One try, unless an earlier one may have been applied: what is unknown is looked after, never sent again."""
+        node_id = order.node.node_id
+        # While it waited, a person may have said what became of it.
+        newest = await self._remember(driving, node_id) if node_id in driving.waits else driving.tried.newest(node_id)
+        carried = Carried(state=NodeState.UNKNOWN, why="nobody knows whether it was applied")
+        if newest is None or newest.state is not State.UNKNOWN:
+            carried = await self.carry.carry(order)
+            newest = await self._remember(driving, node_id)
+        if carried.state is not NodeState.UNKNOWN or newest is None:
+            return carried
+        return await self._looked_after(driving, order, newest, carried)
 
-    async def _once(self, driving: Driving, node: Node) -> Carried:
-        try:
-            order = self._order(driving, node)
-        except KeyError:
-            return Carried(state=NodeState.TASK, why="what was done to the object after it could not be undone")
-        carried = await self.carry.carry(order)
-        await self._remember(driving, node)
-        return carried
-
-    async def _looked_after(self, driving: Driving, node: Node, carried: Carried) -> Carried:
-        """Look whether a compensation of unknown outcome was applied, until it is clear or a person has to be asked."""
-        deadline, pause = self.clock.monotonic() + UNKNOWN_FOR, FIRST_PAUSE
-        while (newest := _newest(driving, node)) is not None and newest.state is State.UNKNOWN:
-            if driving.stopped.is_set():
-                return carried
-            late = self.clock.monotonic() >= deadline
-            # What nobody can see becomes a person's task in the end.
-            await (self.carry.decide(newest) if late else self.carry.settle_unknown(self._order(driving, node), newest))
-            await self._remember(driving, node)
-            if late:
-                break
-            await driving.pause(pause)
-            pause = min(5.0, pause * 2)
-        match _newest(driving, node):
-            case Write(state=State.STANDING):
+    async def _looked_after(self, driving: Driving, order: Compensating, write: Write, carried: Carried) -> Carried:
+        """Look once whether a compensation of unknown outcome was applied; what shows to nobody becomes a person's in the end."""
+        wait = driving.waits.get(order.node.node_id)
+        unknown_for = self.clock.now() - wait.entered if wait is not None and wait.state is NodeState.UNKNOWN else 0.0
+        late, newest = unknown_for >= UNKNOWN_FOR, write
+        if write.state is State.UNKNOWN:
+            try:
+                found = await self.carry.settle_unknown(order, write)
+            except errors.ToolUnreachable as lost:
+                return Carried(state=NodeState.UNKNOWN, why=f"nobody can look whether it was applied: {lost.detail}", again=True)
+            if found is None and late:
+                await self.carry.decide(write)
+            newest = await self._remember(driving, order.node.node_id) or write
+        match newest.state:
+            case State.STANDING:
                 return Carried(state=NodeState.DONE)
-            case Write(state=State.FAILED):
-                return Carried(state=NodeState.FAILED, why="it was not applied", again=True)
+            case State.FAILED:
+                return Carried(state=NodeState.WAITING, why="it was not applied", again=True)
             case _:
-                return carried
+                return Carried(state=NodeState.UNKNOWN, why=carried.why, again=not late)
+
+    async def _waited(self, driving: Driving, node: Node, carried: Carried) -> NodeState | Wait:
+        """It is tried again later, for as long as there is patience with it: then a person says when."""
+        known, since = driving.waits.get(node.node_id), driving.since.get(node.node_id)
+        refused, now = carried.state is NodeState.FAILED, self.clock.now()
+        wait = waiting.longer(
+            known,
+            NodeState.WAITING if refused else carried.state,
+            carried.why,
+            now=now,
+            monotonic=self.clock.monotonic(),
+            first=FIRST_PAUSE,
+            asked=carried.pause,
+            since=since,
+            refused=refused,
+        )
+        if wait.refused >= TRIES:
+            return await self._handed_over(driving, node, carried.why, carried.seen)
+        if now - wait.since >= self.patience:
+            given_up = Carried(state=wait.state, why=f"{carried.why.rstrip('.')}; {waiting.GIVEN_UP}")
+            return await self._marked(driving, node, given_up, retriable=True)
+        if known is None and since is None:
+            await self._marked(driving, node, Carried(state=wait.state, why=carried.why), since=stamp.rfc3339(wait.since))
+        return wait
 
     async def _probed(self, driving: Driving, node: Node) -> NodeState:
         """Whether there is anything to undo has to be found out first."""
@@ -236,13 +210,14 @@ class Drive:
         opened = await self.tasks.open(task, self.ledger.whose(rollback))
         return await self._marked(driving, node, Carried(state=NodeState.TASK, why=why, seen=seen), task_id=opened.task_id)
 
-    async def _marked(self, driving: Driving, node: Node, carried: Carried, **more: str | None) -> NodeState:
+    async def _marked(self, driving: Driving, node: Node, carried: Carried, **more: object) -> NodeState:
         await self.ledger.node(driving.rollback, node, carried.state, carried.why, seen=carried.seen, **more)
         return carried.state
 
-    async def _remember(self, driving: Driving, node: Node) -> None:
-        """What was tried for a node, as the journal has it now: later nodes on its object are bound to what it left."""
-        driving.tried.keep(node.node_id, await self.records.compensations(driving.rollback.rollback_id, node.node_id))
+    async def _remember(self, driving: Driving, node_id: str) -> Write | None:
+        """What was tried for a node, as the journal has it now: later nodes on its object are bound to what it left. Gives the newest."""
+        driving.tried.keep(node_id, await self.records.compensations(driving.rollback.rollback_id, node_id))
+        return driving.tried.newest(node_id)
 
     def _order(self, driving: Driving, node: Node) -> Compensating:
         tried, follows = driving.tried, node.guard_follows
@@ -258,9 +233,3 @@ class Drive:
 
     def _effects(self, driving: Driving, node: Node) -> Sequence[Write]:
         return [driving.gathered.effects[key] for key in node.effects]
-
-
-def _newest(driving: Driving, node: Node) -> Write | None:
-    """The newest attempt at a node."""
-    tried = driving.tried.of_node(node.node_id)
-    return tried[-1] if tried else None

@@ -27,7 +27,7 @@ class Ledger:
             entry["incident"] = records.incident_entry(incident)
         await self.journal.append(entry, blobs)
 
-    async def node(self, rollback: Rollback, node: Node, state: NodeState, why: str, **more: str | None) -> None:
+    async def node(self, rollback: Rollback, node: Node, state: NodeState, why: str, **more: object) -> None:
         """Journal a node's state where no call of its own tells it."""
         entry = self._who(rollback) | {"change": "node", "node": node.node_id, "state": state.value, "why": why}
         await self.journal.append(entry | {name: value for name, value in more.items() if value is not None})

@@ -7,40 +7,45 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
-
 from gateway import errors
 from gateway.control.containment import Containment
-from gateway.control.rollback.drive import Drive, Driving, Tried
-from gateway.control.rollback.gather import Gather, Gathered
+from gateway.control.rollback.drive import Drive
+from gateway.control.rollback.driving import Driving, Tried
+from gateway.control.rollback.gather import Gather
 from gateway.control.rollback.ground import Ground, WrongRollback
 from gateway.control.rollback.ledger import Ledger
-from gateway.control.rollback.sound import Sound
-from gateway.core import incidents, plan, plan_json, progress
+from gateway.control.rollback.plans import Plans
+from gateway.control.rollback.verdict import Verdict
+from gateway.core import incidents, progress
 from gateway.core.schedule import Schedule
+from gateway.core.waiting import Wait
 from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.model.plan import NodeState, Plan
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
-from gateway.ports import Blobs, Clock, Registry, Vault
+from gateway.ports import Clock, Registry
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.sentinel import Incidents
 
-_PAGE = 1000
+_DECIDED = "what it waited for was decided"
 
 Spawn = Callable[[Coroutine[object, object, None]], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A rollback with its plan, node by node. ``marks`` are the newest entries of the nodes that have one."""
+    """A rollback with its plan, node by node. ``marks`` are the newest entries of the nodes that have one; where it runs, ``waits`` says
+    for what nodes wait and until when (on the monotonic clock), and ``unseen`` what cannot be looked at in the end.
+    """
 
     rollback: Rollback
     plan: Plan
     states: Mapping[str, NodeState]
     marks: Mapping[str, Mapping[str, Any]]
+    waits: Mapping[str, Wait] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +56,13 @@ class Rollbacks:
     ground: Ground
     gather: Gather
     drive: Drive
-    sound: Sound
+    verdict: Verdict
+    plans: Plans
     ledger: Ledger
     records: RollbackRecords
     incidents: Incidents
     registry: Registry
     containment: Containment
-    blobs: Blobs
-    vault: Vault
     clock: Clock
     spawn: Spawn
     owner: str
@@ -104,7 +108,7 @@ class Rollbacks:
             if gathered.plan.irreversible:
                 # Before it begins: whoever goes on with it after a crash finds that nothing could follow.
                 await self.ground.freeze(run, rollback_id, subtree=subtree)
-            sealed = await self.vault.seal(run.tenant, orjson.dumps(plan_json.written(gathered.plan)))
+            sealed = await self.plans.sealed(run.tenant, gathered.plan)
             now = self.clock.now()
             rollback = Rollback(
                 rollback_id=rollback_id,
@@ -129,7 +133,7 @@ class Rollbacks:
             )
             begun = incidents.rolled(incident, rollback, now)
             await self.ledger.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=begun)
-            self._begin(rollback, gathered, Tried(), {})
+            self._begin(Driving(rollback, gathered, Schedule(gathered.plan, {}), Tried()))
             return rollback
 
     async def told(self, rollback_id: str) -> Told:
@@ -142,8 +146,9 @@ class Rollbacks:
         marks = await self.records.marks(rollback_id, rollback.run_id)
         if (driving := self._driving.get(rollback_id)) is not None:
             # Whoever watches asks again and again: what is known here need not be read, and the rollback is not slowed down.
-            return Told(rollback, driving.gathered.plan, dict(driving.schedule.states), marks)
-        planned = await self._planned(rollback)
+            states, waits = dict(driving.schedule.states), dict(driving.waits)
+            return Told(rollback, driving.gathered.plan, states, marks, waits, driving.unseen)
+        planned = await self.plans.of(rollback)
         states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
         return Told(rollback, planned, states, marks)
 
@@ -170,14 +175,16 @@ class Rollbacks:
             NotContained: the scope is not contained any more.
             WrongRollback: it is clean, or runs, or another one of its scope does.
         """
-        if (driving := self._driving.get(rollback_id)) is not None and driving.stopped.is_set():
-            await driving.ended.wait()  # what was on the wire when it was stopped
         rollback = await self._known(rollback_id)
+        driving = self._driving.get(rollback_id)
+        if driving is not None and (driving.stopped.is_set() or rollback.status is not RollbackStatus.RUNNING):
+            await driving.ended.wait()  # what was on the wire when it was stopped; or it is just being put down
+            rollback = await self._known(rollback_id)
         if rollback_id in self._driving or rollback.status is RollbackStatus.CLEAN:
             raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to go on with.")
         await self.ground.contained(run := await self._run(rollback.run_id), subtree=rollback.subtree)
         self._stopped.pop(rollback_id, None)
-        return await self._again(rollback, run, change="continued", by=by, reason=reason)
+        return await self._again(rollback, run, change="continued", by=by, reason=reason, anew=True)
 
     async def adopt(self) -> int:
         """At start: go on with all that an earlier process was driving, or that may wait for what was decided since. Says how many."""
@@ -188,6 +195,11 @@ class Rollbacks:
     def drives(self, rollback_id: str) -> bool:
         """Whether a rollback is being carried out here, now."""
         return rollback_id in self._driving
+
+    def rest(self) -> None:
+        """At the end of the process: nothing more is sent here. Whoever comes up next goes on."""
+        for driving in self._driving.values():
+            driving.stop()
 
     async def turn(self) -> None:
         """Where the journal was down: say what was stopped meanwhile, and go on with what nobody drives any more. Where a rollback waits
@@ -210,30 +222,31 @@ class Rollbacks:
     async def go_on(self, rollback_id: str) -> None:
         """Something that a rollback waited for was decided: go on where it waits; where it still runs, once it comes to wait."""
         if (driving := self._driving.get(rollback_id)) is not None:
-            driving.woken = True
+            driving.wake()
             return
         rollback = await self.records.rollback(rollback_id)
         # Whoever went on first may have planned before this was decided, and wait again by now.
         while rollback is not None and rollback.status is RollbackStatus.NEEDS_OPERATOR and rollback_id not in self._stopped:
             run = await self._run(rollback.run_id)
-            rollback = await self._again(rollback, run, change="continued", by="gateway", reason="what it waited for was decided")
+            rollback = await self._again(rollback, run, change="continued", by="gateway", reason=_DECIDED)
 
     async def _claim(self, rollback: Rollback) -> None:
-        if rollback.status.ended:
-            return
-        run = await self._run(rollback.run_id)
-        await self._again(rollback, run, change="claimed", by=self.owner, reason="the one who drove it is gone")
+        if not rollback.status.ended:
+            run = await self._run(rollback.run_id)
+            await self._again(rollback, run, change="claimed", by=self.owner, reason="the one who drove it is gone")
 
-    async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str) -> Rollback:
-        """Go on with it, unless somebody did meanwhile, or stopped it."""
+    async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str, anew: bool = False) -> Rollback:
+        """Go on with it, unless somebody did meanwhile, or stopped it. ``anew``: with new patience for what waits."""
         since = Position(self.ledger.journal.stream, rollback.since) if rollback.since else None
         gathered = await self.gather(run, subtree=rollback.subtree, since=since)
-        gathered = replace(gathered, plan=await self._replanned(rollback, gathered))
-        sealed = await self.vault.seal(run.tenant, orjson.dumps(plan_json.written(gathered.plan)))
+        # As it was, with what was decided since: nodes that are done stay in it, so that others may follow them.
+        gone = progress.elsewhere(gathered.effects.values(), await self.records.compensations(rollback.rollback_id))
+        gathered = replace(gathered, plan=progress.renewed(await self.plans.of(rollback), gathered.plan, gone))
+        sealed = await self.plans.sealed(run.tenant, gathered.plan)
         async with self.alone:
             found = await self._known(rollback.rollback_id)
             if (driving := self._driving.get(rollback.rollback_id)) is not None:
-                driving.woken = True
+                driving.wake()
                 return found
             if found != rollback or rollback.rollback_id in self._stopped:
                 return found
@@ -250,11 +263,10 @@ class Rollbacks:
                 ended_at=None,
             )
             await self.ledger.change(claimed, change, by=by, reason=reason, blobs=(sealed,), incident=await self._incident(claimed))
-            tried = Tried()
-            for write in await self.records.compensations(rollback.rollback_id):
-                tried.keep(write.step_id, [*tried.of_node(write.step_id), write])
+            tried = Tried.of(await self.records.compensations(rollback.rollback_id))
             marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
-            self._begin(claimed, gathered, tried, progress.states(gathered.plan, tried.all(), marks, driven=True))
+            schedule = Schedule(gathered.plan, progress.states(gathered.plan, tried.all(), marks, driven=True))
+            self._begin(Driving(claimed, gathered, schedule, tried, {} if anew else progress.since(marks)))
             return claimed
 
     async def _stop(self, rollback_id: str) -> Rollback:
@@ -278,29 +290,30 @@ class Rollbacks:
             raise WrongRollback(f"Rollback {rollback_id} has ended: {rollback.status}.")
         return rollback
 
-    async def _replanned(self, rollback: Rollback, gathered: Gathered) -> Plan:
-        """The plan as it was, with what was decided since: nodes that are done stay in it, so that others may follow them."""
-        gone = progress.elsewhere(gathered.effects.values(), await self.records.compensations(rollback.rollback_id))
-        return progress.renewed(await self._planned(rollback), gathered.plan, gone)
-
-    def _begin(self, rollback: Rollback, gathered: Gathered, tried: Tried, states: dict[str, NodeState]) -> None:
-        driving = Driving(rollback, gathered, Schedule(gathered.plan, states), tried)
-        self._driving[rollback.rollback_id] = driving
+    def _begin(self, driving: Driving) -> None:
+        self._driving[driving.rollback.rollback_id] = driving
         self.spawn(self._driven(driving))
 
     async def _driven(self, driving: Driving) -> None:
         rollback_id = driving.rollback.rollback_id
-        waits = False
+        waits, anew = False, False
         try:
             await self.drive(driving)
-            waits = await self._end(driving)
+            anew = driving.woken and driving.waiting and not driving.stopped.is_set()
+            waits = not anew and await self._end(driving)
+            if anew:
+                self._dropped.add(rollback_id)  # until it is gone on with, whatever stands against that
         except errors.JournalUnavailable:
             self._dropped.add(rollback_id)
             raise
         finally:
             del self._driving[rollback_id]
             driving.ended.set()
-        if waits and driving.woken:
+        if anew:
+            if not (left := await self._known(rollback_id)).status.ended:
+                await self._again(left, await self._run(left.run_id), change="continued", by="gateway", reason=_DECIDED)
+            self._dropped.discard(rollback_id)
+        elif waits and driving.woken:
             await self.go_on(rollback_id)
         elif waits:
             flying = [key for key, write in driving.gathered.effects.items() if write.state is State.IN_FLIGHT]
@@ -308,27 +321,16 @@ class Rollbacks:
 
     async def _end(self, driving: Driving) -> bool:
         """Say what came of it; whether it waits for somebody."""
-        rollback, gathered, states = driving.rollback, driving.gathered, driving.schedule.states
-        status = RollbackStatus(plan.finished(gathered.plan, states).value)
-        residue = progress.residue(gathered.plan, states, await self.records.marks(rollback.rollback_id, rollback.run_id))
-        if status in (RollbackStatus.CLEAN, RollbackStatus.RESIDUE) and not driving.stopped.is_set():
-            found = (await self.sound(await self._run(rollback.run_id), gathered, states)).residue
-            residue += found
-            status = RollbackStatus.RESIDUE if found else status
+        rollback = driving.rollback
+        status, left = await self.verdict(await self._run(rollback.run_id), driving)
         async with self.alone:
             if driving.stopped.is_set():
                 return False
             now = self.clock.now()
-            ended = replace(rollback, status=status, residue=tuple(residue), updated_at=now, ended_at=now if status.ended else None)
+            ended = replace(rollback, status=status, residue=left, updated_at=now, ended_at=now if status.ended else None)
             change = "ended" if status.ended else "waits"
             await self.ledger.change(ended, change, by=self.owner, reason=str(status), incident=await self._incident(ended))
         return not status.ended
-
-    async def _planned(self, rollback: Rollback) -> Plan:
-        sealed = await self.blobs.blob(rollback.plan_ref)
-        if sealed is None:
-            raise WrongRollback(f"The plan of rollback {rollback.rollback_id} is not in this journal any more.")
-        return plan_json.read(orjson.loads(await self.vault.unseal(sealed)))
 
     async def _incident(self, rollback: Rollback) -> Incident | None:
         if rollback.incident_id is None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.clients.clock import SystemClock
@@ -20,6 +21,7 @@ from tests.support import journaling
 from tests.support.rolled import NODE, ROLLBACK
 
 RUN = journaling.RUN
+SHOWN = b'{"method":"PUT","path":"/invoices/inv_1","headers":{},"withheld":[],"body":{"status":"open"}}'
 Heard = list[Mapping[str, Any]]
 
 
@@ -40,16 +42,26 @@ async def approvals(tmp_path: Path, heard: Heard) -> AsyncIterator[Approvals]:
 
 
 async def asked(approvals: Approvals) -> Approval:
-    return await approvals.request_compensation(ROLLBACK, NODE, RUN, "Puts back inv_1.", '"v2"')
+    return await approvals.request_compensation(ROLLBACK, NODE, RUN, "Puts back inv_1.", '"v2"', SHOWN)
 
 
 async def test_a_compensation_is_asked_for_once(approvals: Approvals, heard: Heard) -> None:
     first, second = await asked(approvals), await asked(approvals)
     assert (second.approval_id, second.status) == (first.approval_id, ApprovalStatus.PENDING)
     assert (first.kind, first.action, first.version) == (ApprovalKind.COMPENSATION, "invoice.replace", '"v2"')
-    other = await approvals.request_compensation(ROLLBACK, replace(NODE, node_id="n2"), RUN, "And another.", None)
+    other = await approvals.request_compensation(ROLLBACK, replace(NODE, node_id="n2"), RUN, "And another.", None, SHOWN)
     assert (other.approval_id != first.approval_id, other.existed) == (True, None)
     assert [one["change"] for one in heard] == ["requested", "requested"]
+
+
+async def test_whoever_is_asked_sees_what_would_be_sent_and_the_journal_does_not(approvals: Approvals, heard: Heard) -> None:
+    waiting = await asked(approvals)
+    assert await approvals.request_of(waiting) == orjson.loads(SHOWN)
+    known = await approvals.compensation("rb_1", "n1")
+    assert known is not None
+    assert known.approval_id == waiting.approval_id
+    assert await approvals.compensation("rb_1", "n2") is None
+    assert "body" not in str(heard)
 
 
 @pytest.mark.parametrize("grant", [True, False])

@@ -1,0 +1,319 @@
+"""What a rollback cannot do now and may later: it waits, sends nothing twice, and makes no task of it. Judged by the tool's own log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import errors
+from gateway.control.rollback.rollbacks import Told
+from gateway.model.entry import Kind
+from gateway.model.plan import NodeState
+from gateway.model.rollback import RollbackStatus
+from gateway.model.wire import Outgoing
+from gateway.pipeline.decide_recovery import DecideRecovery
+from tests.faults.test_rollback import ASKING, BEFORE, Scene, days, doc, scene
+from tests.support.rig import until, until_async
+from tests.support.toolmodel import Day
+from tests.support.toolmodel_runs import hastened, modelled
+
+NAMES = [f"d{number}" for number in range(40)]
+SOON_OVER = "rollback: {patience: 100ms}\n"
+
+
+def is_away(_: Outgoing) -> bool:
+    return True
+
+
+def is_there(_: Outgoing) -> bool:
+    return False
+
+
+def away_for(*names: str) -> Callable[[Outgoing], bool]:
+    """Only calls about these documents do not reach the tool."""
+    return lambda request: request.target.split("/")[-1] in names
+
+
+async def told(made: Scene, rollback_id: str) -> Told:
+    return await made.rig.gateway.recovery.rollbacks.told(rollback_id)
+
+
+async def waiting(made: Scene, rollback_id: str) -> set[str]:
+    """The documents whose compensations wait."""
+    found = await told(made, rollback_id)
+    return {node.target.id for node in found.plan.nodes if found.waits.get(node.node_id) and node.target.id}
+
+
+async def all_wait(made: Scene, rollback_id: str, *names: str) -> None:
+    async def there() -> bool:
+        return await waiting(made, rollback_id) == set(names)
+
+    await until_async(there, 30.0)
+
+
+async def marks(made: Scene, rollback_id: str) -> list[dict[str, Any]]:
+    return [one for one in await made.rig.journal(made.run_id, Kind.ROLLBACK) if one.get("rollback_id") == rollback_id and "node" in one]
+
+
+# A tool that is away.
+
+
+async def test_a_tool_that_is_away_is_waited_for_and_nothing_becomes_a_task(tmp_path: Path) -> None:
+    async with scene(tmp_path) as made:
+        await made.changed(*NAMES)
+        made.tool.away = is_away
+        rollback_id = await made.roll_back()
+        await all_wait(made, rollback_id, *NAMES)
+        await until(lambda: made.tool.missed > 3 * len(NAMES))
+        assert (await made.status(rollback_id), await made.tasks()) == (RollbackStatus.RUNNING, [])
+        made.tool.away = is_there
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.as_before(*NAMES), made.once(), await made.tasks()) == (True, True, [])
+        assert len(await marks(made, rollback_id)) == len(NAMES), "how often it was tried is nothing for the journal"
+
+
+async def test_where_patience_is_over_a_person_says_when_it_goes_on(tmp_path: Path) -> None:
+    async with scene(tmp_path, extra=SOON_OVER) as made:
+        await made.changed("d1", "d2")
+        made.tool.away = is_away
+        rollback_id = await made.roll_back()
+        for _ in range(2):
+            given_up = await made.comes_to(rollback_id, RollbackStatus.NEEDS_OPERATOR)
+            assert set(given_up.states.values()) == {NodeState.WAITING}
+            assert {mark["retriable"] for mark in given_up.marks.values()} == {True}
+            assert all("continue the rollback" in sentence for sentence in given_up.rollback.residue)
+            assert await made.tasks() == []
+            made.tool.missed = 0
+            assert (await made.resume(rollback_id)).status is RollbackStatus.RUNNING
+            await until(lambda: made.tool.missed)
+        await made.comes_to(rollback_id, RollbackStatus.NEEDS_OPERATOR)
+        made.tool.away = is_there
+        await made.resume(rollback_id)
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.as_before("d1", "d2"), made.once(), await made.tasks()) == (True, True, [])
+
+
+async def test_a_conflict_is_a_task_all_the_same_and_is_not_tried_again(tmp_path: Path) -> None:
+    async with scene(tmp_path, extra=SOON_OVER) as made:
+        await made.changed("d1", "d2")
+        theirs = {"value": 77, "sum": 7}
+        made.tool.edit(doc("d2"), theirs)
+        made.tool.away = away_for("d1")
+        rollback_id = await made.roll_back()
+        found = await made.comes_to(rollback_id, RollbackStatus.NEEDS_OPERATOR)
+        (task,) = await made.tasks()
+        assert {node.target.id: found.states[node.node_id] for node in found.plan.nodes} == {"d1": NodeState.WAITING, "d2": NodeState.TASK}
+        made.tool.away = is_there
+        await made.resume(rollback_id)
+        await made.comes_to(rollback_id, RollbackStatus.RESIDUE)
+        assert (made.as_before("d1"), made.tool.now(doc("d2")), await made.tasks()) == (True, theirs, [task])
+
+
+async def test_what_depends_on_what_waits_does_so_too_and_all_else_goes_on(tmp_path: Path) -> None:
+    async with scene(tmp_path) as made:
+        await made.changed(*NAMES)
+        assert await made.call("POST", "docs/d1/adjust", {"by": 5, "minus": -5, "ref": "a"}) == 200
+        made.tool.away = away_for("d1", "adjust")
+        rollback_id = await made.roll_back()
+        await until(lambda: made.as_before(NAMES[0], *NAMES[2:]))
+        found = await told(made, rollback_id)
+        of_d1 = [(node.action, found.states.get(node.node_id)) for node in found.plan.nodes if node.target.id == "d1"]
+        assert [action for action, _ in of_d1] == ["doc.adjust", "doc.change"]
+        assert of_d1[0][1] in (NodeState.WAITING, NodeState.RUNNING)
+        assert of_d1[1][1] is None, "it may only follow"
+        made.tool.away = is_there
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.once(), await made.tasks()) == (True, [])
+
+
+async def test_a_tool_that_swallows_calls_keeps_few_places_of_those_that_others_need(tmp_path: Path) -> None:
+    async with scene(tmp_path) as made:
+        await made.changed("other", *NAMES)
+        assert await made.call("POST", "docs/other/adjust", {"by": 5, "minus": -5, "ref": "a"}) == 200
+        made.tool.away = lambda request: "docs/d" in request.target
+        made.tool.hold = asyncio.Event()
+        rollback_id = await made.roll_back()
+        await all_wait(made, rollback_id, *NAMES)
+        made.tool.hold.set()
+        await until(lambda: made.as_before("other"))
+        assert await made.status(rollback_id) is RollbackStatus.RUNNING
+        made.tool.away = is_there
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+
+
+async def test_a_stop_works_at_once_while_it_waits_and_a_continue_has_new_patience(tmp_path: Path) -> None:
+    async with scene(tmp_path) as made:
+        await made.changed("d1", "d2")
+        made.tool.away = is_away
+        rollback_id = await made.roll_back()
+        await all_wait(made, rollback_id, "d1", "d2")
+        assert (await made.stop(rollback_id)).status is RollbackStatus.STOPPED
+        await until(lambda: not made.rig.gateway.recovery.rollbacks.drives(rollback_id))
+        made.tool.away, missed = is_there, made.tool.missed
+        assert (made.tool.missed, len(made.tool.log)) == (missed, 4), "nothing is sent that was stopped"
+        stopped = await told(made, rollback_id)
+        assert set(stopped.states.values()) == {NodeState.WAITING}
+        await made.resume(rollback_id)
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.as_before("d1", "d2"), made.once()) == (True, True)
+
+
+async def test_an_approval_that_is_given_while_others_wait_for_a_tool_is_acted_on(tmp_path: Path) -> None:
+    async with scene(tmp_path, ASKING) as made:
+        await made.changed("d1")
+        assert await made.call("POST", "notes", {"ref": "n"}) == 201
+        made.tool.away = away_for("d1")
+        rollback_id = await made.roll_back()
+        asked = await made.approval()
+        await all_wait(made, rollback_id, "d1")
+        await made.rig.gateway.approvals.decide(asked.approval_id, grant=True, reason="looked", by="a person")
+        await until(lambda: made.tool.now(("acme", "notes", "notes-1")) is None)
+        await all_wait(made, rollback_id, "d1")
+        assert await made.status(rollback_id) is RollbackStatus.RUNNING
+        made.tool.away = is_there
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.as_before("d1"), made.once()) == (True, True)
+
+
+async def test_an_effect_without_a_version_waits_too_and_is_made_up_for_once(tmp_path: Path) -> None:
+    async with scene(tmp_path) as made:
+        assert await made.call("POST", "tallies/t1", {"by": 5, "minus": -5, "ref": "a"}) == 200
+        made.tool.away = is_away
+        rollback_id = await made.roll_back()
+        await until(lambda: made.tool.missed > 5)
+        made.tool.away = is_there
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.tool.now(("acme", "tallies", "t1")), made.once()) == ({"sum": 0}, True)
+
+
+# A process that ends.
+
+
+@pytest.mark.parametrize("extra", ["", SOON_OVER], ids=["patient", "patience is over"])
+async def test_whoever_comes_up_goes_on_with_what_waited_and_has_no_more_patience_than_was_left(tmp_path: Path, extra: str) -> None:
+    async with scene(tmp_path) as made:
+        await made.changed("d1", "d2")
+        made.tool.away = is_away
+        rollback_id = await made.roll_back()
+        await all_wait(made, rollback_id, "d1", "d2")
+        since = {node_id: wait.since for node_id, wait in (await told(made, rollback_id)).waits.items()}
+        made.rig.gateway.recovery.rollbacks.rest()
+        await until(lambda: not made.rig.gateway.recovery.rollbacks.drives(rollback_id))
+        assert await made.status(rollback_id) is RollbackStatus.RUNNING
+    await asyncio.sleep(0.1)
+    async with hastened(), modelled(tmp_path, made.tool, extra=extra) as rig:
+        made.rig = rig
+        assert await rig.gateway.recovery.rollbacks.adopt() == 1
+        if extra:
+            await made.comes_to(rollback_id, RollbackStatus.NEEDS_OPERATOR)
+            made.tool.away = is_there
+            await made.resume(rollback_id)
+        else:
+            await all_wait(made, rollback_id, "d1", "d2")
+            waits = (await told(made, rollback_id)).waits
+            assert {node_id: round(wait.since, 3) for node_id, wait in waits.items()} == {
+                node_id: round(one, 3) for node_id, one in since.items()
+            }
+            made.tool.away = is_there
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.as_before("d1", "d2"), made.once(), await made.tasks()) == (True, True, [])
+
+
+# What else passes by itself.
+
+
+async def test_policy_that_gives_no_answer_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    down = asyncio.Event()
+    asks = DecideRecovery.__call__
+
+    async def ask(self: DecideRecovery, *args: Any) -> Any:
+        if down.is_set():
+            raise errors.PolicyUnavailable
+        return await asks(self, *args)
+
+    monkeypatch.setattr(DecideRecovery, "__call__", ask)
+    async with scene(tmp_path) as made:
+        await made.changed(*NAMES)
+        down.set()
+        rollback_id = await made.roll_back()
+        await all_wait(made, rollback_id, *NAMES)
+        assert (await made.tasks(), len(made.tool.log)) == ([], 2 * len(NAMES))
+        down.clear()
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.as_before(*NAMES), made.once()) == (True, True)
+
+
+async def test_a_tool_that_has_no_time_is_asked_again_under_new_attempts(tmp_path: Path) -> None:
+    async with scene(tmp_path) as made:
+        await made.changed("d1")
+        days(made.tool, *[Day.BUSY] * 8)
+        told = await made.comes_to(await made.roll_back(), RollbackStatus.CLEAN)
+        tried = await made.rig.gateway.store.rollbacks.compensations(told.rollback.rollback_id)
+        assert [write.attempt for write in tried] == list(range(1, 10))
+        assert (made.as_before("d1"), made.once(), await made.tasks()) == (True, True, [])
+
+
+async def test_what_may_have_been_applied_when_the_tool_went_away_is_looked_at_and_not_sent_again(tmp_path: Path) -> None:
+    async with scene(tmp_path) as made:
+        await made.changed(*NAMES)
+
+        def day(request: Outgoing) -> Day:
+            if request.method == "PUT":
+                made.tool.away = is_away
+                return Day.LOST_AFTER if request.target.endswith(("0", "2", "4", "6", "8")) else Day.LOST_BEFORE
+            return Day.GOOD
+
+        made.tool.day = day
+        rollback_id = await made.roll_back()
+        await all_wait(made, rollback_id, *NAMES)
+        found = await told(made, rollback_id)
+        assert {wait.state for wait in found.waits.values()} == {NodeState.UNKNOWN, NodeState.WAITING}
+        await until(lambda: made.tool.missed > 10 * len(NAMES))
+        assert (await made.status(rollback_id), await _unknown_tasks(made)) == (RollbackStatus.RUNNING, [])
+        made.tool.day, made.tool.away = lambda _: Day.GOOD, is_there
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.as_before(*NAMES), made.once(), await _unknown_tasks(made)) == (True, True, [])
+
+
+async def _unknown_tasks(made: Scene) -> list[str]:
+    return [task.task_id for task in await made.rig.gateway.store.registry.tasks(run=made.run_id, limit=1000)]
+
+
+# The look in the end.
+
+
+async def test_it_is_over_only_once_everything_that_was_taken_back_was_seen(tmp_path: Path) -> None:
+    async with scene(tmp_path) as made:
+        await made.changed("d1")
+
+        def away(request: Outgoing) -> bool:
+            return made.tool.now(doc("d1")) == BEFORE
+
+        made.tool.away = away
+        rollback_id = await made.roll_back()
+
+        async def unseen() -> bool:
+            return bool((await told(made, rollback_id)).unseen)
+
+        await until_async(unseen, 30.0)
+        assert (await made.status(rollback_id), made.as_before("d1")) == (RollbackStatus.RUNNING, True)
+        made.tool.away = is_there
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.once(), await made.tasks()) == (True, [])
+
+
+async def test_what_could_not_be_seen_in_the_end_is_looked_at_again_by_a_continue(tmp_path: Path) -> None:
+    async with scene(tmp_path, extra=SOON_OVER) as made:
+        await made.changed("d1")
+        made.tool.away = lambda _: made.tool.now(doc("d1")) == BEFORE
+        rollback_id = await made.roll_back()
+        found = await made.comes_to(rollback_id, RollbackStatus.NEEDS_OPERATOR)
+        assert "continue the rollback" in found.rollback.residue[0]
+        made.tool.away = is_there
+        await made.resume(rollback_id)
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert made.once()
