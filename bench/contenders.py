@@ -16,6 +16,8 @@ WITH_OPA = "killcord + opa"
 ENVOY = "envoy"
 ENVOY_AUTHZ = "envoy + ext_authz"
 TOOL_ALONE = "tool alone"
+AIOHTTP_ASYNCIO = f"{YARDSTICK}, asyncio"
+WIRE_ALONE = "killcord's wire alone"
 
 _VERIFIED = {"killcord-verification": "passed"}
 
@@ -77,7 +79,9 @@ def field_of(folder: Path, *, note: Callable[[str], None]) -> Iterator[Field]:
         idle_rss = embedded.child.rss()
         found = [
             Contender(name=TOOL_ALONE, port=alone, calls=("read", "write"), pids=(pid,)),
-            start.aiohttp(),
+            start.aiohttp(AIOHTTP_ASYNCIO, "asyncio"),
+            start.wire(),
+            start.aiohttp(YARDSTICK, "uvloop"),
             gateway(EMBEDDED, embedded),
             *start.with_opa(skip),
             *start.envoys(skip),
@@ -112,11 +116,16 @@ class _Start:
         folder.mkdir()
         return self.stack.enter_context(killcord.serving(name, folder, tool=self.tool, core=self.core, policy=policy))
 
-    def aiohttp(self) -> Contender:
+    def aiohttp(self, name: str, loop: str) -> Contender:
         """Every call is answered by one process; its changes make the three calls that a gateway's do."""
         port = children.free_port()
-        pid = self._run(YARDSTICK, [sys.executable, "-m", "bench.plain_proxy", str(port), str(self.tool)], port)
-        return Contender(name=YARDSTICK, port=port, calls=("read", "write", "change"), pids=(pid,))
+        pid = self._run(name, [sys.executable, "-m", "bench.plain_proxy", str(port), str(self.tool), loop], port)
+        return Contender(name=name, port=port, calls=("read", "write", "change"), pids=(pid,))
+
+    def wire(self) -> Contender:
+        port = children.free_port()
+        pid = self._run(WIRE_ALONE, [sys.executable, "-m", "bench.wire_proxy", str(port), str(self.tool)], port)
+        return Contender(name=WIRE_ALONE, port=port, calls=("read", "write"), pids=(pid,), prefix=killcord.PREFIX)
 
     def with_opa(self, skip: Callable[[str, str], None]) -> list[Contender]:
         program = programs.opa()

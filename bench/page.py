@@ -22,6 +22,9 @@ The load is a closed loop on keep-alive connections (`c` of them); every status 
 - **tool alone**: the load straight at a tool that has the measured core to itself. What it makes is the ceiling, and its CPU is the tool's.
 - **aiohttp proxy**: a reverse proxy on aiohttp's server and client, streaming, on uvloop, with no logic (`bench/plain_proxy.py`). For a
   write with snapshot and verify it makes the same three calls, and compares nothing.
+- **aiohttp proxy, asyncio**: the same on the loop that Python comes with, as it runs where nobody installs uvloop.
+- **killcord's wire alone**: the gateway's wire layer as a bare proxy (`bench/wire_proxy.py`): the strict head check, the parser, the
+  pool; no lease, no policy, no journal. It is the floor: what **killcord** takes beyond it is what the line costs.
 - **killcord**: `killcord serve` with its embedded engine and the starter policies. A read ends in one journal entry, which may still be
   on its way to the disk; a write in two, both on the disk (fsync) before the reply. Each call is metered, each write
   charged; no body comes twice, so nothing is answered from the journal.

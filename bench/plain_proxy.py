@@ -1,7 +1,7 @@
-"""The yardstick: a reverse proxy as aiohttp gives it, streaming both ways, with no logic at all. On uvloop, like the gateway.
+"""The yardstick: a reverse proxy as aiohttp gives it, streaming both ways, with no logic at all.
 
-``python -m bench.plain_proxy PORT TOOL_PORT``. A PATCH is read before and after, as a write with snapshot and verification
-is, so that it makes the same three calls to the tool; nothing is compared or kept.
+``python -m bench.plain_proxy PORT TOOL_PORT LOOP``, on the loop ``uvloop`` or ``asyncio``. A PATCH is read before and after, as
+a write with snapshot and verification is, so that it makes the same three calls to the tool; nothing is compared or kept.
 """
 
 from __future__ import annotations
@@ -59,4 +59,5 @@ async def serve(port: int, tool_port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2])))
+    run = asyncio.run if sys.argv[3] == "asyncio" else uvloop.run
+    run(serve(int(sys.argv[1]), int(sys.argv[2])))
