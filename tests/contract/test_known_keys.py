@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from gateway.stores.sqlite.knownkeys import KnownKeys
 
 
-def table(*keys: tuple[str, str, str]) -> sqlite3.Connection:
+@contextmanager
+def table(*keys: tuple[str, str, str]) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE TABLE writes (tenant TEXT, workflow_id TEXT, key_digest TEXT)")
-    connection.executemany("INSERT INTO writes VALUES (?, ?, ?)", keys)
-    return connection
+    try:
+        connection.execute("CREATE TABLE writes (tenant TEXT, workflow_id TEXT, key_digest TEXT)")
+        connection.executemany("INSERT INTO writes VALUES (?, ?, ?)", keys)
+        yield connection
+    finally:
+        connection.close()
 
 
 def test_a_key_on_disk_or_handed_in_is_never_said_to_be_new() -> None:
-    known = KnownKeys(table(("acme", "w", "aa"), ("globex", "w", "bb")))
-    assert known.maybe("acme", "w", "aa")
-    assert not known.maybe("acme", "w", "bb"), "another tenant's key of the same name is another key"
-    known.note("acme", "w", "cc")
-    assert known.maybe("acme", "w", "cc")
+    with table(("acme", "w", "aa"), ("globex", "w", "bb")) as connection:
+        known = KnownKeys(connection)
+        assert known.maybe("acme", "w", "aa")
+        assert not known.maybe("acme", "w", "bb"), "another tenant's key of the same name is another key"
+        known.note("acme", "w", "cc")
+        assert known.maybe("acme", "w", "cc")
 
 
 def test_a_workflow_too_large_to_remember_is_always_looked_up() -> None:
-    known = KnownKeys(table(*[("acme", "w", f"{n:04x}") for n in range(10)]), bound=8)
-    assert known.maybe("acme", "w", "ffff")
+    with table(*[("acme", "w", f"{n:04x}") for n in range(10)]) as connection:
+        assert KnownKeys(connection, bound=8).maybe("acme", "w", "ffff")
 
 
 def test_what_was_forgotten_is_loaded_again() -> None:
-    connection = table(("acme", "w1", "aa"))
-    known = KnownKeys(connection, bound=8)
-    assert known.maybe("acme", "w1", "aa")
-    for n in range(9):
-        known.maybe("acme", f"other-{n}", "00")
-        known.note("acme", f"other-{n}", f"{n:04x}")
-    connection.execute("INSERT INTO writes VALUES ('acme', 'w1', 'dd')")
-    assert known.maybe("acme", "w1", "dd"), "it was forgotten, and so is read again"
-    assert known.maybe("acme", "w1", "aa")
+    with table(("acme", "w1", "aa")) as connection:
+        known = KnownKeys(connection, bound=8)
+        assert known.maybe("acme", "w1", "aa")
+        for n in range(9):
+            known.maybe("acme", f"other-{n}", "00")
+            known.note("acme", f"other-{n}", f"{n:04x}")
+        connection.execute("INSERT INTO writes VALUES ('acme', 'w1', 'dd')")
+        assert known.maybe("acme", "w1", "dd"), "it was forgotten, and so is read again"
+        assert known.maybe("acme", "w1", "aa")
