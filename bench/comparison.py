@@ -39,6 +39,6 @@ def run(plan: Plan, field: Field, found: Found, disk: Path, note: Note) -> None:
         for connections, contender, call in plan.cells(field):
             measured = driving.drive(contender, call, connections, plan.stretch)
             found.samples.append(Sample(round=number, connections=connections, subject=contender.name, call=call, measured=measured))
-            note(f"round {number}/{plan.rounds}  c={connections:<3} {call:<7} {contender.name:<18} {measured.per_second:>9,.0f}/s")
+            note(f"round {number}/{plan.rounds}  c={connections:<3} {call:<7} {contender.name:<22} {measured.per_second:>9,.0f}/s")
         found.others.append(machine.Clocked.now(field.pids).others_since(before))
     found.memory.extend(Memory(of=f"of {one.name} after the comparison", rss=children.rss(one.pids)) for one in field.contenders)
