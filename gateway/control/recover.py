@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,8 +18,10 @@ from gateway.control.containment import Containment
 from gateway.control.resume import CannotResume, NotReady, Resume
 from gateway.control.rollback.ground import START, NotContained, WrongRollback
 from gateway.control.rollback.rollbacks import Rollbacks
+from gateway.control.tasks import Tasks
 from gateway.core import checkpoints as choosing
 from gateway.core import incidents, records, recovery, resuming, stamp
+from gateway.core import tasks as handing
 from gateway.core.opening import TooWide
 from gateway.core.recovery import Flaw, Recovery, Situation, Stage
 from gateway.model.entry import Kind, Position
@@ -48,7 +51,7 @@ _STOPPED = (
 """What a step can meet that a later look may find changed."""
 
 Spawn = Callable[[Coroutine[object, object, None]], object]
-Unsound = Callable[[Run, Rollback], Awaitable[tuple[str, ...]]]
+Unsound = Callable[[Run, Rollback], Awaitable[tuple[Flaw, ...]]]
 """What is not as it should be, read from the tools now."""
 
 
@@ -74,6 +77,7 @@ class Recover:
     records: RollbackRecords
     checkpoints: Checkpoints
     resume: Resume
+    tasks: Tasks
     unsound: Unsound
     clock: Clock
     spawn: Spawn
@@ -114,7 +118,7 @@ class Recover:
         if now.stage is not Stage.RESUME or situation.rollback is None:
             return now
         found = await self.unsound(run, situation.rollback)
-        return recovery.recovery(replace(situation, unsound=tuple(Flaw(text) for text in found)))
+        return recovery.recovery(replace(situation, unsound=found))
 
     async def go_on(self, incident_id: str) -> None:
         """Take the steps that need no person. Whatever stops it, calling this again goes on from there."""
@@ -173,6 +177,8 @@ class Recover:
                 await self._close(incident_id)
                 self._driven.pop(incident_id, None)
                 return
+            for task in now.tasks:
+                await self.tasks.open(task, _whose(incident))
             if not await self._step(incident, incident.recovery, now):
                 return
 
@@ -189,6 +195,7 @@ class Recover:
                 await self.rollbacks.start(incident.run_id, subtree=False, to=to, reason=reason, by=by, incident=incident)
                 return False
             case Stage.RESUME:
+                await self._settled(incident.run_id)
                 request = replace(resuming.read(wanted["request"]), checkpoint=now.checkpoint)
                 await self.resume(incident.run_id, request, by=by, reason=reason)
                 return True
@@ -246,9 +253,19 @@ class Recover:
         open_: list[str] = []
         after: str | None = None
         while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
-            open_ += [task.task_id for task in page if task.resolution is None]
+            open_ += [task.task_id for task in page if task.resolution is None and not handing.is_of_object(task.task_id)]
             after = page[-1].task_id
         return tuple(open_)
+
+    async def _settled(self, run_id: str) -> None:
+        """What was found otherwise after a rollback, and is right again, waits for nobody."""
+        after: str | None = None
+        while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
+            for task in page:
+                if task.resolution is None and handing.is_of_object(task.task_id):
+                    with suppress(handing.AlreadyResolved):
+                        await self.tasks.resolve(task.task_id, resolution="not_needed", note="It is as it should be again.", by="gateway")
+            after = page[-1].task_id
 
     async def _woken(self, run_id: str) -> None:
         for incident in await self._open(run_id):
@@ -285,10 +302,7 @@ class Recover:
         entry: dict[str, object] = {
             "ts": stamp.rfc3339(self.clock.now()),
             "kind": Kind.ROLLBACK.value,
-            "tenant": incident.tenant,
-            "workflow_id": incident.workflow_id,
-            "run_id": incident.run_id,
-            "generation": incident.generation,
+            **_whose(incident),
             "change": change,
             "incident": records.incident_entry(incident),
             "by": by,
@@ -307,3 +321,12 @@ class Recover:
         if run is None:
             raise KeyError(run_id)
         return run
+
+
+def _whose(incident: Incident) -> dict[str, object]:
+    return {
+        "tenant": incident.tenant,
+        "workflow_id": incident.workflow_id,
+        "run_id": incident.run_id,
+        "generation": incident.generation,
+    }

@@ -15,6 +15,7 @@ from gateway.model.effect import State, Write
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
+from gateway.model.task import Task
 
 
 class Stage(StrEnum):
@@ -51,10 +52,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One thing that is not as it should be after a rollback, as a sentence; ``task_id`` is the task by which a person may take it over."""
+    """One thing that is not as it should be after a rollback, as a sentence; ``task`` is the one by which a person may take it over."""
 
     text: str
-    task_id: str | None = None
+    task: Task | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ class Recovery:
     step: Step | None = None
     waits: tuple[Wait, ...] = ()
     caution: str | None = None
+    tasks: tuple[Task, ...] = ()
 
     @property
     def flow(self) -> dict[Step, str]:
@@ -116,7 +118,8 @@ def recovery(given: Situation) -> Recovery:
     if rollback.status is RollbackStatus.RUNNING:
         return _runs(rollback, checkpoint, caution)
     stage, why, step, waits = _after(given, rollback)
-    return Recovery(stage, why, checkpoint, step, waits, caution)
+    tasks = tuple(flaw.task for flaw in given.unsound if flaw.task is not None)
+    return Recovery(stage, why, checkpoint, step, waits, caution, tasks if step is Step.RECONCILE else ())
 
 
 def _unplaced(given: Situation, choice: NotReady) -> Recovery:
@@ -201,7 +204,8 @@ def _task(task_id: str) -> Wait:
 
 
 def _flaw(flaw: Flaw, run: Run) -> Wait:
-    if flaw.task_id is not None:
-        return Wait("object", flaw.task_id, f"Put it right at the tool, or take it over: killcord tasks resolve {flaw.task_id} RESOLUTION.")
+    if flaw.task is not None:
+        name = flaw.task.task_id
+        return Wait("task", name, f"Put it right at the tool, or leave it as it is and say so: killcord tasks resolve {name} RESOLUTION.")
     how = f"Put it right at the tool: it is looked at again by itself. Or take the run up by hand: killcord resume {run.run_id}."
     return Wait("state", None, how)

@@ -13,6 +13,7 @@ from gateway.model.plan import Node, Way
 from gateway.model.rollback import Rollback
 from gateway.model.task import ABSENT, RESOLUTIONS, Evidence, Resolution, Task, TaskKind
 
+_OBJECT = "task_object_"
 _LISTED = 40
 """Entries that the evidence of one task names: the first and the last of them."""
 
@@ -66,6 +67,38 @@ def of_node(rollback: Rollback, node: Node, effects: Sequence[Write], *, why: st
         rollback_id=rollback.rollback_id,
         node_id=node.node_id,
     )
+
+
+def of_object(rollback: Rollback, node: Node, effects: Sequence[Write], *, why: str, seen: str | None, at: float) -> Task:
+    """The one task about an object that a rollback put back, and that is found to be otherwise since. However a person resolves it, the
+    object is as they want it then.
+    """
+    summary = (
+        f"{_thing(node.target)} was taken back, and {why.rstrip('.')}: somebody changed it since. Put it right at the tool, or leave it as "
+        "it is, and resolve this task: it is not compared any more then. Where it is right again, that is seen without being told."
+    )
+    return Task(
+        task_id=object_task_id(rollback.rollback_id, node.node_id),
+        kind=TaskKind.CORRECTION,
+        run_id=node.run_id,
+        tenant=rollback.tenant,
+        wire_keys=node.effects,
+        summary=summary,
+        opened_at=at,
+        target=node.target,
+        evidence=_evidence(effects, seen=seen, why=why),
+        rollback_id=rollback.rollback_id,
+        node_id=node.node_id,
+    )
+
+
+def object_task_id(rollback_id: str, node_id: str) -> str:
+    """The id of the one task that an object can become after a rollback, by the node that took it back."""
+    return f"{_OBJECT}{rollback_id}_{node_id}"
+
+
+def is_of_object(task_id: str) -> bool:
+    return task_id.startswith(_OBJECT)
 
 
 def node_task_id(rollback_id: str, node_id: str) -> str:

@@ -23,19 +23,19 @@ PARALLEL = 16
 
 @dataclass(frozen=True, slots=True)
 class Soundness:
-    """``violations``: what policy said; ``differing``: objects that are not as they should be; ``unseen``: those that could not be read.
+    """``violations``: what policy said; ``differing``: objects that are not as they should be; ``unseen``: those that could not be read."""
 
-    ``open`` is what may show a little later: objects that were taken back and could not be read, and that policy gave no answer.
-    """
-
-    differing: tuple[str, ...]
+    differing: tuple[tuple[Node, Examined], ...]
     violations: tuple[Reason, ...]
     unseen: tuple[str, ...] = ()
-    open: tuple[str, ...] = ()
 
     @property
     def residue(self) -> list[str]:
-        return [*self.differing, *(f"invariant {one.code}: {one.message}" for one in self.violations)]
+        return [*(named(node, one.why) for node, one in self.differing), *self.violated]
+
+    @property
+    def violated(self) -> list[str]:
+        return [f"invariant {one.code}: {one.message}" for one in self.violations]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,9 @@ class Sound:
         """Look at what the plan touched, and ask whether the state is sound."""
         found = await self._examined(list(_last(gathered, states).values()), gathered, states)
         seen = [(node, one) for node, one in found if isinstance(one, Examined)]
-        differing = tuple(_named(node, one.why) for node, one in seen if one.as_expected is False)
-        unseen = [(node, _named(node, one.why)) for node, one in found if isinstance(one, Unseen)]
-        violations, unasked = await self._violations(run, gathered, seen)
-        taken_back = [told for node, told in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
-        return Soundness(differing, violations, tuple(told for _, told in unseen), (*taken_back, *unasked))
+        differing = tuple((node, one) for node, one in seen if one.as_expected is False)
+        unseen = tuple(named(node, one.why) for node, one in found if isinstance(one, Unseen))
+        return Soundness(differing, await self._violations(run, gathered, seen), unseen)
 
     async def _examined(
         self, nodes: Sequence[Node], gathered: Gathered, states: Mapping[str, NodeState]
@@ -68,18 +66,14 @@ class Sound:
         found = await asyncio.gather(*(look(node) for node in nodes))
         return [(node, one) for node, one in zip(nodes, found, strict=True) if one is not None]
 
-    async def _violations(
-        self, run: Run, gathered: Gathered, seen: Sequence[tuple[Node, Examined]]
-    ) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
-        """What policy says, and why it said nothing: then that is a violation."""
+    async def _violations(self, run: Run, gathered: Gathered, seen: Sequence[tuple[Node, Examined]]) -> tuple[Reason, ...]:
         mode = self.mirror.hold(run, run.generation, None, now=self.clock.now()).mode
         nodes = [rules.node_document(node, _effects(node, gathered)) for node in gathered.plan.nodes]
         document = rules.invariants_document(run=run, mode=mode, objects=[_object(*one) for one in seen], plan={"nodes": nodes})
         try:
-            return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document)), ()
+            return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document))
         except errors.PolicyUnavailable as down:
-            violations = rules.unsound(down.detail)
-            return violations, tuple(one.message for one in violations)
+            return rules.unsound(down.detail)
 
 
 def _last(gathered: Gathered, states: Mapping[str, NodeState]) -> dict[str, Node]:
@@ -102,5 +96,6 @@ def _object(node: Node, seen: Examined) -> dict[str, object]:
     return shown | {name: value for name, value in named.items() if value is not None}
 
 
-def _named(node: Node, why: str) -> str:
+def named(node: Node, why: str) -> str:
+    """What is said of a node's object."""
     return f"{node.target.type}:{node.target.id}: {why}"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import checkpoints
+from gateway.core import checkpoints, tasks
 from gateway.core.checkpoints import Chosen, NotReady
 from gateway.core.recovery import Flaw, Recovery, Situation, Stage, Step, counting, reached, recovery
 from gateway.model.effect import State
@@ -17,11 +17,12 @@ from gateway.model.incident import RollbackState
 from gateway.model.rollback import Rollback, RollbackStatus
 from tests.support import journaling
 from tests.support.incidents import INCIDENT
-from tests.support.rolled import ROLLBACK, written
+from tests.support.rolled import NODE, ROLLBACK, written
 
 RUN = journaling.RUN
 CHOSEN = Chosen(checkpoints.start("run_1", 1))
 HELD = Situation(incident=INCIDENT, run=RUN, contained=True, choice=CHOSEN, rollback=None)
+TASK = tasks.of_object(ROLLBACK, NODE, (written(1),), why="it is not as it was before the run", seen='"v9"', at=5.0)
 ORDER = (Stage.CONTAIN, Stage.COMPENSATE, Stage.COMPENSATING, Stage.WAITS, Stage.RESUME, Stage.RESUMED)
 
 
@@ -124,9 +125,10 @@ def test_every_wait_says_how_to_go_on_and_the_flow_shows_where_it_stands() -> No
     assert list(now.flow.values()) == ["done", "done", "done", "waits", "ahead", "ahead"]
     (stopped,) = recovery(replace(HELD, rollback=rolled(RollbackStatus.STOPPED))).waits
     assert stopped.how == "Go on with it: killcord rollback continue rb_1."
-    unsound = recovery(replace(HELD, rollback=rolled(RollbackStatus.CLEAN), unsound=(Flaw("a", "task_2"), Flaw("b"))))
-    assert [(one.what, one.name) for one in unsound.waits] == [("object", "task_2"), ("state", None)]
+    unsound = recovery(replace(HELD, rollback=rolled(RollbackStatus.CLEAN), unsound=(Flaw("a", TASK), Flaw("b"))))
+    assert [(one.what, one.name) for one in unsound.waits] == [("task", TASK.task_id), ("state", None)]
     assert unsound.flow[Step.RECONCILE] == "waits"
+    assert unsound.tasks == (TASK,)
     resumed = recovery(replace(HELD, run=replace(RUN, generation=2)))
     assert set(resumed.flow.values()) == {"done"}
     assert recovery(replace(HELD, run=replace(RUN, closed_at=5.0))).flow == {}

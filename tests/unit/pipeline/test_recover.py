@@ -18,6 +18,7 @@ from gateway.core.opening import TooWide
 from gateway.core.recovery import Stage
 from gateway.model.effect import State
 from gateway.model.incident import Incident, RollbackState
+from gateway.model.task import Resolution
 from tests.support import driven
 from tests.support.driven import ask, found_unsafe, is_closed, known, recover, rest, rolled, told
 from tests.support.ledger import Ledger
@@ -258,6 +259,44 @@ async def test_an_unsound_state_waits_and_is_found_sound_without_being_told(gate
     gateway.gateway.supervisor.every(0.05, "rollbacks", gateway.gateway.recovery.turn)
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
     assert await generation(gateway, run) == 2
+    (task,) = await gateway.gateway.store.registry.tasks(run=run.run.run_id)
+    assert (task.resolution, task.resolved_by) == (Resolution.NOT_NEEDED, "gateway"), "nobody has to look at it any more"
+
+
+@pytest.mark.parametrize("word", ["done", "accepted", "not_needed"])
+async def test_a_restored_object_that_a_person_edited_is_theirs_once_they_say_so(gateway: Rig, word: str) -> None:
+    run = await at_work(gateway)
+    incident = await found_unsafe(gateway, run, driven.CRITICAL)
+    await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
+    gateway.ledger.put("acme", "invoices", "inv_1", status="disputed", amount=10)
+    assert await recover(gateway, incident.incident_id) is Stage.WAITS
+    (wait,) = (await told(gateway, incident.incident_id)).waits
+    await until_async(lambda: gateway.gateway.tasks.find(str(wait.name)))
+    (task,) = await gateway.gateway.store.registry.tasks(run=run.run.run_id)
+    assert (wait.what, wait.name) == ("task", task.task_id)
+    assert f"killcord tasks resolve {task.task_id}" in wait.how
+    assert task.evidence is not None
+    assert task.evidence.now == '"v4"'
+    gateway.ledger.put("acme", "invoices", "inv_1", status="disputed", amount=11)
+    await gateway.gateway.tasks.resolve(task.task_id, resolution=word, note="seen", by="a person")
+    assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
+    assert status(gateway) == "disputed"
+
+
+async def test_an_object_that_a_person_corrected_in_their_own_way_is_not_held_against_what_was_restored(gateway: Rig) -> None:
+    run = await at_work(gateway)
+    gateway.ledger.put("acme", "invoices", "inv_1", status="disputed", amount=10)
+    assert (await gateway.call(run.lease, "GET", INVOICE)).status == 200
+    assert (await gateway.call(run.lease, "PATCH", INVOICE, {"status": "settled"}, Killcord_Step="settle")).status == 200
+    incident = await found_unsafe(gateway, run, driven.CRITICAL)
+    await until_async(lambda: rolled(gateway, run.run.run_id, "residue"))
+    assert status(gateway) == "disputed", "what came after the person's edit was put back; what came before it is the person's"
+    assert await recover(gateway, incident.incident_id) is Stage.WAITS
+    (task,) = await gateway.gateway.store.registry.tasks(run=run.run.run_id)
+    gateway.ledger.put("acme", "invoices", "inv_1", status="open", amount=10)
+    await gateway.gateway.tasks.resolve(task.task_id, resolution="done", note="opened it again", by="a person")
+    assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
+    assert status(gateway) == "open"
 
 
 async def test_a_tool_that_cannot_be_looked_at_proves_nothing(gateway: Rig) -> None:
@@ -289,6 +328,8 @@ async def test_what_is_decided_while_somebody_looks_is_looked_at_again(gateway: 
     await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
     gateway.ledger.put("acme", "invoices", "inv_1", status="void", amount=10)
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
+    driving = gateway.gateway.recovery.recover._driven[incident.incident_id]
+    await until(lambda: not driving.busy)
     go_on, seen = gateway.gateway.recovery.recover.go_on, len(gateway.ledger.seen)
     gateway.ledger.hold = asyncio.Event()
     looking = asyncio.ensure_future(go_on(incident.incident_id))
