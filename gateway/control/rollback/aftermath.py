@@ -37,7 +37,7 @@ class Aftermath:
             return (Flaw(f"the plan of rollback {rollback.rollback_id} cannot be read any more"),)  # its tenant was forgotten
         gathered = await self.rollbacks.gather(run, subtree=rollback.subtree, since=None, wait=False)
         states = await self._taken_over(told, gathered)
-        found = await self.rollbacks.sound(run, replace(gathered, plan=told.plan), states)
+        found = await self.rollbacks.verdict.sound(run, replace(gathered, plan=told.plan), states)
         objects = [Flaw(named(node, one.why), self._task(rollback, gathered, node, one)) for node, one in found.differing]
         return (*objects, *map(Flaw, found.violated), *map(Flaw, found.unseen))
 

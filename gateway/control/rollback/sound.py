@@ -23,11 +23,15 @@ PARALLEL = 16
 
 @dataclass(frozen=True, slots=True)
 class Soundness:
-    """``violations``: what policy said; ``differing``: objects that are not as they should be; ``unseen``: those that could not be read."""
+    """``violations``: what policy said; ``differing``: objects that are not as they should be; ``unseen``: those that could not be read.
+
+    ``open`` is what may show a little later: objects that were taken back and could not be read, and that policy gave no answer.
+    """
 
     differing: tuple[tuple[Node, Examined], ...]
     violations: tuple[Reason, ...]
     unseen: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
 
     @property
     def residue(self) -> list[str]:
@@ -50,8 +54,10 @@ class Sound:
         found = await self._examined(list(_last(gathered, states).values()), gathered, states)
         seen = [(node, one) for node, one in found if isinstance(one, Examined)]
         differing = tuple((node, one) for node, one in seen if one.as_expected is False)
-        unseen = tuple(named(node, one.why) for node, one in found if isinstance(one, Unseen))
-        return Soundness(differing, await self._violations(run, gathered, seen), unseen)
+        unseen = [(node, named(node, one.why)) for node, one in found if isinstance(one, Unseen)]
+        violations, unasked = await self._violations(run, gathered, seen)
+        taken_back = [told for node, told in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
+        return Soundness(differing, violations, tuple(told for _, told in unseen), (*taken_back, *unasked))
 
     async def _examined(
         self, nodes: Sequence[Node], gathered: Gathered, states: Mapping[str, NodeState]
@@ -66,14 +72,18 @@ class Sound:
         found = await asyncio.gather(*(look(node) for node in nodes))
         return [(node, one) for node, one in zip(nodes, found, strict=True) if one is not None]
 
-    async def _violations(self, run: Run, gathered: Gathered, seen: Sequence[tuple[Node, Examined]]) -> tuple[Reason, ...]:
+    async def _violations(
+        self, run: Run, gathered: Gathered, seen: Sequence[tuple[Node, Examined]]
+    ) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
+        """What policy says, and why it said nothing: then that is a violation."""
         mode = self.mirror.hold(run, run.generation, None, now=self.clock.now()).mode
         nodes = [rules.node_document(node, _effects(node, gathered)) for node in gathered.plan.nodes]
         document = rules.invariants_document(run=run, mode=mode, objects=[_object(*one) for one in seen], plan={"nodes": nodes})
         try:
-            return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document))
+            return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document)), ()
         except errors.PolicyUnavailable as down:
-            return rules.unsound(down.detail)
+            violations = rules.unsound(down.detail)
+            return violations, tuple(one.message for one in violations)
 
 
 def _last(gathered: Gathered, states: Mapping[str, NodeState]) -> dict[str, Node]:
