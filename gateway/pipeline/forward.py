@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from gateway import errors
@@ -43,7 +44,7 @@ class Forward:
             answer = await self.upstream.send(intent.request, self.gate.sending(intent.permit))
         except errors.Refusal as refusal:
             raise Fenced(refusal) from refusal
-        return await gathered(answer)
+        return await gathered(answer, intent.request.timeout)
 
 
 def request(permit: Permitted, before: Before | None = None, wire_key: str | None = None) -> Outgoing:
@@ -93,18 +94,21 @@ def _streams(answer: Answer) -> bool:
     return any(name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in answer.headers)
 
 
-async def gathered(answer: Answer) -> Answer:
-    """The answer with its body as far as it is judged; a longer one, and a stream of events, keeps its ``rest``."""
+async def gathered(answer: Answer, within: float) -> Answer:
+    """The answer with its body as far as it is judged; a longer one, one that takes longer, and a stream of events, keeps its ``rest``."""
     if answer.rest is None or _streams(answer):
         return answer
     parts, size = [answer.body], len(answer.body)
     try:
-        while size <= REPLY_BOUND:
-            chunk = await anext(answer.rest, None)
-            if chunk is None:
-                return Answer(status=answer.status, headers=answer.headers, body=b"".join(parts))
-            parts.append(chunk)
-            size += len(chunk)
+        async with asyncio.timeout(within):
+            while size <= REPLY_BOUND:
+                chunk = await anext(answer.rest, None)
+                if chunk is None:
+                    return Answer(status=answer.status, headers=answer.headers, body=b"".join(parts))
+                parts.append(chunk)
+                size += len(chunk)
+    except TimeoutError:
+        pass  # it drips: what is judged by its status alone must not stay in flight for as long as the tool likes
     except BaseException:
         await discard(answer)
         raise

@@ -5,6 +5,7 @@ They leave no entries of their own, are never returned to the agent and are not 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from gateway.ports.wire import Upstream
 
 BOUND = 1 << 20
 """Bytes of an object's body that are looked at; more is as if it could not be read."""
+
+PATIENCE = 2
+"""Times a tool's timeout until its answer has to be there whole: once for its head, and once more for its body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,9 @@ class Look:
         """
         thing = tool.catalog.objects[kind.object_type or ""]
         path = tool.base + resolve.object_path(tool.catalog, kind, captures, created)
-        answer = await self.upstream.send(request(tool, tenant, "GET", path, retriable=True), _unfenced)
+        answer, body = await self._answer(tool, tenant, path)
         if answer.status in (404, 410):
-            await discard(answer)
             return Seen(exists=False)
-        body = await whole(answer, BOUND)
         if answer.status != 200 or body is None:
             raise errors.UpstreamFailure(f"{tool.name} answered {answer.status} to a read of {thing.name}", sent=False)
         reply = {"status": answer.status, "headers": header_map(answer.headers), "body": bodies.read(answer.headers, body)}
@@ -76,12 +78,28 @@ class Look:
         """
         assert probe.find is not None
         path = tool.base + resolve.listing_target(probe.find, captures, document)
-        answer = await self.upstream.send(request(tool, tenant, "GET", path, retriable=True), _unfenced)
-        body = await whole(answer, BOUND)
+        answer, body = await self._answer(tool, tenant, path)
         if answer.status != 200 or body is None:
             raise errors.UpstreamFailure(f"{tool.name} answered {answer.status} to a read of a listing", sent=False)
         reply = {"status": answer.status, "headers": header_map(answer.headers), "body": bodies.read(answer.headers, body)}
         return resolve.found_in(probe, {**document, "reply": reply})
+
+    async def _answer(self, tool: Tool, tenant: str, path: str) -> tuple[Answer, bytes | None]:
+        """An answer and its body, ``None`` where that is too long or says nothing.
+
+        Raises:
+            UpstreamFailure: there is none, or no end of it in time: a tool that drips must not hold whoever waits here.
+        """
+        asked = request(tool, tenant, "GET", path, retriable=True)
+        try:
+            async with asyncio.timeout(PATIENCE * tool.timeout):
+                answer = await self.upstream.send(asked, _unfenced)
+                if answer.status != 200:
+                    await discard(answer)
+                    return answer, None
+                return answer, await whole(answer, BOUND)
+        except TimeoutError as error:
+            raise errors.UpstreamFailure(f"{tool.name} did not end its answer to a read in time", sent=False, late=True) from error
 
 
 def request(tool: Tool, tenant: str, method: str, target: str, *, retriable: bool) -> Outgoing:

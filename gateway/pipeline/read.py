@@ -58,7 +58,7 @@ async def _conforming(permit: Permitted, answer: Answer) -> tuple[Answer, bool]:
     kind = permit.action.kind
     if kind is None or kind.reply_conforms is None or answer.status != 200:
         return answer, True
-    whole = answer if answer.complete else await forward.gathered(answer)
+    whole = answer if answer.complete else await forward.gathered(answer, permit.known.tool.timeout)
     return whole, not whole.complete or kind.reply_conforms(bodies.read(whole.headers, whole.body))
 
 

@@ -173,11 +173,18 @@ class Exchange:
             if status == 101:
                 self._malformed = "a switch of protocols that was not asked for"
             return
+        # A head that came in one piece with its answer's end is not stopped on the way: it is measured here.
+        bound = self._bounds.answer_head
+        if self._head_bytes > bound and sum(len(name) + len(value) for name, value in self._fields) > bound:
+            self._malformed = "an answer whose head is too long"
+            return
         try:
             self._judged = answers.judge(method=self._method, status=status, version=self._parser.get_http_version(), fields=self._fields)
         except answers.Malformed as wrong:
             self._malformed = str(wrong)
             return
+        # Until then a short answer has to be whole; a longer one is streamed, and only its silences count.
+        self._deadline = self._loop.time() + self.timeout
         # The parser does not know that this answer has no body, whatever length it declares.
         self._whole = self._method == "HEAD"
 
@@ -197,7 +204,6 @@ class Exchange:
         if self.answer.done():
             self._wake()
         elif judged.length is not None and judged.length <= self._bounds.whole:
-            self._deadline = self._loop.time() + self.timeout
             return
         else:
             self._timer.cancel()

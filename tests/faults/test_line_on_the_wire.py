@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 
 from gateway.control.runs import Opened
 from gateway.model.run import Mode
+from gateway.wire import outlet
 from tests.support import rig
 from tests.support.rig import Rig
 from tests.support.tool import Tool, Visit
@@ -225,3 +226,43 @@ async def test_no_body_is_asked_for_where_its_head_says_already_that_it_cannot_p
         assert (await gateway.journal(run.run.run_id, "refusal"))[-1]["code"] == expected[1]
         assert tool.visits == []
         await client.close()
+
+
+def dripping(framing: bytes) -> Callable[[Visit], Awaitable[None]]:
+    """Answers without an end, a byte at a time, and never silent for long."""
+
+    async def drips(visit: Visit) -> None:
+        while await visit.request() is not None:
+            visit.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + framing + b"\r\n\r\n")
+            while not visit.gone.is_set():
+                visit.send(b" " if framing.startswith(b"Content") else b"1\r\n \r\n")
+                await asyncio.sleep(0.02)
+
+    return drips
+
+
+SHORT, CHUNKED = b"Content-Length: 2000", b"Transfer-Encoding: chunked"
+
+
+@pytest.mark.parametrize("framing", [SHORT, CHUNKED])
+async def test_a_tool_that_drips_the_state_of_an_object_does_not_hold_the_write_for_ever(tmp_path: Path, framing: bytes) -> None:
+    async with Tool(dripping(framing)) as tool, rig.assembled(tmp_path, port=tool.port, timeout="200ms") as gateway:
+        run = await gateway.open()
+        async with asyncio.timeout(10):
+            reply = await gateway.call(run.lease, "PATCH", INVOICE.removeprefix("/ledger"), {"status": "paid"})
+        assert (reply.status, rig.code(reply)) == (504, "tool-timeout")
+        assert [request.split(b" ", 1)[0] for request in tool.requests] == [b"GET"]
+
+
+@pytest.mark.parametrize(("framing", "status", "result"), [(SHORT, 504, "unknown"), (CHUNKED, 200, "success")])
+async def test_a_tool_that_drips_its_answer_to_a_write_does_not_leave_it_in_flight(
+    tmp_path: Path, framing: bytes, status: int, result: str
+) -> None:
+    async with Tool(dripping(framing)) as tool, rig.assembled(tmp_path, port=tool.port, timeout="200ms") as gateway:
+        run = await gateway.open()
+        async with asyncio.timeout(10):
+            reply = await gateway.call(run.lease, "POST", REFUNDS.removeprefix("/ledger"), {"amount": 1})
+        assert reply.status == status
+        assert [entry["result"] for entry in await gateway.journal(run.run.run_id, "outcome")] == [result]
+        if reply.rest is not None:
+            await outlet.close(reply.rest)

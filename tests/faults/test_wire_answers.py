@@ -33,6 +33,7 @@ MALFORMED = {
     "cut head": b"HTTP/1.1 200 OK\r\nContent-Le",
     "cut body": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok",
     "endless head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000,
+    "a head too long, in one piece": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\nContent-Length: 2\r\n\r\nok",
     "endless 1xx": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 5_000,
     "switch of protocols": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
     "nothing": b"",
