@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from gateway import errors
+from gateway.control.rollback.ground import START
 from gateway.control.rollback.rollbacks import Told
 from gateway.model.entry import Kind
 from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus
 from gateway.model.wire import Outgoing
-from gateway.pipeline.decide_recovery import DecideRecovery
+from tests.faults.test_policy_engine_faults import asking
 from tests.faults.test_rollback import ASKING, BEFORE, Scene, days, doc, scene
+from tests.support import opa
 from tests.support.rig import until, until_async
 from tests.support.toolmodel import Day
 from tests.support.toolmodel_runs import hastened, modelled
@@ -226,25 +227,32 @@ async def test_whoever_comes_up_goes_on_with_what_waited_and_has_no_more_patienc
 # What else passes by itself.
 
 
-async def test_policy_that_gives_no_answer_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    down = asyncio.Event()
-    asks = DecideRecovery.__call__
+async def test_an_opa_that_is_killed_in_the_middle_is_waited_for_and_nothing_is_sent_until_it_is_back(tmp_path: Path) -> None:
+    with opa.serving() as server:
+        async with hastened(), asking(tmp_path, server.url) as node:
+            run = await node.rig.open()
+            for number in range(5):
+                node.rig.ledger.put("acme", "invoices", f"inv_{number}", status="open")
+                path = f"/v1/tenants/acme/invoices/inv_{number}"
+                assert (await node.rig.call(run.lease, "PATCH", path, {"status": "void"})).status == 200
+            await node.rig.contain(run.run.run_id)
+            server.kill()
+            rollbacks, run_id = node.rig.gateway.recovery.rollbacks, run.run.run_id
+            begun = await rollbacks.start(run_id, subtree=False, to=START, reason="test", by="test")
 
-    async def ask(self: DecideRecovery, *args: Any) -> Any:
-        if down.is_set():
-            raise errors.PolicyUnavailable
-        return await asks(self, *args)
+            async def waits() -> bool:
+                found = await rollbacks.told(begun.rollback_id)
+                return len(found.waits) == 5 and all("policy engine" in wait.why for wait in found.waits.values())
 
-    monkeypatch.setattr(DecideRecovery, "__call__", ask)
-    async with scene(tmp_path) as made:
-        await made.changed(*NAMES)
-        down.set()
-        rollback_id = await made.roll_back()
-        await all_wait(made, rollback_id, *NAMES)
-        assert (await made.tasks(), len(made.tool.log)) == ([], 2 * len(NAMES))
-        down.clear()
-        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
-        assert (made.as_before(*NAMES), made.once()) == (True, True)
+            async def clean() -> bool:
+                return (await rollbacks.told(begun.rollback_id)).rollback.status is RollbackStatus.CLEAN
+
+            await until_async(waits, 30.0)
+            assert len(node.rig.ledger.writes) == 5
+            await asyncio.to_thread(server.start)
+            await until_async(clean, 60.0)
+            assert [node.rig.ledger.get("acme", "invoices", f"inv_{number}")["status"] for number in range(5)] == ["open"] * 5
+            assert (len(node.rig.ledger.writes), await node.rig.gateway.store.registry.tasks(run=run_id)) == (10, [])
 
 
 async def test_a_tool_that_has_no_time_is_asked_again_under_new_attempts(tmp_path: Path) -> None:
