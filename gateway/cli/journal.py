@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import api, evidence, output
-from gateway.cli.failure import REFUSED, Failure
+from gateway.cli.failure import REFUSED, Failure, wrong_use
 from gateway.cli.output import Output
 
 app = typer.Typer(help="The journal.", no_args_is_help=True)
@@ -46,6 +46,8 @@ def tail(
 def show(context: typer.Context, entry: Annotated[str, typer.Argument(help="Where it stands: STREAM/SEQ.", show_default=False)]) -> None:
     """One entry, whole."""
     stream, _, seq = entry.rpartition("/")
+    if not stream or not seq.isdigit():
+        raise wrong_use(f"{entry!r} names no entry; write STREAM/SEQ, as Killcord-Entry and 'killcord journal tail' do")
     found = api.of_environment().get(f"/v1/journal/{api.part(stream)}/{api.part(seq)}")
     output.of(context).value(found, json.dumps(found, indent=2, ensure_ascii=False).split("\n"))
 

@@ -179,4 +179,8 @@ def _exceeded(violations: tuple[Violation, ...]) -> errors.BlastRadius:
 
 
 def _shown(name: str, value: int) -> str:
-    return f"{value / limits.MILLION:g}" if name.startswith("amount:") else str(value)
+    """As it was said, to the last digit: an amount is counted in millionths."""
+    if not name.startswith("amount:"):
+        return str(value)
+    whole, part = divmod(value, limits.MILLION)
+    return f"{whole}.{part:06}".rstrip("0").removesuffix(".")

@@ -59,8 +59,8 @@ class Look:
         answer, body = await self._answer(tool, tenant, path)
         if answer.status in (404, 410):
             return Seen(exists=False)
-        if answer.status != 200 or body is None:
-            raise errors.UpstreamFailure(f"{tool.name} answered {answer.status} to a read of {thing.name}", sent=False)
+        if body is None:
+            raise _unreadable(tool, answer, thing.name)
         reply = {"status": answer.status, "headers": header_map(answer.headers), "body": bodies.read(answer.headers, body)}
         seen: Mapping[str, object] = {"reply": reply, "vars": tool.catalog.variables}
         version = resolve.version_of(thing, seen)
@@ -79,8 +79,8 @@ class Look:
         assert probe.find is not None
         path = tool.base + resolve.listing_target(probe.find, captures, document)
         answer, body = await self._answer(tool, tenant, path)
-        if answer.status != 200 or body is None:
-            raise errors.UpstreamFailure(f"{tool.name} answered {answer.status} to a read of a listing", sent=False)
+        if body is None:
+            raise _unreadable(tool, answer, "a listing")
         reply = {"status": answer.status, "headers": header_map(answer.headers), "body": bodies.read(answer.headers, body)}
         return resolve.found_in(probe, {**document, "reply": reply})
 
@@ -100,6 +100,11 @@ class Look:
                 return answer, await whole(answer, BOUND)
         except TimeoutError as error:
             raise errors.UpstreamFailure(f"{tool.name} did not end its answer to a read in time", sent=False, late=True) from error
+
+
+def _unreadable(tool: Tool, answer: Answer, what: str) -> errors.UpstreamFailure:
+    why = f" with more than {BOUND} bytes" if answer.status == 200 else ""
+    return errors.UpstreamFailure(f"{tool.name} answered {answer.status} to a read of {what}{why}", sent=False)
 
 
 def request(tool: Tool, tenant: str, method: str, target: str, *, retriable: bool) -> Outgoing:

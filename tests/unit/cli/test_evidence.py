@@ -163,6 +163,12 @@ def test_the_tail_shows_the_newest_and_an_entry_shows_whole(killcord: Cli, expor
     assert killcord("journal", "heads").err.startswith("verifying key: killcord+")
 
 
+@pytest.mark.parametrize("entry", ["nope", "st_1", "st_1/", "/3", "st_1/three"])
+def test_what_names_no_entry_is_wrong_use(killcord: Cli, gateway: Gateway, entry: str) -> None:
+    said = killcord("journal", "show", entry)
+    assert (said.code, "write STREAM/SEQ" in said.err) == (2, True)
+
+
 def test_a_follower_on_the_command_line_sees_what_comes(gateway: Gateway, killcord: Cli) -> None:
     seen: list[str] = []
     came = threading.Event()

@@ -29,6 +29,16 @@ async def test_writes_amounts_steps_and_rates_are_limited(gateway: Rig) -> None:
     assert (header(replies[-1], "ratelimit-policy"), header(replies[-1], "ratelimit")) == ('"run";q=2;w=1', '"run";r=0;t=1')
 
 
+async def test_an_amount_is_told_to_its_last_digit(gateway: Rig) -> None:
+    run = await gateway.open(limits={"amount": {"refund": 10_500_000}})
+    assert (await gateway.call(run.lease, "POST", REFUNDS, {"amount": 10.5})).status == 201
+    refused = orjson.loads((await gateway.call(run.lease, "POST", REFUNDS, {"amount": 0.000001})).body)
+    assert refused["detail"].endswith("may use 10.5 of amount:refund, has used 10.5, and the call asks for 0.000001 more.")
+    run = await gateway.open()
+    refused = orjson.loads((await gateway.call(run.lease, "POST", REFUNDS, {"amount": 1234567.5})).body)
+    assert refused["detail"].endswith("may use 100000 of amount:refund, has used 0, and the call asks for 1234567.5 more.")
+
+
 async def test_a_child_is_charged_to_its_parent_too(gateway: Rig) -> None:
     parent = await gateway.open(limits={"writes": 2})
     children = [await gateway.open(parent_run=parent.run.run_id) for _ in range(3)]
