@@ -1,4 +1,4 @@
-"""The journal on bad days: killed, out of space, torn, cut, opened twice."""
+"""The journal on bad days: killed, out of space, stalled, left by its writer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import asyncio
 import contextlib
 import os
 import random
-import shutil
 import sqlite3
-import subprocess
-import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,52 +17,16 @@ import orjson
 import pytest
 
 from gateway import errors
-from gateway.clients.clock import SystemClock
-from gateway.clients.heads import open_head_key
 from gateway.core import chain, records
 from gateway.model.approval import ApprovalStatus
 from gateway.model.effect import Charge
-from gateway.model.entry import Head
 from gateway.model.run import Mode
-from gateway.ports import Opened, Query, Taken
-from gateway.stores.sqlite import SqliteStore, open_store, rebuild
+from gateway.ports import Opened, Taken
+from gateway.stores.sqlite import SqliteStore, rebuild
 from gateway.stores.sqlite.intake import WAITING
-from gateway.stores.sqlite.rebuild import FOLDED
 from tests.support import journaling as make
 from tests.support.approvals import DRAFT
-
-
-async def opened(data_dir: Path) -> SqliteStore:
-    return await open_store(data_dir, SystemClock())
-
-
-async def lines(store: SqliteStore) -> list[bytes]:
-    found: list[bytes] = []
-    while page := await store.history.entries(Query(after=f"{store.journal.stream}/{len(found)}", limit=1000)):
-        found += page
-    return found
-
-
-async def until(true: Callable[[], bool], deadline: float = 30.0) -> None:
-    async with asyncio.timeout(deadline):
-        while not true():
-            await asyncio.sleep(0.005)
-
-
-@contextmanager
-def child(data_dir: Path, mode: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.support.journal_child", str(data_dir), mode]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            yield process
-        finally:
-            process.kill()
-
-
-def database(data_dir: Path) -> sqlite3.Connection:
-    return sqlite3.connect(data_dir / "journal.sqlite", isolation_level=None)
+from tests.support.journal_files import assert_rebuilt_alike, child, database, lines, opened, tables, until
 
 
 @pytest.mark.parametrize("acknowledged", [1, 40, 200])
@@ -91,17 +52,6 @@ async def test_the_folded_tables_are_those_of_the_entries_after_kill_9(tmp_path:
         for _ in range(100):
             process.stdout.readline()
     assert_rebuilt_alike(tmp_path)
-
-
-def tables(data_dir: Path) -> dict[str, list[tuple[object, ...]]]:
-    with closing(database(data_dir)) as connection:
-        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in FOLDED}
-
-
-def assert_rebuilt_alike(data_dir: Path) -> None:
-    before = tables(data_dir)
-    assert rebuild(data_dir) > 0
-    assert tables(data_dir) == before
 
 
 async def test_rebuilding_from_the_entries_gives_the_same_tables(tmp_path: Path) -> None:
@@ -273,122 +223,6 @@ async def test_a_stalled_disk_lets_only_so_many_entries_wait(tmp_path: Path) -> 
     assert (await store.journal.append(make.read())).seq == WAITING + 1
     os.close(gate_read)
     os.close(gate_write)
-    await store.close()
-
-
-async def test_a_torn_tail_of_the_write_ahead_log_costs_only_what_it_tore(tmp_path: Path) -> None:
-    data_dir = tmp_path / "var"
-    store = await opened(data_dir)
-    for number in range(50):
-        await store.journal.append(make.read(f"inv_{number}"))
-    for cut in (1, 5000, 20_000):
-        torn = tmp_path / f"torn_{cut}"
-        shutil.copytree(data_dir, torn)  # as the disk is at this moment, without a checkpoint
-        with open(torn / "journal.sqlite-wal", "r+b") as wal:
-            wal.truncate(os.path.getsize(torn / "journal.sqlite-wal") - cut)
-        (torn / "journal.sqlite-shm").unlink()
-        reopened = await opened(torn)
-        journal = await lines(reopened)
-        assert 0 < len(journal) < 50
-        assert chain.verify(journal).finding is None
-        assert journal == (await lines(store))[: len(journal)]
-        await reopened.close()
-        assert_rebuilt_alike(torn)
-    await store.close()
-
-
-async def journal_of(data_dir: Path, count: int) -> str:
-    store = await opened(data_dir)
-    for number in range(count):
-        await store.journal.append(make.read(f"inv_{number}"))
-    await store.close()
-    return store.journal.stream
-
-
-@pytest.mark.parametrize(
-    ("damage", "named"),
-    [
-        ("UPDATE entries SET line = replace(line, 'inv_8', 'inv_9') WHERE seq = 9", "/9: it was changed"),
-        ("DELETE FROM entries WHERE seq = 5", "/5: the entry is missing"),
-        ("UPDATE entries SET line = x'00' WHERE seq = 20", "/20: it is no journal entry"),
-        ("UPDATE entries SET line = (SELECT line FROM entries WHERE seq = 7) WHERE seq = 8", "/8: its prev_hash is not"),
-    ],
-)
-async def test_a_damaged_end_stops_the_start_and_nothing_is_cut(tmp_path: Path, damage: str, named: str) -> None:
-    stream = await journal_of(tmp_path, 20)
-    with closing(database(tmp_path)) as connection:
-        connection.execute(damage)
-        left = connection.execute("SELECT count(*) FROM entries").fetchone()
-    with pytest.raises(errors.Misconfigured, match=f"{stream}{named}"):
-        await opened(tmp_path)
-    with closing(database(tmp_path)) as connection:
-        assert connection.execute("SELECT count(*) FROM entries").fetchone() == left
-
-
-async def test_a_tail_cut_below_a_signed_head_stops_the_start(tmp_path: Path) -> None:
-    store = await opened(tmp_path / "var")
-    for number in range(20):
-        await store.journal.append(make.read(f"inv_{number}"))
-    tail = await store.history.tail()
-    signed = open_head_key(tmp_path / "keys").sign(tail.stream, tail.seq, tail.hash, tail.ts)
-    await store.history.keep_head(Head(tail.stream, tail.seq, tail.hash, tail.ts, signed))
-    await store.close()
-    with closing(database(tmp_path / "var")) as connection:
-        connection.execute("DELETE FROM entries WHERE seq > 17")
-    with pytest.raises(errors.Misconfigured, match="/18: a head was signed at seq 20, but the journal ends at 17: its tail was cut"):
-        await opened(tmp_path / "var")
-
-
-async def test_a_long_journal_is_checked_at_its_end(tmp_path: Path) -> None:
-    store = await opened(tmp_path)
-    for number in range(2500):
-        store.journal.post(make.read(f"inv_{number}"))
-    await store.close()
-    store = await opened(tmp_path)
-    assert (await store.journal.append(make.read())).seq == 2501
-    await store.close()
-    with closing(database(tmp_path)) as connection:
-        connection.execute("UPDATE entries SET line = replace(line, 'acme', 'evil') WHERE seq = 2000")
-    with pytest.raises(errors.Misconfigured, match="/2000: it was changed"):
-        await opened(tmp_path)
-
-
-async def test_a_file_that_is_no_database_stops_the_start(tmp_path: Path) -> None:
-    (tmp_path / "journal.sqlite").write_bytes(b"not a database" * 1000)
-    with pytest.raises(errors.Misconfigured, match=r"journal\.sqlite: the journal cannot be opened"):
-        await opened(tmp_path)
-
-
-async def test_a_journal_of_a_newer_killcord_is_not_touched(tmp_path: Path) -> None:
-    await journal_of(tmp_path, 1)
-    with closing(database(tmp_path)) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(errors.Misconfigured, match="upgrade killcord"):
-        await opened(tmp_path)
-
-
-async def test_a_second_process_is_turned_away_while_the_first_has_the_folder(tmp_path: Path) -> None:
-    with child(tmp_path, "hold") as process:
-        with pytest.raises(errors.Misconfigured, match="another killcord process uses this data_dir"):
-            await opened(tmp_path)
-        with pytest.raises(errors.Misconfigured, match="another killcord process"):
-            rebuild(tmp_path)
-        process.kill()
-        process.wait()
-    store = await opened(tmp_path)
-    with pytest.raises(errors.Misconfigured, match="another killcord process"):
-        await opened(tmp_path)
-    await store.close()
-
-
-async def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
-    data_dir = tmp_path / "var"
-    store = await opened(data_dir)
-    await store.journal.append(make.read())
-    assert data_dir.stat().st_mode & 0o777 == 0o700
-    modes = {path.name: path.stat().st_mode & 0o777 for path in data_dir.iterdir()}
-    assert set(modes.values()) == {0o600}, modes
-    assert "journal.sqlite-wal" in modes
     await store.close()
 
 
