@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,8 @@ from gateway.cli.failure import Failure
 
 if TYPE_CHECKING:
     from gateway.core.catalog import ActionType
+
+_VARIABLE = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)")
 
 app = typer.Typer(help="Adapters: what each tool's calls mean and how they are undone.", no_args_is_help=True)
 
@@ -41,20 +45,30 @@ def check(
     """Check one adapter's folder, else all that the configuration names; a line for each problem."""
     out = output.of(context)
     if folder is not None:
-        _check_folder(folder)
-        out.value({"problems": []}, [f"{folder} is good."])
+        variables = _check_folder(folder)
+        needs = f" A tool that uses it has to give vars: {', '.join(variables)}." if variables else ""
+        out.value({"problems": [], "vars": variables}, [f"{folder} is good.{needs}"])
         return
     report = reported(config)
     names = sorted({one.adapter for one in report.tools})
     out.value({"problems": [], "adapters": names}, [f"{', '.join(names)}: good."])
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path) -> list[str]:
+    """The variables that the adapter speaks of. What they are is up to each tool, so by itself it is taken to be given all of them.
+
+    Raises:
+        Failure: it has problems; each is a line.
+    """
     from gateway.settings import compilation
 
-    _, problems = compilation.load(folder, folder.name, {})
+    found: list[str] = []
+    with suppress(OSError, UnicodeDecodeError):
+        found = sorted(set(_VARIABLE.findall((folder / compilation.FILE).read_text(encoding="utf-8"))))
+    _, problems = compilation.load(folder, folder.name, {name: name for name in found})
     if problems:
         raise Failure("\n".join(problems), value={"problems": problems})
+    return found
 
 
 def _shown(tool: str, adapter: str, kind: ActionType) -> dict[str, object]:

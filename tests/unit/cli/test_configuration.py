@@ -110,6 +110,8 @@ def test_adapters_show_what_would_undo_each_action(killcord: Cli, config: Path) 
 
 def test_one_adapters_folder_is_checked_by_itself(killcord: Cli, tmp_path: Path) -> None:
     assert killcord("adapters", "check", str(ADAPTERS / "rest")).code == 0
+    said = killcord("adapters", "check", str(ADAPTERS / "kinto"))
+    assert (said.code, said.out.endswith("is good. A tool that uses it has to give vars: collection.\n")) == (0, True), said
     (tmp_path / "adapter.yaml").write_text("system: x\nobjcts: {}\n")
     said = killcord("adapters", "check", str(tmp_path))
     assert said.code == 1
