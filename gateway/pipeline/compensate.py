@@ -110,14 +110,19 @@ class Compensate:
     async def decide(self, write: Write) -> bool | None:
         if write.wire_key in self.intend.live:
             return None  # it is on the wire: what is not there yet may still come, and its own outcome will tell
-        decided = await self.probe(write)
+        now = await self.probe.writes.by_wire_key(write.wire_key) or write
+        if now.state not in (State.UNKNOWN, State.IN_FLIGHT):
+            return now.state is not State.FAILED  # somebody else has found it out meanwhile
+        decided = await self.probe(now)
+        if not decided.seen:
+            raise errors.ToolUnreachable(f"{write.tool} does not show what became of it.", outcome="not-sent")
         return None if decided.state is State.UNKNOWN else decided.state is State.STANDING
 
     async def settle_unknown(self, order: Compensating, write: Write) -> bool | None:
         """Look whether a compensation of unknown outcome is there; where that shows it, the journal is told."""
         expects = await self._expects(order.node)
         if expects is None:
-            return await self._probed(write)
+            return await self.decide(write)
         seen = await self._seen(order.node, order.run, order.effects)
         if seen is None:
             return None
@@ -135,15 +140,6 @@ class Compensate:
                 return False
             case _:
                 return None
-
-    async def _probed(self, write: Write) -> bool | None:
-        """Look without asking a person where nothing shows."""
-        if write.wire_key in self.intend.live:
-            return None
-        decided = await self.probe(write, ask=False)
-        if not decided.seen:
-            raise errors.ToolUnreachable(f"{write.tool} cannot show whether it was applied.", outcome="not-sent")
-        return None if decided.state is State.UNKNOWN else decided.state is State.STANDING
 
     async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | Unseen | None:
         try:

@@ -16,6 +16,9 @@ from gateway.pipeline.look import Look
 from gateway.pipeline.tools import Tool, Tools
 from gateway.ports import Blobs, Clock, History, Journal, Registry, Vault, Writes
 
+UNSEEN = 900.0
+"""Seconds for which a tool that does not show what became of a write is waited for before a person is asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -49,12 +52,13 @@ class Probe:
     vault: Vault
     clock: Clock
 
-    async def __call__(self, write: Write, *, ask: bool = True) -> Decided:
-        """Look at the write's object and decide what can be decided; what cannot becomes a task, once, unless nobody is to be asked."""
+    async def __call__(self, write: Write) -> Decided:
+        """Look at the write's object and decide what can be decided; what cannot becomes a task, once, of a tool that is away only late."""
         settle = self._settle_time(write)
         if settle is None:
-            return Decided(State.UNKNOWN, await self._task(write, "there is no probe for it") if ask else None)
-        settled, shown = self.clock.now() - await self.last_sent(write) >= settle, True
+            return Decided(State.UNKNOWN, await self._task(write, "there is no probe for it"))
+        age = self.clock.now() - await self.last_sent(write)
+        settled, shown = age >= settle, True
         try:
             seen = await self._find(write, settled=settled)
         except UpstreamFailure:
@@ -71,8 +75,9 @@ class Probe:
                 )
                 return Decided(State.FAILED)
             case Finding.UNDECIDED:
-                task_id = await self._task(write, "its object's state proves neither", seen.version) if settled and ask else None
-                return Decided(State.UNKNOWN, task_id, shown)
+                why = "its object's state proves neither" if shown else "its tool has not shown its object since"
+                asked = settled if shown else age >= max(settle, UNSEEN)
+                return Decided(State.UNKNOWN, await self._task(write, why, seen.version) if asked else None, shown)
 
     async def last_sent(self, write: Write) -> float:
         """A time (Unix seconds) after which nothing of the write left here: it may have waited for a connection since its intent."""

@@ -89,7 +89,11 @@ class Compensations(Protocol):
         ...
 
     async def decide(self, write: Write) -> bool | None:
-        """Look whether an unknown write was applied; ``None`` while it cannot be told: then a person is asked."""
+        """Look whether an unknown write was applied; ``None`` while it cannot be told: then a person is asked.
+
+        Raises:
+            ToolUnreachable: its tool cannot be looked at now.
+        """
         ...
 
     async def settle_unknown(self, compensating: Compensating, write: Write) -> bool | None:

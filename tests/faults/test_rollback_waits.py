@@ -15,6 +15,7 @@ from gateway.model.entry import Kind
 from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus
 from gateway.model.wire import Outgoing
+from gateway.pipeline import probe
 from tests.faults.test_policy_engine_faults import asking
 from tests.faults.test_rollback import ASKING, BEFORE, Scene, days, doc, scene
 from tests.support import opa
@@ -124,8 +125,7 @@ async def test_what_depends_on_what_waits_does_so_too_and_all_else_goes_on(tmp_p
         found = await told(made, rollback_id)
         of_d1 = [(node.action, found.states.get(node.node_id)) for node in found.plan.nodes if node.target.id == "d1"]
         assert [action for action, _ in of_d1] == ["doc.adjust", "doc.change"]
-        assert of_d1[0][1] in (NodeState.WAITING, NodeState.RUNNING)
-        assert of_d1[1][1] is None, "it may only follow"
+        assert [state for _, state in of_d1] == [NodeState.WAITING, None], "the other may only follow"
         made.tool.away = is_there
         await made.comes_to(rollback_id, RollbackStatus.CLEAN)
         assert (made.once(), await made.tasks()) == (True, [])
@@ -285,6 +285,38 @@ async def test_what_may_have_been_applied_when_the_tool_went_away_is_looked_at_a
         made.tool.day, made.tool.away = lambda _: Day.GOOD, is_there
         await made.comes_to(rollback_id, RollbackStatus.CLEAN)
         assert (made.as_before(*NAMES), made.once(), await _unknown_tasks(made)) == (True, True, [])
+
+
+async def test_what_the_run_may_have_done_is_found_out_once_its_tool_is_back_and_by_nobody_before(tmp_path: Path) -> None:
+    async with scene(tmp_path) as made:
+        await made.changed("d1")
+        made.tool.edit(doc("d2"), BEFORE)
+        days(made.tool, Day.LOST_AFTER, of="PATCH")
+        assert await made.call("PATCH", "docs/d2", {"value": 9}) >= 500
+        made.tool.away = is_away
+        rollback_id = await made.roll_back()
+        await all_wait(made, rollback_id, "d1", "d2")
+        await until(lambda: made.tool.missed > 20)
+        assert (await made.status(rollback_id), await _unknown_tasks(made)) == (RollbackStatus.RUNNING, [])
+        made.tool.away = is_there
+        await made.comes_to(rollback_id, RollbackStatus.CLEAN)
+        assert (made.as_before("d1", "d2"), made.once(), await _unknown_tasks(made)) == (True, True, [])
+
+
+async def test_a_person_is_asked_about_what_its_tool_does_not_show_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "UNSEEN", 0.1)
+    async with scene(tmp_path) as made:
+        made.tool.edit(doc("d1"), BEFORE)
+        days(made.tool, Day.LOST_AFTER, of="PATCH")
+        assert await made.call("PATCH", "docs/d1", {"value": 9}) >= 500
+        made.tool.away = is_away
+
+        async def asked() -> bool:
+            return bool(await _unknown_tasks(made))
+
+        await until_async(asked, 30.0)
+        (task,) = await made.rig.gateway.store.registry.tasks(run=made.run_id)
+        assert "has not shown" in task.summary
 
 
 async def _unknown_tasks(made: Scene) -> list[str]:

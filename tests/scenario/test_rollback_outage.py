@@ -54,7 +54,8 @@ def waits(made: Gateway, rollback_id: str) -> bool:
     """Whether every node waits, and says why and until when."""
     shown = undone.shown(made, rollback_id)
     assert shown["state"] == "running", shown
-    return all("retry_at" in node and "cannot show the object" in node["why"] for node in shown["nodes"])
+    assert shown["progress"]["task"] == 0
+    return all(node["state"] == "waiting" and "retry_at" in node and "cannot show the object" in node["why"] for node in shown["nodes"])
 
 
 def all_wait(made: Gateway, rollback_id: str) -> None:

@@ -157,11 +157,10 @@ class Drive:
         late, newest = unknown_for >= UNKNOWN_FOR, write
         if write.state is State.UNKNOWN:
             try:
-                found = await self.carry.settle_unknown(order, write)
+                if await self.carry.settle_unknown(order, write) is None and late:
+                    await self.carry.decide(write)
             except errors.ToolUnreachable as lost:
-                return Carried(state=NodeState.UNKNOWN, why=f"nobody can look whether it was applied: {lost.detail}", again=True)
-            if found is None and late:
-                await self.carry.decide(write)
+                return _unseen(lost)
             newest = await self._remember(driving, order.node.node_id) or write
         match newest.state:
             case State.STANDING:
@@ -195,13 +194,16 @@ class Drive:
             await self._marked(driving, node, Carried(state=wait.state, why=carried.why), since=stamp.rfc3339(wait.since))
         return wait
 
-    async def _probed(self, driving: Driving, node: Node) -> NodeState:
+    async def _probed(self, driving: Driving, node: Node) -> NodeState | Wait:
         """Whether there is anything to undo has to be found out first."""
         effects = self._effects(driving, node)
-        found = [await self.carry.decide(write) for write in effects if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
+        try:
+            found = [await self.carry.decide(write) for write in effects if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
+        except errors.ToolUnreachable as lost:
+            return NodeState.UNKNOWN if driving.stopped.is_set() else await self._waited(driving, node, _unseen(lost))
         if any(one is None for one in found):
             return await self._marked(driving, node, Carried(state=NodeState.UNKNOWN, why="nobody knows yet whether it was applied"))
-        # It has an answer now: the next plan knows what it means.
+        driving.wake()  # it has an answer now, whoever found it: the next plan knows what it means
         return await self._marked(driving, node, Carried(state=NodeState.UNKNOWN, why="it was decided; the rollback plans anew"))
 
     async def _handed_over(self, driving: Driving, node: Node, why: str, seen: str | None) -> NodeState:
@@ -233,3 +235,7 @@ class Drive:
 
     def _effects(self, driving: Driving, node: Node) -> Sequence[Write]:
         return [driving.gathered.effects[key] for key in node.effects]
+
+
+def _unseen(lost: errors.ToolUnreachable) -> Carried:
+    return Carried(state=NodeState.UNKNOWN, why=f"nobody can look whether it was applied: {lost.detail}", again=True)

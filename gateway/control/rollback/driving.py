@@ -103,6 +103,10 @@ class Driving:
         self.retrying -= retried
         self.turn.set()
 
+    def states(self) -> dict[str, NodeState]:
+        """The nodes' states as they are told: what is tried again waits until that has come to something."""
+        return self.schedule.states | {name: wait.state for name, wait in self.waits.items()}
+
     @property
     def waiting(self) -> bool:
         """Whether nothing is left but what waits for a time to come."""

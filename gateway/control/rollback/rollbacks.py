@@ -146,8 +146,7 @@ class Rollbacks:
         marks = await self.records.marks(rollback_id, rollback.run_id)
         if (driving := self._driving.get(rollback_id)) is not None:
             # Whoever watches asks again and again: what is known here need not be read, and the rollback is not slowed down.
-            states, waits = dict(driving.schedule.states), dict(driving.waits)
-            return Told(rollback, driving.gathered.plan, states, marks, waits, driving.unseen)
+            return Told(rollback, driving.gathered.plan, driving.states(), marks, dict(driving.waits), driving.unseen)
         planned = await self.plans.of(rollback)
         states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
         return Told(rollback, planned, states, marks)
