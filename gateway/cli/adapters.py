@@ -11,11 +11,12 @@ import typer
 
 from gateway.cli import output
 from gateway.cli.configuration import Config, loaded, reported
-from gateway.cli.failure import Failure
+from gateway.cli.failure import Failure, wrong_use
 
 if TYPE_CHECKING:
     from gateway.core.catalog import ActionType
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 _VARIABLE = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)")
 
 app = typer.Typer(help="Adapters: what each tool's calls mean and how they are undone.", no_args_is_help=True)
@@ -52,6 +53,29 @@ def check(
     report = reported(config)
     names = sorted({one.adapter for one in report.tools})
     out.value({"problems": [], "adapters": names}, [f"{', '.join(names)}: good."])
+
+
+@app.command("scaffold")
+def scaffold(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The system's name; the folder is called so, too.", show_default=False)],
+    into: Annotated[Path, typer.Option("--into", help="The folder of the adapters.")] = Path("adapters"),
+) -> None:
+    """Begin an adapter for an API of your own: a copy of one that loads as it is and explains itself, to be gone down."""
+    from gateway.cli.demo import shipped
+
+    if not _NAME.fullmatch(name):
+        raise wrong_use(f"{name!r} is no name of a system; write letters, digits, - and _")
+    made = into / name
+    if made.exists():
+        raise Failure(f"{made} is there already; choose another name, or edit that one")
+    template = shipped.adapters() / "rest"
+    for part in (template / "README.md", template / "adapter.yaml", *template.glob("schemas/*")):
+        copy = made / part.relative_to(template)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(re.sub(r"(?m)^system: .*$", f"system: {name}", part.read_text(encoding="utf-8")), encoding="utf-8")
+    lines = [f"{made} loads as it is; go down {made / 'adapter.yaml'}, then: killcord adapters check {made}"]
+    output.of(context).value({"folder": str(made)}, lines)
 
 
 def _check_folder(folder: Path) -> list[str]:

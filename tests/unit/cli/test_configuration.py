@@ -108,6 +108,18 @@ def test_adapters_show_what_would_undo_each_action(killcord: Cli, config: Path) 
     assert killcord("adapters", "check", "--config", str(config)).code == 0
 
 
+def test_an_adapter_that_is_begun_loads_as_it_is_and_is_never_written_over(killcord: Cli, tmp_path: Path) -> None:
+    into = str(tmp_path / "adapters")
+    begun = tmp_path / "adapters" / "shop"
+    assert killcord.json("adapters", "scaffold", "shop", "--into", into)["folder"] == str(begun)
+    assert "\nsystem: shop\n" in (begun / "adapter.yaml").read_text()
+    assert killcord("adapters", "check", str(begun)).code == 0
+    (begun / "adapter.yaml").write_text("mine")
+    assert killcord("adapters", "scaffold", "shop", "--into", into).code == 1
+    assert (begun / "adapter.yaml").read_text() == "mine"
+    assert killcord("adapters", "scaffold", "../shop", "--into", into).code == 2
+
+
 def test_one_adapters_folder_is_checked_by_itself(killcord: Cli, tmp_path: Path) -> None:
     assert killcord("adapters", "check", str(ADAPTERS / "rest")).code == 0
     said = killcord("adapters", "check", str(ADAPTERS / "kinto"))
