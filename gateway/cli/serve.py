@@ -99,6 +99,7 @@ def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
     supervisor.every(60.0, "heads", gateway.heads.turn)
     supervisor.every(1.0, "rates", gateway.rates.check)
     supervisor.every(1.0, "reconcile", gateway.reconciler.turn)
+    supervisor.every(1.0, "responses", gateway.sentinel.turn)
     supervisor.every(1.0, "rollbacks", gateway.recovery.turn)
     supervisor.every(30.0, "ambient", gateway.ambient.keep_open)
     supervisor.every(1.0, "streams", gateway.streams.expire)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from gateway import errors
 from gateway.control.standing import Standing
 from gateway.core import gate, records, scopes, stamp
 from gateway.model.entry import Kind
@@ -91,6 +92,7 @@ class Containment:
     _all: dict[str, Order] = field(default_factory=dict)
     _ids: list[str] = field(default_factory=list)
     _issued: int = 0
+    _unwritten: set[str] = field(default_factory=set)
     _widening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def load(self) -> None:
@@ -133,8 +135,22 @@ class Containment:
         self._all[order.order_id] = order
         bisect.insort(self._ids, order.order_id)
         self.mirror.put(order, now=now)
-        await self.journal.append(_fields(order, "made", now, by=by, reason=reason))
+        try:
+            await self.journal.append(_fields(order, "made", now, by=by, reason=reason))
+        except errors.JournalUnavailable:
+            self._unwritten.add(order.order_id)
+            raise
         return order
+
+    async def keep(self, order: Order) -> None:
+        """Make an order durable that holds on this node and could not be written before; of another nothing is changed.
+
+        Raises:
+            JournalUnavailable: it still cannot be.
+        """
+        if order.order_id in self._unwritten:
+            await self.journal.append(_fields(order, "made", self.clock.now(), by=order.by, reason=order.reason))
+            self._unwritten.discard(order.order_id)
 
     async def release(self, order_id: str, *, reason: str, by: str) -> Order:
         """End an order. Leases that it cut stay cut, runs that it quarantined stay quarantined.

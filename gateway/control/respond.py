@@ -135,6 +135,7 @@ class Respond:
         scope = response.scope or Scope(run=answer.run.run_id)
         held = incidents.held_by([*answer.standing, *self._left(answer)], scope, response)
         if held is not None:
+            await self.containment.keep(held)
             return held
         return await self.containment.make(
             scope,
@@ -184,7 +185,9 @@ class Respond:
         return [one for one in found if one is not None and one.released_at is None and (one.expires_at is None or one.expires_at > now)]
 
     def _left(self, answer: _Answer) -> list[Order]:
-        """Orders on the run that were made for this cause and are no incident's: whoever made them was cut off before it was told."""
+        """Orders on the run that were made for this cause and are no incident's: whoever made them was cut off before it was told, by a
+        crash or by a journal that could not be written.
+        """
         holding = self.containment.mirror.standing.of(answer.run, now=self.clock.now())
         return [one for one in holding if one.by == f"trigger:{answer.trigger.name}" and one.scope.run == answer.run.run_id]
 

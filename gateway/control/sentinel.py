@@ -42,6 +42,7 @@ class Sentinel:
     log: Callable[..., object]
     _due: dict[str, deque[Due]] = field(default_factory=dict)
     _answering: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _unwritten: list[tuple[str, int, Trigger]] = field(default_factory=list)
 
     def meet(self, run: Run, steps: int) -> None:
         self.watches.meet(run, steps)
@@ -69,6 +70,13 @@ class Sentinel:
         while self._answering:
             await asyncio.wait(set(self._answering.values()))
 
+    async def turn(self) -> None:
+        """Answer anew, and durably, what could not be written while the journal was down: what holds on this node must outlive it."""
+        if self._unwritten and self.respond.journal.health().ok:
+            unwritten, self._unwritten = self._unwritten, []
+            for due in unwritten:
+                self.set_off(*due)
+
     async def _answer(self, run_id: str) -> None:
         try:
             due = self._due[run_id]
@@ -78,6 +86,7 @@ class Sentinel:
                     await self._followed(run_id, generation, trigger)
                 except errors.JournalUnavailable as down:
                     # The order, if there is one, holds on this node; nothing else is admitted before the journal is back.
+                    self._unwritten.append((run_id, generation, trigger))
                     self.log("response-not-durable", run=run_id, trigger=trigger.name, error=down.detail)
         finally:
             del self._answering[run_id], self._due[run_id]

@@ -197,6 +197,31 @@ async def test_an_order_holds_on_this_node_though_it_cannot_be_journaled(tmp_pat
         assert made.ledger.seen == []
 
 
+@pytest.mark.parametrize("first", [Kind.TRIGGER, Kind.ORDER, Kind.RESPONSE])
+async def test_what_could_not_be_journaled_is_answered_durably_once_the_journal_is_back(tmp_path: Path, first: Kind) -> None:
+    async with moody(tmp_path) as made:
+        bad = await agent(made)
+        whole = made.gateway.journal.journal
+        full = Full(whole, frozenset({first.value}))
+        made.gateway.journal.journal = full
+        await bad.call("PATCH", ELSEWHERE, {"status": "paid"})
+        await made.gateway.sentinel.turn()
+        assert await bad.incidents() == [], "the journal is still down"
+        made.gateway.journal.journal = whole
+        await made.gateway.sentinel.turn()
+        await made.gateway.sentinel.idle()
+        (incident,) = await bad.incidents()
+        await made.gateway.sentinel.turn()
+        await made.gateway.sentinel.idle()
+        orders = await made.journal(bad.run_id, "order")
+        assert [one["order"]["order_id"] for one in orders] == list(incident.orders)
+        assert len(await bad.responses()) == 1
+        ledger = made.ledger
+    async with moody(tmp_path, ledger=ledger) as made:
+        assert Agent(made, bad.opened).mode() is Mode.REVOKED
+        assert await made.gateway.catch_up() == 0
+
+
 # --- clients and processes that go away --------------------------------------------------------------------------------
 
 
