@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import orjson
 
+from gateway import errors
 from gateway.cli import api, output
 from gateway.cli.api import Api, Lines
 from gateway.cli.failure import Failure, wrong_use
@@ -76,7 +77,7 @@ def export(client: Api, out: Path, *, run: str | None, tenant: str | None) -> Wr
 
 
 def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
-    """Check an export, or the running gateway's journal, to the first finding.
+    """Check an export, a journal where it is kept, or the running gateway's, to the first finding.
 
     Raises:
         Failure: there is nothing to check, or the key or a head is no such thing.
@@ -153,6 +154,14 @@ def _anchors(heads: Path | None) -> list[str]:
 
 
 def _file(path: Path) -> Iterator[bytes]:
+    from gateway.app import evidence as keeping
+
+    if keeping.is_kept(path):
+        try:
+            yield from keeping.kept(path)
+        except errors.Misconfigured as wrong:
+            raise wrong_use(f"--file {path}: {wrong}") from wrong
+        return
     try:
         with path.open("rb") as file, output.progress("verifying", path.stat().st_size) as bar:
             for line in file:

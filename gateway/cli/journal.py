@@ -84,7 +84,7 @@ def export(
 @app.command("verify")
 def verify(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Option(help="An export; without it, the journal of the running gateway.")] = None,
+    file: Annotated[Path | None, typer.Option(help="An export, or a data_dir; without it, the journal of the running gateway.")] = None,
     heads: Annotated[Path | None, typer.Option(help="Anchored heads: a file of signed notes, or a folder of them.")] = None,
     key: Annotated[str | None, typer.Option(help="The trusted verifying key, NAME+HASH+BASE64; else the running gateway's.")] = None,
 ) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 import orjson
 
 from gateway import errors
-from gateway.core import documents
-from gateway.model.entry import Kind, Sealed
+from gateway.core import chain, documents
+from gateway.model.entry import Head, Kind, Sealed
 from gateway.model.run import Run
 from gateway.ports import Blobs, Registry
 from gateway.stores.sqlite.ahead import Ahead
@@ -53,6 +53,22 @@ class Reading:
             if not rows:
                 return
             after = rows[-1][0]
+
+    def lines(self) -> Iterator[bytes]:
+        """Every entry as it is stored, then the signed heads, as an export holds them.
+
+        Raises:
+            Misconfigured: the file is broken.
+        """
+        try:
+            heads = [chain.head_line(Head(*row)) for row in self._connection.execute(READING["heads"]).fetchall()]
+            for (line,) in self._connection.execute(
+                READING["entries"], {"after": 0, "run": None, "tenant": None, "kind": None, "limit": -1}
+            ):
+                yield line if isinstance(line, bytes) else str(line).encode()
+        except sqlite3.Error as broken:
+            raise errors.Misconfigured([f"{FILE}: the journal cannot be read ({broken})"]) from broken
+        yield from heads
 
 
 class ReadingBlobs:
@@ -95,6 +111,8 @@ def reading(data_dir: Path) -> Iterator[Reading]:
     finally:
         connection.close()
 
+
+__all__ = ["FILE", "Reading", "reading"]
 
 if TYPE_CHECKING:
     _port: type[Blobs] = ReadingBlobs

@@ -57,5 +57,6 @@ def _covered(database: Database, tip: Tip) -> None:
 
 
 def _broken(database: Database, seq: int, problem: str) -> errors.Misconfigured:
-    advice = "keep this file as evidence, look at it with 'killcord journal verify', and start on a restored copy or a new data_dir"
+    look = f"look at it with 'killcord journal verify --file {database.path}'"
+    advice = f"keep this file as evidence, {look}, and start on a restored copy or a new data_dir"
     return errors.Misconfigured([f"{database.path}: entry {database.stream}/{seq}: {problem}; {advice}"])

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway import errors
 from gateway.cli import api, evidence
+from gateway.cli.failure import Failure
+from gateway.clients.clock import SystemClock
 from gateway.core import chain, note
+from gateway.stores.sqlite import open_store
 from tests.support.command_line import Cli, Gateway
 
 OPEN = ("run", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run")
@@ -37,6 +43,30 @@ def test_an_export_holds_the_entries_and_then_the_head_and_verifies(gateway: Gat
     assert said.err == ""
     checked = killcord.json("journal", "verify", "--file", str(export))
     assert (checked["intact"], checked["signatures_checked"], checked["finding"]) == (True, True, None)
+
+
+async def test_a_kept_journal_is_verified_where_it_lies_also_one_that_no_gateway_starts_on(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+    store = await open_store(folder, SystemClock())
+    for _ in range(5):
+        await store.journal.append({"ts": "2026-11-24T20:08:03.123456Z", "kind": "finding", "note": "as it was"})
+    stream = store.journal.stream
+    await store.close()
+    for place in (folder, folder / "journal.sqlite"):
+        found = evidence.verify(place, None, None)
+        assert (found.finding, found.entries, found.streams) == (None, 5, {stream: 5})
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as forged:
+        forged.execute("UPDATE entries SET line = replace(CAST(line AS TEXT), 'as it was', 'as it is!') WHERE seq = 3")
+        forged.commit()
+    with pytest.raises(errors.Misconfigured, match=f"{stream}/3.*killcord journal verify --file {folder / 'journal.sqlite'}"):
+        await open_store(folder, SystemClock())
+    finding = evidence.verify(folder / "journal.sqlite", None, None).finding
+    assert finding is not None
+    assert (finding.stream, finding.seq) == (stream, 3)
+    (folder / "journal.sqlite").write_bytes(b"no database at all, by far not, and long enough to be looked at")
+    with pytest.raises(Failure, match="cannot be read") as broken:
+        evidence.verify(folder, None, None)
+    assert broken.value.code == 2
 
 
 def test_a_journal_with_a_checkpoint_in_it_verifies_and_its_export_gives_heads(gateway: Gateway, killcord: Cli, tmp_path: Path) -> None:
@@ -159,7 +189,7 @@ def test_the_tail_shows_the_newest_and_an_entry_shows_whole(killcord: Cli, expor
     assert "closed" in people[-1]
     where = f"{json.loads(lines[0])['stream']}/5"
     assert killcord.json("journal", "show", where)["seq"] == 5
-    assert killcord("journal", "show", "nowhere").code == 1
+    assert killcord("journal", "show", "st_nowhere/5").code == 1
     assert killcord("journal", "heads").err.startswith("verifying key: killcord+")
 
 
