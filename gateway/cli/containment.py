@@ -14,6 +14,10 @@ Json = dict[str, Any]
 _COLUMNS = ("ORDER", "EPOCH", "SCOPE", "MODE", "REASON", "BY", "SINCE", "STATE")
 
 
+_STAYS = {
+    "quarantined": "What it held stays held until it is resumed or closed: killcord resume RUN --reason ...",
+    "revoked": "Leases that it cut stay cut; a resume gives a run a new one: killcord resume RUN --reason ...",
+}
 _WAY_OUT = {
     "quarantined": "What it holds stays held after a release, until it is resumed or closed: killcord resume RUN --reason ...",
     "revoked": "Its leases stay cut after a release; a resume gives a run a new one: killcord resume RUN --reason ...",
@@ -66,7 +70,8 @@ def release(
 ) -> None:
     """Release an order. Leases that it cut stay cut; runs that it quarantined stay so until they are resumed or closed."""
     released = api.of_environment().delete(f"/v1/orders/{api.part(order)}", {"reason": reason})
-    output.of(context).value(released, [f"Order {released['order_id']} is released (epoch {released['epoch']})."])
+    stays = [_STAYS[released["mode"]]] if released["mode"] in _STAYS else []
+    output.of(context).value(released, [f"Order {released['order_id']} is released (epoch {released['epoch']}).", *stays])
 
 
 @app.callback()

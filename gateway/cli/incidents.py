@@ -16,6 +16,8 @@ Json = dict[str, Any]
 _COLUMNS = ("INCIDENT", "OPENED", "RUN", "TENANT", "CAUSE", "ACTION", "VERDICT", "ROLLBACK", "STATE")
 _NAMES = ("incident_id", "opened_at", "run_id", "tenant", "cause", "action", "verdict", "rollback", "state")
 
+_NOTHING = ("  nothing",)
+
 Run = Annotated[str | None, typer.Option(help="Those of this run.")]
 State = Annotated[str | None, typer.Option(help="open or closed; without it, both.")]
 
@@ -82,10 +84,10 @@ def _lines(one: Json) -> Iterator[str]:
     yield from (f"  {line['ts']}  {line['entry']}  {line['what']}{_by(line)}" for line in one["timeline"])
     yield from _omitted(one["omitted"]["timeline"], "entries")
     yield from ("", "What it touched")
-    yield from (_touched(row) for row in one["affected"])
+    yield from (_touched(row) for row in one["affected"]) if one["affected"] else _NOTHING
     yield from _omitted(one["omitted"]["affected"], "objects")
     yield from ("", "What is open")
-    yield from (f"  {row['what'].replace('-', ' ')}: {row['text']}{_named(row)}" for row in one["open"])
+    yield from (f"  {row['what'].replace('-', ' ')}: {row['text']}{_named(row)}" for row in one["open"]) if one["open"] else _NOTHING
 
 
 def _by(line: Json) -> str:

@@ -24,12 +24,12 @@ class Output:
     as_json: bool = False
 
     def value(self, value: object, lines: Iterable[str]) -> None:
-        """One result: the value for programs, the lines for people."""
+        """One result: the value for programs, the lines for people, each one line whatever others wrote into it."""
         if self.as_json:
             typer.echo(json.dumps(value))
         else:
             for line in lines:
-                typer.echo(clean(line))
+                typer.echo(clean(line).replace("\n", " "))
 
     def table(self, value: object, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A list: the value for programs, a table for people."""

@@ -40,12 +40,13 @@ def held(value: Order) -> str:
 
 
 def _call(entry: Entry) -> str:
-    """The action and the object it is aimed at."""
+    """The action and the object it is aimed at; whose that is, where it is not the run's tenant's."""
     action = entry.get("action") or "a call"
     if not entry.get("target"):
         return str(action)
     aimed = target(entry["target"])
-    return f"{action} on {aimed.system}:{aimed.type}:{aimed.id or '(new)'}"
+    whose = "" if aimed.tenant in (None, entry.get("tenant")) else f" of tenant {aimed.tenant}"
+    return f"{action} on {aimed.system}:{aimed.type}:{aimed.id or '(new)'}{whose}"
 
 
 def _read(entry: Entry) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.output import Output
 from gateway.core import records
 from gateway.model.task import Evidence, Task, TaskKind
 from tests.support import journaling
@@ -66,6 +67,19 @@ def test_contain_tells_how_to_let_go_of_what_it_holds(gateway: Gateway, killcord
     out = killcord("contain", "--run", "r1", "--mode", mode, "--reason", "look").out
     (order,) = killcord.json("orders")
     assert out.splitlines()[1] == said.format(order["order_id"])
+
+
+@pytest.mark.parametrize(("mode", "more"), [("paused", []), ("quarantined", ["What it held"]), ("revoked", ["Leases that it cut"])])
+def test_a_release_tells_what_stays_as_it_is(gateway: Gateway, killcord: Cli, mode: str, more: list[str]) -> None:
+    killcord(*OPEN, "--run", "r1")
+    made = killcord.json("contain", "--run", "r1", "--mode", mode, "--reason", "look")
+    said = killcord("release", made["order_id"], "--reason", "clear").out.splitlines()
+    assert [line.partition(" sta")[0] for line in said[1:]] == more
+
+
+def test_no_text_of_others_begins_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().value({}, ["why  it said\nOrder ord_1: released"])
+    assert capsys.readouterr().out == "why  it said Order ord_1: released\n"
 
 
 def test_an_order_that_ended_by_itself_is_not_among_those_that_stand(gateway: Gateway, killcord: Cli) -> None:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support import contained
+from gateway.core import records
+from tests.support import contained, journaling
 from tests.support.command_line import Cli, Gateway
 from tests.support.contained import Contained
+from tests.support.incidents import INCIDENT
 
 
 @pytest.fixture
@@ -35,6 +38,14 @@ def test_an_incident_is_told_by_its_id(gateway: Gateway, killcord: Cli, held: Co
     assert "task: outcome-unknown: It may or may not have been applied. [task_1]" in said
     assert killcord("incidents", "show", "inc_1").out == said
     assert killcord.json("incidents", "inc_1")["incident_id"] == "inc_1"
+
+
+def test_what_has_nothing_in_it_says_so(gateway: Gateway, killcord: Cli) -> None:
+    killcord("run", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "r1")
+    empty = records.incident_entry(replace(INCIDENT, run_id="r1", orders=(), evidence=()))
+    said = {"action": "none", "verdict": "recoverable", "why": "it was nothing"}
+    gateway.do(gateway.parts.store.journal.append(journaling.entry("response", run_id="r1", incident=empty, **said)))
+    assert killcord("incidents", "inc_1").out.endswith("\nWhat it touched\n  nothing\n\nWhat is open\n  nothing\n")
 
 
 def test_an_unknown_incident_exits_1(gateway: Gateway, killcord: Cli) -> None:

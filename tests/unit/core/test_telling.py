@@ -36,6 +36,13 @@ def test_a_node_is_told_by_its_state_and_not_by_what_a_tool_said() -> None:
     assert telling.words(entry) == "rollback rb_1, node st-3: task"
 
 
+@pytest.mark.parametrize(("tenant", "whose"), [("acme", ""), ("globex", " of tenant globex"), (None, "")])
+def test_an_object_of_another_tenant_is_told_with_its_tenant(tenant: str | None, whose: str) -> None:
+    target = {"system": "erp", "type": "invoice", "id": "inv_1"} | ({} if tenant is None else {"tenant": tenant})
+    entry = {"kind": "refusal", "tenant": "acme", "action": "invoice.update", "target": target, "code": "tenant-boundary"}
+    assert telling.words(entry) == f"invoice.update on erp:invoice:inv_1{whose} was refused: tenant-boundary"
+
+
 @pytest.mark.parametrize(("change", "words"), [("recover", "recovery was asked for"), ("closed", "incident closed")])
 def test_what_becomes_of_the_incident_itself_is_told_without_a_rollback(change: str, words: str) -> None:
     assert telling.words({"kind": "rollback", "change": change, "incident": {}, "reason": "mended"}) == f"{words}; mended"
