@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from gateway.core import suspicion
+
 Entry = Mapping[str, Any]
 
-KINDS = ("response", "rollback", "order", "run")
+KINDS = ("response", "rollback", "order", "run", "finding")
 """Of the entries that tell of decisions."""
 
 _DID = {
@@ -31,7 +33,8 @@ _ROLLED = {
     "closed": "closed the incident",
 }
 _BY_STATE = "the plan's nodes as they ended, and data.killcord.invariants.violations"
-_NEXT = "the latest sound checkpoint before the first bad entry, or the one that was named"
+_NEXT = "the latest sound checkpoint before the first bad entry (where that is not known: that somebody took), or the one that was named"
+_FIRST = "the entries and objects that a finding's evidence names"
 _PASSES = "what stands against a compensation that was not applied, and passes by itself, is waited for"
 _HANDED = frozenset({"task", "waiting", "unknown", "failed"})
 
@@ -63,10 +66,21 @@ def _of(entry: Entry) -> Iterator[dict[str, Any]]:
             yield _rolled(entry)
         case "order" if not str(entry.get("by", "")).startswith("trigger:"):  # those of triggers are told by their responses
             yield _ordered(entry)
+        case "finding":
+            yield _placed(entry)
         case "run" if entry["change"] == "resumed":
             yield _reason(entry, f"took the run up again from {entry['checkpoint_id']}", _NEXT, _asked(entry))
         case "run" if entry["change"] == "closed":
             yield _reason(entry, "gave the run up", f"asked by {entry.get('by')}", str(entry.get("reason", "")))
+
+
+def _placed(entry: Entry) -> dict[str, Any]:
+    """What a finding says about where what is wrong began."""
+    about = suspicion.of_entry(entry)
+    why = f"finding {entry['finding']}, {entry['severity']} ({entry.get('by')})"
+    if not about.known:
+        return _reason(entry, "could not tell which entry was the first bad one", _FIRST, why)
+    return _reason(entry, f"took {about.places[0]} for bad, and what came after it", _FIRST, why)
 
 
 def _answered(entry: Entry) -> dict[str, Any]:

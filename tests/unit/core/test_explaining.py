@@ -44,6 +44,15 @@ def test_a_response_with_a_rollback_says_both() -> None:
     ]
 
 
+def test_a_finding_says_from_where_on_the_run_counts_as_bad_and_where_that_is_not_known() -> None:
+    found = {"finding": "books.off", "severity": "high", "by": "verifier"}
+    named, mute = explaining.explained(
+        INCIDENT, [entry(5, "finding", about=["st/3", "st/4"], unfound=0, **found), entry(6, "finding", about=["st/2"], unfound=1, **found)]
+    )
+    assert (named["decided"], named["why"]) == ("took st/3 for bad, and what came after it", "finding books.off, high (verifier)")
+    assert mute["decided"] == "could not tell which entry was the first bad one"
+
+
 def test_what_was_handed_over_says_why_and_what_went_well_is_no_decision() -> None:
     def node(seq: int, state: str) -> Entry:
         return entry(seq, "rollback", change="node", node=f"n{seq}", state=state, why=f"it is {state}")
@@ -103,12 +112,13 @@ async def test_every_decision_of_a_whole_story_has_a_rule_and_a_reason(tmp_path:
         entries = [one for kind in explaining.KINDS for one in await at.journal(run.run.run_id, kind)]
     reasons = explaining.explained({"incident_id": incident.incident_id, "generation": 1}, sorted(entries, key=lambda one: int(one["seq"])))
     assert [one["decided"].partition(" (")[0] for one in reasons] == [
+        "could not tell which entry was the first bad one",
         "contained it, with its state kept as evidence, and had what it did taken back",
         "began to take back what the run did",
         f"handed node {task.node_id} to a person",
         "ended the rollback",
         "drives the incident to its end",
-        "took the run up again from " + reasons[5]["decided"].rpartition(" ")[2],
+        "took the run up again from " + reasons[6]["decided"].rpartition(" ")[2],
         "closed the incident",
     ]
     assert all(one["rule"] and one["why"] for one in reasons)
