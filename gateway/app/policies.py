@@ -35,7 +35,7 @@ async def open_engine(chosen: PolicyConfig, *, mint: Callable[[str], str], repor
     if chosen.opa is None:
         return EmbeddedEngine(chosen.path, mint=mint, report=report)
     channel = Channel(_base(chosen.opa), chosen.opa.socket)
-    remote = OpaEngine(channel, timeout=chosen.timeout, shown=_shown(chosen.opa), mint=mint, report=report)
+    remote = OpaEngine(channel, timeout=chosen.timeout, shown=str(chosen.opa), mint=mint, report=report)
     await remote.look()
     return remote
 
@@ -92,7 +92,3 @@ def _binary() -> str:
 def _base(at: Origin) -> str:
     scheme = "http" if at.scheme == "unix" else at.scheme
     return f"{scheme}://{at.authority.decode()}{at.base}"
-
-
-def _shown(at: Origin) -> str:
-    return f"unix://{at.socket}{at.base}" if at.scheme == "unix" else _base(at)

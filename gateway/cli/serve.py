@@ -111,8 +111,8 @@ def _tell(gateway: Gateway, role: Serving) -> None:
     """One line per listener, the policy engine, the stores, and each tool; then ``ready``."""
     config = gateway.config
     if role != "control":
-        typer.echo(f"agents' door     http://{config.data}")
-    typer.echo(f"operators' door  http://{config.control}")
+        typer.echo(f"agents' door     {config.data.url}")
+    typer.echo(f"operators' door  {config.control.url}")
     typer.echo(f"policy           {gateway.engine.health()[1]}")
     for tool in config.tools.values():
         if tool.shadow_until > gateway.clock.now():
@@ -122,8 +122,7 @@ def _tell(gateway: Gateway, role: Serving) -> None:
     typer.echo(f"journal          sqlite in {config.data_dir}, stream {gateway.store.journal.stream}")
     typer.echo(f"rates            {gateway.rates.health()[1]}")
     for tool in config.tools.values():
-        where = tool.origin.socket or f"{tool.origin.scheme}://{tool.origin.authority.decode()}"
-        typer.echo(f"tool             {tool.name}: adapter {tool.adapter}, {len(tool.catalog.actions)} actions, {where}{tool.origin.base}")
+        typer.echo(f"tool             {tool.name}: adapter {tool.adapter}, {len(tool.catalog.actions)} actions, {tool.origin}")
     for webhook in config.webhooks:
         typer.echo(f"webhook          {webhook.name}: {', '.join(sorted(webhook.topics))} to {webhook.host}")
     typer.echo("ready")

@@ -55,8 +55,7 @@ def _summary(tool: ToolConfig) -> ToolSummary:
     actions = tool.catalog.actions.values()
     reads = sum(action.effect is Effect.READ for action in actions)
     by_hand = tuple(action.name for action in actions if action.undo is not None and not action.undo.remedy.by_action)
-    where = f"{tool.origin.scheme}://{tool.origin.socket or tool.origin.authority.decode()}{tool.origin.base}"
-    return ToolSummary(tool.name, tool.adapter, where, reads, len(actions) - reads, by_hand)
+    return ToolSummary(tool.name, tool.adapter, str(tool.origin), reads, len(actions) - reads, by_hand)
 
 
 def _warnings(config: Config) -> Iterator[str]:

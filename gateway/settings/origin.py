@@ -26,6 +26,12 @@ class Origin:
     socket: str
     base: str
 
+    def __str__(self) -> str:
+        """As it is written: what :func:`parse` reads."""
+        if self.scheme == "unix":
+            return f"unix://{self.socket}" + (f":{self.base}" if self.base else "")
+        return f"{self.scheme}://{self.authority.decode()}{self.base}"
+
     @property
     def authority(self) -> bytes:
         """The Host header's value: the port only where it is not the scheme's own."""

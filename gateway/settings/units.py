@@ -47,6 +47,11 @@ class Address:
         """Whether only processes of this machine reach it."""
         return bool(self.path) or addresses.loopback(self.host)
 
+    @property
+    def url(self) -> str:
+        """Where a client finds it."""
+        return str(self) if self.path else f"http://{self}"
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"unix://{self.path}" if self.path else f"{host}:{self.port}"

@@ -72,6 +72,7 @@ def test_what_is_no_amount_says_what_is(value: object) -> None:
 def test_addresses(text: str, address: units.Address) -> None:
     assert units.address(text) == address
     assert str(address) == text
+    assert address.url == (text if text.startswith("unix:") else f"http://{text}")
     assert address.loopback
 
 
@@ -118,6 +119,7 @@ def test_only_this_machine_itself_is_no_network(url: str, readable: bool) -> Non
 def test_base_urls(url: str, parts: origin.Origin, authority: bytes) -> None:
     assert origin.parse(url) == parts
     assert parts.authority == authority
+    assert origin.parse(str(parts)) == parts
 
 
 @pytest.mark.parametrize(
