@@ -50,7 +50,8 @@ def list_checkpoints(context: typer.Context, run: RunId) -> None:
     out = output.of(context)
     listed = [*taken, *([automatic] if automatic is not None else [])]
     out.table({"items": taken, "automatic": automatic, "recovery": recovery}, _COLUMNS, (_row(one) for one in listed))
-    out.tell(f"Recovery would begin at {recovery['checkpoint_id']}." if recovery["ready"] else f"Not ready for recovery: {recovery['why']}")
+    caution = f" {recovery['why']}" if recovery["why"] is not None else ""
+    out.tell(f"Recovery would begin at {recovery['checkpoint_id']}.{caution}" if recovery["ready"] else f"Not ready for recovery:{caution}")
 
 
 def _row(one: Json) -> tuple[object, ...]:

@@ -72,8 +72,8 @@ async def _resumed(services: Services, run: Run) -> dict[str, object] | None:
 
 async def _recovery(services: Services, run: Run) -> dict[str, object]:
     match await services.checkpoints.choose(run):
-        case Chosen(checkpoint):
-            return {"ready": True, "checkpoint_id": checkpoint.checkpoint_id, "why": None}
+        case Chosen(checkpoint, caution):
+            return {"ready": True, "checkpoint_id": checkpoint.checkpoint_id, "why": caution}
         case not_ready:
             return {"ready": False, "checkpoint_id": None, "why": not_ready.why}
 

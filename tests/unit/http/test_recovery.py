@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.support import journaling
+from gateway.model.order import Scope
+from gateway.model.run import Mode
+from tests.support import contained, journaling
 from tests.support.operators_door import Door
 
 CHECKPOINTS = "/v1/runs/run_1/checkpoints"
@@ -54,6 +57,19 @@ async def test_an_orchestrator_takes_a_checkpoint_and_it_is_listed(written: Door
     assert (status, listed["items"], listed["next"]) == (200, [taken], None)
     assert (listed["automatic"]["at"], listed["automatic"]["checkpoint_id"]) == (touched["receipt"], touched["receipt"])
     assert listed["recovery"] == {"ready": True, "checkpoint_id": taken["checkpoint_id"], "why": None}
+
+
+async def test_a_finding_that_names_nothing_leaves_only_what_somebody_took_and_says_what_stands_there(written: Door) -> None:
+    _, taken = await written.ask("POST", CHECKPOINTS, STATE)
+    finding = {"kind": "books.off", "severity": "high", "evidence": {}}
+    journal, clock = written.parts.store.journal, written.parts.services.clock
+    _, found = await written.ask("POST", "/v1/runs/run_1/findings", finding, as_="verifier-token")
+    order = await written.parts.services.containment.make(Scope(run="run_1"), Mode.READ_ONLY, reason="x", by="trigger:verify.finding")
+    incident = replace(contained.incident_of(order, found["entry"]), cause="verify.finding")
+    await journal.append(contained.now(clock.now(), "response", **contained.answered(found["entry"], incident, order)))
+    _, listed = await written.ask("GET", CHECKPOINTS)
+    assert (listed["recovery"]["ready"], listed["recovery"]["checkpoint_id"]) == (True, taken["checkpoint_id"])
+    assert "its first bad entry is not known" in listed["recovery"]["why"]
 
 
 async def test_pages_of_checkpoints_follow_each_other(written: Door) -> None:
