@@ -203,6 +203,7 @@ async def _assembled(
         forward=Forward(pool, gate),
         verify=Verify(look, clock),
         settle=settle,
+        streams=streams,
         replies=replies,
     )
     tasks = Tasks(journal, store.registry, store.writes, clock, _by_person(probe))

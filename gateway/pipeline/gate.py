@@ -74,6 +74,20 @@ class Gate:
     def fence_of(self, fresh: Fresh) -> Callable[[], None]:
         return self.fence(fresh.known, fresh.action, fresh.version)
 
+    def hearing(self, fresh: Fresh) -> Callable[[], None]:
+        """The check of a write's reply that still streams: what was sent stays sent, but who may not read any more hears no more of it."""
+        known = fresh.known
+
+        def check() -> None:
+            now = self.clock.now()
+            if known.lease.expires_at <= now:
+                raise errors.LeaseExpired
+            held = self.containment.hold(known.run, known.lease.generation, known.tool.name, now=now)
+            if held.mode > Mode.READ_ONLY:
+                refuse(held, fresh.action)
+
+        return check
+
     def sending(self, permit: Permitted) -> Callable[[], None]:
         """The fence for a call that was decided on: it is not sent either where policy has changed since."""
         held = self.fence_of(permit.fresh)

@@ -24,6 +24,7 @@ from gateway.pipeline.recall import Recall
 from gateway.pipeline.reply import Replies
 from gateway.pipeline.settle import Settle
 from gateway.pipeline.snapshot import Snapshot
+from gateway.pipeline.streams import Streams
 from gateway.pipeline.trail import Trail
 from gateway.pipeline.verify import Verify
 
@@ -42,6 +43,7 @@ class Line:
     forward: Forward
     verify: Verify
     settle: Settle
+    streams: Streams
     replies: Replies
 
     async def handle(self, trail: Trail) -> Reply:
@@ -76,4 +78,5 @@ class Line:
             verdict = await self.verify(intent, answer)  # postcondition
             trail.mark("verify")
             settled = trail.at("settle", await self.settle(intent, answer, verdict))  # the outcome, durable before the agent hears of it
-        return self.replies.settled(settled)
+        rest = None if answer.rest is None else self.streams.guarded(answer, self.gate.hearing(permit.fresh))
+        return self.replies.settled(settled, rest=rest)

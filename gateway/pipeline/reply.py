@@ -28,7 +28,7 @@ class Replies:
         """A read's reply."""
         return self._reply(permit.known, answer, str(position), rest=rest, quota=meter.quota_headers(permit.fresh.quota))
 
-    def settled(self, settled: Settled) -> Reply:
+    def settled(self, settled: Settled, *, rest: AsyncIterator[bytes] | None) -> Reply:
         """A write's reply, now that its outcome is durable.
 
         Raises:
@@ -41,7 +41,7 @@ class Replies:
         if verdict.result is Result.UNKNOWN:
             extra += ((b"Killcord-Outcome", b"unknown"),)
         quota = meter.quota_headers(intent.permit.fresh.quota)
-        return self._reply(intent.known, answer, str(settled.position), rest=answer.rest, quota=extra + quota)
+        return self._reply(intent.known, answer, str(settled.position), rest=rest, quota=extra + quota)
 
     def replayed(self, kept: Kept) -> Reply:
         """The reply that a key stands for."""

@@ -118,11 +118,16 @@ async def test_what_was_decided_under_another_policy_is_not_sent_any_more(tmp_pa
             await one.close()
 
 
+CALLS = [("GET", INVOICE, b""), ("POST", REFUNDS, b'{"amount":1}')]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=["read", "write"])
 @pytest.mark.parametrize("mode", [Mode.REVOKED, Mode.PAUSED])
-async def test_a_stream_is_cut_at_the_order_and_the_tools_side_is_closed(tmp_path: Path, mode: Mode) -> None:
+async def test_a_stream_is_cut_at_the_order_and_the_tools_side_is_closed(tmp_path: Path, mode: Mode, call: tuple[str, str, bytes]) -> None:
+    method, path, body = call
     async with stage(tmp_path, Held(streams=True)) as (gateway, tool, port, run):
         client = await agent(port)
-        client.send(request("GET", INVOICE, run.lease))
+        client.send(request(method, path, run.lease, body))
         head = await client.head()
         assert b"200 OK" in head
         assert b"text/event-stream" in head
@@ -132,13 +137,16 @@ async def test_a_stream_is_cut_at_the_order_and_the_tools_side_is_closed(tmp_pat
         assert not rest.endswith(b"0\r\n\r\n"), "a stream that was cut must not look as if it had ended"
         async with asyncio.timeout(10):
             await tool.visits[0].gone.wait()
+        assert [one["result"] for one in await gateway.journal(run.run.run_id, "outcome")] == ["success"] * (method == "POST")
         await client.close()
 
 
-async def test_a_stream_goes_on_under_read_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("call", CALLS, ids=["read", "write"])
+async def test_a_stream_goes_on_under_read_only(tmp_path: Path, call: tuple[str, str, bytes]) -> None:
+    method, path, body = call
     async with stage(tmp_path, Held(streams=True)) as (gateway, _, port, run):
         client = await agent(port)
-        client.send(request("GET", INVOICE, run.lease))
+        client.send(request(method, path, run.lease, body))
         await client.head()
         await gateway.contain(run.run.run_id, Mode.READ_ONLY)
         for _ in range(20):
