@@ -49,7 +49,8 @@ class Gate:
         """Let a compensation on: nothing that held the run when its rollback began stands against it, only orders made later.
 
         Raises:
-            RunReadOnly, RunPaused, RunQuarantined, LeaseRevoked, FanoutBlocked: by an order on more than the run, made since then.
+            RunReadOnly, RunPaused, RunQuarantined, LeaseRevoked, FanoutBlocked: by an order on more than the run, made since then; or
+            because the run is not contained any more.
             ContainmentStale: the orders are not known well enough.
         """
         known = classified.known
@@ -105,9 +106,17 @@ class Gate:
         if known.undoing is None:
             held = self.containment.hold(known.run, known.lease.generation, known.tool.name, now=now)
         else:
+            self._contained(known, now)
             held = self.containment.hold_recovery(known.run, known.tool.name, since=known.undoing.since, now=now)
         refuse(held, action)
         return held
+
+    def _contained(self, known: Known, now: float) -> None:
+        """What a run writes that was let go meanwhile would race with what is taken back of it."""
+        run = known.run
+        held = self.containment.hold(run, known.lease.generation, None, now=now)
+        if held.mode is Mode.ACTIVE and run.closed_at is None:
+            raise errors.LeaseRevoked(f"Run {run.run_id} is active again; contain it, then go on with its rollback.")
 
 
 def refuse(held: gate.Hold, action: Action) -> None:
