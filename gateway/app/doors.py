@@ -13,6 +13,7 @@ from gateway.app.assembly import Gateway
 from gateway.core import catalog
 from gateway.http import door
 from gateway.http.operators import Operator, Role
+from gateway.http.runner import Runner
 from gateway.http.services import Services, Serving
 from gateway.settings import operators
 from gateway.settings.config import Config
@@ -43,7 +44,7 @@ def operators_door(
     """The operators' door, still closed."""
     built = door.build(_services(gateway, identify, role, log))
     # A compressed body is refused, and never unpacked for that.
-    return web.AppRunner(built, access_log=None, handle_signals=False, auto_decompress=False)
+    return Runner(built, access_log=None, handle_signals=False, auto_decompress=False)
 
 
 def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]) -> Services:

@@ -45,6 +45,11 @@ def hosts(allowed: tuple[str, ...]) -> Middleware:
 
 async def harden(_: web.Request, response: web.StreamResponse) -> None:
     """Put the headers on that every answer carries (an ``on_response_prepare`` signal, so that streams have them too)."""
+    hardened(response)
+
+
+def hardened(response: web.StreamResponse) -> None:
+    """Put them on an answer that no application prepares."""
     for name, value in _HEADERS.items():
         response.headers[name] = value
 

@@ -99,6 +99,14 @@ class BadRequest(Problem):
         super().__init__("; ".join(problems), problems=list(problems))
 
 
+class MalformedRequest(Problem):
+    """The request is not HTTP as it has to be."""
+
+    code = "malformed-request"
+    status = 400
+    hint = "Send one plain HTTP/1.1 request; none of its lines is longer than 8 KiB."
+
+
 class TooWide(Problem):
     """The run asks for more than its class or its parent has."""
 
@@ -137,6 +145,14 @@ class BodyTooLarge(Problem):
     code = "body-too-large"
     status = 413
     hint = "Send at most 1 MiB."
+
+
+class BodyTimeout(Problem):
+    """The body did not arrive whole in time."""
+
+    code = "body-timeout"
+    status = 408
+    hint = "Send the whole request without pauses, and no chunk that is not as long as it says."
 
 
 class WrongMedia(Problem):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from decimal import Decimal
@@ -17,6 +18,9 @@ from gateway.http import problem
 from gateway.http.fields import Nothing
 
 Model = TypeVar("Model", bound=BaseModel)
+
+PATIENCE = 10.0
+"""Seconds for a body to arrive."""
 
 _LISTED = 20
 """Problems named in one answer."""
@@ -40,13 +44,20 @@ async def body(request: web.Request, model: type[Model]) -> Model:
     """The JSON body as its model; a missing body counts as ``{}``, and where the call takes none it is not looked at.
 
     Raises:
-        BadRequest, WrongMedia: it is not what the call takes.
+        BadRequest, WrongMedia, BodyTooLarge, BodyTimeout: it is not what the call takes.
     """
     if model is Nothing:
         return model()
     if (encoding := request.headers.get(hdrs.CONTENT_ENCODING)) is not None:
         raise problem.WrongMedia(f"The body came encoded, as {encoding}; send it as it is.")
-    raw = await request.read()
+    # What says that it is too long is not waited for.
+    if request.content_length is not None and request.content_length > request.client_max_size:
+        raise problem.BodyTooLarge
+    try:
+        async with asyncio.timeout(PATIENCE):
+            raw = await request.read()
+    except TimeoutError as late:
+        raise problem.BodyTimeout from late
     if raw and request.content_type not in _TAKEN:
         raise problem.WrongMedia(f"The body came as {request.content_type}.")
     return _validated(_json(raw) if raw else {}, model, "body")
