@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,7 @@ from gateway.model.action import Remedy
 from tests.support import company, undone
 from tests.support.company import TENANT, Company
 from tests.support.erp import Erp, Record
-from tests.support.gateway import wait_until
+from tests.support.gateway import CHECKOUT, wait_until
 from tests.support.onlooker import at_work
 
 _numbers = itertools.count(1)
@@ -92,6 +94,28 @@ def test_an_offsetting_action_waits_for_an_approver_where_nobody_approved_it_bef
     wait_until(lambda: undone.shown(firm.gateway, waiting.rollback_id)["state"] == "clean", "the rollback to go on by itself")
     assert firm.office.stock["sku"] == held
     assert [one.body["direction"] for one in firm.office.writes[-2:]] == ["out", "in"]
+
+
+def test_whoever_is_asked_for_a_release_sees_it_and_what_is_sent_where_it_comes_too_late(kinto_port: int, tmp_path: Path) -> None:
+    shutil.copytree(CHECKOUT / "adapters" / "warehouse", tmp_path / "adapters" / "warehouse")
+    described = tmp_path / "adapters" / "warehouse" / "adapter.yaml"
+    described.write_text(
+        described.read_text().replace("by: reservation.release\n      auto: true", "by: reservation.release\n      auto: false")
+    )
+    with company.serving(tmp_path, kinto_port, adapters=[str(tmp_path / "adapters")]) as firm:
+        firm.office.stock["sku"] = 10
+        clerk = company.clerk(firm.gateway)
+        made = clerk.reserves("sku", 3).body["id"]
+        waiting = undone.rolled_back(firm.gateway, clerk.run_id)
+        (node,) = waiting.nodes
+        request = firm.gateway.ask("GET", f"/v1/approvals/{node['approval_id']}").body["request"]
+        tenant = f"/warehouse/tenants/{TENANT}"
+        assert (request["method"], request["path"]) == ("POST", f"{tenant}/reservations/{made}/release")
+        assert (node["request"]["method"], node["request"]["path"]) == (request["method"], request["path"])
+        late = request["instead"]
+        assert (late["method"], late["path"]) == ("POST", f"{tenant}/adjustments")
+        assert {name: late["body"][name] for name in ("sku", "quantity", "direction")} == {"sku": "sku", "quantity": 3, "direction": "in"}
+        assert firm.office.available("sku") == 7
 
 
 def test_a_release_gives_back_what_is_held(firm: Company) -> None:

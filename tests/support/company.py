@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +26,14 @@ class Company:
 
 
 @contextmanager
-def serving(folder: Path, kinto_port: int) -> Iterator[Company]:
-    """All of it, for as long as the block lasts."""
+def serving(folder: Path, kinto_port: int, *, adapters: Sequence[str] = ()) -> Iterator[Company]:
+    """All of it, for as long as the block lasts. What is in these folders of ``adapters`` comes before what is shipped."""
     office = Backoffice()
     with relay.relaying(f"http://127.0.0.1:{kinto_port}/v1") as between, backoffice.serving(office) as port:
         settings = gateway.settings(between.url)
         for name in ("warehouse", "crm", "mail"):
             settings["tools"][name] = {"adapter": name, "base_url": f"http://127.0.0.1:{port}/{name}"}
+        settings["adapters"] = [*adapters, *settings["adapters"]]
         with gateway.serving(Gateway(folder, settings)) as made:
             yield Company(made, between, office)
 
