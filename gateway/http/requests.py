@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gateway.http.fields import (
     Amount,
@@ -107,7 +107,7 @@ class ReportFinding(Body):
     """What a verifier proved about a run's state. ``evidence`` is sealed; at most 16 KiB of it are taken."""
 
     kind: Id
-    severity: Literal["info", "low", "medium", "high", "critical"]
+    severity: Annotated[Id, AfterValidator(str.lower)] = Field(description="`critical`, or a lesser word such as `high`: policy weighs it")
     evidence: dict[str, Any]
     reason: Reason | None = None
 

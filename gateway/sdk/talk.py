@@ -47,7 +47,7 @@ class Resuming(TypedDict, total=False):
 
 
 class Found(TypedDict, total=False):
-    """A verifier's finding; ``severity`` is one of ``info low medium high critical``.
+    """A verifier's finding; ``severity`` is ``critical``, or a lesser word such as ``high``.
 
     ``evidence`` may name what it is about: ``entries`` (``<stream>/<seq>``) and ``objects`` (``<type>:<id>``) of the run.
     """

@@ -82,11 +82,28 @@ async def test_the_largest_evidence_fits_and_a_byte_more_does_not(running: Door)
 
 @pytest.mark.parametrize(
     "change",
-    [{"severity": "bad"}, {"severity": None}, {"kind": "two words"}, {"kind": ""}, {"evidence": []}, {"evidence": "x"}, {"more": 1}],
+    [
+        {"severity": "very bad"},
+        {"severity": ""},
+        {"severity": None},
+        {"kind": "two words"},
+        {"kind": ""},
+        {"evidence": []},
+        {"evidence": "x"},
+        {"more": 1},
+    ],
 )
 async def test_a_finding_is_a_kind_a_severity_and_an_object(running: Door, change: Json) -> None:
     status, answer = await running.ask("POST", "/v1/runs/r1/findings", {**PROOF, **change})
     assert (status, answer["code"]) == (400, "bad-request")
+
+
+@pytest.mark.parametrize(("word", "kept"), [("warning", "warning"), ("sev-2", "sev-2"), ("CRITICAL", "critical"), ("Critical", "critical")])
+async def test_a_severity_is_any_word_for_policy_to_weigh(running: Door, word: str, kept: str) -> None:
+    """Refused because of its word, a finding would hold nobody."""
+    status, answer = await running.ask("POST", "/v1/runs/r1/findings", {**PROOF, "severity": word}, as_="verifier-token")
+    assert status == 201
+    assert (await entry(running, answer))["severity"] == kept
 
 
 @pytest.mark.parametrize("missing", ["kind", "severity", "evidence"])
