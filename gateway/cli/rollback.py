@@ -139,7 +139,8 @@ def _watched(context: typer.Context, rollback: str) -> None:
 
 def _tell(context: typer.Context, bar: Progress, counts: Json) -> None:
     passed = sum(counts[state] for state in ("done", "nothing", "task", "failed"))
-    bar.update(bar.task_ids[0], completed=passed, total=counts["nodes"])
+    waits = f", {counts['waiting']} waiting: killcord rollback status says for what" if counts["waiting"] else ""
+    bar.update(bar.task_ids[0], completed=passed, total=counts["nodes"], description=f"taking back{waits}")
     if bar.disable:
         others = ", ".join(f"{counts[state]} {state}" for state in ("running", "task", "waiting", "unknown", "failed") if counts[state])
         output.of(context).tell(f"{passed} of {counts['nodes']}" + (f" ({others})" if others else ""))
