@@ -40,6 +40,7 @@ _LEFT = {
     "stopped": "Nothing more is sent until: killcord rollback continue {rollback} --reason ...",
 }
 """States in which something is left for a person, exit 1, and where to go on."""
+_AWAY = "Once the tool is back, this tries again: killcord rollback continue {rollback} --reason ..."
 
 
 @app.callback()
@@ -153,11 +154,23 @@ def _ended(context: typer.Context, one: Json) -> None:
     if not out.as_json:
         names = plan_table.short([node["node_id"] for node in one["nodes"]])
         out.table(one, _CAME_OF, (_came_of(node, names) for node in one["nodes"]))
-    if (left := _LEFT.get(one["state"])) is not None:
-        out.tell(left.format(run=one["run_id"], rollback=one["rollback_id"]))
-        if one["subtree"] and one["state"] != "stopped":
-            out.tell("Without --run, that shows what is left of all that the run started, too.")
+    if one["state"] in _LEFT:
+        for line in where_to_go_on(one):
+            out.tell(line)
         raise typer.Exit(REFUSED)
+
+
+def where_to_go_on(one: Json) -> Iterator[str]:
+    """What a person has to do about a rollback in whose state something is left."""
+    named, state = {"run": one["run_id"], "rollback": one["rollback_id"]}, one["state"]
+    waits = [node for node in one["nodes"] if node["state"] in ("waiting", "unknown")]
+    decided = state != "needs_operator" or any(not node.get("retriable") for node in waits)
+    if decided:
+        yield _LEFT[state].format(**named)
+    if decided and one["subtree"] and state != "stopped":
+        yield "Without --run, that shows what is left of all that the run started, too."
+    if state == "needs_operator" and (not waits or any(node.get("retriable") for node in waits)):
+        yield _AWAY.format(**named)
 
 
 def _lines(one: Json) -> Iterator[str]:

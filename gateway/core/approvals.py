@@ -85,7 +85,7 @@ def not_given(approval: Approval) -> str:
     """Why nothing is done under it, for whoever goes on by hand."""
     if approval.status is ApprovalStatus.DENIED:
         said = f": {approval.reason}" if approval.reason else ""
-        return f"{approval.decided_by} said no to it{said} (approval {approval.approval_id})"
+        return f"it was refused by {approval.decided_by}{said} (approval {approval.approval_id})"
     return f"nobody said yes to it in time (approval {approval.approval_id})"
 
 

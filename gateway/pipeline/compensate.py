@@ -39,6 +39,8 @@ HELD = (errors.RunReadOnly, errors.RunPaused, errors.RunQuarantined, errors.Leas
 """What an order means that was made after the rollback began, on more than its run: it keeps the call from being sent, for now."""
 AGAIN = frozenset({409, 423, 425})
 """Statuses of a definite failure after which the same call may pass a little later."""
+MOVED_ON = 412
+"""The status by which a tool says that the object is not at the version that the call names."""
 BUSY = 429
 """The status by which a tool says that it did not apply the call and may at another time."""
 
@@ -87,7 +89,10 @@ class Compensate:
             answer = await self.forward(intent)
             verdict = await self.verify(intent, answer)
             settled = await self.settle(intent, answer, verdict)
-        return _came_of(settled)
+        carried = _came_of(settled)
+        if settled.answer.status == MOVED_ON:
+            carried = replace(carried, seen=await self._version(order))  # for whoever compares
+        return carried
 
     async def _prepared(self, order: Compensating) -> Classified:
         prepared = await self.calls.prepare(order.node, order.run, order.effects)  # what was sealed with the effects
@@ -236,6 +241,14 @@ class Compensate:
         except (Conflict, errors.Refusal):
             return None
 
+    async def _version(self, order: Compensating) -> str | None:
+        """What the object is at now: its version, ``absent``, or ``None`` where that cannot be seen."""
+        try:
+            seen = await self._looked(order.node, order.run, order.effects)
+        except (Conflict, errors.Refusal):
+            return None
+        return seen.version if seen.exists else "absent"
+
     async def _looked(self, node: Node, run: Run, effects: Sequence[Write]) -> Seen:
         tool = self.tools.get(node.tool)
         kind = tool.catalog.actions.get(node.action) if tool is not None else None
@@ -307,7 +320,7 @@ def _came_of(settled: Settled) -> Carried:
         return Carried(state=NodeState.FAILED, why=f"it was carried out, and reading back shows something else ({where})")
     if verdict.result is Result.UNKNOWN:
         return Carried(state=NodeState.UNKNOWN, why=f"the tool answered {status}: nobody knows whether it was applied ({where})")
-    if status == 412:
+    if status == MOVED_ON:
         return Carried(state=NodeState.TASK, why=f"the tool says that the object was written after us ({where})")
     if status == BUSY:
         pause = patience.retry_after(settled.answer) or 0.0

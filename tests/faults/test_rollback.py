@@ -233,6 +233,9 @@ async def test_an_edit_between_the_plan_and_the_call_survives(tmp_path: Path) ->
         made.tool.day = day
         told = await made.comes_to(await made.roll_back(), RollbackStatus.RESIDUE)
         assert made.tool.now(doc("d1")) == theirs
+        (task,) = await made.rig.gateway.store.registry.tasks(run=made.run_id)
+        assert task.evidence is not None
+        assert task.evidence.now == '"3"', "whoever compares is told what it is at"
         assert await made.tasks() == [told.plan.nodes[0].node_id]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.rollback import where_to_go_on
 from gateway.model.rollback import RollbackStatus
 from tests.support import journaling, rolled
 from tests.support.command_line import Cli, Gateway
@@ -107,3 +108,18 @@ def test_wrong_use_exits_2(killcord: Cli, arguments: tuple[str, ...]) -> None:
 def test_an_unknown_rollback_is_refused(gateway: Gateway, killcord: Cli) -> None:
     said = killcord("rollback", "status", "rb_404")
     assert (said.code, "There is no rollback rb_404" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "commands"),
+    [
+        ([{"state": "waiting"}, {"state": "done"}], ["killcord approvals"]),
+        ([{"state": "unknown"}, {"state": "waiting", "retriable": True}], ["killcord approvals", "killcord rollback continue rb_1"]),
+        ([{"state": "waiting", "retriable": True}], ["killcord rollback continue rb_1"]),
+        ([{"state": "done"}], ["killcord rollback continue rb_1"]),  # all is done, and could not be looked at in the end
+    ],
+)
+def test_whoever_reads_that_it_needs_somebody_is_told_what_to_do(nodes: list[dict[str, object]], commands: list[str]) -> None:
+    one = {"rollback_id": "rb_1", "run_id": "run_1", "state": "needs_operator", "subtree": False, "nodes": nodes}
+    said = list(where_to_go_on(one))
+    assert [command for line, command in zip(said, commands, strict=True) if command in line] == commands
