@@ -10,7 +10,7 @@ from typing import ParamSpec
 from aiohttp import web
 
 from gateway.control.rollback.ground import Busy, NotContained, WrongRollback
-from gateway.control.rollback.rollbacks import Told
+from gateway.control.rollback.told import Told
 from gateway.core import plan_json, plan_svg, plan_table, progress, records, stamp
 from gateway.http import answers, paging, problem, reach
 from gateway.http.fields import Nothing

@@ -14,7 +14,7 @@ import pytest
 from gateway import errors
 from gateway.clients.rego import EmbeddedEngine
 from gateway.control.rollback.ground import START, WrongRollback
-from gateway.control.rollback.rollbacks import Told
+from gateway.control.rollback.told import Told
 from gateway.control.runs import Opened
 from gateway.core import opening
 from gateway.model.approval import Approval
@@ -157,7 +157,7 @@ async def test_a_compensation_that_is_refused_is_a_persons_and_nothing_is_done_t
             await made.contain()
             begun = await made.start()
             points.arm(at)
-            await until_async(lambda: _dead_or_ended(made, begun.rollback_id, points), 30.0)
+            await until_async(lambda: dead_or_ended(made, begun.rollback_id, points), 30.0)
         async with world.alive(Failpoints()) as gateway:
             made.rig = Rig(gateway, Ledger())
             await recovered(gateway)
@@ -170,7 +170,7 @@ async def test_a_compensation_that_is_refused_is_a_persons_and_nothing_is_done_t
     await engine.close()
 
 
-async def _dead_or_ended(made: Scene, rollback_id: str, points: Failpoints) -> bool:
+async def dead_or_ended(made: Scene, rollback_id: str, points: Failpoints) -> bool:
     return points.dead.is_set() or (await made.status(rollback_id)).ended
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.control.rollback.ground import START, Busy
-from gateway.control.rollback.rollbacks import Told
+from gateway.control.rollback.told import Told
 from gateway.model.approval import ApprovalStatus
 from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.clients.rego import EmbeddedEngine
 from gateway.control.rollback.ground import START
-from gateway.control.rollback.rollbacks import Told
+from gateway.control.rollback.told import Told
 from gateway.model.entry import Kind
 from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus
+from gateway.model.task import TaskKind
 from gateway.model.wire import Outgoing
 from gateway.pipeline import probe
 from tests.faults.test_policy_engine_faults import asking
-from tests.faults.test_rollback import ASKING, BEFORE, Scene, days, doc, scene
+from tests.faults.test_rollback import ASKING, BEFORE, Scene, days, dead_or_ended, doc, scene
 from tests.support import opa
-from tests.support.rig import until, until_async
-from tests.support.toolmodel import Day
-from tests.support.toolmodel_runs import hastened, modelled
+from tests.support.failpoints import Failpoints, World, recovered
+from tests.support.ledger import Ledger
+from tests.support.rig import ROOT, Rig, until, until_async
+from tests.support.toolmodel import Day, Tool
+from tests.support.toolmodel_runs import configured, hastened, modelled
 
 NAMES = [f"d{number}" for number in range(40)]
 SOON_OVER = "rollback: {patience: 100ms}\n"
@@ -222,6 +227,48 @@ async def test_whoever_comes_up_goes_on_with_what_waited_and_has_no_more_patienc
             made.tool.away = is_there
         await made.comes_to(rollback_id, RollbackStatus.CLEAN)
         assert (made.as_before("d1", "d2"), made.once(), await made.tasks()) == (True, True, [])
+
+
+@pytest.mark.parametrize("at", range(1, 60, 4))
+async def test_wherever_a_process_dies_whose_tool_comes_and_goes_nothing_is_sent_twice(tmp_path: Path, at: int) -> None:
+    calls = itertools.count(at)
+    tool = Tool(away=lambda _: next(calls) % 5 > 1)
+    engine = EmbeddedEngine(ROOT / "policies", mint=lambda kind: f"{kind}_1", report=lambda *_: None)
+    world, points = World(configured(tmp_path), tool, engine), Failpoints()
+    async with hastened():
+        async with world.alive(points) as gateway:
+            made = Scene(Rig(gateway, Ledger()), tool)
+            await made.open()
+            tool.away, flapping = is_there, tool.away
+            await made.changed("d1", "d2", "d3")
+            for name in ("t1", "t2"):
+                assert await made.call("POST", f"tallies/{name}", {"by": 5, "minus": -5, "ref": name}) == 200
+            await made.contain()
+            tool.away = flapping
+            begun = await made.start()
+            points.arm(at)
+            await until_async(lambda: dead_or_ended(made, begun.rollback_id, points), 30.0)
+        async with world.alive(Failpoints()) as gateway:
+            made.rig = Rig(gateway, Ledger())
+            await recovered(gateway)
+            await _closed(made, begun.rollback_id)
+            assert (made.as_before("d1", "d2", "d3"), made.once()) == (True, True)
+            assert [tool.now(("acme", "tallies", name)) for name in ("t1", "t2")] == [{"sum": 0}] * 2
+    await engine.close()
+
+
+async def _closed(made: Scene, rollback_id: str) -> None:
+    """Its clean end, with a person beside it who says what became of a tally, which no tool can show."""
+
+    async def clean() -> bool:
+        for task in await made.rig.gateway.store.registry.tasks(run=made.run_id, limit=1000):
+            assert (task.kind, task.target and task.target.type) == (TaskKind.OUTCOME_UNKNOWN, "tally")
+            if task.resolution is None:
+                word = "applied" if made.tool.applied[task.wire_keys[0]] else "not_applied"
+                await made.rig.gateway.tasks.resolve(task.task_id, resolution=word, note="looked", by="a person")
+        return await made.status(rollback_id) is RollbackStatus.CLEAN
+
+    await until_async(clean, 60.0)
 
 
 # What else passes by itself.

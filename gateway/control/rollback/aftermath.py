@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from gateway.control.rollback.gather import Gathered
 from gateway.control.rollback.ground import WrongRollback
-from gateway.control.rollback.rollbacks import Rollbacks, Told
+from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.sound import named
+from gateway.control.rollback.told import Told
 from gateway.core import tasks
 from gateway.core.recovery import Flaw
 from gateway.model.plan import Node, NodeState

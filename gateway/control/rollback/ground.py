@@ -64,6 +64,17 @@ class Ground:
                     raise Busy(known)
         return None
 
+    async def begun(self, run: Run, *, subtree: bool) -> frozenset[str]:
+        """The ids of all rollbacks that ever began in this scope: what was planned before another one did may be done by now."""
+        names = {run.run_id, *run.ancestors, *(await self.gather.runs(run, subtree=subtree))}
+        return frozenset([one.rollback_id for name in names for one in await self._all(name)])
+
+    async def _all(self, run_id: str) -> list[Rollback]:
+        found: list[Rollback] = []
+        while page := await self.records.rollbacks(run=run_id, after=found[-1].rollback_id if found else None, limit=_PAGE):
+            found += page
+        return found
+
     async def free(self, run: Run, *, subtree: bool) -> None:
         """Raises:
         Busy: a rollback is under way in this scope.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from gateway import errors
 from gateway.control.containment import Containment
@@ -15,14 +14,14 @@ from gateway.control.rollback.gather import Gather
 from gateway.control.rollback.ground import Ground, WrongRollback
 from gateway.control.rollback.ledger import Ledger
 from gateway.control.rollback.plans import Plans
+from gateway.control.rollback.told import Told
 from gateway.control.rollback.verdict import Verdict
 from gateway.core import incidents, progress
 from gateway.core.schedule import Schedule
-from gateway.core.waiting import Wait
 from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.incident import Incident
-from gateway.model.plan import NodeState, Plan
+from gateway.model.plan import Plan
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
 from gateway.ports import Clock, Registry
@@ -32,20 +31,6 @@ from gateway.ports.sentinel import Incidents
 _DECIDED = "what it waited for was decided"
 
 Spawn = Callable[[Coroutine[object, object, None]], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A rollback with its plan, node by node. ``marks`` are the newest entries of the nodes that have one; where it runs, ``waits`` says
-    for what nodes wait and until when (on the monotonic clock), and ``unseen`` what cannot be looked at in the end.
-    """
-
-    rollback: Rollback
-    plan: Plan
-    states: Mapping[str, NodeState]
-    marks: Mapping[str, Mapping[str, Any]]
-    waits: Mapping[str, Wait] = field(default_factory=dict)
-    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +83,13 @@ class Rollbacks:
         if (known := await self.ground.under_way(run, subtree=subtree)) is not None:
             return known
         await self.ground.contained(run, subtree=subtree)
-        since = await self.ground.since(run, to)
+        since, before = await self.ground.since(run, to), await self.ground.begun(run, subtree=subtree)
         gathered = await self.gather(run, subtree=subtree, since=since)
         async with self.alone:
             if (known := await self.ground.under_way(run, subtree=subtree)) is not None:
                 return known
+            if await self.ground.begun(run, subtree=subtree) != before:  # what is planned here was taken back meanwhile
+                gathered = await self.gather(run, subtree=subtree, since=since, wait=False)
             await self.ground.contained(await self._run(run_id), subtree=subtree)  # it may have been taken up again meanwhile
             rollback_id = self.clock.mint("rb")
             if gathered.plan.irreversible:
@@ -237,6 +224,7 @@ class Rollbacks:
     async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str, anew: bool = False) -> Rollback:
         """Go on with it, unless somebody did meanwhile, or stopped it. ``anew``: with new patience for what waits."""
         since = Position(self.ledger.journal.stream, rollback.since) if rollback.since else None
+        before = await self.ground.begun(run, subtree=rollback.subtree)
         gathered = await self.gather(run, subtree=rollback.subtree, since=since)
         # As it was, with what was decided since: nodes that are done stay in it, so that others may follow them.
         gone = progress.elsewhere(gathered.effects.values(), await self.records.compensations(rollback.rollback_id))
@@ -251,6 +239,8 @@ class Rollbacks:
                 return found
             if found.status.ended:
                 await self.ground.free(run, subtree=found.subtree)
+                if await self.ground.begun(run, subtree=found.subtree) != before:
+                    raise WrongRollback("Another rollback of the same began and ended meanwhile; try again.")
             claimed = replace(
                 rollback,
                 status=RollbackStatus.RUNNING,
