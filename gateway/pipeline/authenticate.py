@@ -37,6 +37,7 @@ _OURS = frozenset(
 )
 _ALWAYS_STRIPPED = frozenset({b"authorization", b"idempotency-key"})
 _WORD = re.compile(r"[\x21-\x7e]{1,128}")
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _SURE = re.compile(r"0?\.[0-9]{1,18}|[01](\.0{0,18})?")
 _CACHED = 20_000
 
@@ -72,7 +73,7 @@ class Authenticate:
             lease=claimed,
             step=self._step(run.run_id, found, progress),
             at=now,
-            own_key=None if own is None else idempotency.own_key(_word(own, "Idempotency-Key")),
+            own_key=None if own is None else _key(own),
             if_match=b"if-match" in found or b"if-none-match" in found,
             trace_id=_trace(found.get(b"traceparent")),
             confidence=_confidence(found.get(b"killcord-confidence")),
@@ -186,6 +187,14 @@ def _word(value: bytes, header: str) -> str:
     if not _WORD.fullmatch(text):
         raise errors.MalformedRequest(f"{header} is not 1 to 128 visible ASCII characters.")
     return text
+
+
+def _key(value: bytes) -> str:
+    """The agent's own key, without quotes: as long as clients make them, a blank inside it too."""
+    key = idempotency.own_key(value.decode("latin-1"))
+    if not _KEY.fullmatch(key):
+        raise errors.MalformedRequest("Idempotency-Key is not 1 to 255 printable ASCII characters, quoted or not.")
+    return key
 
 
 def step_of(found: Mapping[bytes, bytes]) -> str | None:

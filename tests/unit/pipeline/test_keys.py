@@ -55,6 +55,20 @@ async def test_own_and_step_keys_refuse_other_content(gateway: Rig) -> None:
     assert code(await gateway.call(run.lease, "POST", REFUNDS, {"amount": 10}, Killcord_Step="a")) == "key-reused"
 
 
+@pytest.mark.parametrize("key", ["k" * 255, '"' + "k" * 255 + '"', '"order 4711, again"', "8e03978e-40d5-43dd-bc93-6894a57f9324"])
+async def test_a_key_is_taken_as_clients_make_them(gateway: Rig, key: str) -> None:
+    run = await gateway.open()
+    first, again = [await gateway.call(run.lease, "POST", REFUNDS, {"amount": 6}, Idempotency_Key=key) for _ in range(2)]
+    assert (first.status, header(again, "idempotent-replayed")) == (201, "true")
+
+
+@pytest.mark.parametrize("key", ['""', "k" * 256, '"a\tb"'])
+async def test_what_is_no_key_stands_for_no_call(gateway: Rig, key: str) -> None:
+    run = await gateway.open()
+    assert code(await gateway.call(run.lease, "POST", REFUNDS, {"amount": 6}, Idempotency_Key=key)) == "malformed-request"
+    assert gateway.ledger.count("refunds") == 0
+
+
 async def test_after_a_definite_failure_the_same_key_may_try_again(gateway: Rig) -> None:
     run = await gateway.open()
     gateway.ledger.refuse = 1
