@@ -65,8 +65,9 @@ def waited(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None
 
 
 def failures(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
-    """Writes that failed, or of which nobody knows."""
-    if not failed(event) and event.fields["result"] != "unknown":
+    """Writes that failed, or of which nobody knows; not those that the tool put off or never saw."""
+    result = event.fields["result"]
+    if result != "unknown" and (result != "failed" or event.fields.get("status") in _TO_BE_TRIED_AGAIN):
         return None
     if watch.failures is None:
         watch.failures = Window(thresholds.failures.within)

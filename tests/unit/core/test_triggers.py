@@ -169,8 +169,8 @@ def test_repeats_in_flight_that_are_over_are_no_spike(seen: Seen) -> None:
     assert seen.names("outcome success", 61.0, parent_named=False) == []
 
 
-@pytest.mark.parametrize("status", [412, 429])
-def test_a_tools_plain_failure_is_none(seen: Seen, status: int) -> None:
+@pytest.mark.parametrize("status", [412, 429, None])
+def test_a_tools_plain_failure_is_none_nor_is_one_that_was_never_reached(seen: Seen, status: int | None) -> None:
     assert not any(seen.names("outcome failed", number, status=status) for number in range(30))
 
 
