@@ -164,7 +164,7 @@ def where_to_go_on(one: Json) -> Iterator[str]:
     """What a person has to do about a rollback in whose state something is left."""
     named, state = {"run": one["run_id"], "rollback": one["rollback_id"]}, one["state"]
     waits = [node for node in one["nodes"] if node["state"] in ("waiting", "unknown")]
-    decided = state != "needs_operator" or any(not node.get("retriable") for node in waits)
+    decided = state != "needs_operator" or any(node["state"] == "unknown" or not node.get("retriable") for node in waits)
     if decided:
         yield _LEFT[state].format(**named)
     if decided and one["subtree"] and state != "stopped":

@@ -223,6 +223,8 @@ class Compensate:
             if seen.exists:
                 raise Conflict("the object that was removed is there again; somebody made it anew", seen=seen.version)
             return Before(taken=True, exists=False, guard_absent=True)
+        if not seen.exists and node.does is Does.REMOVES and order.effects[0].verification is Verification.FAILED:
+            raise Conflict("what its reply named was not found then either: what it made may be elsewhere", seen="absent")
         if not seen.exists and node.does is Does.REMOVES:
             raise Needless("what was made is gone already", seen="absent")
         if not seen.exists:

@@ -189,3 +189,21 @@ def test_a_reply_that_names_somebody_elses_record_does_not_get_it_deleted(firm: 
     done = undone.rolled_back(firm.gateway, agent.run_id)
     assert (done.status, done.states) == ("residue", [("refund.create", "task")])
     assert {one["reference"] for one in erp.records("refunds").values()} == {"an honest one", "case 9"}
+
+
+def test_a_reply_that_names_what_is_nowhere_does_not_make_a_clean_end(firm: Company, erp: Erp) -> None:
+    agent = at_work(firm.gateway, erp)
+
+    def lies(asked: Asked, ask: Ask) -> Told | None:
+        told = ask(asked)
+        if asked.method != "POST":
+            return told
+        body = json.loads(told.body)
+        body["data"]["id"] = "nowhere"
+        return Told(told.status, told.headers, json.dumps(body).encode())
+
+    with firm.relay.going_wrong(lies):
+        assert agent.refunds("case 10").headers["killcord-verification"] == "failed"
+    done = undone.of_run(firm.gateway, agent.run_id)
+    assert (done.status, done.states) == ("residue", [("refund.create", "task")])
+    assert "case 10" in {one["reference"] for one in erp.records("refunds").values()}, "it is there, and a person is told"

@@ -115,6 +115,7 @@ def test_an_unknown_rollback_is_refused(gateway: Gateway, killcord: Cli) -> None
     [
         ([{"state": "waiting"}, {"state": "done"}], ["killcord approvals"]),
         ([{"state": "unknown"}, {"state": "waiting", "retriable": True}], ["killcord approvals", "killcord rollback continue rb_1"]),
+        ([{"state": "unknown", "retriable": True}], ["killcord tasks --run run_1", "killcord rollback continue rb_1"]),
         ([{"state": "waiting", "retriable": True}], ["killcord rollback continue rb_1"]),
         ([{"state": "done"}], ["killcord rollback continue rb_1"]),  # all is done, and could not be looked at in the end
     ],
