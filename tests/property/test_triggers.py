@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -125,38 +125,37 @@ def naive(timed: Sequence[tuple[Told, float]]) -> list[tuple[int, str, str]]:
     """At every entry, everything since the last firing is read again from the beginning."""
     fired: list[tuple[int, str, str]] = []
     since = {"loop": {0: -1, 1: -1, 2: -1}, "repeats": -1, "failures": -1, "volume": -1, "records": -1, "tenants": -1}
-
-    def recent(last: Any, within: float, place: int, kinds: set[str]) -> list[Told]:
-        now = timed[place][1]
-        return [one for one, at in timed[last + 1 : place + 1] if one.kind in kinds and at > now - within]
-
     put_off: set[int] = set()
-    for place, (one, now) in enumerate(timed):
+
+    def recent(last: Any, within: float, place: int, kinds: set[str], *, but: Set[int] = frozenset()) -> list[Told]:
+        now, numbers = timed[place][1], range(last + 1, place + 1)
+        return [
+            timed[number][0]
+            for number in numbers
+            if timed[number][0].kind in kinds and timed[number][1] > now - within and number not in but
+        ]
+
+    for place, (one, _) in enumerate(timed):
         if one.kind == "put off" and (newest := newest_intent(timed, place)) is not None:
             put_off.add(newest)
         if one.kind in ("intent", "replay"):
             last = since["loop"]
             assert isinstance(last, dict)
-            begin = last[one.content] + 1
-            alike = [
-                number
-                for number, (each, at) in enumerate(timed[begin : place + 1], begin)
-                if each.kind in ("intent", "replay") and each.content == one.content and at > now - 10.0 and number not in put_off
-            ]
-            if len(alike) >= 3:
+            asked = recent(last[one.content], 10.0, place, {"intent", "replay"}, but=put_off)
+            if len([each for each in asked if each.content == one.content]) >= 3:
                 fired.append((place, "anomaly.loop", ""))
                 last[one.content] = place
         if one.kind == "intent":
             for of, total in (
                 ("tenants", len({each.member for each in recent(since["tenants"], 5.0, place, {"intent"})})),
-                ("records", sum(each.amount for each in recent(since["records"], 5.0, place, {"intent"}))),
+                ("records", sum(each.amount for each in recent(since["records"], 5.0, place, {"intent"}, but=put_off))),
             ):
                 if total >= {"tenants": 2, "records": 6}[of]:
                     since[of] = place
                     # One entry is told to spread in one way, though it may in several.
                     if fired[-1:] != [(place, "blast.rate", "tenants")]:
                         fired.append((place, "blast.rate", of))
-            if len(recent(since["volume"], 5.0, place, {"intent"})) >= 4:
+            if len(recent(since["volume"], 5.0, place, {"intent"}, but=put_off)) >= 4:
                 fired.append((place, "anomaly.mutation-volume", ""))
                 since["volume"] = place
         if one.kind in ("failed", "unknown") and len(recent(since["failures"], 6.0, place, {"failed", "unknown"})) >= 3:

@@ -29,10 +29,12 @@ def loop(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
 
 
 def put_off(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
-    """A tool that answered 412 or 429, or was never reached, is to be asked the same again: such an attempt is no lap of a loop."""
+    """A tool that answered 412 or 429, or was never reached, is to be asked again: such an attempt changed nothing and is no lap."""
     fields = event.fields
-    if watch.contents is not None and fields["result"] == "failed" and fields.get("status") in _TO_BE_TRIED_AGAIN:
-        watch.contents.strike(int(fields["intent"].rpartition("/")[2]))
+    if fields["result"] == "failed" and fields.get("status") in _TO_BE_TRIED_AGAIN:
+        for counted in (watch.contents, watch.writes, watch.records):
+            if counted is not None:
+                counted.strike(int(fields["intent"].rpartition("/")[2]))
     return None
 
 

@@ -77,6 +77,14 @@ class Window:
             self._total -= seen.popleft()[2]
         return self._total
 
+    def strike(self, seq: int) -> None:
+        """Take back what an entry counted, if it still counts."""
+        for place, (_, one, amount) in enumerate(self._seen):
+            if one == seq:
+                del self._seen[place]
+                self._total -= amount
+                return
+
     def drain(self) -> tuple[int, ...]:
         """The entries that count, oldest first; from here on it counts anew."""
         seqs = tuple([seq for _, seq, _ in self._seen])
