@@ -85,6 +85,10 @@ def start(context: typer.Context, run: RunId, reason: Why, subtree: Subtree = Fa
     """Start a rollback, or find the one that runs; with --watch, follow it, and exit 1 where something is left for a person."""
     begun = api.of_environment().post("/v1/rollbacks", {"scope": {"run": run, "subtree": subtree}, "to": to, "reason": reason})
     name = begun["rollback_id"]
+    if begun["run_id"] != run or begun["to"] != to or subtree > begun["subtree"]:
+        below = "and all below it " if begun["subtree"] else ""
+        other = f"The rollback of run {begun['run_id']} {below}to {begun['to']} is under way, and is what follows"
+        output.of(context).tell(f"{other}. For what was asked for, wait for its end or stop it, and ask again.")
     if watch:
         output.of(context).tell(f"Rollback {name} of run {begun['run_id']} to {begun['to']}.")
         _watched(context, name)

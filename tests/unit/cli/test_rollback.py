@@ -34,13 +34,13 @@ def contained(changed: Gateway, killcord: Cli) -> Gateway:
     return changed
 
 
-async def stopped(gateway: Gateway, rollback_id: str) -> None:
-    """It is told as one that somebody stopped."""
+async def told_as(status: RollbackStatus, gateway: Gateway, rollback_id: str) -> None:
+    """The journal says so of it."""
     services = gateway.parts.services
     found = await services.rollback_records.rollback(rollback_id)
     assert found is not None
-    halted = replace(found, status=RollbackStatus.STOPPED, residue=())
-    await services.rollbacks.ledger.change(halted, "stopped", by="admin", reason="enough")
+    changed = replace(found, status=status, residue=(), ended_at=None)
+    await services.rollbacks.ledger.change(changed, "changed", by="admin", reason="a test says so")
 
 
 def test_a_plan_is_a_table_in_the_order_of_its_execution(changed: Gateway, killcord: Cli) -> None:
@@ -79,7 +79,7 @@ def test_a_rollback_is_followed_to_its_end_and_what_is_left_is_exit_1(contained:
 def test_one_that_was_stopped_is_not_done(contained: Gateway, killcord: Cli) -> None:
     name = killcord.json("rollback", "start", "run_1", "--reason", "wrong prices")["rollback_id"]
     killcord("rollback", "status", name, "--watch")
-    contained.do(stopped(contained, name))
+    contained.do(told_as(RollbackStatus.STOPPED, contained, name))
     said = killcord("rollback", "status", name)
     assert (said.code, f"killcord rollback continue {name}" in said.err) == (1, True)
 
@@ -124,3 +124,14 @@ def test_whoever_reads_that_it_needs_somebody_is_told_what_to_do(nodes: list[dic
     one = {"rollback_id": "rb_1", "run_id": "run_1", "state": "needs_operator", "subtree": False, "nodes": nodes}
     said = list(where_to_go_on(one))
     assert [command for line, command in zip(said, commands, strict=True) if command in line] == commands
+
+
+def test_one_that_is_under_way_and_is_not_what_was_asked_for_is_told_apart(contained: Gateway, killcord: Cli) -> None:
+    name = killcord.json("rollback", "start", "run_1", "--reason", "wrong prices")["rollback_id"]
+    killcord("rollback", "status", name, "--watch")
+    contained.do(told_as(RollbackStatus.NEEDS_OPERATOR, contained, name))
+    again = killcord("rollback", "start", "run_1", "--reason", "wrong prices")
+    assert (again.code, name in again.out, again.err) == (0, True, "")
+    below = killcord("rollback", "start", "run_1", "--reason", "wrong prices", "--subtree")
+    assert (below.code, name in below.out) == (0, True)
+    assert "The rollback of run run_1 to start is under way" in below.err
