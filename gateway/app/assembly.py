@@ -6,10 +6,10 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from gateway.app import folders
 from gateway.app.policies import Engine, open_engine
 from gateway.app.rates import open_rates
 from gateway.app.recovery import Parts, Recovery, recovery
@@ -39,7 +39,7 @@ from gateway.control.watches import Watches
 from gateway.core import addresses, catalog, opening
 from gateway.model.decision import Reason
 from gateway.model.effect import State, Write
-from gateway.model.entry import Head, Result
+from gateway.model.entry import Result
 from gateway.model.incident import Incident
 from gateway.observe import calls
 from gateway.pipeline.approve import Approve
@@ -125,7 +125,9 @@ async def assemble(config: Config, log: Log, report: Callable[[str, str], None],
         Misconfigured: a folder, key, journal or policy cannot be used; one line per problem.
     """
     clock = SystemClock()
-    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.make(config.data_dir, f"{config.path.name}: data_dir", mode=0o700)
+    if config.anchor is not None:
+        folders.make(config.anchor, f"{config.path.name}: anchor.file")
     key_folder = config.data_dir / "keys"
     async with AsyncExitStack() as undone:
         engine = await open_engine(config.policy, mint=clock.mint, report=report)
@@ -267,7 +269,7 @@ async def _assembled(
         stories=Stories(
             store.history, store.registry, store.writes, containment, clock, catalog.undos(one.catalog for one in tools.values())
         ),
-        heads=Heads(store.history, signer, clock, _anchor(config.anchor)),
+        heads=Heads(store.history, signer, clock, folders.anchor(config.anchor)),
         reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live, taking_back[0].rollbacks.drives),
         ambient=ambient,
         webhooks=webhooks,
@@ -325,15 +327,3 @@ def _by_person(probe: Probe) -> Callable[[Write, bool, str, str], Awaitable[None
         await probe.conclude(write, Result.SUCCESS if applied else Result.FAILED, by=by, reason=note)
 
     return conclude
-
-
-def _anchor(folder: Path | None) -> Callable[[Head], None]:
-    """Appends each signed head to a file of its stream, outside the store it speaks for."""
-
-    def keep(head: Head) -> None:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / f"{head.stream}.heads").open("a", encoding="utf-8") as file:
-                file.write(head.note + "\n")
-
-    return keep

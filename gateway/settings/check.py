@@ -63,6 +63,8 @@ def _warnings(config: Config) -> Iterator[str]:
         yield f"{config.path.name}: no task_classes: no run can be opened"
     if config.tokens_file is None:
         yield f"{config.path.name}: no operators: only KILLCORD_BOOTSTRAP_TOKEN can open the operators' door"
+    elif not config.tokens_file.exists():
+        yield f"{config.path.name}: operators: there is no {config.tokens_file} yet; run: killcord operators add NAME --role admin"
     if config.anchor is None:
         yield f"{config.path.name}: no anchor: a cut end of the journal will not show"
     opa = config.policy.opa

@@ -326,6 +326,9 @@ def test_a_problem_of_a_shared_adapter_is_told_once(place: Place) -> None:
 
 
 def test_a_check_sums_up_what_a_configuration_opens(place: Place) -> None:
+    (warning,) = check.check(place.path(WHOLE), ENVIRON).warnings
+    assert warning.startswith(f"killcord.yaml: operators: there is no {place.folder / 'operators.yaml'} yet; run: killcord operators add")
+    (place.folder / "operators.yaml").write_text("[]")
     report = check.check(place.path(WHOLE), ENVIRON)
     assert report.problems == ()
     assert report.warnings == ()
