@@ -25,6 +25,9 @@ from gateway.settings.config import Config
 from gateway.settings.units import Address
 from gateway.wire.server import Door
 
+DRAINING, FINISHING = 0.8, 0.1
+"""Shares of the grace: for calls to end with their connections, and for what is left of them. The rest is for signing, closing, leaving."""
+
 
 def serve(config: Path, role: str) -> None:
     """Run a gateway until SIGTERM or SIGINT; exit 0 after a clean drain, 2 where it cannot start."""
@@ -144,7 +147,7 @@ async def _drain(gateway: Gateway, agents: Door | None, runner: web.AppRunner) -
     gateway.recovery.rollbacks.rest()
     grace = gateway.config.shutdown_grace
     if agents is not None:
-        await agents.drain(grace * 0.9)
-    finished = await gateway.supervisor.finish(grace * 0.1)
+        await agents.drain(grace * DRAINING)
+    finished = await gateway.supervisor.finish(grace * FINISHING)
     await runner.cleanup()
     return 0 if finished else 1
