@@ -80,6 +80,7 @@ def _lines(one: Json) -> Iterator[str]:
     yield f"rollback  {one['rollback']}"
     if (stopped := one["stopped"]) is not None:
         yield f"stopped   by order {stopped['order_id']}, {stopped['after_ms']:.3f} ms after the first trigger"
+    yield from _recovery(one["recovery"])
     yield from ("", "What happened")
     yield from (f"  {line['ts']}  {line['entry']}  {line['what']}{_by(line)}" for line in one["timeline"])
     yield from _omitted(one["omitted"]["timeline"], "entries")
@@ -88,6 +89,15 @@ def _lines(one: Json) -> Iterator[str]:
     yield from _omitted(one["omitted"]["affected"], "objects")
     yield from ("", "What is open")
     yield from (f"  {row['what'].replace('-', ' ')}: {row['text']}{_named(row)}" for row in one["open"]) if one["open"] else _NOTHING
+
+
+def _recovery(now: Json) -> Iterator[str]:
+    """Where its recovery is, or would begin, and what it waits for."""
+    yield f"recovery  {now['stage'].replace('_', ' ')}: {now['why']}"
+    if now["caution"] is not None:
+        yield f"caution   {now['caution']}"
+    if now["asked"] is not None:
+        yield from (f"go on by  {one['how']}" for one in now["waits_for"])
 
 
 def _by(line: Json) -> str:

@@ -34,6 +34,7 @@ def test_an_incident_is_told_by_its_id(gateway: Gateway, killcord: Cli, held: Co
     said = killcord("incidents", "inc_1").out
     assert said.startswith("incident  inc_1 (open)\n")
     assert "anomaly.loop fired (behaviour): 10 of 10" in said
+    assert "\nrecovery  compensate: " in said
     assert "erp:invoice:inv_1  standing, 1 effect(s); " in said
     assert "task: outcome-unknown: It may or may not have been applied. [task_1]" in said
     assert killcord("incidents", "show", "inc_1").out == said
