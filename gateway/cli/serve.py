@@ -16,6 +16,7 @@ from aiohttp import web
 from gateway import errors
 from gateway.app import assembly, doors, policies
 from gateway.app.assembly import Gateway
+from gateway.cli.failure import WRONG_USE, Failure
 from gateway.control.supervisor import Supervisor
 from gateway.core import stamp
 from gateway.http.services import Serving
@@ -37,9 +38,8 @@ def serve(config: Path, role: str) -> None:
         code = uvloop.run(_serve(loading.load(config), role))  # type: ignore[arg-type]
     except errors.Misconfigured as wrong:
         # What came after the first that stopped it, too: nobody should have to start a gateway once for each problem.
-        for problem in dict.fromkeys([*wrong.problems, *check.check(config, further=policies.problems).problems]):
-            typer.echo(problem, err=True)
-        raise typer.Exit(2) from wrong
+        found = list(dict.fromkeys([*wrong.problems, *check.check(config, further=policies.problems).problems]))
+        raise Failure("\n".join(found), code=WRONG_USE, value={"problems": found}) from wrong
     raise typer.Exit(code)
 
 

@@ -64,6 +64,8 @@ def test_what_is_wrong_with_adapters_operators_and_policies_is_told_together(kil
     ):
         assert told in said.err
     assert "Traceback" not in said.err
+    listed = killcord(command, "--config", str(config), "--json")
+    assert (listed.code, listed.value["problems"]) == (2, said.err.splitlines())
 
 
 def test_a_folder_that_decides_nothing_is_named(killcord: Cli, config: Path) -> None:
