@@ -350,6 +350,18 @@ async def test_what_the_run_may_have_done_is_found_out_once_its_tool_is_back_and
         assert (made.as_before("d1", "d2"), made.once(), await _unknown_tasks(made)) == (True, True, [])
 
 
+async def test_what_is_decided_while_another_outcome_is_looked_after_has_it_planned_anew_once(tmp_path: Path) -> None:
+    async with scene(tmp_path) as made:
+        made.tool.edit(doc("d1"), BEFORE)
+        for path in ("docs/d1/adjust", "tallies/t1"):
+            assert await made.call("POST", path, {"by": 5, "minus": -5, "ref": "a"}) == 200
+        made.tool.day = lambda request: Day.LOST_AFTER if "tallies" in request.target else Day.FAILED_AFTER
+        found = await made.comes_to(await made.roll_back(), RollbackStatus.NEEDS_OPERATOR)
+        states = {node.action: found.states[node.node_id] for node in found.plan.nodes}
+        assert states == {"doc.adjust": NodeState.DONE, "tally.add": NodeState.UNKNOWN}
+        assert (found.rollback.owner_epoch < 5, made.once(), len(await _unknown_tasks(made))) == (True, True, 1)
+
+
 async def test_a_person_is_asked_about_what_its_tool_does_not_show_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "UNSEEN", 0.1)
     async with scene(tmp_path) as made:

@@ -290,8 +290,6 @@ class Rollbacks:
             await self.drive(driving)
             anew = driving.woken and driving.waiting and not driving.stopped.is_set()
             waits = not anew and await self._end(driving)
-            if anew:
-                self._dropped.add(rollback_id)  # until it is gone on with, whatever stands against that
         except errors.JournalUnavailable:
             self._dropped.add(rollback_id)
             raise
@@ -299,14 +297,21 @@ class Rollbacks:
             del self._driving[rollback_id]
             driving.ended.set()
         if anew:
-            if not (left := await self._known(rollback_id)).status.ended:
-                await self._again(left, await self._run(left.run_id), change="continued", by="gateway", reason=_DECIDED)
-            self._dropped.discard(rollback_id)
+            await self._renew(rollback_id)
         elif waits and driving.woken:
             await self.go_on(rollback_id)
         elif waits:
             flying = [key for key, write in driving.gathered.effects.items() if write.state is State.IN_FLIGHT]
             self._awaiting.update({rollback_id: frozenset(flying)} if flying else {})
+
+    async def _renew(self, rollback_id: str) -> None:
+        """Plan one that runs anew with what was decided; where the journal stands against that, later."""
+        try:
+            if (left := await self._known(rollback_id)).status is RollbackStatus.RUNNING:
+                await self._again(left, await self._run(left.run_id), change="continued", by="gateway", reason=_DECIDED)
+        except errors.JournalUnavailable:
+            self._dropped.add(rollback_id)
+            raise
 
     async def _end(self, driving: Driving) -> bool:
         """Say what came of it; whether it waits for somebody."""

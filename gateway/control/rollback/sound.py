@@ -49,9 +49,13 @@ class Sound:
     mirror: Mirror
     clock: Clock
 
-    async def __call__(self, run: Run, gathered: Gathered, states: Mapping[str, NodeState]) -> Soundness:
-        """Look at what the plan touched, and ask whether the state is sound."""
-        found = await self._examined(list(_last(gathered, states).values()), gathered, states)
+    async def __call__(
+        self, run: Run, gathered: Gathered, states: Mapping[str, NodeState], *, known: dict[str, Examined] | None = None
+    ) -> Soundness:
+        """Look at what the plan touched, and ask whether the state is sound. What is ``known``, by node, was seen before and is not looked
+        at again; what is seen now is added: a tool that comes and goes need not show everything at once.
+        """
+        found = await self._examined(list(_last(gathered, states).values()), gathered, states, {} if known is None else known)
         seen = [(node, one) for node, one in found if isinstance(one, Examined)]
         differing = tuple((node, one) for node, one in seen if one.as_expected is False)
         unseen = [(node, named(node, one.why)) for node, one in found if isinstance(one, Unseen)]
@@ -60,14 +64,19 @@ class Sound:
         return Soundness(differing, violations, tuple(told for _, told in unseen), (*taken_back, *unasked))
 
     async def _examined(
-        self, nodes: Sequence[Node], gathered: Gathered, states: Mapping[str, NodeState]
+        self, nodes: Sequence[Node], gathered: Gathered, states: Mapping[str, NodeState], known: dict[str, Examined]
     ) -> list[tuple[Node, Examined | Unseen]]:
         gate = asyncio.Semaphore(PARALLEL)
 
         async def look(node: Node) -> Examined | Unseen | None:
+            if node.node_id in known:
+                return known[node.node_id]
             async with gate:
-                effects = [gathered.effects[key] for key in node.effects]
-                return await self.carry.examine(node, gathered.runs[node.run_id], effects, states.get(node.node_id, NodeState.PENDING))
+                effects, state = _effects(node, gathered), states.get(node.node_id, NodeState.PENDING)
+                shown = await self.carry.examine(node, gathered.runs[node.run_id], effects, state)
+            if isinstance(shown, Examined):
+                known[node.node_id] = shown
+            return shown
 
         found = await asyncio.gather(*(look(node) for node in nodes))
         return [(node, one) for node, one in zip(nodes, found, strict=True) if one is not None]

@@ -13,7 +13,7 @@ from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus
 from gateway.model.run import Run
 from gateway.ports import Clock
-from gateway.ports.rollback import RollbackRecords
+from gateway.ports.rollback import Examined, RollbackRecords
 
 _OVER = (RollbackStatus.CLEAN, RollbackStatus.RESIDUE)
 
@@ -35,8 +35,9 @@ class Verdict:
         if status not in _OVER:
             return status, tuple(left)
         wait: Wait | None = None
+        known: dict[str, Examined] = {}
         while not driving.stopped.is_set():
-            found = await self.sound(run, driving.gathered, states)
+            found = await self.sound(run, driving.gathered, states, known=known)
             if not found.open:
                 return RollbackStatus.RESIDUE if left or found.residue else status, (*left, *found.residue)
             now, why = self.clock.now(), "it cannot be seen whether all is as it should be"
