@@ -17,11 +17,14 @@ _COLUMNS = ("ORDER", "EPOCH", "SCOPE", "MODE", "REASON", "BY", "SINCE", "STATE")
 _STAYS = {
     "quarantined": "What it held stays held until it is resumed or closed: killcord resume RUN --reason ...",
     "revoked": "Leases that it cut stay cut; a resume gives a run a new one: killcord resume RUN --reason ...",
+    "revoked tool": "The tool stays taken from the runs that it held: open new runs for new work.",
 }
 _WAY_OUT = {
     "quarantined": "What it holds stays held after a release, until it is resumed or closed: killcord resume RUN --reason ...",
     "revoked": "Its leases stay cut after a release; a resume gives a run a new one: killcord resume RUN --reason ...",
+    "revoked tool": "The tool stays taken from the runs that it holds, also after a release: open new runs for new work.",
 }
+"""What a release of an order of this mode does not undo: told when it is released, and when it is made."""
 
 
 def contain(
@@ -58,7 +61,7 @@ def contain(
         made,
         [
             f"Order {made['order_id']}: {mode} holds on {nodes} node(s), after {made['held_ms']:g} ms (epoch {made['epoch']}).",
-            _WAY_OUT.get(mode, "Release it with: killcord release {order} --reason ...").format(order=made["order_id"]),
+            _WAY_OUT.get(_kind(made), f"Release it with: killcord release {made['order_id']} --reason ..."),
         ],
     )
 
@@ -70,7 +73,7 @@ def release(
 ) -> None:
     """Release an order. Leases that it cut stay cut; runs that it quarantined stay so until they are resumed or closed."""
     released = api.of_environment().delete(f"/v1/orders/{api.part(order)}", {"reason": reason})
-    stays = [_STAYS[released["mode"]]] if released["mode"] in _STAYS else []
+    stays = [_STAYS[_kind(released)]] if _kind(released) in _STAYS else []
     output.of(context).value(released, [f"Order {released['order_id']} is released (epoch {released['epoch']}).", *stays])
 
 
@@ -90,6 +93,12 @@ def list_orders(
     """List orders, oldest first; without --all those that were not released and have not ended."""
     found = [one for one in api.of_environment().all("/v1/orders", run=run) if everything or one["state"] not in ("released", "expired")]
     output.of(context).table(found, _COLUMNS, (_row(one) for one in found))
+
+
+def _kind(order: Json) -> str:
+    """The mode of an order; of a tool that is taken away for good, that."""
+    mode = str(order["mode"])
+    return f"{mode} tool" if mode == "revoked" and "tool" in order["scope"] else mode
 
 
 def _row(one: Json) -> tuple[object, ...]:

@@ -77,6 +77,15 @@ def test_a_release_tells_what_stays_as_it_is(gateway: Gateway, killcord: Cli, mo
     assert [line.partition(" sta")[0] for line in said[1:]] == more
 
 
+def test_a_tool_that_was_taken_away_for_good_is_told_as_that(gateway: Gateway, killcord: Cli) -> None:
+    killcord(*OPEN, "--run", "r1")
+    out = killcord("contain", "--run", "r1", "--tool", "erp", "--mode", "revoked", "--reason", "look").out.splitlines()
+    (order,) = killcord.json("orders")
+    released = killcord("release", order["order_id"], "--reason", "clear").out.splitlines()
+    assert out[1] == "The tool stays taken from the runs that it holds, also after a release: open new runs for new work."
+    assert released[1] == "The tool stays taken from the runs that it held: open new runs for new work."
+
+
 def test_no_text_of_others_begins_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     Output().value({}, ["why  it said\nOrder ord_1: released"])
     assert capsys.readouterr().out == "why  it said Order ord_1: released\n"
