@@ -64,6 +64,12 @@ def test_what_was_handed_over_says_why_and_what_went_well_is_no_decision() -> No
     assert reasons[0]["why"] == "it is task"
 
 
+def test_what_waits_for_its_tool_was_handed_to_nobody_until_patience_with_it_is_over() -> None:
+    why = {"change": "node", "node": "n1", "state": "waiting", "why": "the tool is away"}
+    waits, over = entry(1, "rollback", since="2026-11-29T22:00:00.000000Z", **why), entry(2, "rollback", retriable=True, **why)
+    assert decided(waits, over) == ["waits with node n1", "handed node n1 to a person (waiting)"]
+
+
 def test_a_rollback_says_by_which_rule_it_began_and_ended_and_what_is_left() -> None:
     started = entry(1, "rollback", change="started", by="trigger:anomaly.loop", reason="anomaly.loop: ten times", rollback={})
     by_hand = entry(2, "rollback", change="started", by="ops", reason="wrong prices", rollback={})
