@@ -53,11 +53,12 @@ class Watches:
                 self._of.pop(str(run_id), None)
             return ()
         watch, generation = self._of.get(run_id), fields["generation"]
+        event = Event(position.stream, position.seq, documents.instant(fields["ts"]), fields)
         if watch is None or watch.generation < generation:
             watch = self._keep(run_id, Watch(generation))
-        elif watch.generation > generation:  # of a lease that has ended: nothing it does says anything about the run now
-            return ()
-        return fold.see(watch, Event(position.stream, position.seq, documents.instant(fields["ts"]), fields), self.thresholds)
+        elif watch.generation > generation:  # of a lease that has ended: how it behaves says nothing about the run now, what it left does
+            return fold.late(event, self.thresholds)
+        return fold.see(watch, event, self.thresholds)
 
     def _keep(self, run_id: str, watch: Watch) -> Watch:
         self._of[run_id] = watch

@@ -33,6 +33,9 @@ SIGNS: Mapping[str, tuple[Sign, ...]] = {
 }
 """The signs that look at a kind of entry, in the order in which they are heard: what goes in circles is a loop before it is a spike."""
 
+LATE: tuple[Sign, ...] = (verification.postcondition, uncertainty.identity)
+"""The signs that look at the outcome of a write whose lease had ended by then: what it says of the state, not of the run's behaviour."""
+
 REFUSALS: Mapping[str, tuple[Sign, ...]] = {
     "tenant-boundary": (policy.boundary,),
     "policy-denied": (policy.out_of_scope, policy.denied),
@@ -54,6 +57,15 @@ def see(watch: Watch, event: Event, thresholds: Thresholds) -> tuple[Trigger, ..
         return ()
     fired = [trigger for sign in signs if (trigger := sign(watch, event, thresholds)) is not None]
     return tuple(trigger for trigger in fired if trigger.name not in thresholds.off) if fired else ()
+
+
+def late(event: Event, thresholds: Thresholds) -> tuple[Trigger, ...]:
+    """What an entry of an earlier generation sets off."""
+    if event.fields["kind"] != Kind.OUTCOME or "rollback_id" in event.fields:
+        return ()
+    nothing = Watch(event.fields["generation"])
+    fired = [trigger for sign in LATE if (trigger := sign(nothing, event, thresholds)) is not None]
+    return tuple(trigger for trigger in fired if trigger.name not in thresholds.off)
 
 
 def _of_refusal(code: str, metered: bool) -> tuple[Sign, ...]:

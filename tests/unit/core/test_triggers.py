@@ -157,6 +157,15 @@ def test_what_the_tool_refused_for_good_is_a_loop_when_it_is_tried_again(seen: S
     assert "anomaly.loop" in seen.write(9, content=7)
 
 
+def test_what_a_write_of_an_ended_lease_left_behind_is_told_and_how_it_behaved_is_not(seen: Seen) -> None:
+    """Sent before the run was resumed, answered after: its state is the run's all the same."""
+    assert seen.names("read", generation=2, confidence=None) == []
+    assert not any(seen.names("outcome failed", generation=1, status=422) for _ in range(10))
+    late = seen.tell("outcome success", generation=1, verification="failed", parent_named=False)
+    assert [one.name for one in late] == ["verify.postcondition-failed"]
+    assert seen.names("outcome success", generation=1, identity="other", parent_named=False) == ["uncertain.identity"]
+
+
 def test_twenty_repeats_are_a_spike_once_something_came_of_one(seen: Seen) -> None:
     for _ in range(30):
         assert seen.names("refusal in-flight write", 1.0) == []
