@@ -70,7 +70,7 @@ class Runs:
         async with self._turn(run_id):
             parent = await self._parent(request.parent_run)
             now = self.clock.now()
-            run = opening.run(request, task_class, parent, run_id=run_id, now=now)
+            run = opening.run(request, task_class, parent, run_id=run_id, now=now, epoch=self.mirror.epoch)
             existing = await self.registry.run(run_id)
             if existing is not None:
                 return self._again(run, existing, now)

@@ -73,9 +73,8 @@ def _outlives(one: Order, other: Order) -> bool:
 
 
 def _lasts(order: Order) -> float:
-    """Until when an order holds runs or, released, until when a run that it holds was opened."""
-    end = order.expires_at if order.released_at is None else order.released_at
-    return math.inf if end is None else end
+    """Until when an order holds runs; released, it holds those opened before its epoch for good."""
+    return math.inf if order.expires_at is None or order.released_at is not None else order.expires_at
 
 
 @dataclass(slots=True)

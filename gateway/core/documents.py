@@ -84,6 +84,7 @@ def run(document: Document) -> Run:
         revoked=document["revoked"],
         limits=limits(document["limits"]),
         opened_at=stamp.seconds(document["opened_at"]),
+        opened_under=document.get("opened_under", 0),
         expires_at=stamp.seconds(document["expires_at"]),
         closed_at=_seconds(document.get("closed_at")),
         superseded=document.get("superseded", 0),

@@ -50,7 +50,7 @@ def standing(order: Order, run: Run, *, now: float) -> bool:
     if superseded(order, run):
         return False
     if order.released_at is not None:
-        return order.mode >= Mode.QUARANTINED and run.opened_at <= order.released_at
+        return order.mode >= Mode.QUARANTINED and run.opened_under < order.epoch
     return order.expires_at is None or now < order.expires_at
 
 

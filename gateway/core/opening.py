@@ -34,7 +34,7 @@ class Request:
     limits: Mapping[str, object] = field(default_factory=dict)
 
 
-def run(request: Request, task_class: TaskClass, parent: Run | None, *, run_id: str, now: float) -> Run:
+def run(request: Request, task_class: TaskClass, parent: Run | None, *, run_id: str, now: float, epoch: int) -> Run:
     """The run that the request opens. Only the time to live is clamped; all else that is too wide is refused.
 
     Raises:
@@ -66,6 +66,7 @@ def run(request: Request, task_class: TaskClass, parent: Run | None, *, run_id: 
         mode=max(request.mode, parent.mode) if parent else request.mode,
         limits=chosen,
         opened_at=now,
+        opened_under=epoch,
         expires_at=expires_at,
     )
 
@@ -73,7 +74,7 @@ def run(request: Request, task_class: TaskClass, parent: Run | None, *, run_id: 
 def same(asked: Run, existing: Run) -> bool:
     """Whether opening an existing id again asks for the same run (times, the orders of then, and what a resume did to it aside)."""
     resumed = ("generation", "revoked", "superseded", "resumed_from", "require_approval")
-    unlike = ("inherited", "opened_at", "expires_at", "closed_at", *resumed)
+    unlike = ("inherited", "opened_at", "opened_under", "expires_at", "closed_at", *resumed)
     return all(getattr(asked, name) == getattr(existing, name) for name in Run.__slots__ if name not in unlike)
 
 

@@ -51,6 +51,7 @@ def run_entry(run: Run) -> Json:
         "revoked": run.revoked,
         "limits": limits_json(run.limits),
         "opened_at": stamp.micros(run.opened_at),
+        "opened_under": run.opened_under,
         "expires_at": stamp.micros(run.expires_at),
         "closed_at": None if run.closed_at is None else stamp.micros(run.closed_at),
     }
@@ -183,7 +184,7 @@ def _touched(touched: Touched) -> Json:
 def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:
     """A run as the API shows it; ``mode`` is the effective one. Amounts are in units."""
     shown = run_entry(run)
-    for internal in ("ancestors", "inherited", "revoked", "superseded", "resumed_from"):
+    for internal in ("ancestors", "inherited", "revoked", "opened_under", "superseded", "resumed_from"):
         shown.pop(internal, None)
     return shown | {
         "mode": mode,

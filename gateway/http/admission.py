@@ -41,7 +41,7 @@ def _decided(services: Services, task_class: TaskClass, body: AskAdmission, exis
         return {"admit": False, "mode": "active", "reason": f"tenant {body.tenant} is not one of class {task_class.name}'s"}
     if existing is not None and existing.closed_at is not None:
         return {"admit": False, "mode": "active", "reason": f"run {existing.run_id} was closed"}
-    run = existing or _task(body, now)
+    run = existing or _task(body, now, services.containment.mirror.epoch)
     held = services.containment.mirror.standing.hold(run, None, now=now)
     if run.revoked >= run.generation:
         held = gate.Hold(Mode.REVOKED, True, held.order_id, math.inf)
@@ -53,7 +53,15 @@ def _decided(services: Services, task_class: TaskClass, body: AskAdmission, exis
     return answer
 
 
-def _task(body: AskAdmission, now: float) -> Run:
+def _task(body: AskAdmission, now: float, epoch: int) -> Run:
     """The run that the task would be."""
     run_id = body.run_id or ""
-    return Run(run_id=run_id, workflow_id=run_id, tenant=body.tenant, agent_id="", task_class=body.task_class, opened_at=now)
+    return Run(
+        run_id=run_id,
+        workflow_id=run_id,
+        tenant=body.tenant,
+        agent_id="",
+        task_class=body.task_class,
+        opened_at=now,
+        opened_under=epoch,
+    )

@@ -73,6 +73,7 @@ class Run:
     ``revoked`` is the highest lease generation that is dead for good; a lease of generation g lives only while
     ``revoked < g <= generation``. ``ancestors`` runs from the parent to the root. ``inherited`` names the orders that held
     the parent when the run was opened and that would not cover it themselves: they hold it for as long as they stand.
+    ``opened_under`` is the epoch of the orders then: clocks can be set back, epochs only grow.
 
     A resume sets the last three. ``superseded`` is the epoch up to which orders on the run itself have ended for it; the effects of
     steps up to the entry ``resumed_from`` answer their keys for good; ``require_approval`` are patterns, as scopes are, of writes that
@@ -94,6 +95,7 @@ class Run:
     revoked: int = 0
     limits: Limits = field(default_factory=Limits)
     opened_at: float = 0.0
+    opened_under: int = 0
     expires_at: float = 0.0
     closed_at: float | None = None
     superseded: int = 0

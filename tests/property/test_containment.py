@@ -135,6 +135,7 @@ class World:
             parent_run=parent.run_id if parent else None,
             ancestors=(parent.run_id, *parent.ancestors) if parent else (),
             opened_at=self.now,
+            opened_under=self.mirror.epoch,
         )
         if parent is not None:
             run = replace(run, inherited=self.mirror.passed_on(parent, run, now=self.now))

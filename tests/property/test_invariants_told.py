@@ -75,3 +75,14 @@ def test_what_a_person_writes_between_the_last_look_and_the_compensation_stays(s
     assert status(story) == "residue"
     assert story.chronicle.handed, "nobody was told"
     invariants.hold(story)
+
+
+def test_a_run_that_was_quarantined_is_not_freed_by_a_clock_that_was_set_back(story: Story) -> None:
+    story.tell("contain", tenant="acme", run=0, scope="tenant", mode=Mode.QUARANTINED, no_fanout=False)
+    story.tell("restart", hours=-1)
+    story.tell("release", tenant="acme", which=0)
+    story.tell("restart", hours=1)
+    sent = len(story.chronicle.sent)
+    called(story, "change")
+    assert len(story.chronicle.sent) == sent, "the release freed what only a resume frees"
+    invariants.hold(story)

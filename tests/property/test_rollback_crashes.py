@@ -132,7 +132,7 @@ async def _found_wrong(gateway: Gateway, case: Case) -> None:
     incidents = [one for one in await gateway.store.incidents.incidents(limit=1000) if one.run_id == run.run_id]
     if not incidents:
         await gateway.findings.report(run, finding)
-    async with asyncio.timeout(30.0):
+    async with asyncio.timeout(300.0):
         while not (begun := await gateway.store.rollbacks.rollbacks(run=run.run_id)):
             await asyncio.sleep(0.005)
     case.rollback_id = begun[0].rollback_id

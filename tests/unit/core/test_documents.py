@@ -39,6 +39,7 @@ RUNS = st.builds(
     revoked=st.integers(min_value=0, max_value=9),
     limits=LIMITS,
     opened_at=TIMES,
+    opened_under=st.integers(min_value=0, max_value=9),
     expires_at=TIMES,
     closed_at=st.none() | TIMES,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,7 @@ WORKER = Run(
 def order(mode: Mode, *, ends: float | None = None, released: float | None = None, no_fanout: bool = False, **scope: object) -> Order:
     return Order(
         order_id=f"ord-{mode.word}",
-        epoch=1,
+        epoch=5,
         scope=Scope(**scope),  # type: ignore[arg-type]
         mode=mode,
         reason="test",
@@ -66,7 +67,6 @@ def test_the_strictest_of_all_matching_orders_holds() -> None:
 
 
 def test_a_run_opened_read_only_stays_so_without_any_order() -> None:
-    from dataclasses import replace
 
     assert gate.hold([], replace(WORKER, mode=Mode.READ_ONLY), "erp", now=200.0).mode is Mode.READ_ONLY
 
@@ -92,11 +92,16 @@ def test_a_released_order_no_longer_counts() -> None:
 
 @pytest.mark.parametrize("mode", [Mode.QUARANTINED, Mode.REVOKED])
 def test_what_quarantine_or_revocation_held_stays_held_and_later_runs_are_free(mode: Mode) -> None:
-    from dataclasses import replace
-
     orders = [order(mode, agent="billing", released=150.0)]
-    assert gate.hold(orders, WORKER, "erp", now=200.0).mode is mode
-    assert gate.hold(orders, replace(WORKER, opened_at=151.0), "erp", now=200.0).mode is Mode.ACTIVE
+    assert gate.hold(orders, replace(WORKER, opened_under=4), "erp", now=200.0).mode is mode
+    assert gate.hold(orders, replace(WORKER, opened_under=5), "erp", now=200.0).mode is Mode.ACTIVE
+
+
+@pytest.mark.parametrize("mode", [Mode.QUARANTINED, Mode.REVOKED])
+def test_a_clock_that_was_set_back_frees_nobody(mode: Mode) -> None:
+    orders = [order(mode, agent="billing", released=150.0)]
+    before_it_was_set_back = replace(WORKER, opened_at=3700.0, opened_under=4)
+    assert gate.hold(orders, before_it_was_set_back, "erp", now=200.0).mode is mode
 
 
 def test_no_fanout_is_a_flag_beside_the_mode() -> None:

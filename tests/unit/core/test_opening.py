@@ -17,7 +17,7 @@ ASK = Request(tenant="acme", agent_id="a", task_class="billing", scopes=("erp:in
 
 
 def opened(request: Request = ASK, parent: Run | None = None, task_class: TaskClass = CLASS) -> Run:
-    return opening.run(request, task_class, parent, run_id="r", now=1000.0)
+    return opening.run(request, task_class, parent, run_id="r", now=1000.0, epoch=0)
 
 
 def excess(request: Request, parent: Run | None = None) -> list[str]:
