@@ -27,7 +27,7 @@ async def lines(store: SqliteStore) -> list[bytes]:
     return found
 
 
-async def until(true: Callable[[], bool], deadline: float = 30.0) -> None:
+async def until(true: Callable[[], bool], deadline: float = 60.0) -> None:
     async with asyncio.timeout(deadline):
         while not true():
             await asyncio.sleep(0.005)

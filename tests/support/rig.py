@@ -206,14 +206,14 @@ async def on_the_wire(rig: Rig) -> AsyncIterator[int]:
         await rig.gateway.supervisor.finish(1.0)
 
 
-async def until(true: Callable[[], object], wait: float = 10.0) -> None:
+async def until(true: Callable[[], object], wait: float = 60.0) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(wait):
         while not true():
             await asyncio.sleep(0.005)
 
 
-async def until_async(true: Callable[[], Awaitable[object]], wait: float = 10.0) -> None:
+async def until_async(true: Callable[[], Awaitable[object]], wait: float = 60.0) -> None:
     """Wait for a condition that has to be asked for."""
     async with asyncio.timeout(wait):
         while not await true():

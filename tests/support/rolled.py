@@ -101,7 +101,7 @@ def opening(name: str, id_: str) -> Opening:
     return replace(given, fields={**given.fields, "compensation": way})
 
 
-async def until(true: Callable[[], Awaitable[bool]], wait: float = 20.0) -> None:
+async def until(true: Callable[[], Awaitable[bool]], wait: float = 60.0) -> None:
     """Wait for a condition that has to be asked for."""
     async with asyncio.timeout(wait):
         while not await true():

@@ -11,7 +11,7 @@ from typing import Self, cast
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 class Visit(asyncio.Protocol):

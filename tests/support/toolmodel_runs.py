@@ -251,7 +251,7 @@ class Case:
         """Its end, with a person beside it who finds out what became of what nobody else can tell."""
         rollbacks = rig.gateway.recovery.rollbacks
         try:
-            async with asyncio.timeout(60.0):
+            async with asyncio.timeout(300.0):
                 while True:
                     known = await rig.gateway.store.rollbacks.rollback(self.rollback_id)
                     assert known is not None

@@ -20,7 +20,7 @@ from gateway.wire.limits import Bounds, PoolBounds
 from gateway.wire.server import Door
 from tests.support.tool import Tool
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 _LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNORECASE)
 
 
