@@ -20,7 +20,7 @@ import pytest
 from gateway.app import assembly
 from gateway.control.rollback import drive
 from gateway.control.rollback.ground import START
-from gateway.control.rollback.rollbacks import Told
+from gateway.control.rollback.told import Told
 from gateway.control.runs import Opened
 from gateway.core import opening
 from gateway.model.approval import ApprovalStatus
