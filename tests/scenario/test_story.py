@@ -50,7 +50,8 @@ async def test_two_hundred_identical_refunds_at_once_are_one_refund(shared: Gate
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         said = await asyncio.gather(*(refund(session) for _ in range(200)))
     assert len(erp.records("refunds")) == 1
-    assert set(said) <= {(201, ""), (409, "in-flight")}
+    # The spike that two hundred repeats are may pause the run before the last of them has come.
+    assert set(said) <= {(201, ""), (409, "in-flight"), (503, "run-paused")}
     assert (201, "") in said
 
 
