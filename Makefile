@@ -38,6 +38,7 @@ check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m checks.words
 
 # Compares with peers on this machine and writes docs/performance.md; some twenty minutes. Peers that are not here are skipped, loudly.
 bench: setup tools
