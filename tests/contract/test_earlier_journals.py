@@ -1,0 +1,79 @@
+"""Journals of earlier versions verify, fold to the tables they had, and can be gone on with."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gateway.core import chain
+from gateway.model.entry import Kind
+from gateway.model.order import Scope
+from gateway.model.run import Mode
+from gateway.stores.sqlite.rebuild import FOLDED, rebuild
+from tests.support import driven, earlier
+from tests.support.rig import until_async
+
+
+@pytest.fixture(params=earlier.NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def tables(data_dir: Path) -> dict[str, list[tuple[object, ...]]]:
+    """The folded tables, row by row; documents as what they hold, since their members stand in no order."""
+    connection = sqlite3.connect(data_dir / "journal.sqlite")
+    try:
+        return {
+            table: sorted((tuple(map(_cell, row)) for row in connection.execute(f"SELECT * FROM {table}")), key=lambda row: repr(row[:4]))
+            for table in FOLDED
+        }
+    finally:
+        connection.close()
+
+
+def _cell(value: object) -> object:
+    return orjson.loads(value) if isinstance(value, bytes) else value
+
+
+def test_every_kind_of_entry_is_among_them() -> None:
+    kinds = {orjson.loads(line)["kind"] for name in earlier.NAMES for line in earlier.entries(name)}
+    assert kinds == set(Kind)
+    assert any(b'"untold"' in line for line in earlier.entries("failures"))
+
+
+def test_it_verifies_byte_for_byte(name: str) -> None:
+    found = chain.verify(earlier.export(name), keys=[earlier.verifier_key(name)])
+    assert found.finding is None
+    assert (found.entries, found.heads) == (len(earlier.entries(name)), 1)
+
+
+def test_one_changed_byte_is_found(name: str) -> None:
+    lines = earlier.export(name)
+    lines[5] = lines[5].replace(b'"tenant":"acme"', b'"tenant":"acmf"', 1)
+    finding = chain.verify(lines, keys=[earlier.verifier_key(name)]).finding
+    assert finding is not None
+    assert finding.seq == 6
+
+
+def test_it_folds_to_the_tables_that_it_had(name: str, tmp_path: Path) -> None:
+    data_dir = earlier.copy(name, tmp_path)
+    before = tables(data_dir)
+    assert rebuild(data_dir) == len(earlier.entries(name))
+    assert tables(data_dir) == before
+
+
+async def test_a_run_of_an_earlier_version_is_rolled_back(tmp_path: Path) -> None:
+    earlier.copy("incident", tmp_path)
+    ledger = earlier.tool("incident")
+    async with driven.come_up(tmp_path, ledger) as at:
+        gateway = at.gateway
+        (run,) = [one for one in await gateway.store.registry.runs() if one.agent_id == "later"]
+        await gateway.containment.make(Scope(run=run.run_id), Mode.QUARANTINED, reason="test", by="test")
+        begun = await gateway.recovery.rollbacks.start(run.run_id, subtree=False, to="start", reason="test", by="ops")
+        await until_async(lambda: driven.rolled(at, run.run_id, "clean", "residue"))
+        states = (await gateway.recovery.rollbacks.told(begun.rollback_id)).states
+        assert sorted(state.value for state in states.values()) == ["done", "done", "done", "task"]
+    assert {name: ledger.get("acme", "invoices", name)["status"] for name in ("inv_3", "inv_4")} == {"inv_3": "open", "inv_4": "open"}
