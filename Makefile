@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 OPA_VERSION := v1.22.2
 
-.PHONY: setup tools run test check bench soak lock clean
+.PHONY: setup tools run test check bench soak dist lock clean
 
 setup: .venv/.ready
 
@@ -44,6 +44,14 @@ check: setup
 bench: setup tools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@$(BIN)/python -m bench --write-docs
+
+# The wheel in dist/, from this checkout. The changelog must have a section for its version.
+dist: setup
+	@version=$$($(BIN)/python -c 'import gateway; print(gateway.__version__)'); \
+	  grep -qF "## [$$version] - " CHANGELOG.md || { echo "CHANGELOG.md has no section [$$version]; add it"; exit 2; }
+	@rm -rf dist
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --wheel-dir dist .
+	@ls dist/*.whl
 
 lock: setup
 	@cd requirements && for name in build run dev bench; do \
