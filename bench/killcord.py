@@ -23,7 +23,7 @@ TOOL = "ledger"
 PREFIX = f"/{TOOL}"
 CONFIG = "killcord.yaml"
 
-_SECRET = {"LEDGER_SECRET": "bench"}
+SECRET = {"LEDGER_SECRET": "bench"}
 
 _INVOICE = "/v1/tenants/{tenant}/invoices/{id}"
 _REFUND = "/v1/tenants/{tenant}/refunds/{id}"
@@ -114,7 +114,7 @@ class Gateway:
     @property
     def environ(self) -> Mapping[str, str]:
         """How commands reach it, and read its configuration."""
-        return {"KILLCORD_URL": f"http://127.0.0.1:{self.control}", "KILLCORD_TOKEN": self.token, **_SECRET}
+        return {"KILLCORD_URL": f"http://127.0.0.1:{self.control}", "KILLCORD_TOKEN": self.token, **SECRET}
 
     @property
     def config(self) -> Path:
@@ -129,7 +129,7 @@ def serving(name: str, folder: Path, *, tool: int, core: int, policy: Mapping[st
         NotBuiltIn: it says that it cannot do this yet.
     """
     data, control = children.free_port(), children.free_port()
-    config = _configured(folder, data, control, tool, policy or {"engine": "embedded", "path": str(POLICIES)})
+    config = configured(folder, data, control, tool, policy)
     token = "bench-" + secrets.token_urlsafe(24)
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
     began = time.perf_counter()
@@ -142,10 +142,11 @@ def serving(name: str, folder: Path, *, tool: int, core: int, policy: Mapping[st
 
 
 def _environ(token: str) -> dict[str, str]:
-    return {**_SECRET, "KILLCORD_BOOTSTRAP_TOKEN": token, "KILLCORD_LOG": "warning"}
+    return {**SECRET, "KILLCORD_BOOTSTRAP_TOKEN": token, "KILLCORD_LOG": "warning"}
 
 
-def _configured(folder: Path, data: int, control: int, tool: int, policy: Mapping[str, object]) -> Path:
+def configured(folder: Path, data: int, control: int, tool: int, policy: Mapping[str, object] | None = None) -> Path:
+    """The configuration's file, written to ``folder`` with the adapter it names; the first three numbers are ports of this machine."""
     adapter = folder / "adapters" / TOOL / "adapter.yaml"
     adapter.parent.mkdir(parents=True, exist_ok=True)
     adapter.write_text(yaml.safe_dump(_ADAPTER, sort_keys=False))
@@ -153,7 +154,7 @@ def _configured(folder: Path, data: int, control: int, tool: int, policy: Mappin
     document = {
         "listen": {"data": f"127.0.0.1:{data}", "control": f"127.0.0.1:{control}"},
         "data_dir": "./var",
-        "policy": dict(policy),
+        "policy": dict(policy or {"engine": "embedded", "path": str(POLICIES)}),
         "adapters": ["./adapters"],
         "tools": {
             TOOL: {

@@ -11,6 +11,9 @@ _HEAD = """# Performance
 Written by `make bench`; nothing here is edited by hand, so run it again rather than change it. The figures are of one
 machine and one run: what carries over to another machine are the ratios, which is why each is taken within a round, between
 neighbours in time, and then the median of the rounds is.
+
+How far one call walks through the code is counted by `python -m bench.call_path` (Python calls, files entered, steps from file to
+file; `--out FILE` keeps them as JSON). That says nothing about speed, and needs neither peers nor a quiet machine.
 """
 
 _PEERS = """## Who is compared
