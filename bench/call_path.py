@@ -31,8 +31,9 @@ from rich.table import Table
 from bench import children, killcord
 from bench.children import Broken
 from bench.tool import Connection, Objects
-from gateway.app import assembly, doors
-from gateway.http.operators import Operator, Role
+from gateway.app import gateway as app_gateway
+from gateway.app import servers
+from gateway.http.server.operators import Operator, Role
 from gateway.settings import loading
 
 _GATEWAY = f"{children.ROOT / 'gateway'}{os.sep}"
@@ -224,11 +225,11 @@ async def _site(folder: Path) -> AsyncIterator[Site]:
     objects = Objects()
     tool = await asyncio.get_running_loop().create_server(lambda: Connection(objects), "127.0.0.1", 0)
     config = killcord.configured(folder, children.free_port(), children.free_port(), tool.sockets[0].getsockname()[1])
-    gateway = await assembly.assemble(loading.load(config, killcord.SECRET), _silent, _silent)
-    agents = doors.agents(gateway)
+    gateway = await app_gateway.assemble(loading.load(config, killcord.SECRET), _silent, _silent)
+    agents = servers.agents(gateway)
     agents.bounds = replace(agents.bounds, sweep=3600.0)
     _, data = await agents.open_tcp("127.0.0.1", 0)
-    operators = doors.operators_door(gateway, lambda _: Operator("bench", Role.ADMIN), "all", _silent)
+    operators = servers.operators_door(gateway, lambda _: Operator("bench", Role.ADMIN), "all", _silent)
     try:
         await operators.setup()
         control = web.TCPSite(operators, "127.0.0.1", gateway.config.control.port)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway.clients.clock import SystemClock
-from gateway.core import idempotency, records, stamp
+from gateway.core import timestamps
+from gateway.core.codec import records
+from gateway.core.request import idempotency
 from gateway.model.effect import Charge, Key, KeyKind
 from gateway.model.entry import Sealed
 from gateway.model.run import Limits, Rate, Run
-from gateway.ports import Journal, Opening
+from gateway.ports.journal import IntentRequest, Journal
 from gateway.stores.sqlite import store
 
 RUNS = 1000
@@ -96,7 +98,7 @@ class _Turn:
             "version": '"v1"',
         }
 
-    def opening(self) -> Opening:
+    def opening(self) -> IntentRequest:
         args = _sealed()
         fields = self._write("intent")
         fields["requested"] |= {"args_digest": f"sha256:{self._key.content}", "args_ref": args.ref}
@@ -109,7 +111,7 @@ class _Turn:
         }
         refusal = self._entry("refusal", "refund.create", "refund", "", fields["requested"]["path"], "POST")
         refusal |= {"code": "", "status": 429, "detail": "", "metered": True}
-        return Opening(fields, lambda: refusal, self._key, 1, self._charges, (args,))
+        return IntentRequest(fields, lambda: refusal, self._key, 1, self._charges, (args,))
 
     def outcome(self, reply: Sealed) -> Fields:
         return self._write("outcome", f"made-{self._number}") | {
@@ -162,7 +164,7 @@ def _opened(run: Run) -> Fields:
 
 def _common(run: Run, kind: str, at: float) -> Fields:
     return {
-        "ts": stamp.rfc3339(at),
+        "ts": timestamps.rfc3339(at),
         "kind": kind,
         "tenant": run.tenant,
         "workflow_id": run.workflow_id,

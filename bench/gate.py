@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.figures import Found, Part
-from gateway.control.containment import Mirror
+from gateway.control.containment.containment import OrderReplica
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode, Run
 
@@ -29,7 +29,7 @@ class Plan:
 def run(plan: Plan, found: Found, note: Note) -> None:
     """The gate, asked once by every run after each change of the orders: nothing could have been remembered from before."""
     chance = random.Random(7)
-    mirror = Mirror()
+    mirror = OrderReplica()
     for number in range(plan.orders):
         mirror.put(_order(chance, number, plan.runs), now=NOW)
     runs = [_run(chance, number, plan.runs) for number in range(plan.runs)]
@@ -38,7 +38,7 @@ def run(plan: Plan, found: Found, note: Note) -> None:
     _keep(Part(of=f"an order put in force, {plan.in_a_row:,} in a row", goal="order", seconds=_made(chance, plan)), found, note)
 
 
-def _asked(mirror: Mirror, runs: list[Run], order: Order) -> float:
+def _asked(mirror: OrderReplica, runs: list[Run], order: Order) -> float:
     """Seconds of CPU a call."""
     mirror.put(order, now=NOW)
     began = time.process_time()
@@ -50,7 +50,7 @@ def _asked(mirror: Mirror, runs: list[Run], order: Order) -> float:
 def _made(chance: random.Random, plan: Plan) -> float:
     """Seconds of CPU an order."""
     orders = [_order(chance, number, plan.runs) for number in range(plan.in_a_row)]
-    mirror = Mirror()
+    mirror = OrderReplica()
     began = time.process_time()
     for order in orders:
         mirror.put(order, now=NOW)

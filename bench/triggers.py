@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.figures import Found, Part
 from bench.gate import Note
-from gateway.control.watches import Watches
-from gateway.core import stamp
+from gateway.control.triggers.windows import TriggerWindows
+from gateway.core import timestamps
 from gateway.core.triggers.thresholds import Thresholds
 from gateway.model.entry import Kind, Position
 from gateway.model.run import Limits, Run
@@ -31,7 +31,7 @@ class Plan:
 def run(plan: Plan, found: Found, note: Note) -> None:
     """Every entry by itself, its timestamp read as it stands in the journal; the median of all."""
     chance = random.Random(11)
-    watches = Watches(Thresholds())
+    watches = TriggerWindows(Thresholds())
     limits = Limits(steps=10_000, writes=2_000, records=2_000, tenants=5, systems=5)
     for number in range(plan.runs):
         watches.meet(Run(run_id=_name(number), workflow_id="w", tenant="acme", agent_id="a", task_class="default", limits=limits), 0)
@@ -49,7 +49,7 @@ def run(plan: Plan, found: Found, note: Note) -> None:
 
 def _entry(chance: random.Random, runs: int, number: int) -> dict[str, Any]:
     name = _name(chance.randrange(runs))
-    fields: dict[str, Any] = {"run_id": name, "generation": 1, "ts": stamp.rfc3339(BEGAN + number * 0.001), "tool": "erp"}
+    fields: dict[str, Any] = {"run_id": name, "generation": 1, "ts": timestamps.rfc3339(BEGAN + number * 0.001), "tool": "erp"}
     match chance.choices((Kind.READ, Kind.INTENT, Kind.OUTCOME, Kind.REPLAY), (10, 10, 10, 1))[0]:
         case Kind.READ:
             return fields | {"kind": "read", "effect": "read", "action": "invoice.read", "status": 200}

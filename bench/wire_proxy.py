@@ -18,9 +18,9 @@ from gateway.core import addresses, problem
 from gateway.errors import Refusal
 from gateway.model.call import Call, Headers
 from gateway.model.wire import Head, Outgoing, Reply
-from gateway.wire.client import Pool
-from gateway.wire.dial import Origin
-from gateway.wire.server import Door
+from gateway.wire.inbound.server import Server
+from gateway.wire.outbound.dial import Origin
+from gateway.wire.outbound.pool import Pool
 
 
 class Floor:
@@ -53,7 +53,7 @@ def _but(headers: Headers, *names: bytes) -> Headers:
 async def serve(port: int, tool_port: int) -> None:
     pool = Pool({TOOL: Origin(host="127.0.0.1", port=tool_port)}, allowed=addresses.allowed)
     front = Floor(pool, f"127.0.0.1:{tool_port}".encode())
-    door = Door(front, hosts=["localhost", "127.0.0.1"], clock=SystemClock(), spawn=asyncio.get_running_loop().create_task)
+    door = Server(front, hosts=["localhost", "127.0.0.1"], clock=SystemClock(), spawn=asyncio.get_running_loop().create_task)
     await door.open_tcp("127.0.0.1", port)
     await asyncio.Event().wait()
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.sdk import Problem
-from gateway.sdk.talk import Opening
+from gateway.sdk.operations import Opening
 
 HELD = 75
 """The exit code of a workflow that an order holds, or whose gateway is away: start it again later (EX_TEMPFAIL of sysexits.h)."""

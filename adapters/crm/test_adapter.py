@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.catalog import Tool
+from gateway.core.adapter.catalog import Tool
 from gateway.model.action import Remedy
 from tests.support import samples
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.core import catalog, resolve
-from gateway.core.catalog import ActionType, Matched, Tool, Unmatched
+from gateway.core.adapter import catalog, resolve
+from gateway.core.adapter.catalog import ActionType, Matched, Tool, Unmatched
 from tests.support import kinto, samples
 
 FOLDER = Path(__file__).parent

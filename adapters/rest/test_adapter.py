@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import catalog, resolve
-from gateway.core.catalog import Tool, Unmatched
+from gateway.core.adapter import catalog, resolve
+from gateway.core.adapter.catalog import Tool, Unmatched
 from gateway.model.action import Reversibility
 from tests.support import samples
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import catalog
-from gateway.core.catalog import Tool
+from gateway.core.adapter import catalog
+from gateway.core.adapter.catalog import Tool
 from tests.support import samples
 
 FOLDER = Path(__file__).parent

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import errors
-from gateway.clients import opa_trials, rego_trials
-from gateway.clients.opa import OpaEngine
-from gateway.clients.opa_channel import Channel
-from gateway.clients.rego import EmbeddedEngine
-from gateway.clients.rego_trials import Trial
+from gateway.clients.opa import test_runner as opa_test_runner
+from gateway.clients.opa.channel import Channel
+from gateway.clients.opa.engine import OpaEngine
+from gateway.clients.rego import test_runner
+from gateway.clients.rego.engine import EmbeddedEngine
+from gateway.clients.rego.test_runner import Trial
 from gateway.settings import origin
 from gateway.settings.config import Config, PolicyConfig
 from gateway.settings.origin import Origin
 
 if TYPE_CHECKING:
-    from gateway.clients.opa_push import Pushed
+    from gateway.clients.opa.push import Pushed
 
 Engine = EmbeddedEngine | OpaEngine
 
@@ -60,7 +61,7 @@ def trials(folder: Path, *, real: bool) -> list[Trial]:
     Raises:
         Misconfigured: the folder cannot be used, or there is no opa; one line per problem.
     """
-    return opa_trials.run_tests(folder, _binary()) if real else rego_trials.run_tests(folder)
+    return opa_test_runner.run_tests(folder, _binary()) if real else test_runner.run_tests(folder)
 
 
 def push(folder: Path, url: str) -> Pushed:
@@ -76,7 +77,7 @@ def push(folder: Path, url: str) -> Pushed:
     if at.scheme == "unix" or at.base:
         raise errors.Misconfigured(["--url: policies are pushed to http://host:port or https://host:port, with no path behind it"])
     try:
-        from gateway.clients import opa_push
+        from gateway.clients.opa import push as opa_push
     except ImportError as error:
         raise errors.Misconfigured([f"there is no package {error.name}, which pushing needs: pip install 'killcord[opa]'"]) from error
     return opa_push.push(folder, host=at.host, port=at.port, tls=at.scheme == "https")

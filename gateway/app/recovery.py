@@ -7,35 +7,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.app.policies import Engine
-from gateway.control.approvals import Approvals
-from gateway.control.checkpoints import Checkpoints
-from gateway.control.containment import Containment
-from gateway.control.recover import Recover
-from gateway.control.resume import Resume
-from gateway.control.rollback.aftermath import Aftermath
+from gateway.control.containment.containment import Containment
+from gateway.control.incident.recovery import RecoveryDriver
+from gateway.control.review.approvals import Approvals
+from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.automatic import Automatic, Wake
-from gateway.control.rollback.drive import Drive
-from gateway.control.rollback.gather import Gather
-from gateway.control.rollback.ground import Ground
-from gateway.control.rollback.ledger import Ledger
-from gateway.control.rollback.plans import Plans
+from gateway.control.rollback.entries import Plans, RollbackEntries
+from gateway.control.rollback.executor import Executor
+from gateway.control.rollback.outcome import OutcomeCheck, StateCheck
+from gateway.control.rollback.preconditions import Preconditions
+from gateway.control.rollback.recheck import Recheck
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.sound import Sound
-from gateway.control.rollback.verdict import Verdict
-from gateway.control.runs import Runs
+from gateway.control.rollback.scope import ScopeQuery
+from gateway.control.runs.checkpoints import Checkpoints
+from gateway.control.runs.resume import Resume
+from gateway.control.runs.runs import Runs
 from gateway.control.supervisor import Supervisor
-from gateway.control.tasks import Tasks
-from gateway.control.watched import WatchedJournal
-from gateway.core import catalog
+from gateway.control.triggers.publishing_journal import PublishingJournal
+from gateway.core.adapter import catalog
 from gateway.model.decision import Reason
-from gateway.pipeline.compensate import Compensate
-from gateway.pipeline.decide_recovery import DecideRecovery
+from gateway.pipeline.compensation.decide import DecideRecovery
+from gateway.pipeline.compensation.line import Compensate
+from gateway.pipeline.compensation.request import CompensationRequests
 from gateway.pipeline.line import Line
-from gateway.pipeline.look import Look
 from gateway.pipeline.probe import Probe
-from gateway.pipeline.tools import Tools
-from gateway.pipeline.undo_call import Calls
-from gateway.ports import Clock, Registry, Vault
+from gateway.pipeline.tool import Tools
+from gateway.pipeline.tool_reads import ToolReads
+from gateway.ports.clock import Clock
+from gateway.ports.projections import Registry
+from gateway.ports.vault import Vault
 from gateway.stores.sqlite.store import SqliteStore
 
 
@@ -45,7 +45,7 @@ class Recovery:
     automatic: Automatic
     checkpoints: Checkpoints
     resume: Resume
-    recover: Recover
+    recover: RecoveryDriver
     registry: Registry
 
     async def catch_up(self) -> int:
@@ -73,9 +73,9 @@ class Parts:
 
     tools: Tools
     line: Line
-    look: Look
+    look: ToolReads
     probe: Probe
-    journal: WatchedJournal
+    journal: PublishingJournal
     store: SqliteStore
     vault: Vault
     engine: Engine
@@ -93,7 +93,7 @@ def recovery(parts: Parts) -> Recovery:
     """Put together what takes back, and have it hear of what people decide."""
     store, clock, line = parts.store, parts.clock, parts.line
     carry = _compensate(parts)
-    ledger = Ledger(parts.journal, clock)
+    ledger = RollbackEntries(parts.journal, clock)
     places = Checkpoints(
         journal=parts.journal,
         records=store.checkpoints,
@@ -107,12 +107,12 @@ def recovery(parts: Parts) -> Recovery:
     )
     undos = catalog.undos(tool.catalog for tool in parts.tools.values())
     alone = asyncio.Lock()
-    gather = Gather(store.registry, store.writes, store.history, clock, undos, line.intend.live)
+    gather = ScopeQuery(store.registry, store.writes, store.history, clock, undos, line.intend.live)
     rollbacks = Rollbacks(
-        ground=Ground(gather, store.rollbacks, parts.containment, clock, places.position, parts.journal.stream),
+        ground=Preconditions(gather, store.rollbacks, parts.containment, clock, places.position, parts.journal.stream),
         gather=gather,
-        drive=Drive(carry, store.rollbacks, parts.tasks, parts.approvals, ledger, clock, parts.supervisor.spawn, parts.patience),
-        verdict=Verdict(Sound(carry, parts.engine, parts.containment.mirror, clock), store.rollbacks, clock, parts.patience),
+        drive=Executor(carry, store.rollbacks, parts.tasks, parts.approvals, ledger, clock, parts.supervisor.spawn, parts.patience),
+        verdict=OutcomeCheck(StateCheck(carry, parts.engine, parts.containment.mirror, clock), store.rollbacks, clock, parts.patience),
         plans=Plans(store.blobs, parts.vault),
         ledger=ledger,
         records=store.rollbacks,
@@ -127,7 +127,7 @@ def recovery(parts: Parts) -> Recovery:
     wake = Wake(rollbacks, store.rollbacks, store.registry, parts.supervisor.spawn)
     parts.journal.listeners.append(wake.heard)
     resume = Resume(parts.runs, places, store.rollbacks, store.incidents, parts.containment, clock, alone)
-    recover = Recover(
+    recover = RecoveryDriver(
         journal=parts.journal,
         registry=store.registry,
         incidents=store.incidents,
@@ -137,7 +137,7 @@ def recovery(parts: Parts) -> Recovery:
         checkpoints=places,
         resume=resume,
         tasks=parts.tasks,
-        unsound=Aftermath(rollbacks, store.registry),
+        unsound=Recheck(rollbacks, store.registry),
         clock=clock,
         spawn=parts.supervisor.spawn,
         log=parts.warn,
@@ -157,7 +157,7 @@ def _compensate(parts: Parts) -> Compensate:
     line, store = parts.line, parts.store
     return Compensate(
         tools=parts.tools,
-        calls=Calls(parts.tools, store.blobs, parts.vault),
+        calls=CompensationRequests(parts.tools, store.blobs, parts.vault),
         gate=line.gate,
         recall=line.recall,
         decide_recovery=DecideRecovery(parts.engine, parts.clock, lambda: parts.engine.revision),

@@ -12,14 +12,14 @@ import orjson
 
 from gateway import errors
 from gateway.clients.clock import SystemClock
-from gateway.clients.rego import EmbeddedEngine
-from gateway.clients.vault import TenantVault, open_master_key
-from gateway.core import replay
-from gateway.core.replay import Word
+from gateway.clients.keys.vault import TenantVault, open_master_key
+from gateway.clients.rego.engine import EmbeddedEngine
+from gateway.core.policy import replay
+from gateway.core.policy.replay import Word
 from gateway.model.decision import Decision
 from gateway.model.run import Run
-from gateway.stores.sqlite import reading
-from gateway.stores.sqlite.reading import Reading
+from gateway.stores.sqlite import read_only
+from gateway.stores.sqlite.read_only import Reading
 
 EVERY = 1_000
 """Decisions between two reports of progress."""
@@ -65,7 +65,7 @@ async def run(data_dir: Path, bundle: Path, *, progress: Callable[[int, int], No
     clock = SystemClock()
     engine = EmbeddedEngine(bundle, mint=clock.mint, report=lambda *_: None)
     try:
-        with reading.reading(data_dir) as journal:
+        with read_only.reading(data_dir) as journal:
             return await _Replay(journal, engine, TenantVault(journal.blobs, open_master_key(data_dir / "keys"))).over(progress)
     finally:
         await engine.close()

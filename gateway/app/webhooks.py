@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from gateway.clients.clock import SystemClock
-from gateway.clients.webhooks import FOLDER, Webhooks, open_webhooks
-from gateway.observe.webhooks import Deliveries, Told
+from gateway.clients.webhook.webhooks import FOLDER, Webhooks, open_webhooks
+from gateway.observe.metrics import Delivered, Deliveries
 from gateway.settings.config import Config
 from gateway.stores.sqlite.store import SqliteStore
 
@@ -23,8 +23,8 @@ async def webhooks_of(config: Config, store: SqliteStore, clock: SystemClock, wa
 def counted(webhooks: Webhooks, newest: Callable[[], int]) -> Deliveries:
     """The webhooks' counts; ``newest`` gives the journal's newest seq."""
 
-    def told() -> Iterable[Told]:
+    def told() -> Iterable[Delivered]:
         for one in webhooks.deliveries:
-            yield Told(one.webhook.name, one.delivered, one.given_up, newest() - one.at if one.busy else 0)
+            yield Delivered(one.webhook.name, one.delivered, one.given_up, newest() - one.at if one.busy else 0)
 
     return Deliveries(told)

@@ -14,7 +14,7 @@ from gateway.cli.configuration import Config, loaded, reported
 from gateway.cli.failure import Failure, wrong_use
 
 if TYPE_CHECKING:
-    from gateway.core.catalog import ActionType
+    from gateway.core.adapter.catalog import ActionType
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 _VARIABLE = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)")

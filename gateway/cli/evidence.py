@@ -16,8 +16,8 @@ from gateway import errors
 from gateway.cli import api, output
 from gateway.cli.api import Api, Lines
 from gateway.cli.failure import Failure, wrong_use
-from gateway.core import chain, note
-from gateway.core.chain import Finding, Verifier
+from gateway.core.journal import chain, signed_note
+from gateway.core.journal.chain import Finding, Verifier
 from gateway.model.entry import Head
 
 PARTIAL = "If this token sees only some tenants or task classes, its export has gaps; use one that sees all."
@@ -117,7 +117,7 @@ def notes(text: str) -> list[str]:
         return [fields["checkpoint"] for line in text.splitlines() if line and chain.is_head(fields := orjson.loads(line))]
     found: list[str] = []
     for line in text.splitlines():
-        if line.startswith(note.ORIGIN):
+        if line.startswith(signed_note.ORIGIN):
             found.append("")
         if found:
             found[-1] += line + "\n"
@@ -154,7 +154,7 @@ def _anchors(heads: Path | None) -> list[str]:
 
 
 def _file(path: Path) -> Iterator[bytes]:
-    from gateway.app import evidence as keeping
+    from gateway.app import store as keeping
 
     if keeping.is_kept(path):
         try:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gateway.cli import api, output
-from gateway.core import explaining
+from gateway.core.incident import explanation
 
 Json = dict[str, Any]
 
@@ -58,8 +58,8 @@ def explain(context: typer.Context, incident: Annotated[str, typer.Argument(help
     """Why the controller retried, degraded, contained, took back or handed over: rule by rule."""
     gateway = api.of_environment()
     found = gateway.get(f"/v1/incidents/{api.part(incident)}")
-    entries = [one for kind in explaining.KINDS for one in gateway.all("/v1/journal", run=found["run_id"], kind=kind)]
-    reasons = explaining.explained(found, sorted(entries, key=lambda one: one["seq"]))
+    entries = [one for kind in explanation.KINDS for one in gateway.all("/v1/journal", run=found["run_id"], kind=kind)]
+    reasons = explanation.explained(found, sorted(entries, key=lambda one: one["seq"]))
     output.of(context).value({"incident_id": found["incident_id"], "reasons": reasons}, _reasons(reasons))
 
 

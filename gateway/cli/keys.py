@@ -17,18 +17,18 @@ app = typer.Typer(help="Signing and sealing keys.", no_args_is_help=True)
 @app.command("init")
 def init(context: typer.Context, config: Config = Path("killcord.yaml")) -> None:
     """Make the keys that are not there yet; a first start does the same."""
-    from gateway.app import keys
+    from gateway.app import store
 
-    folder = _made(keys.init, config)
+    folder = _made(store.init, config)
     output.of(context).value({"folder": str(folder)}, [str(folder)])
 
 
 @app.command("rotate")
 def rotate(context: typer.Context, config: Config = Path("killcord.yaml")) -> None:
     """Make the lease key that signs from the next start on; leases signed before stay good until they end."""
-    from gateway.app import keys
+    from gateway.app import store
 
-    path = _made(keys.rotate, config)
+    path = _made(store.rotate, config)
     output.of(context).value({"key": str(path)}, [f"{path} signs from the next start on; restart the gateway when it suits."])
 
 

@@ -28,7 +28,7 @@ def add(
 ) -> None:
     """Make a token and print it, once; its hash is kept. A running gateway reads the file when it starts."""
     from gateway import errors
-    from gateway.http.operators import Role
+    from gateway.http.server.operators import Role
     from gateway.settings import operators
 
     if role not in {one.value for one in Role}:

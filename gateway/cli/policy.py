@@ -119,12 +119,12 @@ def spared(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
 ) -> None:
     """What policy would have stopped and did not: by a tool in shadow mode, or by the candidate. Read off the running gateway's journal."""
-    from gateway.core import watched
+    from gateway.core.policy import shadow_report
 
     out = output.of(context)
     client = api.of_environment()
     entries = (one for kind in ("read", "intent") for one in client.all("/v1/journal", kind=kind, tenant=tenant))
-    found = watched.spared(one for one in entries if tool is None or one.get("tool") == tool)
+    found = shadow_report.spared(one for one in entries if tool is None or one.get("tool") == tool)
     value = [asdict(one) | {"runs": sorted(one.runs)} for one in found]
     if not found:
         out.value(value, ["Nothing: no call went on against a policy that is only watched."])

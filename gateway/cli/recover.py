@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import api, output, rights
+from gateway.cli import api, output, resume
 
 Json = dict[str, Any]
 
@@ -20,16 +20,16 @@ _MOVING = ("contain", "compensate", "compensating", "resume")
 def recover(
     context: typer.Context,
     incident: Annotated[str, typer.Argument(help="The incident.", show_default=False)],
-    reason: rights.Reason,
-    checkpoint: rights.Checkpoint = None,
-    scope: rights.Scopes = None,
-    tool: rights.Tools = None,
-    mode: rights.Mode = None,
-    limit: rights.Limits = None,
-    require_approval: rights.Gates = None,
+    reason: resume.Reason,
+    checkpoint: resume.Checkpoint = None,
+    scope: resume.Scopes = None,
+    tool: resume.Tools = None,
+    mode: resume.Mode = None,
+    limit: resume.Limits = None,
+    require_approval: resume.Gates = None,
 ) -> None:
     """Contain, take back, look again, take up with tighter rights; shows each stage, and exits 1 where a person has to decide."""
-    body = rights.asked(reason, checkpoint, scope, tool, mode, limit, require_approval)
+    body = resume.asked(reason, checkpoint, scope, tool, mode, limit, require_approval)
     gateway, path = api.of_environment(), f"/v1/incidents/{api.part(incident)}"
     found = gateway.post(f"{path}/recover", body)
     told = ""

@@ -10,7 +10,7 @@ import typer
 from gateway.cli import api, output
 from gateway.cli.api import Api
 from gateway.cli.failure import wrong_use
-from gateway.core import postmortem
+from gateway.core.incident import postmortem
 
 Json = dict[str, Any]
 

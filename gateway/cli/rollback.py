@@ -12,7 +12,8 @@ from rich.progress import Progress
 
 from gateway.cli import api, output
 from gateway.cli.failure import REFUSED, wrong_use
-from gateway.core import plan_json, plan_table
+from gateway.core.codec import plan as codec_plan
+from gateway.core.rollback import plan_table
 
 Json = dict[str, Any]
 
@@ -73,7 +74,7 @@ def plan(
         out.value({"svg": str(svg)}, [f"The plan is drawn in {svg}."])
         return
     planned = api.of_environment().post("/v1/rollbacks", body)
-    found = plan_json.read(planned)
+    found = codec_plan.read(planned)
     out.table(planned, [column.upper() for column in plan_table.COLUMNS], plan_table.rows(found))
     out.tell(planned["summary"])
     if found.irreversible:

@@ -14,17 +14,18 @@ import uvloop
 from aiohttp import web
 
 from gateway import errors
-from gateway.app import assembly, doors, policies
-from gateway.app.assembly import Gateway
+from gateway.app import gateway as app_gateway
+from gateway.app import policies, servers
+from gateway.app.gateway import Gateway
 from gateway.cli.failure import WRONG_USE, Failure
 from gateway.control.supervisor import Supervisor
-from gateway.core import stamp
-from gateway.http.services import Serving
+from gateway.core import timestamps
+from gateway.http.server.services import Serving
 from gateway.observe import logs
 from gateway.settings import check, loading
 from gateway.settings.config import Config
 from gateway.settings.units import Address
-from gateway.wire.server import Door
+from gateway.wire.inbound.server import Server
 
 DRAINING, FINISHING = 0.8, 0.1
 """Shares of the grace: for calls to end with their connections, and for what is left of them. The rest is for signing, closing, leaving."""
@@ -45,14 +46,14 @@ def serve(config: Path, role: str) -> None:
 
 async def _serve(config: Config, role: Serving) -> int:
     logger = logs.configure(os.environ.get("KILLCORD_LOG", "info"))
-    identify = doors.identified(config)
-    gateway = await assembly.assemble(
+    identify = servers.identified(config)
+    gateway = await app_gateway.assemble(
         config, logger.debug, lambda level, message: getattr(logger, level)("policy", message=message), warn=logger.warning
     )
     try:
         await _recover(gateway, logger.warning)
-        agents = doors.agents(gateway) if role != "control" else None
-        runner = doors.operators_door(gateway, identify, role, logger.error)
+        agents = servers.agents(gateway) if role != "control" else None
+        runner = servers.operators_door(gateway, identify, role, logger.error)
         await _listen(gateway, agents, runner)
         _routines(gateway, gateway.supervisor)
         _tell(gateway, role)
@@ -74,7 +75,7 @@ async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
     await gateway.ambient.keep_open()
 
 
-async def _listen(gateway: Gateway, agents: Door | None, runner: web.AppRunner) -> None:
+async def _listen(gateway: Gateway, agents: Server | None, runner: web.AppRunner) -> None:
     """Operators first: a gateway that cannot be contained must not take calls.
 
     Raises:
@@ -119,7 +120,7 @@ def _tell(gateway: Gateway, role: Serving) -> None:
     typer.echo(f"policy           {gateway.engine.health()[1]}")
     for tool in config.tools.values():
         if tool.shadow_until > gateway.clock.now():
-            typer.echo(f"shadow           {tool.name}: policy's denials are waived until {stamp.rfc3339(tool.shadow_until)}")
+            typer.echo(f"shadow           {tool.name}: policy's denials are waived until {timestamps.rfc3339(tool.shadow_until)}")
     if gateway.candidate is not None:
         typer.echo(f"candidate        {gateway.candidate.health()[1]}")
     typer.echo(f"journal          sqlite in {config.data_dir}, stream {gateway.store.journal.stream}")
@@ -138,7 +139,7 @@ async def _stopped() -> None:
     await stop.wait()
 
 
-async def _drain(gateway: Gateway, agents: Door | None, runner: web.AppRunner) -> int:
+async def _drain(gateway: Gateway, agents: Server | None, runner: web.AppRunner) -> int:
     """No new calls; what is on the wire ends and is journaled. 0 where no write had to be given up with its outcome unknown.
 
     A stream has no end of its own: it is cut when its share of the grace is over. A rollback is gone on with by the next process.

@@ -1,12 +1,15 @@
-"""ports.Clock: this machine's time and randomness."""
+"""ports.Clock: this machine's time and randomness.
+
+Random bytes from the operating system, fetched many at a time: each fetch gives the interpreter lock away.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
-from gateway.clients.chance import Chance
-from gateway.ports import Clock
+from gateway.ports.clock import Clock
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
@@ -49,4 +52,23 @@ def _coded(number: int, bits: int) -> str:
 
 
 if TYPE_CHECKING:
-    _port: type[Clock] = SystemClock
+    _port_clock: type[Clock] = SystemClock
+
+
+_FETCHED = 4096
+
+
+class Chance:
+    """Belongs to one thread; no byte is given out twice. A forked child must make its own."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._used = 0
+
+    def take(self, count: int) -> bytes:
+        """``count`` bytes, at most 4096."""
+        if self._used + count > len(self._bytes):
+            self._bytes, self._used = os.urandom(_FETCHED), 0
+        taken = self._bytes[self._used : self._used + count]
+        self._used += count
+        return taken

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.core import records, stamp
+from gateway.core import timestamps
+from gateway.core.codec import records
 from gateway.model.action import Target
 from gateway.model.effect import Write
 from gateway.model.entry import Fields, Kind
@@ -29,7 +30,7 @@ class AlreadyResolved(ValueError):
 def outcome_unknown(write: Write, *, why: str, seen: str | None, at: float) -> Task:
     """The one task about a write of which neither its reply nor a probe tells whether it was applied."""
     summary = (
-        f"{write.action} on {_thing(write.target)} at {stamp.rfc3339(write.at)} may or may not have been applied, and {why}. "
+        f"{write.action} on {_thing(write.target)} at {timestamps.rfc3339(write.at)} may or may not have been applied, and {why}. "
         "Look at the tool and resolve this task as 'applied' or 'not_applied'."
     )
     return Task(
@@ -138,7 +139,7 @@ def resolved_entry(closed: Task) -> Fields:
 
 def _entry(task: Task, change: str, at: float) -> dict[str, object]:
     return {
-        "ts": stamp.rfc3339(at),
+        "ts": timestamps.rfc3339(at),
         "kind": Kind.TASK.value,
         "tenant": task.tenant,
         "run_id": task.run_id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.core import catalog
+from gateway.core.adapter import catalog
 from gateway.errors import Refusal
 from gateway.model.action import Compensation, Cost, Effect, Reversibility, Target
 from gateway.model.approval import Approval
@@ -20,8 +20,8 @@ from gateway.model.entry import Position, Result, Verification
 from gateway.model.quick import quick
 from gateway.model.run import Lease, Mode, Run
 from gateway.model.wire import Answer, Outgoing
-from gateway.pipeline.tools import Tool
-from gateway.ports import Quota
+from gateway.pipeline.tool import Tool
+from gateway.ports.rates import Quota
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,23 +10,23 @@ from dataclasses import dataclass
 
 from gateway.model.action import Effect
 from gateway.model.wire import Reply
-from gateway.pipeline.approve import Approve
-from gateway.pipeline.authenticate import Authenticate
-from gateway.pipeline.classify import classify
-from gateway.pipeline.decide import Decide
+from gateway.pipeline.call_trace import CallTrace
 from gateway.pipeline.evidence import Denied, Held, Kept
-from gateway.pipeline.forward import Forward
-from gateway.pipeline.gate import Gate
-from gateway.pipeline.intend import Intend
-from gateway.pipeline.meter import Meter
-from gateway.pipeline.read import Read
-from gateway.pipeline.recall import Recall
 from gateway.pipeline.reply import Replies
-from gateway.pipeline.settle import Settle
-from gateway.pipeline.snapshot import Snapshot
+from gateway.pipeline.stages.approve import Approve
+from gateway.pipeline.stages.authenticate import Authenticate
+from gateway.pipeline.stages.classify import classify
+from gateway.pipeline.stages.decide import Decide
+from gateway.pipeline.stages.forward import Forward
+from gateway.pipeline.stages.gate import Gate
+from gateway.pipeline.stages.intend import Intend
+from gateway.pipeline.stages.meter import Meter
+from gateway.pipeline.stages.read import Read
+from gateway.pipeline.stages.recall import Recall
+from gateway.pipeline.stages.settle import Settle
+from gateway.pipeline.stages.snapshot import Snapshot
+from gateway.pipeline.stages.verify import Verify
 from gateway.pipeline.streams import Streams
-from gateway.pipeline.trail import Trail
-from gateway.pipeline.verify import Verify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Line:
     streams: Streams
     replies: Replies
 
-    async def handle(self, trail: Trail) -> Reply:
+    async def handle(self, trail: CallTrace) -> Reply:
         """Carry a framed, canonical call to its tool and back.
 
         Raises:

@@ -6,15 +6,20 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from gateway.core import catalog, documents, postcondition, tasks
-from gateway.core.postcondition import Finding
+from gateway.core import tasks
+from gateway.core.adapter import catalog, postcondition
+from gateway.core.adapter.postcondition import Finding
+from gateway.core.codec import documents
 from gateway.errors import UpstreamFailure
 from gateway.model.effect import State, Write
 from gateway.model.entry import Result
-from gateway.pipeline import entries, keep
-from gateway.pipeline.look import Look
-from gateway.pipeline.tools import Tool, Tools
-from gateway.ports import Blobs, Clock, History, Journal, Registry, Vault, Writes
+from gateway.pipeline import journal_entries, sealed_payloads
+from gateway.pipeline.tool import Tool, Tools
+from gateway.pipeline.tool_reads import ToolReads
+from gateway.ports.clock import Clock
+from gateway.ports.journal import History, Journal
+from gateway.ports.projections import Registry, Writes
+from gateway.ports.vault import Blobs, Vault
 
 UNSEEN = 900.0
 """Seconds for which a tool that does not show what became of a write is waited for before a person is asked."""
@@ -43,7 +48,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Probe:
     tools: Tools
-    look: Look
+    look: ToolReads
     journal: Journal
     registry: Registry
     writes: Writes
@@ -98,7 +103,7 @@ class Probe:
         sealed = await self.blobs.blob(write.args_ref or "")
         if kind is None or kind.probe is None or sealed is None:
             return Seen(Finding.UNDECIDED)
-        request = keep.request_from(await self.vault.unseal(sealed), tool.catalog.variables)
+        request = sealed_payloads.request_from(await self.vault.unseal(sealed), tool.catalog.variables)
         if request.redacted:  # what was struck out is what a listing would be searched for: not finding it proves nothing
             return Seen(Finding.UNDECIDED)
         if kind.probe.find is not None:
@@ -124,7 +129,7 @@ class Probe:
         return None if sealed is None else orjson.loads(await self.vault.unseal(sealed)).get("state")
 
     async def _listed(
-        self, tool: Tool, kind: catalog.ActionType, probe: catalog.Probe, request: keep.Request, write: Write, *, settled: bool
+        self, tool: Tool, kind: catalog.ActionType, probe: catalog.Probe, request: sealed_payloads.Request, write: Write, *, settled: bool
     ) -> Seen:
         """Look for what a create may have made: one match is it, none (once it has settled) is none, several prove nothing."""
         made = await self.look.listed(tool, probe, request.captures, request.document, write.key.tenant)
@@ -132,7 +137,7 @@ class Probe:
             return Seen(Finding.APPLIED, version=await self._as_made(tool, kind, request, write, made[0]), made=made[0])
         return Seen(Finding.NOT_APPLIED if made == () and settled else Finding.UNDECIDED)
 
-    async def _as_made(self, tool: Tool, kind: catalog.ActionType, request: keep.Request, write: Write, made: str) -> str | None:
+    async def _as_made(self, tool: Tool, kind: catalog.ActionType, request: sealed_payloads.Request, write: Write, made: str) -> str | None:
         """The version at which what was found is still as the create asked for; ``None`` where that does not show."""
         try:
             seen = await self.look(tool, kind, request.captures, write.key.tenant, created=made)
@@ -145,7 +150,7 @@ class Probe:
         """Journal what became of a write whose outcome was unknown."""
         became = write if seen is None or seen.made is None else replace(write, target=replace(write.target, id=seen.made))
         version = seen.version if seen is not None else None
-        entry = entries.reconciliation(
+        entry = journal_entries.reconciliation(
             became, whose(write), self.clock.now(), result=result.value, by=by, reason=reason, after_version=version
         )
         await self.journal.append(entry)

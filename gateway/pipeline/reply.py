@@ -11,10 +11,11 @@ from gateway.model.call import Headers
 from gateway.model.entry import Position, Result
 from gateway.model.run import Mode, Run
 from gateway.model.wire import Answer, Reply
-from gateway.pipeline import meter
 from gateway.pipeline.evidence import Fresh, Kept, Known, Metered, Permitted, Sender, Settled
-from gateway.pipeline.snapshot import changed
-from gateway.ports import Clock, Containment
+from gateway.pipeline.stages import meter
+from gateway.pipeline.stages.snapshot import changed
+from gateway.ports.clock import Clock
+from gateway.ports.containment import Containment
 
 _BODILESS = frozenset({204, 304})
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.approvals import Standing
+from gateway.core.authorization.approvals import Standing
 from gateway.model.approval import Approval
 from gateway.model.entry import Sealed
 

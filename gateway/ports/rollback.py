@@ -29,7 +29,7 @@ class Compensating:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
+class NodeOutcome:
     """What came of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help, after ``pause`` seconds at
     the least where the tool asks for that. ``WAITING`` where nothing was applied, for a reason that passes by itself.
 
@@ -76,7 +76,7 @@ class Unseen:
 class Compensations(Protocol):
     """The line of compensating calls."""
 
-    async def carry(self, compensating: Compensating) -> Carried:
+    async def carry(self, compensating: Compensating) -> NodeOutcome:
         """Carry out a node: once, whatever was tried before, and only what the plan permits.
 
         Raises:
@@ -84,7 +84,7 @@ class Compensations(Protocol):
         """
         ...
 
-    async def proposal(self, compensating: Compensating) -> Proposal | Carried:
+    async def proposal(self, compensating: Compensating) -> Proposal | NodeOutcome:
         """The request that would carry out a node, for whoever is asked first; what came of the node where there can be none."""
         ...
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Rules(Protocol):
-    """``core.rules`` has the documents to ask with, and what an answer means."""
+    """``core.policy.rules`` has the documents to ask with, and what an answer means."""
 
     async def ask(self, rule: str, document: Mapping[str, object]) -> object:
         """What ``data.killcord.<rule>`` (``response.response``, say) is on an input document; ``None`` where it is undefined.

@@ -4,7 +4,7 @@
 they give and raise is here.
 """
 
-from gateway.sdk.exchange import refusal
+from gateway.sdk.messages import refusal
 from gateway.sdk.values import Admission, Checkpoint, Finding, Lost, Problem, Resumption, Superseded
 
 __all__ = ["Admission", "Checkpoint", "Finding", "Lost", "Problem", "Resumption", "Superseded", "refusal"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.sdk import talk
-from gateway.sdk.talk import Talk
+from gateway.sdk import operations
+from gateway.sdk.operations import Talk
 from gateway.sdk.values import Grant, Lost, Problem, Superseded
 
 _USED = 2 / 3
@@ -47,7 +47,7 @@ class Keep:
         if self.is_due:
             asked_at = self.clock()
             try:
-                grant = yield from talk.renewed(self.run_id, self.ttl)
+                grant = yield from operations.renewed(self.run_id, self.ttl)
             except (Problem, Lost):
                 if self.clock() - self.since >= self.grant.life:
                     raise

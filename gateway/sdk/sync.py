@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
-from gateway.sdk import lease, talk
-from gateway.sdk.exchange import Answer, Request
+from gateway.sdk import lease, operations
 from gateway.sdk.lease import Keep
-from gateway.sdk.talk import Found, Opening, Resuming, Talk
+from gateway.sdk.messages import Answer, Request
+from gateway.sdk.operations import Found, Opening, Resuming, Talk
 from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Admission, Checkpoint, Finding, Lost, Resumption
 
 T = TypeVar("T")
@@ -43,26 +43,26 @@ class Killcord:
     def open(self, **asked: Unpack[Opening]) -> Run:
         """A run, opened now or found again by its ``run_id``, with a fresh lease."""
         since = self.clock()
-        return Run(self, Keep(self.carry(talk.opened(asked)), since, self.clock, asked.get("ttl")))
+        return Run(self, Keep(self.carry(operations.opened(asked)), since, self.clock, asked.get("ttl")))
 
     def run(self, run_id: str) -> Run:
         """A run that exists, with a fresh lease: for whoever goes on with what another opened."""
         since = self.clock()
-        return Run(self, Keep(self.carry(talk.renewed(run_id)), since, self.clock))
+        return Run(self, Keep(self.carry(operations.renewed(run_id)), since, self.clock))
 
     def admission(self, tenant: str, task_class: str = "default", *, run_id: str | None = None) -> Admission:
         """May a task start, or this run go on? Asked before a job is taken."""
-        return self.carry(talk.admission(tenant, task_class, run_id))
+        return self.carry(operations.admission(tenant, task_class, run_id))
 
     def resume(self, run_id: str, **asked: Unpack[Resuming]) -> tuple[Run, Resumption]:
         """Take a contained run up again, with equal or tighter rights. For operators."""
         since = self.clock()
-        grant, resumption = self.carry(talk.resume(run_id, asked))
+        grant, resumption = self.carry(operations.resume(run_id, asked))
         return Run(self, Keep(grant, since, self.clock)), resumption
 
     def finding(self, run_id: str, **found: Unpack[Found]) -> Finding:
         """Report what is wrong with a run's state; all that it sets off has been answered by then. For verifiers."""
-        return self.carry(talk.finding(run_id, found))
+        return self.carry(operations.finding(run_id, found))
 
     def carry(self, said: Talk[T]) -> T:
         """Carry a talk to its end."""
@@ -120,12 +120,12 @@ class Run:
 
     def checkpoint(self, state_ref: str, label: str | None = None) -> Checkpoint:
         """All that the run did is known and verified, and its workflow's state of now is kept where ``state_ref`` says."""
-        return self.killcord.carry(talk.checkpoint(self.run_id, self.generation, state_ref, label))
+        return self.killcord.carry(operations.checkpoint(self.run_id, self.generation, state_ref, label))
 
     def resumption(self) -> Resumption | None:
         """The run's last resume and the state to begin with after it; ``None`` where it was never resumed."""
-        return self.killcord.carry(talk.resumption(self.run_id))
+        return self.killcord.carry(operations.resumption(self.run_id))
 
     def close(self, reason: str | None = None) -> None:
         """The work is done: end the run and its leases."""
-        self.killcord.carry(talk.closed(self.run_id, reason))
+        self.killcord.carry(operations.closed(self.run_id, reason))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.core import catalog
-from gateway.core.catalog import ActionType, ObjectType, Tool
-from gateway.core.expression import ROOTS, Expression
+from gateway.core.adapter import catalog
+from gateway.core.adapter.catalog import ActionType, ObjectType, Tool
+from gateway.core.adapter.expression import ROOTS, Expression
 from gateway.model.action import Remedy
 from gateway.settings import consistency, document, located
 from gateway.settings.adapter import (

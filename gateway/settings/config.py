@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.core import catalog
+from gateway.core.adapter import catalog
 from gateway.core.triggers.thresholds import Thresholds
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Webhook

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gateway.core.catalog import ActionType, ObjectType, Tool
-from gateway.core.template import Template
+from gateway.core.adapter.catalog import ActionType, ObjectType, Tool
+from gateway.core.adapter.template import Template
 from gateway.model.action import Effect, Remedy
 from gateway.settings.adapter import ActionDocument, AdapterDocument
 from gateway.settings.document import closest

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway import errors
-from gateway.core import addresses, scopes
+from gateway.core import addresses
+from gateway.core.authorization import lease
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Webhook
 from gateway.settings import compilation, credential, document, located, origin, rates, sections, triggers, webhooks
@@ -184,9 +185,9 @@ class _Build:
 
     def _check_ambient(self, section: AmbientRunSection, ceiling: TaskClassSection) -> None:
         name = section.task_class
-        if scopes.beyond([section.tenant], ceiling.tenants):
+        if lease.beyond([section.tenant], ceiling.tenants):
             self.tell(("ambient_run", "tenant"), f"{section.tenant} is none of the tenants of task class {name}")
-        for scope in scopes.beyond(section.scopes, ceiling.scopes):
+        for scope in lease.beyond(section.scopes, ceiling.scopes):
             where = ("ambient_run", "scopes", section.scopes.index(scope))
             self.tell(where, f"{scope} is wider than the scopes of task class {name}: {', '.join(ceiling.scopes)}")
 

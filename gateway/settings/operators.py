@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field
 
 from gateway import errors
-from gateway.http.operators import Operator, Role
+from gateway.http.server.operators import Operator, Role
 from gateway.settings import document, located
 from gateway.settings.document import Section
 from gateway.settings.located import Located

@@ -10,9 +10,9 @@ from typing import NoReturn
 import jsonschema_rs
 import orjson
 
-from gateway.core import catalog, expression, template
-from gateway.core.expression import Expression
-from gateway.core.template import Template
+from gateway.core.adapter import catalog, expression, template
+from gateway.core.adapter.expression import Expression
+from gateway.core.adapter.template import Template
 from gateway.settings.located import Located, Where
 
 # What an expression can see depends on when it is evaluated.

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from gateway.core.triggers.thresholds import Share, Thresholds, Times
-from gateway.core.triggers.watch import REMEMBERED
+from gateway.core.triggers.window import REMEMBERED
 from gateway.settings.document import Section
 from gateway.settings.units import amount, count, duration, shown
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.core import addresses, signing
+from gateway.core import addresses
+from gateway.core.webhook import delivery
 from gateway.model.webhook import Topic, Webhook
 from gateway.settings.sections import WebhookSection
 
@@ -49,7 +50,7 @@ def webhook(name: str, section: WebhookSection, folder: Path, environ: Mapping[s
         name=name,
         host=_host(url),
         url=url,
-        key=signing.key(_secret(section.secret, folder, environ)),
+        key=delivery.key(_secret(section.secret, folder, environ)),
         topics=frozenset(Topic(one) for one in section.events),
         timeout=section.timeout,
         attempts=section.attempts,
@@ -84,7 +85,7 @@ def _host(url: str) -> str:
 
 def _secret_problems(secret: Any, folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
     try:
-        signing.key(_secret(secret, folder, environ))
+        delivery.key(_secret(secret, folder, environ))
     except (KeyError, ValueError) as wrong:
         yield str(wrong.args[0])
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core import records
+from gateway.core.codec import records
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.effect import Charge
-from gateway.ports import Exceeded, Opened, Opening, Taken, Unapproved
+from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Opened, Unapproved
 from gateway.stores.sqlite import SqliteStore
 from tests.contract.conftest import Reopen
 from tests.support import journaling as make
@@ -25,7 +25,7 @@ def entry(approval: Approval) -> make.Entry:
     return make.entry("approval", change=approval.status.value, approval=records.approval_entry(approval))
 
 
-def spending(name: str, approval_id: str = "apr_1", **more: object) -> Opening:
+def spending(name: str, approval_id: str = "apr_1", **more: object) -> IntentRequest:
     return replace(make.opening(name, approval_id=approval_id, **more), spends=approval_id)  # type: ignore[arg-type]
 
 
@@ -106,7 +106,7 @@ async def test_an_intent_that_is_not_made_spends_nothing(store: SqliteStore) -> 
     await store.journal.append(entry(ASKED))
     await store.journal.append(entry(GRANTED))
     await store.journal.intend(make.opening("a"))
-    assert isinstance(await store.journal.intend(spending("a")), Taken)
+    assert isinstance(await store.journal.intend(spending("a")), AlreadyTaken)
     charge = Charge("run:run_1", "writes", 1, 0)
     assert isinstance(await store.journal.intend(spending("b", charges=(charge,))), Exceeded)
     assert (await found(store)).status is ApprovalStatus.GRANTED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core import documents
+from gateway.core.codec import documents
 from gateway.model.effect import Sighting, State
 from gateway.model.entry import Position, Verification
 from gateway.model.run import Mode, Run

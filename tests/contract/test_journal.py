@@ -8,10 +8,10 @@ from collections import Counter
 import orjson
 import pytest
 
-from gateway.core import chain
+from gateway.core.journal import chain
 from gateway.model.effect import Charge
 from gateway.model.entry import Head, Position, Sealed
-from gateway.ports import Exceeded, Opened, Query, Taken
+from gateway.ports.journal import AlreadyTaken, Exceeded, Opened, Query
 from gateway.stores.sqlite import SqliteStore
 from tests.contract.conftest import Reopen
 from tests.support import journaling as make
@@ -106,7 +106,7 @@ async def test_an_entry_that_is_none_takes_no_seq(store: SqliteStore) -> None:
 
 async def test_one_of_two_hundred_calls_opens_an_attempt(store: SqliteStore) -> None:
     results = await asyncio.gather(*[store.journal.intend(make.opening("a")) for _ in range(200)])
-    assert Counter(type(result) for result in results) == {Opened: 1, Taken: 199}
+    assert Counter(type(result) for result in results) == {Opened: 1, AlreadyTaken: 199}
     assert sorted(result.position.seq for result in results) == list(range(1, 201))
     assert Counter(orjson.loads(line)["kind"] for line in await lines(store)) == {"intent": 1, "refusal": 199}
     assert await store.registry.counters("run:run_1") == {"steps": 200}
@@ -116,7 +116,7 @@ async def test_a_taken_attempt_stays_taken_after_a_restart_and_the_next_one_is_f
     store = await reopen()
     assert type(await store.journal.intend(make.opening("a"))) is Opened
     store = await reopen()
-    assert type(await store.journal.intend(make.opening("a"))) is Taken
+    assert type(await store.journal.intend(make.opening("a"))) is AlreadyTaken
     assert type(await store.journal.intend(make.opening("a", attempt=2))) is Opened
     assert type(await store.journal.intend(make.opening("b"))) is Opened
 
@@ -138,7 +138,7 @@ async def test_a_refused_intent_leaves_its_refusal_in_the_same_place_and_nothing
 
 async def test_an_intent_in_flight_is_refused_as_such(store: SqliteStore) -> None:
     await store.journal.intend(make.opening("a"))
-    assert type(await store.journal.intend(make.opening("a"))) is Taken
+    assert type(await store.journal.intend(make.opening("a"))) is AlreadyTaken
     assert (await last(store))["code"] == "in-flight"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.app.rates import open_rates
+from gateway.app.store import open_rates
 from gateway.clients.clock import SystemClock
 from gateway.model.run import Rate
-from gateway.ports import Rates
+from gateway.ports.rates import Rates
 from gateway.settings.rates import RedisConfig
 from tests.support import valkey
 from tests.support.certificate import certificate

@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import errors
-from gateway.clients import rego_builtins, rego_loading, rego_patterns, rego_questions
-from gateway.core import rules
+from gateway.clients.rego import builtins as rego_builtins
+from gateway.clients.rego import entry_points, loading, patterns
+from gateway.core.policy import rules
 from gateway.model.decision import Allow, Deny, Hold
 from gateway.model.response import Measure
 from tests.support import opa, two_engines
@@ -108,7 +109,7 @@ def test_both_engines_answer_other_questions_alike(tmp_path: Path, bundle: Bundl
 def test_there_are_questions_enough_and_they_lead_to_every_kind_of_answer(tmp_path: Path) -> None:
     assert len({name for name, _, _ in questions.questions()}) >= 1_000
     engine = two_engines.embedded(bundles.documented(tmp_path)).engine
-    answers: dict[str, list[object]] = {rule: [] for rule in rego_questions.ASKED}
+    answers: dict[str, list[object]] = {rule: [] for rule in entry_points.ASKED}
     for _, rule, document in questions.questions():
         with contextlib.suppress(errors.PolicyUnavailable):
             answers[rule].append(asyncio.run(engine.ask(rule, document)))
@@ -164,12 +165,12 @@ def taken(use: str) -> str:
 def test_a_pattern_that_loads_matches_alike(tmp_path: Path, examples: int) -> None:
     folder = ruled(tmp_path, f"{ALLOWED}\n\nmatched := [text | some text in input.texts; regex.match(input.pattern, text)]")
     # Not vetted: a pattern that comes with a call would not load.
-    bare = rego_loading.assembled({"x.rego": (folder / "killcord/authz/x.rego").read_text()}, {})
+    bare = loading.assembled({"x.rego": (folder / "killcord/authz/x.rego").read_text()}, {})
     with two_engines.remote(folder) as theirs:
 
         @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
         @given(
-            pattern=generated.patterns.filter(lambda pattern: rego_patterns.regex_fault(pattern) is None),
+            pattern=generated.patterns.filter(lambda pattern: patterns.regex_fault(pattern) is None),
             text=st.text("aAbBé𝒳1-. \n", max_size=6),
         )
         def match(pattern: str, text: str) -> None:

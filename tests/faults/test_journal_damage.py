@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
-from gateway.clients.heads import open_head_key
-from gateway.core import chain
+from gateway.clients.keys.heads import open_head_key
+from gateway.core.journal import chain
 from gateway.model.entry import Head
-from gateway.stores.sqlite import rebuild
+from gateway.stores.sqlite.projection.rebuild import rebuild
 from tests.support import journaling as make
 from tests.support.journal_files import assert_rebuilt_alike, child, database, lines, opened
 

@@ -17,13 +17,15 @@ import orjson
 import pytest
 
 from gateway import errors
-from gateway.core import chain, records
+from gateway.core.codec import records
+from gateway.core.journal import chain
 from gateway.model.approval import ApprovalStatus
 from gateway.model.effect import Charge
 from gateway.model.run import Mode
-from gateway.ports import Opened, Taken
-from gateway.stores.sqlite import SqliteStore, rebuild
-from gateway.stores.sqlite.intake import WAITING
+from gateway.ports.journal import AlreadyTaken, Opened
+from gateway.stores.sqlite import SqliteStore
+from gateway.stores.sqlite.log.intake import WAITING
+from gateway.stores.sqlite.projection.rebuild import rebuild
 from tests.support import journaling as make
 from tests.support.approvals import DRAFT
 from tests.support.journal_files import assert_rebuilt_alike, child, database, lines, opened, tables, until
@@ -243,7 +245,7 @@ async def test_a_caller_that_goes_away_does_not_take_its_entry_along(tmp_path: P
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
-    assert type(await store.journal.intend(make.opening("a"))) is Taken
+    assert type(await store.journal.intend(make.opening("a"))) is AlreadyTaken
     await store.close()
 
 

@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 import pytest
 
-from gateway.app import doors
+from gateway.app import servers
 from gateway.model.wire import Reply
 from tests.support import crooked, opa, rig
 from tests.support.crooked import Crooked, Twist, framed, instead
@@ -66,7 +66,7 @@ async def asking(folder: Path, url: str, *, timeout: str = "5s", watching: bool 
     """A gateway over an empty ledger but for one invoice; it looks at its OPA while it is ``watching``, else only at the start."""
     async with rig.assembled(folder, policy=f'{{engine: opa, url: "{url}", timeout: {timeout}}}') as made:
         made.ledger.put("acme", "invoices", "inv_1", status="open")
-        runner = doors.operators_door(made.gateway, lambda _: None, "all", lambda *_, **__: None)
+        runner = servers.operators_door(made.gateway, lambda _: None, "all", lambda *_, **__: None)
         await runner.setup()
         watch = asyncio.ensure_future(made.gateway.engine.watch(0.05 if watching else 3_600.0))
         try:

@@ -13,9 +13,9 @@ import pytest
 from aiohttp import ClientSession, web
 
 from gateway import errors
-from gateway.app import doors
+from gateway.app import servers
 from gateway.model.run import Rate
-from gateway.ports import Rates
+from gateway.ports.rates import Rates
 from gateway.stores.memory.rates import MemoryRates
 from gateway.stores.redis.rates import RedisRates
 from gateway.stores.redis.server import Server
@@ -246,7 +246,7 @@ async def test_a_gateway_starts_without_its_store_and_is_ready_when_that_is_ther
 
 async def ready(made: rig.Rig) -> tuple[int, dict[str, object]]:
     """What ``/readyz`` says, parts by name."""
-    runner = doors.operators_door(made.gateway, lambda _: None, "all", lambda *_, **__: None)
+    runner = servers.operators_door(made.gateway, lambda _: None, "all", lambda *_, **__: None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -14,10 +14,10 @@ import orjson
 import pytest
 
 from gateway import errors
-from gateway.control.findings import Finding
+from gateway.control.review.findings import Finding
 from gateway.model.entry import Kind
 from gateway.model.run import Mode
-from gateway.ports import JournalHealth
+from gateway.ports.journal import JournalHealth
 from tests.support import crooked, opa, rig
 from tests.support.crooked import Crooked, framed, instead
 from tests.support.ledger import Ledger

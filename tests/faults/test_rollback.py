@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from gateway import errors
-from gateway.clients.rego import EmbeddedEngine
-from gateway.control.rollback.ground import START, WrongRollback
-from gateway.control.rollback.told import Told
-from gateway.control.runs import Opened
-from gateway.core import opening
+from gateway.clients.rego.engine import EmbeddedEngine
+from gateway.control.rollback.execution import RollbackView
+from gateway.control.rollback.preconditions import START, WrongRollback
+from gateway.control.runs.runs import Opened
+from gateway.core.authorization import admission
 from gateway.model.approval import Approval
 from gateway.model.order import Scope
 from gateway.model.plan import NodeState
@@ -51,7 +51,7 @@ class Scene:
         return self.opened[0].run.run_id
 
     async def open(self, parent: str | None = None) -> Opened:
-        asked = opening.Request(tenant="acme", agent_id="agent", scopes=("model:*",), parent_run=parent)
+        asked = admission.Request(tenant="acme", agent_id="agent", scopes=("model:*",), parent_run=parent)
         self.opened.append(await self.rig.gateway.runs.open(asked, by="test", reason="test"))
         return self.opened[-1]
 
@@ -82,7 +82,7 @@ class Scene:
         assert found is not None
         return found.status
 
-    async def comes_to(self, rollback_id: str, status: RollbackStatus) -> Told:
+    async def comes_to(self, rollback_id: str, status: RollbackStatus) -> RollbackView:
         async def there() -> bool:
             return await self.status(rollback_id) is status
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.control.rollback.ground import START, Busy
-from gateway.control.rollback.told import Told
+from gateway.control.rollback.execution import RollbackView
+from gateway.control.rollback.preconditions import START, Busy
 from gateway.model.approval import ApprovalStatus
 from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus
@@ -41,7 +41,7 @@ async def approved(made: Scene, rollback_id: str) -> None:
             await made.rig.gateway.approvals.decide(one.approval_id, grant=True, reason="looked", by="a person")
 
 
-def states(told: Told) -> list[tuple[str, NodeState]]:
+def states(told: RollbackView) -> list[tuple[str, NodeState]]:
     return [(node.action, told.states[node.node_id]) for node in told.plan.nodes]
 
 

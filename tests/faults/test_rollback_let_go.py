@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.control.runs import Opened
+from gateway.control.runs.runs import Opened
 from gateway.model.order import Order, Scope
 from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.control.rollback.gather import Gather, Gathered
-from gateway.control.rollback.ground import WrongRollback
+from gateway.control.rollback.preconditions import WrongRollback
 from gateway.control.rollback.rollbacks import Rollbacks
+from gateway.control.rollback.scope import Gathered, ScopeQuery
 from gateway.model.rollback import RollbackStatus
 from gateway.model.run import Mode
 from tests.support import rig
@@ -29,7 +29,7 @@ ADAPTER = rig.ADAPTER.replace(
 class Slow:
     """Plans as the real one does, and keeps the plan back until it may go on; ``planned`` once there is one."""
 
-    gather: Gather
+    gather: ScopeQuery
     planned: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.clients.rego import EmbeddedEngine
-from gateway.control.rollback.ground import START
-from gateway.control.rollback.told import Told
+from gateway.clients.rego.engine import EmbeddedEngine
+from gateway.control.rollback.execution import RollbackView
+from gateway.control.rollback.preconditions import START
 from gateway.model.entry import Kind
 from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus
@@ -45,7 +45,7 @@ def away_for(*names: str) -> Callable[[Outgoing], bool]:
     return lambda request: request.target.split("/")[-1] in names
 
 
-async def told(made: Scene, rollback_id: str) -> Told:
+async def told(made: Scene, rollback_id: str) -> RollbackView:
     return await made.rig.gateway.recovery.rollbacks.told(rollback_id)
 
 

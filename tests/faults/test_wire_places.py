@@ -11,9 +11,9 @@ import pytest
 from gateway.core import addresses
 from gateway.errors import UpstreamFailure
 from gateway.model.wire import Outgoing
-from gateway.wire.client import Pool
-from gateway.wire.dial import Origin
 from gateway.wire.limits import PoolBounds
+from gateway.wire.outbound.dial import Origin
+from gateway.wire.outbound.pool import Pool
 from tests.support.certificate import certificate
 from tests.support.tool import Tool
 from tests.support.wire import Agent, gateway, get

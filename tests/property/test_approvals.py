@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.control.approvals import WrongDecision
-from gateway.control.runs import Opened
-from gateway.core import approvals, documents
+from gateway.control.review.approvals import WrongDecision
+from gateway.control.runs.runs import Opened
+from gateway.core.authorization import approvals
+from gateway.core.codec import documents
 from gateway.model.approval import Approval, ApprovalStatus
-from gateway.ports import Clock
+from gateway.ports.clock import Clock
 from tests.support import rig
 from tests.support.rig import Rig
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core import canonical, strictjson
+from gateway.core.request import canonical, strict_json
 from gateway.errors import MalformedRequest
 
 PIECES = st.sampled_from(
@@ -80,15 +80,15 @@ def test_segments_survive_their_encoding(segments: list[str]) -> None:
 def test_strict_json_reads_as_plain_json_does_or_not_at_all(value: dict[str, object]) -> None:
     text = json.dumps(value)
     try:
-        assert strictjson.loads(text.encode()) == json.loads(text)
+        assert strict_json.loads(text.encode()) == json.loads(text)
     except MalformedRequest:
-        assert strictjson.collide(value) or "\\ud" in text
+        assert strict_json.collide(value) or "\\ud" in text
 
 
 @given(st.binary(max_size=40) | st.text(alphabet='{}[]":,\\ud8a01eE+-. nulltruefas', max_size=40).map(str.encode))
 def test_bytes_are_json_or_refused(body: bytes) -> None:
     try:
-        value = strictjson.loads(body)
+        value = strict_json.loads(body)
     except MalformedRequest:
         return
     assert json.loads(body) == value

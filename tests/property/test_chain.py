@@ -9,7 +9,7 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import chain
+from gateway.core.journal import chain
 from gateway.model.entry import Head
 from tests.support.chains import TRUSTED, entries, head
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core import checkpoints
-from gateway.core.checkpoints import Chosen, NotReady
-from gateway.core.suspicion import FirstBad
+from gateway.core.incident.findings import FirstBad
+from gateway.core.rollback import checkpoints
+from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.action import Compensation, Remedy, Reversibility
 from gateway.model.checkpoint import START, Checkpoint
 from gateway.model.effect import KeyKind, State, Write

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.control.containment import Mirror, WrongOrder, check
+from gateway.control.containment.containment import OrderReplica, WrongOrder, check
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode, Run
 
@@ -77,7 +77,7 @@ steps = st.lists(
 class World:
     """Orders and runs as they come about: once as the gateway keeps them (``mirror``), once as plain lists that nothing leaves."""
 
-    mirror: Mirror = field(default_factory=Mirror)
+    mirror: OrderReplica = field(default_factory=OrderReplica)
     orders: list[Order] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     resumed: list[tuple[str, float]] = field(default_factory=list)
@@ -257,7 +257,7 @@ def test_what_is_read_back_after_a_restart_holds_the_same(taken: list[Step]) -> 
     world = World()
     for step in taken:
         world.step(step)
-    again = Mirror()
+    again = OrderReplica()
     again.load(sorted(world.orders, key=lambda order: order.epoch))
     assert again.epoch == world.mirror.epoch
     for run in world.runs:

@@ -10,7 +10,7 @@ import itertools
 import random
 from dataclasses import dataclass, field, replace
 
-from gateway.core import plan as planning
+from gateway.core.rollback import plan as planning
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
 from gateway.model.incident import RollbackState

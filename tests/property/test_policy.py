@@ -12,15 +12,16 @@ import regorus
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.clients import rego, rego_loading
-from gateway.core import policy
+from gateway.clients.rego import engine as rego_engine
+from gateway.clients.rego import loading
+from gateway.core.policy import decision as policy_decision
 from gateway.model.action import Effect, Reversibility, Target
 from gateway.model.call import Call
 from gateway.model.decision import Allow, Deny, Hold
 from gateway.model.run import Lease, Mode, Run
 
 POLICIES = Path(__file__).parents[2] / "policies"
-VALIDATOR = jsonschema_rs.validator_for(policy.schema())
+VALIDATOR = jsonschema_rs.validator_for(policy_decision.schema())
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 times = st.floats(min_value=0, max_value=4_000_000_000)
@@ -46,7 +47,7 @@ calls = st.builds(
     Call, tool=texts, method=texts, path=texts, segments=st.just(()), query=st.dictionaries(texts, texts, max_size=3), args=json_values
 )
 documents = st.builds(
-    policy.document,
+    policy_decision.document,
     run=runs,
     lease=st.builds(Lease, run_id=texts, tenant=texts, generation=st.integers(1, 9), not_before=times, expires_at=times),
     mode=st.sampled_from(Mode),
@@ -64,8 +65,8 @@ documents = st.builds(
 )
 
 
-def engine() -> rego.EmbeddedEngine:
-    return rego.EmbeddedEngine(POLICIES, mint=lambda prefix: f"{prefix}_1", report=lambda level, line: None)
+def engine() -> rego_engine.EmbeddedEngine:
+    return rego_engine.EmbeddedEngine(POLICIES, mint=lambda prefix: f"{prefix}_1", report=lambda level, line: None)
 
 
 def wildcard_engine() -> regorus.Engine:
@@ -136,7 +137,7 @@ def test_nothing_is_allowed_without_a_scope_across_tenants_or_under_containment(
 @settings(max_examples=300, deadline=None)
 @given(raw=json_values | st.fixed_dictionaries({"allow": json_values}, optional={"reasons": json_values, "obligations": json_values}))
 def test_only_true_is_true(raw: object) -> None:
-    decision = policy.parse(raw, decision_id="d", revision="r")
+    decision = policy_decision.parse(raw, decision_id="d", revision="r")
     assert isinstance(decision, Deny) or (isinstance(raw, dict) and raw["allow"] is True)
 
 
@@ -144,5 +145,5 @@ def test_only_true_is_true(raw: object) -> None:
 @given(noise=json_values)
 def test_a_document_of_any_shape_is_never_allowed_by_accident(noise: object) -> None:
     for part in ("lease", "run", "action", "tool"):
-        asked = rego_loading.sample() | {part: noise}
+        asked = loading.sample() | {part: noise}
         assert isinstance(asyncio.run(ENGINE.decide(asked)), Deny), part

@@ -9,9 +9,9 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.app.assembly import Gateway
-from gateway.clients.rego import EmbeddedEngine
-from gateway.control.findings import Finding
+from gateway.app.gateway import Gateway
+from gateway.clients.rego.engine import EmbeddedEngine
+from gateway.control.review.findings import Finding
 from tests.support.failpoints import Failpoints, World, recovered
 from tests.support.ledger import Ledger
 from tests.support.rig import ROOT, Rig

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core import postcondition, progress
-from gateway.core.schedule import Schedule
+from gateway.core.adapter import postcondition
+from gateway.core.rollback import progress
+from gateway.core.rollback.progress import Schedule
 from gateway.model.effect import State
 from gateway.model.plan import NodeState, Plan, Way
 from tests.support.rolled import NODE, written

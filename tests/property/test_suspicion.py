@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core import suspicion
-from gateway.core.suspicion import FirstBad, Named
+from gateway.core.incident import findings as incident_findings
+from gateway.core.incident.findings import FirstBad, Named
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
 from tests.support import rolled
@@ -34,12 +34,12 @@ def effect(seq: int, which: int, state: State = State.STANDING, **more: Any) -> 
 def test_whatever_the_evidence_holds_it_is_read_and_what_names_nothing_of_the_run_is_never_taken_for_known(
     evidence: dict[str, object],
 ) -> None:
-    named = suspicion.named(evidence)
-    places = [place for name in named.entries if (place := suspicion.place(name, "st_other")) is not None]
-    about = suspicion.about(named, places, [effect(3, 1)])
+    named = incident_findings.named(evidence)
+    places = [place for name in named.entries if (place := incident_findings.place(name, "st_other")) is not None]
+    about = incident_findings.about(named, places, [effect(3, 1)])
     assert len(about.places) + about.unfound <= len(named.entries) + len(named.objects)
     assert about.known is (bool(about.places) and not about.unfound)
-    assert suspicion.of_entry(suspicion.entry_fields(about)) == about
+    assert incident_findings.of_entry(incident_findings.entry_fields(about)) == about
 
 
 states = st.sampled_from([State.STANDING, State.STANDING, State.UNKNOWN, State.IN_FLIGHT, State.FAILED, State.COMPENSATED])
@@ -48,7 +48,7 @@ states = st.sampled_from([State.STANDING, State.STANDING, State.UNKNOWN, State.I
 @given(st.lists(st.tuples(st.integers(0, 3), states), max_size=12), st.lists(st.integers(0, 3), max_size=4))
 def test_an_object_stands_for_the_first_effect_on_it_that_may_have_left_something(done: list[tuple[int, State]], things: list[int]) -> None:
     writes = [effect(2 * number + 1, which, state) for number, (which, state) in enumerate(done)]
-    about = suspicion.about(Named(objects=tuple(f"invoice:inv_{one}" for one in things)), (), writes)
+    about = incident_findings.about(Named(objects=tuple(f"invoice:inv_{one}" for one in things)), (), writes)
     left = {
         one: [w.intent.seq for w in writes if w.target.id == f"inv_{one}" and w.state not in (State.FAILED, State.COMPENSATED)]
         for one in things
@@ -69,7 +69,7 @@ def test_an_object_is_named_as_the_api_shows_it() -> None:
     ]
     names.append({"system": system, "type": "invoice", "id": "inv_1", "tenant": target.tenant})
     for name in names:
-        assert suspicion.about(Named(objects=(name,)), (), [write]).places == (write.intent,), name
+        assert incident_findings.about(Named(objects=(name,)), (), [write]).places == (write.intent,), name
     for name in (
         "inv_1",
         "invoice:inv_11",
@@ -78,7 +78,7 @@ def test_an_object_is_named_as_the_api_shows_it() -> None:
         {"type": "invoice", "id": "inv_1", "system": "x"},
         7,
     ):
-        assert suspicion.about(Named(objects=(name,)), (), [write]).unfound == 1, name
+        assert incident_findings.about(Named(objects=(name,)), (), [write]).unfound == 1, name
 
 
 findings = st.lists(st.tuples(st.integers(1, 60), st.lists(st.integers(1, 60), max_size=4), st.integers(0, 2)), max_size=5)
@@ -89,15 +89,19 @@ def test_the_first_bad_entry_is_the_first_of_all_that_is_told_and_known_only_whe
     seen: list[int], told: list[tuple[int, list[int], int]]
 ) -> None:
     entries = [
-        {"stream": STREAM, "seq": seq, **suspicion.entry_fields(suspicion.About(tuple(Position(STREAM, one) for one in about), unfound))}
+        {
+            "stream": STREAM,
+            "seq": seq,
+            **incident_findings.entry_fields(incident_findings.About(tuple(Position(STREAM, one) for one in about), unfound)),
+        }
         for seq, about, unfound in told
     ]
-    found = suspicion.first_bad(seen, entries)
+    found = incident_findings.first_bad(seen, entries)
     everything = [*seen, *(seq for seq, _, _ in told), *(one for _, about, _ in told for one in about)]
     assert found.seq == min(everything, default=None)
     assert found.known is all(about and not unfound for _, about, unfound in told)
-    assert suspicion.first_bad(seen, []) == FirstBad(min(seen, default=None))
+    assert incident_findings.first_bad(seen, []) == FirstBad(min(seen, default=None))
 
 
 def test_a_finding_of_a_journal_from_before_says_nothing() -> None:
-    assert suspicion.first_bad([], [{"stream": STREAM, "seq": 7}]) == FirstBad(7, ("st_1/7",))
+    assert incident_findings.first_bad([], [{"stream": STREAM, "seq": 7}]) == FirstBad(7, ("st_1/7",))

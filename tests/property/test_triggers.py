@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.clients.clock import SystemClock
-from gateway.control.catch_up import CatchUp
-from gateway.control.watches import Watches
-from gateway.core import records, stamp
+from gateway.control.triggers.catch_up import CatchUp
+from gateway.control.triggers.windows import TriggerWindows
+from gateway.core import timestamps
+from gateway.core.codec import records
 from gateway.core.triggers.thresholds import Share, Thresholds, Times
 from gateway.model.effect import Charge
 from gateway.model.entry import Position
 from gateway.model.run import Limits, Run
 from gateway.model.trigger import Trigger
-from gateway.ports import Journal, Opened
+from gateway.ports.journal import Journal, Opened
 from gateway.stores.sqlite import open_store
 from tests.support import journaling
 
@@ -73,7 +74,7 @@ class Told:
                 fields, more = journaling.outcome("k", result="failed", status=429), {"effect": "write", "intent": f"st_1/{newest}"}
             case result:
                 fields, more = journaling.outcome("k", result=result, status=422), {"effect": "write"}
-        return {**fields, **more, "run_id": name, "ts": stamp.rfc3339(at)}
+        return {**fields, **more, "run_id": name, "ts": timestamps.rfc3339(at)}
 
 
 told = st.builds(
@@ -95,8 +96,8 @@ def at_times(found: Sequence[Told]) -> list[tuple[Told, float]]:
     return timed
 
 
-def watching(*runs: int) -> Watches:
-    watches = Watches(SMALL)
+def watching(*runs: int) -> TriggerWindows:
+    watches = TriggerWindows(SMALL)
     for number in runs:
         watches.meet(replace(RUN, run_id=f"run_{number}"), 0)
     return watches
@@ -108,7 +109,7 @@ def newest_intent(found: Sequence[tuple[Told, float]], place: int) -> int | None
     return before[-1] if before else None
 
 
-def seen(watches: Watches, found: Sequence[tuple[Told, float]]) -> list[tuple[int, Trigger]]:
+def seen(watches: TriggerWindows, found: Sequence[tuple[Told, float]]) -> list[tuple[int, Trigger]]:
     """What each entry, by its place, sets off."""
     fired: list[tuple[int, Trigger]] = []
     for place, (each, at) in enumerate(found):
@@ -247,7 +248,7 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
         store = await open_store(Path(folder), clock)
         try:
             run = replace(RUN, opened_at=began, expires_at=clock.now() + 3_600)
-            await store.journal.append({**journaling.run_entry(run), "ts": stamp.rfc3339(began)})
+            await store.journal.append({**journaling.run_entry(run), "ts": timestamps.rfc3339(began)})
             watches, before, seqs = watching(1), list[tuple[int, str]](), dict[int | None, int]()
             for place, (one, at) in enumerate(timed[:stop]):
                 fields = one.fields(at, seqs.get(newest_intent(timed, place), 0))
@@ -258,11 +259,11 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
                 if place == stop - 1 and not answered:
                     break
                 for each in fired:
-                    entry = journaling.entry("trigger", trigger=records.trigger_entry(each)) | {"ts": stamp.rfc3339(at)}
+                    entry = journaling.entry("trigger", trigger=records.trigger_entry(each)) | {"ts": timestamps.rfc3339(at)}
                     told_at = await store.journal.append(entry)
-                    response = journaling.entry("response", **response_of(told_at, each)) | {"ts": stamp.rfc3339(at)}
+                    response = journaling.entry("response", **response_of(told_at, each)) | {"ts": timestamps.rfc3339(at)}
                     await store.journal.append(response)
-            again, late = Watches(SMALL), Collected()
+            again, late = TriggerWindows(SMALL), Collected()
             count = await CatchUp(store.history, store.registry, again, late, clock)()  # type: ignore[arg-type]
             unanswered = {name for place, name in before if place == stop - 1} if stop and not answered else set()
             assert {one.name for one in late.triggers} == unanswered

@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core import records, unanswered
+from gateway.core.codec import records
+from gateway.core.incident import findings
 from gateway.model.trigger import Trigger
 
 STREAM = "st_1"
@@ -93,7 +94,7 @@ class Process:
     def kill(self) -> None:
         """Gone, and up again: what the journal shows to be unanswered is answered."""
         self.quiet.clear()
-        left = unanswered.findings(self.entries)
+        left = findings.findings(self.entries)
         self.due = deque((trigger.evidence[-1], trigger) for _, trigger in left)
 
     def answers(self) -> Counter[str]:
@@ -123,7 +124,7 @@ def test_after_a_last_start_every_finding_was_answered_once_or_by_what_answered_
     process.kill()
     while process.due:
         process.answer(None)
-    assert unanswered.findings(process.entries) == []
+    assert findings.findings(process.entries) == []
     answers = process.answers()
     assert set(answers.values()) <= {1}
     for at, entry in enumerate(process.entries):

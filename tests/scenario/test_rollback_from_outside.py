@@ -14,8 +14,8 @@ import aiohttp
 import orjson
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.app import doors
-from gateway.http.operators import Operator, Role
+from gateway.app import servers
+from gateway.http.server.operators import Operator, Role
 from tests.support import rig
 from tests.support.ledger import Ledger
 from tests.support.rig import ADAPTER, Rig
@@ -66,7 +66,7 @@ async def site(folder: Path, adapter: str = ADAPTER, **more: Any) -> AsyncIterat
         ledger.put("acme", "invoices", f"inv_{number}", status="open", number=number)
     operators = {role.value: Operator(role.value, role) for role in Role}
     async with rig.assembled(folder, ledger, adapter=adapter, **more) as found:
-        app = doors.operators_door(found.gateway, operators.get, "all", lambda *_, **__: None).app
+        app = servers.operators_door(found.gateway, operators.get, "all", lambda *_, **__: None).app
         client = TestClient(TestServer(app), cookie_jar=aiohttp.DummyCookieJar())
         await client.start_server()
         try:

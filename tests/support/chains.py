@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import chain, note
+from gateway.core.journal import chain, signed_note
 from gateway.model.entry import Head
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 PUBLIC = KEY.public_key().public_bytes_raw()
-TRUSTED = note.verifier_key("killcord", PUBLIC)
+TRUSTED = signed_note.verifier_key("killcord", PUBLIC)
 
 
 def entries(count: int, stream: str = "st_1") -> Iterator[bytes]:
@@ -24,5 +24,5 @@ def entries(count: int, stream: str = "st_1") -> Iterator[bytes]:
 
 def head(line: bytes) -> Head:
     entry = orjson.loads(line)
-    text = note.body(note.Point(entry["stream"], entry["seq"], entry["hash"], "now"))
-    return Head(entry["stream"], entry["seq"], entry["hash"], "now", note.signed(text, "killcord", PUBLIC, KEY.sign(text.encode())))
+    text = signed_note.body(signed_note.Point(entry["stream"], entry["seq"], entry["hash"], "now"))
+    return Head(entry["stream"], entry["seq"], entry["hash"], "now", signed_note.signed(text, "killcord", PUBLIC, KEY.sign(text.encode())))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.core import records, stamp
+from gateway.core import timestamps
+from gateway.core.codec import records
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Order, Scope
 from gateway.model.response import Measure, Verdict
@@ -48,7 +49,7 @@ async def contain(parts: Parts, *, wider: bool = False) -> Contained:
 
 
 def now(at: float, kind: str, **more: object) -> Entry:
-    return {**journaling.entry(kind, **more), "ts": stamp.rfc3339(at)}
+    return {**journaling.entry(kind, **more), "ts": timestamps.rfc3339(at)}
 
 
 def fired(evidence: list[str], name: str = "anomaly.loop") -> Entry:

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from gateway.app import assembly
-from gateway.control.findings import Finding
-from gateway.control.runs import Opened
-from gateway.core import resuming
-from gateway.core.recovery import Recovery, Stage
+from gateway.app import gateway as app_gateway
+from gateway.control.review.findings import Finding
+from gateway.control.runs.runs import Opened
+from gateway.core.authorization import resumption
+from gateway.core.incident.recovery import Recovery, Stage
 from gateway.model.entry import Fields, Position, Sealed
 from gateway.model.incident import Incident
-from gateway.ports import Clock, Exceeded, Journal, JournalHealth, Opening, Taken, Unapproved
-from gateway.ports import Opened as Begun
+from gateway.ports.clock import Clock
+from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Unapproved
+from gateway.ports.journal import Opened as Begun
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from tests.support import rig
 from tests.support.ledger import Ledger
@@ -47,7 +48,7 @@ async def known(at: Rig, incident_id: str) -> Incident:
 async def ask(at: Rig, incident_id: str, **asked: Any) -> None:
     """Ask for it, from the checkpoint that was taken unless another is named: what came after it is wrong."""
     taken = await at.gateway.store.checkpoints.checkpoints((await known(at, incident_id)).run_id)
-    request = resuming.Request(**{"checkpoint": taken[-1].checkpoint_id if taken else None, **asked})
+    request = resumption.Request(**{"checkpoint": taken[-1].checkpoint_id if taken else None, **asked})
     await at.gateway.recovery.recover(incident_id, request, by="ops", reason="mended")
 
 
@@ -136,7 +137,7 @@ class CutJournal:
         self.shears.pass_(f"after {name}")
         return position
 
-    async def intend(self, opening: Opening) -> Begun | Taken | Unapproved | Exceeded:
+    async def intend(self, opening: IntentRequest) -> Begun | AlreadyTaken | Unapproved | Exceeded:
         self.shears.pass_("before intent")
         begun = await self.journal.intend(opening)
         self.shears.pass_("after intent")
@@ -155,7 +156,7 @@ async def come_up(folder: Path, ledger: Ledger, shears: Shears | None = None) ->
         return replace(found, journal=CutJournal(found.journal, shears or Shears()))  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "open_store", store)
+        patch.setattr(app_gateway, "open_store", store)
         async with rig.assembled(folder, ledger, adapter=ADAPTER) as at:
             gateway = at.gateway
             await gateway.reconciler.adopt()

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import assembly
-from gateway.app.assembly import Gateway
-from gateway.clients.rego import EmbeddedEngine
+from gateway.app import gateway
+from gateway.app.gateway import Gateway
+from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.model.entry import Fields, Position, Sealed
 from gateway.model.wire import Answer, Outgoing
-from gateway.ports import Clock, Exceeded, Journal, JournalHealth, Opened, Opening, Taken, Unapproved, wire
+from gateway.ports import wire
+from gateway.ports.clock import Clock
+from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
 from gateway.settings.config import Config
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from tests.support.toolmodel import Tool
@@ -78,7 +80,7 @@ class FailingJournal:
         self.points.point(f"after {name}")
         return position
 
-    async def intend(self, opening: Opening) -> Opened | Taken | Unapproved | Exceeded:
+    async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
         self.points.point("before intent")
         opened = await self.journal.intend(opening)
         self.points.point("after intent")
@@ -139,10 +141,10 @@ class World:
             return replace(found, journal=FailingJournal(found.journal, points))  # type: ignore[arg-type]
 
         async with _ASSEMBLING, _patched() as patch:
-            patch.setattr(assembly, "Pool", lambda *_, **__: FailingTool(self.tool, points))
-            patch.setattr(assembly, "open_engine", engine)
-            patch.setattr(assembly, "open_store", store)
-            return await assembly.assemble(self.config, lambda *_, **__: None, lambda *_: None)
+            patch.setattr(gateway, "Pool", lambda *_, **__: FailingTool(self.tool, points))
+            patch.setattr(gateway, "open_engine", engine)
+            patch.setattr(gateway, "open_store", store)
+            return await gateway.assemble(self.config, lambda *_, **__: None, lambda *_: None)
 
 
 _ASSEMBLING = asyncio.Lock()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
 
-from gateway.core import idempotency
+from gateway.core.request import idempotency
 from gateway.model.effect import State
 from tests.support.invariants_journal import Chronicle, Effect
 from tests.support.invariants_story import Story

@@ -15,15 +15,15 @@ from typing import Any
 
 import orjson
 
-from gateway.core import fold
+from gateway.core.journal import projection
 from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.order import Order
 from gateway.model.run import Mode, Run
 from gateway.model.wire import Outgoing
 from gateway.stores.sqlite import statements
-from gateway.stores.sqlite.rebuild import FOLDED
-from gateway.stores.sqlite.tables import Tables
+from gateway.stores.sqlite.projection.rebuild import FOLDED
+from gateway.stores.sqlite.projection.tables import Tables
 from tests.support.invariants_tool import header
 
 Entry = dict[str, Any]
@@ -122,7 +122,7 @@ class Chronicle:
             self._link(seq, line)
             entry = orjson.loads(line)
             self._take(seq, entry)
-            self._tables.apply(fold.changes(entry, Position(entry["stream"], seq)), seq)
+            self._tables.apply(projection.changes(entry, Position(entry["stream"], seq)), seq)
         self._tables.flush()
         self._again.execute("COMMIT")
 
@@ -262,7 +262,7 @@ class Chronicle:
             case "rollback" if entry.get("change") == "node":
                 self.nodes[entry["rollback_id"], entry["node"]] = entry["state"]
             case "order" | "run":
-                for change in fold.changes(entry, Position(entry["stream"], seq)):
+                for change in projection.changes(entry, Position(entry["stream"], seq)):
                     self._governed(seq, change)
 
     def _intended(self, entry: Entry) -> None:
@@ -315,16 +315,16 @@ class Chronicle:
                 self.effects[key].state = State.COMPENSATED
                 self.effects[key].compensated += 1
 
-    def _governed(self, seq: int, change: fold.Change) -> None:
+    def _governed(self, seq: int, change: projection.Change) -> None:
         match change:
-            case fold.OrderChanged(order=order):
+            case projection.OrderChanged(order=order):
                 self.orders[order.order_id].append((seq, order))
                 if len(self.orders[order.order_id]) == 1 and order.mode is Mode.REVOKED and order.scope.tool is None:
                     for run_id in self.runs:
                         run = self.run(run_id)
                         if self._standing(order.order_id, run_id, 0.0) is not None and run.closed_at is None:
                             self.revoked[run_id] = max(self.revoked.get(run_id, 0), run.generation)
-            case fold.RunChanged(run=run):
+            case projection.RunChanged(run=run):
                 self.runs[run.run_id].append((seq, run))
                 self.revoked[run.run_id] = max(self.revoked.get(run.run_id, 0), run.revoked)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.model.entry import Fields, Position, Sealed
-from gateway.ports import Exceeded, Journal, JournalHealth, Opened, Opening, Taken, Unapproved
+from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
 from tests.support.failpoints import Crashed
 
 CALLS = (
@@ -79,7 +79,7 @@ class PointedJournal:
         self.points.point(f"after {_named(fields)}")
         return position
 
-    async def intend(self, opening: Opening) -> Opened | Taken | Unapproved | Exceeded:
+    async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
         self.points.point("before intent")
         opened = await self.journal.intend(opening)
         self.points.point("after intent")

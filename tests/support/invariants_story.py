@@ -15,15 +15,16 @@ from typing import Any
 import orjson
 
 from gateway import errors
-from gateway.control.approvals import WrongDecision
-from gateway.control.checkpoints import NotVerified, UnknownCheckpoint
-from gateway.control.containment import WrongOrder
-from gateway.control.findings import Finding
-from gateway.control.resume import CannotResume, NotReady
-from gateway.control.rollback.ground import START, NotContained, WrongRollback
-from gateway.control.runs import Opened
-from gateway.core import canonical, opening, resuming
-from gateway.core.opening import TooWide
+from gateway.control.containment.containment import WrongOrder
+from gateway.control.review.approvals import WrongDecision
+from gateway.control.review.findings import Finding
+from gateway.control.rollback.preconditions import START, NotContained, WrongRollback
+from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
+from gateway.control.runs.resume import CannotResume, NotReady
+from gateway.control.runs.runs import Opened
+from gateway.core.authorization import admission, resumption
+from gateway.core.authorization.admission import TooWide
+from gateway.core.request import canonical
 from gateway.core.tasks import AlreadyResolved
 from gateway.model.approval import ApprovalStatus
 from gateway.model.order import Scope
@@ -175,7 +176,7 @@ class Story:
             return
         above = _picked(list(part.leases), parent) if parent is not None else None
         workflow = f"wf-{tenant}" if same_workflow and above is None else None
-        asked = opening.Request(
+        asked = admission.Request(
             tenant=tenant,
             agent_id="agent",
             scopes=("model:*",),
@@ -312,7 +313,7 @@ class Story:
         lease = self._lease(tenant, run)
         if lease is None:
             return
-        asked = resuming.Request(checkpoint=START if to == "start" else None, require_approval=("model:doc.put",) if gated else ())
+        asked = resumption.Request(checkpoint=START if to == "start" else None, require_approval=("model:doc.put",) if gated else ())
         gone_on = await self.world.gateway.recovery.resume(lease.run_id, asked, by="operator", reason="story")
         opened = gone_on.opened
         self.parts[tenant].leases[lease.run_id].append(_lease(opened))
@@ -363,7 +364,7 @@ class Story:
         records = self.world.gateway.store.incidents
         found = [one.incident_id for run in self.parts[tenant].leases for one in await records.incidents(run=run)]
         if found:
-            await self.world.gateway.recovery.recover(_picked(found, which), resuming.Request(), by="operator", reason="story")
+            await self.world.gateway.recovery.recover(_picked(found, which), resumption.Request(), by="operator", reason="story")
 
     async def resolve(self, tenant: str, which: int) -> None:
         """A person looks at the tool, as long as it takes, and says what they found."""

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from gateway.app import assembly
-from gateway.app.assembly import Gateway
-from gateway.clients.rego import EmbeddedEngine
-from gateway.control.rollback import gather
+from gateway.app import gateway
+from gateway.app.gateway import Gateway
+from gateway.clients.rego.engine import EmbeddedEngine
+from gateway.control.rollback import scope
 from gateway.model.decision import Decision
 from gateway.settings import loading
 from gateway.settings.config import Config
@@ -96,7 +96,7 @@ def _engines() -> dict[str, EmbeddedEngine]:
 def stories() -> Iterator[None]:
     """What stories share is there while they are told; and no rollback waits long for calls that the tool holds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gather, "PATIENCE", 0.1)
+        patch.setattr(scope, "PATIENCE", 0.1)
         try:
             yield
         finally:
@@ -150,11 +150,11 @@ class World:
             return replace(found, journal=PointedJournal(found.journal, self.points))  # type: ignore[arg-type]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(assembly, "SystemClock", lambda: StoryClock(self.loop, self.ahead))
-            patch.setattr(assembly, "Pool", lambda *_, **__: self.tool)
-            patch.setattr(assembly, "open_engine", engine)
-            patch.setattr(assembly, "open_store", store)
-            self.living = await assembly.assemble(config, lambda *_, **__: None, lambda *_: None, warn=self._warn)
+            patch.setattr(gateway, "SystemClock", lambda: StoryClock(self.loop, self.ahead))
+            patch.setattr(gateway, "Pool", lambda *_, **__: self.tool)
+            patch.setattr(gateway, "open_engine", engine)
+            patch.setattr(gateway, "open_store", store)
+            self.living = await gateway.assemble(config, lambda *_, **__: None, lambda *_: None, warn=self._warn)
         health = self.living.store.journal.health
         self.loop.busy_while(lambda: health().lag > 0)
 

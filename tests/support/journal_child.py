@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway import errors
 from gateway.clients.clock import SystemClock
-from gateway.ports import Opened
+from gateway.ports.journal import Opened
 from gateway.stores.sqlite import SqliteStore, open_store
 from tests.support import journaling as make
 

@@ -11,9 +11,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gateway.clients.clock import SystemClock
-from gateway.ports import Query
-from gateway.stores.sqlite import SqliteStore, open_store, rebuild
-from gateway.stores.sqlite.rebuild import FOLDED
+from gateway.ports.journal import Query
+from gateway.stores.sqlite import SqliteStore, open_store
+from gateway.stores.sqlite.projection.rebuild import FOLDED, rebuild
 
 
 async def opened(data_dir: Path) -> SqliteStore:

@@ -5,13 +5,13 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
-from gateway.core import records
+from gateway.core.codec import records
 from gateway.model.effect import Charge, Key, KeyKind
 from gateway.model.entry import Sealed
 from gateway.model.order import Order, Scope
 from gateway.model.run import Limits, Mode, Rate, Run
 from gateway.model.task import Task
-from gateway.ports import Opening
+from gateway.ports.journal import IntentRequest
 
 Entry = dict[str, Any]
 
@@ -80,7 +80,7 @@ def opening(
     id_: str = "inv_1",
     blobs: tuple[Sealed, ...] = (),
     **more: object,
-) -> Opening:
+) -> IntentRequest:
     """An intent under an own key; ``name`` makes the key."""
     fields = entry(
         "intent",
@@ -103,7 +103,7 @@ def opening(
         **more,
     )
     refusal = entry("refusal", tool="erp", action="invoice.update", target=target(id_), status=429, detail="No.", code="", metered=True)
-    return Opening(fields, lambda: refusal, key(name), attempt, charges, blobs)
+    return IntentRequest(fields, lambda: refusal, key(name), attempt, charges, blobs)
 
 
 def outcome(name: str, *, attempt: int = 1, result: str = "success", id_: str = "inv_1", **more: object) -> Entry:

@@ -13,26 +13,26 @@ from aiohttp.test_utils import TestClient
 from prometheus_client import CollectorRegistry
 
 from gateway.clients.clock import SystemClock
-from gateway.clients.heads import open_head_key
-from gateway.clients.keys import open_lease_keys
-from gateway.clients.vault import TenantVault, open_master_key
-from gateway.control.approvals import Approvals
-from gateway.control.checkpoints import Checkpoints
-from gateway.control.containment import Containment, Mirror
-from gateway.control.findings import Findings
-from gateway.control.heads import Heads
-from gateway.control.recover import Recover
-from gateway.control.resume import Resume
-from gateway.control.rollback.aftermath import Aftermath
-from gateway.control.runs import Runs
-from gateway.control.stories import Stories
-from gateway.control.tasks import Tasks
-from gateway.http.operators import Operator, Role
-from gateway.http.services import Services, Serving
+from gateway.clients.keys.heads import open_head_key
+from gateway.clients.keys.leases import open_lease_keys
+from gateway.clients.keys.vault import TenantVault, open_master_key
+from gateway.control.containment.containment import Containment, OrderReplica
+from gateway.control.incident.recovery import RecoveryDriver
+from gateway.control.incident.timeline import Timelines
+from gateway.control.review.approvals import Approvals
+from gateway.control.review.findings import Findings
+from gateway.control.review.tasks import Tasks
+from gateway.control.rollback.recheck import Recheck
+from gateway.control.runs.checkpoints import Checkpoints
+from gateway.control.runs.resume import Resume
+from gateway.control.runs.runs import Runs
+from gateway.control.upkeep.heads import Heads
+from gateway.http.server.operators import Operator, Role
+from gateway.http.server.services import Services, Serving
 from gateway.model.effect import Write
 from gateway.model.entry import Head, Result
 from gateway.model.run import Limits, TaskClass
-from gateway.pipeline import entries, probe
+from gateway.pipeline import journal_entries, probe
 from gateway.stores.sqlite import SqliteStore, open_store
 from tests.support import rolled
 
@@ -75,14 +75,16 @@ async def parts(folder: Path, role: Serving = "all") -> AsyncIterator[Parts]:
 
 async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serving) -> Parts:
     keys, signer = open_lease_keys(folder / "keys"), open_head_key(folder / "keys")
-    containment = Containment(Mirror(), store.journal, store.registry, clock)
+    containment = Containment(OrderReplica(), store.journal, store.registry, clock)
     await containment.load()
     anchored: list[Head] = []
     logged: list[tuple[str, dict[str, object]]] = []
 
     async def conclude(write: Write, applied: bool, by: str, note: str) -> None:
         result = (Result.SUCCESS if applied else Result.FAILED).value
-        entry = entries.reconciliation(write, probe.whose(write), clock.now(), result=result, by=by, reason=note, after_version=None)
+        entry = journal_entries.reconciliation(
+            write, probe.whose(write), clock.now(), result=result, by=by, reason=note, after_version=None
+        )
         await store.journal.append(entry)
 
     async def answered(_: str) -> bool:
@@ -106,7 +108,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
     )
     rollbacks = rolled.rollbacks(store, clock, containment, tasks, approvals, vault)
     resume = Resume(runs, checkpoints, store.rollbacks, store.incidents, containment, clock, rollbacks.alone)
-    recover = Recover(
+    recover = RecoveryDriver(
         journal=store.journal,
         registry=store.registry,
         incidents=store.incidents,
@@ -116,7 +118,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         checkpoints=checkpoints,
         resume=resume,
         tasks=tasks,
-        unsound=Aftermath(rollbacks, store.registry),
+        unsound=Recheck(rollbacks, store.registry),
         clock=clock,
         spawn=asyncio.ensure_future,
         log=lambda *_, **__: None,
@@ -133,7 +135,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         resume=resume,
         recover=recover,
         incidents=store.incidents,
-        stories=Stories(store.history, store.registry, store.writes, containment, clock, rolled.UNDOS),
+        stories=Timelines(store.history, store.registry, store.writes, containment, clock, rolled.UNDOS),
         registry=store.registry,
         writes=store.writes,
         history=store.history,

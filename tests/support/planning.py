@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.core import expression
-from gateway.core.catalog import Undo
-from gateway.core.plan_objects import Undos
+from gateway.core.adapter import expression
+from gateway.core.adapter.catalog import Undo
+from gateway.core.rollback.plan_objects import Undos
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position

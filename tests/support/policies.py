@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from gateway import errors
-from gateway.clients import rego, rego_loading
+from gateway.clients.rego import engine as rego_engine
+from gateway.clients.rego import loading
 from gateway.model.decision import Decision, Deny, Hold
 
 ROOT = Path(__file__).parents[2]
@@ -29,12 +30,12 @@ class Reports:
         return [message for told, message in self.lines if told == level]
 
 
-MADE: list[rego.EmbeddedEngine] = []
+MADE: list[rego_engine.EmbeddedEngine] = []
 """Engines of the running test, closed after it on the thread that made them (see tests/conftest.py)."""
 
 
-def engine(folder: Path, report: rego.Report | None = None) -> rego.EmbeddedEngine:
-    MADE.append(rego.EmbeddedEngine(folder, mint=lambda prefix: f"{prefix}_1", report=report or Reports()))
+def engine(folder: Path, report: rego_engine.Report | None = None) -> rego_engine.EmbeddedEngine:
+    MADE.append(rego_engine.EmbeddedEngine(folder, mint=lambda prefix: f"{prefix}_1", report=report or Reports()))
     return MADE[-1]
 
 
@@ -59,7 +60,7 @@ def problems(folder: Path) -> list[str]:
 
 def call(**changes: object) -> dict[str, object]:
     """An ordinary write; ``target__tenant="x"`` sets one member, ``...`` takes it away."""
-    document: dict[str, object] = orjson.loads(orjson.dumps(rego_loading.sample()))
+    document: dict[str, object] = orjson.loads(orjson.dumps(loading.sample()))
     for path, value in changes.items():
         part, _, member = path.partition("__")
         inside = document[part] if member else document

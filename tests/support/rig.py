@@ -11,14 +11,16 @@ from typing import Any
 
 import orjson
 
-from gateway.app import assembly, doors
-from gateway.control.runs import Opened
-from gateway.core import canonical, opening
+from gateway.app import gateway as app_gateway
+from gateway.app import servers
+from gateway.control.runs.runs import Opened
+from gateway.core.authorization import admission
+from gateway.core.request import canonical
 from gateway.model.effect import Write
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode
 from gateway.model.wire import Head, Reply
-from gateway.ports import Query
+from gateway.ports.journal import Query
 from gateway.settings import loading
 from tests.support.ledger import Ledger, serve
 
@@ -110,13 +112,13 @@ SECRET = "c2VjcmV0LWNhbmFyeQ=="
 
 @dataclass(slots=True)
 class Rig:
-    gateway: assembly.Gateway
+    gateway: app_gateway.Gateway
     ledger: Ledger
     logged: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     async def open(self, **asked: Any) -> Opened:
         request = {"tenant": "acme", "agent_id": "billing", "scopes": ("ledger:*",), **asked}
-        return await self.gateway.runs.open(opening.Request(**request), by="test", reason="test")
+        return await self.gateway.runs.open(admission.Request(**request), by="test", reason="test")
 
     async def call(
         self,
@@ -183,7 +185,7 @@ async def assembled(
     )
     logged: list[tuple[str, dict[str, object]]] = []
     try:
-        gateway = await assembly.assemble(
+        gateway = await app_gateway.assemble(
             loading.load(config, {"LEDGER_SECRET": SECRET}), lambda event, **more: logged.append((event, more)), lambda *_: None
         )
         try:
@@ -197,7 +199,7 @@ async def assembled(
 @asynccontextmanager
 async def on_the_wire(rig: Rig) -> AsyncIterator[int]:
     """The agents' door in front of the rig, on a free port."""
-    door = doors.agents(rig.gateway)
+    door = servers.agents(rig.gateway)
     _, port = await door.open_tcp("127.0.0.1", 0)
     try:
         yield port

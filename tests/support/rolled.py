@@ -6,27 +6,26 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.clients.vault import TenantVault
-from gateway.control.approvals import Approvals
-from gateway.control.containment import Containment
-from gateway.control.rollback.drive import Drive
-from gateway.control.rollback.gather import Gather
-from gateway.control.rollback.ground import Ground
-from gateway.control.rollback.ledger import Ledger
-from gateway.control.rollback.plans import Plans
+from gateway.clients.keys.vault import TenantVault
+from gateway.control.containment.containment import Containment
+from gateway.control.review.approvals import Approvals
+from gateway.control.review.tasks import Tasks
+from gateway.control.rollback.entries import Plans, RollbackEntries
+from gateway.control.rollback.executor import Executor
+from gateway.control.rollback.outcome import OutcomeCheck, StateCheck
+from gateway.control.rollback.preconditions import Preconditions
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.sound import Sound
-from gateway.control.rollback.verdict import Verdict
-from gateway.control.tasks import Tasks
-from gateway.core.catalog import Undo
+from gateway.control.rollback.scope import ScopeQuery
+from gateway.core.adapter.catalog import Undo
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
 from gateway.model.plan import Does, Node, NodeState, Way
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
-from gateway.ports import Clock, Opening
-from gateway.ports.rollback import Carried, Compensating, Examined, Proposal
+from gateway.ports.clock import Clock
+from gateway.ports.journal import IntentRequest
+from gateway.ports.rollback import Compensating, Examined, NodeOutcome, Proposal
 from gateway.stores.sqlite import SqliteStore
 from tests.support import journaling
 
@@ -94,7 +93,7 @@ def written(seq: int) -> Write:
     )
 
 
-def opening(name: str, id_: str) -> Opening:
+def opening(name: str, id_: str) -> IntentRequest:
     """An intent whose compensation may be carried out at any time."""
     given = journaling.opening(name, id_=id_)
     way = {"class": "reversible", "type": "restore_previous_version", "auto": True}
@@ -111,11 +110,11 @@ async def until(true: Callable[[], Awaitable[bool]], wait: float = 60.0) -> None
 class _NoTools:
     """The line of compensating calls of a gateway without tools."""
 
-    async def carry(self, compensating: Compensating) -> Carried:
-        return Carried(state=NodeState.TASK, why="its tool is not there")
+    async def carry(self, compensating: Compensating) -> NodeOutcome:
+        return NodeOutcome(state=NodeState.TASK, why="its tool is not there")
 
-    async def proposal(self, compensating: Compensating) -> Proposal | Carried:
-        return Carried(state=NodeState.TASK, why="its tool is not there")
+    async def proposal(self, compensating: Compensating) -> Proposal | NodeOutcome:
+        return NodeOutcome(state=NodeState.TASK, why="its tool is not there")
 
     async def decide(self, write: Write) -> bool | None:
         return None
@@ -138,17 +137,17 @@ def rollbacks(
     store: SqliteStore, clock: Clock, containment: Containment, tasks: Tasks, approvals: Approvals, vault: TenantVault
 ) -> Rollbacks:
     """Rollbacks over a journal alone: what is planned, told and handed over is real, and nothing can be sent."""
-    ledger, carry = Ledger(store.journal, clock), _NoTools()
+    ledger, carry = RollbackEntries(store.journal, clock), _NoTools()
 
     async def nowhere(run_id: str, checkpoint_id: str) -> Position | None:
         return None
 
-    gather = Gather(store.registry, store.writes, store.history, clock, UNDOS, ())
+    gather = ScopeQuery(store.registry, store.writes, store.history, clock, UNDOS, ())
     return Rollbacks(
-        ground=Ground(gather, store.rollbacks, containment, clock, nowhere, store.journal.stream),
+        ground=Preconditions(gather, store.rollbacks, containment, clock, nowhere, store.journal.stream),
         gather=gather,
-        drive=Drive(carry, store.rollbacks, tasks, approvals, ledger, clock, asyncio.ensure_future, patience=0.0),
-        verdict=Verdict(Sound(carry, _NothingDemanded(), containment.mirror, clock), store.rollbacks, clock, patience=0.0),
+        drive=Executor(carry, store.rollbacks, tasks, approvals, ledger, clock, asyncio.ensure_future, patience=0.0),
+        verdict=OutcomeCheck(StateCheck(carry, _NothingDemanded(), containment.mirror, clock), store.rollbacks, clock, patience=0.0),
         plans=Plans(store.blobs, vault),
         ledger=ledger,
         records=store.rollbacks,

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.core import canonical, catalog, resolve
-from gateway.core.catalog import Matched, Tool, Unmatched
+from gateway.core.adapter import catalog, resolve
+from gateway.core.adapter.catalog import Matched, Tool, Unmatched
+from gateway.core.request import canonical
 from gateway.model.call import Call
 from gateway.settings import compilation
 

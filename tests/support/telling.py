@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.clients.webhooks import Webhooks, open_webhooks
+from gateway.clients.webhook.webhooks import Webhooks, open_webhooks
 from gateway.control.supervisor import Supervisor
-from gateway.core import records, signing
+from gateway.core.codec import records
+from gateway.core.webhook import delivery
 from gateway.model.webhook import Webhook
 from tests.support.incidents import INCIDENT
 from tests.support.receiver import SECRET, Receiver
@@ -34,7 +35,7 @@ class Telling:
 
 def hook(receiver: Receiver | str, name: str = "ops", **more: Any) -> Webhook:
     url = receiver if isinstance(receiver, str) else receiver.url()
-    return Webhook(name=name, host="127.0.0.1", url=url, key=signing.key(SECRET), **more)
+    return Webhook(name=name, host="127.0.0.1", url=url, key=delivery.key(SECRET), **more)
 
 
 @asynccontextmanager
@@ -48,8 +49,8 @@ async def telling(rig: Rig, *hooks: Webhook) -> AsyncIterator[Telling]:
     store, folder = rig.gateway.store, rig.gateway.config.data_dir / "told"
     webhooks = await open_webhooks(hooks, folder, store.history, store.registry, rig.gateway.clock, log, first=0.01)
     supervisor = Supervisor(log)
-    for delivery in webhooks.deliveries:
-        supervisor.every(0.005, delivery.webhook.name, delivery.turn)
+    for one in webhooks.deliveries:
+        supervisor.every(0.005, one.webhook.name, one.turn)
     try:
         yield Telling(webhooks, supervisor, logged)
     finally:

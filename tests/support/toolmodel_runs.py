@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from gateway.app import assembly
-from gateway.control.rollback import drive
-from gateway.control.rollback.ground import START
-from gateway.control.rollback.told import Told
-from gateway.control.runs import Opened
-from gateway.core import opening
+from gateway.app import gateway
+from gateway.control.rollback import executor
+from gateway.control.rollback.execution import RollbackView
+from gateway.control.rollback.preconditions import START
+from gateway.control.runs.runs import Opened
+from gateway.core.authorization import admission
 from gateway.model.approval import ApprovalStatus
 from gateway.model.effect import State as Fate
 from gateway.model.effect import Write
@@ -33,7 +33,7 @@ from gateway.model.rollback import RollbackStatus
 from gateway.model.run import Mode
 from gateway.model.task import TaskKind
 from gateway.model.wire import Outgoing
-from gateway.pipeline import compensate
+from gateway.pipeline.compensation import line
 from gateway.settings import loading
 from gateway.settings.config import Config
 from tests.support.ledger import Ledger
@@ -62,9 +62,9 @@ KNOWN = frozenset({NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.
 async def hastened() -> AsyncIterator[None]:
     """What takes half a minute with real tools takes a moment with this one: nothing of it comes late."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compensate, "SETTLE", 0.02)
-        patch.setattr(drive, "FIRST_PAUSE", 0.005)
-        patch.setattr(drive, "UNKNOWN_FOR", 0.2)
+        patch.setattr(line, "SETTLE", 0.02)
+        patch.setattr(executor, "FIRST_PAUSE", 0.005)
+        patch.setattr(executor, "UNKNOWN_FOR", 0.2)
         yield
 
 
@@ -82,10 +82,10 @@ async def modelled(folder: Path, tool: Tool, adapter: str = ADAPTER, extra: str 
         await gateway.close()
 
 
-async def opened(folder: Path, tool: Tool, adapter: str = ADAPTER, extra: str = "") -> assembly.Gateway:
+async def opened(folder: Path, tool: Tool, adapter: str = ADAPTER, extra: str = "") -> gateway.Gateway:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "Pool", lambda *_, **__: tool)
-        return await assembly.assemble(configured(folder, adapter, extra), lambda *_, **__: None, lambda *_: None)
+        patch.setattr(gateway, "Pool", lambda *_, **__: tool)
+        return await gateway.assemble(configured(folder, adapter, extra), lambda *_, **__: None, lambda *_: None)
 
 
 def configured(folder: Path, adapter: str = ADAPTER, extra: str = "") -> Config:
@@ -142,7 +142,7 @@ class Case:
             self.leases += [await self._opened(rig, opened.run.run_id) for _ in range(2)]
 
     async def _opened(self, rig: Rig, parent: str | None) -> Opened:
-        asked = opening.Request(tenant=self.tenant, agent_id="agent", scopes=("model:*",), parent_run=parent)
+        asked = admission.Request(tenant=self.tenant, agent_id="agent", scopes=("model:*",), parent_run=parent)
         return await rig.gateway.runs.open(asked, by="test", reason="test")
 
     def _thing(self) -> dict[str, object]:
@@ -247,7 +247,7 @@ class Case:
         begun = await rig.gateway.recovery.rollbacks.start(self.leases[0].run.run_id, subtree=True, to=START, reason="test", by="test")
         self.rollback_id = begun.rollback_id
 
-    async def at_rest(self, rig: Rig) -> Told:
+    async def at_rest(self, rig: Rig) -> RollbackView:
         """Its end, with a person beside it who finds out what became of what nobody else can tell."""
         rollbacks = rig.gateway.recovery.rollbacks
         try:
@@ -311,7 +311,7 @@ class Case:
                 held = undone[write.wire_key] == 1 and write.wire_key not in unheld
                 assert (write.state is Fate.COMPENSATED) == held, f"{write.action} is {write.state}"
 
-    def _check_accounted(self, told: Told, writes: list[Write], tasks: set[str | None]) -> None:
+    def _check_accounted(self, told: RollbackView, writes: list[Write], tasks: set[str | None]) -> None:
         """Every effect is in the plan, every node came to an end, and what was not taken back is somebody's task."""
         planned = {key for node in told.plan.nodes for key in node.effects}
         own = [write for write in writes if write.rollback_id is None]

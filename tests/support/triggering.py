@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.control.runs import Opened
+from gateway.control.runs.runs import Opened
 from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.model.run import Mode

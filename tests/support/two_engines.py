@@ -14,9 +14,11 @@ import orjson
 import regorus
 
 from gateway import errors
-from gateway.clients import bundle, opa_answers, rego, rego_loading
-from gateway.clients.opa_channel import Answer
-from gateway.core import policy
+from gateway.clients import policy_bundle
+from gateway.clients.opa import channel
+from gateway.clients.opa.channel import Answer
+from gateway.clients.rego import engine, loading
+from gateway.core.policy import decision
 from gateway.model.decision import Decision, Deny, Reason
 from tests.support import opa, policies
 
@@ -33,12 +35,12 @@ class Remote:
     def decide(self, document: Mapping[str, object]) -> Decision:
         """As ``OpaEngine`` decides, without its deadline."""
         try:
-            answer = self._answer(rego_loading.RULE, document)
+            answer = self._answer(loading.RULE, document)
         except TypeError:
-            return _denied(policy.UNREADABLE)
+            return _denied(decision.UNREADABLE)
         if answer.status != 200:
-            return _denied(opa_answers.failure(answer))
-        return policy.parse(opa_answers.told(answer).result, decision_id="dec_1", revision="")
+            return _denied(channel.failure(answer))
+        return decision.parse(channel.told(answer).result, decision_id="dec_1", revision="")
 
     def ask(self, rule: str, document: Mapping[str, object]) -> Outcome:
         """As ``OpaEngine`` asks, without its deadline."""
@@ -63,7 +65,7 @@ class Remote:
 class Embedded:
     """The embedded engine with a bundle; belongs to the thread that made it."""
 
-    engine: rego.EmbeddedEngine
+    engine: engine.EmbeddedEngine
     bare: regorus.Engine
 
     def decide(self, document: Mapping[str, object]) -> Decision:
@@ -82,16 +84,16 @@ class Embedded:
             answer = self.bare.eval_rule_as_json(rule)
         except RuntimeError:
             return "failed", None
-        return ("undefined", None) if answer == rego_loading.UNDEFINED else ("value", plain(json.loads(answer)))
+        return ("undefined", None) if answer == loading.UNDEFINED else ("value", plain(json.loads(answer)))
 
 
 def embedded(folder: Path) -> Embedded:
     """Raises:
     Misconfigured: the bundle does not load.
     """
-    found = bundle.read(folder)
+    found = policy_bundle.read(folder)
     engine = policies.engine(folder)
-    return Embedded(engine, rego_loading.assembled(rego_loading.examine(found).modules, found.data))
+    return Embedded(engine, loading.assembled(loading.examine(found).modules, found.data))
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from gateway.core import addresses
 from gateway.errors import MalformedRequest, Refusal, UpstreamFailure
 from gateway.model.call import Call
 from gateway.model.wire import Head, Outgoing, Reply
-from gateway.wire.client import Pool
-from gateway.wire.dial import Origin
+from gateway.wire.inbound.server import Server
 from gateway.wire.limits import Bounds, PoolBounds
-from gateway.wire.server import Door
+from gateway.wire.outbound.dial import Origin
+from gateway.wire.outbound.pool import Pool
 from tests.support.tool import Tool
 
 DEADLINE = 60.0
@@ -107,7 +107,7 @@ class Gateway:
     """A door in front of a pool, for the tool ``erp``. ``faults`` are what its tasks raised."""
 
     port: int
-    door: Door
+    door: Server
     pool: Pool
     front: Forwarder
     tasks: set[asyncio.Task[None]]
@@ -140,7 +140,7 @@ async def gateway(
         task.add_done_callback(finished)
         return task
 
-    door = Door(front, hosts=["localhost", "127.0.0.1", "::1"], clock=WallClock(), spawn=spawn, bounds=bounds)
+    door = Server(front, hosts=["localhost", "127.0.0.1", "::1"], clock=WallClock(), spawn=spawn, bounds=bounds)
     _, port = await door.open_tcp("127.0.0.1", 0)
     made = Gateway(port, door, pool, front, tasks, faults)
     try:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway import errors
-from gateway.control.containment import Containment
-from gateway.control.rollback.ground import START, NotContained, WrongRollback
+from gateway.control.containment.containment import Containment
+from gateway.control.rollback.preconditions import START, NotContained, WrongRollback
 from gateway.control.rollback.rollbacks import Rollbacks, Spawn
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.rollback import Rollback
-from gateway.ports import Registry
+from gateway.ports.projections import Registry
 from gateway.ports.rollback import RollbackRecords
-from gateway.ports.sentinel import Incidents
+from gateway.ports.triggers import Incidents
 
 _PAGE = 1000
 

@@ -7,26 +7,26 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 
 from gateway import errors
-from gateway.control.containment import Containment
-from gateway.control.rollback.drive import Drive
-from gateway.control.rollback.driving import Driving, Tried
-from gateway.control.rollback.gather import Gather
-from gateway.control.rollback.ground import Ground, WrongRollback
-from gateway.control.rollback.ledger import Ledger
-from gateway.control.rollback.plans import Plans
-from gateway.control.rollback.told import Told
-from gateway.control.rollback.verdict import Verdict
-from gateway.core import incidents, progress
-from gateway.core.schedule import Schedule
+from gateway.control.containment.containment import Containment
+from gateway.control.rollback.entries import Plans, RollbackEntries
+from gateway.control.rollback.execution import Execution, RollbackView, Tried
+from gateway.control.rollback.executor import Executor
+from gateway.control.rollback.outcome import OutcomeCheck
+from gateway.control.rollback.preconditions import Preconditions, WrongRollback
+from gateway.control.rollback.scope import ScopeQuery
+from gateway.core.incident import incidents
+from gateway.core.rollback import progress
+from gateway.core.rollback.progress import Schedule
 from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.model.plan import Plan
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
-from gateway.ports import Clock, Registry
+from gateway.ports.clock import Clock
+from gateway.ports.projections import Registry
 from gateway.ports.rollback import RollbackRecords
-from gateway.ports.sentinel import Incidents
+from gateway.ports.triggers import Incidents
 
 _DECIDED = "what it waited for was decided"
 
@@ -38,12 +38,12 @@ class Rollbacks:
     """One change of any rollback at a time, by ``alone``, which whoever takes runs up again holds, too: what a change rests on is
     still so when its entry is durable, and whoever is stopped has not begun anew meanwhile."""
 
-    ground: Ground
-    gather: Gather
-    drive: Drive
-    verdict: Verdict
+    ground: Preconditions
+    gather: ScopeQuery
+    drive: Executor
+    verdict: OutcomeCheck
     plans: Plans
-    ledger: Ledger
+    ledger: RollbackEntries
     records: RollbackRecords
     incidents: Incidents
     registry: Registry
@@ -52,7 +52,7 @@ class Rollbacks:
     spawn: Spawn
     owner: str
     alone: asyncio.Lock
-    _driving: dict[str, Driving] = field(default_factory=dict)
+    _driving: dict[str, Execution] = field(default_factory=dict)
     _stopped: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Stopped here (reason, and by whom), and not durably yet."""
     _dropped: set[str] = field(default_factory=set)
@@ -120,10 +120,10 @@ class Rollbacks:
             )
             begun = incidents.rolled(incident, rollback, now)
             await self.ledger.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=begun)
-            self._begin(Driving(rollback, gathered, Schedule(gathered.plan, {}), Tried()))
+            self._begin(Execution(rollback, gathered, Schedule(gathered.plan, {}), Tried()))
             return rollback
 
-    async def told(self, rollback_id: str) -> Told:
+    async def told(self, rollback_id: str) -> RollbackView:
         """How a rollback stands, node by node.
 
         Raises:
@@ -133,10 +133,10 @@ class Rollbacks:
         marks = await self.records.marks(rollback_id, rollback.run_id)
         if (driving := self._driving.get(rollback_id)) is not None:
             # Whoever watches asks again and again: what is known here need not be read, and the rollback is not slowed down.
-            return Told(rollback, driving.gathered.plan, driving.states(), marks, dict(driving.waits), driving.unseen)
+            return RollbackView(rollback, driving.gathered.plan, driving.states(), marks, dict(driving.waits), driving.unseen)
         planned = await self.plans.of(rollback)
         states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
-        return Told(rollback, planned, states, marks)
+        return RollbackView(rollback, planned, states, marks)
 
     async def stop(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
         """Send no more compensations. What is on the wire ends with its true outcome; ``resume`` goes on.
@@ -255,7 +255,7 @@ class Rollbacks:
             tried = Tried.of(await self.records.compensations(rollback.rollback_id))
             marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
             schedule = Schedule(gathered.plan, progress.states(gathered.plan, tried.all(), marks, driven=True))
-            self._begin(Driving(claimed, gathered, schedule, tried, {} if anew else progress.since(marks)))
+            self._begin(Execution(claimed, gathered, schedule, tried, {} if anew else progress.since(marks)))
             return claimed
 
     async def _stop(self, rollback_id: str) -> Rollback:
@@ -279,11 +279,11 @@ class Rollbacks:
             raise WrongRollback(f"Rollback {rollback_id} has ended: {rollback.status}.")
         return rollback
 
-    def _begin(self, driving: Driving) -> None:
+    def _begin(self, driving: Execution) -> None:
         self._driving[driving.rollback.rollback_id] = driving
         self.spawn(self._driven(driving))
 
-    async def _driven(self, driving: Driving) -> None:
+    async def _driven(self, driving: Execution) -> None:
         rollback_id = driving.rollback.rollback_id
         waits, anew = False, False
         try:
@@ -313,7 +313,7 @@ class Rollbacks:
             self._dropped.add(rollback_id)
             raise
 
-    async def _end(self, driving: Driving) -> bool:
+    async def _end(self, driving: Execution) -> bool:
         """Say what came of it; whether it waits for somebody."""
         rollback = driving.rollback
         status, left = await self.verdict(await self._run(rollback.run_id), driving)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.http import front, health, openapi
-from gateway.http.route import Route
+from gateway.http.api import process
+from gateway.http.server import openapi
+from gateway.http.server.route import Route
 
 ROUTES: tuple[Route[Any, Any], ...] = (
     Route(
@@ -14,7 +15,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="Alive.",
         permission=None,
         answers={200: "the process answers"},
-        handler=health.alive,
+        handler=process.alive,
         on_sidecar=True,
     ),
     Route(
@@ -23,7 +24,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="Ready, part by part.",
         permission=None,
         answers={200: "calls can pass", 503: "they cannot; the body names the part"},
-        handler=health.ready,
+        handler=process.ready,
         on_sidecar=True,
     ),
     Route(
@@ -33,7 +34,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         permission=None,
         answers={200: "the text format"},
         media="text/plain",
-        handler=health.metrics,
+        handler=process.metrics,
         on_sidecar=True,
     ),
     Route(
@@ -42,7 +43,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="The public keys that leases verify under.",
         permission=None,
         answers={200: "a JWK set"},
-        handler=health.jwks,
+        handler=process.jwks,
         on_sidecar=True,
     ),
     Route(
@@ -60,6 +61,6 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         permission=None,
         answers={200: "a pointer to the rest"},
         media="text/plain",
-        handler=front.pointer,
+        handler=process.pointer,
     ),
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.http import follow, journal, requests
-from gateway.http.operators import Permission
-from gateway.http.route import Route
+from gateway.http.api import follow, journal
+from gateway.http.server import requests
+from gateway.http.server.operators import Permission
+from gateway.http.server.route import Route
 
 ROUTES: tuple[Route[Any, Any], ...] = (
     Route(

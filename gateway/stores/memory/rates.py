@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core import limits
 from gateway.model.run import Rate
-from gateway.ports import Quota
+from gateway.ports.rates import Quota
 
 _KEPT = 100_000
 
@@ -54,6 +54,6 @@ class MemoryRates:
 
 
 if TYPE_CHECKING:
-    from gateway.ports import Rates
+    from gateway.ports.rates import Rates
 
     _port: type[Rates] = MemoryRates

@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError, RedisError
 from gateway import errors
 from gateway.core import limits
 from gateway.model.run import Rate
-from gateway.ports import Quota, Rates
+from gateway.ports.rates import Quota, Rates
 
 SCRIPT = resources.files(__package__).joinpath("meters.lua").read_text()
 _DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()

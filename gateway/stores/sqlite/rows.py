@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from gateway.core import documents, records
-from gateway.core.fold import WriteSettled
+from gateway.core.codec import documents, records
+from gateway.core.journal.projection import WriteSettled
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.checkpoint import Checkpoint

@@ -5,22 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.ports import Clock
-from gateway.stores.sqlite import tail
-from gateway.stores.sqlite.ahead import Ahead
-from gateway.stores.sqlite.approvals import SqliteApprovals
-from gateway.stores.sqlite.blobs import SqliteBlobs
-from gateway.stores.sqlite.checkpoints import SqliteCheckpoints
+from gateway.ports.clock import Clock
 from gateway.stores.sqlite.database import Database
-from gateway.stores.sqlite.history import SqliteHistory
-from gateway.stores.sqlite.incidents import SqliteIncidents
-from gateway.stores.sqlite.intake import Intake
-from gateway.stores.sqlite.journal import SqliteJournal
-from gateway.stores.sqlite.knownkeys import KnownKeys
-from gateway.stores.sqlite.registry import Runs, SqliteRegistry
-from gateway.stores.sqlite.rollbacks import SqliteRollbacks
-from gateway.stores.sqlite.sightings import SqliteSightings
-from gateway.stores.sqlite.writes import SqliteWrites
+from gateway.stores.sqlite.log import tail
+from gateway.stores.sqlite.log.blobs import SqliteBlobs
+from gateway.stores.sqlite.log.history import SqliteHistory
+from gateway.stores.sqlite.log.intake import Intake
+from gateway.stores.sqlite.log.journal import SqliteJournal
+from gateway.stores.sqlite.log.pending import PendingEntries
+from gateway.stores.sqlite.projection.known_keys import KnownKeys
+from gateway.stores.sqlite.views.recovery import SqliteApprovals, SqliteCheckpoints, SqliteIncidents, SqliteRollbacks
+from gateway.stores.sqlite.views.registry import Runs, SqliteRegistry
+from gateway.stores.sqlite.views.writes import SqliteSightings, SqliteWrites
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
     except BaseException:
         database.close()
         raise
-    ahead, runs, keys = Ahead(), Runs(), KnownKeys(database.reader)
+    ahead, runs, keys = PendingEntries(), Runs(), KnownKeys(database.reader)
     intake = Intake(database.writer, database.stream, tip, ahead, keys, runs.refresh)
     return SqliteStore(
         journal=SqliteJournal(intake),

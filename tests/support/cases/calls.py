@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.core import policy
+from gateway.core.policy import decision
 from tests.support.decisions import DECISIONS
 from tests.support.policies import call
 
@@ -48,7 +48,7 @@ def starter() -> Iterator[Case]:
 
 
 def _fields() -> Iterator[str]:
-    parts = policy.schema()["properties"]
+    parts = decision.schema()["properties"]
     assert isinstance(parts, dict)
     for name, part in parts.items():
         if name not in ("args", "approval"):

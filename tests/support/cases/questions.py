@@ -6,8 +6,8 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway.clients import rego_questions
-from gateway.core import rule_schemas, rules
+from gateway.clients.rego import entry_points
+from gateway.core.policy import rules, schemas
 from gateway.core.triggers import thresholds
 from tests.support.cases.calls import ODD
 
@@ -25,7 +25,7 @@ STATES: list[object] = [
 def questions() -> Iterator[Question]:
     yield from _triggers()
     yield from _tool_errors()
-    for rule in rego_questions.ASKED:
+    for rule in entry_points.ASKED:
         yield from _odd(rule)
     for state in STATES:
         yield f"an invoice in state {state!r}", rules.INVARIANTS, changed(rules.INVARIANTS, "objects", [_invoice(state)])
@@ -34,7 +34,7 @@ def questions() -> Iterator[Question]:
 
 def changed(rule: str, path: str, value: object) -> dict[str, Any]:
     """The sample of a rule with another value at a dotted path; ``...`` takes away what is there."""
-    document = copy.deepcopy(rego_questions.samples()[rule])
+    document = copy.deepcopy(entry_points.samples()[rule])
     inside: Any = document
     *way, last = path.split(".")
     for step in way:
@@ -92,7 +92,7 @@ def _odd(rule: str) -> Iterator[Question]:
 
 
 def _paths(rule: str) -> Iterator[str]:
-    properties: Any = rule_schemas.by_package()["killcord", rule.partition(".")[0]]["properties"]
+    properties: Any = schemas.by_package()["killcord", rule.partition(".")[0]]["properties"]
     for name, part in properties.items():
         yield name
         for member, inner in part.get("properties", {}).items():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from gateway.http import door
+from gateway.http import app
 from tests.support import operators_door
 from tests.support.command_line import Cli, Gateway
 
@@ -21,7 +21,7 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
 
     async def serve() -> None:
         async with operators_door.parts(tmp_path / "var") as parts:
-            runner = web.AppRunner(door.build(parts.services), access_log=None, handle_signals=False)
+            runner = web.AppRunner(app.build(parts.services), access_log=None, handle_signals=False)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             stop = asyncio.Event()

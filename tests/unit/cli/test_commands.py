@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.output import Output
-from gateway.core import records
+from gateway.core.codec import records
 from gateway.model.task import Evidence, Task, TaskKind
 from tests.support import journaling
 from tests.support.command_line import Cli, Gateway

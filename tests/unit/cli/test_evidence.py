@@ -13,7 +13,7 @@ from gateway import errors
 from gateway.cli import api, evidence
 from gateway.cli.failure import Failure
 from gateway.clients.clock import SystemClock
-from gateway.core import chain, note
+from gateway.core.journal import chain, signed_note
 from gateway.stores.sqlite import open_store
 from tests.support.command_line import Cli, Gateway
 
@@ -126,7 +126,7 @@ def test_an_anchored_head_shows_that_heads_and_tail_were_cut(gateway: Gateway, k
 
 
 def test_a_foreign_key_is_not_trusted(killcord: Cli, export: Path) -> None:
-    foreign = note.verifier_key("killcord", Ed25519PrivateKey.generate().public_key().public_bytes_raw())
+    foreign = signed_note.verifier_key("killcord", Ed25519PrivateKey.generate().public_key().public_bytes_raw())
     said = killcord("journal", "verify", "--file", str(export), "--key", foreign)
     assert (said.code, "no trusted key signed it" in said.err) == (1, True)
     said = killcord("journal", "verify", "--file", str(export), "--key", "nonsense")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import records
+from gateway.core.codec import records
 from tests.support import contained, journaling
 from tests.support.command_line import Cli, Gateway
 from tests.support.contained import Contained

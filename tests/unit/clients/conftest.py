@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clients import webhooks_delivery
+from gateway.clients.webhook import delivery
 from tests.support.rig import Rig, assembled
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks_delivery, "IDLE", 0.02)
+    monkeypatch.setattr(delivery, "IDLE", 0.02)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clients import bundle
+from gateway.clients import policy_bundle
 from tests.support.policies import ALLOWED, call, engine, outcome, problems, ruled, written
 
 
@@ -31,7 +31,7 @@ async def test_data_lies_under_its_folders_path(tmp_path: Path, name: str, conte
 def test_unusable_data_is_named(tmp_path: Path, files: dict[str, str], expected: str) -> None:
     if expected == "there is no":
         # Dates become their ISO text, as JSON would have them.
-        assert bundle.read(written(tmp_path / "policies", files)).data == {"a": "2026-11-24"}
+        assert policy_bundle.read(written(tmp_path / "policies", files)).data == {"a": "2026-11-24"}
         return
     assert any(expected in problem for problem in problems(written(ruled(tmp_path / "policies", ALLOWED), files)))
 
@@ -47,7 +47,7 @@ decision := {"allow": t.quiet(input.tool)} if {"é" == "é"; t.quiet("a")}"""
 
 
 def test_tests_and_hidden_files_are_no_part_of_a_revision(tmp_path: Path) -> None:
-    before = bundle.read(ruled(tmp_path, ALLOWED)).revision
+    before = policy_bundle.read(ruled(tmp_path, ALLOWED)).revision
     written(tmp_path, {"killcord/authz/x_test.rego": "package x", "..data/old.rego": "broken", ".hidden.rego": "broken", "notes.txt": "x"})
-    assert bundle.read(tmp_path).revision == before
-    assert bundle.read(ruled(tmp_path, f"{ALLOWED} ")).revision != before
+    assert policy_bundle.read(tmp_path).revision == before
+    assert policy_bundle.read(ruled(tmp_path, f"{ALLOWED} ")).revision != before

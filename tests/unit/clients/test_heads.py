@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
-from gateway.clients import heads
-from gateway.core import note
+from gateway.clients.keys import heads
+from gateway.core.journal import signed_note
 
 HASH = "ab" * 32
 
@@ -16,7 +16,7 @@ def test_a_signed_head_is_a_c2sp_note_that_its_verifier_key_trusts(tmp_path: Pat
     assert text.startswith(
         "killcord/st_1\n42\nq6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=\nts 2026-11-24T20:08:03.000000Z\n\n\u2014 killcord "
     )
-    assert note.verify(text, [signer.verifier_key]) == note.Point("st_1", 42, HASH, "2026-11-24T20:08:03.000000Z")
+    assert signed_note.verify(text, [signer.verifier_key]) == signed_note.Point("st_1", 42, HASH, "2026-11-24T20:08:03.000000Z")
 
 
 def test_the_key_is_made_once(tmp_path: Path) -> None:
@@ -38,8 +38,8 @@ def test_a_readable_key_or_another_file_stops_the_start(tmp_path: Path) -> None:
 
 def test_a_note_of_another_key_is_not_trusted(tmp_path: Path) -> None:
     ours, theirs = heads.open_head_key(tmp_path / "ours"), heads.open_head_key(tmp_path / "theirs")
-    with pytest.raises(note.NotTrusted, match="no trusted key"):
-        note.verify(theirs.sign("st_1", 42, HASH, "now"), [ours.verifier_key])
+    with pytest.raises(signed_note.NotTrusted, match="no trusted key"):
+        signed_note.verify(theirs.sign("st_1", 42, HASH, "now"), [ours.verifier_key])
 
 
 def test_no_byte_of_a_note_can_be_changed(tmp_path: Path) -> None:
@@ -47,8 +47,8 @@ def test_no_byte_of_a_note_can_be_changed(tmp_path: Path) -> None:
     text = signer.sign("st_1", 42, HASH, "2026-11-24T20:08:03.000000Z")
     for index in range(len(text)):
         changed = text[:index] + chr(ord(text[index]) ^ 1) + text[index + 1 :]
-        with pytest.raises(note.NotTrusted):
-            note.verify(changed, [signer.verifier_key])
+        with pytest.raises(signed_note.NotTrusted):
+            signed_note.verify(changed, [signer.verifier_key])
     for other in (text + "\n", text[:-1], "\n" + text, text.replace("\n42\n", "\n042\n"), ""):
-        with pytest.raises(note.NotTrusted):
-            note.verify(other, [signer.verifier_key])
+        with pytest.raises(signed_note.NotTrusted):
+            signed_note.verify(other, [signer.verifier_key])

@@ -12,10 +12,11 @@ import orjson
 import pytest
 
 from gateway import errors
-from gateway.clients import bundle, rego_questions
-from gateway.clients.opa import OpaEngine
-from gateway.clients.opa_channel import Channel
-from gateway.core import rules
+from gateway.clients import policy_bundle
+from gateway.clients.opa.channel import Channel
+from gateway.clients.opa.engine import OpaEngine
+from gateway.clients.rego import entry_points
+from gateway.core.policy import rules
 from gateway.model.decision import Allow
 from tests.support import opa, tool
 from tests.support.crooked import framed
@@ -151,7 +152,7 @@ async def test_without_a_bundle_the_modules_make_the_revision_and_their_tests_do
                 seen.add(made.revision)
             assert len(seen) == 3
             assert seen >= {"none"}
-            assert len(made.revision) == len(bundle.read(POLICIES).revision)
+            assert len(made.revision) == len(policy_bundle.read(POLICIES).revision)
 
 
 # --- what it takes for an answer -------------------------------------------------------------------------------------
@@ -316,7 +317,7 @@ async def test_what_a_new_revision_does_not_answer_is_told_once(tmp_path: Path) 
     reports = Reports()
     async with serving(ruled(tmp_path, ALLOWED), reports) as made:
         await made.look()
-    assert [message.partition(": ")[2] for message in reports.of("warning")] == list(rego_questions.LACKING.values())
+    assert [message.partition(": ")[2] for message in reports.of("warning")] == list(entry_points.LACKING.values())
 
 
 async def test_the_starter_bundle_lacks_nothing(starter: Opa) -> None:

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from gateway.core import policy
+from gateway.core.policy import decision
 from tests.support.decisions import DECISIONS
 from tests.support.policies import POLICIES, ROOT, engine
 
@@ -40,5 +40,5 @@ async def test_a_real_opa_decides_alike() -> None:
     active = engine(POLICIES)
     for (name, document), answer in zip(rows, answers, strict=True):
         ours = await active.decide(document)
-        parsed = policy.parse(answer, decision_id="dec_1", revision=active.revision)
+        parsed = decision.parse(answer, decision_id="dec_1", revision=active.revision)
         assert ours == parsed, name

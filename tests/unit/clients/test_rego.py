@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
-from gateway.clients import bundle, rego_questions
-from gateway.core import rules
+from gateway.clients import policy_bundle
+from gateway.clients.rego import entry_points
+from gateway.core.policy import rules
 from gateway.model.decision import Allow
 from tests.support.decisions import DECISIONS
 from tests.support.policies import ALLOWED, POLICIES, Reports, call, engine, outcome, ruled, written
@@ -26,7 +27,7 @@ async def test_a_decision_carries_its_id_and_the_revision() -> None:
     active = engine(POLICIES)
     decision = await active.decide(call())
     assert decision == Allow(decision_id="dec_1", revision=active.revision)
-    assert active.revision == bundle.read(POLICIES).revision
+    assert active.revision == policy_bundle.read(POLICIES).revision
     assert len(active.revision) == 12
 
 
@@ -102,13 +103,13 @@ async def test_a_call_on_which_the_engine_panics_is_denied_and_the_next_one_deci
 
 
 async def test_a_rule_is_asked_for_by_its_name() -> None:
-    raw = await engine(POLICIES).ask(rules.RESPONSE, rego_questions.samples()[rules.RESPONSE])
+    raw = await engine(POLICIES).ask(rules.RESPONSE, entry_points.samples()[rules.RESPONSE])
     assert raw == {"action": "pause", "rollback": False, "verdict": "containment", "why": "Policy refused the run 5 times."}
 
 
 async def test_what_is_undefined_or_not_there_is_none(tmp_path: Path) -> None:
     assert await engine(POLICIES).ask(rules.RESPONSE, {"trigger": {"name": "no.such-trigger"}}) is None
-    assert await engine(ruled(tmp_path, ALLOWED)).ask(rules.RESPONSE, rego_questions.samples()[rules.RESPONSE]) is None
+    assert await engine(ruled(tmp_path, ALLOWED)).ask(rules.RESPONSE, entry_points.samples()[rules.RESPONSE]) is None
 
 
 async def test_a_set_comes_as_a_sorted_list(tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ async def test_questions_between_calls_change_no_decision() -> None:
     active = engine(POLICIES)
     for _ in range(2):
         assert outcome(await active.decide(call())) == "allow"
-        await active.ask(rules.RESPONSE, rego_questions.samples()[rules.RESPONSE])
+        await active.ask(rules.RESPONSE, entry_points.samples()[rules.RESPONSE])
         assert outcome(await active.decide(call(target__tenant="globex"))) == {"tenant-boundary"}
 
 
@@ -161,7 +162,7 @@ async def test_an_engine_that_was_let_go_has_no_answers(tmp_path: Path) -> None:
 def test_what_a_bundle_does_not_answer_is_told_when_it_loads(tmp_path: Path) -> None:
     reports = Reports()
     active = engine(ruled(tmp_path, ALLOWED), reports)
-    assert reports.lines == [("warning", f"revision {active.revision}: {lack}") for lack in rego_questions.LACKING.values()]
+    assert reports.lines == [("warning", f"revision {active.revision}: {lack}") for lack in entry_points.LACKING.values()]
     reports.lines.clear()
     engine(POLICIES, reports)
     assert reports.lines == []

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.clients import bundle, rego_loading, rego_syntax
-from gateway.clients.rego_memory import Memory
+from gateway.clients import policy_bundle
+from gateway.clients.rego import loading, syntax
+from gateway.clients.rego.engine import Memory
 from tests.support.policies import POLICIES, call, engine, outcome, ruled, written
 
-STARTER = rego_loading.examine(bundle.read(POLICIES)).looked_at
+STARTER = loading.examine(policy_bundle.read(POLICIES)).looked_at
 
 
 def test_the_starter_bundle_looks_at_these_paths_and_no_others() -> None:
@@ -46,14 +47,14 @@ def test_the_starter_bundle_looks_at_these_paths_and_no_others() -> None:
     ],
 )
 def test_what_cannot_be_told_or_is_new_each_time_is_not_remembered(tmp_path: Path, rule: str) -> None:
-    found = rego_loading.examine(bundle.read(ruled(tmp_path, rule)))
+    found = loading.examine(policy_bundle.read(ruled(tmp_path, rule)))
     assert Memory(found.looked_at).key(call()) is None
 
 
 def test_an_input_that_the_syntax_does_not_account_for_turns_remembering_off() -> None:
-    module = rego_syntax.Module("a.rego", ("killcord", "authz"), (), ())
-    assert rego_syntax.looked_at([module], {"a.rego": "x if input.tool"}) is None
-    assert rego_syntax.looked_at([module], {"a.rego": 'x := "input" # input\ny := data.input\nz := `input`'}) == ()
+    module = syntax.Module("a.rego", ("killcord", "authz"), (), ())
+    assert syntax.looked_at([module], {"a.rego": "x if input.tool"}) is None
+    assert syntax.looked_at([module], {"a.rego": 'x := "input" # input\ny := data.input\nz := `input`'}) == ()
 
 
 def test_absent_null_empty_and_look_alikes_are_told_apart() -> None:

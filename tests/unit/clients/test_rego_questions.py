@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clients import bundle, rego_loading, rego_questions
-from gateway.core import rules
+from gateway.clients import policy_bundle
+from gateway.clients.rego import entry_points, loading
+from gateway.core.policy import rules
 from tests.support.policies import ALLOWED, POLICIES, engine, problems, ruled, written
 
 RESPONDING = 'response := {"action": "none", "rollback": false, "verdict": "recoverable", "why": "Fine."}'
@@ -19,11 +20,11 @@ def asked(folder: Path, package: str, text: str, authz: str = ALLOWED) -> Path:
 
 
 def test_the_starter_bundle_answers_everything() -> None:
-    assert rego_loading.examine(bundle.read(POLICIES)).answers == set(rego_questions.ASKED)
+    assert loading.examine(policy_bundle.read(POLICIES)).answers == set(entry_points.ASKED)
 
 
 def test_a_bundle_answers_what_it_has_rules_for(tmp_path: Path) -> None:
-    assert rego_loading.examine(bundle.read(asked(tmp_path, "response", RESPONDING))).answers == {rules.RESPONSE}
+    assert loading.examine(policy_bundle.read(asked(tmp_path, "response", RESPONDING))).answers == {rules.RESPONSE}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_a_rule_that_fails_on_a_sample_does_not_load(tmp_path: Path) -> None:
 
 
 def test_what_other_questions_look_at_is_not_gathered_for_a_call(tmp_path: Path) -> None:
-    examined = rego_loading.examine(bundle.read(asked(tmp_path, "response", f"{RESPONDING} if input.counters.steps > 1")))
+    examined = loading.examine(policy_bundle.read(asked(tmp_path, "response", f"{RESPONDING} if input.counters.steps > 1")))
     assert examined.asked == frozenset()
     assert examined.looked_at == ()
 
@@ -115,7 +116,7 @@ def test_what_other_questions_look_at_is_not_gathered_for_a_call(tmp_path: Path)
 )
 def test_what_a_call_is_decided_by_by_whatever_way_is_gathered(tmp_path: Path, authz: str) -> None:
     folder = asked(tmp_path, "response", f"{RESPONDING}\n\nbusy if input.counters.steps > 1", authz.format(ALLOWED))
-    asked_for = rego_loading.examine(bundle.read(folder)).asked
+    asked_for = loading.examine(policy_bundle.read(folder)).asked
     assert asked_for is not None
     assert "counters" in asked_for
 
@@ -123,4 +124,4 @@ def test_what_a_call_is_decided_by_by_whatever_way_is_gathered(tmp_path: Path, a
 def test_what_is_reached_leads_on(tmp_path: Path) -> None:
     folder = asked(tmp_path, "first", "import data.killcord.second\n\nused if second.used", f"{ALLOWED} if data.killcord.first.used")
     written(folder, {"killcord/second/x.rego": "package killcord.second\n\nused if input.counters.steps\n"})
-    assert rego_loading.examine(bundle.read(folder)).asked == frozenset({"counters"})
+    assert loading.examine(policy_bundle.read(folder)).asked == frozenset({"counters"})

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
-from gateway.clients import vault
 from gateway.clients.clock import SystemClock
+from gateway.clients.keys import vault
 from gateway.stores.sqlite import SqliteStore, open_store
 
 

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from gateway import errors
 from gateway.app.webhooks import counted
-from gateway.clients import webhooks_delivery
+from gateway.clients.webhook import delivery as webhook_delivery
 from gateway.control.supervisor import Supervisor
 from gateway.model.entry import Position
 from gateway.model.order import Scope
@@ -84,7 +84,7 @@ async def test_a_webhook_is_told_of_its_topics_and_tenants_alone(rig: Rig) -> No
 
 
 async def test_the_bell_is_enough_even_where_it_rings_before_the_entry_is_durable(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks_delivery, "IDLE", 3600.0)
+    monkeypatch.setattr(webhook_delivery, "IDLE", 3600.0)
     async with receiving() as receiver, telling(rig, hook(receiver)) as told:
         for _ in range(20):
             before = len(receiver.received)
@@ -171,7 +171,7 @@ async def test_what_no_webhook_tells_of_rings_no_bell(rig: Rig) -> None:
 
 
 async def test_a_whole_gateway_rings_its_own_bells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks_delivery, "IDLE", 3600.0)
+    monkeypatch.setattr(webhook_delivery, "IDLE", 3600.0)
     (tmp_path / "hook").write_text(SECRET)
     async with receiving() as receiver:
         extra = f"webhooks: {{ops: {{url: '{receiver.url()}', secret: {{file: ./hook}}}}}}"

@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from gateway.clients.clock import SystemClock
-from gateway.clients.vault import TenantVault, open_master_key
-from gateway.control.approvals import Approvals, WrongDecision
-from gateway.control.watched import WatchedJournal
+from gateway.clients.keys.vault import TenantVault, open_master_key
+from gateway.control.review.approvals import Approvals, WrongDecision
+from gateway.control.triggers.publishing_journal import PublishingJournal
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.entry import Kind
 from gateway.stores.sqlite import open_store
@@ -34,7 +34,7 @@ def heard() -> Heard:
 async def approvals(tmp_path: Path, heard: Heard) -> AsyncIterator[Approvals]:
     clock = SystemClock()
     store = await open_store(tmp_path, clock)
-    journal = WatchedJournal(store.journal)
+    journal = PublishingJournal(store.journal)
     journal.listeners.append(lambda fields, _: heard.append(fields) if fields["kind"] == Kind.APPROVAL else None)
     vault = TenantVault(store.blobs, open_master_key(tmp_path / "keys"))
     yield Approvals(journal, store.approvals, store.registry, store.blobs, vault, clock, ttl=0.0)

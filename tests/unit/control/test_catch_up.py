@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway import errors
-from gateway.control.findings import Finding
-from gateway.core import resuming
-from gateway.core.recovery import Stage
+from gateway.control.review.findings import Finding
+from gateway.core.authorization import resumption
+from gateway.core.incident.recovery import Stage
 from gateway.model.entry import Fields, Kind, Position, Sealed
 from gateway.model.incident import RollbackState
 from gateway.model.run import Mode
-from gateway.ports import Journal
+from gateway.ports.journal import Journal
 from tests.support.ledger import Ledger
 from tests.support.rig import Rig, until_async
 from tests.support.triggering import Agent, agent, moody, tool
@@ -172,7 +172,7 @@ async def test_whoever_takes_note_of_an_incident_about_a_closed_run_closes_it(tm
         await come_up(made)
         await until_async(lambda: is_over(again))
         (incident,) = await again.incidents()
-        _, now = await made.gateway.recovery.recover(incident.incident_id, resuming.Request(), by="ops", reason="seen")
+        _, now = await made.gateway.recovery.recover(incident.incident_id, resumption.Request(), by="ops", reason="seen")
         assert now.stage is Stage.GIVEN_UP
 
         async def closed() -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clients.clock import SystemClock
-from gateway.control.reconcile import ROUND, Reconciler
+from gateway.control.upkeep.reconciler import ROUND, Reconciler
 from gateway.model.effect import State, Write
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.sqlite.statements import READING

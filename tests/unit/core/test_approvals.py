@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core import approvals, documents, records
-from gateway.core.approvals import Ask, Granted, Pending, Refused
+from gateway.core.authorization import approvals
+from gateway.core.authorization.approvals import Ask, Granted, Pending, Refused
+from gateway.core.codec import documents, records
 from gateway.model.approval import ApprovalStatus
 from tests.support.approvals import DRAFT
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.core import catalog, expression, resolve, template
-from gateway.core.catalog import ActionType, Matched, Tool, Unmatched
+from gateway.core.adapter import catalog, expression, resolve, template
+from gateway.core.adapter.catalog import ActionType, Matched, Tool, Unmatched
 from gateway.model.action import Effect, Remedy, Reversibility, Target
 from tests.support import samples
 

@@ -5,7 +5,7 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.core import chain, note
+from gateway.core.journal import chain, signed_note
 from gateway.model.entry import Head
 from tests.support.chains import PUBLIC, TRUSTED, entries, head
 
@@ -170,10 +170,10 @@ def test_a_head_of_a_stranger_or_one_that_says_other_than_its_note_is_a_finding(
     lines = list(entries(3))
     signed = head(lines[2])
     stranger = Ed25519PrivateKey.generate()
-    text = note.body(note.Point("st_1", 3, signed.hash, "now"))
-    forged = note.signed(text, "killcord", stranger.public_key().public_bytes_raw(), stranger.sign(text.encode()))
+    text = signed_note.body(signed_note.Point("st_1", 3, signed.hash, "now"))
+    forged = signed_note.signed(text, "killcord", stranger.public_key().public_bytes_raw(), stranger.sign(text.encode()))
     assert "no trusted key signed it" in finding([*lines, chain.head_line(Head("st_1", 3, signed.hash, "now", forged))])
-    mimic = note.signed(text, "killcord", PUBLIC, stranger.sign(text.encode()))
+    mimic = signed_note.signed(text, "killcord", PUBLIC, stranger.sign(text.encode()))
     assert "no trusted key signed it" in finding([*lines, chain.head_line(Head("st_1", 3, signed.hash, "now", mimic))])
     assert "other than its signed note" in finding([*lines, chain.head_line(Head("st_1", 2, signed.hash, "now", signed.note))])
     assert "not a signed note" in finding([*lines, chain.head_line(Head("st_1", 3, signed.hash, "now", "text"))])
@@ -184,4 +184,4 @@ def test_a_verifier_key_says_what_a_note_needs() -> None:
     assert base64.b64decode(coded) == b"\x01" + PUBLIC
     assert ident == hashlib.sha256(name.encode() + b"\n\x01" + PUBLIC).hexdigest()[:8]
     with pytest.raises(ValueError, match="no verifier key"):
-        note.verify(head(next(entries(1))).note, ["killcord+00000000+" + coded])
+        signed_note.verify(head(next(entries(1))).note, ["killcord+00000000+" + coded])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.core import cloudevents, records
+from gateway.core.codec import records
+from gateway.core.webhook import cloudevents
 from gateway.model.incident import RollbackState
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode

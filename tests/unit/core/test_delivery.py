@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core import delivery
-from gateway.core.delivery import Verdict
+from gateway.core.webhook import delivery
+from gateway.core.webhook.delivery import Verdict
 
 
 @pytest.mark.parametrize(

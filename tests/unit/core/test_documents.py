@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import documents, records
+from gateway.core.codec import documents, records
 from gateway.model.action import Target
 from gateway.model.order import Order, Scope
 from gateway.model.run import Limits, Mode, Rate, Run

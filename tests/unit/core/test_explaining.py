@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gateway.core import explaining
-from gateway.core.recovery import Stage
+from gateway.core.incident import explanation
+from gateway.core.incident.recovery import Stage
 from tests.support import driven, journaling
 from tests.support.ledger import Ledger
 from tests.support.rig import until_async
@@ -25,11 +25,11 @@ def response(seq: int, action: str, name: str = "anomaly.loop", **more: object) 
 
 
 def decided(*entries: Entry) -> list[str]:
-    return [one["decided"] for one in explaining.explained(INCIDENT, entries)]
+    return [one["decided"] for one in explanation.explained(INCIDENT, entries)]
 
 
 def test_retries_fallbacks_and_degrading_are_told_with_the_rule_and_its_revision() -> None:
-    (retried, fell_back, degraded) = explaining.explained(
+    (retried, fell_back, degraded) = explanation.explained(
         INCIDENT, [response(1, "retry", "error.transient"), response(2, "fallback"), response(3, "read_only", verdict="containment")]
     )
     assert retried["decided"] == "had the read asked again"
@@ -46,7 +46,7 @@ def test_a_response_with_a_rollback_says_both() -> None:
 
 def test_a_finding_says_from_where_on_the_run_counts_as_bad_and_where_that_is_not_known() -> None:
     found = {"finding": "books.off", "severity": "high", "by": "verifier"}
-    named, mute = explaining.explained(
+    named, mute = explanation.explained(
         INCIDENT, [entry(5, "finding", about=["st/3", "st/4"], unfound=0, **found), entry(6, "finding", about=["st/2"], unfound=1, **found)]
     )
     assert (named["decided"], named["why"]) == ("took st/3 for bad, and what came after it", "finding books.off, high (verifier)")
@@ -58,7 +58,7 @@ def test_what_was_handed_over_says_why_and_what_went_well_is_no_decision() -> No
         return entry(seq, "rollback", change="node", node=f"n{seq}", state=state, why=f"it is {state}")
 
     told = [node(seq, state) for seq, state in enumerate(("task", "waiting", "unknown", "failed", "nothing", "stopped"), start=1)]
-    reasons = explaining.explained(INCIDENT, told)
+    reasons = explanation.explained(INCIDENT, told)
     assert [one["entry"] for one in reasons] == ["st/1", "st/2", "st/3", "st/4"]
     assert reasons[0]["decided"] == "handed node n1 to a person (task)"
     assert reasons[0]["why"] == "it is task"
@@ -74,7 +74,7 @@ def test_a_rollback_says_by_which_rule_it_began_and_ended_and_what_is_left() -> 
     started = entry(1, "rollback", change="started", by="trigger:anomaly.loop", reason="anomaly.loop: ten times", rollback={})
     by_hand = entry(2, "rollback", change="started", by="ops", reason="wrong prices", rollback={})
     ended = entry(3, "rollback", change="ended", by="st_1:up_1", reason="residue", rollback={"residue": ["a: was edited", "b: is a mail"]})
-    first, second, third = explaining.explained(INCIDENT, [started, by_hand, ended])
+    first, second, third = explanation.explained(INCIDENT, [started, by_hand, ended])
     assert (first["rule"], second["rule"]) == ("the response's rollback", "asked by ops")
     assert third["why"] == "residue; left: a: was edited; b: is a mail"
     assert "killcord.invariants" in third["rule"]
@@ -115,8 +115,10 @@ async def test_every_decision_of_a_whole_story_has_a_rule_and_a_reason(tmp_path:
         (task,) = await at.gateway.store.registry.tasks(run=run.run.run_id)
         await at.gateway.tasks.resolve(task.task_id, resolution="done", note="seen", by="a person")
         assert await driven.rest(at, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
-        entries = [one for kind in explaining.KINDS for one in await at.journal(run.run.run_id, kind)]
-    reasons = explaining.explained({"incident_id": incident.incident_id, "generation": 1}, sorted(entries, key=lambda one: int(one["seq"])))
+        entries = [one for kind in explanation.KINDS for one in await at.journal(run.run.run_id, kind)]
+    reasons = explanation.explained(
+        {"incident_id": incident.incident_id, "generation": 1}, sorted(entries, key=lambda one: int(one["seq"]))
+    )
     assert [one["decided"].partition(" (")[0] for one in reasons] == [
         "could not tell which entry was the first bad one",
         "contained it, with its state kept as evidence, and had what it did taken back",
@@ -135,5 +137,5 @@ async def test_a_read_that_was_asked_again_and_elsewhere_is_told_from_a_real_jou
         one = await agent(at)
         tool(at).busy = 100
         assert (await one.read()).status == 200, "the archive answers"
-        reasons = explaining.explained({"incident_id": "", "generation": 1}, await one.responses())
+        reasons = explanation.explained({"incident_id": "", "generation": 1}, await one.responses())
     assert {"had the read asked again", "had the read asked elsewhere"} <= {reason["decided"] for reason in reasons}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import expression
+from gateway.core.adapter import expression
 
 _KEYS = ("request", "reply", "body", "headers", "etag", "content-type", "data")
 _SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.text(max_size=4)

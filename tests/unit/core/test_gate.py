@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core import gate
+from gateway.core.authorization import gate
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode, Run
 

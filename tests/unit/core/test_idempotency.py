@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gateway import errors
-from gateway.core import idempotency
-from gateway.core.idempotency import Attempt, Stands, Undecided
+from gateway.core.request import idempotency
+from gateway.core.request.idempotency import Attempt, Stands, Undecided
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.call import Call
 from gateway.model.effect import Key, KeyKind, State, Write

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway import errors
-from gateway.core import lease
+from gateway.core.authorization import lease
 from gateway.model.run import Lease, Run
 
 RUN = Run(run_id="r", workflow_id="w", tenant="acme", agent_id="a", task_class="c", generation=2, revoked=0, expires_at=2000.0)

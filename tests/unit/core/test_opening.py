@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import opening, scopes
-from gateway.core.opening import Request
+from gateway.core.authorization import admission, lease
+from gateway.core.authorization.admission import Request
 from gateway.model.run import Limits, Mode, Rate, Run, TaskClass
 
 CLASS = TaskClass(name="billing", tenants=("acme", "g*"), scopes=("erp:*",), ttl=3600.0, limits=Limits(rate=Rate(50), writes=10))
@@ -17,11 +17,11 @@ ASK = Request(tenant="acme", agent_id="a", task_class="billing", scopes=("erp:in
 
 
 def opened(request: Request = ASK, parent: Run | None = None, task_class: TaskClass = CLASS) -> Run:
-    return opening.run(request, task_class, parent, run_id="r", now=1000.0, epoch=0)
+    return admission.run(request, task_class, parent, run_id="r", now=1000.0, epoch=0)
 
 
 def excess(request: Request, parent: Run | None = None) -> list[str]:
-    with pytest.raises(opening.TooWide) as wide:
+    with pytest.raises(admission.TooWide) as wide:
         opened(request, parent)
     return wide.value.excess
 
@@ -62,8 +62,8 @@ def test_a_child_only_narrows() -> None:
 
 
 def test_opening_the_same_run_again_is_the_same_and_other_content_is_not() -> None:
-    assert opening.same(opened(replace(ASK, ttl=5.0)), opened())
-    assert not opening.same(opened(replace(ASK, scopes=("erp:invoice.read",))), opened())
+    assert admission.same(opened(replace(ASK, ttl=5.0)), opened())
+    assert not admission.same(opened(replace(ASK, scopes=("erp:invoice.read",))), opened())
 
 
 PATTERN = st.text(alphabet="ab*.", max_size=6)
@@ -80,10 +80,10 @@ def matches(pattern: str, text: str) -> bool:
 
 @given(PATTERN, PATTERN, WORD)
 def test_a_pattern_within_another_never_matches_more(pattern: str, ceiling: str, text: str) -> None:
-    if scopes.within(pattern, ceiling) and matches(pattern, text):
+    if lease.within(pattern, ceiling) and matches(pattern, text):
         assert matches(ceiling, text)
 
 
 @given(WORD, PATTERN)
 def test_a_literal_is_within_a_pattern_exactly_when_it_matches(text: str, ceiling: str) -> None:
-    assert scopes.within(text, ceiling) == matches(ceiling, text)
+    assert lease.within(text, ceiling) == matches(ceiling, text)

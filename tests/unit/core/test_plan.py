@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.core import plan as planning
-from gateway.core.catalog import Undo
+from gateway.core.adapter.catalog import Undo
+from gateway.core.rollback import plan as planning
 from gateway.model.action import Remedy, Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position

@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gateway.core import plan as planning
-from gateway.core import plan_json, plan_svg, plan_table
+from gateway.core.codec import plan as codec_plan
+from gateway.core.rollback import plan as planning
+from gateway.core.rollback import plan_svg, plan_table
 from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.plan import NodeState, Plan
@@ -38,12 +39,12 @@ def joined() -> Plan:
 
 @pytest.mark.parametrize("plan", [some(), joined(), Plan(())])
 def test_a_plan_comes_back_from_json_as_it_was(plan: Plan) -> None:
-    assert plan_json.read(json.loads(json.dumps(plan_json.written(plan)))) == plan
+    assert codec_plan.read(json.loads(json.dumps(codec_plan.written(plan)))) == plan
 
 
 def test_what_is_no_plan_is_none() -> None:
     with pytest.raises((KeyError, ValueError, TypeError)):
-        plan_json.read({"nodes": [{"node_id": "st-1"}], "joins": {}, "irreversible": False})
+        codec_plan.read({"nodes": [{"node_id": "st-1"}], "joins": {}, "irreversible": False})
 
 
 def test_a_table_tells_each_node_in_the_order_of_the_plan() -> None:

@@ -8,7 +8,7 @@ import jsonschema_rs
 import orjson
 import pytest
 
-from gateway.core import policy
+from gateway.core.policy import decision
 from gateway.model.action import Effect, Reversibility, Target
 from gateway.model.call import Call
 from gateway.model.decision import Allow, Decision, Deny, Hold, Reason
@@ -18,7 +18,7 @@ SCHEMA_FILE = Path(__file__).parents[3] / "policies" / "schemas" / "input.json"
 
 
 def parsed(raw: object) -> Decision:
-    return policy.parse(raw, decision_id="dec_1", revision="r1")
+    return decision.parse(raw, decision_id="dec_1", revision="r1")
 
 
 def code(decision: Decision) -> str:
@@ -35,7 +35,7 @@ def document(
     parent_step_id: str | None = None,
     approval: dict[str, object] | None = None,
 ) -> dict[str, object]:
-    return policy.document(
+    return decision.document(
         run=run or Run(run_id="run_1", workflow_id="wf_1", tenant="acme", agent_id="billing", task_class="default", scopes=("erp:*",)),
         lease=Lease(run_id="run_1", tenant="acme", generation=2, not_before=0.0, expires_at=1_790_000_060.0),
         mode=Mode.READ_ONLY,
@@ -54,8 +54,8 @@ def document(
 
 
 def test_the_schema_file_is_the_schema_of_the_model() -> None:
-    written = orjson.dumps(policy.schema(), option=orjson.OPT_INDENT_2) + b"\n"
-    assert SCHEMA_FILE.read_bytes() == written, "write policies/schemas/input.json anew from gateway.core.policy.schema()"
+    written = orjson.dumps(decision.schema(), option=orjson.OPT_INDENT_2) + b"\n"
+    assert SCHEMA_FILE.read_bytes() == written, "write policies/schemas/input.json anew from gateway.core.policy.decision.schema()"
 
 
 def test_a_document_says_all_that_policy_may_ask() -> None:
@@ -85,7 +85,7 @@ def test_a_document_says_all_that_policy_may_ask() -> None:
 
 def test_what_does_not_apply_is_absent_and_not_null() -> None:
     asked = document(effect=Effect.READ, reversibility=None, tenant=None)
-    validator = jsonschema_rs.validator_for(policy.schema())
+    validator = jsonschema_rs.validator_for(decision.schema())
     assert validator.is_valid(asked)
     assert "tenant" not in asked["target"]  # type: ignore[operator]
     assert "class" not in asked["action"]  # type: ignore[operator]
@@ -95,7 +95,7 @@ def test_what_does_not_apply_is_absent_and_not_null() -> None:
 def test_what_applies_now_and_then_is_in_its_place() -> None:
     run = Run(run_id="r", workflow_id="w", tenant="t", agent_id="a", task_class="c", parent_run="p", tools=("erp",))
     asked = document(run=run, parent_step_id="s0", approval={"granted": True, "by": "ann"})
-    assert jsonschema_rs.validator_for(policy.schema()).is_valid(asked)
+    assert jsonschema_rs.validator_for(decision.schema()).is_valid(asked)
     assert asked["lease"]["tools"] == ["erp"]  # type: ignore[index]
     assert asked["run"]["parent_run"] == "p"  # type: ignore[index]
     assert asked["step"] == {"id": "s1", "parent": "s0"}
@@ -106,7 +106,7 @@ def test_what_applies_now_and_then_is_in_its_place() -> None:
 def test_the_schema_is_closed_wherever_the_shape_is_ours(part: str) -> None:
     asked = document()
     asked[part]["surprise"] = 1  # type: ignore[index]
-    assert not jsonschema_rs.validator_for(policy.schema()).is_valid(asked)
+    assert not jsonschema_rs.validator_for(decision.schema()).is_valid(asked)
 
 
 def test_a_plain_true_allows() -> None:

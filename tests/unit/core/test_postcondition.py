@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core import postcondition
-from gateway.core.postcondition import Finding
+from gateway.core.adapter import postcondition
+from gateway.core.adapter.postcondition import Finding
 from gateway.model.entry import Result, Verification
 
 

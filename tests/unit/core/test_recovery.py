@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import checkpoints, tasks
-from gateway.core.checkpoints import Chosen, NotReady
-from gateway.core.recovery import Flaw, Recovery, Situation, Stage, Step, counting, reached, recovery
+from gateway.core import tasks
+from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage, Step, counting, reached, recovery
+from gateway.core.rollback import checkpoints
+from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.effect import State
 from gateway.model.incident import RollbackState
 from gateway.model.rollback import Rollback, RollbackStatus

@@ -8,8 +8,8 @@ import jsonschema_rs
 import orjson
 import pytest
 
-from gateway.clients import rego_questions
-from gateway.core import rule_schemas, rules
+from gateway.clients.rego import entry_points
+from gateway.core.policy import rules, schemas
 from gateway.model.decision import Reason
 from gateway.model.order import Scope
 from gateway.model.response import Earlier, Measure, Response, Verdict
@@ -23,9 +23,9 @@ PAUSE: dict[str, object] = {"action": "pause", "rollback": False, "verdict": "co
 
 @pytest.mark.parametrize("name", ["response", "recovery", "invariants"])
 def test_the_schema_file_is_the_schema_of_the_model(name: str) -> None:
-    schema = rule_schemas.by_package()["killcord", name]
+    schema = schemas.by_package()["killcord", name]
     written = orjson.dumps(schema, option=orjson.OPT_INDENT_2) + b"\n"
-    assert (SCHEMAS / name / "input.json").read_bytes() == written, f"write schemas/{name}/input.json anew from gateway.core.rule_schemas"
+    assert (SCHEMAS / name / "input.json").read_bytes() == written, f"write schemas/{name}/input.json anew from gateway.core.policy.schemas"
 
 
 # --- responses -------------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def test_a_trigger_is_shown_with_its_run_and_what_came_before_it() -> None:
         "history": [{"name": "policy.denied", "at": 1_790_000_000_000_000_000, "action": "pause"}],
         "violations": [{"code": "sum", "message": "The sum is off."}],
     }
-    assert jsonschema_rs.is_valid(rule_schemas.response(), asked)
+    assert jsonschema_rs.is_valid(schemas.response(), asked)
 
 
 def test_of_a_long_history_the_newest_is_shown() -> None:
@@ -203,5 +203,5 @@ def test_an_answer_that_cannot_be_used_is_a_violation(raw: object) -> None:
 
 
 def test_every_sample_fits_its_schema() -> None:
-    for rule, document in rego_questions.samples().items():
-        assert jsonschema_rs.is_valid(rule_schemas.by_package()["killcord", rule.partition(".")[0]], document), rule
+    for rule, document in entry_points.samples().items():
+        assert jsonschema_rs.is_valid(schemas.by_package()["killcord", rule.partition(".")[0]], document), rule

@@ -3,7 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.core import affected, plan_objects, postmortem, records, story, telling
+from gateway.core.codec import records
+from gateway.core.incident import postmortem, timeline
+from gateway.core.journal import summary
+from gateway.core.rollback import affected, plan_objects
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind, Position
@@ -58,9 +61,9 @@ def order_of(seq: int, order: Order) -> Entry:
 
 
 def told(*entries: Entry, incident: Incident = INCIDENT, now: float = 50.0, **more: Any) -> dict[str, Any]:
-    found = story.tell(story.Sources(incident=incident, entries=entries, now=now, **{"writes": (), "undos": UNDOS, **more}))
-    hashes = {story.position(entry): entry["hash"] for entry in entries}
-    return found | {"hashes": {name: hashes[name] for name in story.cited(found) if name in hashes}}
+    found = timeline.tell(timeline.Sources(incident=incident, entries=entries, now=now, **{"writes": (), "undos": UNDOS, **more}))
+    hashes = {timeline.position(entry): entry["hash"] for entry in entries}
+    return found | {"hashes": {name: hashes[name] for name in timeline.cited(found) if name in hashes}}
 
 
 def test_effects_gather_by_object_and_the_worst_state_is_the_objects() -> None:
@@ -131,16 +134,16 @@ def test_routine_of_the_run_is_no_part_of_the_story() -> None:
 
 
 def test_kinds_that_come_later_are_told_by_their_name() -> None:
-    assert telling.words(at(1, "checkpoint", state="taken")) == "checkpoint taken"
-    assert telling.words(at(1, "checkpoint")) == "checkpoint"
-    assert set(story.CHAPTERS) <= set(Kind)
+    assert summary.words(at(1, "checkpoint", state="taken")) == "checkpoint taken"
+    assert summary.words(at(1, "checkpoint")) == "checkpoint"
+    assert set(timeline.CHAPTERS) <= set(Kind)
 
 
 def test_a_story_of_very_many_entries_and_objects_keeps_the_ends_and_says_what_it_left_out() -> None:
     entries = [at(seq, "finding", finding=f"f{seq}", finding_id="x", severity="low") for seq in range(1, 1001)]
     writes = [write(seq, f"inv_{seq}") for seq in range(1, 10_001)]
     found = told(*entries, writes=writes, incident=replace(INCIDENT, evidence=()))
-    assert (len(found["timeline"]), len(found["affected"])) == (story.BOUND, story.BOUND)
+    assert (len(found["timeline"]), len(found["affected"])) == (timeline.BOUND, timeline.BOUND)
     assert found["omitted"] == {"timeline": 800, "affected": 9_800}
     assert (found["timeline"][0]["entry"], found["timeline"][-1]["entry"]) == ("st/1", "st/1000")
     assert found["effects"]["standing"] == 10_000
@@ -148,7 +151,7 @@ def test_a_story_of_very_many_entries_and_objects_keeps_the_ends_and_says_what_i
 
 def test_very_many_unsettled_effects_are_counted() -> None:
     opened = told(writes=[write(seq, state=State.UNKNOWN) for seq in range(1, 301)])["open"]
-    assert len(opened) == story.BOUND + 1
+    assert len(opened) == timeline.BOUND + 1
     assert opened[-1] == {"what": "more-effects", "count": 100, "text": "100 more effects are not settled"}
 
 

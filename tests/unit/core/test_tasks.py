@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core import documents, tasks
+from gateway.core import tasks
+from gateway.core.codec import documents
 from gateway.core.tasks import AlreadyResolved, WrongResolution
 from gateway.model.plan import Way
 from gateway.model.task import Evidence, Resolution, TaskKind

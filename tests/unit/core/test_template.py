@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import canonical, template
+from gateway.core.adapter import template
+from gateway.core.request import canonical
 
 RECORD = template.parse("/buckets/{tenant}/collections/{vars.collection}/records/{id}", {"collection": "invoices"})
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gateway.control.watches import Watches
-from gateway.core import stamp
+from gateway.control.triggers.windows import TriggerWindows
+from gateway.core import timestamps
 from gateway.core.triggers.thresholds import NAMES, Share, Thresholds
-from gateway.core.triggers.watch import REMEMBERED, SHOWN, Contents, Watch, Window
+from gateway.core.triggers.window import REMEMBERED, SHOWN, Contents, Watch, Window
 from gateway.model.entry import Position
 from gateway.model.run import Limits, Run
 from gateway.model.trigger import Trigger
@@ -34,7 +34,7 @@ class Seen:
     """Entries told one after the other, each at its time, and the names that they set off."""
 
     entries: Mapping[str, dict[str, Any]]
-    watches: Watches = field(default_factory=lambda: Watches(Thresholds()))
+    watches: TriggerWindows = field(default_factory=lambda: TriggerWindows(Thresholds()))
     seq: int = 0
 
     def limited(self, **limits: Any) -> Seen:
@@ -43,7 +43,7 @@ class Seen:
 
     def tell(self, name: str, at: float = 0.0, *, run: str = "run_1", generation: int = 1, **more: Any) -> tuple[Trigger, ...]:
         self.seq += 1
-        fields = {**self.entries[name], **more, "ts": stamp.rfc3339(BEGAN + at), "run_id": run, "generation": generation}
+        fields = {**self.entries[name], **more, "ts": timestamps.rfc3339(BEGAN + at), "run_id": run, "generation": generation}
         if "charges" in fields:
             mine = f"run:{self.entries[name]['run_id']}"
             fields["charges"] = [{**one, "scope": f"run:{run}"} if one["scope"] == mine else one for one in fields["charges"]]
@@ -119,7 +119,7 @@ def test_its_evidence_are_the_entries_that_count(seen: Seen, name: str, entry: s
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_off_never_fires(entries: Mapping[str, dict[str, Any]], name: str) -> None:
-    on, off = Seen(entries), Seen(entries, Watches(Thresholds(off=frozenset({name}))))
+    on, off = Seen(entries), Seen(entries, TriggerWindows(Thresholds(off=frozenset({name}))))
     for seen in (on, off):
         seen.limited(steps=60, writes=20, records=20, tenants=5, systems=5)
     told_on = [one for number in range(60) for entry in entries for one in _told(on, entry, number)]
@@ -322,8 +322,8 @@ def test_windows_forget_and_total_what_is_left() -> None:
 
 
 def test_the_run_not_heard_of_for_longest_is_forgotten(entries: Mapping[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.control.watches._KEPT", 3)
-    watches = Watches(Thresholds())
+    monkeypatch.setattr("gateway.control.triggers.windows._KEPT", 3)
+    watches = TriggerWindows(Thresholds())
     for name in ("run_1", "run_2", "run_3", "run_1", "run_4"):
         watches.meet(replace(RUN, run_id=name), 0)
     assert [name in watches for name in ("run_1", "run_2", "run_3", "run_4")] == [True, False, True, True]

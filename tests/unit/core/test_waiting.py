@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.core import progress, stamp, waiting
-from gateway.core.schedule import Schedule
+from gateway.core import timestamps, waiting
+from gateway.core.rollback import progress
+from gateway.core.rollback.progress import Schedule
 from gateway.core.waiting import LONGEST_PAUSE, MOST_ASKED, Wait
 from gateway.model.effect import State
 from gateway.model.plan import NodeState, Plan
@@ -62,14 +63,14 @@ def test_what_was_put_off_comes_again_once_it_is_due_and_after_what_is_new() -> 
 
 
 def test_what_waited_when_a_process_ended_is_tried_again_and_shown_as_waiting_until_then() -> None:
-    mark = {"state": "waiting", "why": "the tool is away", "since": stamp.rfc3339(40.0)}
+    mark = {"state": "waiting", "why": "the tool is away", "since": timestamps.rfc3339(40.0)}
     assert progress.since({"n1": mark, "n2": {"state": "task", "why": "x"}}) == {"n1": 40.0}
     assert progress.states(Plan((NODE,)), [], {"n1": mark}, driven=True) == {}
     assert progress.states(Plan((NODE,)), [], {"n1": mark}, driven=False) == {"n1": NodeState.WAITING}
 
 
 def test_of_what_was_done_after_all_nobody_says_that_its_tool_is_away() -> None:
-    mark = {"state": "waiting", "why": "the tool is away", "since": stamp.rfc3339(40.0)}
+    mark = {"state": "waiting", "why": "the tool is away", "since": timestamps.rfc3339(40.0)}
     done = replace(written(1), step_id="n1", state=State.STANDING)
     states = progress.states(Plan((NODE,)), [done], {"n1": mark}, driven=False)
     assert progress.told(NODE, states, {"n1": mark}) == {}

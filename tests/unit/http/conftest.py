@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.http import door
+from gateway.http import app
 from tests.support import operators_door
 from tests.support.operators_door import Door, Opened, Parts
 
@@ -25,7 +25,7 @@ async def opened(parts: Parts) -> AsyncIterator[Opened]:
     clients: list[TestClient[Any, Any]] = []
 
     async def open_(**changed: object) -> Door:
-        client = TestClient(TestServer(door.build(operators_door.with_services(parts, **changed))), cookie_jar=aiohttp.DummyCookieJar())
+        client = TestClient(TestServer(app.build(operators_door.with_services(parts, **changed))), cookie_jar=aiohttp.DummyCookieJar())
         await client.start_server()
         clients.append(client)
         return Door(client, parts)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.http.operators import Role
-from gateway.http.problem import Problem
 from gateway.http.routes import ROUTES
+from gateway.http.server.operators import Role
+from gateway.http.server.problem import Problem
 
 TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
 

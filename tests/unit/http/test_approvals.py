@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.clients.vault import TenantVault
+from gateway.clients.keys.vault import TenantVault
 from gateway.model.approval import Approval
 from tests.support.approvals import DRAFT, REQUEST, ask
 from tests.support.operators_door import Door

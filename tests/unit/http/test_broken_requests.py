@@ -10,8 +10,9 @@ import orjson
 import pytest
 from aiohttp import web
 
-from gateway.http import door, reading
-from gateway.http.runner import Runner
+from gateway.http import app
+from gateway.http.server import reading
+from gateway.http.server.runner import Runner
 from tests.support.operators_door import Parts
 
 TOKEN = b"kcop_canary-canary-canary-canary"
@@ -20,7 +21,7 @@ BEFORE = b"POST /v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: applicatio
 
 @asynccontextmanager
 async def served(parts: Parts) -> AsyncIterator[int]:
-    runner = Runner(door.build(parts.services), access_log=None, handle_signals=False)
+    runner = Runner(app.build(parts.services), access_log=None, handle_signals=False)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.catalog import Undo
-from gateway.http import effects
+from gateway.core.adapter.catalog import Undo
+from gateway.http.api import effects
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position

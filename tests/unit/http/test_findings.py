@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.clients.vault import TenantVault, open_master_key
-from gateway.control.findings import LARGEST
+from gateway.clients.keys.vault import TenantVault, open_master_key
+from gateway.control.review.findings import LARGEST
 from tests.support.operators_door import Door
 
 Json = dict[str, Any]

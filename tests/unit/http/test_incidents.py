@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core import records
+from gateway.core.codec import records
 from gateway.model.order import Scope
 from gateway.model.run import Mode
 from tests.support import contained, journaling

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.core import chain
+from gateway.core.journal import chain
 from tests.support.operators_door import Door
 
 PATIENCE = 20.0

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway.http.operators import PERMITTED, Operator, Permission, Role
-from gateway.http.route import Route
 from gateway.http.routes import ROUTES
+from gateway.http.server.operators import PERMITTED, Operator, Permission, Role
+from gateway.http.server.route import Route
 from tests.support import journaling
 from tests.support.operators_door import Door
 

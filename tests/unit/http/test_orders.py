@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway import errors
-from gateway.control.runs import fields
+from gateway.control.runs.runs import fields
 from gateway.model.entry import Fields, Position, Sealed
 from gateway.model.order import Scope
 from tests.support.operators_door import Door

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.http.door import BODY_CAP
+from gateway.http.app import BODY_CAP
 from tests.support.operators_door import Door, Opened
 
 MEMBERS = {"type", "title", "status", "detail", "code", "retryable", "hint"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core import plan_json
+from gateway.core.codec import plan
 from tests.support import journaling, rolled
 from tests.support.operators_door import Door
 
@@ -59,7 +59,7 @@ async def test_a_plan_is_shown_and_changes_nothing(changed: Door) -> None:
 
 async def test_a_shown_plan_is_the_plan_itself(changed: Door) -> None:
     _, shown = await changed.ask("POST", "/v1/rollbacks", PLAN)
-    assert plan_json.read(shown) == await changed.parts.services.rollbacks.dry_run("run_1", subtree=False, to="start")
+    assert plan.read(shown) == await changed.parts.services.rollbacks.dry_run("run_1", subtree=False, to="start")
 
 
 async def test_a_plan_is_drawn_for_who_wants_a_picture(changed: Door) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from gateway.http.fields import Nothing
 from gateway.http.routes import ROUTES
+from gateway.http.server.fields import Nothing
 from tests.support.operators_door import Door, Opened
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core import records
+from gateway.core.codec import records
 from tests.support import journaling
 from tests.support.operators_door import Door
 

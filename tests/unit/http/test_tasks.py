@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.core import records, tasks
+from gateway.core import tasks
+from gateway.core.codec import records
 from gateway.model.task import Task, TaskKind
 from tests.support import journaling
 from tests.support.operators_door import Door

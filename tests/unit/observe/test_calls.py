@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from gateway.observe.calls import Observer, gauges
+from gateway.observe.metrics import Observer, gauges
 
 
 def test_calls_are_counted_by_decision_and_stages_timed_from_the_one_before() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.control.approvals import WrongDecision
+from gateway.control.review.approvals import WrongDecision
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.wire import Reply
 from tests.support import rig

@@ -8,8 +8,8 @@ from collections import Counter
 import orjson
 import pytest
 
-from gateway.pipeline import keep
-from gateway.ports import Exceeded, Opened, Opening, Taken, Unapproved
+from gateway.pipeline import sealed_payloads
+from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Opened, Unapproved
 from tests.support.rig import Rig, code, header, until_async
 
 INVOICE = "/v1/tenants/acme/invoices/inv_1"
@@ -153,7 +153,7 @@ async def test_a_write_is_never_taken_for_abandoned_while_it_is_carried(gateway:
     journal, adopted = gateway.gateway.store.journal, []
     intend = journal.intend
 
-    async def then_reconcile(opening: Opening) -> Opened | Taken | Unapproved | Exceeded:
+    async def then_reconcile(opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
         """The intent is on disk, and the line has not heard of it yet."""
         opened = await intend(opening)
         adopted.append(await gateway.gateway.reconciler.adopt())
@@ -170,5 +170,5 @@ async def test_a_write_is_never_taken_for_abandoned_while_it_is_carried(gateway:
 
 def test_what_was_struck_out_of_a_kept_request_is_known_to_be_missing() -> None:
     kept = b'{"request": {"path": {}, "body": {"amount": "[redacted]"}}, "run": {}, "redacted": true}'
-    assert keep.request_from(kept, {}).redacted
-    assert not keep.request_from(kept.replace(b"true", b"false"), {}).redacted
+    assert sealed_payloads.request_from(kept, {}).redacted
+    assert not sealed_payloads.request_from(kept.replace(b"true", b"false"), {}).redacted

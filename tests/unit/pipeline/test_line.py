@@ -49,7 +49,7 @@ async def test_what_is_sealed_can_be_unsealed_and_stands_nowhere_in_the_clear(ga
     intent = next(e for e in await gateway.journal(run.run.run_id) if e["kind"] == "intent")
     assert "very-private" not in orjson.dumps(await gateway.journal()).decode()
     store = gateway.gateway.store
-    from gateway.clients.vault import TenantVault, open_master_key
+    from gateway.clients.keys.vault import TenantVault, open_master_key
 
     vault = TenantVault(store.blobs, open_master_key(gateway.gateway.config.data_dir / "keys"))
     args = await store.blobs.blob(intent["requested"]["args_ref"])

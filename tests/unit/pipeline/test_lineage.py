@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway import errors
-from gateway.control.runs import Opened, OtherRun
+from gateway.control.runs.runs import Opened, OtherRun
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode
 from tests.support import rig

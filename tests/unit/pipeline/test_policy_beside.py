@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gateway.app import replay
-from gateway.core.replay import Word, document
+from gateway.core.policy.replay import Word, document
 from gateway.model.run import Mode
 from tests.support import rig
 from tests.support.rig import ROOT, Rig, code

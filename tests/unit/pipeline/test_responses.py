@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.control.findings import Finding
+from gateway.control.review.findings import Finding
 from gateway.model.incident import RollbackState
 from gateway.model.response import Measure, Verdict
 from gateway.model.run import Mode

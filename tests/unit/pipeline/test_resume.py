@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 
 from gateway.app import replay
-from gateway.control.checkpoints import NotVerified, UnknownCheckpoint
-from gateway.control.resume import CannotResume, GoneOn, NotReady
-from gateway.control.runs import Opened
-from gateway.core import records, resuming
-from gateway.core.opening import TooWide
+from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
+from gateway.control.runs.resume import CannotResume, GoneOn, NotReady
+from gateway.control.runs.runs import Opened
+from gateway.core.authorization import resumption
+from gateway.core.authorization.admission import TooWide
+from gateway.core.codec import records
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import State, Write
 from gateway.model.order import Scope
 from gateway.model.rollback import RollbackStatus
 from gateway.model.run import Mode
 from gateway.model.wire import Reply
-from gateway.stores.sqlite import rebuild
+from gateway.stores.sqlite.projection.rebuild import rebuild
 from tests.support import rig
 from tests.support.rig import Rig, code, header, until, until_async
 
@@ -34,7 +35,7 @@ async def checkpoint(at: Rig, run: Opened, label: str | None = None) -> Checkpoi
 
 
 async def resume(at: Rig, run: Opened, checkpoint: str | None = None, **asked: Any) -> GoneOn:
-    request = resuming.Request(checkpoint=checkpoint, **asked)
+    request = resumption.Request(checkpoint=checkpoint, **asked)
     return await at.gateway.recovery.resume(run.run.run_id, request, by="ops", reason="test")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.control.findings import Finding
+from gateway.control.review.findings import Finding
 from gateway.model.incident import RollbackState
 from gateway.model.run import Mode, Rate
 from tests.support.rig import Rig, code, header

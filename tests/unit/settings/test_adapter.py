@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import catalog
-from gateway.core.catalog import Tool
+from gateway.core.adapter import catalog
+from gateway.core.adapter.catalog import Tool
 from gateway.model.action import Effect, Remedy, Reversibility
 from gateway.settings import compilation
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
-from gateway.app import assembly
+from gateway.app import gateway
 from gateway.settings import loading
 from tests.unit.settings.test_loading import ADAPTERS, LEAST
 
@@ -19,4 +19,4 @@ async def test_a_folder_that_cannot_be_made_stops_the_start_and_is_named(tmp_pat
     (tmp_path / "killcord.yaml").write_text(f"{LEAST}adapters: [{ADAPTERS}]\n{named}\n")
     config = loading.load(tmp_path / "killcord.yaml", {})
     with pytest.raises(errors.Misconfigured, match=rf"killcord\.yaml: {said}: {tmp_path}/file/.* cannot be made \(Not a directory\)"):
-        await assembly.assemble(config, lambda *_: None, lambda *_: None)
+        await gateway.assemble(config, lambda *_: None, lambda *_: None)

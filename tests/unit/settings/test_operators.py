@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
-from gateway.http.operators import Operator, Role
+from gateway.http.server.operators import Operator, Role
 from gateway.settings import operators
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.triggers.thresholds import NAMES, Share, Thresholds, Times
-from gateway.core.triggers.watch import REMEMBERED
+from gateway.core.triggers.window import REMEMBERED
 from gateway.settings import document, located, triggers
 from gateway.settings.triggers import TriggersSection
 

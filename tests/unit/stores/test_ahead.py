@@ -1,7 +1,7 @@
 from gateway.model.effect import Sighting
 from gateway.model.entry import Position
-from gateway.stores.sqlite.ahead import Ahead, Sight
-from gateway.stores.sqlite.jobs import prepare
+from gateway.stores.sqlite.log.jobs import prepare
+from gateway.stores.sqlite.log.pending import PendingEntries, Sight
 from tests.support import journaling as make
 
 RUN, OBJECT = "run:run_1", "acme/erp:invoice:inv_"
@@ -11,14 +11,14 @@ def nowhere(_: Sight) -> Sighting | None:
     return None
 
 
-def ahead(count: int, *, bound: int) -> Ahead:
-    taken = Ahead(bound=bound)
+def ahead(count: int, *, bound: int) -> PendingEntries:
+    taken = PendingEntries(bound=bound)
     for seq in range(1, count + 1):
         taken.take(prepare(make.read(f"inv_{seq}", f'"v{seq}"'), Position("st", seq)))
     return taken
 
 
-def seen(taken: Ahead, seq: int) -> bool:
+def seen(taken: PendingEntries, seq: int) -> bool:
     return taken.sighting((RUN, f"{OBJECT}{seq}"), nowhere) is not None
 
 
@@ -36,7 +36,7 @@ def test_durable_sightings_make_room_oldest_first() -> None:
 
 
 def test_a_sighting_found_in_the_table_is_remembered() -> None:
-    taken = Ahead()
+    taken = PendingEntries()
     assert taken.sighting((RUN, "x"), lambda _: Sighting("v", 3)) == Sighting("v", 3)
     assert taken.sighting((RUN, "x"), nowhere) == Sighting("v", 3)
 

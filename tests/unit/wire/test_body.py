@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BodyTooLarge, MalformedRequest
-from gateway.wire import body
+from gateway.wire.inbound import body
 from gateway.wire.limits import Bounds
 
 BOUNDS = Bounds(body_cap=100, chunks=20, trailer_bytes=50)

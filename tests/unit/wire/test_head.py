@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from gateway.wire.head import Framed, Grammar, TurnedAway
-from gateway.wire.hosts import Hosts
+from gateway.wire.inbound.head import Framed, Grammar, TurnedAway
+from gateway.wire.inbound.hosts import Hosts
 from gateway.wire.limits import Bounds
 
 GRAMMAR = Grammar(Hosts(["localhost", "127.0.0.1", "::1"]), Bounds(), once=["X-API-Key"])

@@ -8,14 +8,14 @@ import pytest
 
 from gateway.errors import UpstreamFailure
 from gateway.wire.limits import PoolBounds
-from gateway.wire.slots import Slots
+from gateway.wire.outbound.admission_queue import AdmissionQueue
 
 
 def later(seconds: float = 10.0) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-def waiting(slots: Slots, tenant: str, log: list[str], name: str) -> asyncio.Task[None]:
+def waiting(slots: AdmissionQueue, tenant: str, log: list[str], name: str) -> asyncio.Task[None]:
     async def wait() -> None:
         await slots.wait(tenant, later())
         log.append(name)
@@ -29,7 +29,7 @@ async def settle() -> None:
 
 
 async def test_who_came_first_is_served_first() -> None:
-    slots, log = Slots(PoolBounds(connections=1, tenant_connections=1)), list[str]()
+    slots, log = AdmissionQueue(PoolBounds(connections=1, tenant_connections=1)), list[str]()
     assert slots.take("a")
     tasks = [waiting(slots, tenant, log, f"{tenant}{number}") for number, tenant in enumerate("abab")]
     await settle()
@@ -45,7 +45,7 @@ async def test_who_came_first_is_served_first() -> None:
 
 
 async def test_a_tenant_at_its_bound_keeps_no_other_waiting() -> None:
-    slots, log = Slots(PoolBounds(connections=3, tenant_connections=2)), list[str]()
+    slots, log = AdmissionQueue(PoolBounds(connections=3, tenant_connections=2)), list[str]()
     assert slots.take("a")
     assert slots.take("a")
     assert not slots.take("a")
@@ -61,7 +61,7 @@ async def test_a_tenant_at_its_bound_keeps_no_other_waiting() -> None:
 
 
 async def test_who_waits_too_long_leaves_the_queue() -> None:
-    slots = Slots(PoolBounds(connections=1, tenant_connections=1))
+    slots = AdmissionQueue(PoolBounds(connections=1, tenant_connections=1))
     assert slots.take("a")
     with pytest.raises(UpstreamFailure) as failure:
         await slots.wait("a", later(0.01))
@@ -72,7 +72,7 @@ async def test_who_waits_too_long_leaves_the_queue() -> None:
 
 
 async def test_who_leaves_when_the_turn_has_just_come_passes_it_on() -> None:
-    slots, log = Slots(PoolBounds(connections=1, tenant_connections=1)), list[str]()
+    slots, log = AdmissionQueue(PoolBounds(connections=1, tenant_connections=1)), list[str]()
     assert slots.take("a")
     first, second = waiting(slots, "a", log, "first"), waiting(slots, "b", log, "second")
     await settle()
@@ -87,7 +87,7 @@ async def test_who_leaves_when_the_turn_has_just_come_passes_it_on() -> None:
 
 
 async def test_who_was_cancelled_while_waiting_is_passed_over() -> None:
-    slots, log = Slots(PoolBounds(connections=1, tenant_connections=1)), list[str]()
+    slots, log = AdmissionQueue(PoolBounds(connections=1, tenant_connections=1)), list[str]()
     assert slots.take("a")
     first, second = waiting(slots, "a", log, "first"), waiting(slots, "b", log, "second")
     await settle()
@@ -100,7 +100,7 @@ async def test_who_was_cancelled_while_waiting_is_passed_over() -> None:
 
 
 async def test_the_queue_is_bounded() -> None:
-    slots, log = Slots(PoolBounds(connections=1, tenant_connections=1, waiting=1)), list[str]()
+    slots, log = AdmissionQueue(PoolBounds(connections=1, tenant_connections=1, waiting=1)), list[str]()
     assert slots.take("a")
     task = waiting(slots, "a", log, "a")
     await settle()

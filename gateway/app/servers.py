@@ -1,0 +1,122 @@
+"""The two doors of a node: the agents' on the wire layer, the operators' on aiohttp."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Callable
+
+from aiohttp import web
+
+from gateway import errors
+from gateway.app.gateway import Gateway
+from gateway.core.adapter import catalog
+from gateway.http import app
+from gateway.http.server.operators import Operator, Role
+from gateway.http.server.runner import Runner
+from gateway.http.server.services import Services, Serving
+from gateway.settings import operators
+from gateway.settings.config import Config
+from gateway.wire.inbound.server import Server
+from gateway.wire.limits import Bounds
+
+BOOTSTRAP = "KILLCORD_BOOTSTRAP_TOKEN"
+BOOTSTRAP_LENGTH = 24
+
+
+def agents(gateway: Gateway) -> Server:
+    """The agents' door, still closed."""
+    http = gateway.config.http
+    lease_fields = {tool.lease_header.decode().lower() for tool in gateway.config.tools.values() if tool.lease_header is not None}
+    return Server(
+        gateway.front,
+        hosts=http.allowed_hosts,
+        clock=gateway.clock,
+        spawn=gateway.supervisor.spawn,
+        bounds=Bounds(body_cap=http.body_cap, body_timeout=http.body_timeout),
+        once=lease_fields,
+    )
+
+
+def operators_door(
+    gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]
+) -> web.AppRunner:
+    """The operators' door, still closed."""
+    built = app.build(_services(gateway, identify, role, log))
+    # A compressed body is refused, and never unpacked for that.
+    return Runner(built, access_log=None, handle_signals=False, auto_decompress=False)
+
+
+def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]) -> Services:
+    store = gateway.store
+    return Services(
+        runs=gateway.runs,
+        containment=gateway.containment,
+        tasks=gateway.tasks,
+        findings=gateway.findings,
+        approvals=gateway.approvals,
+        rollbacks=gateway.recovery.rollbacks,
+        rollback_records=store.rollbacks,
+        checkpoints=gateway.recovery.checkpoints,
+        resume=gateway.recovery.resume,
+        recover=gateway.recovery.recover,
+        incidents=store.incidents,
+        stories=gateway.stories,
+        registry=store.registry,
+        writes=store.writes,
+        history=store.history,
+        journal=gateway.journal,
+        lease_keys=gateway.keys,
+        head_signer=gateway.signer,
+        clock=gateway.clock,
+        identify=identify,
+        ready=lambda: _ready(gateway),
+        sign_head=gateway.heads.turn,
+        log=_logged(log),
+        metrics=gateway.metrics,
+        allowed_hosts=gateway.config.http.allowed_hosts,
+        role=role,
+        undos=catalog.undos(tool.catalog for tool in gateway.config.tools.values()),
+    )
+
+
+def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
+    journal = gateway.journal.health()
+    deciding, policy = gateway.engine.health()
+    metering, rates = gateway.rates.health()
+    fresh = gateway.containment.mirror.fresh(now=gateway.clock.now())
+    parts: dict[str, object] = {
+        "journal": {"ok": journal.ok, "detail": journal.reason, "lag": journal.lag, "seq": journal.seq},
+        "policy": {"ok": deciding, "detail": policy},
+        "rates": {"ok": metering, "detail": rates},
+        "containment": {"ok": fresh, "detail": f"epoch {gateway.containment.mirror.epoch}"},
+        "draining": gateway.front.draining,
+    }
+    return journal.ok and deciding and metering and fresh and not gateway.front.draining, parts
+
+
+def identified(config: Config) -> Callable[[str], Operator | None]:
+    """Operators by token: the tokens file, and for first set-up the environment's bootstrap token.
+
+    Raises:
+        Misconfigured: the file cannot be used, or the bootstrap token is too short to be a secret.
+    """
+    known = operators.load(config.tokens_file) if config.tokens_file is not None else operators.Operators({})
+    bootstrap = os.environ.get(BOOTSTRAP, "")
+    if 0 < len(bootstrap) < BOOTSTRAP_LENGTH:
+        raise errors.Misconfigured([f"{BOOTSTRAP} has {len(bootstrap)} characters; it needs at least {BOOTSTRAP_LENGTH}"])
+    digest = operators.digest(bootstrap) if bootstrap else None
+
+    def identify(token: str) -> Operator | None:
+        if digest is not None and hmac.compare_digest(operators.digest(token), digest):
+            return Operator("bootstrap", Role.ADMIN)
+        return known.find(token)
+
+    return identify
+
+
+def _logged(log: Callable[..., object]) -> Callable[[str, dict[str, object]], None]:
+    def write(event: str, members: dict[str, object]) -> None:
+        log(event, **members)
+
+    return write

@@ -1,0 +1,152 @@
+"""ports.LeaseKeys: leases as signed JWTs (Ed25519, RFC 9864), with keys kept in files."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+
+from gateway import errors
+from gateway.clients.keys import files
+from gateway.model.run import Lease
+from gateway.ports.keys import LeaseKeys
+
+ALGORITHM: Final = "Ed25519"
+TYPE = "killcord-lease+jwt"
+ISSUER = "killcord"
+AUDIENCE = "killcord:agents"
+LONGEST = 4096
+"""Bytes of a token; a longer one is not looked at."""
+
+
+class SignedLeases:
+    """The last key signs; all of them verify, so that leases outlive a rotation.
+
+    A token is one exact string: its header must be, byte for byte, the one this gateway writes for one of its keys. So another
+    algorithm, a foreign key id, ``crit``, or a key that the token brings along are never even parsed.
+    """
+
+    def __init__(self, keys: Sequence[OKPKey]) -> None:
+        self._keys = tuple(keys)
+        self._headers = {_sign(key, b"").partition(".")[0]: key for key in keys}
+
+    def sign(self, lease: Lease, *, now: float) -> str:
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": lease.run_id,
+            "ten": lease.tenant,
+            "gen": lease.generation,
+            "iat": _date(now),
+            "nbf": _date(lease.not_before),
+            "exp": _date(lease.expires_at),
+        }
+        return _sign(self._keys[-1], orjson.dumps(claims))
+
+    def verify(self, token: str) -> Lease:
+        header, _, rest = token.partition(".")
+        signature = rest.rpartition(".")[2]
+        key = self._headers.get(header)
+        if len(token) > LONGEST or key is None or not token.isascii() or not _canonical(signature):
+            raise errors.LeaseInvalid
+        try:
+            payload = jws.deserialize_compact(token, key, algorithms=[ALGORITHM]).payload
+            return _lease(orjson.loads(payload))
+        except (JoseError, ValueError) as refused:
+            raise errors.LeaseInvalid from refused
+
+    def jwks(self) -> Mapping[str, object]:
+        """Public keys only, the signing one first."""
+        return {
+            "keys": [{**key.as_dict(private=False), "kid": key.thumbprint(), "alg": ALGORITHM, "use": "sig"} for key in self._keys[::-1]]
+        }
+
+
+def open_lease_keys(folder: Path) -> SignedLeases:
+    """The keys ``lease-*.pem`` of a folder, in the order of their names; the first one is made where there is none.
+
+    Raises:
+        Misconfigured: a key is no Ed25519 key, or others than its owner can read it.
+    """
+    files.folder(folder)
+    if not list(folder.glob("lease-*.pem")):
+        add_lease_key(folder)
+    return SignedLeases([_load(path) for path in sorted(folder.glob("lease-*.pem"))])
+
+
+def add_lease_key(folder: Path) -> Path:
+    """Make the key that signs from the next start on; the earlier ones go on verifying."""
+    taken = sorted(folder.glob("lease-*.pem"))
+    last = taken[-1].stem.removeprefix("lease-") if taken else "0"
+    number = int(last) if last.isascii() and last.isdecimal() else len(taken)
+    path = folder / f"lease-{number + 1:04d}.pem"
+    files.make(path, OKPKey.generate_key(ALGORITHM).as_pem(private=True))
+    return path
+
+
+def read_lease_key(path: Path) -> SignedLeases:
+    """One key from a file of the user's own.
+
+    Raises:
+        Misconfigured: it is no Ed25519 key, or others than its owner can read it.
+    """
+    return SignedLeases([_load(path)])
+
+
+def _load(path: Path) -> OKPKey:
+    try:
+        key = OKPKey.import_key(files.read(path))
+        if key.curve_name == ALGORITHM and key.is_private:
+            return key
+    except (JoseError, ValueError, TypeError):
+        pass
+    problem = f"{path}: not an Ed25519 private key in PEM form; make one with 'openssl genpkey -algorithm ed25519 -out {path}'"
+    raise errors.Misconfigured([problem])
+
+
+def _sign(key: OKPKey, payload: bytes) -> str:
+    return jws.serialize_compact({"alg": ALGORITHM, "kid": key.thumbprint(), "typ": TYPE}, payload, key, algorithms=[ALGORITHM])
+
+
+def _canonical(segment: str) -> bool:
+    """Whether a base64url segment is the one way to write its bytes: else one lease would have several names."""
+    try:
+        raw = base64.b64decode(segment + "=" * (-len(segment) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == segment
+
+
+def _date(seconds: float) -> int | float:
+    """A NumericDate, exact to the millisecond and never later than what is meant."""
+    millis = math.floor(seconds * 1000)
+    return millis // 1000 if millis % 1000 == 0 else millis / 1000
+
+
+def _lease(claims: Any) -> Lease:
+    if not isinstance(claims, dict) or claims.get("iss") != ISSUER or claims.get("aud") != AUDIENCE:
+        raise ValueError("not a lease for the agents' door")
+    run_id, tenant, generation = claims.get("sub"), claims.get("ten"), claims.get("gen")
+    if type(run_id) is not str or type(tenant) is not str or type(generation) is not int:
+        raise ValueError("a claim is missing or of another type")
+    return Lease(
+        run_id=run_id, tenant=tenant, generation=generation, not_before=_seconds(claims.get("nbf")), expires_at=_seconds(claims.get("exp"))
+    )
+
+
+def _seconds(date: Any) -> float:
+    if type(date) not in (int, float):
+        raise ValueError("a time is missing or no number")
+    return float(date)
+
+
+if TYPE_CHECKING:
+    _port: type[LeaseKeys] = SignedLeases

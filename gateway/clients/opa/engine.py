@@ -1,0 +1,178 @@
+"""The policy engine that is a real OPA: asked over HTTP or a Unix socket on every call, believed only while its bundles are active."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from gateway import errors
+from gateway.clients.opa import channel
+from gateway.clients.opa.channel import Channel
+from gateway.clients.rego import entry_points, loading
+from gateway.clients.rego.engine import Report
+from gateway.core.policy import decision as policy_decision
+from gateway.model.decision import Decision, Deny
+
+if TYPE_CHECKING:
+    from gateway.ports.policy import PolicyEngine
+    from gateway.ports.rules import Rules
+
+LOOK = 2.0
+"""Seconds that OPA has for each question of a look: nobody waits for those, so one slow answer is no outage."""
+LARGEST_DECISION = 1 << 20
+LARGEST_LISTING = 1 << 26
+_ASKED = "/v1/data/killcord/{path}?strict-builtin-errors=true&provenance=true"
+_DECISION = _ASKED.format(path="authz/decision")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the last look found. With ``trouble`` nothing is decided; ``bundles`` are the names of those that were active together."""
+
+    trouble: str
+    revision: str = "none"
+    bundles: frozenset[str] = frozenset()
+
+
+class OpaEngine:
+    """Decides by one POST a call; ``timeout`` (seconds) is the deadline for all of it, and nothing is asked twice.
+
+    ``shown`` is how operators know the OPA, ``mint`` makes ids for decisions to which OPA gives none. Knows nothing,
+    and so refuses everything, until it has looked.
+    """
+
+    def __init__(self, channel: Channel, *, timeout: float, shown: str, mint: Callable[[str], str], report: Report) -> None:
+        self._channel = channel
+        self._timeout = timeout
+        self._shown = shown
+        self._mint = mint
+        self._report = report
+        self._seen = _Seen("it was not asked yet")
+        self._tried = ""
+        self._decision, self._health, self._policies = (channel.at(path) for path in (_DECISION, "/health?bundles", "/v1/policies"))
+
+    @property
+    def revision(self) -> str:
+        """As of the last look; a decision carries its own."""
+        return self._seen.revision
+
+    def health(self) -> tuple[bool, str]:
+        """As of the last look."""
+        seen = self._seen
+        if seen.trouble:
+            return False, f"OPA at {self._shown} cannot decide: {seen.trouble}"
+        return True, f"OPA at {self._shown}, revision {seen.revision} active"
+
+    def asks_for(self, name: str) -> bool:
+        """OPA's rules may change at any moment: whatever could be asked for is gathered."""
+        return True
+
+    async def decide(self, document: Mapping[str, object]) -> Decision:
+        """Decide on an input document; ``ports.PolicyEngine`` says what is raised.
+
+        A document that cannot be sent, or on which a rule fails, is denied: asking again would not help.
+        """
+        decision_id, seen = self._mint("dec"), self._seen
+        if seen.trouble:
+            raise errors.PolicyUnavailable("The policy engine is not ready.", retry_after=1.0)
+        try:
+            question = orjson.dumps({"input": document})
+        except TypeError:
+            return Deny(decision_id=decision_id, revision=seen.revision, reasons=(policy_decision.UNREADABLE,))
+        answer = await self._channel.ask("POST", self._decision, question, within=self._timeout, most=LARGEST_DECISION)
+        if answer.status != 200:
+            return Deny(decision_id=decision_id, revision=seen.revision, reasons=(channel.failure(answer),))
+        told = channel.told(answer)
+        # An OPA that just restarted may have one of its bundles and not yet the one that denies.
+        if told.bundles.keys() != seen.bundles:
+            raise errors.PolicyUnavailable("The policy engine is changing its bundles.", retry_after=1.0)
+        return policy_decision.parse(told.result, decision_id=told.decision_id or decision_id, revision=told.revision or seen.revision)
+
+    async def ask(self, rule: str, document: Mapping[str, object]) -> object:
+        """What ``data.killcord.<rule>`` is on an input document; ``ports.rules.Rules`` says what is raised."""
+        seen = self._seen
+        if seen.trouble:
+            raise errors.PolicyUnavailable("The policy engine is not ready.", retry_after=1.0)
+        told = await self._told(rule, document, within=self._timeout)
+        if told.bundles.keys() != seen.bundles:
+            raise errors.PolicyUnavailable("The policy engine is changing its bundles.", retry_after=1.0)
+        return told.result
+
+    async def watch(self, interval: float) -> None:
+        """Look every ``interval`` seconds until cancelled."""
+        while True:
+            await asyncio.sleep(interval)
+            await self.look()
+
+    async def look(self) -> None:
+        """See whether OPA can decide; what is seen holds until the next look."""
+        try:
+            seen = await self._looked()
+        except errors.PolicyUnavailable as refused:
+            seen = _Seen(refused.detail)
+        before, self._seen = self._seen, seen
+        if seen.trouble and seen.trouble != before.trouble:
+            self._report("error", self.health()[1])
+        elif not seen.trouble and seen != before:
+            self._report("info", f"policy revision {seen.revision} is active")
+        if not seen.trouble and seen.revision != self._tried:
+            self._tried = seen.revision
+            await self._tell_lacking()
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def _looked(self) -> _Seen:
+        health = await self._channel.ask("GET", self._health, within=LOOK, most=LARGEST_DECISION)
+        if health.status != 200:
+            return _Seen(
+                "its bundles are not all active yet" if health.status == 500 else f"its /health answers with status {health.status}"
+            )
+        sample = orjson.dumps({"input": loading.sample()})
+        answer = await self._channel.ask("POST", self._decision, sample, within=LOOK, most=LARGEST_DECISION)
+        if answer.status != 200:
+            return _Seen(f"on a sample call: {channel.failure(answer).message}")
+        told = channel.told(answer)
+        decision = policy_decision.parse(told.result, decision_id="sample", revision="sample")
+        if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:
+            return _Seen(f"on a sample call, {loading.RULE} gives no usable decision: {decision.reasons[0].message}")
+        return _Seen("", told.revision or await self._digest(), frozenset(told.bundles))
+
+    async def _told(self, rule: str, document: Mapping[str, object], *, within: float) -> channel.Told:
+        try:
+            question = orjson.dumps({"input": document})
+        except TypeError as error:
+            raise errors.PolicyUnavailable("The document is no JSON.") from error
+        url = self._channel.at(_ASKED.format(path=rule.replace(".", "/")))
+        answer = await self._channel.ask("POST", url, question, within=within, most=LARGEST_DECISION)
+        if answer.status != 200:
+            raise errors.PolicyUnavailable(f"The rule at {channel.failed_at(answer)} cannot be applied to this document.")
+        return channel.told(answer)
+
+    async def _tell_lacking(self) -> None:
+        """Say what a new revision does not answer, or not so that it could be used. OPA decides on calls all the same."""
+        for rule, document in entry_points.samples().items():
+            try:
+                result = (await self._told(rule, document, within=LOOK)).result
+            except errors.PolicyUnavailable as refused:
+                self._report("warning", f"revision {self.revision}: data.killcord.{rule} has no answer to a sample: {refused.detail}")
+                continue
+            fault = entry_points.fault(rule, result)
+            if result is None and rule in entry_points.LACKING:
+                self._report("warning", f"revision {self.revision}: {entry_points.LACKING[rule]}")
+            elif fault is not None:
+                self._report("warning", f"revision {self.revision}: data.killcord.{rule} gives no usable answer to a sample: {fault}")
+
+    async def _digest(self) -> str:
+        """A revision where the bundles tell none: it follows the modules, not the data."""
+        found = channel.modules(await self._channel.ask("GET", self._policies, within=LOOK, most=LARGEST_LISTING))
+        return channel.revision_of(found) if found else "unknown"
+
+
+if TYPE_CHECKING:
+    _port: type[PolicyEngine] = OpaEngine
+    _rules: type[Rules] = OpaEngine

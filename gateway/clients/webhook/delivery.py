@@ -1,0 +1,210 @@
+"""How far a webhook has been told, in a file of its own: what outlives a restart.
+
+One webhook, told in order: the journal is read behind its cursor, and an event is done with before the next one begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from gateway import errors
+from gateway.clients.webhook.post import Answer, Post
+from gateway.core.webhook import cloudevents, delivery
+from gateway.core.webhook.delivery import Verdict
+from gateway.model.entry import Kind, Position
+from gateway.model.webhook import Topic, Webhook
+from gateway.ports.clock import Clock
+from gateway.ports.journal import History, Query
+from gateway.ports.projections import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The position of the last entry that is dealt with. One writer at a time."""
+
+    path: Path
+
+    def read(self) -> Position | None:
+        """What was kept last; ``None`` where nothing ever was.
+
+        Raises:
+            Misconfigured: the file is there, and is no cursor.
+        """
+        try:
+            found = json.loads(self.path.read_bytes())
+            return Position(str(found["stream"]), int(found["seq"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as broken:
+            message = "is no cursor of a webhook; delete it, and the webhook is told of what happens from then on"
+            raise errors.Misconfigured([f"{self.path}: {message}"]) from broken
+
+    async def keep(self, position: Position) -> None:
+        """Durable on return: the file holds this position or the one before, whole.
+
+        Raises:
+            OSError: it could not be written; the one before stands.
+        """
+        # In a thread: an fsync here must not hold up the calls of agents.
+        await asyncio.to_thread(self._write, json.dumps({"stream": position.stream, "seq": position.seq}).encode())
+
+    def _write(self, content: bytes) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = self.path.with_suffix(".new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.path)
+
+
+PAGE = 100
+"""Entries of a kind that are held at once."""
+
+IDLE = 1.0
+"""Seconds after which the journal is looked at without a bell."""
+
+Log = Callable[..., object]
+Entry = dict[str, object]
+
+
+@dataclass(slots=True)
+class Delivery:
+    """At least once, in the journal's order, one at a time. ``first`` is the wait before the second attempt, in seconds.
+
+    ``chance`` gives numbers from 0 to 1. ``delivered`` and ``given_up`` count events since the start.
+    """
+
+    webhook: Webhook
+    history: History
+    registry: Registry
+    cursor: Cursor
+    post: Post
+    clock: Clock
+    chance: Callable[[], float]
+    log: Log
+    stream: str
+    first: float
+    at: int = 0
+    delivered: int = 0
+    given_up: int = 0
+    gone: bool = False
+    busy: bool = False
+    _heard: int = 0
+    _bell: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def begin(self) -> None:
+        """Find the place to go on from; a new webhook, or one whose journal is another, begins at the journal's end.
+
+        Raises:
+            Misconfigured: there is a cursor that cannot be read.
+        """
+        end, kept = (await self.history.tail()).seq, self.cursor.read()
+        if kept is not None and kept.stream == self.stream and kept.seq <= end:
+            self.at = kept.seq
+            self.wake(0)
+            return
+        if kept is not None:
+            self.log("webhook-begins-anew", webhook=self.webhook.name, cursor=str(kept), why="the journal does not have this place")
+        self.at = end
+        await self._keep()
+
+    def wake(self, seq: int) -> None:
+        """There is, or will in a moment be, something to tell at this seq. Never waits."""
+        self._heard = max(self._heard, seq)
+        self._bell.set()
+
+    async def turn(self) -> None:
+        """Wait for the bell, or a while without it; then tell all that is durable."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._bell.wait(), IDLE)
+        end = (await self.history.tail()).seq
+        if end >= self._heard:  # else the bell stays on: what it rang for is not durable yet
+            self._bell.clear()
+        while self.at < end and not self.gone:
+            due, reach = await self._look(end)
+            for topic, seq, entry in due:
+                if not await self._told(topic, entry):
+                    return
+                self.at = seq
+                await self._keep()
+            self.at = reach
+
+    async def _look(self, end: int) -> tuple[list[tuple[Topic, int, Entry]], int]:
+        """What is due, in order, and up to which seq nothing else is. Only up to ``end``: above it, kinds could overtake each other."""
+        found, reach = [], end
+        kinds = [(topic, kind) for topic in sorted(self.webhook.topics) for kind in cloudevents.KINDS[topic]]
+        for topic, kind in kinds:
+            lines = await self._entries(kind)
+            entries = [orjson.loads(line) for line in lines]
+            found += [(topic, int(entry["seq"]), entry) for entry in entries]
+            if len(lines) == PAGE:
+                reach = min(reach, int(entries[-1]["seq"]))
+        due = sorted((one for one in found if one[1] <= reach), key=lambda one: one[1])
+        return [one for one in due if await self._concerned(one[2])], reach
+
+    async def _entries(self, kind: Kind) -> Sequence[bytes]:
+        return await self.history.entries(Query(kind=kind, after=f"{self.stream}/{self.at}", limit=PAGE))
+
+    async def _concerned(self, entry: Entry) -> bool:
+        """Whether an entry is of the webhook's tenants: by what it says itself, else by its run."""
+        if self.webhook.tenants is None:
+            return True
+        tenant, run_id = entry.get("tenant"), entry.get("run_id")
+        if tenant is None and isinstance(run_id, str) and (held := await self.registry.run(run_id)) is not None:
+            tenant = held.tenant
+        return tenant in self.webhook.tenants
+
+    async def _told(self, topic: Topic, entry: Entry) -> bool:
+        """Whether the entry is done with; false where the webhook is gone, and the entry waits for a restart."""
+        event = cloudevents.event(topic, entry)
+        if event is not None:
+            self.busy = True
+            await self._attempts(str(event["id"]), orjson.dumps(event))
+            # Not in a ``finally``: what a failure cut off is still to be told.
+            self.busy = self.gone
+        return not self.gone
+
+    async def _attempts(self, event_id: str, body: bytes) -> None:
+        """Until it is taken, or will never be, or was tried often enough."""
+        webhook = self.webhook
+        for attempt in range(1, webhook.attempts + 1):
+            now = self.clock.now()
+            headers = delivery.headers(webhook.key, event_id, int(now), body) | {"Content-Type": cloudevents.CONTENT_TYPE}
+            answer = await self.post.send(webhook.url, body, headers, ca=webhook.ca, within=webhook.timeout)
+            match delivery.verdict(answer.status):
+                case Verdict.DELIVERED:
+                    self.delivered += 1
+                    return
+                case Verdict.GONE:
+                    self.gone = True
+                    self._say("webhook-gone", event_id, answer, now="nothing is sent there until a restart")
+                    return
+                case Verdict.NEVER:
+                    break
+                case Verdict.AGAIN:
+                    if attempt < webhook.attempts:
+                        asked = delivery.asked(answer.retry_after, now=self.clock.now())
+                        await asyncio.sleep(delivery.wait(attempt, self.first, chance=self.chance(), asked=asked))
+        self.given_up += 1
+        self._say("webhook-event-given-up", event_id, answer, attempts=attempt)
+
+    def _say(self, what: str, event_id: str, answer: Answer, **more: object) -> None:
+        """By the host alone: paths and queries of webhooks hold secrets."""
+        why = answer.why or f"status {answer.status}"
+        self.log(what, webhook=self.webhook.name, host=self.webhook.host, entry=event_id, why=why, **more)
+
+    async def _keep(self) -> None:
+        """A cursor that cannot be kept costs no event: after a restart some are sent twice."""
+        try:
+            await self.cursor.keep(Position(self.stream, self.at))
+        except OSError as error:
+            self.log("webhook-cursor-not-kept", webhook=self.webhook.name, error=error.strerror or type(error).__name__)

@@ -1,0 +1,240 @@
+"""Containment: orders are made, hold at once, and are journaled; the mirror that the line and the fence ask."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from gateway import errors
+from gateway.control.containment.order_index import OrderIndex
+from gateway.core import timestamps
+from gateway.core.authorization import gate, lease
+from gateway.core.codec import records
+from gateway.model.entry import Kind
+from gateway.model.order import Order, Scope
+from gateway.model.run import Mode, Run
+from gateway.ports.clock import Clock
+from gateway.ports.journal import Journal
+from gateway.ports.projections import Registry
+
+_AT_ONCE = 500
+"""Runs looked at between two turns of the event loop: some five milliseconds."""
+
+
+class WrongOrder(ValueError):
+    """The order cannot be made or released as asked; the message says why and what would be right."""
+
+
+@dataclass(slots=True)
+class OrderReplica:
+    """The standing orders on this node, asked at the gate and at the socket. Never blocks, never waits.
+
+    ``epoch`` is the newest order's. ``version`` grows with every order and every cut or closed run: what was decided at an
+    older version is decided again at the socket.
+    """
+
+    epoch: int = 0
+    version: int = 0
+    standing: OrderIndex = field(default_factory=OrderIndex)
+    changed: list[Callable[[], object]] = field(default_factory=list)
+    _ended: dict[str, int] = field(default_factory=dict)
+
+    def hold(self, run: Run, generation: int, tool: str | None, *, now: float) -> gate.Hold:
+        """What is left of a run for a tool, under a lease of this generation."""
+        if generation <= self._ended.get(run.run_id, 0):
+            return gate.Hold(Mode.REVOKED, True, None, math.inf)
+        return self.standing.hold(run, tool, now=now)
+
+    def passed_on(self, parent: Run, child: Run, *, now: float) -> tuple[str, ...]:
+        """The orders that hold a parent now and would not cover a child that it opens: what the child inherits."""
+        return tuple(order.order_id for order in self.standing.of(parent, now=now) if not gate.covers(order.scope, child))
+
+    def hold_recovery(self, run: Run, tool: str, *, since: int, now: float) -> gate.Hold:
+        later = [order for order in self.standing.of(run, now=now) if not gate.spares_recovery(order, run, since=since)]
+        return gate.hold(later, replace(run, mode=Mode.ACTIVE), tool, now=now)
+
+    def fresh(self, *, now: float) -> bool:
+        """One node alone is its own truth; a mirror of a shared store can be stale."""
+        return True
+
+    def load(self, orders: Iterable[Order]) -> None:
+        """Put in force what was ordered before."""
+        for order in orders:
+            self.standing.put(order)
+            self.epoch = max(order.epoch, self.epoch)
+        self._change()
+
+    def put(self, order: Order, *, now: float) -> None:
+        """Put an order in force, or its release, for every call that has not reached its socket yet."""
+        self.standing.expire(now=now)
+        self.standing.put(order)
+        self.epoch = max(order.epoch, self.epoch)
+        self._change()
+
+    def end(self, run_id: str, generation: int) -> None:
+        """Every lease of the run up to this generation is dead."""
+        self._ended[run_id] = max(generation, self._ended.get(run_id, 0))
+        self._change()
+
+    def _change(self) -> None:
+        self.version += 1
+        for listener in self.changed:
+            listener()
+
+
+@dataclass(slots=True)
+class Containment:
+    """Makes and releases orders. Containment fires first: an order holds before it is journaled, and also where it cannot be."""
+
+    mirror: OrderReplica
+    journal: Journal
+    registry: Registry
+    clock: Clock
+    _all: dict[str, Order] = field(default_factory=dict)
+    _ids: list[str] = field(default_factory=list)
+    _issued: int = 0
+    _unwritten: set[str] = field(default_factory=set)
+    _widening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def load(self) -> None:
+        """Put in force what the journal says, at start."""
+        known = await self.registry.orders()
+        self._all = {order.order_id: order for order in known}
+        self._ids = sorted(self._all)
+        self._issued = max((order.epoch for order in known), default=0)
+        self.mirror.load(known)
+
+    def listed(self, *, after: str | None = None, limit: int | None = None) -> list[Order]:
+        """Orders, released ones too, by id (ids ascend with time), beginning after ``after``."""
+        begin = 0 if after is None else bisect.bisect_right(self._ids, after)
+        end = None if limit is None else begin + limit
+        return [self._all[name] for name in self._ids[begin:end]]
+
+    def order(self, order_id: str) -> Order | None:
+        return self._all.get(order_id)
+
+    async def make(self, scope: Scope, mode: Mode, *, reason: str, by: str, ttl: float | None = None, no_fanout: bool = False) -> Order:
+        """Contain. The order holds on this node before this returns, and is durable when it returns.
+
+        Raises:
+            WrongOrder: the scope or time does not go with the mode.
+            JournalUnavailable: it holds on this node, but is not durable.
+        """
+        check(scope, mode, ttl=ttl, no_fanout=no_fanout)
+        now = self.clock.now()
+        order = Order(
+            order_id=self.clock.mint("ord"),
+            epoch=self._next_epoch(),
+            scope=scope,
+            mode=mode,
+            reason=reason,
+            by=by,
+            no_fanout=no_fanout,
+            created_at=now,
+            expires_at=None if ttl is None else now + ttl,
+        )
+        self._all[order.order_id] = order
+        bisect.insort(self._ids, order.order_id)
+        self.mirror.put(order, now=now)
+        try:
+            await self.journal.append(_fields(order, "made", now, by=by, reason=reason))
+        except errors.JournalUnavailable:
+            self._unwritten.add(order.order_id)
+            raise
+        return order
+
+    async def keep(self, order: Order) -> None:
+        """Make an order durable that holds on this node and could not be written before; of another nothing is changed.
+
+        Raises:
+            JournalUnavailable: it still cannot be.
+        """
+        if order.order_id in self._unwritten:
+            await self.journal.append(_fields(order, "made", self.clock.now(), by=order.by, reason=order.reason))
+            self._unwritten.discard(order.order_id)
+
+    async def release(self, order_id: str, *, reason: str, by: str) -> Order:
+        """End an order. Leases that it cut stay cut, runs that it quarantined stay quarantined.
+
+        Raises:
+            KeyError: there is no such order.
+            WrongOrder: it was released before.
+        """
+        async with self._widening:
+            order = self._all[order_id]
+            if order.released_at is not None:
+                raise WrongOrder(f"Order {order_id} was released at {timestamps.rfc3339(order.released_at)}.")
+            now = self.clock.now()
+            released = replace(order, epoch=self._next_epoch(), made=order.since, released_at=now, released_by=by)
+            # Widening waits for the disk: an order must not come back after a crash as if nobody had released it, nor vanish unsaid.
+            await self.journal.append(_fields(released, "released", now, by=by, reason=reason))
+            self._all[order_id] = released
+            self.mirror.put(released, now=self.clock.now())
+        return released
+
+    async def hits(self, scope: Scope) -> int:
+        """How many open runs an order of this scope would hold: with a tool, only those that may use it. Lets others work in between."""
+        now = self.clock.now()
+        if scope.run is not None and not scope.subtree:
+            run = await self.registry.run(scope.run)
+            return int(run is not None and _hit(scope, run, now))
+        count, after = 0, None
+        while page := await self.registry.runs(after=after, limit=_AT_ONCE):
+            count += sum(_hit(scope, run, now) for run in page)
+            after = page[-1].run_id
+            await asyncio.sleep(0)
+        return count
+
+    def _next_epoch(self) -> int:
+        """Taken before it is known whether the order will hold: an epoch may be skipped, but none stands for two changes."""
+        self._issued += 1
+        return self._issued
+
+
+def _hit(scope: Scope, run: Run, now: float) -> bool:
+    if run.closed_at is not None or run.expires_at <= now or not gate.covers(scope, run):
+        return False
+    return scope.tool is None or ((run.tools is None or scope.tool in run.tools) and lease.reach(run.scopes, scope.tool))
+
+
+def check(scope: Scope, mode: Mode, *, ttl: float | None, no_fanout: bool) -> None:
+    """Raises:
+    WrongOrder: scope, mode and time do not go together.
+    """
+    named = [scope.run, scope.agent, scope.tenant, scope.task_class, scope.tool]
+    if scope.everything and (any(named) or scope.subtree):
+        raise WrongOrder("'all' stands alone; leave the other parts of the scope out.")
+    if not scope.everything and not any(named):
+        raise WrongOrder('The scope is empty; name a run, agent, tenant, task_class or tool, or say {"all": true}.')
+    if scope.subtree and scope.run is None:
+        raise WrongOrder("'subtree' needs the run whose descendants are meant.")
+    if mode is Mode.ACTIVE and not no_fanout:
+        raise WrongOrder("'active' is not an order; release the order that holds the run instead.")
+    if mode is Mode.REVOKED and scope.run is None and scope.agent is None:
+        raise WrongOrder("'revoked' cuts leases for good and needs a run or an agent in its scope.")
+    if ttl is not None and mode in (Mode.QUARANTINED, Mode.REVOKED):
+        raise WrongOrder(f"'{mode.word}' has no ttl; read_only, paused and no_fanout can have one.")
+    if ttl is not None and ttl <= 0:
+        raise WrongOrder("ttl must be a positive time.")
+
+
+def _fields(order: Order, change: str, now: float, *, by: str, reason: str) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "ts": timestamps.rfc3339(now),
+        "kind": Kind.ORDER.value,
+        "epoch": order.epoch,
+        "order": records.order_entry(order),
+        "change": change,
+        "by": by,
+        "reason": reason,
+    }
+    if order.scope.run is not None:
+        fields["run_id"] = order.scope.run
+    if order.scope.tenant is not None:
+        fields["tenant"] = order.scope.tenant
+    if order.scope.task_class is not None:
+        fields["task_class"] = order.scope.task_class
+    return fields

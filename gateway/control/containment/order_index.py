@@ -1,0 +1,200 @@
+"""The orders that can still hold a run, kept so that a run finds its own among very many."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+
+from gateway.core.authorization import gate
+from gateway.model.order import Order, Scope
+from gateway.model.run import Mode, Run
+
+_Parts = tuple[str | None, str | None, str | None, str | None]
+"""Agent, tenant, task class and tool of a scope that names no run."""
+
+_Kind = tuple[Mode, bool, bool]
+"""Mode, flag, and whether it was released."""
+
+_Shape = tuple[bool, bool, bool, bool]
+"""Which of those parts a scope gives."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Orders of one scope. Of those alike in mode and flag few decide anything: for every other there is one that lasts as long, and
+    that no resume supersedes before it.
+    """
+
+    scope: Scope
+    orders: dict[str, Order] = field(default_factory=dict)
+    _deciding: dict[_Kind, list[Order]] | None = field(default_factory=dict)
+
+    @property
+    def deciding(self) -> Iterable[Order]:
+        """The few that decide, in no order."""
+        if self._deciding is None:
+            self._deciding = {}
+            for order in self.orders.values():
+                self._weigh(order, self._deciding)
+        return chain.from_iterable(self._deciding.values())
+
+    def put(self, order: Order) -> None:
+        self.drop(order.order_id)
+        self.orders[order.order_id] = order
+        if self._deciding is not None:
+            self._weigh(order, self._deciding)
+
+    def drop(self, order_id: str) -> None:
+        gone = self.orders.pop(order_id, None)
+        if gone is not None and self._deciding is not None and any(one is gone for one in self._deciding.get(_kind(gone), ())):
+            self._deciding = None
+
+    @staticmethod
+    def _weigh(order: Order, deciding: dict[_Kind, list[Order]]) -> None:
+        rivals = [one for one in deciding.get(_kind(order), ()) if not _outlives(order, one)]
+        if not any(_outlives(one, order) for one in rivals):
+            rivals.append(order)
+        deciding[_kind(order)] = rivals
+
+
+def _kind(order: Order) -> _Kind:
+    return order.mode, order.no_fanout, order.released_at is not None
+
+
+def _outlives(one: Order, other: Order) -> bool:
+    """Whether an order holds every run that the other, of the same kind and scope, holds, and for as long."""
+    if _lasts(one) < _lasts(other):
+        return False
+    return (one.scope.run is None or one.since >= other.since) and (one.released_at is None or one.epoch >= other.epoch)
+
+
+def _lasts(order: Order) -> float:
+    """Until when an order holds runs; released, it holds those opened before its epoch for good."""
+    return math.inf if order.expires_at is None or order.released_at is not None else order.expires_at
+
+
+@dataclass(slots=True)
+class OrderIndex:
+    """A set of orders, each under the run that its scope names or, without one, under all that it names.
+
+    Finding a run's orders takes one look-up for the run, for each of its ancestors and for each of the at most sixteen
+    combinations of agent, tenant, class and tool that occur; it does not depend on how many orders there are.
+    """
+
+    _by_id: dict[str, Order] = field(default_factory=dict)
+    _naming: dict[str, dict[Scope, _Bucket]] = field(default_factory=dict)
+    _wide: dict[_Parts, _Bucket] = field(default_factory=dict)
+    _shapes: Counter[_Shape] = field(default_factory=Counter)
+    _tools: Counter[str] = field(default_factory=Counter)
+    _ends: list[tuple[float, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def put(self, order: Order) -> None:
+        """Take an order in, or what has become of it: released, it leaves, unless what it held stays held."""
+        if order.released_at is not None and order.mode < Mode.QUARANTINED:
+            self.drop(order.order_id)
+            return
+        self._shelf(order.scope).put(order)
+        self._by_id[order.order_id] = order
+        if order.expires_at is not None:
+            heapq.heappush(self._ends, (order.expires_at, order.order_id))
+
+    def drop(self, order_id: str) -> None:
+        """Let an order go; one that is not there may be let go too."""
+        order = self._by_id.pop(order_id, None)
+        if order is None:
+            return
+        shelf = self._shelf(order.scope)
+        shelf.drop(order_id)
+        if not shelf.orders:
+            self._clear(shelf)
+
+    def expire(self, *, now: float) -> None:
+        """Let go of what ended by itself. For room alone: what ended holds nothing, here or gone."""
+        while self._ends and self._ends[0][0] <= now:
+            self.drop(heapq.heappop(self._ends)[1])
+
+    def hold(self, run: Run, tool: str | None, *, now: float) -> gate.Hold:
+        """The strictest mode of all orders that stand and match. ``tool`` ``None`` asks about the run as a whole."""
+        return gate.hold(self._deciding(run, tool), run, tool, now=now)
+
+    def of(self, run: Run, *, now: float) -> tuple[Order, ...]:
+        """Every order that stands and matches a run, whatever the tool."""
+        tools = (None, *self._tools)
+        found = {one.order_id: one for tool in tools for shelf in self._shelves(run, tool) for one in shelf.orders.values()}
+        found |= {one.order_id: one for one in self._inherited(run)}
+        return tuple(one for one in found.values() if gate.matches(one, run) and gate.standing(one, run, now=now))
+
+    def _deciding(self, run: Run, tool: str | None) -> list[Order]:
+        found = [order for shelf in self._shelves(run, tool) for order in shelf.deciding]
+        if run.inherited:
+            found += self._inherited(run)
+        return found
+
+    def _inherited(self, run: Run) -> list[Order]:
+        return [self._by_id[name] for name in run.inherited if name in self._by_id]
+
+    def _shelves(self, run: Run, tool: str | None) -> list[_Bucket]:
+        """The shelves that can match; those that name the run or an ancestor may name more that does not."""
+        found: list[_Bucket] = []
+        if self._naming:
+            for name in (run.run_id, *run.ancestors):
+                if name in self._naming:
+                    found += self._naming[name].values()
+        for by_agent, by_tenant, by_class, by_tool in self._shapes:
+            if by_tool and tool is None:
+                continue
+            parts = (
+                run.agent_id if by_agent else None,
+                run.tenant if by_tenant else None,
+                run.task_class if by_class else None,
+                tool if by_tool else None,
+            )
+            if parts in self._wide:
+                found.append(self._wide[parts])
+        return found
+
+    def _shelf(self, scope: Scope) -> _Bucket:
+        """The shelf of a scope, made where there is none."""
+        if scope.run is not None:
+            named = self._naming.setdefault(scope.run, {})
+            if scope not in named:
+                self._count(scope, 1)
+                named[scope] = _Bucket(scope)
+            return named[scope]
+        parts = _parts(scope)
+        if parts not in self._wide:
+            self._count(scope, 1)
+            self._wide[parts] = _Bucket(scope)
+        return self._wide[parts]
+
+    def _clear(self, shelf: _Bucket) -> None:
+        scope = shelf.scope
+        if scope.run is None:
+            del self._wide[_parts(scope)]
+        else:
+            del self._naming[scope.run][scope]
+            if not self._naming[scope.run]:
+                del self._naming[scope.run]
+        self._count(scope, -1)
+
+    def _count(self, scope: Scope, change: int) -> None:
+        if scope.run is not None:
+            return
+        agent, tenant, task_class, tool = _parts(scope)
+        shape = (agent is not None, tenant is not None, task_class is not None, tool is not None)
+        self._shapes[shape] += change
+        self._shapes = +self._shapes
+        if tool is not None:
+            self._tools[tool] += change
+            self._tools = +self._tools
+
+
+def _parts(scope: Scope) -> _Parts:
+    return scope.agent, scope.tenant, scope.task_class, scope.tool

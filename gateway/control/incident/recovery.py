@@ -1,0 +1,337 @@
+"""Drives an incident to its end: contained, taken back, looked at again, taken up with tighter rights.
+
+It stops where a person has to decide, and goes on by itself once they have. Where it is follows from the journal alone: whoever comes up
+after a crash goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway import errors
+from gateway.control.containment.containment import Containment
+from gateway.control.review.tasks import Tasks
+from gateway.control.rollback.preconditions import START, NotContained, WrongRollback
+from gateway.control.rollback.rollbacks import Rollbacks
+from gateway.control.runs.checkpoints import Checkpoints, NotVerified, UnknownCheckpoint
+from gateway.control.runs.resume import CannotResume, NotReady, Resume
+from gateway.core import tasks as handing
+from gateway.core import timestamps
+from gateway.core.authorization import resumption
+from gateway.core.authorization.admission import TooWide
+from gateway.core.codec import records
+from gateway.core.incident import incidents, recovery
+from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage
+from gateway.core.rollback import checkpoints as choosing
+from gateway.model.entry import Kind, Position
+from gateway.model.incident import Incident
+from gateway.model.order import Scope
+from gateway.model.plan import NodeState
+from gateway.model.rollback import Rollback, RollbackStatus
+from gateway.model.run import Mode, Run
+from gateway.ports.clock import Clock
+from gateway.ports.journal import Journal
+from gateway.ports.projections import Registry
+from gateway.ports.rollback import RollbackRecords
+from gateway.ports.triggers import Incidents
+
+_PAGE = 1000
+_LONGEST = 60.0
+"""Seconds between two looks at what nobody told of: the second comes after one second, each later one after twice as long."""
+_OVER = (Stage.RESUMED, Stage.GIVEN_UP)
+_STOPPED = (
+    errors.JournalUnavailable,
+    NotContained,
+    WrongRollback,
+    CannotResume,
+    NotReady,
+    NotVerified,
+    UnknownCheckpoint,
+    TooWide,
+)
+"""What a step can meet that a later look may find changed."""
+
+Spawn = Callable[[Coroutine[object, object, None]], object]
+Unsound = Callable[[Run, Rollback], Awaitable[tuple[Flaw, ...]]]
+"""What is not as it should be, read from the tools now."""
+
+
+@dataclass(slots=True)
+class _Driven:
+    """A recovery in this process. ``busy``: somebody takes its steps; ``woken``: something was decided since they looked."""
+
+    busy: bool = False
+    woken: bool = False
+    pause: float = 1.0
+    due: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryDriver:
+    """``unsound`` reads the tools, and is asked only where nothing else stands against taking the run up."""
+
+    journal: Journal
+    registry: Registry
+    incidents: Incidents
+    containment: Containment
+    rollbacks: Rollbacks
+    records: RollbackRecords
+    checkpoints: Checkpoints
+    resume: Resume
+    tasks: Tasks
+    unsound: Unsound
+    clock: Clock
+    spawn: Spawn
+    log: Callable[..., object]
+    _driven: dict[str, _Driven] = field(default_factory=dict)
+    """Those asked for and not over, by incident."""
+    _closing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def __call__(self, incident_id: str, request: resumption.Request, *, by: str, reason: str) -> tuple[Incident, Recovery]:
+        """Ask for an incident's recovery, and go as far as it goes without a person. Of one that is over nothing is changed; about a run
+        that was closed before, there is nothing to take up, and asking is taking note.
+
+        Raises:
+            KeyError: there is no such incident.
+            TooWide: it asks for more than the run has.
+            JournalUnavailable: nothing was begun.
+        """
+        incident = await self._known(incident_id)
+        now = await self.told(incident)
+        if now.stage is Stage.RESUMED or incident.closed_at is not None:
+            return incident, now
+        resumption.checked(await self._run(incident.run_id), request)
+        wanted = {"by": by, "reason": reason, "request": resumption.written(request), "asked_at": timestamps.micros(self.clock.now())}
+        asked = replace(incident, recovery=wanted, updated_at=self.clock.now())
+        await self._journal(asked, "recover", by=by, reason=reason)
+        self.spawn(self.go_on(incident_id))
+        return asked, await self.told(asked)
+
+    async def told(self, incident: Incident) -> Recovery:
+        """Where an incident's recovery stands now."""
+        run = await self.registry.run(incident.run_id)
+        if run is None:
+            return Recovery(Stage.GIVEN_UP, f"run {incident.run_id} is not in this journal")
+        if (ended := recovery.over(incident, run)) is not None:
+            return ended
+        situation = await self._situation(incident, run)
+        now = recovery.recovery(situation)
+        if now.stage is not Stage.RESUME or situation.rollback is None:
+            return now
+        found = await self.unsound(run, situation.rollback)
+        return recovery.recovery(replace(situation, unsound=found))
+
+    async def go_on(self, incident_id: str) -> None:
+        """Take the steps that need no person. Whatever stops it, calling this again goes on from there."""
+        driven = self._driven.setdefault(incident_id, _Driven())
+        driven.woken = True
+        if driven.busy:
+            return
+        driven.busy = True
+        try:
+            while driven.woken:
+                driven.woken = False
+                await self._steps(incident_id)
+        except _STOPPED as stopped:
+            self.log("recovery-stopped", incident=incident_id, error=str(stopped))
+        finally:
+            driven.busy = False
+
+    async def catch_up(self) -> int:
+        """At start: go on with the recoveries that an earlier process was driving, and close what ended unheard. Says how many go on."""
+        open_: list[Incident] = []
+        after: str | None = None
+        while page := await self.incidents.incidents(after=after, limit=_PAGE):
+            open_ += [one for one in page if one.closed_at is None]
+            after = page[-1].incident_id
+        for incident in open_:
+            await self._close(incident.incident_id)
+        asked = [one.incident_id for one in open_ if one.recovery is not None]
+        for incident_id in asked:
+            self.spawn(self.go_on(incident_id))
+        return len(asked)
+
+    def turn(self) -> None:
+        """Look again at those that wait for what no entry tells of: a tool that was mended by hand, a journal that was down."""
+        now = self.clock.monotonic()
+        due = [name for name, one in self._driven.items() if one.due <= now and not one.busy]
+        for incident_id in due:
+            driven = self._driven[incident_id]
+            driven.due, driven.pause = now + driven.pause, min(_LONGEST, driven.pause * 2)
+            self.spawn(self.go_on(incident_id))
+
+    def heard(self, fields: Mapping[str, Any], position: Position) -> None:
+        """Hear of whatever a recovery may wait for."""
+        match fields["kind"]:
+            case Kind.ROLLBACK if fields.get("change") in ("ended", "waits", "stopped"):
+                self.spawn(self._woken(fields["run_id"]))
+            case Kind.TASK if fields.get("change") == "resolved":
+                self.spawn(self._woken(fields["run_id"]))
+            case Kind.RUN if fields["change"] in ("resumed", "closed"):
+                self.spawn(self._closed(fields["run_id"]))
+
+    async def _steps(self, incident_id: str) -> None:
+        while True:
+            incident = await self._known(incident_id)
+            now = await self.told(incident)
+            if incident.recovery is None or now.stage in _OVER:
+                await self._close(incident_id)
+                self._driven.pop(incident_id, None)
+                return
+            for task in now.tasks:
+                await self.tasks.open(task, _whose(incident))
+            if not await self._step(incident, incident.recovery, now):
+                return
+
+    async def _step(self, incident: Incident, wanted: Mapping[str, Any], now: Recovery) -> bool:
+        """Take the next step; whether there may be another one right away."""
+        by, reason = str(wanted["by"]), str(wanted["reason"])
+        match now.stage:
+            case Stage.CONTAIN:
+                scope = Scope(run=incident.run_id)
+                await self.containment.make(scope, Mode.QUARANTINED, reason=f"recovery of {incident.incident_id}: {reason}", by=by)
+                return True
+            case Stage.COMPENSATE:
+                to = now.checkpoint or await self.checkpoints.last_for(incident) or START
+                await self.rollbacks.start(incident.run_id, subtree=False, to=to, reason=reason, by=by, incident=incident)
+                return False
+            case Stage.RESUME:
+                await self._settled(incident.run_id)
+                request = replace(resumption.read(wanted["request"]), checkpoint=now.checkpoint)
+                await self.resume(incident.run_id, request, by=by, reason=reason)
+                return True
+            case _:
+                return False
+
+    async def _situation(self, incident: Incident, run: Run) -> Situation:
+        choice = await self._choice(incident, run)
+        place = choice.checkpoint.seq if isinstance(choice, choosing.Chosen) else None
+        rollback = recovery.counting(await self._rollbacks(incident, run), place)
+        given = Situation(
+            incident=incident,
+            run=run,
+            contained=self.resume.contained(run),
+            choice=choice,
+            rollback=rollback,
+            tasks=await self._tasks(run.run_id),
+            hindered=await self.resume.hindered(run),
+        )
+        if rollback is None:
+            return given
+        given = replace(given, approvals=await self._approvals(rollback))
+        if place is None:
+            return given
+        reached = rollback.since <= place or recovery.reached(rollback, place, await self.checkpoints.writes.of_run(run.run_id))
+        return replace(given, reached=reached)
+
+    async def _choice(self, incident: Incident, run: Run) -> choosing.Chosen | choosing.NotReady:
+        named = resumption.read(incident.recovery["request"]).checkpoint if incident.recovery is not None else None
+        if named is None:
+            return await self.checkpoints.choose(run)
+        try:
+            return choosing.Chosen(await self.checkpoints.find(run, named))
+        except (UnknownCheckpoint, NotVerified) as wrong:
+            return choosing.NotReady(str(wrong))
+
+    async def _rollbacks(self, incident: Incident, run: Run) -> list[Rollback]:
+        """The rollbacks of this generation of the run: the incident's own, and those that somebody else began."""
+        found: list[Rollback] = []
+        after: str | None = None
+        while page := await self.records.rollbacks(run=run.run_id, after=after, limit=_PAGE):
+            found += [one for one in page if one.generation == incident.generation]
+            after = page[-1].rollback_id
+        return found
+
+    async def _approvals(self, rollback: Rollback) -> tuple[str, ...]:
+        """The approvals that a rollback waits for."""
+        if rollback.status is not RollbackStatus.NEEDS_OPERATOR:
+            return ()
+        marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
+        waiting = [mark for mark in marks.values() if mark.get("state") == NodeState.WAITING]
+        return tuple(str(mark["approval_id"]) for mark in waiting if "approval_id" in mark)
+
+    async def _tasks(self, run_id: str) -> tuple[str, ...]:
+        open_: list[str] = []
+        after: str | None = None
+        while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
+            open_ += [task.task_id for task in page if task.resolution is None and not handing.is_of_object(task.task_id)]
+            after = page[-1].task_id
+        return tuple(open_)
+
+    async def _settled(self, run_id: str) -> None:
+        """What was found otherwise after a rollback, and is right again, waits for nobody."""
+        after: str | None = None
+        while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
+            for task in page:
+                if task.resolution is None and handing.is_of_object(task.task_id):
+                    with suppress(handing.AlreadyResolved):
+                        await self.tasks.resolve(task.task_id, resolution="not_needed", note="It is as it should be again.", by="gateway")
+            after = page[-1].task_id
+
+    async def _woken(self, run_id: str) -> None:
+        for incident in await self._open(run_id):
+            if incident.recovery is not None:
+                await self.go_on(incident.incident_id)
+
+    async def _closed(self, run_id: str) -> None:
+        """A run that goes on, or was given up, closes its incidents."""
+        for incident in await self._open(run_id):
+            await self._close(incident.incident_id)
+
+    async def _close(self, incident_id: str) -> None:
+        async with self._closing:
+            incident = await self._known(incident_id)
+            run = await self.registry.run(incident.run_id)
+            if run is None or incident.closed_at is not None:
+                return
+            if (why := incidents.over(incident, run)) is not None:
+                now = self.clock.now()
+                closed = replace(incident, closed_at=now, updated_at=now)
+                await self._journal(closed, "closed", by="gateway", reason=why)
+        self._driven.pop(incident_id, None)
+
+    async def _open(self, run_id: str) -> list[Incident]:
+        """The run's incidents that are not closed."""
+        open_: list[Incident] = []
+        after: str | None = None
+        while page := await self.incidents.incidents(run=run_id, after=after, limit=_PAGE):
+            open_ += [one for one in page if one.closed_at is None]
+            after = page[-1].incident_id
+        return open_
+
+    async def _journal(self, incident: Incident, change: str, *, by: str, reason: str) -> None:
+        entry: dict[str, object] = {
+            "ts": timestamps.rfc3339(self.clock.now()),
+            "kind": Kind.ROLLBACK.value,
+            **_whose(incident),
+            "change": change,
+            "incident": records.incident_entry(incident),
+            "by": by,
+            "reason": reason,
+        }
+        await self.journal.append(entry)
+
+    async def _known(self, incident_id: str) -> Incident:
+        found = await self.incidents.incident(incident_id)
+        if found is None:
+            raise KeyError(incident_id)
+        return found
+
+    async def _run(self, run_id: str) -> Run:
+        run = await self.registry.run(run_id)
+        if run is None:
+            raise KeyError(run_id)
+        return run
+
+
+def _whose(incident: Incident) -> dict[str, object]:
+    return {
+        "tenant": incident.tenant,
+        "workflow_id": incident.workflow_id,
+        "run_id": incident.run_id,
+        "generation": incident.generation,
+    }

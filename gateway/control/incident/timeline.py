@@ -1,0 +1,141 @@
+"""Gathers what an incident's story is told from: its run's entries, effects and tasks, and the orders that hold the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.control.containment.containment import Containment
+from gateway.core.codec import documents, records
+from gateway.core.incident import timeline
+from gateway.core.rollback.plan_objects import Undos
+from gateway.model.action import Target
+from gateway.model.effect import Write
+from gateway.model.entry import Kind
+from gateway.model.incident import Incident
+from gateway.model.order import Order, Scope
+from gateway.ports.clock import Clock
+from gateway.ports.journal import History, Query
+from gateway.ports.projections import Registry, Writes
+
+AT_ONCE = 250
+"""Rows read between two turns of the event loop: calls of agents wait for no story."""
+
+EACH = 2_000
+"""Entries of one kind, and made objects, looked at for a story at the most."""
+
+Entry = dict[str, Any]
+Sees = Callable[[Scope], Awaitable[bool]]
+"""Whether whoever asks may see an order of a scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timelines:
+    history: History
+    registry: Registry
+    writes: Writes
+    containment: Containment
+    clock: Clock
+    undos: Undos
+
+    async def tell(self, incident: Incident, sees: Sees) -> timeline.Json:
+        """The story as it is now (``core.incident.timeline``), with the ``hashes`` of the entries it names.
+
+        ``sees`` keeps out orders that reach beyond the reader's tenants and classes.
+        """
+        sources = await self._sources(incident, sees)
+        # In a thread: a run of ten thousand effects takes a while, and the calls of agents must not wait for it.
+        told = await asyncio.to_thread(timeline.tell, sources)
+        known = {timeline.position(entry): entry for entry in sources.entries}
+        cited = timeline.cited(told)
+        known |= {timeline.position(entry): entry for entry in await self._at([name for name in cited if name not in known])}
+        return told | {"hashes": {name: known[name]["hash"] for name in cited if name in known}}
+
+    async def _sources(self, incident: Incident, sees: Sees) -> timeline.Sources:
+        now = self.clock.now()
+        writes = await self.writes.of_run(incident.run_id)
+        run = await self.registry.run(incident.run_id)
+        holding = () if run is None else self.containment.mirror.standing.of(run, now=now)
+        seen = await _seen(holding, sees)
+        return timeline.Sources(
+            incident=incident,
+            entries=await self._entries(incident, sees),
+            writes=writes,
+            became=await self._became(writes),
+            undos=self.undos,
+            tasks=await self.registry.tasks(run=incident.run_id, limit=1000),
+            orders=await _seen([one for name in incident.orders if (one := self.containment.order(name)) is not None], sees),
+            holding=seen,
+            beyond=len(holding) - len(seen),
+            now=now,
+        )
+
+    async def _entries(self, incident: Incident, sees: Sees) -> list[Entry]:
+        """What carries the story on, and the evidence; nothing before the first evidence is part of it."""
+        after = _before(incident)
+        found: list[Entry] = []
+        for kind in timeline.CHAPTERS:
+            told = await self._of_kind(Query(run=incident.run_id, kind=kind.value, after=after))
+            # An order can name this run and another tenant: it holds nothing here, and is not this reader's to see.
+            found += told if kind is not Kind.ORDER else [one for one in told if await sees(documents.order(one["order"]).scope)]
+        found += await self._wider(incident, found, after, sees)
+        known = {timeline.position(entry) for entry in found}
+        return found + await self._at(_ends([one for one in timeline.evidence(incident, found) if one not in known]))
+
+    async def _of_kind(self, query: Query) -> list[Entry]:
+        found: list[Entry] = []
+        after = query.after
+        while len(found) < EACH:
+            page = await self.history.entries(Query(run=query.run, kind=query.kind, after=after, limit=AT_ONCE))
+            found += [orjson.loads(line) for line in page]
+            if len(page) < AT_ONCE:
+                break
+            after = timeline.position(found[-1])
+            await asyncio.sleep(0)
+        return found
+
+    async def _wider(self, incident: Incident, found: Sequence[Entry], after: str | None, sees: Sees) -> list[Entry]:
+        """Entries of the incident's orders that do not name the run: a response may hold more than it."""
+        wanted = set(incident.orders) - {entry["order"]["order_id"] for entry in found if entry["kind"] == Kind.ORDER}
+        if not wanted:
+            return []
+        listed = await self._of_kind(Query(kind=Kind.ORDER.value, after=after))
+        mine = [entry for entry in listed if entry["order"]["order_id"] in wanted]
+        return [entry for entry in mine if await sees(documents.order(entry["order"]).scope)]
+
+    async def _became(self, writes: Iterable[Write]) -> dict[str, Target]:
+        """What creates made, by the positions of their intents: their outcomes name it."""
+        creates = {str(write.outcome): str(write.intent) for write in writes if not write.target.id and write.outcome is not None}
+        outcomes = await self._at(list(creates)[:EACH])
+        return {creates[timeline.position(one)]: documents.target(one["target"]) for one in outcomes if one.get("target")}
+
+    async def _at(self, positions: Sequence[str]) -> list[Entry]:
+        """The entries at positions, those that are there."""
+        found: list[Entry] = []
+        for count, name in enumerate(positions, start=1):
+            place = records.position_of(name)
+            line = None if place is None else await self.history.entry(place)
+            if line is not None:
+                found.append(orjson.loads(line))
+            if count % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return found
+
+
+async def _seen(orders: Iterable[Order], sees: Sees) -> list[Order]:
+    return [order for order in orders if await sees(order.scope)]
+
+
+def _before(incident: Incident) -> str | None:
+    """The cursor right before the first entry in which the incident was seen."""
+    places = [place for name in incident.evidence if (place := records.position_of(name)) is not None]
+    first = min(places, key=lambda place: place.seq, default=None)
+    return None if first is None else f"{first.stream}/{first.seq - 1}"
+
+
+def _ends(positions: Sequence[str]) -> Sequence[str]:
+    return positions if len(positions) <= timeline.BOUND else [*positions[: timeline.BOUND // 2], *positions[-(timeline.BOUND // 2) :]]

@@ -1,0 +1,228 @@
+"""What people are asked, and what they say: approvals of calls that policy holds, and of compensations that wait for one.
+
+Every change is an ``approval`` entry with the whole record, as it is from then on::
+
+    {"kind": "approval", "change": "requested" | "granted" | "denied" | "voided" | "used", "approval_id", "approval": {...},
+     "ts", "tenant", "workflow_id", "run_id", "generation", "agent_id", "task_class", "tool", "action", "target",
+     "rollback_id"?, "node"?, "by"?, "reason"?}
+
+Whoever waits for an answer listens to them on the watched journal. A grant that an intent was made with has no entry of its own: the
+intent names it (``approval_id``). That time has run out has none either: it shows in ``expires_at``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import orjson
+
+from gateway.core import timestamps
+from gateway.core.authorization import approvals
+from gateway.core.authorization.approvals import Ask, Standing
+from gateway.core.codec import records
+from gateway.core.request import idempotency
+from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
+from gateway.model.entry import Kind, Sealed
+from gateway.model.plan import Node
+from gateway.model.rollback import Rollback
+from gateway.model.run import Run
+from gateway.ports import approvals as ports
+from gateway.ports.clock import Clock
+from gateway.ports.journal import Journal
+from gateway.ports.projections import Registry
+from gateway.ports.vault import Blobs, Vault
+
+_CHANGES = {
+    ApprovalStatus.PENDING: "requested",
+    ApprovalStatus.GRANTED: "granted",
+    ApprovalStatus.DENIED: "denied",
+    ApprovalStatus.VOID: "voided",
+    ApprovalStatus.USED: "used",
+}
+
+
+class WrongDecision(ValueError):
+    """Nothing is left to be decided; the message says why."""
+
+
+@dataclass(slots=True)
+class Approvals:
+    """``ttl`` (seconds) is how long a call's approval waits for an answer, and how long a yes is good after it was given.
+
+    One change at a time: what a change rests on is still so when its entry is durable.
+    """
+
+    journal: Journal
+    records: ports.ApprovalRecords
+    registry: Registry
+    blobs: Blobs
+    vault: Vault
+    clock: Clock
+    ttl: float
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def find(self, approval_id: str) -> Approval | None:
+        """An approval with its status now."""
+        found = await self.records.approval(approval_id)
+        return None if found is None else approvals.as_of(found, now=self.clock.now())
+
+    async def of_call(self, run_id: str, generation: int, action: str, content: str) -> Standing:
+        newest = await self.records.newest_of(run_id, generation, action, content)
+        return approvals.consider(newest, now=self.clock.now())
+
+    async def request(self, requested: ports.Requested) -> Approval:
+        draft = requested.draft
+        async with self._turn:
+            standing = await self.of_call(draft.run_id, draft.generation, draft.action, draft.content)
+            if not isinstance(standing, Ask):
+                return standing.approval
+            now = self.clock.now()
+            asked = replace(
+                draft,
+                approval_id=approvals.id_of_call(draft.run_id, draft.generation, draft.action, draft.content, standing.number),
+                number=standing.number,
+                requested_at=now,
+                expires_at=now + self.ttl,
+            )
+            await self._journal(asked, blobs=(requested.request,))
+            return asked
+
+    async def compensation(self, rollback_id: str, node_id: str) -> Approval | None:
+        """The approval of a node of a rollback, if somebody was asked."""
+        return await self.records.approval(approvals.id_of_compensation(rollback_id, node_id))
+
+    async def request_compensation(
+        self, rollback: Rollback, node: Node, run: Run, summary: str, version: str | None, shown: bytes
+    ) -> Approval:
+        """Ask a person for a compensation, once: the approval of this node of this rollback, whatever has become of it.
+
+        ``run`` is the node's, ``version`` what its object has to be at (``None`` where that is not known), ``shown`` the request as it
+        would be sent, which is sealed with it. It waits for as long as the rollback does.
+        A yes is not spent: it is good for every attempt at the node, and what guards each of them is the node's own version.
+
+        Raises:
+            JournalUnavailable: nobody could be asked.
+        """
+        approval_id = approvals.id_of_compensation(rollback.rollback_id, node.node_id)
+        async with self._turn:
+            if (known := await self.records.approval(approval_id)) is not None:
+                return known
+            request = await self.vault.seal(run.tenant, shown)
+            asked = Approval(
+                approval_id=approval_id,
+                kind=ApprovalKind.COMPENSATION,
+                status=ApprovalStatus.PENDING,
+                run_id=run.run_id,
+                workflow_id=run.workflow_id,
+                tenant=run.tenant,
+                agent_id=run.agent_id,
+                task_class=run.task_class,
+                generation=run.generation,
+                tool=node.tool,
+                action=node.by or node.action,
+                target=node.target,
+                content=idempotency.digest("compensation", rollback.rollback_id, node.node_id),
+                summary=summary,
+                existed=None if version is None else True,
+                version=version,
+                request_ref=request.ref,
+                requested_at=self.clock.now(),
+                rollback_id=rollback.rollback_id,
+                node_id=node.node_id,
+            )
+            await self._journal(asked, blobs=(request,))
+            return asked
+
+    async def granted(self, approval_id: str) -> bool:
+        """Whether a person has said yes, and that is still good."""
+        found = await self.find(approval_id)
+        return found is not None and found.status is ApprovalStatus.GRANTED
+
+    async def decide(self, approval_id: str, *, grant: bool, reason: str, by: str) -> Approval:
+        """A person's yes or no.
+
+        Raises:
+            KeyError: there is no such approval.
+            WrongDecision: it was decided, has expired or is void, or the run that asked has moved on.
+            JournalUnavailable: the decision is not durable.
+        """
+        async with self._turn:
+            found = await self.find(approval_id)
+            if found is None:
+                raise KeyError(approval_id)
+            if found.status is not ApprovalStatus.PENDING:
+                raise WrongDecision(_said(found))
+            if found.kind is ApprovalKind.CALL:
+                await self._still_asking(found)
+            now = self.clock.now()
+            lapses = now + self.ttl if grant and found.expires_at is not None else found.expires_at
+            status = ApprovalStatus.GRANTED if grant else ApprovalStatus.DENIED
+            decided = replace(found, status=status, decided_at=now, decided_by=by, reason=reason, expires_at=lapses)
+            await self._journal(decided, by=by, reason=reason)
+            return decided
+
+    async def use(self, approval: Approval) -> bool:
+        async with self._turn:
+            found = await self.find(approval.approval_id)
+            if found is None or found.status is not ApprovalStatus.GRANTED:
+                return False
+            await self._journal(replace(found, status=ApprovalStatus.USED, used_at=self.clock.now()))
+            return True
+
+    async def void(self, approval: Approval, why: str) -> None:
+        async with self._turn:
+            found = await self.find(approval.approval_id)
+            if found is not None and found.status in (ApprovalStatus.PENDING, ApprovalStatus.GRANTED):
+                await self._journal(replace(found, status=ApprovalStatus.VOID), reason=why)
+
+    async def request_of(self, approval: Approval) -> Mapping[str, object] | None:
+        """The request as it would be sent; ``None`` where there is none, or its tenant was forgotten."""
+        sealed = None if approval.request_ref is None else await self.blobs.blob(approval.request_ref)
+        if sealed is None:
+            return None
+        try:
+            shown: dict[str, object] = orjson.loads(await self.vault.unseal(sealed))
+        except KeyError:
+            return None
+        return shown
+
+    async def _still_asking(self, approval: Approval) -> None:
+        run = await self.registry.run(approval.run_id)
+        if run is None or run.closed_at is not None:
+            raise WrongDecision(f"Run {approval.run_id} has ended; nothing would be done with it.")
+        if run.generation != approval.generation:
+            raise WrongDecision(f"Run {run.run_id} was resumed since; what asked was generation {approval.generation} of it.")
+
+    async def _journal(
+        self, approval: Approval, *, blobs: tuple[Sealed, ...] = (), by: str | None = None, reason: str | None = None
+    ) -> None:
+        entry = records.approval_entry(approval)
+        who = ("tenant", "workflow_id", "run_id", "generation", "agent_id", "task_class", "tool", "action", "target", "approval_id")
+        fields: dict[str, object] = {
+            "ts": timestamps.rfc3339(self.clock.now()),
+            "kind": Kind.APPROVAL.value,
+            **{name: entry[name] for name in who},
+            "change": _CHANGES[approval.status],
+            "approval": entry,
+        }
+        told = {"rollback_id": approval.rollback_id, "node": approval.node_id, "by": by, "reason": reason}
+        await self.journal.append(fields | {name: value for name, value in told.items() if value is not None}, blobs)
+
+
+def _said(approval: Approval) -> str:
+    match approval.status:
+        case ApprovalStatus.EXPIRED:
+            return f"Approval {approval.approval_id} has expired; the next such call asks anew."
+        case ApprovalStatus.VOID:
+            return f"Approval {approval.approval_id} is void: its target has changed; the next such call asks anew."
+        case ApprovalStatus.USED:
+            return f"Approval {approval.approval_id} was granted by {approval.decided_by}, and used."
+        case _:
+            return f"Approval {approval.approval_id} was {approval.status.value} by {approval.decided_by}."
+
+
+if TYPE_CHECKING:
+    _port: type[ports.Approvals] = Approvals

@@ -1,0 +1,125 @@
+"""Findings: what a verifier or a rule engine proved about a run's state, put into the journal for the sentinel to act on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.core import timestamps
+from gateway.core.incident import findings
+from gateway.core.incident.findings import About
+from gateway.model.entry import Kind, Position, Sealed
+from gateway.model.run import Run
+from gateway.ports.clock import Clock
+from gateway.ports.journal import History, Journal
+from gateway.ports.projections import Writes
+from gateway.ports.triggers import Incidents
+from gateway.ports.vault import Vault
+
+LARGEST = 16 * 1024
+"""Bytes of a finding's evidence, as it is kept."""
+
+Answered = Callable[[str], Awaitable[bool]]
+"""Waits until all that a run's entries have set off is answered: ``Sentinel.answered``."""
+
+
+class TooMuchEvidence(ValueError):
+    """The evidence is larger than a finding keeps; the message says by how much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """``kind`` is the verifier's own word for what is wrong; ``evidence`` a JSON object."""
+
+    kind: str
+    severity: str
+    evidence: Mapping[str, object]
+    by: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """``entry`` is where the finding stands, ``about`` the run's entries that its evidence was understood to be about; ``incident_id``
+    the incident that it opened or joined, if any.
+    """
+
+    finding_id: str
+    entry: str
+    about: tuple[Position, ...]
+    incident_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Reports findings. ``journal`` is the one that the sentinel watches."""
+
+    journal: Journal
+    vault: Vault
+    incidents: Incidents
+    writes: Writes
+    history: History
+    clock: Clock
+    answered: Answered
+
+    async def report(self, run: Run, finding: Finding) -> Reported:
+        """Journal a finding and return once everything that it set off is answered: the order, if any, holds.
+
+        The evidence is sealed under the run's tenant; its digest is of its JSON with sorted keys, without blanks. Which entries of the
+        run it is about stands beside it in the clear.
+
+        Raises:
+            TooMuchEvidence: it is larger than :data:`LARGEST`; nothing was journaled.
+            JournalUnavailable: the finding is not durable.
+        """
+        plain = _canonical(finding.evidence)
+        sealed = await self.vault.seal(run.tenant, plain)
+        finding_id = self.clock.mint("fnd")
+        about = await self._about(run, finding)
+        fields = _fields(run, finding, finding_id, plain, sealed, self.clock.now()) | findings.entry_fields(about)
+        entry = str(await self.journal.append(fields, (sealed,)))
+        await self.answered(run.run_id)
+        incident = await self.incidents.incident_of(run.run_id, run.generation, findings.TRIGGER)
+        return Reported(finding_id, entry, about.places, None if incident is None else incident.incident_id)
+
+    async def _about(self, run: Run, finding: Finding) -> About:
+        named = findings.named(finding.evidence)
+        places = [findings.place(name, self.journal.stream) for name in named.entries]
+        mine = [place for place in places if place is not None and await self._is_of(run, place)]
+        return findings.about(named, mine, await self.writes.of_run(run.run_id) if named.objects else ())
+
+    async def _is_of(self, run: Run, place: Position) -> bool:
+        """Whether a place is an entry of the run, or of another of its workflow."""
+        line = await self.history.entry(place)
+        entry = {} if line is None else orjson.loads(line)
+        return bool(entry.get("tenant") == run.tenant and entry.get("workflow_id") == run.workflow_id)
+
+
+def _canonical(evidence: Mapping[str, object]) -> bytes:
+    plain = orjson.dumps(evidence, option=orjson.OPT_SORT_KEYS, default=float)  # numbers came as decimals, exactly as written
+    if len(plain) > LARGEST:
+        raise TooMuchEvidence(f"is {len(plain)} bytes long, at most {LARGEST} are kept; keep the rest elsewhere and name it by its digest")
+    return plain
+
+
+def _fields(run: Run, finding: Finding, finding_id: str, plain: bytes, sealed: Sealed, now: float) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "ts": timestamps.rfc3339(now),
+        "kind": Kind.FINDING.value,
+        "tenant": run.tenant,
+        "workflow_id": run.workflow_id,
+        "run_id": run.run_id,
+        "generation": run.generation,
+        "agent_id": run.agent_id,
+        "task_class": run.task_class,
+        "finding": finding.kind,
+        "finding_id": finding_id,
+        "severity": finding.severity,
+        "evidence_digest": f"sha256:{hashlib.sha256(plain).hexdigest()}",
+        "evidence_ref": sealed.ref,
+        "by": finding.by,
+    }
+    return fields if finding.reason is None else fields | {"reason": finding.reason}

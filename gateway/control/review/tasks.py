@@ -1,0 +1,73 @@
+"""Work handed to a person, and what the person said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from gateway.core import tasks
+from gateway.model.effect import State, Write
+from gateway.model.entry import Fields
+from gateway.model.task import Resolution, Task, TaskKind
+from gateway.ports.clock import Clock
+from gateway.ports.journal import Journal
+from gateway.ports.projections import Registry, Writes
+
+Conclude = Callable[[Write, bool, str, str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """``conclude`` journals what became of a write: ``(write, applied, by, note)``."""
+
+    journal: Journal
+    registry: Registry
+    writes: Writes
+    clock: Clock
+    conclude: Conclude
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def find(self, task_id: str) -> Task | None:
+        return await self.registry.task(task_id)
+
+    async def open(self, task: Task, whose: Fields) -> Task:
+        """Open a task under its stable id; one that stands there already, open or resolved, is returned as it is.
+
+        ``whose`` are the entry's fields that say whose work it is about beside tenant and run (workflow, generation, step).
+
+        Raises:
+            JournalUnavailable: it is not durable.
+        """
+        async with self._turn:
+            known = await self.registry.task(task.task_id)
+            if known is not None:
+                return known
+            await self.journal.append(tasks.opened_entry(task, whose))
+            return task
+
+    async def resolve(self, task_id: str, *, resolution: str, note: str, by: str) -> Task:
+        """Close a task with what a person found or did; what was found of an unknown outcome settles its write.
+
+        Raises:
+            KeyError: there is no such task.
+            WrongResolution: the word does not close a task of this kind.
+            AlreadyResolved: somebody closed it before.
+            JournalUnavailable: it is not durable.
+        """
+        async with self._turn:  # of two who say different things, the second has to see the first
+            task = await self.registry.task(task_id)
+            if task is None:
+                raise KeyError(task_id)
+            meant = tasks.closing(task, resolution)
+            if task.kind is TaskKind.OUTCOME_UNKNOWN:
+                await self._settle(task, meant is Resolution.APPLIED, note, by)
+            closed = tasks.resolved(task, meant, note=note, by=by, at=self.clock.now())
+            await self.journal.append(tasks.resolved_entry(closed))
+            return closed
+
+    async def _settle(self, task: Task, applied: bool, note: str, by: str) -> None:
+        for wire_key in task.wire_keys:
+            write = await self.writes.by_wire_key(wire_key)
+            if write is not None and write.state is State.UNKNOWN:
+                await self.conclude(write, applied, by, note)

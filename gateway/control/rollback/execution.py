@@ -1,0 +1,164 @@
+"""One rollback under way in this process: its plan, how far it has come, and what stands still or waits in it.
+
+A rollback as it is told: how it stands, node by node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway import errors
+from gateway.control.rollback.scope import Gathered
+from gateway.core.rollback.progress import Schedule
+from gateway.core.waiting import Wait
+from gateway.model.effect import Write
+from gateway.model.plan import Node, NodeState, Plan
+from gateway.model.rollback import Rollback
+
+PARALLEL = 16
+"""Nodes carried out at once."""
+RETRIED = 4
+"""How many of these may have waited before: what is away keeps nothing else from going on."""
+
+
+@dataclass(slots=True)
+class Tried:
+    """The compensations of a rollback, as the journal has them: by their node, and by their object."""
+
+    _of_node: dict[str, list[Write]] = field(default_factory=dict)
+    _of_object: dict[str, dict[str, list[Write]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, writes: Iterable[Write]) -> Tried:
+        """All that was tried, oldest first; a node's id is its step id."""
+        made = cls()
+        for write in writes:
+            made.keep(write.step_id, [*made.of_node(write.step_id), write])
+        return made
+
+    def keep(self, node_id: str, writes: Sequence[Write]) -> None:
+        self._of_node[node_id] = list(writes)
+        for write in writes:
+            self._of_object.setdefault(write.target.object, {})[node_id] = self._of_node[node_id]
+
+    def of_node(self, node_id: str | None) -> Sequence[Write]:
+        return self._of_node.get(node_id or "", ())
+
+    def newest(self, node_id: str) -> Write | None:
+        """The newest attempt at a node."""
+        tried = self._of_node.get(node_id)
+        return tried[-1] if tried else None
+
+    def of_object(self, target_object: str) -> Sequence[Write]:
+        found = [write for writes in self._of_object.get(target_object, {}).values() for write in writes]
+        return sorted(found, key=lambda write: write.intent.seq)
+
+    def all(self) -> list[Write]:
+        return [write for writes in self._of_node.values() for write in writes]
+
+
+@dataclass(slots=True)
+class Execution:
+    """``woken``: something that it may come to wait for was decided meanwhile. ``since`` holds, by node, when somebody began to wait
+    who drove it before; ``waits`` the nodes that were tried here and wait, also while they are tried again.
+    """
+
+    rollback: Rollback
+    gathered: Gathered
+    schedule: Schedule
+    tried: Tried
+    since: Mapping[str, float] = field(default_factory=dict)
+    waits: dict[str, Wait] = field(default_factory=dict)
+    running: int = 0
+    retrying: int = 0
+    woken: bool = False
+    unseen: tuple[str, ...] = ()
+    """What could not be looked at in the end, and is looked at again."""
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def next(self, now: float) -> Node | None:
+        """The node to be carried out now, which counts as running from here on; ``now`` is on the monotonic clock."""
+        if self.stopped.is_set() or self.running >= PARALLEL:
+            return None
+        node = self.schedule.ready(now if self._retries else None)
+        if node is not None:
+            self.running += 1
+            self.retrying += node.node_id in self.waits
+        return node
+
+    def came(self, node: Node, to: NodeState | Wait) -> None:
+        """A running node has come to an end, or waits."""
+        if isinstance(to, Wait):
+            self.waits[node.node_id] = to
+            self.schedule.later(node.node_id, to.state, to.due)
+        else:
+            self.waits.pop(node.node_id, None)
+            self.schedule.settle(node.node_id, to)
+
+    def put_down(self, *, retried: bool) -> None:
+        """A node does not run any more."""
+        self.running -= 1
+        self.retrying -= retried
+        self.turn.set()
+
+    def states(self) -> dict[str, NodeState]:
+        """The nodes' states as they are told: what is tried again waits until that has come to something."""
+        return self.schedule.states | {name: wait.state for name, wait in self.waits.items()}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether nothing is left but what waits for a time to come."""
+        return not self.running and self.schedule.due() is not None
+
+    def wake(self) -> None:
+        """Something was decided: what waits for a time is planned anew with it, as soon as nothing else is left to do."""
+        self.woken = True
+        self.turn.set()
+
+    def stop(self) -> None:
+        """Keep what is not on the wire from being sent."""
+        self.stopped.set()
+        self.turn.set()
+
+    async def something(self, now: float) -> None:
+        """Wait until a node has come to something, or one that waits is due, or it is stopped or woken."""
+        due = self.schedule.due() if self._retries and self.running < PARALLEL else None
+        self.turn.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.turn.wait(), None if due is None else max(0.0, due - now))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not past a stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopped.wait(), seconds)
+
+    def fence(self) -> None:
+        """Raises:
+        LeaseRevoked: the rollback was stopped, or another drives it now.
+        """
+        if self.stopped.is_set():
+            raise errors.LeaseRevoked("The rollback was stopped before this compensation was sent.")
+
+    @property
+    def _retries(self) -> bool:
+        return self.retrying < RETRIED and not self.woken
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackView:
+    """A rollback with its plan, node by node. ``marks`` are the newest entries of the nodes that have one; where it runs, ``waits`` says
+    for what nodes wait and until when (on the monotonic clock), and ``unseen`` what cannot be looked at in the end.
+    """
+
+    rollback: Rollback
+    plan: Plan
+    states: Mapping[str, NodeState]
+    marks: Mapping[str, Mapping[str, Any]]
+    waits: Mapping[str, Wait] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()

@@ -1,0 +1,163 @@
+"""After a rollback: every touched object looked at again, and the invariants asked. The tool's state counts, never a receipt.
+
+What came of a rollback once nothing of it runs any more: by what became of its nodes, and by what the tools hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway import errors
+from gateway.control.containment.containment import OrderReplica
+from gateway.control.rollback import executor
+from gateway.control.rollback.execution import Execution
+from gateway.control.rollback.scope import Gathered
+from gateway.core import waiting
+from gateway.core.policy import rules
+from gateway.core.rollback import plan, progress
+from gateway.core.waiting import Wait
+from gateway.model.decision import Reason
+from gateway.model.effect import Write
+from gateway.model.plan import Node, NodeState
+from gateway.model.rollback import RollbackStatus
+from gateway.model.run import Run
+from gateway.ports.clock import Clock
+from gateway.ports.rollback import Compensations, Examined, RollbackRecords, Unseen
+from gateway.ports.rules import Rules
+
+PARALLEL = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Soundness:
+    """``violations``: what policy said; ``differing``: objects that are not as they should be; ``unseen``: those that could not be read.
+
+    ``open`` is what may show a little later: objects that were taken back and could not be read, and that policy gave no answer.
+    """
+
+    differing: tuple[tuple[Node, Examined], ...]
+    violations: tuple[Reason, ...]
+    unseen: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+
+    @property
+    def residue(self) -> list[str]:
+        return [*(named(node, one.why) for node, one in self.differing), *self.violated]
+
+    @property
+    def violated(self) -> list[str]:
+        return [f"invariant {one.code}: {one.message}" for one in self.violations]
+
+
+@dataclass(frozen=True, slots=True)
+class StateCheck:
+    carry: Compensations
+    rules: Rules
+    mirror: OrderReplica
+    clock: Clock
+
+    async def __call__(
+        self, run: Run, gathered: Gathered, states: Mapping[str, NodeState], *, known: dict[str, Examined] | None = None
+    ) -> Soundness:
+        """Look at what the plan touched, and ask whether the state is sound. What is ``known``, by node, was seen before and is not looked
+        at again; what is seen now is added: a tool that comes and goes need not show everything at once.
+        """
+        found = await self._examined(list(_last(gathered, states).values()), gathered, states, {} if known is None else known)
+        seen = [(node, one) for node, one in found if isinstance(one, Examined)]
+        differing = tuple((node, one) for node, one in seen if one.as_expected is False)
+        unseen = [(node, named(node, one.why)) for node, one in found if isinstance(one, Unseen)]
+        violations, unasked = await self._violations(run, gathered, seen)
+        taken_back = [told for node, told in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
+        return Soundness(differing, violations, tuple(told for _, told in unseen), (*taken_back, *unasked))
+
+    async def _examined(
+        self, nodes: Sequence[Node], gathered: Gathered, states: Mapping[str, NodeState], known: dict[str, Examined]
+    ) -> list[tuple[Node, Examined | Unseen]]:
+        gate = asyncio.Semaphore(PARALLEL)
+
+        async def look(node: Node) -> Examined | Unseen | None:
+            if node.node_id in known:
+                return known[node.node_id]
+            async with gate:
+                effects, state = _effects(node, gathered), states.get(node.node_id, NodeState.PENDING)
+                shown = await self.carry.examine(node, gathered.runs[node.run_id], effects, state)
+            if isinstance(shown, Examined):
+                known[node.node_id] = shown
+            return shown
+
+        found = await asyncio.gather(*(look(node) for node in nodes))
+        return [(node, one) for node, one in zip(nodes, found, strict=True) if one is not None]
+
+    async def _violations(
+        self, run: Run, gathered: Gathered, seen: Sequence[tuple[Node, Examined]]
+    ) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
+        """What policy says, and why it said nothing: then that is a violation."""
+        mode = self.mirror.hold(run, run.generation, None, now=self.clock.now()).mode
+        nodes = [rules.node_document(node, _effects(node, gathered)) for node in gathered.plan.nodes]
+        document = rules.invariants_document(run=run, mode=mode, objects=[_object(*one) for one in seen], plan={"nodes": nodes})
+        try:
+            return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document)), ()
+        except errors.PolicyUnavailable as down:
+            violations = rules.unsound(down.detail)
+            return violations, tuple(one.message for one in violations)
+
+
+def _last(gathered: Gathered, states: Mapping[str, NodeState]) -> dict[str, Node]:
+    """For each object the node that tells how it has to be: the last one that was carried out, else its newest."""
+    found: dict[str, Node] = {}
+    for node in gathered.plan.nodes:
+        if node.target.id and (node.target.object not in found or states.get(node.node_id) is NodeState.DONE):
+            found[node.target.object] = node
+    return found
+
+
+def _effects(node: Node, gathered: Gathered) -> list[Write]:
+    return [gathered.effects[key] for key in node.effects]
+
+
+def _object(node: Node, seen: Examined) -> dict[str, object]:
+    target = node.target
+    shown: dict[str, object] = {"system": target.system, "type": target.type, "id": target.id, "exists": seen.exists}
+    named = {"tenant": target.tenant, "version": seen.version, "state": seen.state}
+    return shown | {name: value for name, value in named.items() if value is not None}
+
+
+def named(node: Node, why: str) -> str:
+    """What is said of a node's object."""
+    return f"{node.target.type}:{node.target.id}: {why}"
+
+
+_OVER = (RollbackStatus.CLEAN, RollbackStatus.RESIDUE)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCheck:
+    """``patience``: seconds for which a tool that cannot be looked at, or policy that cannot be asked, is waited for."""
+
+    sound: StateCheck
+    records: RollbackRecords
+    clock: Clock
+    patience: float
+
+    async def __call__(self, run: Run, driving: Execution) -> tuple[RollbackStatus, tuple[str, ...]]:
+        """The state it comes to, and what is left: a sentence each. It is over only once everything that was taken back was seen."""
+        rollback, planned, states = driving.rollback, driving.gathered.plan, driving.schedule.states
+        status = RollbackStatus(plan.finished(planned, states).value)
+        left = progress.residue(planned, states, await self.records.marks(rollback.rollback_id, rollback.run_id))
+        if status not in _OVER:
+            return status, tuple(left)
+        wait: Wait | None = None
+        known: dict[str, Examined] = {}
+        while not driving.stopped.is_set():
+            found = await self.sound(run, driving.gathered, states, known=known)
+            if not found.open:
+                return RollbackStatus.RESIDUE if left or found.residue else status, (*left, *found.residue)
+            now, why = self.clock.now(), "it cannot be seen whether all is as it should be"
+            wait = waiting.longer(wait, NodeState.WAITING, why, now=now, monotonic=self.clock.monotonic(), first=executor.FIRST_PAUSE)
+            if now - wait.since >= self.patience:
+                return RollbackStatus.NEEDS_OPERATOR, (*left, *(f"{one.rstrip('.')}; {waiting.GIVEN_UP}" for one in found.open))
+            driving.unseen = found.open
+            await driving.pause(wait.pause)
+        return status, tuple(left)

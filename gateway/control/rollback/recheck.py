@@ -1,0 +1,67 @@
+"""What a rollback that is over left behind, looked at anew: before a run is taken up again, however long ago it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gateway.control.rollback.execution import RollbackView
+from gateway.control.rollback.outcome import named
+from gateway.control.rollback.preconditions import WrongRollback
+from gateway.control.rollback.rollbacks import Rollbacks
+from gateway.control.rollback.scope import Gathered
+from gateway.core import tasks
+from gateway.core.incident.recovery import Flaw
+from gateway.model.plan import Node, NodeState
+from gateway.model.rollback import Rollback
+from gateway.model.run import Run
+from gateway.model.task import ABSENT, Resolution, Task
+from gateway.ports.projections import Registry
+from gateway.ports.rollback import Examined
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    rollbacks: Rollbacks
+    registry: Registry
+
+    async def __call__(self, run: Run, rollback: Rollback) -> tuple[Flaw, ...]:
+        """What is not as it should be, or cannot be seen to be, read from the tools now: objects, and invariants.
+
+        An object comes with the task by which a person may take it over. One that a person took over is as that person left it.
+        """
+        try:
+            told = await self.rollbacks.told(rollback.rollback_id)
+        except (WrongRollback, KeyError, ValueError):
+            return (Flaw(f"the plan of rollback {rollback.rollback_id} cannot be read any more"),)  # its tenant was forgotten
+        gathered = await self.rollbacks.gather(run, subtree=rollback.subtree, since=None, wait=False)
+        states = await self._taken_over(told, gathered)
+        found = await self.rollbacks.verdict.sound(run, replace(gathered, plan=told.plan), states)
+        objects = [Flaw(named(node, one.why), self._task(rollback, gathered, node, one)) for node, one in found.differing]
+        return (*objects, *map(Flaw, found.violated), *map(Flaw, found.unseen))
+
+    async def _taken_over(self, told: RollbackView, gathered: Gathered) -> Mapping[str, NodeState]:
+        """The nodes' states; those on an object that a person took over are a person's."""
+        resolved: dict[str, Task] = {}
+        for run_id in gathered.runs:
+            after: str | None = None
+            while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
+                resolved |= {task.task_id: task for task in page if task.rollback_id == told.rollback.rollback_id and task.resolution}
+                after = page[-1].task_id
+        persons = {node.target.object for node in told.plan.nodes if _is_taken_over(told.rollback, node, resolved)}
+        theirs = {node.node_id: NodeState.TASK for node in told.plan.nodes if node.target.object in persons}
+        return {**told.states, **theirs}
+
+    def _task(self, rollback: Rollback, gathered: Gathered, node: Node, seen: Examined) -> Task:
+        effects = [gathered.effects[key] for key in node.effects]
+        version = seen.version if seen.exists else ABSENT
+        return tasks.of_object(rollback, node, effects, why=seen.why, seen=version, at=self.rollbacks.clock.now())
+
+
+def _is_taken_over(rollback: Rollback, node: Node, resolved: Mapping[str, Task]) -> bool:
+    """Whether a person said that the object is as they want it: of the object itself, or that they did what a node left to them."""
+    corrected = resolved.get(tasks.node_task_id(rollback.rollback_id, node.node_id))
+    by_hand = corrected is not None and corrected.resolution is Resolution.DONE
+    return by_hand or tasks.object_task_id(rollback.rollback_id, node.node_id) in resolved

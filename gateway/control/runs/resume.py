@@ -1,0 +1,140 @@
+"""Taking a contained run up again, from a checkpoint, with its next lease generation.
+
+What is said to the journal is one ``run`` entry with the change ``resumed`` and the ``checkpoint_id``. Whoever comes up after a crash
+finds the run either resumed or not; asking again for what was done before is refused, since the run is not contained any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from gateway.control.containment.containment import Containment
+from gateway.control.runs.checkpoints import Checkpoints
+from gateway.control.runs.runs import Opened, Resumed, Runs
+from gateway.core.authorization import resumption
+from gateway.core.rollback.checkpoints import Chosen
+from gateway.model.checkpoint import Checkpoint
+from gateway.model.incident import RollbackState
+from gateway.model.run import Mode, Run
+from gateway.ports.clock import Clock
+from gateway.ports.rollback import RollbackRecords
+from gateway.ports.triggers import Incidents
+
+_PAGE = 1000
+
+
+class CannotResume(ValueError):
+    """The run is not in a state in which it can be taken up again; the message says why and what would be right."""
+
+
+class NotReady(Exception):
+    """No checkpoint can be chosen without a person; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoneOn:
+    """``opened`` holds the run with its new lease; ``state_ref`` says where the workflow's state to begin with is kept, if it is."""
+
+    opened: Opened
+    checkpoint: Checkpoint
+    state_ref: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """``alone`` is held while a run is taken up, as it is while a rollback begins: never both at once."""
+
+    runs: Runs
+    checkpoints: Checkpoints
+    rollbacks: RollbackRecords
+    incidents: Incidents
+    containment: Containment
+    clock: Clock
+    alone: asyncio.Lock
+
+    async def __call__(self, run_id: str, request: resumption.Request, *, by: str, reason: str) -> GoneOn:
+        """Give a contained run its next lease generation, never wider than it is.
+
+        The run's own orders of before are over for it, those on one of its tools and every wider one still hold. Its descendants stay
+        as they are.
+
+        Raises:
+            KeyError: there is no such run.
+            TooWide: it asks for more than the run has.
+            CannotResume: the run is active or closed, or a rollback of it is not over.
+            UnknownCheckpoint, NotVerified: the checkpoint it names is none, or not sound.
+            NotReady: it names none, and none can be chosen.
+            JournalUnavailable: nothing was changed.
+        """
+        found: list[Checkpoint] = []
+
+        async def resumed(run: Run, expires_at: float) -> Resumed:
+            epoch = self.containment.mirror.epoch
+            await self._may_go_on(run)
+            checkpoint = await self._from(run, request.checkpoint)
+            found.append(checkpoint)
+            return Resumed(resumption.resumed(run, request, checkpoint, epoch=epoch, expires_at=expires_at), checkpoint)
+
+        async with self.alone:
+            opened = await self.runs.resume(run_id, resumed, by=by, reason=reason)
+        return GoneOn(opened, found[0], await self.checkpoints.state_ref(opened.run, found[0]))
+
+    async def _from(self, run: Run, name: str | None) -> Checkpoint:
+        if name is not None:
+            return await self.checkpoints.find(run, name)
+        match await self.checkpoints.choose(run):
+            case Chosen(checkpoint):
+                return checkpoint
+            case not_ready:
+                raise NotReady(not_ready.why)
+
+    async def _may_go_on(self, run: Run) -> None:
+        if run.closed_at is not None:
+            raise CannotResume(f"Run {run.run_id} was closed; open a new run with workflow_id {run.workflow_id} to go on with its work.")
+        if not self.contained(run):
+            raise CannotResume(f"Run {run.run_id} is active: there is nothing to resume. A lease that has ended is renewed.")
+        await self._settled(run)
+
+    async def hindered(self, run: Run) -> str | None:
+        """Why a contained run cannot be taken up yet, whatever checkpoint it would be: what it did is, or is about to be, taken back."""
+        try:
+            await self._settled(run)
+        except CannotResume as why:
+            return str(why)
+        return None
+
+    def contained(self, run: Run) -> bool:
+        """Whether an order holds the run as a whole, or its leases were cut."""
+        if run.revoked >= run.generation:
+            return True
+        now = self.clock.now()
+        orders = self.containment.mirror.standing.of(run, now=now)
+        return any(order.mode > Mode.ACTIVE and order.scope.tool is None for order in orders)
+
+    async def _settled(self, run: Run) -> None:
+        for name in (run.run_id, *run.ancestors):
+            await self._taken_back(run, name)
+
+    async def _taken_back(self, run: Run, name: str) -> None:
+        """Raise while what the run did is being taken back, or is about to be: by a rollback of it, or of an ancestor with all below it."""
+        ended = False
+        after: str | None = None
+        while page := await self.rollbacks.rollbacks(run=name, after=after, limit=_PAGE):
+            for rollback in page:
+                if not rollback.status.ended and (name == run.run_id or rollback.subtree):
+                    raise CannotResume(
+                        f"Rollback {rollback.rollback_id} is {rollback.status}: wait for its end or stop it, then resume run {run.run_id}."
+                    )
+                ended = ended or (rollback.run_id == run.run_id and rollback.generation == run.generation)
+            after = page[-1].rollback_id
+        if name == run.run_id and not ended:
+            await self._due(run)
+
+    async def _due(self, run: Run) -> None:
+        after: str | None = None
+        while page := await self.incidents.incidents(run=run.run_id, after=after, limit=_PAGE):
+            for incident in page:
+                if incident.generation == run.generation and incident.rollback is RollbackState.DUE:
+                    raise CannotResume(f"The rollback of incident {incident.incident_id} is due; roll run {run.run_id} back first.")
+            after = page[-1].incident_id

@@ -1,0 +1,214 @@
+"""Runs are opened under a class and a parent, get leases, and end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
+
+from gateway import errors
+from gateway.control.containment.containment import OrderReplica
+from gateway.core import timestamps
+from gateway.core.authorization import admission, gate
+from gateway.core.codec import records
+from gateway.model.checkpoint import Checkpoint
+from gateway.model.entry import Kind
+from gateway.model.run import Lease, Mode, Run, TaskClass
+from gateway.ports.clock import Clock
+from gateway.ports.journal import Journal
+from gateway.ports.keys import LeaseKeys
+from gateway.ports.projections import Registry
+
+NOT_BEFORE_SLACK = 5.0
+"""Seconds by which a lease is valid before it was signed, for clocks that differ a little."""
+
+
+class UnknownClass(ValueError):
+    """No task class of this name was declared."""
+
+
+class OtherRun(ValueError):
+    """A run of this id exists and is not the one asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    run: Run
+    lease: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run as it goes on, and the checkpoint it goes on from."""
+
+    run: Run
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Changes of one run are made one after the other: each is decided on what the one before left, and none is undone by another."""
+
+    journal: Journal
+    registry: Registry
+    keys: LeaseKeys
+    mirror: OrderReplica
+    clock: Clock
+    task_classes: Mapping[str, TaskClass]
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    async def open(self, request: admission.Request, *, by: str, reason: str) -> Opened:
+        """Open a run, or find the one that this request opened before.
+
+        Raises:
+            UnknownClass, TooWide, OtherRun: it cannot be opened as asked.
+            KeyError: its parent does not exist.
+            LeaseRevoked, RunQuarantined, RunPaused, FanoutBlocked: its parent is held.
+        """
+        task_class = self.task_classes.get(request.task_class)
+        if task_class is None:
+            known = ", ".join(sorted(self.task_classes)) or "none is declared"
+            raise UnknownClass(f"There is no task class {request.task_class!r}; there is: {known}.")
+        run_id = request.run_id or self.clock.mint("run")
+        async with self._turn(run_id):
+            parent = await self._parent(request.parent_run)
+            now = self.clock.now()
+            run = admission.run(request, task_class, parent, run_id=run_id, now=now, epoch=self.mirror.epoch)
+            existing = await self.registry.run(run_id)
+            if existing is not None:
+                return self._again(run, existing, now)
+            if parent is not None:
+                self._may_have_children(parent, now)
+                run = replace(run, inherited=self.mirror.passed_on(parent, run, now=now))
+            await self.journal.append(fields(run, "opened", now, by=by, reason=reason))
+        return Opened(run, self._sign(run, now), new=True)
+
+    async def renew(self, run_id: str, *, ttl: float | None, by: str, reason: str) -> Opened:
+        """A new lease of the same generation, for as long as the run's class gives at the most.
+
+        Raises:
+            KeyError: there is no such run.
+            LeaseRevoked, RunQuarantined, RunPaused: the run is held or ended.
+        """
+        async with self._turn(run_id):
+            run = await self._known(run_id)
+            now = self.clock.now()
+            self._may_renew(run, now)
+            renewed = replace(run, expires_at=await self._until(run, ttl, now))
+            await self.journal.append(fields(renewed, "renewed", now, by=by, reason=reason))
+        return Opened(renewed, self._sign(renewed, now), new=False)
+
+    async def resume(self, run_id: str, resumed: Callable[[Run, float], Awaitable[Resumed]], *, by: str, reason: str) -> Opened:
+        """The run's next lease generation, as ``resumed`` makes it of the run (and of until when a lease may live). The old one is dead.
+
+        Raises:
+            KeyError: there is no such run.
+            JournalUnavailable: nothing was changed.
+        """
+        async with self._turn(run_id):
+            run = await self._known(run_id)
+            now = self.clock.now()
+            made = await resumed(run, await self._until(run, None, now))
+            told = {"checkpoint_id": made.checkpoint.checkpoint_id}
+            await self.journal.append(fields(made.run, "resumed", now, by=by, reason=reason) | told)
+            self.mirror.end(run_id, run.generation)
+        return Opened(made.run, self._sign(made.run, now), new=False)
+
+    async def close(self, run_id: str, *, by: str, reason: str) -> Run:
+        """End a run; its leases end with it. Closing a closed run changes nothing.
+
+        Raises:
+            KeyError: there is no such run.
+        """
+        run = await self._known(run_id)
+        self.mirror.end(run_id, run.generation)  # at once, whatever change of the run still waits for the disk
+        async with self._turn(run_id):
+            run = await self._known(run_id)
+            if run.closed_at is not None:
+                return run
+            now = self.clock.now()
+            closed = replace(run, closed_at=now)
+            await self.journal.append(fields(closed, "closed", now, by=by, reason=reason))
+        return closed
+
+    def lease_of(self, run: Run, now: float) -> Lease:
+        return Lease(
+            run_id=run.run_id,
+            tenant=run.tenant,
+            generation=run.generation,
+            not_before=now - NOT_BEFORE_SLACK,
+            expires_at=run.expires_at,
+        )
+
+    def mode(self, run: Run) -> Mode:
+        """The run's effective mode over all tools."""
+        return self.mirror.hold(run, run.generation, None, now=self.clock.now()).mode
+
+    def _turn(self, run_id: str) -> asyncio.Lock:
+        return self._turns.setdefault(run_id, asyncio.Lock())
+
+    async def _until(self, run: Run, ttl: float | None, now: float) -> float:
+        """How long a lease may live from now on: no longer than the class gives, nor than the parent's."""
+        task_class = self.task_classes.get(run.task_class)
+        most = task_class.ttl if task_class is not None else 0.0
+        expires_at = now + min(ttl if ttl is not None else most, most)
+        if run.parent_run is not None:
+            expires_at = min(expires_at, (await self._known(run.parent_run)).expires_at)
+        return expires_at
+
+    def _sign(self, run: Run, now: float) -> str:
+        return self.keys.sign(self.lease_of(run, now), now=now)
+
+    def _again(self, asked: Run, existing: Run, now: float) -> Opened:
+        if not admission.same(asked, existing):
+            raise OtherRun(f"Run {existing.run_id} exists with other content; choose another run_id.")
+        self._may_renew(existing, now)
+        return Opened(existing, self._sign(existing, now), new=False)
+
+    async def _known(self, run_id: str) -> Run:
+        run = await self.registry.run(run_id)
+        if run is None:
+            raise KeyError(run_id)
+        return run
+
+    async def _parent(self, run_id: str | None) -> Run | None:
+        return None if run_id is None else await self._known(run_id)
+
+    def _may_renew(self, run: Run, now: float) -> None:
+        held = self.mirror.hold(run, run.generation, None, now=now)
+        if run.closed_at is not None:
+            raise errors.LeaseRevoked(f"Run {run.run_id} was closed.", hint="Open a new run for new work.")
+        if run.revoked >= run.generation or held.mode is Mode.REVOKED:
+            raise errors.LeaseRevoked(f"Run {run.run_id} was revoked.")
+        if held.mode is Mode.QUARANTINED:
+            raise errors.RunQuarantined(f"Run {run.run_id} is quarantined.")
+        if held.mode is Mode.PAUSED:
+            raise errors.RunPaused(f"Run {run.run_id} is paused.", retry_after=5.0)
+
+    def _may_have_children(self, parent: Run, now: float) -> None:
+        self._may_renew(parent, now)
+        if parent.expires_at <= now:
+            raise errors.LeaseExpired(f"The lease of parent {parent.run_id} has ended.")
+        held: gate.Hold = self.mirror.hold(parent, parent.generation, None, now=now)
+        if held.no_fanout:
+            raise errors.FanoutBlocked(f"Run {parent.run_id} may not open child runs.")
+
+
+def fields(run: Run, change: str, now: float, *, by: str, reason: str) -> dict[str, object]:
+    """The ``run`` entry of a change."""
+    return {
+        "ts": timestamps.rfc3339(now),
+        "kind": Kind.RUN.value,
+        "tenant": run.tenant,
+        "workflow_id": run.workflow_id,
+        "run_id": run.run_id,
+        "generation": run.generation,
+        "agent_id": run.agent_id,
+        "task_class": run.task_class,
+        "run": records.run_entry(run),
+        "change": change,
+        "by": by,
+        "reason": reason,
+    }

@@ -1,0 +1,147 @@
+"""At start: what the runs did lately is taken into account again, and what nobody answered is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from gateway.control.triggers.monitor import TriggerMonitor
+from gateway.control.triggers.windows import TriggerWindows
+from gateway.core.codec import documents
+from gateway.core.incident import findings
+from gateway.model.entry import Kind, Position
+from gateway.model.trigger import Trigger
+from gateway.ports.clock import Clock
+from gateway.ports.journal import History, Query
+from gateway.ports.projections import Registry
+
+MOST = 50_000
+"""Entries looked at, the newest."""
+RECENT = 5.0
+"""Seconds before the journal's end in which something may have been set off and not be journaled yet. What was set off before that was
+answered: a window that begins in the middle may count in another phase than the one that was watched, and must contain nobody for it.
+"""
+_PAGE = 1000
+
+Cause = tuple[str, int, str]
+"""A run, its generation, and what was detected."""
+Seen = tuple[Cause, tuple[str, ...]]
+"""A cause, and the last entry that it was seen in."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the entries set off; the last entry that each cause was seen in; the triggers that have no response yet, and where they stand.
+
+    Findings are not among them: of these each has to be answered (``core.incident.findings``). ``suspected`` are the runs that have some.
+    """
+
+    fired: dict[Cause, Trigger] = field(default_factory=dict)
+    seen: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    unanswered: dict[Seen, Trigger] = field(default_factory=dict)
+    told: dict[str, Seen] = field(default_factory=dict)
+    suspected: dict[str, None] = field(default_factory=dict)
+
+    def take(self, fields: Mapping[str, Any], position: Position) -> None:
+        match fields["kind"]:
+            case Kind.FINDING:
+                self.suspected[fields["run_id"]] = None
+            case Kind.TRIGGER if fields["trigger"]["name"] != findings.TRIGGER:
+                trigger = documents.trigger(fields["trigger"])
+                cause = (fields["run_id"], fields["generation"], trigger.name)
+                self.told[str(position)] = seen = (cause, trigger.evidence[-1:])
+                self.unanswered[seen] = trigger
+                if cause in self.fired and self.fired[cause].evidence[-1:] == trigger.evidence[-1:]:
+                    del self.fired[cause]
+            case Kind.RESPONSE if (seen_before := self.told.get(str(fields.get("trigger")))) is not None:
+                self.unanswered.pop(seen_before, None)
+            case Kind.ORDER if fields["change"] == "released":
+                self._released(fields["run_id"], str(fields["order"]["by"]))
+
+    def _released(self, run_id: str, by: str) -> None:
+        """Repeats that went untold while an order stood were answered by it, and whoever released it has decided on them."""
+        for cause in list(self.fired):
+            if cause[0] == run_id and by == f"trigger:{cause[2]}":
+                del self.fired[cause]
+
+    def open(self) -> dict[Cause, Trigger]:
+        return {cause: trigger for (cause, _), trigger in self.unanswered.items()} | self.fired
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    history: History
+    registry: Registry
+    watches: TriggerWindows
+    sentinel: TriggerMonitor
+    clock: Clock
+
+    async def __call__(self) -> int:
+        """Fold the entries of the longest window; how many triggers were left without an answer, and are answered now.
+
+        What was told of a run that has been closed since, and every finding about one, is answered all the same: what it left behind may
+        have to be taken back.
+        """
+        tail = await self.history.tail()
+        if not tail.seq:
+            return 0
+        end = documents.instant(tail.ts)
+        # A process that was away for long has missed nothing meanwhile: the window ends where the journal does.
+        since = min(end, self.clock.now()) - self.watches.thresholds.longest
+        seq, found = await self._since(tail.stream, tail.seq, since), _Found()
+        while page := await self.history.entries(Query(after=f"{tail.stream}/{seq}", limit=_PAGE)):
+            for line in page:
+                seq += 1
+                await self._fold(orjson.loads(line), Position(tail.stream, seq), found, end - RECENT)
+        due = [(run_id, generation, trigger) for (run_id, generation, _), trigger in found.open().items()]
+        due += [(run_id, *one) for run_id in found.suspected for one in findings.findings(await self._of_findings(run_id))]
+        for run_id, generation, trigger in due:
+            self.sentinel.set_off(run_id, generation, trigger)
+        return len(due)
+
+    async def _fold(self, fields: Mapping[str, Any], position: Position, found: _Found, recent: float) -> None:
+        run_id = fields.get("run_id")
+        if run_id is None:
+            return
+        if run_id not in self.watches:
+            run = await self.registry.run(run_id)
+            if run is None:
+                return
+            if run.closed_at is not None:
+                found.take(fields, position)
+                return
+            self.watches.meet(run, 0)
+        for trigger in self.watches.see(fields, position):
+            found.seen[run_id, trigger.name] = trigger.evidence[-1:]
+            if trigger.at >= recent and trigger.name != findings.TRIGGER:
+                found.fired[run_id, fields["generation"], trigger.name] = trigger
+        if fields["kind"] == Kind.TRIGGER:
+            told = documents.trigger(fields["trigger"])
+            if found.seen.get((run_id, told.name)) != told.evidence[-1:]:  # watched in another phase than it is read again
+                self.watches.told(run_id, told)
+        found.take(fields, position)
+
+    async def _of_findings(self, run_id: str) -> list[dict[str, Any]]:
+        """The run's entries that say which of its findings were answered, ascending."""
+        found: list[dict[str, Any]] = []
+        for kind in findings.KINDS:
+            after: str | None = None
+            while page := await self.history.entries(Query(run=run_id, kind=kind.value, after=after, limit=_PAGE)):
+                found += [orjson.loads(line) for line in page]
+                after = f"{found[-1]['stream']}/{found[-1]['seq']}"
+        return sorted(found, key=lambda entry: int(entry["seq"]))
+
+    async def _since(self, stream: str, newest: int, time: float) -> int:
+        """The seq before the first entry of a time, or of the newest ``MOST``."""
+        low, high = max(0, newest - MOST), newest
+        while low < high:
+            middle = (low + high + 1) // 2
+            line = await self.history.entry(Position(stream, middle))
+            if line is not None and documents.instant(orjson.loads(line)["ts"]) < time:
+                low = middle
+            else:
+                high = middle - 1
+        return low

@@ -1,0 +1,117 @@
+"""Sees every entry as it is journaled, and has what it sets off answered before the reply of the call that did it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from gateway import errors
+from gateway.control.triggers.responder import VIOLATIONS, Responder
+from gateway.control.triggers.windows import TriggerWindows
+from gateway.model.decision import Reason
+from gateway.model.entry import Position
+from gateway.model.incident import Incident, RollbackState
+from gateway.model.run import Run
+from gateway.model.trigger import Trigger
+from gateway.ports import triggers
+
+PARTIAL = "uncertain.partial-failure"
+"""The trigger of which the state decides, too: some of what belongs together was done, some not."""
+
+Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
+RollBack = Callable[[Incident], Coroutine[object, object, None]]
+"""Takes back what the run of an incident did; contained it is already."""
+Violations = Callable[[str], Awaitable[Sequence[Reason]]]
+"""What is unsound about what a run touched, as the tools show it now."""
+Due = tuple[int, Trigger]
+"""A generation, and what its entries set off."""
+
+
+@dataclass(slots=True)
+class TriggerMonitor:
+    """``spawn`` runs a coroutine to its end, whatever becomes of the call that set it off. ``log`` hears what could not be written."""
+
+    watches: TriggerWindows
+    respond: Responder
+    roll_back: RollBack
+    violations: Violations
+    spawn: Spawn
+    log: Callable[..., object]
+    _due: dict[str, deque[Due]] = field(default_factory=dict)
+    _answering: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _unwritten: list[tuple[str, int, Trigger]] = field(default_factory=list)
+
+    def meet(self, run: Run, steps: int) -> None:
+        self.watches.meet(run, steps)
+
+    def saw(self, fields: Mapping[str, Any], position: Position) -> None:
+        """Take an entry into account. Nothing waits here: what it sets off is answered by a task of its own."""
+        for trigger in self.watches.see(fields, position):
+            self.set_off(fields["run_id"], fields["generation"], trigger)
+
+    def set_off(self, run_id: str, generation: int, trigger: Trigger) -> None:
+        """Have a trigger answered, after those of the run that came before it."""
+        self._due.setdefault(run_id, deque()).append((generation, trigger))
+        if run_id not in self._answering:
+            self._answering[run_id] = self.spawn(self._answer(run_id))
+
+    async def answered(self, run_id: str) -> bool:
+        answering = self._answering.get(run_id)
+        if answering is None:
+            return False
+        await asyncio.shield(answering)
+        return True
+
+    async def idle(self) -> None:
+        """Wait until nothing is being answered."""
+        while self._answering:
+            await asyncio.wait(set(self._answering.values()))
+
+    async def turn(self) -> None:
+        """Answer anew, and durably, what could not be written while the journal was down: what holds on this node must outlive it."""
+        if self._unwritten and self.respond.journal.health().ok:
+            unwritten, self._unwritten = self._unwritten, []
+            for due in unwritten:
+                self.set_off(*due)
+
+    async def _answer(self, run_id: str) -> None:
+        try:
+            due = self._due[run_id]
+            while due:
+                generation, trigger = due.popleft()
+                try:
+                    await self._followed(run_id, generation, trigger)
+                except errors.JournalUnavailable as down:
+                    # The order, if there is one, holds on this node; nothing else is admitted before the journal is back.
+                    self._unwritten.append((run_id, generation, trigger))
+                    self.log("response-not-durable", run=run_id, trigger=trigger.name, error=down.detail)
+        finally:
+            del self._answering[run_id], self._due[run_id]
+
+    async def _followed(self, run_id: str, generation: int, trigger: Trigger) -> None:
+        try:
+            incident = await self.respond(run_id, generation, trigger)
+        except errors.JournalUnavailable:
+            raise
+        except Exception as broken:  # noqa: BLE001 - whatever went wrong must not leave the run as it is
+            # A disk that cannot be read, or a fault of our own: whatever it is, the run must not go on because of it.
+            self.log("response-failed", run=run_id, trigger=trigger.name, error=f"{type(broken).__name__}: {broken}")
+            await self.respond.to_be_safe(run_id, trigger)
+            return
+        if incident is not None and incident.rollback is RollbackState.DUE:
+            self.spawn(self.roll_back(incident))
+        elif trigger.name == PARTIAL and VIOLATIONS not in trigger.facts:
+            self.spawn(self._sound(run_id, generation, trigger))
+
+    async def _sound(self, run_id: str, generation: int, trigger: Trigger) -> None:
+        """Contained first, the run's objects are looked at; where that shows an unsound state, the trigger is answered once more."""
+        found = [[one.code, one.message] for one in await self.violations(run_id)]
+        if found:
+            self.set_off(run_id, generation, replace(trigger, facts={**trigger.facts, VIOLATIONS: found}))
+
+
+if TYPE_CHECKING:
+    _port: type[triggers.TriggerMonitor] = TriggerMonitor

@@ -1,0 +1,63 @@
+"""Unknown outcomes are not left lying: what a stopped process left open becomes unknown, what a probe can decide is decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+
+from gateway.model.effect import State, Write
+from gateway.ports.clock import Clock
+from gateway.ports.projections import Writes
+
+Probe = Callable[[Write], Awaitable[State]]
+Conclude = Callable[[Write], Awaitable[None]]
+
+ROUND = 50
+"""Writes probed in one round: the rest waits for the next."""
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """``probe`` decides one unknown write as far as that can be; ``abandoned`` journals that one in flight has nobody carrying it.
+
+    ``live`` are the wire keys of the writes that this process is carrying. ``driven`` says whether a rollback is being carried out: the
+    unknown compensations of one that is are decided by whoever drives it, who knows how the object has to be.
+    """
+
+    writes: Writes
+    clock: Clock
+    probe: Probe
+    abandoned: Conclude
+    live: Collection[str]
+    driven: Callable[[str], bool] = lambda _: False
+    _next: dict[str, float] = field(default_factory=dict)
+
+    async def adopt(self) -> int:
+        """What is in flight and carried by nobody (a process that ended, a journal that failed) becomes unknown. Says how many."""
+        in_flight = [write for write in await self.writes.unsettled() if write.state is State.IN_FLIGHT]
+        left = [write for write in in_flight if write.wire_key not in self.live]
+        await asyncio.gather(*(self.abandoned(write) for write in left))  # in few transactions, however many they are
+        return len(left)
+
+    async def turn(self) -> None:
+        """Probe the unknown writes whose time has come; each later try waits twice as long, up to a minute.
+
+        One that cannot be probed keeps no other from it: what went wrong is raised once all were.
+        """
+        await self.adopt()
+        now = self.clock.now()
+        unknown = [write for write in await self.writes.unsettled() if write.state is State.UNKNOWN and not self._driven(write)]
+        due = [write for write in unknown if self._next.get(write.wire_key, 0.0) <= now]
+        found = await asyncio.gather(*(self.probe(write) for write in due[:ROUND]), return_exceptions=True)
+        for write, state in zip(due, found, strict=False):
+            if state is State.UNKNOWN or isinstance(state, BaseException):
+                self._next[write.wire_key] = now + min(60.0, max(1.0, now - write.at))
+        known = {write.wire_key for write in unknown}
+        self._next = {name: time for name, time in self._next.items() if name in known}
+        for failed in found:
+            if isinstance(failed, BaseException):
+                raise failed
+
+    def _driven(self, write: Write) -> bool:
+        return write.rollback_id is not None and self.driven(write.rollback_id)

@@ -1,0 +1,96 @@
+"""Taking a contained run up again: its next lease generation, with rights that are equal or tighter. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.core import limits
+from gateway.core.authorization import lease
+from gateway.core.authorization.admission import TooWide
+from gateway.core.codec import documents
+from gateway.model.checkpoint import Checkpoint
+from gateway.model.run import Mode, Rate, Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a resume asks for; ``None``, and what ``limits`` does not name, is as the run has it.
+
+    ``checkpoint`` is a checkpoint's id, ``start`` or an entry; ``None`` leaves the choice to the gateway. ``limits`` holds model values
+    by field name. ``require_approval`` are patterns, as scopes are, of writes that a person has to approve from now on.
+    """
+
+    checkpoint: str | None = None
+    scopes: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None
+    mode: Mode | None = None
+    limits: Mapping[str, object] = field(default_factory=dict)
+    require_approval: tuple[str, ...] = ()
+
+
+def resumed(run: Run, request: Request, checkpoint: Checkpoint, *, epoch: int, expires_at: float) -> Run:
+    """The run as it goes on from a checkpoint: the orders on it up to ``epoch`` are over for it, its old leases are dead for good.
+
+    What an earlier resume brought stays: its gates, and the effects that answer their keys. What the run has used stays used: its
+    counters go on.
+
+    Raises:
+        TooWide: it asks for more than the run has.
+    """
+    checked(run, request)
+    return replace(
+        run,
+        scopes=run.scopes if request.scopes is None else request.scopes,
+        tools=run.tools if request.tools is None else request.tools,
+        mode=run.mode if request.mode is None else request.mode,
+        limits=limits.inherit(request.limits, run.limits),
+        generation=run.generation + 1,
+        revoked=run.generation,
+        superseded=epoch,
+        resumed_from=max(run.resumed_from, checkpoint.seq),
+        require_approval=tuple(dict.fromkeys((*run.require_approval, *request.require_approval))),
+        expires_at=expires_at,
+    )
+
+
+def checked(run: Run, request: Request) -> None:
+    """Raises:
+    TooWide: the request asks for more than the run has.
+    """
+    mode = run.mode if request.mode is None else request.mode
+    excess = [f"scopes: {one} is beyond what the run has" for one in lease.beyond(request.scopes or (), run.scopes)]
+    excess += [f"tools: {one} is not one of the run's" for one in request.tools or () if run.tools is not None and one not in run.tools]
+    excess += [f"mode: {mode.word} is wider than the run's {run.mode.word}"] * (mode < run.mode)
+    excess += limits.wider(limits.inherit(request.limits, run.limits), run.limits)
+    if excess:
+        raise TooWide(excess)
+
+
+def written(request: Request) -> dict[str, object]:
+    """A request as JSON, for the journal; ``read`` is the way back."""
+    shown: dict[str, object] = {
+        "checkpoint": request.checkpoint,
+        "scopes": None if request.scopes is None else list(request.scopes),
+        "tools": None if request.tools is None else list(request.tools),
+        "mode": None if request.mode is None else request.mode.word,
+        "limits": {name: str(value) if isinstance(value, Rate) else value for name, value in request.limits.items()},
+        "require_approval": list(request.require_approval),
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def read(document: Mapping[str, Any]) -> Request:
+    """The request that ``written`` wrote."""
+    found = dict(document.get("limits", {}))
+    if "rate" in found:
+        found["rate"] = documents.rate(found["rate"])
+    return Request(
+        checkpoint=document.get("checkpoint"),
+        scopes=tuple(document["scopes"]) if "scopes" in document else None,
+        tools=tuple(document["tools"]) if "tools" in document else None,
+        mode=Mode.of(document["mode"]) if "mode" in document else None,
+        limits=found,
+        require_approval=tuple(document.get("require_approval", ())),
+    )

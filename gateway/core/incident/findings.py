@@ -1,0 +1,184 @@
+"""What a verifier's finding is about, and where with that the first bad entry of a run is. Pure.
+
+A finding proves that the *state* is unsafe; it stands in the journal where somebody looked, which may be long after what it is about
+was done. So its own place bounds nothing: only what its evidence names does, and where that names nothing, nobody knows.
+
+Which findings of a run nobody has answered, by the journal alone: none is lost to a crash, and none is answered twice. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.core.codec import documents, records
+from gateway.core.triggers import detectors
+from gateway.core.triggers.thresholds import Thresholds
+from gateway.core.triggers.window import Event, Watch
+from gateway.model.action import Target
+from gateway.model.effect import State, Write
+from gateway.model.entry import Kind, Position
+from gateway.model.trigger import Trigger
+
+TRIGGER = "verify.finding"
+"""What a finding sets off, and with that the cause of its incident."""
+
+_GONE = (State.FAILED, State.COMPENSATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What evidence names in its members ``entry``, ``entries``, ``object`` and ``objects``, as it stands there."""
+
+    entries: tuple[object, ...] = ()
+    objects: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """``places`` are the entries of the run that a finding is about, ascending; ``unfound`` how much it names that is none of the run's."""
+
+    places: tuple[Position, ...] = ()
+    unfound: int = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether it says where what is wrong began: all that it names is there, and it names something."""
+        return bool(self.places) and not self.unfound
+
+
+@dataclass(frozen=True, slots=True)
+class FirstBad:
+    """Where what is wrong about a run begins: ``seq`` is the number of the first entry that is bad or tells of it, ``None`` where there
+    is none. ``unnamed`` are the findings (positions) that do not say where: with them, what is bad may lie before ``seq``.
+    """
+
+    seq: int | None = None
+    unnamed: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        return not self.unnamed
+
+
+def named(evidence: Mapping[str, object]) -> Named:
+    """What a finding's evidence names."""
+    return Named(_members(evidence, "entry", "entries"), _members(evidence, "object", "objects"))
+
+
+def place(name: object, stream: str) -> Position | None:
+    """The place in this journal that an entry's name is; ``None`` where it is none."""
+    found = records.position_of(name) if isinstance(name, str) else None
+    return found if found is not None and found.stream == stream and found.seq > 0 else None
+
+
+def about(name: Named, entries: Iterable[Position], writes: Iterable[Write]) -> About:
+    """What a finding is about: ``entries`` are those of the named ones that are the run's, ``writes`` are the run's effects.
+
+    A named object stands for the run's first effect on it that may have left something: which of several was wrong nobody says.
+    """
+    found = list(entries)
+    unfound = len(name.entries) - len(found)
+    left = [write for write in writes if write.rollback_id is None and write.state not in _GONE and write.target.id]
+    for thing in name.objects:
+        mine = [write.intent for write in left if _is(thing, write)]
+        found += [min(mine, key=_seq)] if mine else []
+        unfound += not mine
+    return About(tuple(sorted(dict.fromkeys(found), key=_seq)), unfound)
+
+
+def entry_fields(found: About) -> dict[str, object]:
+    """What a ``finding`` entry says of it."""
+    return {"about": [str(one) for one in found.places], "unfound": found.unfound}
+
+
+def of_entry(entry: Mapping[str, Any]) -> About:
+    """What a ``finding`` entry says it is about; those of before said nothing."""
+    places = [place for name in entry.get("about", ()) if (place := records.position_of(name)) is not None]
+    return About(tuple(places), entry.get("unfound", 0))
+
+
+def first_bad(seen: Iterable[int], findings: Iterable[Mapping[str, Any]]) -> FirstBad:
+    """The first bad entry, by where incidents were ``seen`` in the journal and by ``finding`` entries."""
+    numbers, unnamed = list(seen), []
+    for entry in findings:
+        found = of_entry(entry)
+        numbers += [entry["seq"], *(one.seq for one in found.places)]
+        if not found.known:
+            unnamed.append(f"{entry['stream']}/{entry['seq']}")
+    return FirstBad(min(numbers, default=None), tuple(unnamed))
+
+
+def unsaid(positions: Sequence[str]) -> str:
+    """That findings do not say where what is wrong began, as half a sentence."""
+    more = f" and {len(positions) - 1} more" if len(positions) > 1 else ""
+    return f"finding {positions[0]}{more} names no entry and no object of the run, so that its first bad entry is not known"
+
+
+def _members(evidence: Mapping[str, object], one: str, many: str) -> tuple[object, ...]:
+    listed = evidence.get(many, [])
+    return (*([evidence[one]] if one in evidence else []), *(listed if isinstance(listed, list) else [listed]))
+
+
+def _is(thing: object, write: Write) -> bool:
+    """Whether a thing's name (``type:id``, ``system:type:id``, with a version as in ``after_ref``, or an object of these) is a write's."""
+    target = write.target
+    if isinstance(thing, dict):
+        return {"type", "id"} <= thing.keys() and all(getattr(target, name, None) == thing[name] for name in _PARTS if name in thing)
+    return isinstance(thing, str) and thing in _names(target, write)
+
+
+_PARTS = ("system", "type", "id", "tenant")
+
+
+def _names(target: Target, write: Write) -> tuple[str, ...]:
+    versions = [version for version in (write.before_version, write.after_version) if version is not None]
+    whole = f"{target.system}:{target.type}:{target.id}"
+    return (f"{target.type}:{target.id}", whole, *(target.ref(version) for version in versions))
+
+
+def _seq(position: Position) -> int:
+    return position.seq
+
+
+KINDS = (Kind.FINDING, Kind.TRIGGER, Kind.RESPONSE, Kind.ORDER)
+"""Of the entries that say it."""
+
+Alike = tuple[int, str | None]
+"""A generation and a severity: of two findings that are alike, the answer to one answers the other, while it stands."""
+
+
+@dataclass(slots=True)
+class _Heard:
+    """``open`` are findings without an answer, by position; ``told`` the triggers of findings, by their own position."""
+
+    open: dict[str, tuple[int, Trigger]] = field(default_factory=dict)
+    told: dict[str, tuple[str, Alike]] = field(default_factory=dict)
+    answered: set[Alike] = field(default_factory=set)
+
+    def take(self, entry: Mapping[str, Any]) -> None:
+        position = f"{entry['stream']}/{entry['seq']}"
+        match entry["kind"]:
+            case Kind.FINDING:
+                event = Event(entry["stream"], entry["seq"], documents.instant(entry["ts"]), entry)
+                fired = detectors.finding(Watch(entry["generation"]), event, Thresholds())
+                if fired is not None and (entry["generation"], fired.severity) not in self.answered:
+                    self.open[position] = (entry["generation"], fired)
+            case Kind.TRIGGER if entry["trigger"]["name"] == TRIGGER:
+                trigger = documents.trigger(entry["trigger"])
+                self.told[position] = (trigger.evidence[-1], (entry["generation"], trigger.severity))
+            case Kind.RESPONSE if (told := self.told.get(str(entry.get("trigger")))) is not None:
+                finding, alike = told
+                self.open = {name: one for name, one in self.open.items() if name != finding and (one[0], one[1].severity) != alike}
+                self.answered.add(alike)
+            case Kind.ORDER if entry["change"] == "released" and entry["order"]["by"] == f"trigger:{TRIGGER}":
+                self.answered.clear()  # what comes now is no repeat of what this order was the answer to
+
+
+def findings(entries: Iterable[Mapping[str, Any]]) -> list[tuple[int, Trigger]]:
+    """What a run's findings set off and nobody answered, oldest first, each with its generation; ``entries`` of ``KINDS``, ascending."""
+    heard = _Heard()
+    for entry in entries:
+        heard.take(entry)
+    return list(heard.open.values())

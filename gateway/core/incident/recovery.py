@@ -1,0 +1,211 @@
+"""How far an incident's recovery is, and what comes next: a fold of what the journal and the containment say. Pure.
+
+Contain, collect what stands, classify it, take back in the order of dependencies, reconcile with what the tools show, take up from a
+checkpoint with tighter rights. Whatever it waits for is named, with how to go on; once that is done it goes on by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.core.rollback.checkpoints import Chosen, NotReady
+from gateway.model.effect import State, Write
+from gateway.model.incident import Incident, RollbackState
+from gateway.model.rollback import Rollback, RollbackStatus
+from gateway.model.run import Run
+from gateway.model.task import Task
+
+
+class Stage(StrEnum):
+    """What is to be done next. ``WAITS`` is for a person; ``RESUMED`` and ``GIVEN_UP`` are ends."""
+
+    CONTAIN = "contain"
+    COMPENSATE = "compensate"
+    COMPENSATING = "compensating"
+    RESUME = "resume"
+    WAITS = "waits"
+    RESUMED = "resumed"
+    GIVEN_UP = "given_up"
+
+
+class Step(StrEnum):
+    """The way, in its order."""
+
+    CONTAIN = "contain"
+    COLLECT = "collect"
+    CLASSIFY = "classify"
+    COMPENSATE = "compensate"
+    RECONCILE = "reconcile"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One thing that is waited for: ``what`` it is, its ``name`` (an id) where it has one, and ``how`` to go on, a sentence."""
+
+    what: str
+    name: str | None
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing that is not as it should be after a rollback, as a sentence; ``task`` is the one by which a person may take it over."""
+
+    text: str
+    task: Task | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """``rollback`` is the one that counts (``counting``), ``reached`` whether it leads back to the place of the choice. ``tasks`` and
+    ``approvals`` are the ids of the open ones; ``unsound`` is what was found after the rollback, for as long as nobody looked nothing.
+    ``hindered`` says why the run cannot be taken up yet whatever its own rollback came to.
+    """
+
+    incident: Incident
+    run: Run
+    contained: bool
+    choice: Chosen | NotReady
+    rollback: Rollback | None
+    reached: bool = True
+    tasks: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
+    unsound: tuple[Flaw, ...] = ()
+    hindered: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """``why`` says what it waits for, or why it is at this stage; ``checkpoint`` is where the run would be taken up. ``step`` is the one
+    that is under way or waited at, ``None`` where it is over. ``caution`` is what nobody can know about the place.
+    """
+
+    stage: Stage
+    why: str
+    checkpoint: str | None = None
+    step: Step | None = None
+    waits: tuple[Wait, ...] = ()
+    caution: str | None = None
+    tasks: tuple[Task, ...] = ()
+
+    @property
+    def flow(self) -> dict[Step, str]:
+        """Each step as ``done``, ``now``, ``waits`` or ``ahead``; of a run that was given up there is none ahead."""
+        if self.step is None:
+            return dict.fromkeys(Step, "done") if self.stage is Stage.RESUMED else {}
+        steps = tuple(Step)
+        at = steps.index(self.step)
+        here = "waits" if self.stage is Stage.WAITS else "now"
+        return {step: "done" if place < at else here if place == at else "ahead" for place, step in enumerate(steps)}
+
+
+def recovery(given: Situation) -> Recovery:
+    """Where a recovery stands."""
+    run, incident, rollback = given.run, given.incident, given.rollback
+    if (ended := over(incident, run)) is not None:
+        return ended
+    if not given.contained:
+        return Recovery(Stage.CONTAIN, "the run is active, and what it does now would race with what is taken back", step=Step.CONTAIN)
+    if isinstance(given.choice, NotReady):
+        return _unplaced(given, given.choice)
+    checkpoint, caution = given.choice.checkpoint.checkpoint_id, given.choice.caution
+    if rollback is None or (rollback.status.ended and not given.reached):
+        why = f"what was done after {checkpoint} is to be taken back"
+        return Recovery(Stage.COMPENSATE, why, checkpoint, Step.COLLECT, caution=caution)
+    if rollback.status is RollbackStatus.RUNNING:
+        return _runs(rollback, checkpoint, caution)
+    stage, why, step, waits = _after(given, rollback)
+    tasks = tuple(flaw.task for flaw in given.unsound if flaw.task is not None)
+    return Recovery(stage, why, checkpoint, step, waits, caution, tasks if step is Step.RECONCILE else ())
+
+
+def _unplaced(given: Situation, choice: NotReady) -> Recovery:
+    """Without a place to go on from; what is taken back already, or has to be by what policy said, may yet lead to one."""
+    rollback = given.rollback
+    if rollback is not None and rollback.status is RollbackStatus.RUNNING:
+        return _runs(rollback, None, None)
+    if rollback is not None and not rollback.status.ended:
+        stage, why, step, waits = _after(given, rollback)
+        return Recovery(stage, why, None, step, waits)
+    if rollback is None and given.incident.rollback is RollbackState.DUE:
+        return Recovery(Stage.COMPENSATE, "what policy said is to be taken back", None, Step.COLLECT)
+    why = f"not ready for autonomous recovery: {choice.why}"
+    return Recovery(Stage.WAITS, why, None, Step.CLASSIFY, (_place(given.incident),))
+
+
+def _runs(rollback: Rollback, checkpoint: str | None, caution: str | None) -> Recovery:
+    return Recovery(Stage.COMPENSATING, f"rollback {rollback.rollback_id} runs", checkpoint, Step.COMPENSATE, caution=caution)
+
+
+def over(incident: Incident, run: Run) -> Recovery | None:
+    """How a recovery ended; ``None`` while it did not."""
+    if run.generation > incident.generation:
+        return Recovery(Stage.RESUMED, f"run {run.run_id} goes on as generation {run.generation}")
+    if run.closed_at is not None:
+        return Recovery(Stage.GIVEN_UP, f"run {run.run_id} was closed; its workflow can go on as a new run")
+    return None
+
+
+def counting(rollbacks: Sequence[Rollback], place: int | None) -> Rollback | None:
+    """The rollback of a generation that says how far its recovery is: one under way, else the newest that leads back to ``place`` (the
+    number of an entry) or further, else the newest. ``rollbacks`` are in the order in which they began.
+    """
+    for rollback in reversed(rollbacks):
+        if not rollback.status.ended:
+            return rollback
+    reaching = [one for one in rollbacks if place is not None and one.since <= place]
+    return next(reversed(reaching or rollbacks), None)
+
+
+def reached(rollback: Rollback, place: int, writes: Iterable[Write]) -> bool:
+    """Whether a rollback leads back to a place: nothing that it leaves alone was done after it, or may have been."""
+    gone = (State.FAILED, State.COMPENSATED)
+    return not any(one.rollback_id is None and one.state not in gone and place < one.intent.seq <= rollback.since for one in writes)
+
+
+Told = tuple[Stage, str, Step, tuple[Wait, ...]]
+
+
+def _after(given: Situation, rollback: Rollback) -> Told:
+    if not rollback.status.ended or rollback.status is RollbackStatus.STOPPED:
+        why = f"rollback {rollback.rollback_id} is {rollback.status}: a person has to go on with it"
+        return Stage.WAITS, why, Step.COMPENSATE, _rollback(given, rollback)
+    if given.tasks:
+        return Stage.WAITS, f"open tasks: {', '.join(given.tasks)}", Step.COMPENSATE, tuple(map(_task, given.tasks))
+    if given.hindered is not None:
+        return Stage.WAITS, given.hindered, Step.COMPENSATE, (Wait("rollback", None, "It goes on once that rollback is over, or stopped."),)
+    if given.unsound:
+        why = f"the state is not sound: {'; '.join(flaw.text for flaw in given.unsound)}"
+        return Stage.WAITS, why, Step.RECONCILE, tuple(_flaw(flaw, given.run) for flaw in given.unsound)
+    return Stage.RESUME, f"rollback {rollback.rollback_id} is over, and the state is sound", Step.RESUME, ()
+
+
+# --- how to go on ----------------------------------------------------------------------------------------------------
+
+
+def _place(incident: Incident) -> Wait:
+    how = f"Name the place: killcord recover {incident.incident_id} --checkpoint CHECKPOINT, an entry STREAM/SEQ, or start."
+    return Wait("checkpoint", None, how)
+
+
+def _rollback(given: Situation, rollback: Rollback) -> tuple[Wait, ...]:
+    if rollback.status is RollbackStatus.STOPPED:
+        return (Wait("rollback", rollback.rollback_id, f"Go on with it: killcord rollback continue {rollback.rollback_id}."),)
+    asked = tuple(Wait("approval", one, f"Decide it: killcord approvals approve {one}, or deny.") for one in given.approvals)
+    waits = asked + tuple(map(_task, given.tasks))
+    return waits or (Wait("rollback", rollback.rollback_id, f"See what it waits for: killcord rollback status {rollback.rollback_id}."),)
+
+
+def _task(task_id: str) -> Wait:
+    return Wait("task", task_id, f"Look at it (killcord tasks show {task_id}), then: killcord tasks resolve {task_id} RESOLUTION.")
+
+
+def _flaw(flaw: Flaw, run: Run) -> Wait:
+    if flaw.task is not None:
+        name = flaw.task.task_id
+        return Wait("task", name, f"Put it right at the tool, or leave it as it is and say so: killcord tasks resolve {name} RESOLUTION.")
+    how = f"Put it right at the tool: it is looked at again by itself. Or take the run up by hand: killcord resume {run.run_id}."
+    return Wait("state", None, how)

@@ -1,0 +1,244 @@
+"""Policy's two ends: the document a decision is made on, and what counts as a decision. Pure.
+
+``docs/policies.md`` tells policy authors about the document; ``schema`` is its JSON Schema, kept in
+``policies/schemas/input.json``. All its times are integer nanoseconds of Unix time, as Rego's ``time.*`` functions take them.
+
+What policy wants kept out of the records: named arguments, struck out before they are sealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gateway.model.action import Effect, Reversibility, Target
+from gateway.model.call import Call
+from gateway.model.decision import Allow, Decision, Deny, Hold, Reason
+from gateway.model.run import Lease, Mode, Run
+
+
+def document(
+    *,
+    run: Run,
+    lease: Lease,
+    mode: Mode,
+    call: Call,
+    action: str,
+    effect: Effect,
+    reversibility: Reversibility | None,
+    fanout: bool,
+    target: Target,
+    step_id: str,
+    parent_step_id: str | None,
+    counters: Mapping[str, int],
+    now: float,
+    approval: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """What policy is asked about one call. ``mode`` is the effective one; ``now`` is Unix seconds.
+
+    What does not apply is absent, never null (``args`` alone is null where the body is not JSON). ``approval`` is
+    given where a person has approved this very call: ``{"granted": true, "id"?, "by"?}``.
+    """
+    asked: dict[str, object] = {
+        "lease": _present(
+            scopes=list(run.scopes),
+            tools=None if run.tools is None else list(run.tools),
+            generation=lease.generation,
+            expires_at=nanoseconds(lease.expires_at),
+        ),
+        "run": _present(
+            run_id=run.run_id,
+            workflow_id=run.workflow_id,
+            tenant=run.tenant,
+            agent_id=run.agent_id,
+            task_class=run.task_class,
+            parent_run=run.parent_run,
+            mode=mode.word,
+            opened_at=nanoseconds(run.opened_at),
+        ),
+        "agent": {"id": run.agent_id},
+        "tenant": run.tenant,
+        "step": _present(id=step_id, parent=parent_step_id),
+        "tool": call.tool,
+        "action": {"name": action, "effect": effect.value, "fanout": fanout},
+        "target": _present(system=target.system, type=target.type, id=target.id, tenant=target.tenant),
+        "args": call.args,
+        "http": {"method": call.method, "path": call.path, "query": dict(call.query)},
+        "counters": dict(counters),
+        "now": nanoseconds(now),
+    }
+    if reversibility is not None:
+        asked["action"] = {"name": action, "effect": effect.value, "class": reversibility.value, "fanout": fanout}
+    if approval is not None:
+        asked["approval"] = dict(approval)
+    return asked
+
+
+def nanoseconds(seconds: float) -> int:
+    """Unix seconds as integer nanoseconds, exact to the microsecond (a float holds no more)."""
+    return round(seconds * 1_000_000) * 1_000
+
+
+def _present(**members: object) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+UNUSABLE = frozenset({"policy-undefined", "policy-malformed", "obligation-unknown"})
+"""Codes of the denials that ``parse`` makes of a result which is no decision."""
+
+
+UNREADABLE = Reason("policy-input", "Policy cannot read this call: use JSON values of ordinary size and depth.")
+"""Why a call is denied whose document no engine can be given: asking again would not help."""
+
+
+def inapplicable(where: str) -> Reason:
+    """Why a call is denied on which the rule at ``where`` fails.
+
+    An engine's own message may quote an argument, which has no place in a reply or a journal: the rule's place must do.
+    """
+    return Reason("policy-error", f"The rule at {where} cannot be applied to this call; check the types of what the call sends.")
+
+
+def parse(raw: object, *, decision_id: str, revision: str) -> Decision:
+    """The decision that an engine's result stands for; ``None`` is undefined.
+
+    Only ``{"allow": true, "reasons"?: [{"code", "message"}], "obligations"?: {...}}`` with an ``allow`` that is exactly
+    true, and nothing in it that this gateway would not act on, lifts the denial; an obligation ``approval`` makes it a hold.
+    """
+
+    def denied(*reasons: Reason) -> Deny:
+        return Deny(decision_id=decision_id, revision=revision, reasons=reasons)
+
+    if raw is None:
+        return denied(Reason("policy-undefined", "Policy has no decision for this call; its author has to add one."))
+    if (fault := _fault(raw)) is not None:
+        return denied(Reason("policy-malformed", f"Policy's answer cannot be used: {fault}."))
+    assert isinstance(raw, dict)
+    reasons = tuple(Reason(reason["code"], reason["message"]) for reason in raw.get("reasons", ()))
+    if raw["allow"] is not True:
+        return denied(*(reasons or (Reason("unexplained", "Policy gave no reason; ask the operator of this gateway."),)))
+    obligations = raw.get("obligations", {})
+    if unknown := sorted(obligations.keys() - _OBLIGATIONS.keys()):
+        return denied(Reason("obligation-unknown", f"Policy asks for what this gateway cannot do: {', '.join(unknown)}."))
+    if unusable := sorted(name for name, asked in obligations.items() if not _OBLIGATIONS[name](asked)):
+        return denied(Reason("policy-malformed", f"Policy's answer cannot be used: obligation {unusable[0]} has another shape."))
+    if "approval" in obligations:
+        redact = tuple(obligations.get("redact", ()))
+        return Hold(decision_id=decision_id, revision=revision, reasons=reasons, approval=obligations["approval"], redact=redact)
+    return Allow(decision_id=decision_id, revision=revision, reasons=reasons, obligations=obligations)
+
+
+_OBLIGATIONS = {
+    "approval": lambda asked: isinstance(asked, dict),
+    "verify": lambda asked: asked is True,
+    "redact": lambda asked: isinstance(asked, list) and all(isinstance(name, str) for name in asked),
+}
+
+
+def _fault(raw: object) -> str | None:
+    """What keeps a result from being a decision."""
+    if not isinstance(raw, dict):
+        return "it is not an object"
+    # A misspelt member could be a demand for an approval: it must not be passed over.
+    if unknown := sorted(str(name) for name in raw.keys() - {"allow", "reasons", "obligations"}):
+        return f"it has an unknown member {unknown[0]}"
+    if not isinstance(raw.get("allow"), bool):
+        return "allow is neither true nor false"
+    reasons = raw.get("reasons", [])
+    if not isinstance(reasons, list) or not all(_is_reason(reason) for reason in reasons):
+        return "reasons is not a list of {code, message}"
+    if not isinstance(raw.get("obligations", {}), dict):
+        return "obligations is not an object"
+    return None
+
+
+def _is_reason(reason: object) -> bool:
+    return isinstance(reason, dict) and reason.keys() == {"code", "message"} and all(isinstance(text, str) for text in reason.values())
+
+
+_TEXT: dict[str, object] = {"type": "string"}
+_TIME: dict[str, object] = {"type": "integer", "description": "Unix time in nanoseconds"}
+
+
+def _shape(required: Mapping[str, object], optional: Mapping[str, object] | None = None) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _texts(description: str) -> dict[str, object]:
+    return {"type": "array", "items": _TEXT, "description": description}
+
+
+def schema() -> dict[str, object]:
+    """The JSON Schema of ``document``: closed wherever the shape is ours."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Input of data.killcord.authz.decision",
+        **_shape(
+            {
+                "lease": _shape(
+                    {"scopes": _texts("<tool>:<action pattern>"), "generation": {"type": "integer"}, "expires_at": _TIME},
+                    {"tools": _texts("absent: every tool")},
+                ),
+                "run": _shape(
+                    {
+                        "run_id": _TEXT,
+                        "workflow_id": _TEXT,
+                        "tenant": _TEXT,
+                        "agent_id": _TEXT,
+                        "task_class": _TEXT,
+                        "mode": {"type": "string", "enum": [mode.word for mode in Mode]},
+                        "opened_at": _TIME,
+                    },
+                    {"parent_run": _TEXT},
+                ),
+                "agent": _shape({"id": _TEXT}),
+                "tenant": {"type": "string", "description": "the run's"},
+                "step": _shape({"id": _TEXT}, {"parent": _TEXT}),
+                "tool": _TEXT,
+                "action": _shape(
+                    {
+                        "name": _TEXT,
+                        "effect": {"type": "string", "enum": [effect.value for effect in Effect]},
+                        "fanout": {"type": "boolean"},
+                    },
+                    {"class": {"type": "string", "enum": [kind.value for kind in Reversibility], "description": "of a write"}},
+                ),
+                "target": _shape(
+                    {"system": _TEXT, "type": _TEXT, "id": {"type": "string", "description": "empty where the call names no object"}},
+                    {"tenant": {"type": "string", "description": "absent where the call names none"}},
+                ),
+                "args": {"description": "the body as JSON; null where it is not JSON"},
+                "http": _shape({"method": _TEXT, "path": _TEXT, "query": {"type": "object", "additionalProperties": _TEXT}}),
+                "counters": {
+                    "type": "object",
+                    "additionalProperties": {"type": "integer"},
+                    "description": "what the run has used so far: steps, writes, records, tenants, systems, amount:<name> in millionths",
+                },
+                "now": _TIME,
+            },
+            {"approval": _shape({"granted": {"type": "boolean"}}, {"id": _TEXT, "by": _TEXT})},
+        ),
+    }
+
+
+STRUCK = "[redacted]"
+
+
+def struck(value: object, names: Iterable[str]) -> object:
+    """A copy of a JSON value without what stands at the dotted names (``card.number``); lists are gone through item by item."""
+    for name in names:
+        value = _without(value, name.split("."))
+    return value
+
+
+def _without(value: object, path: list[str]) -> object:
+    if isinstance(value, list):
+        return [_without(item, path) for item in value]
+    if not isinstance(value, dict) or path[0] not in value:
+        return value
+    rest = path[1:]
+    return {**value, path[0]: _without(value[path[0]], rest) if rest else STRUCK}

@@ -1,0 +1,248 @@
+"""The ends of what policy is asked beside the decision on a call: the documents, and what an answer means. Pure.
+
+Each answer is read so that what is no answer is the careful one: a response is quarantine, a compensation becomes a task, a state is
+unsound. ``core.policy.schemas`` has the documents' JSON Schemas; all their times are integer nanoseconds of Unix time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gateway.core.policy.decision import nanoseconds
+from gateway.model.decision import Reason
+from gateway.model.effect import Write
+from gateway.model.order import Scope
+from gateway.model.plan import Node
+from gateway.model.response import Earlier, Measure, Response, Verdict
+from gateway.model.run import Mode, Run
+from gateway.model.trigger import Trigger
+
+RESPONSE = "response.response"
+RECOVERY = "recovery.decision"
+INVARIANTS = "invariants.violations"
+HISTORY = 50
+"""Earlier triggers that a rule for responses sees, the newest."""
+LONGEST_WHY = 1_000
+UNUSABLE = "invariants-unusable"
+
+Document = dict[str, object]
+
+
+# --- responses -------------------------------------------------------------------------------------------------------
+
+
+def response_document(
+    *,
+    trigger: Trigger,
+    run: Run,
+    mode: Mode,
+    counters: Mapping[str, int],
+    history: Sequence[Earlier] = (),
+    violations: Sequence[Reason] | None = None,
+) -> Document:
+    """What policy is asked about one trigger. ``mode`` is the effective one; ``history`` is oldest first.
+
+    ``violations`` only where invariants were asked about the run's state.
+    """
+    asked: Document = {
+        "trigger": _trigger(trigger),
+        "run": _run(run, mode),
+        "counters": dict(counters),
+        "history": [{"name": each.name, "at": nanoseconds(each.at), "action": each.action.value} for each in history[-HISTORY:]],
+    }
+    if violations is not None:
+        asked["violations"] = [{"code": each.code, "message": each.message} for each in violations]
+    return asked
+
+
+def _trigger(trigger: Trigger) -> Document:
+    shown: Document = {
+        "name": trigger.name,
+        "layer": trigger.layer,
+        "at": nanoseconds(trigger.at),
+        "count": trigger.count,
+        "threshold": trigger.threshold,
+        "facts": dict(trigger.facts),
+        "evidence": list(trigger.evidence),
+    }
+    named = {"effect": trigger.effect, "severity": trigger.severity, "tool": trigger.tool, "action": trigger.action}
+    return shown | {name: value for name, value in named.items() if value is not None}
+
+
+def parse_response(raw: object) -> Response:
+    """The response that a rule's answer stands for; ``None`` is undefined. What is none, or could not be carried out, is quarantine."""
+    if raw is None:
+        return unanswered(f"policy has no response to it: data.killcord.{RESPONSE} is undefined")
+    if (fault := response_fault(raw)) is not None:
+        return unanswered(f"policy's response cannot be used: {fault}")
+    assert isinstance(raw, dict)
+    return Response(
+        action=Measure(raw["action"]),
+        rollback=raw["rollback"],
+        verdict=Verdict(raw["verdict"]),
+        why=raw["why"][:LONGEST_WHY],
+        scope=_scope(raw["scope"]) if "scope" in raw else None,
+    )
+
+
+def unanswered(what: str) -> Response:
+    """The response where there is none to be had; ``what`` went wrong."""
+    return Response(
+        action=Measure.QUARANTINE, rollback=False, verdict=Verdict.CONTAINMENT, why=f"Quarantined to be safe: {what}."[:LONGEST_WHY]
+    )
+
+
+def response_fault(raw: object) -> str | None:
+    """What keeps an answer from being a response; ``None`` for one that is."""
+    if not isinstance(raw, dict):
+        return "it is not an object"
+    # A misspelt member could be the scope: it must not be passed over.
+    if unknown := sorted(str(name) for name in raw.keys() - {"action", "rollback", "verdict", "scope", "why"}):
+        return f"it has an unknown member {unknown[0]}"
+    if not _is_word(raw.get("action"), Measure):
+        return f"action is none of {', '.join(Measure)}"
+    if not isinstance(raw.get("rollback"), bool):
+        return "rollback is neither true nor false"
+    if not _is_word(raw.get("verdict"), Verdict):
+        return f"verdict is none of {', '.join(Verdict)}"
+    if not isinstance(raw.get("why"), str) or not raw["why"]:
+        return "why is no text"
+    return _contradiction(raw, Measure(raw["action"])) or (_scope_fault(raw["scope"], raw["action"]) if "scope" in raw else None)
+
+
+def _contradiction(raw: Mapping[str, object], action: Measure) -> str | None:
+    if raw["rollback"] and action.mode in (None, Mode.ACTIVE):
+        return f"a rollback needs the run contained, which {action} does not do"
+    if raw["verdict"] == Verdict.CONTAINMENT and action.mode is None:
+        return f"the verdict is containment, and {action} contains nothing"
+    return None
+
+
+_NAMES = ("run", "agent", "tenant", "task_class", "tool")
+
+
+def _scope_fault(raw: object, action: str) -> str | None:
+    """What keeps an answer's scope from being an order's."""
+    if not isinstance(raw, dict):
+        return "scope is not an object"
+    if unknown := sorted(str(name) for name in raw.keys() - {*_NAMES, "subtree", "all"}):
+        return f"scope has an unknown member {unknown[0]}"
+    if raw == {"all": True}:
+        return None if action != Measure.REVOKE else "revoke needs a run or an agent in its scope"
+    if "all" in raw:
+        return "scope.all is true and stands alone, or is left out"
+    if unusable := [name for name in _NAMES if name in raw and not (isinstance(raw[name], str) and raw[name])]:
+        return f"scope.{unusable[0]} is no text"
+    if not raw.keys() & set(_NAMES):
+        return "scope is empty"
+    if not isinstance(raw.get("subtree", False), bool):
+        return "scope.subtree is neither true nor false"
+    if raw.get("subtree") and "run" not in raw:
+        return "scope.subtree needs the run whose descendants are meant"
+    if action == Measure.REVOKE and not raw.keys() & {"run", "agent"}:
+        return "revoke needs a run or an agent in its scope"
+    return None
+
+
+def _scope(raw: Mapping[str, object]) -> Scope:
+    named = {name: str(raw[name]) for name in _NAMES if name in raw}
+    return Scope(**named, subtree=raw.get("subtree") is True, everything=raw.get("all") is True)
+
+
+# --- recovery --------------------------------------------------------------------------------------------------------
+
+
+def recovery_document(
+    *, node: Mapping[str, object], run: Run, mode: Mode, now: float, incident: Mapping[str, object] | None = None
+) -> Document:
+    """What policy is asked before one compensation. ``node`` and ``incident`` as the schema has them; ``now`` is Unix seconds."""
+    asked: Document = {"node": dict(node), "run": _run(run, mode), "now": nanoseconds(now)}
+    if incident is not None:
+        asked["incident"] = dict(incident)
+    return asked
+
+
+def node_document(node: Node, effects: Sequence[Write]) -> Document:
+    """A node of a plan as a rule sees it; ``effects`` are its own, oldest first."""
+    newest = effects[-1]
+    target = {"system": node.target.system, "type": node.target.type, "id": node.target.id}
+    shown: Document = {
+        "entry": str(newest.intent),
+        "tool": node.tool,
+        "action": node.action,
+        "target": target if node.target.tenant is None else {**target, "tenant": node.target.tenant},
+        "class": newest.compensation.reversibility.value,
+        "remedy": node.remedy.value,
+        "auto": node.automatic,
+        "state": newest.state.value,
+        "at": nanoseconds(newest.at),
+        "writes": len(effects),
+    }
+    if node.by is not None:
+        shown["by"] = node.by
+    until = newest.compensation.allowed_until
+    return shown if until is None else {**shown, "allowed_until": nanoseconds(until)}
+
+
+def parse_recovery(raw: object) -> str | None:
+    """Why a compensation has to become a task; ``None`` where it may proceed, as it may where policy says nothing of it."""
+    if raw is None:
+        return None
+    if isinstance(raw, dict) and raw.get("proceed") is True and raw.keys() == {"proceed"}:
+        return None
+    why = raw.get("why") if isinstance(raw, dict) and raw.get("proceed") is False and raw.keys() == {"proceed", "why"} else None
+    return why[:LONGEST_WHY] if isinstance(why, str) and why else UNCLEAR
+
+
+UNCLEAR = (
+    f'Policy\'s answer cannot be used: data.killcord.{RECOVERY} is neither {{"proceed": true}} nor {{"proceed": false, "why": "..."}}.'
+)
+
+
+# --- invariants ------------------------------------------------------------------------------------------------------
+
+
+def invariants_document(*, run: Run, mode: Mode, objects: Sequence[Mapping[str, object]], plan: Mapping[str, object]) -> Document:
+    """What policy is asked about the state after an incident. ``objects`` and ``plan`` as the schema has them."""
+    return {"run": _run(run, mode), "objects": [dict(each) for each in objects], "plan": dict(plan)}
+
+
+def parse_invariants(raw: object) -> tuple[Reason, ...]:
+    """What is wrong with the state, sorted; empty where it is sound. An answer that cannot be used is a violation itself."""
+    if not isinstance(raw, list):
+        return unsound(f"data.killcord.{INVARIANTS} is {'undefined' if raw is None else 'no set'}")
+    if not all(_is_violation(each) for each in raw):
+        return unsound(f"data.killcord.{INVARIANTS} has members that are no {{code, message}}")
+    return tuple(sorted((Reason(each["code"], each["message"]) for each in raw), key=lambda each: (each.code, each.message)))
+
+
+def unsound(what: str) -> tuple[Reason, ...]:
+    """The violations where there is no answer to be had; ``what`` went wrong."""
+    return (Reason(UNUSABLE, f"Nobody can tell whether the state is sound: {what}."),)
+
+
+def _is_violation(raw: object) -> bool:
+    return isinstance(raw, dict) and raw.keys() == {"code", "message"} and all(isinstance(text, str) for text in raw.values())
+
+
+# --- shared ----------------------------------------------------------------------------------------------------------
+
+
+def _run(run: Run, mode: Mode) -> Document:
+    shown: Document = {
+        "run_id": run.run_id,
+        "workflow_id": run.workflow_id,
+        "tenant": run.tenant,
+        "agent_id": run.agent_id,
+        "task_class": run.task_class,
+        "mode": mode.word,
+        "generation": run.generation,
+        "opened_at": nanoseconds(run.opened_at),
+    }
+    if run.parent_run is not None:
+        shown["parent_run"] = run.parent_run
+    return shown
+
+
+def _is_word(raw: object, words: type[Measure] | type[Verdict]) -> bool:
+    return isinstance(raw, str) and raw in set(words)

@@ -1,0 +1,106 @@
+"""Whether an effect can be undone by itself now, decided for each call by what was kept of it, and in words why not. Pure.
+
+Reasons are written so that they read on after a colon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.core import timestamps
+from gateway.core.adapter.catalog import Undo
+from gateway.model.action import Remedy, Reversibility
+from gateway.model.effect import State, Write
+
+STATEFUL = frozenset({Remedy.RESTORE_PREVIOUS_VERSION, Remedy.REVERT_STATUS, Remedy.DELETE_CREATED})
+"""Remedies that bring a state back: they may run only against the version that the effect left."""
+
+
+NOT_STANDING = {
+    State.IN_FLIGHT: "it is still in flight",
+    State.FAILED: "it was not applied",
+    State.UNKNOWN: "it is not known whether it was applied",
+    State.COMPENSATED: "it was undone already",
+}
+"""Why there is nothing to undo, or not yet, in each other state."""
+LOOKED_AT = "it cannot be undone, only looked at"
+NOT_REMOVABLE = "it made the object, and its adapter does not declare how to remove that"
+
+
+def reversible_now(write: Write, undo: Undo | None, now: float) -> tuple[bool, str | None]:
+    """Whether a call could undo this effect alone, and why not; ``undo`` is what its adapter declares by now."""
+    if write.state is not State.STANDING:
+        return False, NOT_STANDING[write.state]
+    why_not = closed(write, undo, now) or unfounded(write, undo) or unguarded(write)
+    return why_not is None, why_not
+
+
+def closed(write: Write, undo: Undo | None, now: float) -> str | None:
+    """Why no call may undo it, whatever else is undone along with it."""
+    if irreversible(write):
+        return LOOKED_AT
+    if not write.compensation.remedy.by_action:
+        return f"its adapter leaves that to a person ({write.compensation.remedy.value})"
+    if (too_late := late((write,), now)) is not None:
+        return too_late
+    if undo is None:
+        return "its adapter does not declare the action any more"
+    if undo.remedy is not write.compensation.remedy or undo.by is None:
+        return "its adapter declares another way to undo it than when it was made"
+    return None
+
+
+def late(writes: Iterable[Write], now: float) -> str | None:
+    """Why it is too late for a call to undo these together, ``None`` while there is time."""
+    given = (write.compensation for write in writes)
+    ends = [one.allowed_until for one in given if one.remedy.by_action and one.allowed_until is not None]
+    return f"the time for it ended at {timestamps.rfc3339(min(ends))}" if ends and min(ends) <= now else None
+
+
+def unfounded(write: Write, undo: Undo | None) -> str | None:
+    """Why there is nothing to undo it with: the state before it, or what the compensation's body is made of."""
+    remedy = write.compensation.remedy
+    if remedy in STATEFUL and not write.target.id:
+        return "it is not known which object it changed"
+    if remedy is not Remedy.DELETE_CREATED and remedy in STATEFUL:
+        if write.existed is False:
+            return None if removable(undo) else NOT_REMOVABLE
+        if write.existed is None and write.before_version is None:
+            return "nobody looked whether the object was there before"
+    if write.snapshot_ref is None and _sees(undo, remedy, "snapshot"):
+        return "the state before it was not kept"
+    if write.reply_ref is None and _sees(undo, remedy, "reply"):
+        return "its reply is not known, and the compensation is made of it"
+    return None
+
+
+def unguarded(write: Write) -> str | None:
+    """Why a call that undoes it could overwrite what somebody else did."""
+    if write.compensation.remedy in STATEFUL and write.after_version is None and not removes(write):
+        return "the version it left is not known"
+    return None
+
+
+def irreversible(write: Write) -> bool:
+    return write.compensation.reversibility is Reversibility.IRREVERSIBLE
+
+
+def removable(undo: Undo | None) -> bool:
+    """Whether what an upsert made can be removed."""
+    return undo is not None and undo.delete_created is not None
+
+
+def makes(write: Write) -> bool:
+    """Whether its object was not there before it."""
+    return write.existed is False or write.compensation.remedy is Remedy.DELETE_CREATED
+
+
+def removes(write: Write) -> bool:
+    """Whether an applied write took its object away, also one that was undone since."""
+    return write.method == "DELETE"
+
+
+def _sees(undo: Undo | None, remedy: Remedy, name: str) -> bool:
+    """Whether the compensation cannot do without ``name``."""
+    restores = remedy is Remedy.RESTORE_PREVIOUS_VERSION and name == "snapshot"
+    return restores or (undo is not None and undo.body is not None and name in undo.body.roots)

@@ -1,0 +1,292 @@
+"""What is done about the effects on one object: which of them one call undoes, and which a person has to. Pure.
+
+A call may bring a state back only where nothing but the scope's own effects lies between that state and now. So each
+effect's version before it has to be the one that the effect before it left; what lies before a gap is a person's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from gateway.core.adapter.catalog import Undo
+from gateway.core.rollback import effects
+from gateway.model.action import Remedy
+from gateway.model.effect import State, Write
+from gateway.model.plan import Does, Node, Way
+from gateway.model.quick import quick
+
+Undos = Mapping[tuple[str, str], Undo]
+
+_SOMEBODY = "somebody else changed the object since, or its version is not known"
+_UNDECIDED = "it is not known yet whether another effect changed the object since"
+_BLOCKED = "a later change to the object cannot be undone by a call, and undoing this one would overwrite it"
+_CARRIED = "a compensation was carried out before, and did not lead to what it should have"
+_LEFT_OPEN = "what a compensation left of the object is not known"
+_UNMADE = "It was made and removed again: nothing is left to undo."
+_REVIEW = "It cannot be undone: a person has to look at it, and nothing may follow from it."
+
+
+class _Guard(TypedDict, total=False):
+    guard: str | None
+    guard_absent: bool
+    guard_follows: str
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A node that does not know yet what it comes after, and the effects it is about, oldest first. ``reason`` is why no call undoes them,
+    so that it reads on after a colon; ``None`` where one does, or where there is nothing to undo.
+    """
+
+    node: Node
+    effects: Sequence[Write]
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class _Group:
+    """Successive effects that are undone as one; with ``closed``, by a person and for that reason."""
+
+    effects: list[Write]
+    closed: str | None = None
+
+
+def node_id(first: Write) -> str:
+    """The name of the node of which this is the first effect; its compensation has it for its step."""
+    return f"{first.intent.stream}-{first.intent.seq}"
+
+
+def drafted(history: Sequence[Write], undos: Undos, carried: Set[str], now: float) -> list[Draft]:
+    """The nodes of one object, by all that the scope did to it, oldest first: probes, then the others, newest first.
+
+    Compensations among it are not undone; they tell which version they left. ``carried`` are the nodes that had one applied: an effect
+    of such a node that stands all the same is not compensated a second time, nor is anything on its object.
+    """
+    probes = [_probe(write) for write in history if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
+    standing = [write for write in history if _stands(write)]
+    if carried and any(node_id(write) in carried for write in standing):
+        return probes + _by_persons(standing, _CARRIED)
+    applied = [write for write in history if write.state in (State.STANDING, State.COMPENSATED)]
+    if all(write.before_version is None and write.after_version is None and not effects.removes(write) for write in applied):
+        return probes + [_unversioned(write, undos, now) for write in reversed(applied) if _stands(write)]
+    segments = _segments(applied)
+    gap = _UNDECIDED if probes else _SOMEBODY
+    drafts = probes + _newest(segments[-1], undos, now)
+    for segment in reversed(segments[:-1]):
+        drafts += _by_persons([write for write in segment if _stands(write)], gap)
+    return drafts
+
+
+def _segments(applied: Sequence[Write]) -> list[list[Write]]:
+    """Split where one effect does not begin at what the one before it left."""
+    segments: list[list[Write]] = []
+    for write in applied:
+        if segments and _linked(segments[-1][-1], write):
+            segments[-1].append(write)
+        else:
+            segments.append([write])
+    return segments
+
+
+def _linked(before: Write, after: Write) -> bool:
+    if effects.removes(before):
+        return after.before_version is None and effects.makes(after)
+    return before.after_version is not None and after.before_version == before.after_version
+
+
+def _newest(segment: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
+    """The nodes of the segment that reaches up to now, newest first."""
+    tail = segment[-1]
+    known = tail.state is State.STANDING and (effects.removes(tail) or tail.after_version is not None)
+    blocked = None if known or _stands(tail) else _LEFT_OPEN
+    newer: Node | None = None
+    drafts: list[Draft] = []
+    groups = _groups(segment, undos, now)
+    spent = _spent(groups, tail)
+    for number, group in reversed(list(enumerate(groups))):
+        if number >= spent and _restorable(group.effects[0]):
+            drafts.append(_draft(group.effects, group.effects[0], Way.NOTHING, _UNMADE))
+            continue
+        if (closed := group.closed or blocked) is not None:
+            drafts += _by_persons(group.effects, closed)
+            blocked = blocked or _BLOCKED
+            continue
+        draft = _call(group.effects, undos, _guard(tail, newer))
+        if draft.node.way is Way.CALL:
+            newer = draft.node
+        elif draft.node.way is Way.TASK:
+            blocked = _BLOCKED
+        drafts.append(draft)
+    return drafts
+
+
+def _spent(groups: Sequence[_Group], tail: Write) -> int:
+    """The number of the group that made an object which is removed for good by now: of it and the later ones nothing is left."""
+    if not (_stands(tail) and effects.irreversible(tail) and effects.removes(tail)):
+        return len(groups)
+    return next((number for number, group in enumerate(groups) if effects.makes(group.effects[0])), len(groups))
+
+
+def _restorable(write: Write) -> bool:
+    return write.compensation.remedy in effects.STATEFUL and not effects.irreversible(write)
+
+
+def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
+    groups: list[_Group] = []
+    for write in segment:
+        if not _stands(write):
+            continue
+        undo = undos.get((write.tool, write.action))
+        closed = effects.closed(write, undo, now) or (_unguarded(write) if write is segment[-1] else None)
+        if groups and groups[-1].closed is None:
+            first = groups[-1].effects[0]
+            if _unmakes(first, write) or (closed is None and _joins(first, write)):
+                groups[-1].effects.append(write)
+                continue
+        # What an upsert made needs no removing where it was removed again in the end.
+        removed = effects.removes(segment[-1]) and write.existed is False
+        groups.append(_Group([write], closed or (None if removed else effects.unfounded(write, undo))))
+    return groups
+
+
+def _unguarded(write: Write) -> str | None:
+    return None if effects.removes(write) or write.after_version is not None else "the version it left is not known"
+
+
+def _joins(first: Write, write: Write) -> bool:
+    """Whether bringing back the state before ``first`` undoes this later write too.
+
+    Statuses have ways of their own, which may not be in the state that is put back: they collapse among their own kind alone.
+    """
+    remedy, way = first.compensation.remedy, write.compensation.remedy
+    if way not in effects.STATEFUL or remedy not in effects.STATEFUL:
+        return False
+    if effects.makes(first):
+        return True
+    if remedy is Remedy.REVERT_STATUS:
+        return (first.tool, first.action) == (write.tool, write.action)
+    return way is not Remedy.REVERT_STATUS
+
+
+def _unmakes(first: Write, write: Write) -> bool:
+    """Whether a removal took away what ``first`` had made: however it could be undone itself, there is no need to."""
+    made = effects.makes(first) and first.compensation.remedy in effects.STATEFUL
+    return made and effects.removes(write) and not effects.irreversible(write)
+
+
+def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:
+    """The one compensation of a group."""
+    first, last = group[0], group[-1]
+    stateful, made, gone = first.compensation.remedy in effects.STATEFUL, effects.makes(first), effects.removes(last)
+    if stateful and made and gone:
+        return _draft(group, first, Way.NOTHING, _UNMADE)
+    # From absence the way back is the one of the effect that removed it; else the one declared for the state before the first.
+    original = last if stateful and gone else first
+    undo = undos[(original.tool, original.action)]
+    upserted = stateful and made and original.compensation.remedy is not Remedy.DELETE_CREATED
+    if upserted and undo.delete_created is None:
+        return _draft(group, first, Way.TASK, _person(effects.NOT_REMOVABLE), reason=effects.NOT_REMOVABLE)
+    remedy = Remedy.DELETE_CREATED if upserted else original.compensation.remedy
+    does = _does(remedy, gone=gone)
+    automatic = undo.automatic and all(write.compensation.automatic for write in group)
+    return _draft(
+        group,
+        original,
+        Way.CALL,
+        _told(does, len(group), automatic=automatic, instead=undo.instead.by if undo.instead is not None else None),
+        remedy=remedy,
+        by=undo.delete_created if upserted else undo.by,
+        does=does,
+        with_body=not upserted,
+        automatic=automatic,
+        **guard,
+    )
+
+
+def _does(remedy: Remedy, *, gone: bool) -> Does:
+    if remedy not in effects.STATEFUL:
+        return Does.OFFSETS
+    if remedy is Remedy.DELETE_CREATED:
+        return Does.REMOVES
+    return Does.MAKES if gone else Does.RESTORES
+
+
+def _guard(tail: Write, newer: Node | None) -> _Guard:
+    """Bound to what the newer node leaves, or to what the object's last write left."""
+    if newer is not None:
+        return {"guard_follows": newer.node_id}
+    return {"guard_absent": True} if effects.removes(tail) else {"guard": tail.after_version}
+
+
+def _unversioned(write: Write, undos: Undos, now: float) -> Draft:
+    """What makes up for an effect overwrites nothing, so it needs no version; all else does."""
+    possible, why_not = effects.reversible_now(write, undos.get((write.tool, write.action)), now)
+    return _call([write], undos, {}) if possible else _by_persons([write], why_not or "")[0]
+
+
+def _by_persons(group: Sequence[Write], reason: str) -> list[Draft]:
+    """Newest first: each irreversible effect for itself, what lies between them as one."""
+    drafts: list[Draft] = []
+    between: list[Write] = []
+    for write in group:
+        if not effects.irreversible(write):
+            between.append(write)
+            continue
+        drafts += _tasks(between, reason)
+        drafts.append(_draft([write], write, Way.REVIEW, _REVIEW, reason=effects.LOOKED_AT))
+        between = []
+    return [*drafts, *_tasks(between, reason)][::-1]
+
+
+def _tasks(group: Sequence[Write], reason: str) -> list[Draft]:
+    return [_draft(group, group[-1], Way.TASK, _person(reason), reason=reason)] if group else []
+
+
+def _probe(write: Write) -> Draft:
+    why = "Whether it was applied is not known: that has to be found out first."
+    return _draft([write], write, Way.PROBE, why, reason=effects.NOT_STANDING[write.state])
+
+
+def _draft(group: Sequence[Write], original: Write, way: Way, why: str, *, reason: str | None = None, **more: Any) -> Draft:
+    first = group[0]
+    more.setdefault("remedy", original.compensation.remedy)
+    node = Node(
+        node_id=node_id(first),
+        effects=tuple(write.wire_key for write in group),
+        run_id=original.run_id,
+        tool=original.tool,
+        action=original.action,
+        target=original.target,
+        way=way,
+        why=why,
+        original=original.wire_key,
+        snapshot_ref=first.snapshot_ref,
+        args_ref=original.args_ref,
+        reply_ref=original.reply_ref,
+        **more,
+    )
+    return Draft(node, group, reason)
+
+
+def _stands(write: Write) -> bool:
+    return write.state is State.STANDING and write.rollback_id is None
+
+
+def _person(reason: str) -> str:
+    return f"A person has to correct it: {reason}."
+
+
+def _told(does: Does, count: int, *, automatic: bool, instead: str | None) -> str:
+    what = "it" if count == 1 else f"the first of {count} changes"
+    said = {
+        Does.RESTORES: f"Puts back the state before {what}, if the object is still as the last one left it.",
+        Does.MAKES: f"Makes the removed object again as it was before {what}, if nobody else did.",
+        Does.REMOVES: "Removes what was made, if nobody changed it since.",
+        Does.OFFSETS: "Makes up for it.",
+    }[does]
+    if instead is not None:
+        said += f" Where it is too late for that, {instead} does."
+    return said if automatic else f"{said} Somebody has to approve it first."

@@ -1,0 +1,195 @@
+"""Which node may run next, kept while a plan is carried out: each step costs what follows on it, not the whole plan. Pure.
+
+How far a rollback has come, from what the journal holds of it. Pure.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway.core.codec import documents
+from gateway.model.effect import State, Write
+from gateway.model.entry import Verification
+from gateway.model.plan import Node, NodeState, Plan, Way
+
+
+@dataclass(slots=True)
+class Schedule:
+    """``states`` are the nodes'; one without a state is pending. :meth:`ready` gives each node once, and again after :meth:`later`."""
+
+    plan: Plan
+    states: dict[str, NodeState]
+    _nodes: dict[str, Node] = field(default_factory=dict)
+    _waits: dict[str, int] = field(default_factory=dict)
+    _followers: dict[str, list[str]] = field(default_factory=dict)
+    _ready: deque[Node] = field(default_factory=deque)
+    _later: list[tuple[float, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._nodes = {node.node_id: node for node in self.plan.nodes}
+        before: Mapping[str, tuple[str, ...]] = {**{node.node_id: node.after for node in self.plan.nodes}, **self.plan.joins}
+        self._waits = {name: len(after) for name, after in before.items()}
+        for name, after in before.items():
+            for one in after:
+                self._followers.setdefault(one, []).append(name)
+        for node in self.plan.nodes:
+            if self._waits[node.node_id] == 0 and self._state(node.node_id) is NodeState.PENDING:
+                self._ready.append(node)
+        # What has passed counts, whatever it would have to wait for by now: a new plan may have found more to come before it.
+        passed = [node.node_id for node in self.plan.nodes if self._state(node.node_id).passed]
+        self._pass([*passed, *(join for join in self.plan.joins if self._waits[join] == 0)])
+
+    def ready(self, now: float | None = None) -> Node | None:
+        """The next pending node of which all that it comes after has passed; it counts as running from now on.
+
+        Where there is none, with ``now`` the one that was put off for the longest and is due.
+        """
+        if self._ready:
+            node = self._ready.popleft()
+        elif now is not None and self._later and self._later[0][0] <= now:
+            node = self._nodes[heapq.heappop(self._later)[1]]
+        else:
+            return None
+        self.states[node.node_id] = NodeState.RUNNING
+        return node
+
+    def later(self, node_id: str, state: NodeState, due: float) -> None:
+        """A running node came to nothing yet: it is put off until ``due``, in this state, and what comes after it waits."""
+        self.states[node_id] = state
+        heapq.heappush(self._later, (due, node_id))
+
+    def due(self) -> float | None:
+        """When the next node that was put off is due; ``None`` where none is."""
+        return self._later[0][0] if self._later else None
+
+    def settle(self, node_id: str, state: NodeState) -> None:
+        """A running node came to this state."""
+        self.states[node_id] = state
+        if state.passed:
+            self._pass([node_id])
+
+    def _pass(self, names: list[str]) -> None:
+        """What waited for these may run, or has passed already; joins pass with the last that they gather."""
+        while names:
+            for follower in self._followers.get(names.pop(), ()):
+                self._waits[follower] -= 1
+                if self._waits[follower]:
+                    continue
+                if follower in self.plan.joins:
+                    names.append(follower)
+                elif self._state(follower) is NodeState.PENDING:
+                    self._ready.append(self._nodes[follower])
+
+    def _state(self, name: str) -> NodeState:
+        return self.states.get(name, NodeState.PENDING)
+
+
+Marks = Mapping[str, Mapping[str, Any]]
+"""The newest ``rollback`` entry of each node that has one."""
+
+_GONE: Mapping[str, Any] = {"way": Way.NOTHING, "why": "Another rollback took it back."}
+_KEPT = frozenset({NodeState.TASK, NodeState.FAILED, NodeState.NOTHING})
+_SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
+
+
+def states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, driven: bool) -> dict[str, NodeState]:
+    """The state of each node that has one. ``driven``: for whoever goes on with it, to whom what waits is to be tried again.
+
+    A compensation that stands and passed is done, whatever a mark says: the tool's state counts, not what was meant. One that did
+    not pass is tried again by whoever goes on, which sends nothing and hands it over, unless a person has it already.
+    """
+    newest = {write.step_id: write for write in compensations}
+    found: dict[str, NodeState] = {}
+    for node in plan.nodes:
+        tried, marked = _tried(newest.get(node.node_id)), _marked(marks.get(node.node_id), driven=driven)
+        state = marked if driven and tried is NodeState.FAILED else tried or marked
+        if state is not None:
+            found[node.node_id] = state
+    return found
+
+
+def _tried(write: Write | None) -> NodeState | None:
+    if write is None or write.state is not State.STANDING:
+        return None
+    return NodeState.FAILED if write.verification is Verification.FAILED else NodeState.DONE
+
+
+def _marked(mark: Mapping[str, Any] | None, *, driven: bool) -> NodeState | None:
+    if mark is None:
+        return None
+    state = NodeState(mark["state"])
+    return state if state in _KEPT or (state in _SHOWN and not driven) else None
+
+
+def since(marks: Marks) -> dict[str, float]:
+    """When each node that waits for what passes by itself began to (Unix seconds): whoever goes on with it has no more patience."""
+    return {name: documents.instant(mark["since"]) for name, mark in marks.items() if "since" in mark}
+
+
+def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], state: NodeState | None) -> str | None:
+    """The version at which a node's object has to be: as our last effect left it, or a compensation of this rollback since then.
+
+    ``on_object`` are the rollback's compensations of the object, oldest first; ``followed`` those of the node it follows, whose state
+    is ``state``. ``None`` where the node is bound to no version.
+
+    Raises:
+        KeyError: what it follows was not undone, so that nobody knows.
+    """
+    version = node.guard
+    if node.guard_follows is not None:
+        left = [one.after_version for one in followed if one.state is State.STANDING]
+        if state is NodeState.DONE and left and left[-1] is not None:
+            version = left[-1]
+        elif state is not NodeState.NOTHING:
+            raise KeyError(node.guard_follows)
+    for one in on_object:
+        if version is not None and one.state is State.STANDING and one.before_version == version:
+            version = one.after_version or version
+    return version
+
+
+def elsewhere(effects: Iterable[Write], own: Iterable[Write]) -> frozenset[str]:
+    """The wire keys of effects that are undone, and not by this rollback, whose compensations are ``own``."""
+    ours = {key for one in own if one.state is State.STANDING for key in one.compensates}
+    return frozenset(one.wire_key for one in effects if one.state is State.COMPENSATED and one.wire_key not in ours)
+
+
+def renewed(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
+    """A plan to go on with: the old one, unless something had to be found out first, or another rollback took back part of it
+    (``gone``, wire keys); then the new one, beside what the old one did.
+
+    What is known by now may undo an effect along with others: of its old node nothing is left then, or it would be undone twice.
+    """
+    lost = {node.node_id for node in old.nodes if not gone.isdisjoint(node.effects)}
+    if not lost and not any(node.way is Way.PROBE for node in old.nodes):
+        return old
+    planned = {wire_key for node in new.nodes for wire_key in node.effects}
+    kept = tuple(
+        replace(node, after=(), **(_GONE if node.node_id in lost else {}))
+        for node in old.nodes
+        if planned.isdisjoint(node.effects) and node.way is not Way.PROBE
+    )
+    return Plan(kept + new.nodes, new.joins, old.irreversible or new.irreversible)
+
+
+def residue(plan: Plan, states: Mapping[str, NodeState], marks: Marks) -> list[str]:
+    """What was not taken back, a sentence each."""
+    return [
+        f"{node.action} on {node.target.type}:{node.target.id or '(new)'}: {_why(node, states, marks)}"
+        for node in plan.nodes
+        if states.get(node.node_id, NodeState.PENDING) not in (NodeState.DONE, NodeState.NOTHING)
+    ]
+
+
+def told(node: Node, states: Mapping[str, NodeState], marks: Marks) -> Mapping[str, Any]:
+    """The mark that says how a node came to be as it is; none where it has moved on since its newest one."""
+    mark = marks.get(node.node_id, {})
+    return mark if mark.get("state") == states.get(node.node_id, NodeState.PENDING).value else {}
+
+
+def _why(node: Node, states: Mapping[str, NodeState], marks: Marks) -> str:
+    return str(told(node, states, marks).get("why") or node.why)

@@ -1,0 +1,94 @@
+"""What a receiver's answer says about an event, and how long to wait before it is tried again. Pure.
+
+Signatures of Standard Webhooks (standardwebhooks.com), version 1: HMAC-SHA256 over id, time and body. Pure.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+LONGEST = 300.0
+"""Seconds between two attempts at most, whatever a receiver asks for."""
+
+
+class Verdict(Enum):
+    DELIVERED = "delivered"
+    AGAIN = "again"
+    NEVER = "never"
+    """This event will not be taken, however often it is sent."""
+    GONE = "gone"
+    """No event will be taken any more."""
+
+
+_AGAIN = frozenset({408, 425, 429})
+
+
+def verdict(status: int) -> Verdict:
+    """What a status means. A redirect is not followed, and could be gone at the next attempt."""
+    if 200 <= status < 300:
+        return Verdict.DELIVERED
+    if status == 410:
+        return Verdict.GONE
+    return Verdict.NEVER if 400 <= status < 500 and status not in _AGAIN else Verdict.AGAIN
+
+
+def wait(attempt: int, first: float, *, chance: float, asked: float = 0.0) -> float:
+    """Seconds until the attempt after this one (they count from 1): doubled each time, less up to half of it by ``chance`` (0..1).
+
+    A receiver that ``asked`` for more gets more, within reason.
+    """
+    grown: float = first * 2 ** min(attempt - 1, 32)
+    return min(max(min(grown, LONGEST) * (1 - chance / 2), asked), LONGEST)
+
+
+def asked(retry_after: str | None, *, now: float) -> float:
+    """Seconds of a ``Retry-After`` header, in either of its forms; 0 where there is none that can be read."""
+    if retry_after is None:
+        return 0.0
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:10])
+    try:
+        until = parsedate_to_datetime(text)
+        return max(0.0, (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+PREFIX = "whsec_"
+
+SHORTEST = 24
+"""Bytes of a key, and characters of a secret."""
+
+
+def key(secret: str) -> bytes:
+    """The key that a secret stands for: ``whsec_`` and base64, else the text itself.
+
+    Raises:
+        ValueError: it is too short, or no base64; what stands there is not repeated.
+    """
+    if secret.startswith(PREFIX):
+        try:
+            found = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+        except binascii.Error:
+            raise ValueError(f"begins with {PREFIX}, and what follows is no base64") from None
+    else:
+        found = secret.encode()
+    if len(found) < SHORTEST:
+        raise ValueError(
+            f"is too short to be a secret; it needs at least {SHORTEST} characters, or {PREFIX} and {SHORTEST} bytes in base64"
+        )
+    return found
+
+
+def headers(signing: bytes, event_id: str, sent_at: int, body: bytes) -> dict[str, str]:
+    """What tells a receiver who sent a body, and when (Unix seconds). The id is an event's, so the same at every attempt."""
+    content = b"%b.%d.%b" % (event_id.encode(), sent_at, body)
+    digest = hmac.new(signing, content, hashlib.sha256).digest()
+    return {"webhook-id": event_id, "webhook-timestamp": str(sent_at), "webhook-signature": f"v1,{base64.b64encode(digest).decode()}"}

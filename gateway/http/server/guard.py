@@ -1,0 +1,77 @@
+"""What stands before every handler: the host rule against DNS rebinding, who is asking, and the headers every answer carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway.http.server import problem
+from gateway.http.server.operators import Operator, Permission
+from gateway.wire.inbound.hosts import Hosts
+
+LONGEST_TOKEN = 512
+
+_HEADERS = {
+    "Server": "killcord",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+_PROBED = frozenset({"/healthz", "/readyz"})
+"""Asked by supervisors under whatever address they know; they tell nothing worth rebinding for."""
+
+
+def hosts(allowed: tuple[str, ...]) -> Middleware:
+    """Refuse what was sent to another name than ours, or by a page of another origin."""
+    known = Hosts(allowed)
+
+    @web.middleware
+    async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
+        named = request.headers.getall(hdrs.HOST, [])
+        if request.path not in _PROBED and (len(named) != 1 or not known.admits(_raw(named[0]))):
+            raise problem.ForeignHost
+        if any(not known.admits_origin(_raw(origin)) for origin in request.headers.getall(hdrs.ORIGIN, [])):
+            raise problem.ForeignHost
+        return await handler(request)
+
+    return checked
+
+
+async def harden(_: web.Request, response: web.StreamResponse) -> None:
+    """Put the headers on that every answer carries (an ``on_response_prepare`` signal, so that streams have them too)."""
+    hardened(response)
+
+
+def hardened(response: web.StreamResponse) -> None:
+    """Put them on an answer that no application prepares."""
+    for name, value in _HEADERS.items():
+        response.headers[name] = value
+
+
+def operator(request: web.Request, identify: Callable[[str], Operator | None], permission: Permission) -> Operator:
+    """Whoever asks, where its role may do this.
+
+    Raises:
+        Unauthenticated: no token, or none that is known.
+        Forbidden: the role does not have the permission.
+    """
+    sent = request.headers.getall(hdrs.AUTHORIZATION, [])
+    scheme, _, token = sent[0].partition(" ") if len(sent) == 1 else ("", "", "")
+    if scheme.lower() != "bearer" or not 0 < len(token) <= LONGEST_TOKEN:
+        raise problem.Unauthenticated
+    found = identify(token)
+    if found is None:
+        raise problem.Unauthenticated("This token is not known here.")
+    if not found.may(permission):
+        raise problem.Forbidden(f"{found.name} is {found.role.value}, and may not {permission.value}.")
+    return found
+
+
+def _raw(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")

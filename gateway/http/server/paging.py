@@ -1,0 +1,52 @@
+"""Pages over the stores: filters that the stores do not know, with bounded work for each request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from gateway.http.server.answers import Page
+
+Row = TypeVar("Row")
+
+AT_ONCE = 250
+"""Rows read between two turns of the event loop: calls of agents wait for no list."""
+
+SCANNED = 5000
+"""Rows looked at for one page at the most; then the page ends early, with a cursor to go on from."""
+
+
+async def collect(
+    fetch: Callable[[str | None, int], Awaitable[Sequence[Row]]],
+    cursor: Callable[[Row], str],
+    keep: Callable[[Row], Awaitable[bool]],
+    *,
+    after: str | None,
+    limit: int,
+) -> Page[Row]:
+    """The first ``limit`` rows after a cursor that are to be kept; fewer, with a cursor, where too many had to be passed over."""
+    kept: list[Row] = []
+    at_once = min(limit + 1, AT_ONCE)
+    scanned = 0
+    while True:
+        rows = await fetch(after, at_once)
+        for row in rows:
+            if await keep(row):
+                if len(kept) == limit:
+                    return Page(kept, cursor(kept[-1]))
+                kept.append(row)
+        if len(rows) < at_once:
+            return Page(kept, None)
+        after = cursor(rows[-1])
+        scanned += len(rows)
+        if scanned >= SCANNED:
+            return Page(kept, after)
+        await asyncio.sleep(0)
+
+
+def within(rows: Sequence[Row], cursor: Callable[[Row], str], *, after: str | None, limit: int) -> Page[Row]:
+    """A page of rows that are all in hand, in order. An unknown cursor is the beginning."""
+    begin = next((place + 1 for place, row in enumerate(rows) if cursor(row) == after), 0) if after is not None else 0
+    taken = rows[begin : begin + limit]
+    return Page(taken, cursor(taken[-1]) if begin + limit < len(rows) else None)

@@ -1,0 +1,112 @@
+"""Calls counted and timed, for Prometheus. On the way of every call, so no more than a few additions; sums are made when asked for.
+
+Webhooks counted, for Prometheus.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Upper bounds of a stage's time, in seconds."""
+
+Log = Callable[..., object]
+"""Takes an event's name and its members."""
+
+
+@dataclass(slots=True)
+class _Spent:
+    """Times of one stage: how many fell into each bucket, and their sum."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    total: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Observer(Collector):
+    """Every call's metrics. Label values come from the catalog and from refusal codes, never from an agent's text."""
+
+    monotonic: Callable[[], float]
+    log: Log
+    _calls: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _stages: dict[str, _Spent] = field(default_factory=dict)
+
+    def passed(self, tool: str, action: str, status: int, started: float, marks: Sequence[tuple[str, float]]) -> None:
+        """A call that the line let through; its status is the tool's."""
+        self._count(tool, action, "allow", started, marks)
+        self.log("call", tool=tool, action=action, status=status, ms=round((self.monotonic() - started) * 1000, 2))
+
+    def refused(self, tool: str, action: str, code: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
+        """A call that a stage stood against."""
+        self._count(tool if action else "", action, code, started, marks)
+        self.log("refusal", tool=tool, action=action, code=code)
+
+    def collect(self) -> Iterable[Metric]:
+        """What Prometheus is told."""
+        calls = CounterMetricFamily("killcord_calls", "Calls by tool, action and decision.", labels=("tool", "action", "decision"))
+        for labels, count in self._calls.items():
+            calls.add_metric(labels, count)
+        stages = HistogramMetricFamily("killcord_stage_seconds", "Time spent in each stage of the line.", labels=("stage",))
+        for stage, spent in self._stages.items():
+            stages.add_metric((stage,), _cumulative(spent.counts), spent.total)
+        return calls, stages
+
+    def _count(self, tool: str, action: str, decision: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
+        key = (tool, action, decision)
+        self._calls[key] = self._calls.get(key, 0) + 1
+        before = started
+        for stage, end in marks:
+            spent = self._stages.get(stage)
+            if spent is None:
+                spent = self._stages[stage] = _Spent()
+            seconds, before = end - before, end
+            spent.counts[bisect_left(BUCKETS, seconds)] += 1
+            spent.total += seconds
+
+
+def gauges(registry: CollectorRegistry, read: dict[str, tuple[str, Callable[[], float]]]) -> None:
+    """Gauges that are read when they are asked for; ``read`` maps a name to its help text and source."""
+    for name, (text, source) in read.items():
+        Gauge(name, text, registry=registry).set_function(source)
+
+
+def _cumulative(counts: Sequence[int]) -> list[tuple[str, float]]:
+    total, shown = 0, []
+    for bound, count in zip((*map(str, BUCKETS), "+Inf"), counts, strict=True):
+        total += count
+        shown.append((bound, float(total)))
+    return shown
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """How far one webhook is; ``lag`` counts journal entries from the event that it is at on, 0 where it is at none."""
+
+    name: str
+    delivered: int
+    given_up: int
+    lag: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deliveries(Collector):
+    """Read when asked for. Names are the configuration's."""
+
+    read: Callable[[], Iterable[Delivered]]
+
+    def collect(self) -> Iterable[Metric]:
+        """What Prometheus is told."""
+        delivered = CounterMetricFamily("killcord_webhook_delivered", "Events that a webhook took.", labels=("webhook",))
+        given_up = CounterMetricFamily("killcord_webhook_given_up", "Events that a webhook never took.", labels=("webhook",))
+        lag = GaugeMetricFamily("killcord_webhook_lag_entries", "Journal entries from the event being delivered on.", labels=("webhook",))
+        for one in self.read():
+            delivered.add_metric((one.name,), one.delivered)
+            given_up.add_metric((one.name,), one.given_up)
+            lag.add_metric((one.name,), one.lag)
+        return delivered, given_up, lag

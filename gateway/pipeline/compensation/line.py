@@ -1,0 +1,342 @@
+"""The line of compensating calls: the same stages in the same order, under a lease for one node of a plan and nothing else.
+
+A compensation is identified, journaled, fenced and verified like any other call. What differs stands here in one place: its call is
+made from the journal, its lease is the plan's, a version that no longer matches is a conflict, and no limit is charged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gateway import errors
+from gateway.core.adapter import catalog, postcondition
+from gateway.core.request import idempotency
+from gateway.model.effect import State, Write
+from gateway.model.entry import Position, Result, Verification
+from gateway.model.plan import Does, Node, NodeState
+from gateway.model.run import Lease, Run
+from gateway.pipeline import probe, sealed_payloads
+from gateway.pipeline.compensation.decide import DecideRecovery
+from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless, Prepared
+from gateway.pipeline.evidence import Before, Classified, Expected, Kept, Known, Metered, Permitted, Settled, Step, Undoing
+from gateway.pipeline.stages import forward, read_retry
+from gateway.pipeline.stages.classify import classify
+from gateway.pipeline.stages.gate import Gate
+from gateway.pipeline.stages.intend import Intend
+from gateway.pipeline.stages.recall import Recall
+from gateway.pipeline.stages.settle import Settle
+from gateway.pipeline.stages.verify import Verify
+from gateway.pipeline.tool import Tools
+from gateway.pipeline.tool_reads import ObjectState, ToolReads
+from gateway.ports.clock import Clock
+from gateway.ports.rollback import Compensating, Compensations, Examined, NodeOutcome, Proposal, Unseen
+
+LEASE = 60.0
+"""Seconds for which a recovery lease permits its one call."""
+SETTLE = 30.0
+"""Seconds after which a compensation that is not there will not come any more, where its adapter says nothing else."""
+HELD = (errors.RunReadOnly, errors.RunPaused, errors.RunQuarantined, errors.LeaseRevoked, errors.FanoutBlocked)
+"""What an order means that was made after the rollback began, on more than its run: it keeps the call from being sent, for now."""
+AGAIN = frozenset({409, 423, 425})
+"""Statuses of a definite failure after which the same call may pass a little later."""
+MOVED_ON = 412
+"""The status by which a tool says that the object is not at the version that the call names."""
+BUSY = 429
+"""The status by which a tool says that it did not apply the call and may at another time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compensate:
+    tools: Tools
+    calls: CompensationRequests
+    gate: Gate
+    recall: Recall
+    decide_recovery: DecideRecovery
+    look: ToolReads
+    intend: Intend
+    forward: forward.Forward
+    verify: Verify
+    settle: Settle
+    probe: probe.Probe
+    clock: Clock
+
+    async def carry(self, compensating: Compensating) -> NodeOutcome:
+        """Carry out a node. What stands against it becomes a state of the node, never an exception.
+
+        Raises:
+            JournalUnavailable: what came of it, if anything, is for whoever goes on once the journal is back.
+        """
+        try:
+            return await self._carried(compensating)
+        except errors.JournalUnavailable:
+            raise
+        except (Conflict, errors.Refusal) as against:
+            return _stood(against)
+
+    async def _carried(self, order: Compensating) -> NodeOutcome:
+        order = await self._in_time(order)  # or what its adapter declares for where it is too late
+        action = await self._prepared(order)  # the one call of the plan, from the journal
+        opened = self.gate.recovering(action)  # orders that came later, on the tool or on everything
+        metered = Metered(
+            known=opened.known, action=opened.action, mode=opened.mode, epoch=opened.epoch, version=opened.version, quota=None
+        )  # counted to nobody: a contained run's budget must not keep it from being undone
+        fresh = await self.recall(metered)  # done before, by this or an earlier owner
+        if isinstance(fresh, Kept):
+            return _kept(fresh)
+        permit = await self.decide_recovery(fresh, order)  # policy can only turn it into a task
+        before = await self._matching(permit, order)  # at the version that our last effect left, or not at all
+        async with self.intend(permit, before) as intent:
+            answer = await self.forward(intent)
+            verdict = await self.verify(intent, answer)
+            settled = await self.settle(intent, answer, verdict)
+        carried = _came_of(settled)
+        if settled.answer.status == MOVED_ON:
+            carried = replace(carried, seen=await self._version(order))  # for whoever compares
+        return carried
+
+    async def _prepared(self, order: Compensating) -> Classified:
+        prepared = await self.calls.prepare(order.node, order.run, order.effects)  # what was sealed with the effects
+        known = self._known(order, prepared)  # the recovery lease: this node's one call
+        return _confined(order, classify(known))  # the declared compensation, on the object's own path
+
+    async def proposal(self, compensating: Compensating) -> Proposal | NodeOutcome:
+        node = compensating.node
+        try:
+            call = (await self._prepared(compensating)).known.call
+            instead = self.calls.instead(node)
+            other = None if instead is None else (await self._prepared(_other(compensating, instead))).known.call
+        except (Conflict, errors.Refusal) as against:
+            return _stood(against)
+        base = self.tools[node.tool].base
+        guard = forward.guard(Before(taken=True, guard=compensating.guard, guard_absent=node.guard_absent))
+        digest = f"sha256:{idempotency.body_digest(call.body)}"
+        return Proposal(
+            method=call.method, path=base + call.target, body_digest=digest, shown=sealed_payloads.compensation(call, base, guard, other)
+        )
+
+    async def decide(self, write: Write) -> bool | None:
+        if write.wire_key in self.intend.live:
+            return None  # it is on the wire: what is not there yet may still come, and its own outcome will tell
+        now = await self.probe.writes.by_wire_key(write.wire_key) or write
+        if now.state not in (State.UNKNOWN, State.IN_FLIGHT):
+            return now.state is not State.FAILED  # somebody else has found it out meanwhile
+        decided = await self.probe(now)
+        if not decided.seen:
+            raise errors.ToolUnreachable(f"{write.tool} does not show what became of it.", outcome="not-sent")
+        return None if decided.state is State.UNKNOWN else decided.state is State.STANDING
+
+    async def settle_unknown(self, order: Compensating, write: Write) -> bool | None:
+        """Look whether a compensation of unknown outcome is there; where that shows it, the journal is told."""
+        expects = await self._expects(order.node)
+        if expects is None:
+            return await self.decide(write)
+        seen = await self._seen(order.node, order.run, order.effects)
+        if seen is None:
+            return None
+        there = seen.as_expected(expects)
+        settled = self.clock.now() - await self.probe.last_sent(write) >= self._settle_time(order.node)
+        before = None if order.node.guard_absent else order.guard
+        match postcondition.probe(applied=there, seen=seen.version, before=before, settled=settled):
+            case postcondition.Finding.APPLIED:
+                # All of the state is as it should be, so that what comes after may build on this version, whoever wrote it.
+                found = probe.Seen(postcondition.Finding.APPLIED, version=seen.version)
+                await self.probe.conclude(write, Result.SUCCESS, by="rollback", reason="what it should leave is there", seen=found)
+                return True
+            case postcondition.Finding.NOT_APPLIED:
+                await self.probe.conclude(write, Result.FAILED, by="rollback", reason="the object is still as it was before")
+                return False
+            case _:
+                return None
+
+    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | Unseen | None:
+        try:
+            seen = await self._looked(node, run, effects)
+        except errors.ToolUnreachable as lost:
+            return Unseen(lost.detail)
+        except (Conflict, errors.Refusal):
+            return None
+        if state not in (NodeState.DONE, NodeState.NOTHING):
+            return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=None)
+        try:
+            expects = await self.calls.expects(node) if node.by is not None else None
+        except Conflict:
+            expects = None
+        met = None if expects is None else seen.as_expected(expects)
+        why = "" if met in (None, True) else "it is not as it was before the run"
+        return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=met, why=why)
+
+    async def _expects(self, node: Node) -> Expected | None:
+        try:
+            return await self.calls.expects(node)
+        except Conflict:
+            return None
+
+    def _settle_time(self, node: Node) -> float:
+        """Seconds after which a compensation that is not there will not come any more."""
+        tool = self.tools.get(node.tool)
+        kind = tool.catalog.actions.get(node.by or "") if tool is not None else None
+        return SETTLE if kind is None or kind.probe is None else kind.probe.settle
+
+    def _known(self, order: Compensating, prepared: Prepared) -> Known:
+        now, run, node = self.clock.now(), order.run, order.node
+        key = f"rb_{order.rollback.rollback_id}_{node.node_id}"
+        return Known(
+            call=prepared.call,
+            tool=self.tools[node.tool],
+            run=run,
+            lease=Lease(run_id=run.run_id, tenant=run.tenant, generation=run.generation, not_before=now, expires_at=now + LEASE),
+            step=Step(node.node_id, None, named=True),
+            at=now,
+            own_key=idempotency.own_key(key),
+            if_match=False,
+            trace_id=None,
+            undoing=Undoing(
+                rollback_id=order.rollback.rollback_id,
+                node_id=node.node_id,
+                compensates=node.effects,
+                since=order.rollback.epoch,
+                expects=prepared.expects,
+                fence=order.fence,
+            ),
+        )
+
+    async def _in_time(self, order: Compensating) -> Compensating:
+        """The node as it has to be carried out on the object as it is now. Its key stays: one of the two is done, once."""
+        node, instead = order.node, self.calls.instead(order.node)
+        if instead is None:
+            return order
+        seen = await self._looked(node, order.run, order.effects)
+        variables = self.tools[node.tool].catalog.variables
+        if not (seen.exists and seen.same and instead.when.holds({"object": seen.document, "vars": variables})):
+            return order
+        return _other(order, instead)
+
+    async def _matching(self, permit: Permitted, order: Compensating) -> Before:
+        """Bind the call to the version that our last effect left.
+
+        Raises:
+            Conflict: the object is at another version: somebody wrote after us, and that must not be overwritten.
+        """
+        node = order.node
+        if order.guard is None and not node.guard_absent:
+            return Before(taken=False)
+        seen = await self._looked(node, order.run, order.effects)
+        if node.guard_absent:
+            if seen.exists:
+                raise Conflict("the object that was removed is there again; somebody made it anew", seen=seen.version)
+            return Before(taken=True, exists=False, guard_absent=True)
+        if not seen.exists and node.does is Does.REMOVES and order.effects[0].verification is Verification.FAILED:
+            raise Conflict("what its reply named was not found then either: what it made may be elsewhere", seen="absent")
+        if not seen.exists and node.does is Does.REMOVES:
+            raise Needless("what was made is gone already", seen="absent")
+        if not seen.exists:
+            raise Conflict("the object is not there any more; somebody removed it", seen="absent")
+        if not seen.same:
+            raise Conflict("a read of the object gives another one, or several", seen=seen.version)
+        if seen.version != order.guard:
+            raise Conflict(f"the object is at {seen.version}, and our last effect left it at {order.guard}", seen=seen.version)
+        return Before(taken=True, version=seen.version, state=seen.state, exists=True, guard=seen.version)
+
+    async def _seen(self, node: Node, run: Run, effects: Sequence[Write]) -> ObjectState | None:
+        try:
+            return await self._looked(node, run, effects)
+        except errors.ToolUnreachable:
+            raise
+        except (Conflict, errors.Refusal):
+            return None
+
+    async def _version(self, order: Compensating) -> str | None:
+        """What the object is at now: its version, ``absent``, or ``None`` where that cannot be seen."""
+        try:
+            seen = await self._looked(order.node, order.run, order.effects)
+        except (Conflict, errors.Refusal):
+            return None
+        return seen.version if seen.exists else "absent"
+
+    async def _looked(self, node: Node, run: Run, effects: Sequence[Write]) -> ObjectState:
+        tool = self.tools.get(node.tool)
+        kind = tool.catalog.actions.get(node.action) if tool is not None else None
+        if tool is None or kind is None or kind.object_type is None:
+            raise Conflict("its adapter says no more where the object can be read")
+        captures = await self.calls.captures(effects)
+        made = node.target.id if kind.creates is not None else None
+        try:
+            return await self.look(tool, kind, captures, run.tenant, created=made)
+        except errors.UpstreamFailure as lost:
+            raise errors.ToolUnreachable(f"{tool.name} cannot show the object: {lost.detail}", outcome="not-sent") from lost
+        except (KeyError, ValueError) as error:
+            raise Conflict("the object's id cannot stand in a path") from error
+
+
+def _stood(against: Conflict | errors.Refusal) -> NodeOutcome:
+    """What a node comes to by what stood against its call."""
+    match against:
+        case Needless():
+            return NodeOutcome(state=NodeState.NOTHING, why=str(against), seen=against.seen)
+        case Conflict():
+            return NodeOutcome(state=NodeState.TASK, why=str(against), seen=against.seen)
+        case errors.ReplyNotKept():
+            return NodeOutcome(state=NodeState.DONE, why="it was carried out before")
+        case errors.OutcomeUnknown():
+            return NodeOutcome(state=NodeState.UNKNOWN, why=against.detail)
+        case errors.Refusal(members={"outcome": "unknown"}):
+            return NodeOutcome(state=NodeState.UNKNOWN, why=against.detail)
+        case _ if isinstance(against, HELD):
+            return NodeOutcome(state=NodeState.STOPPED, why=against.detail)
+        # The lease is this call's own: what waited too long for a connection gets another one.
+        case _ if against.retryable or isinstance(against, errors.LeaseExpired):
+            return NodeOutcome(state=NodeState.WAITING, why=against.detail, again=True, pause=against.retry_after or 0.0)
+        case _:
+            return NodeOutcome(state=NodeState.FAILED, why=against.detail)
+
+
+def _other(order: Compensating, instead: catalog.Instead) -> Compensating:
+    """What is done where the node's own compensation comes too late."""
+    node = replace(order.node, by=instead.by, remedy=instead.remedy, does=Does.OFFSETS, guard=None, guard_follows=None)
+    return replace(order, node=node, guard=None)
+
+
+def _confined(order: Compensating, classified: Classified) -> Classified:
+    """The call that the plan speaks of, and no other: whatever an id may have made of its path."""
+    node, action = order.node, classified.action
+    own = node.does is Does.OFFSETS or action.target.object == node.target.object
+    if action.name != node.by or action.target.tenant != node.target.tenant or not own:
+        found = f"{action.name} on {action.target.type}:{action.target.id}"
+        raise Conflict(f"the call that would undo it is {found}, which the plan does not permit")
+    return classified
+
+
+def _kept(kept: Kept) -> NodeOutcome:
+    """What an earlier call for the node came to: one that did not hold is no more done for having been journaled."""
+    write = kept.write
+    if write.verification is Verification.FAILED:
+        where = _at(write.outcome or write.intent)
+        return NodeOutcome(state=NodeState.FAILED, why=f"it was carried out, and reading back showed something else ({where})")
+    return NodeOutcome(state=NodeState.DONE, why="it was carried out before", after=write.after_version)
+
+
+def _came_of(settled: Settled) -> NodeOutcome:
+    verdict, status = settled.verdict, settled.answer.status
+    where = _at(settled.position)
+    if verdict.result is Result.SUCCESS and verdict.verification is not Verification.FAILED:
+        return NodeOutcome(state=NodeState.DONE, after=verdict.after_version)
+    if verdict.result is Result.SUCCESS:
+        return NodeOutcome(state=NodeState.FAILED, why=f"it was carried out, and reading back shows something else ({where})")
+    if verdict.result is Result.UNKNOWN:
+        return NodeOutcome(state=NodeState.UNKNOWN, why=f"the tool answered {status}: nobody knows whether it was applied ({where})")
+    if status == MOVED_ON:
+        return NodeOutcome(state=NodeState.TASK, why=f"the tool says that the object was written after us ({where})")
+    if status == BUSY:
+        pause = read_retry.retry_after(settled.answer) or 0.0
+        return NodeOutcome(state=NodeState.WAITING, why=f"the tool has no time for it ({where})", again=True, pause=pause)
+    return NodeOutcome(state=NodeState.FAILED, why=f"the tool answered {status} ({where})", again=status in AGAIN)
+
+
+def _at(position: Position) -> str:
+    return f"entry {position}"
+
+
+if TYPE_CHECKING:
+    _port: type[Compensations] = Compensate

@@ -1,0 +1,165 @@
+"""The call that undoes an effect, made from what was sealed with it: the adapter's expressions over request, reply and snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway import errors
+from gateway.core.adapter import catalog, resolve
+from gateway.core.adapter.expression import Expression
+from gateway.core.request import body as request_body
+from gateway.core.request import canonical
+from gateway.model.call import Call
+from gateway.model.effect import Write
+from gateway.model.plan import Does, Node
+from gateway.model.run import Run
+from gateway.model.wire import Head
+from gateway.pipeline import sealed_payloads
+from gateway.pipeline.evidence import Expected
+from gateway.pipeline.tool import Tool, Tools
+from gateway.pipeline.tool_reads import header_map
+from gateway.ports.vault import Blobs, Vault
+
+
+class Conflict(Exception):
+    """The effect cannot, or must not, be undone by a call; the message says why. ``seen`` is the version the object is at."""
+
+    def __init__(self, why: str, *, seen: str | None = None) -> None:
+        super().__init__(why)
+        self.seen = seen
+
+
+class Needless(Conflict):
+    """There is nothing left to undo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """``expects`` is ``None`` where only the tool can say whether it was made up for."""
+
+    call: Call
+    expects: Expected | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompensationRequests:
+    tools: Tools
+    blobs: Blobs
+    vault: Vault
+
+    async def prepare(self, node: Node, run: Run, effects: Sequence[Write]) -> Prepared:
+        """The one call that carries out a node.
+
+        Raises:
+            Conflict: what it takes was not kept, or cannot be put into a path or a body.
+        """
+        tool, kind, by = self._declared(node)
+        original = next(one for one in effects if one.wire_key == node.original)
+        request = await self._request(original, tool)
+        snapshot = await self._snapshot(node)
+        path = _path(tool.catalog, kind, node, request.captures)
+        body = await self._body(node, kind, request, snapshot, run)
+        headers = ((b"Content-Type", b"application/json"),) if body else ()
+        try:
+            call = canonical.call(Head(method=by.method, target=f"/{tool.name}{path}", headers=headers, length=len(body)), body)
+        except errors.MalformedRequest as error:
+            raise Conflict(f"the call that would undo it cannot be made: {error.detail}") from error
+        return Prepared(call, _expected(node, snapshot))
+
+    async def expects(self, node: Node) -> Expected | None:
+        """How a node leaves its object; ``None`` where only the tool can say whether it was made up for.
+
+        Raises:
+            Conflict: that was not kept.
+        """
+        return _expected(node, await self._snapshot(node))
+
+    def instead(self, node: Node) -> catalog.Instead | None:
+        """What the adapter declares for where the node's compensation comes too late."""
+        _, kind, _ = self._declared(node)
+        return kind.undo.instead if kind.undo is not None else None
+
+    async def captures(self, effects: Sequence[Write]) -> Mapping[str, str]:
+        """What the newest effect's path held: where its object is read.
+
+        Raises:
+            Conflict: it was not kept.
+        """
+        newest = effects[-1]
+        return (await self._request(newest, self.tools[newest.tool])).captures
+
+    def _declared(self, node: Node) -> tuple[Tool, catalog.ActionType, catalog.ActionType]:
+        tool = self.tools.get(node.tool)
+        kind = tool.catalog.actions.get(node.action) if tool is not None else None
+        by = tool.catalog.actions.get(node.by) if tool is not None and node.by is not None else None
+        if tool is None or kind is None or kind.undo is None or by is None:
+            raise Conflict("its adapter does not declare the compensation any more")
+        return tool, kind, by
+
+    async def _request(self, write: Write, tool: Tool) -> sealed_payloads.Request:
+        plain = await self._unsealed(write.args_ref, "its request")
+        return sealed_payloads.request_from(plain, tool.catalog.variables)
+
+    async def _snapshot(self, node: Node) -> Mapping[str, Any] | None:
+        if node.snapshot_ref is None:
+            return None
+        kept: dict[str, Any] = orjson.loads(await self._unsealed(node.snapshot_ref, "the state before it"))
+        return kept
+
+    async def _body(
+        self, node: Node, kind: catalog.ActionType, request: sealed_payloads.Request, snapshot: Mapping[str, Any] | None, run: Run
+    ) -> bytes:
+        assert kind.undo is not None
+        declared = kind.undo.body_of(node.by or "")
+        if declared is None or not node.with_body:
+            return b""
+        whose = {"run_id": run.run_id, "workflow_id": run.workflow_id, "tenant": run.tenant, "agent_id": run.agent_id}
+        document: dict[str, object] = {**request.document, "run": {**whose, "task_class": run.task_class}}
+        if snapshot is not None:
+            document["snapshot"] = snapshot["state"]
+        if declared.roots >= {"request"} and request.redacted:
+            raise Conflict("policy had part of its request struck out, so that it cannot be made up for by a call")
+        document |= await self._reply(node, declared)
+        value = declared.search(document)
+        if value is None:
+            raise Conflict("what the compensation would send cannot be told from what was kept")
+        return orjson.dumps(value)
+
+    async def _reply(self, node: Node, declared: Expression) -> dict[str, object]:
+        if "reply" not in declared.roots:
+            return {}
+        answer = sealed_payloads.reply_from(await self._unsealed(node.reply_ref, "its reply"))
+        body = request_body.json_value(answer.headers, answer.body)
+        return {"reply": {"status": answer.status, "headers": header_map(answer.headers), "body": body}}
+
+    async def _unsealed(self, ref: str | None, what: str) -> bytes:
+        sealed = await self.blobs.blob(ref) if ref is not None else None
+        if sealed is None:
+            raise Conflict(f"{what} was not kept")
+        try:
+            return await self.vault.unseal(sealed)
+        except KeyError as error:
+            raise Conflict(f"{what} was forgotten with its tenant") from error
+
+
+def _path(tool: catalog.Tool, kind: catalog.ActionType, node: Node, captures: Mapping[str, str]) -> str:
+    try:
+        return resolve.undo_path(tool, kind, node.by or "", captures, node.target.id)
+    except (KeyError, ValueError) as error:
+        if not node.target.id:
+            raise Conflict("it is not known which object it was about, and the call that would undo it has to name one") from error
+        raise Conflict("the object's id cannot stand in the path of the call that would undo it") from error
+
+
+def _expected(node: Node, snapshot: Mapping[str, Any] | None) -> Expected | None:
+    match node.does:
+        case Does.RESTORES | Does.MAKES if snapshot is not None:
+            return Expected(exists=True, state=snapshot["state"])
+        case Does.REMOVES:
+            return Expected(exists=False)
+        case _:
+            return None

@@ -1,0 +1,153 @@
+"""What the agents' door calls: the line, with refusals turned into problem documents, counted and journaled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gateway import errors
+from gateway.core import problem, timestamps
+from gateway.core.request import canonical
+from gateway.model.call import Call
+from gateway.model.entry import Kind, Sealed
+from gateway.model.wire import Head, Reply
+from gateway.observe.metrics import Observer
+from gateway.pipeline import journal_entries, sealed_payloads
+from gateway.pipeline.call_trace import CallTrace
+from gateway.pipeline.evidence import Denied, Sender
+from gateway.pipeline.line import Line
+from gateway.pipeline.reply import Replies
+from gateway.pipeline.stages.authenticate import Authenticate, step_of
+from gateway.pipeline.tool import Tool, Tools
+from gateway.ports.clock import Clock
+from gateway.ports.journal import Journal, JournalHealth
+from gateway.ports.triggers import TriggerMonitor
+from gateway.ports.vault import Vault
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """``draining`` refuses new calls while those on the wire finish."""
+
+    line: Line
+    tools: Tools
+    journal: Journal
+    vault: Vault
+    replies: Replies
+    sentinel: TriggerMonitor
+    clock: Clock
+    observer: Observer
+    draining: bool = field(default=False)
+
+    async def handle(self, call: Call, commit: Callable[[], None]) -> Reply:
+        """Carry a call along the line; a refusal comes back as its problem document."""
+        trail = CallTrace(call, self.clock.monotonic, commit)
+        try:
+            self._ready()
+            reply = await self.line.handle(trail)
+        except errors.Refusal as refused:
+            reply = await self._refused(trail, refused)
+            self.observer.refused(trail.call.tool, _action(trail), refused.code, trail.started, trail.marks)
+        else:
+            # What the call set off holds before its reply leaves: the run's next call meets it.
+            if trail.known is not None and await self.sentinel.answered(trail.known.run.run_id):
+                reply = self.replies.as_of_now(reply, trail.known)
+            self.observer.passed(trail.call.tool, _action(trail), reply.status, trail.started, trail.marks)
+        return reply
+
+    async def preview(self, head: Head) -> Reply | None:
+        """Refuse from the head alone what no body could make pass: no tool, no lease that speaks for a run, a run that is held."""
+        try:
+            self._ready()
+            name = canonical.split(head.target).tool
+            run, lease = await self.line.authenticate.preview(name, head.headers)
+            self.line.gate.preview(run, lease, name)
+        except errors.Refusal as refused:
+            return self.turned_away(refused, head.headers)
+        return None
+
+    def turned_away(self, refusal: errors.Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
+        """The problem document for what never became a call; journaled where its headers tell the sender."""
+        sender = _sender(self.line.authenticate, headers)
+        entry = self._stray(refusal, sender)
+        self.observer.refused("", "", refusal.code, self.clock.monotonic(), ())
+        return self.replies.turned_away(refusal, sender, entry, close=True)
+
+    def _ready(self) -> None:
+        if self.draining:
+            raise errors.Draining(retry_after=5.0)
+        health: JournalHealth = self.journal.health()
+        if not health.ok:
+            raise errors.JournalUnavailable(health.reason, retry_after=5.0)
+
+    async def _refused(self, trail: CallTrace, refused: errors.Refusal) -> Reply:
+        known = trail.known
+        if known is None:
+            sender = _sender(self.line.authenticate, trail.call.headers, self.tools.get(trail.call.tool))
+            run = await self.line.authenticate.registry.run(sender.lease.run_id) if sender else None
+            return self.replies.turned_away(refused, sender, self._stray(refused, sender), run=run, tool=trail.call.tool)
+        if isinstance(trail.last, Denied):
+            refused.entry = await self._denied(trail.last)
+        elif refused.entry is None:
+            entry = journal_entries.refusal(
+                known,
+                trail.action,
+                refused,
+                self.clock.now(),
+                status=problem.status_of(refused),
+                metered=trail.metered is not None,
+            )
+            refused.entry = self._post(entry)
+        await self.sentinel.answered(known.run.run_id)
+        return self.replies.refused(refused, known, refused.entry, trail.metered)
+
+    async def _denied(self, denied: Denied) -> str | None:
+        """Journal a denial with the arguments it was made on, so that another policy can be asked later."""
+        tenant, status = denied.known.run.tenant, problem.status_of(denied.refusal)
+        try:
+            args = await self.vault.seal(tenant, sealed_payloads.request(denied)) if denied.known.call.body else None
+        except errors.JournalUnavailable:
+            return None
+        return self._post(journal_entries.denied(denied, self.clock.now(), status=status, args=args), () if args is None else (args,))
+
+    def _stray(self, refusal: errors.Refusal, sender: Sender | None) -> str | None:
+        """Journal a refusal of which only the lease is known, if that."""
+        if sender is None:
+            return None
+        lease = sender.lease
+        entry: journal_entries.Entry = {
+            "ts": timestamps.rfc3339(self.clock.now()),
+            "kind": Kind.REFUSAL.value,
+            "tenant": lease.tenant,
+            "run_id": lease.run_id,
+            "generation": lease.generation,
+            "code": refusal.code,
+            "status": problem.status_of(refusal),
+            "detail": refusal.detail,
+        }
+        return self._post(entry)
+
+    def _post(self, entry: journal_entries.Entry, blobs: Sequence[Sealed] = ()) -> str | None:
+        """The refusal stands whether or not it can be journaled."""
+        try:
+            return str(self.journal.post(entry, blobs))
+        except errors.JournalUnavailable:
+            return None
+
+
+def _action(trail: CallTrace) -> str:
+    return trail.action.name if trail.action is not None else ""
+
+
+def _sender(authenticate: Authenticate, headers: Sequence[tuple[bytes, bytes]], tool: Tool | None = None) -> Sender | None:
+    """Whose lease the headers carry, if they carry just one good one; never a reason for another refusal."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        low = name.lower()
+        if low in found and low in (b"authorization", b"killcord-lease"):
+            return None
+        found[low] = b"" if low in found else value
+    try:
+        return Sender(authenticate.claim(tool, found), step_of(found))
+    except errors.Refusal:
+        return None

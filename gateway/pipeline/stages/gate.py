@@ -1,0 +1,148 @@
+"""Does an order stand against the call? The first room after classification, and the check at the socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from gateway import errors
+from gateway.core.authorization import gate
+from gateway.model.action import Effect
+from gateway.model.run import Lease, Mode, Run
+from gateway.pipeline.evidence import Action, Classified, Fresh, Known, Open, Permitted
+from gateway.ports.clock import Clock
+from gateway.ports.containment import Containment
+
+PAUSE = 5.0
+"""Seconds after which a paused run may ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """``revision`` is the policy's, now."""
+
+    containment: Containment
+    clock: Clock
+    revision: Callable[[], str]
+
+    def __call__(self, classified: Classified) -> Open:
+        """Let the call on, as of the current epoch.
+
+        Raises:
+            RunReadOnly, RunPaused, RunQuarantined, LeaseRevoked, FanoutBlocked: the strictest order that matches.
+            ContainmentStale: the orders are not known well enough.
+        """
+        known = classified.known
+        epoch, version = self.containment.epoch, self.containment.version
+        held = self._look(known, classified.action, known.at)
+        return Open(known=known, action=classified.action, mode=held.mode, epoch=epoch, version=version)
+
+    def preview(self, run: Run, lease: Lease, tool: str) -> None:
+        """Refuse what an order stops whether it reads or writes.
+
+        Raises:
+            RunPaused, RunQuarantined, LeaseRevoked: the strictest order that matches.
+        """
+        _refuse_all(self.containment.hold(run, lease.generation, tool, now=self.clock.now()))
+
+    def recovering(self, classified: Classified) -> Open:
+        """Let a compensation on: nothing that held the run when its rollback began stands against it, only orders made later.
+
+        Raises:
+            RunReadOnly, RunPaused, RunQuarantined, LeaseRevoked, FanoutBlocked: by an order on more than the run, made since then; or
+            because the run is not contained any more.
+            ContainmentStale: the orders are not known well enough.
+        """
+        known = classified.known
+        epoch, version = self.containment.epoch, self.containment.version
+        held = self._look(known, classified.action, known.at)
+        return Open(known=known, action=classified.action, mode=held.mode, epoch=epoch, version=version)
+
+    def fence(self, known: Known, action: Action, version: int) -> Callable[[], None]:
+        """The check that runs with a connection in hand, in the same step as the first socket write."""
+
+        def check() -> None:
+            now = self.clock.now()
+            if known.lease.expires_at <= now:
+                raise errors.LeaseExpired
+            if known.undoing is not None:
+                known.undoing.fence()
+            if self.containment.version != version or not self.containment.fresh(now=now):
+                self._look(known, action, now)
+
+        return check
+
+    def fence_of(self, fresh: Fresh) -> Callable[[], None]:
+        return self.fence(fresh.known, fresh.action, fresh.version)
+
+    def hearing(self, fresh: Fresh) -> Callable[[], None]:
+        """The check of a write's reply that still streams: what was sent stays sent, but who may not read any more hears no more of it."""
+        known = fresh.known
+
+        def check() -> None:
+            now = self.clock.now()
+            if known.lease.expires_at <= now:
+                raise errors.LeaseExpired
+            held = self.containment.hold(known.run, known.lease.generation, known.tool.name, now=now)
+            if held.mode > Mode.READ_ONLY:
+                refuse(held, fresh.action)
+
+        return check
+
+    def sending(self, permit: Permitted) -> Callable[[], None]:
+        """The fence for a call that was decided on: it is not sent either where policy has changed since."""
+        held = self.fence_of(permit.fresh)
+
+        def check() -> None:
+            held()
+            if self.revision() != permit.considered.active:
+                raise errors.PolicyUnavailable("Policy changed after the call was decided on; nothing was sent.", retry_after=1.0)
+
+        return check
+
+    def _look(self, known: Known, action: Action, now: float) -> gate.Hold:
+        if not self.containment.fresh(now=now):
+            raise errors.ContainmentStale(retry_after=1.0)
+        if known.undoing is None:
+            held = self.containment.hold(known.run, known.lease.generation, known.tool.name, now=now)
+        else:
+            self._contained(known, now)
+            held = self.containment.hold_recovery(known.run, known.tool.name, since=known.undoing.since, now=now)
+        refuse(held, action)
+        return held
+
+    def _contained(self, known: Known, now: float) -> None:
+        """What a run writes that was let go meanwhile would race with what is taken back of it."""
+        run = known.run
+        held = self.containment.hold(run, known.lease.generation, None, now=now)
+        if held.mode is Mode.ACTIVE and run.closed_at is None:
+            raise errors.LeaseRevoked(f"Run {run.run_id} is active again; contain it, then go on with its rollback.")
+
+
+def refuse(held: gate.Hold, action: Action) -> None:
+    """Raise what the hold means for the action, if anything."""
+    _refuse_all(held)
+    if held.mode is Mode.READ_ONLY and action.effect is Effect.WRITE:
+        raise errors.RunReadOnly(**_order(held))
+    if held.no_fanout and action.fanout:
+        raise errors.FanoutBlocked(**_order(held))
+
+
+def _refuse_all(held: gate.Hold) -> None:
+    """Raise what the hold means for every action, if anything."""
+    match held.mode:
+        case Mode.REVOKED:
+            raise errors.LeaseRevoked(**_order(held))
+        case Mode.QUARANTINED:
+            raise errors.RunQuarantined(**_order(held))
+        case Mode.PAUSED:
+            raise errors.RunPaused(retry_after=PAUSE, **_order(held))
+        case Mode.READ_ONLY | Mode.ACTIVE:
+            pass
+        case _:
+            assert_never(held.mode)
+
+
+def _order(held: gate.Hold) -> dict[str, Any]:
+    return {} if held.order_id is None else {"order_id": held.order_id}

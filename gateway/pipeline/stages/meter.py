@@ -1,0 +1,74 @@
+"""Too fast, or too many steps? Every call is metered, reads and repetitions too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway import errors
+from gateway.core import limits
+from gateway.model.run import Limits, Rate, Run, TaskClass
+from gateway.pipeline.evidence import Metered, Open
+from gateway.pipeline.step_counter import StepCounter
+from gateway.ports.rates import Quota, Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """``tenant_limits`` gives the limits declared for a tenant, or ``None``."""
+
+    rates: Rates
+    pace: StepCounter
+    task_classes: Mapping[str, TaskClass]
+    tenant_limits: Callable[[str], Limits | None]
+
+    async def __call__(self, opened: Open) -> Metered:
+        """Count the call.
+
+        Raises:
+            RateLimited: it came too soon; nothing was counted.
+            BlastRadius: the steps of the run or of its workflow are used up.
+        """
+        run = opened.known.run
+        task_class = self.task_classes.get(run.task_class)
+        quota = await self.rates.take(self._meters(run), now=opened.known.at)
+        if quota is not None and quota.wait > 0:
+            detail = f"{quota.name} may send {quota.rate} calls."
+            raise _told(errors.RateLimited(detail, retry_after=quota.wait, **violated(quota.name)), quota)
+        workflow_steps = task_class.limits.steps if task_class else None
+        full = await self.pace.step(((f"run:{run.run_id}", run.limits.steps), (f"workflow:{run.tenant}/{run.workflow_id}", workflow_steps)))
+        if full is not None:
+            scope, limit = full
+            raise _told(errors.BlastRadius(f"{scope} has used its {limit} steps.", **violated(f"{scope} steps")), quota)
+        return Metered(known=opened.known, action=opened.action, mode=opened.mode, epoch=opened.epoch, version=opened.version, quota=quota)
+
+    def _meters(self, run: Run) -> list[tuple[str, Rate]]:
+        meters: list[tuple[str, Rate]] = []
+        if run.limits.rate is not None:
+            meters.append((f"run:{run.run_id}", run.limits.rate))
+        tenant = self.tenant_limits(run.tenant)
+        if tenant is not None and tenant.rate is not None:
+            meters.append((f"tenant:{run.tenant}", tenant.rate))
+        return meters
+
+
+def violated(*limits: str) -> dict[str, Any]:
+    """The problem member that names the limits that stand against a call."""
+    return {"violated-policies": list(limits)}
+
+
+def _told(refusal: errors.Refusal, quota: Quota | None) -> errors.Refusal:
+    refusal.fields = quota_headers(quota)
+    return refusal
+
+
+def quota_headers(quota: Quota | None) -> tuple[tuple[bytes, bytes], ...]:
+    """``RateLimit`` and ``RateLimit-Policy`` for the tightest rate."""
+
+    if quota is None:
+        return ()
+    name = quota.name.partition(":")[0]
+    policy = f'"{name}";q={quota.rate.count};w={max(1, round(quota.rate.seconds))}'
+    rest = f'"{name}";r={quota.remaining};t={limits.retry_after(quota.wait)}'
+    return ((b"RateLimit-Policy", policy.encode()), (b"RateLimit", rest.encode()))

@@ -1,0 +1,141 @@
+"""The journal: entries in, positions and entries out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.errors import ApprovalRequired
+from gateway.model.effect import Charge, Key, Violation
+from gateway.model.entry import Fields, Head, Kind, Position, Sealed
+
+SPENT = "The approval was spent by another call, or is good no longer: one approval is one call."
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRequest:
+    """All that one intent asks of the journal, all or nothing.
+
+    ``fields`` is the ``intent`` entry. ``refusal`` makes the fields of the ``refusal`` entry that takes its place (its
+    ``code`` is set by the journal: ``in-flight`` or ``blast-radius``) where the key's attempt is taken or a charge
+    passes its limit; then nothing is charged and no blob is kept. ``spends`` is the id of the grant that the intent is made with
+    (its ``approval_id``): where that is not there to be spent, :meth:`unapproved` takes the intent's place.
+    """
+
+    fields: Fields
+    refusal: Callable[[], Fields]
+    key: Key
+    attempt: int
+    charges: tuple[Charge, ...] = ()
+    blobs: tuple[Sealed, ...] = ()
+    spends: str | None = None
+
+    def unapproved(self) -> Fields:
+        refused = ApprovalRequired(SPENT)
+        told = {"code": refused.code, "status": 403, "detail": refused.detail, "approval_id": self.spends}
+        return {**self.refusal(), "kind": Kind.REFUSAL.value, **told}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The intent is durable."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyTaken:
+    """Another call has this attempt of the key; nothing was written but the refusal."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Unapproved:
+    """The grant was spent, or is good no longer; nothing was charged or written but the refusal."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """A limit stood against it; nothing was charged or written but the refusal."""
+
+    position: Position
+    violations: tuple[Violation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHealth:
+    """``lag`` is how many entries wait for the disk."""
+
+    ok: bool
+    reason: str
+    lag: int
+    seq: int
+
+
+class Journal(Protocol):
+    """The one way in. Every entry is folded into the tables that the other ports read, in its own transaction."""
+
+    @property
+    def stream(self) -> str: ...
+
+    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        """Take an entry without waiting for the disk; its position is provisional until its batch is written.
+
+        Raises:
+            JournalUnavailable: the journal cannot be written now.
+        """
+        ...
+
+    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+        """Take an entry and return once it is durable (fsync returned).
+
+        Raises:
+            JournalUnavailable: it is not, and will not be, on disk.
+        """
+        ...
+
+    async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
+        """Open an attempt in one transaction: unique key, grant, charges, blobs, entry. Durable on return.
+
+        Raises:
+            JournalUnavailable: nothing of it is, or will be, on disk.
+        """
+        ...
+
+    def health(self) -> JournalHealth: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which entries, ascending; ``after`` is a cursor ``stream/seq``."""
+
+    run: str | None = None
+    tenant: str | None = None
+    kind: str | None = None
+    after: str | None = None
+    limit: int = 100
+
+
+class History(Protocol):
+    """The journal, read back: durable entries only, each as its stored canonical JSON bytes.
+
+    What was posted before the question is waited for, a moment at the most: whoever was told of an entry finds it.
+    """
+
+    async def entries(self, query: Query) -> Sequence[bytes]: ...
+
+    async def entry(self, position: Position) -> bytes | None: ...
+
+    async def heads(self) -> Sequence[Head]:
+        """The latest signed head of each stream."""
+        ...
+
+    async def keep_head(self, head: Head) -> None: ...
+
+    async def tail(self) -> Head:
+        """Stream, seq, hash and time of the newest durable entry, unsigned (``note`` is empty; seq 0 where there is none)."""
+        ...

@@ -1,0 +1,47 @@
+"""Who watches the runs, as the line and the store meet it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.model.incident import Incident
+from gateway.model.response import Response
+from gateway.model.run import Run
+from gateway.model.trigger import Trigger
+
+
+class TriggerMonitor(Protocol):
+    """Sees every entry; what a call sets off is answered before its reply leaves."""
+
+    def meet(self, run: Run, steps: int) -> None:
+        """A call of the run is about to begin; it has taken ``steps`` so far. Called before any entry of that call."""
+        ...
+
+    async def answered(self, run_id: str) -> bool:
+        """Wait until everything that the run's entries have set off is answered; whether there was anything."""
+        ...
+
+
+class Responses(Protocol):
+    async def about(self, run: Run, generation: int, trigger: Trigger) -> Response:
+        """What policy says of an error that may be recoverable; journaled, and never an incident by itself.
+
+        Raises:
+            JournalUnavailable: it cannot be journaled.
+        """
+        ...
+
+
+class Incidents(Protocol):
+    """The fold of ``response`` entries."""
+
+    async def incident(self, incident_id: str) -> Incident | None: ...
+
+    async def incidents(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Incident]:
+        """Ascending by id, beginning after ``after``."""
+        ...
+
+    async def incident_of(self, run_id: str, generation: int, cause: str) -> Incident | None:
+        """The one incident of a run's generation for a cause."""
+        ...

@@ -1,0 +1,196 @@
+"""The writer thread: group commit. What is queued goes to disk together, in one transaction and one fsync."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from gateway.model.entry import Kind
+from gateway.ports.journal import AlreadyTaken, Exceeded, Opened, Unapproved
+from gateway.stores.sqlite import statements
+from gateway.stores.sqlite.log.jobs import Durable, Event, Job, Prepared, Stop, Submission, Tip, WriterCall, WriterFailed, WriterRecovered
+from gateway.stores.sqlite.projection.tables import Tables
+
+BATCH = 512
+PROBE_EVERY = 0.5
+LINGER = 0.01
+"""Seconds for which entries that nobody waits for gather before they go to disk; the first one that is waited for ends it."""
+
+Deliver = Callable[[Event], None]
+
+
+class Writer:
+    """Takes jobs in the order queued. ``deliver`` is called on the writer's thread, once for each batch."""
+
+    def __init__(self, connection: sqlite3.Connection, tip: Tip, deliver: Deliver) -> None:
+        self._connection = connection
+        self._tables = Tables(connection)
+        self._tip = tip
+        self._deliver = deliver
+        self._term = 0
+        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._urgent = threading.Event()
+        self._held: Sequence[Job] = ()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._work, name="killcord-journal", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, job: Job) -> None:
+        """Queue a job; takes no lock that the writer holds for long."""
+        self._queue.put(job)
+        # Setting it costs a lock; where it is set already, the writer has yet to clear it, and takes this job after that.
+        if job.future is not None and not self._urgent.is_set():
+            self._urgent.set()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def leftover(self) -> list[asyncio.Future[Any]]:
+        """Whoever still waits on a writer that is gone."""
+        return _waiting(self._queued())
+
+    def _work(self) -> None:
+        try:
+            while not self._stopped:
+                self._held = self._gathered()
+                self._carry_out(self._held)
+        finally:
+            if not self._stopped:
+                # Whatever ended the thread, nobody may wait for it, and nothing is taken any more.
+                self._fall("the journal's writer ended unexpectedly; restart the gateway and look at its log", final=True)
+
+    def _gathered(self) -> list[Job]:
+        """The next batch. An fsync for each of many reads would cost more than all of them; no one waits for theirs."""
+        first = self._queue.get()
+        if first.future is None:
+            self._urgent.wait(LINGER)
+        # Cleared before the rest is taken: who comes after this is in a later batch, and sets it again.
+        self._urgent.clear()
+        return [first, *self._queued(BATCH - 1)]
+
+    def _queued(self, most: int = 1 << 30) -> list[Job]:
+        found: list[Job] = []
+        with contextlib.suppress(queue.Empty):
+            while len(found) < most:
+                found.append(self._queue.get_nowait())
+        return found
+
+    def _carry_out(self, jobs: Sequence[Job]) -> None:
+        void = [job for job in jobs if self._void(job)]
+        if void:
+            self._deliver(WriterFailed("an earlier batch failed", self._term, _waiting(void)))
+        try:
+            event = self._commit([job for job in jobs if not self._void(job)] if void else jobs)
+        except (sqlite3.Error, OSError) as failed:
+            self._fall(f"the journal cannot be written: {failed}")
+            self._recover()
+            return
+        self._held = ()
+        self._stopped = any(isinstance(job, Stop) for job in jobs)
+        self._deliver(event)
+
+    def _void(self, job: Job) -> bool:
+        return isinstance(job, Submission) and job.term != self._term
+
+    def _commit(self, jobs: Sequence[Job]) -> Durable:
+        results: list[tuple[asyncio.Future[Any], object]] = []
+        lines: list[statements.Row] = []
+        blobs: list[statements.Row] = []
+        tip = self._tip
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._tables.expect([_attempt(job) for job in jobs if isinstance(job, Submission) and job.opening is not None])
+        for job in jobs:
+            if not isinstance(job, Submission):
+                results.append((job.future, job.run(self._connection) if isinstance(job, WriterCall) else None))
+                continue
+            entry, result = self._judge(job)
+            if entry is job.entry:
+                blobs += [(blob.ref, blob.tenant, blob.data) for blob in job.blobs]
+            self._tables.apply(entry.changes, entry.position.seq)
+            linked = entry.draft.link(tip.hash)
+            lines.append((entry.position.seq, entry.kind, entry.run_id, entry.tenant, linked.line))
+            tip = Tip(entry.position.seq, linked.hash, entry.ts)
+            if job.future is not None:
+                results.append((job.future, result))
+        statements.put(self._connection, "keep_entries", lines)
+        statements.put(self._connection, "keep_blobs", blobs)
+        runs = self._tables.flush()
+        self._connection.execute("COMMIT")
+        self._tip = tip
+        return Durable(tip, results, runs)
+
+    def _judge(self, job: Submission) -> tuple[Prepared, object]:
+        """The entry that a submission becomes: itself, or the refusal in its place."""
+        opening, position = job.opening, job.entry.position
+        if opening is None:
+            return job.entry, position
+        if self._tables.taken(_attempt(job)):
+            return job.refused({**opening.refusal(), "kind": Kind.REFUSAL.value, "code": "in-flight"}), AlreadyTaken(position)
+        if opening.spends is not None and not self._tables.granted(opening.spends):
+            return job.refused(opening.unapproved()), Unapproved(position)
+        violations = self._tables.over(opening.charges)
+        if violations:
+            told = {"kind": Kind.REFUSAL.value, "code": "blast-radius", "violated": [asdict(one) for one in violations]}
+            return job.refused({**opening.refusal(), **told}), Exceeded(position, violations)
+        return job.entry, Opened(position)
+
+    def _fall(self, reason: str, *, final: bool = False) -> None:
+        """Void the batch and all that is queued behind it."""
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        self._tables.drop()
+        self._term += 1
+        jobs = [*self._held, *self._queued()]
+        self._held = ()
+        self._stopped = final or any(isinstance(job, Stop) for job in jobs)
+        self._deliver(WriterFailed(reason, self._term, _waiting(jobs), final=self._stopped))
+
+    def _recover(self) -> None:
+        """Probe until the disk takes writes again; what is queued meanwhile fails at once."""
+        due = time.monotonic() + PROBE_EVERY
+        while not self._stopped:
+            try:
+                job = self._queue.get(timeout=max(0.0, due - time.monotonic()))
+            except queue.Empty:
+                if self._probe():
+                    self._deliver(WriterRecovered())
+                    return
+                due = time.monotonic() + PROBE_EVERY
+            else:
+                self._stopped = isinstance(job, Stop)
+                self._deliver(WriterFailed("the journal cannot be written", self._term, _waiting([job]), final=self._stopped))
+
+    def _probe(self) -> bool:
+        try:
+            for statement in ("BEGIN IMMEDIATE", statements.WRITING["probe"], statements.WRITING["end_probe"], "COMMIT"):
+                self._connection.execute(statement)
+        except (sqlite3.Error, OSError):
+            with contextlib.suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            return False
+        return True
+
+
+def _attempt(job: Submission) -> tuple[str, str, str, int]:
+    assert job.opening is not None
+    key = job.opening.key
+    return (key.tenant, key.workflow_id, key.digest, job.opening.attempt)
+
+
+def _waiting(jobs: Sequence[Job]) -> list[asyncio.Future[Any]]:
+    return [job.future for job in jobs if job.future is not None]

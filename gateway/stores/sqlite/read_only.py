@@ -1,0 +1,120 @@
+"""A journal opened to be read alone, also while a gateway writes it: takes no lock, and cannot change a byte."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import orjson
+
+from gateway import errors
+from gateway.core.codec import documents
+from gateway.core.journal import chain
+from gateway.model.entry import Head, Kind, Sealed
+from gateway.model.run import Run
+from gateway.ports.projections import Registry
+from gateway.ports.vault import Blobs
+from gateway.stores.sqlite.database import FILE
+from gateway.stores.sqlite.log.pending import PendingEntries
+from gateway.stores.sqlite.statements import READING
+from gateway.stores.sqlite.views.registry import Runs, SqliteRegistry
+
+PAGE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``registry`` and ``blobs`` as they are on disk now."""
+
+    registry: Registry
+    blobs: Blobs
+    _connection: sqlite3.Connection
+
+    @property
+    def newest(self) -> int:
+        """The newest entry's seq, 0 where there is none."""
+        (seq,) = self._connection.execute(READING["newest_seq"]).fetchone()
+        return seq or 0
+
+    def run_of(self, run_id: str, generation: int) -> Run | None:
+        """A run as it was in one of its generations, at the end of it; a resume makes it narrower."""
+        wanted = {"run": run_id, "kind": Kind.RUN, "tenant": None, "limit": -1, "after": 0}
+        lines = self._connection.execute(READING["entries_of_run"], wanted).fetchall()
+        found = [run for (line,) in lines if (run := documents.run(orjson.loads(line)["run"])).generation == generation]
+        return found[-1] if found else None
+
+    def decided(self, *, after: int, until: int) -> Iterator[tuple[int, bytes]]:
+        """Entries of calls that policy may have decided, with their seqs, oldest first."""
+        while after < until:
+            rows = self._connection.execute(READING["entries_of_calls"], {"after": after, "until": until, "limit": PAGE}).fetchall()
+            yield from rows
+            if not rows:
+                return
+            after = rows[-1][0]
+
+    def lines(self) -> Iterator[bytes]:
+        """Every entry as it is stored, then the signed heads, as an export holds them.
+
+        Raises:
+            Misconfigured: the file is broken.
+        """
+        try:
+            heads = [chain.head_line(Head(*row)) for row in self._connection.execute(READING["heads"]).fetchall()]
+            for (line,) in self._connection.execute(
+                READING["entries"], {"after": 0, "run": None, "tenant": None, "kind": None, "limit": -1}
+            ):
+                yield line if isinstance(line, bytes) else str(line).encode()
+        except sqlite3.Error as broken:
+            raise errors.Misconfigured([f"{FILE}: the journal cannot be read ({broken})"]) from broken
+        yield from heads
+
+
+class ReadingBlobs:
+    """Sealed blobs, to be unsealed; nothing can be kept or forgotten here."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def blob(self, ref: str) -> Sealed | None:
+        row = self._connection.execute(READING["blob"], (ref,)).fetchone()
+        return None if row is None else Sealed(ref, *row)
+
+    async def tenant_key(self, tenant: str) -> bytes | None:
+        row = self._connection.execute(READING["tenant_key"], (tenant,)).fetchone()
+        return None if row is None else row[0]
+
+    async def keep_tenant_key(self, tenant: str, wrapped: bytes) -> NoReturn:
+        raise errors.JournalUnavailable("The journal was opened to be read.")
+
+    async def forget_tenant_key(self, tenant: str) -> NoReturn:
+        raise errors.JournalUnavailable("The journal was opened to be read.")
+
+
+@contextmanager
+def reading(data_dir: Path) -> Iterator[Reading]:
+    """Open the journal of a folder for reading.
+
+    Raises:
+        Misconfigured: there is none, or it cannot be read.
+    """
+    path = data_dir / FILE
+    if not path.is_file():
+        raise errors.Misconfigured([f"{path}: there is no journal; name the configuration of a gateway that has run"])
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    except sqlite3.Error as broken:
+        raise errors.Misconfigured([f"{path}: the journal cannot be read ({broken})"]) from broken
+    try:
+        yield Reading(SqliteRegistry(connection, Runs(), PendingEntries()), ReadingBlobs(connection), connection)
+    finally:
+        connection.close()
+
+
+__all__ = ["FILE", "Reading", "reading"]
+
+if TYPE_CHECKING:
+    _port: type[Blobs] = ReadingBlobs
