@@ -117,4 +117,4 @@ def _named(row: Json) -> str:
 
 def _omitted(count: int, what: str) -> Iterator[str]:
     if count:
-        yield f"  ({count} more {what}; killcord journal export and killcord run effects have them)"
+        yield f"  ({count} more {what}; killcord journal export and killcord runs effects have them)"

@@ -112,13 +112,14 @@ def replay(
     out.value(value, lines)
 
 
-@app.command("spared")
-def spared(
+@app.command("would-deny")
+@app.command("spared", hidden=True)
+def would_deny(
     context: typer.Context,
     tool: Annotated[str | None, typer.Option(help="Only this tool.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
 ) -> None:
-    """What policy would have stopped and did not: by a tool in shadow mode, or by the candidate. Read off the running gateway's journal."""
+    """Report what policy would have denied: calls of a tool in shadow mode, or by the candidate. Reads the running gateway's journal."""
     from gateway.core.policy import shadow_report
 
     out = output.of(context)
@@ -127,7 +128,7 @@ def spared(
     found = shadow_report.spared(one for one in entries if tool is None or one.get("tool") == tool)
     value = [asdict(one) | {"runs": sorted(one.runs)} for one in found]
     if not found:
-        out.value(value, ["Nothing: no call went on against a policy that is only watched."])
+        out.value(value, ["Nothing: neither shadow mode nor the candidate would have denied a call."])
         return
     rows = [(one.count, one.why, f"{one.tool}:{one.action}", one.code, len(one.runs), one.last, one.example, one.message) for one in found]
     out.table(value, ("CALLS", "BY", "ACTION", "REASON", "RUNS", "LAST", "NEWEST", "MESSAGE"), rows)

@@ -58,4 +58,4 @@ def _lines(found: Json) -> Iterator[str]:
     for one in now["waits_for"]:
         yield f"waits for   {one['what']} {one['id'] or ''}".rstrip() + f": {one['how']}"
     if now["stage"] == "resumed":
-        yield f"lease       killcord run renew {found['run_id']}"
+        yield f"lease       killcord runs renew {found['run_id']}"

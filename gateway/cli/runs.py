@@ -1,4 +1,4 @@
-"""``killcord run``: open, list, look at, renew, end."""
+"""``killcord runs``: open, list, show, renew, close."""
 
 from __future__ import annotations
 

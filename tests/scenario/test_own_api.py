@@ -79,7 +79,7 @@ def test_the_readme_leads_to_a_contained_agent_on_an_api_of_ones_own(tmp_path: P
     site.token = next(word for word in said.split() if word.startswith("kcop_"))
     with gateway.serving(site):
         code, said = _killcord(
-            site, "run", "open", "--tenant", "acme", "--agent", "bot", "--task-class", "support", "--scope", "shop:order.*", "--json"
+            site, "runs", "open", "--tenant", "acme", "--agent", "bot", "--task-class", "support", "--scope", "shop:order.*", "--json"
         )
         assert code == 0, said
         opened = json.loads(said)

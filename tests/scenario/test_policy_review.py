@@ -52,7 +52,7 @@ def test_a_new_policy_is_watched_then_replayed_then_enforced(site: Site, erp: Er
     assert gateway.call("POST", erp.path("refunds"), refund, lease=lease).status == 201
     assert gateway.call("GET", erp.path("invoices", "inv-1"), lease=lease).status == 200
     gateway.journal(run_id, last="read")
-    code, spared = killcord(gateway, "policy", "spared")
+    code, spared = killcord(gateway, "policy", "would-deny")
     assert (code, [(one["why"], one["action"], one["code"], one["count"]) for one in spared]) == (
         0,
         [("candidate", "refund.create", "no-refunds", 1)],

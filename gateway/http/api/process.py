@@ -43,7 +43,7 @@ Killcord: the operators' door.
   /.well-known/jwks.json   the keys that leases verify under
 
 Calls under /v1 take 'Authorization: Bearer <token>'; 'killcord operators add NAME --role ROLE' makes a token.
-From a shell: KILLCORD_URL and KILLCORD_TOKEN, then 'killcord run list', 'killcord contain --help', 'killcord journal tail'.
+From a shell: KILLCORD_URL and KILLCORD_TOKEN, then 'killcord runs list', 'killcord contain --help', 'killcord journal tail'.
 """
 
 

@@ -14,7 +14,7 @@ from gateway.model.task import Evidence, Task, TaskKind
 from tests.support import journaling
 from tests.support.command_line import Cli, Gateway
 
-OPEN = ("run", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*")
+OPEN = ("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*")
 
 
 def test_a_run_is_opened_listed_shown_and_closed(gateway: Gateway, killcord: Cli) -> None:
@@ -22,12 +22,12 @@ def test_a_run_is_opened_listed_shown_and_closed(gateway: Gateway, killcord: Cli
     assert opened["run"]["limits"] == {"steps": 500, "writes": 3, "amount": {"refund": 12.5}}
     said = killcord(*OPEN, "--run", "r2")
     assert "lease    ey" in said.out
-    assert [run["run_id"] for run in killcord.json("run", "list")] == ["r1", "r2"]
-    assert "r1" in killcord("run", "show", "r1").out
-    assert killcord.json("run", "effects", "r1") == []
-    assert killcord.json("run", "renew", "r1")["run"]["run_id"] == "r1"
-    assert killcord("run", "close", "r1", "--reason", "done").code == 0
-    header, first, second = killcord("run", "list").out.splitlines()
+    assert [run["run_id"] for run in killcord.json("runs", "list")] == ["r1", "r2"]
+    assert "r1" in killcord("runs", "show", "r1").out
+    assert killcord.json("runs", "effects", "r1") == []
+    assert killcord.json("runs", "renew", "r1")["run"]["run_id"] == "r1"
+    assert killcord("runs", "close", "r1", "--reason", "done").code == 0
+    header, first, second = killcord("runs", "list").out.splitlines()
     assert header.split()[:2] == ["RUN", "TENANT"]
     assert (first.split()[-1], second.split()[-1]) == ("closed", "open")
 
@@ -39,7 +39,7 @@ def test_contain_tells_how_long_it_took_to_hold(gateway: Gateway, killcord: Cli)
     assert "holds on 1 node(s), after" in said.out
     assert " ms " in said.out
     (order,) = killcord.json("orders")
-    assert killcord.json("run", "show", "r1")["mode"] == "read_only"
+    assert killcord.json("runs", "show", "r1")["mode"] == "read_only"
     assert "read_only" in killcord("orders", "list").out
     assert killcord("release", order["order_id"], "--reason", "clear").code == 0
     assert killcord.json("orders") == []
@@ -124,17 +124,17 @@ def test_every_scope_option_reaches_the_order(gateway: Gateway, killcord: Cli) -
 
 
 def test_a_refusal_exits_1_and_says_what_to_do(gateway: Gateway, killcord: Cli) -> None:
-    said = killcord("run", "show", "r404")
+    said = killcord("runs", "show", "r404")
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("not-found: There is no run r404.")
-    said = killcord("run", "show", "r404", "--json")
+    said = killcord("runs", "show", "r404", "--json")
     assert (said.code, said.value["code"]) == (1, "not-found")
 
 
 @pytest.mark.parametrize("token", ["", "nope"])
 def test_a_missing_token_is_told_with_its_variable(gateway: Gateway, killcord: Cli, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     monkeypatch.setenv("KILLCORD_TOKEN", token)
-    said = killcord("run", "list")
+    said = killcord("runs", "list")
     assert said.code == 1
     assert "KILLCORD_TOKEN" in said.err
 
@@ -148,7 +148,7 @@ def test_a_role_that_may_not_is_told_so(gateway: Gateway, killcord: Cli, monkeyp
 
 def test_an_unreachable_gateway_exits_1_and_names_the_variable(killcord: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KILLCORD_URL", "http://127.0.0.1:1")
-    said = killcord("run", "list")
+    said = killcord("runs", "list")
     assert said.code == 1
     assert "cannot be reached" in said.err
     assert "KILLCORD_URL" in said.err
@@ -157,20 +157,29 @@ def test_an_unreachable_gateway_exits_1_and_names_the_variable(killcord: Cli, mo
 @pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://x/path", "http://user@x", "http://x:port"])
 def test_a_url_that_is_none_is_wrong_use(killcord: Cli, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("KILLCORD_URL", url)
-    said = killcord("run", "list")
+    said = killcord("runs", "list")
     assert (said.code, "has to look like" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nope",), ("run",), ("run", "open"), ("contain", "--run", "r"), ("release",), ("journal", "export"), ("run", "list", "--nope"), ()],
+    [
+        ("nope",),
+        ("runs",),
+        ("runs", "open"),
+        ("contain", "--run", "r"),
+        ("release",),
+        ("journal", "export"),
+        ("runs", "list", "--nope"),
+        (),
+    ],
 )
 def test_wrong_use_exits_2(killcord: Cli, arguments: tuple[str, ...]) -> None:
     assert killcord(*arguments).code == 2
 
 
 def test_json_works_before_and_after_the_noun(gateway: Gateway, killcord: Cli) -> None:
-    for arguments in (("--json", "run", "list"), ("run", "--json", "list"), ("run", "list", "--json")):
+    for arguments in (("--json", "runs", "list"), ("runs", "--json", "list"), ("runs", "list", "--json")):
         assert killcord(*arguments).value == []
 
 
@@ -189,7 +198,7 @@ def test_lists_longer_than_a_page_come_whole(gateway: Gateway, killcord: Cli) ->
         await gateway.parts.store.journal.append({"ts": journaling.STAMP, "kind": "finding"})
 
     gateway.do(many())
-    assert len(killcord.json("run", "list")) == 1100
+    assert len(killcord.json("runs", "list")) == 1100
 
 
 def test_a_task_is_listed_and_resolved(gateway: Gateway, killcord: Cli) -> None:
@@ -220,7 +229,7 @@ def test_a_task_is_shown_with_its_evidence(gateway: Gateway, killcord: Cli) -> N
 
 def test_the_command_works_as_a_process_of_its_own(gateway: Gateway) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "gateway", "run", "list", "--json"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "gateway", "runs", "list", "--json"], capture_output=True, text=True, timeout=60, check=False
     )
     assert (ran.returncode, json.loads(ran.stdout), ran.stderr) == (0, [], "")
     ran = subprocess.run([sys.executable, "-m", "gateway", "--version"], capture_output=True, text=True, timeout=60, check=False)

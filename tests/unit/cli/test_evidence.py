@@ -17,7 +17,7 @@ from gateway.core.journal import chain, signed_note
 from gateway.stores.sqlite import open_store
 from tests.support.command_line import Cli, Gateway
 
-OPEN = ("run", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run")
+OPEN = ("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run")
 PATIENCE = 20.0
 
 
@@ -26,7 +26,7 @@ def export(gateway: Gateway, killcord: Cli, tmp_path: Path) -> Path:
     """The whole journal of six entries, taken along."""
     for name in ("r1", "r2", "r3"):
         killcord(*OPEN, name)
-        killcord("run", "close", name, "--reason", "Zoë, \U0001f512")
+        killcord("runs", "close", name, "--reason", "Zoë, \U0001f512")
     path = tmp_path / "journal.ndjson"
     said = killcord("journal", "export", "--out", str(path))
     assert (said.code, said.out) == (0, f"6 entries and 1 signed head(s) are in {path}.\n")
@@ -154,7 +154,7 @@ def test_a_token_that_sees_a_part_only_cannot_export_the_whole(
     gateway: Gateway, killcord: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, tenant in (("r1", "globex"), ("r2", "acme")):
-        killcord("run", "open", "--tenant", tenant, "--agent", "a", "--scope", "erp:*", "--run", name)
+        killcord("runs", "open", "--tenant", tenant, "--agent", "a", "--scope", "erp:*", "--run", name)
     monkeypatch.setenv("KILLCORD_TOKEN", "acme-viewer")
     said = killcord("journal", "export", "--out", str(tmp_path / "x"))
     assert said.code == 1

@@ -42,7 +42,7 @@ def test_an_incident_is_told_by_its_id(gateway: Gateway, killcord: Cli, held: Co
 
 
 def test_what_has_nothing_in_it_says_so(gateway: Gateway, killcord: Cli) -> None:
-    killcord("run", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "r1")
+    killcord("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "r1")
     empty = records.incident_entry(replace(INCIDENT, run_id="r1", orders=(), evidence=()))
     said = {"action": "none", "verdict": "recoverable", "why": "it was nothing"}
     gateway.do(gateway.parts.store.journal.append(journaling.entry("response", run_id="r1", incident=empty, **said)))

@@ -38,12 +38,12 @@ def test_a_run_that_goes_on_says_how_its_agent_gets_a_lease(gateway: Gateway, ki
     said = killcord(*RECOVER)
     assert (said.code, said.err) == (0, "resumed: run run_1 goes on as generation 2\n")
     ended = "contain done, collect done, classify done, compensate done, reconcile done, resume done"
-    told = ["incident    inc_1: resumed", "checkpoint  -", f"flow        {ended}", "lease       killcord run renew run_1"]
+    told = ["incident    inc_1: resumed", "checkpoint  -", f"flow        {ended}", "lease       killcord runs renew run_1"]
     assert said.out.splitlines() == told
 
 
 def test_a_run_that_was_closed_is_given_up(gateway: Gateway, killcord: Cli, held: Contained) -> None:
-    killcord("run", "close", "run_1", "--reason", "not worth it")
+    killcord("runs", "close", "run_1", "--reason", "not worth it")
     said = killcord(*RECOVER, "--json")
     assert (said.code, said.value["recovery"]["stage"]) == (0, "given_up")
     assert said.err.startswith("given up: run run_1 was closed")

@@ -7,7 +7,7 @@ import pytest
 from tests.support import journaling, rolled
 from tests.support.command_line import Cli, Gateway
 
-OPEN = ("run", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "run_1", "--workflow", "wf_1")
+OPEN = ("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "run_1", "--workflow", "wf_1")
 TAKE = ("checkpoint", "run_1", "--state-ref", "wf@3", "--label", "paid")
 
 
@@ -67,7 +67,7 @@ def test_a_contained_run_is_resumed_with_what_it_keeps(written: Gateway, killcor
     assert "goes on from st_" in said.out
     assert "(read_only, generation 2)" in said.out
     assert "lease      ey" in said.out
-    run = killcord.json("run", "show", "run_1")
+    run = killcord.json("runs", "show", "run_1")
     assert (run["scopes"], run["tools"], run["limits"]["writes"], run["require_approval"]) == (["erp:invoice.*"], ["erp"], 5, ["erp:*"])
 
 

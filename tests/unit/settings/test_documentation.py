@@ -1,4 +1,4 @@
-"""The documents show what is so: their examples load, and their tables name every key."""
+"""The examples in the documents load, and their tables name every key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ADAPTERS = (ROOT / "docs" / "adapters.md").read_text()
 
 
 def test_the_whole_configuration_that_is_shown_loads(tmp_path: Path) -> None:
-    shown = re.search(r"## The whole of it\n\n```yaml\n(.*?)```", CONFIGURATION, re.DOTALL)
+    shown = re.search(r"## Complete example\n\n```yaml\n(.*?)```", CONFIGURATION, re.DOTALL)
     assert shown is not None
     path = tmp_path / "killcord.yaml"
     path.write_text(shown[1].replace("./adapters", str(ROOT / "adapters")).replace("./policies", str(ROOT / "policies")))
