@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.model.quick import quick
+from msgspec import Struct, field
 
 
 class Effect(StrEnum):
@@ -39,9 +38,7 @@ class Remedy(StrEnum):
         return self not in (Remedy.CORRECTION_TASK, Remedy.MANUAL_REVIEW)
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True, gc=False):
     """The object a call is aimed at. ``id`` is empty where the call names a collection, or creates."""
 
     system: str
@@ -59,9 +56,7 @@ class Target:
         return f"{self.system}:{self.type}:{self.id}:{version.strip(chr(34)) if version else 'absent'}"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class Cost(Struct, frozen=True, kw_only=True, gc=False):
     """What a write charges. Amounts in millionths; ``unpriced`` names what the adapter declares but the call does not tell."""
 
     records: int = 0
@@ -69,9 +64,7 @@ class Cost:
     unpriced: tuple[str, ...] = ()
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compensation:
+class Compensation(Struct, frozen=True, kw_only=True, gc=False):
     """How a standing effect could be taken back. ``allowed_until`` is Unix seconds; ``None`` is no deadline."""
 
     reversibility: Reversibility

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from gateway.model.action import Target
 from gateway.model.decision import Reason
@@ -28,8 +29,7 @@ class ApprovalStatus(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
+class Approval(Struct, frozen=True, kw_only=True, gc=False):
     """Times are Unix seconds; ``expires_at`` is when it lapses as it is now, ``None`` never.
 
     A call's is bound to ``run_id`` and ``generation``, to ``action`` and ``content`` (hex: ``idempotency.content_of`` the call) and to the

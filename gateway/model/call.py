@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from gateway.model.quick import quick
+from msgspec import Struct, field
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Raw field lines in the order received; names as sent, values without surrounding blanks."""
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True, gc=False):
     """One framed, canonical request.
 
     ``path`` is the tool's own path: canonical, percent-encoded, without the tool's prefix, beginning with ``/``.

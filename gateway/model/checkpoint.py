@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gateway.model.action import Target
 from gateway.model.entry import Position
@@ -11,8 +11,7 @@ START = "start"
 """The id of the place before all that a run did."""
 
 
-@dataclass(frozen=True, slots=True)
-class Touched:
+class Touched(Struct, frozen=True, gc=False):
     """An object that the run changed: the version that its last effect left (``None``: it is not known), and that effect's outcome."""
 
     target: Target
@@ -20,8 +19,7 @@ class Touched:
     receipt: Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True, kw_only=True, gc=False):
     """Times are Unix seconds. What was begun up to ``at`` is before it; ``None`` is the run's start.
 
     One that somebody took has an id of its own, and ``state_ref``: where the workflow's state of then is kept. An ``automatic`` one is

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from gateway.model.quick import quick
+from msgspec import Struct, field
+
 from gateway.model.run import Mode
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True, gc=False):
     code: str
     message: str
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allow:
+class Allow(Struct, frozen=True, kw_only=True):
     decision_id: str
     revision: str
     reasons: tuple[Reason, ...] = ()
     obligations: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deny:
+class Deny(Struct, frozen=True, kw_only=True):
     decision_id: str
     revision: str
     reasons: tuple[Reason, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True):
     """Allowed, but only once a person has said so. ``redact`` is as an allow's obligation of that name."""
 
     decision_id: str
@@ -45,9 +40,7 @@ class Hold:
 Decision = Allow | Deny | Hold
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Considered:
+class Considered(Struct, frozen=True, kw_only=True):
     """Everything that was decided about one call, for its record. ``at`` is Unix seconds, ``mode`` the run's effective one.
 
     ``waived``: the decision is no allow and does not count, because the tool is in shadow mode. ``candidate`` is what the

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from gateway.model.action import Compensation, Target
 from gateway.model.entry import Position, Verification
-from gateway.model.quick import quick
 
 
 class State(StrEnum):
@@ -26,9 +26,7 @@ class KeyKind(StrEnum):
     CONTENT = "content"
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(Struct, frozen=True, kw_only=True, gc=False):
     """A logical key: what makes two calls the same call, within a tenant and a workflow.
 
     ``digest`` and ``content`` are hex SHA-256: of what the key is made of, and of method, target and canonical body.
@@ -43,9 +41,7 @@ class Key:
     window: float
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Write:
+class Write(Struct, frozen=True, kw_only=True, gc=False):
     """One attempt of one write: a row of ``run effects``. Times are Unix seconds.
 
     ``before_version`` / ``after_version`` are verbatim as the tool gave them; ``reply_ref`` names the kept reply's
@@ -88,9 +84,7 @@ class Write:
         return self.method == "DELETE" and self.state is State.STANDING
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(Struct, frozen=True, gc=False):
     """``amount`` more of ``name`` on ``scope`` (``run:r1``, ``workflow:w1``, ``class:c``, ``tenant:t``).
 
     With ``member``, the count of distinct members is what is limited (tenants, systems) and ``amount`` is 1.
@@ -104,8 +98,7 @@ class Charge:
     member: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Struct, frozen=True, gc=False):
     """A limit that a charge would have passed: by it the call was refused and nothing was charged."""
 
     scope: str
@@ -115,8 +108,7 @@ class Violation:
     asked: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(Struct, frozen=True, gc=False):
     """The version of an object that a run or a workflow last saw; ``None`` where its own write left it unknown."""
 
     version: str | None

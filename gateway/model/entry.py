@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 Fields = Mapping[str, object]
 """The fields of an entry: JSON values without floats, so that a sorted dump is its canonical form (RFC 8785)."""
@@ -42,8 +43,7 @@ class Verification(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True, gc=False):
     """Where an entry stands; ``stream`` is one node's, ``seq`` counts from 1 without gaps."""
 
     stream: str
@@ -53,8 +53,7 @@ class Position:
         return f"{self.stream}/{self.seq}"
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(Struct, frozen=True, gc=False):
     """A sealed blob: ciphertext under a tenant's key. ``ref`` is ``sha256:`` and the digest of ``data``."""
 
     ref: str
@@ -62,8 +61,7 @@ class Sealed:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True, gc=False):
     """The end of a stream at a time, signed: ``note`` is a C2SP signed note (checkpoint lines)."""
 
     stream: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.model.response import Measure, Verdict
 
@@ -22,8 +23,7 @@ class RollbackState(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
+class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """Times are Unix seconds. ``triggers`` counts those of its cause, ``evidence`` are positions, the first and the latest of them.
 
     ``action`` and ``verdict`` are the latest response's; ``orders`` those made for it, oldest first. ``closed_at`` is

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gateway.model.run import Mode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Scope(Struct, frozen=True, kw_only=True, gc=False):
     """A conjunction: all that is given must match. ``everything`` stands alone."""
 
     run: str | None = None
@@ -20,8 +19,7 @@ class Scope:
     everything: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True, gc=False):
     """One order. Times are Unix seconds; ``epoch`` grows with every change of the set of orders.
 
     A released order has the epoch of its release, and in ``made`` the one at which it was made.

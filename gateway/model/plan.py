@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 
+from msgspec import Struct, field
+
 from gateway.model.action import Remedy, Target
-from gateway.model.quick import quick
 
 Step = tuple[str, str]
 """A step of the scope: run id and step id."""
@@ -56,9 +56,7 @@ class NodeState(StrEnum):
 _PASSED = frozenset({NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.FAILED})
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True, gc=False):
     """What is done about some effects on one object. The last three groups speak of a ``CALL`` alone.
 
     ``node_id`` is made of the position of its first effect: another plan of the same effects gives the same. ``effects`` are wire
@@ -101,8 +99,7 @@ class Node:
     guard_follows: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """``nodes`` stand in the order they would run if nothing ran in parallel: each after all it comes after, else the newest first.
 
     ``joins`` gather nodes under one name, where many wait for many: who comes after a join comes after each of them. ``irreversible``

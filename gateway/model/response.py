@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from gateway.model.order import Scope
 from gateway.model.run import Mode
@@ -43,8 +44,7 @@ class Verdict(StrEnum):
     CONTAINMENT = "containment"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(Struct, frozen=True, kw_only=True, gc=False):
     """``scope`` is the order's, ``None`` for the run alone. ``rollback`` stands only beside a mode that a rollback can start under."""
 
     action: Measure
@@ -54,8 +54,7 @@ class Response:
     scope: Scope | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(Struct, frozen=True, gc=False):
     """A trigger before, by its name, and what was done about it; ``at`` is Unix seconds."""
 
     name: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class RollbackStatus(StrEnum):
@@ -20,8 +21,7 @@ class RollbackStatus(StrEnum):
         return self in (RollbackStatus.CLEAN, RollbackStatus.RESIDUE, RollbackStatus.STOPPED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rollback:
+class Rollback(Struct, frozen=True, kw_only=True, gc=False):
     """Times are Unix seconds. ``to`` is ``start``, a checkpoint's id or an entry; ``since`` the seq after which effects are taken back.
 
     ``epoch`` is the newest order's when it began: those before it do not stop it. ``owner`` drives it, and ``owner_epoch``

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
+
+from msgspec import Struct, field
 
 
 class Mode(IntEnum):
@@ -34,8 +35,7 @@ class Mode(IntEnum):
 _MODES = {mode.word: mode for mode in Mode}
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True, gc=False):
     """``count`` calls per ``seconds``; the burst is one second's worth, at least one call."""
 
     count: int
@@ -50,8 +50,7 @@ class Rate:
         return f"{self.count}/{unit}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True, gc=False):
     """Ceilings of a run, a workflow, a class or a tenant. ``None`` is no limit.
 
     ``amount`` maps a name to millionths of its unit, so that sums are exact and the journal holds no floats.
@@ -66,8 +65,7 @@ class Limits:
     amount: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True, gc=False):
     """One execution of an agent's task. Times are Unix seconds.
 
     ``revoked`` is the highest lease generation that is dead for good; a lease of generation g lives only while
@@ -103,8 +101,7 @@ class Run:
     require_approval: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class Lease(Struct, frozen=True, kw_only=True, gc=False):
     """What a signed lease claims. Times are Unix seconds."""
 
     run_id: str
@@ -114,8 +111,7 @@ class Lease:
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskClass:
+class TaskClass(Struct, frozen=True, kw_only=True):
     """A ceiling declared before production: a run opens under one and can only be narrower."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from gateway.model.action import Target
 
@@ -42,8 +43,7 @@ ABSENT = "absent"
 """In the place of a version: the object was not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True, gc=False):
     """What a person needs to see. Versions are verbatim, ``absent`` or, where nobody looked, ``None``.
 
     ``before`` is the object before the first effect, ``after`` as the last one left it, ``now`` as it was when the task was opened.
@@ -57,8 +57,7 @@ class Evidence:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Struct, frozen=True, kw_only=True, gc=False):
     """One piece of work; times are Unix seconds.
 
     ``wire_keys`` name the writes it is about, oldest first; for an unknown outcome there is one. ``rollback_id`` and ``node_id`` say

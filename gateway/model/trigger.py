@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 LAYERS = {
     "policy": "policy",
@@ -16,8 +17,7 @@ LAYERS = {
 """The layer of detection, by the first word of a trigger's name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
+class Trigger(Struct, frozen=True, kw_only=True, gc=False):
     """``count`` of ``threshold`` occurrences were seen when it fired; ``at`` is the event's time, Unix seconds.
 
     ``evidence`` are the positions (``stream/seq``) of the entries that it was seen in, oldest first. ``facts`` are JSON

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 
 class Topic(StrEnum):
@@ -16,8 +17,7 @@ class Topic(StrEnum):
     INCIDENT = "incident"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
+class Webhook(Struct, frozen=True, kw_only=True):
     """``url`` may hold a secret, as ``key`` (that of the signatures) does: neither is shown. ``host`` is what may be.
 
     ``timeout`` is in seconds, for one attempt. ``tenants`` are those whose events it gets; ``None`` is every event, also
@@ -26,13 +26,16 @@ class Webhook:
 
     name: str
     host: str
-    url: str = field(repr=False)
-    key: bytes = field(repr=False)
+    url: str
+    key: bytes
     topics: frozenset[Topic] = frozenset(Topic)
     timeout: float = 5.0
     attempts: int = 8
     tenants: frozenset[str] | None = None
     ca: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Webhook(name={self.name!r}, host={self.host!r})"
 
     @property
     def readable_on_the_way(self) -> bool:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gateway.model.call import Headers
-from gateway.model.quick import quick
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(Struct, frozen=True, kw_only=True, gc=False):
     """A request head whose every byte was checked. ``target`` is the origin-form target as sent.
 
     ``length`` is the declared body length, ``None`` where the body is chunked; 0 where there is none.
@@ -25,9 +23,7 @@ class Head:
     expects_continue: bool = False
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
     """A request to a tool, complete: nothing is added to it, re-quoted or dropped on the way out.
 
     ``timeout`` (seconds) bounds connect and first byte together, and each pause between chunks. ``retriable`` is true
@@ -44,9 +40,7 @@ class Outgoing:
     retriable: bool = False
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """A tool's answer without hop-by-hop headers. ``body`` is what was read so far, ``rest`` what is still to come (``None``: complete).
 
     Whoever takes an answer with a ``rest`` consumes it or closes it (``aclose``): else its connection is lost to the pool.
@@ -62,9 +56,7 @@ class Answer:
         return self.rest is None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """What the agent gets. ``rest`` as in :class:`Answer`; ``close`` ends the connection after it.
 
     ``bodiless_length`` is the Content-Length a HEAD or 304 reply declares without having a body.

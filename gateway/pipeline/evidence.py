@@ -7,7 +7,8 @@ type-check. ``forward`` takes an :class:`Intent`, and only ``intend`` makes one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gateway.core.adapter import catalog
 from gateway.errors import Refusal
@@ -17,23 +18,20 @@ from gateway.model.call import Call
 from gateway.model.decision import Considered, Hold
 from gateway.model.effect import Key, Write
 from gateway.model.entry import Position, Result, Verification
-from gateway.model.quick import quick
 from gateway.model.run import Lease, Mode, Run
 from gateway.model.wire import Answer, Outgoing
 from gateway.pipeline.tool import Tool
 from gateway.ports.rates import Quota
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(Struct, frozen=True):
     """How an object has to be after a compensation; ``state`` is what its adapter keeps of it."""
 
     exists: bool
     state: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True, gc=False):
     """``named`` where the agent said so itself; else the id is ``auto-<n>``. ``parent_named`` likewise; else it is the step before."""
 
     id: str
@@ -42,16 +40,14 @@ class Step:
     parent_named: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(Struct, frozen=True):
     """What the headers of a call that was turned away tell of its sender: a good lease, and the step it names."""
 
     lease: Lease
     step_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undoing:
+class Undoing(Struct, frozen=True, kw_only=True):
     """The node of a rollback that a call carries out: what its recovery lease permits.
 
     ``compensates`` are the wire keys of the effects it takes back, ``since`` the epoch of the newest order that does not stop
@@ -66,9 +62,7 @@ class Undoing:
     fence: Callable[[], None]
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """Authenticated: whose call this is. ``at`` is Unix seconds; ``confidence`` is the agent's own, in millionths.
 
     ``approval`` is the id of the approval that the agent names, if it does.
@@ -90,9 +84,7 @@ class Known:
     undoing: Undoing | None = None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(Struct, frozen=True, kw_only=True):
     """What the call means. ``kind`` is ``None`` for what the adapter does not list; ``document`` is what expressions see."""
 
     name: str
@@ -110,15 +102,12 @@ class Action:
         return self.kind is not None and self.kind.fanout
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Classified:
+class Classified(Struct, frozen=True, kw_only=True):
     known: Known
     action: Action
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Open:
+class Open(Struct, frozen=True, kw_only=True):
     """No order stands against it, as of ``epoch``; ``version`` is what the fence compares."""
 
     known: Known
@@ -128,9 +117,7 @@ class Open:
     version: int
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metered:
+class Metered(Struct, frozen=True, kw_only=True):
     """Counted: one step, one call of every rate. ``quota`` is what is left of the tightest rate."""
 
     known: Known
@@ -141,9 +128,7 @@ class Metered:
     quota: Quota | None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fresh:
+class Fresh(Struct, frozen=True, kw_only=True):
     """Not a repetition: ``attempt`` of ``key`` is to be made (reads have no key)."""
 
     known: Known
@@ -156,8 +141,7 @@ class Fresh:
     attempt: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(Struct, frozen=True, kw_only=True):
     """Policy has spoken; ``considered`` is what it said."""
 
     fresh: Fresh
@@ -172,30 +156,25 @@ class Judged:
         return self.fresh.action
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Denied(Judged):
+class Denied(Judged, frozen=True, kw_only=True):
     """Not allowed; ``refusal`` is what the agent hears."""
 
     refusal: Refusal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held(Judged):
+class Held(Judged, frozen=True, kw_only=True):
     """Allowed, but only once a person has said so."""
 
     hold: Hold
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permitted(Judged):
+class Permitted(Judged, frozen=True, kw_only=True):
     """Allowed, or waived in shadow mode. ``approval`` is the grant that it is allowed under, to be spent on it."""
 
     approval: Approval | None = None
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
+class Before(Struct, frozen=True, kw_only=True):
     """The target before the write. ``guard`` is the version the write is bound to, ``absent`` that there must be none."""
 
     taken: bool
@@ -206,9 +185,7 @@ class Before:
     guard_absent: bool = False
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Intent(Struct, frozen=True, kw_only=True):
     """Durable: the journal says that this write is about to be sent."""
 
     permit: Permitted
@@ -226,9 +203,7 @@ class Intent:
         return self.permit.action
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What the answer proves, and what reading back says of it. ``made`` is the id of what a create made, as its reply tells it.
 
     ``conforms`` is false where the reply is of another form than the adapter declares.
@@ -241,9 +216,7 @@ class Verdict:
     conforms: bool = True
 
 
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Struct, frozen=True, kw_only=True):
     """The outcome is durable; only now may the agent hear of it."""
 
     intent: Intent
@@ -252,8 +225,7 @@ class Settled:
     position: Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(Struct, frozen=True, kw_only=True):
     """The key's effect stands: its reply as it was, and the journal's word for it."""
 
     metered: Metered

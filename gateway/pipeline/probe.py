@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
+from msgspec.structs import replace
 
 from gateway.core import tasks
 from gateway.core.adapter import catalog, postcondition

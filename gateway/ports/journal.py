@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from gateway.errors import ApprovalRequired
 from gateway.model.effect import Charge, Key, Violation
@@ -13,8 +14,7 @@ from gateway.model.entry import Fields, Head, Kind, Position, Sealed
 SPENT = "The approval was spent by another call, or is good no longer: one approval is one call."
 
 
-@dataclass(frozen=True, slots=True)
-class IntentRequest:
+class IntentRequest(Struct, frozen=True):
     """All that one intent asks of the journal, all or nothing.
 
     ``fields`` is the ``intent`` entry. ``refusal`` makes the fields of the ``refusal`` entry that takes its place (its
@@ -37,37 +37,32 @@ class IntentRequest:
         return {**self.refusal(), "kind": Kind.REFUSAL.value, **told}
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """The intent is durable."""
 
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class AlreadyTaken:
+class AlreadyTaken(Struct, frozen=True):
     """Another call has this attempt of the key; nothing was written but the refusal."""
 
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Unapproved:
+class Unapproved(Struct, frozen=True):
     """The grant was spent, or is good no longer; nothing was charged or written but the refusal."""
 
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Exceeded:
+class Exceeded(Struct, frozen=True):
     """A limit stood against it; nothing was charged or written but the refusal."""
 
     position: Position
     violations: tuple[Violation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class JournalHealth:
+class JournalHealth(Struct, frozen=True):
     """``lag`` is how many entries wait for the disk."""
 
     ok: bool
@@ -109,8 +104,7 @@ class Journal(Protocol):
     def health(self) -> JournalHealth: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """Which entries, ascending; ``after`` is a cursor ``stream/seq``."""
 
     run: str | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from gateway.model.effect import Write
 from gateway.model.plan import Node, NodeState
@@ -12,8 +13,7 @@ from gateway.model.rollback import Rollback
 from gateway.model.run import Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compensating:
+class Compensating(Struct, frozen=True, kw_only=True):
     """One node of a plan, to be carried out now. ``effects`` are its own, oldest first; ``run`` is theirs.
 
     ``guard`` is the version at which the object has to be, ``None`` where the node is not guarded. ``fence`` is called in the
@@ -28,8 +28,7 @@ class Compensating:
     fence: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeOutcome:
+class NodeOutcome(Struct, frozen=True, kw_only=True):
     """What came of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help, after ``pause`` seconds at
     the least where the tool asks for that. ``WAITING`` where nothing was applied, for a reason that passes by itself.
 
@@ -45,8 +44,7 @@ class NodeOutcome:
     after: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Proposal(Struct, frozen=True, kw_only=True):
     """The request that would carry out a node. ``shown`` is all of it, for whoever may approve it: to be sealed, not journaled."""
 
     method: str
@@ -55,8 +53,7 @@ class Proposal:
     shown: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
+class Examined(Struct, frozen=True, kw_only=True):
     """An object re-read after a rollback. ``as_expected`` is ``None`` where its expected state is not known."""
 
     exists: bool
@@ -66,8 +63,7 @@ class Examined:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Struct, frozen=True):
     """An object that its tool would not show just now: nothing is known of it, so that nothing is proved."""
 
     why: str

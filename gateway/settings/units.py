@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, InstanceOf
 
 from gateway.core import addresses
 from gateway.core.units import amount, count, duration, rate, shown
@@ -78,7 +78,7 @@ def address(value: object) -> Address:
 
 Duration = Annotated[float, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
-Calls = Annotated[Rate, BeforeValidator(rate)]
+Calls = Annotated[InstanceOf[Rate], BeforeValidator(rate)]
 Amount = Annotated[int, BeforeValidator(amount)]
 Count = Annotated[int, BeforeValidator(count)]
 Listen = Annotated[Address, BeforeValidator(address)]

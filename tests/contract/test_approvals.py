@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.core.codec import records
 from gateway.model.approval import Approval, ApprovalStatus

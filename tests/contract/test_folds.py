@@ -266,7 +266,9 @@ async def test_orders_are_kept_by_epoch_released_ones_too(reopen: Reopen) -> Non
     await store.journal.append(make.order_entry(second))
     await store.journal.append(make.order_entry(first))
     assert list(await store.registry.orders()) == [first, second]
-    released = type(first)(**{name: getattr(first, name) for name in first.__slots__} | {"released_at": 1600.25, "released_by": "ops"})
+    released = type(first)(
+        **{name: getattr(first, name) for name in first.__struct_fields__} | {"released_at": 1600.25, "released_by": "ops"}
+    )
     await store.journal.append(make.order_entry(released, "released"))
     assert list(await (await reopen()).registry.orders()) == [released, second]
 
@@ -291,7 +293,7 @@ async def test_tasks_are_kept_and_resolved(reopen: Reopen) -> None:
     assert list(await store.registry.tasks(run="run_0")) == [tasks[0], tasks[2]]
     assert list(await store.registry.tasks(after="tk_0", limit=1)) == [tasks[1]]
     done = Task(
-        **{name: getattr(tasks[1], name) for name in Task.__slots__}
+        **{name: getattr(tasks[1], name) for name in Task.__struct_fields__}
         | {"resolution": "applied", "resolved_by": "ops", "note": "seen", "resolved_at": 2000.0}
     )
     await store.journal.append(make.task_entry(done, "resolved"))

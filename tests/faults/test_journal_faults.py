@@ -10,11 +10,11 @@ import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from gateway import errors
 from gateway.core.codec import records

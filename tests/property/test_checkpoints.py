@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.core.incident.findings import FirstBad
 from gateway.core.rollback import checkpoints
@@ -96,7 +97,7 @@ class History:
         write = rolled.written(self.seq + 1)
         way = Compensation(reversibility=reversibility, remedy=Remedy.MANUAL_REVIEW)
         begun = replace(write, key=replace(write.key, kind=kind), compensation=way, state=State.IN_FLIGHT, outcome=None)
-        self.writes.append(replace(begun, **more))  # type: ignore[arg-type]
+        self.writes.append(replace(begun, **more))
         self._written()
 
     def _end(self, place: int, state: State, verification: Verification) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from gateway.core.rollback import plan as planning
 from gateway.model.effect import State, Write

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.clients.clock import SystemClock
 from gateway.control.triggers.catch_up import CatchUp
@@ -41,8 +42,7 @@ SMALL = Thresholds(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """One entry: ``after`` is how long after the one before, in halves of a second. ``put off`` is the newest intent's outcome, a 429."""
 
     kind: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import orjson
+from msgspec.structs import replace
 
 from gateway.model.action import Target
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
@@ -39,7 +38,7 @@ REQUEST = {"method": "DELETE", "path": "/refunds/r1", "headers": {}, "withheld":
 async def ask(parts: Parts, **changes: object) -> Approval:
     """An approval that a call has asked for."""
     await parts.store.journal.append(journaling.run_entry())
-    draft: Approval = replace(DRAFT, **changes)  # type: ignore[arg-type]
+    draft: Approval = replace(DRAFT, **changes)
     approvals = parts.services.approvals
     sealed = await approvals.vault.seal(draft.tenant, orjson.dumps(REQUEST))
     return await approvals.request(Requested(replace(draft, request_ref=sealed.ref), sealed))

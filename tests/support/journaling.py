@@ -2,8 +2,9 @@
 
 import hashlib
 import secrets
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.core.codec import records
 from gateway.model.effect import Charge, Key, KeyKind

@@ -7,11 +7,12 @@ import http.client
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 import regorus
+from msgspec.structs import replace
 
 from gateway import errors
 from gateway.clients import policy_bundle

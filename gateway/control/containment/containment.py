@@ -6,7 +6,9 @@ import asyncio
 import bisect
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.containment.order_index import OrderIndex

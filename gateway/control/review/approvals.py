@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import orjson
+from msgspec.structs import replace
 
 from gateway.core import timestamps
 from gateway.core.authorization import approvals

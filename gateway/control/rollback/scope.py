@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import orjson
+from msgspec import Struct
 
 from gateway.core.adapter.catalog import Undo
 from gateway.core.rollback import plan
@@ -23,8 +23,7 @@ PATIENCE = 15.0
 """Seconds for which calls that are on the wire are waited for, before their outcome counts as unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
+class Gathered(Struct, frozen=True):
     """``runs`` and ``effects`` (wire key to write) of the scope; compensations are among them: they tell which version they left."""
 
     plan: Plan
@@ -32,8 +31,7 @@ class Gathered:
     effects: Mapping[str, Write]
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeQuery:
+class ScopeQuery(Struct, frozen=True):
     """``undos`` are the catalogs', by tool and action; ``live`` the wire keys of writes that this process is carrying."""
 
     registry: Registry

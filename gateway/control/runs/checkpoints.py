@@ -11,10 +11,11 @@ The automatic ones have none: they are a fold of the run's effects.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from gateway.core import timestamps
 from gateway.core.authorization import approvals

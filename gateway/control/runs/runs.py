@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
+
+from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.containment.containment import OrderReplica

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import asdict
 
 from gateway.model.entry import Fields, Kind, Position, Sealed
 from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gateway.core.adapter.expression import Expression
 from gateway.core.adapter.template import Template
@@ -16,8 +17,7 @@ Conformity = Callable[[object], bool]
 """Whether a reply's JSON body is as the adapter's schema declares it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectType:
+class ObjectType(Struct, frozen=True, kw_only=True):
     """``version``, ``state`` and ``identity`` see the reply to a GET of ``template``.
 
     Without them an object has no version, none of its state is kept, and it is taken for the one that was asked for.
@@ -30,16 +30,14 @@ class ObjectType:
     identity: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Creates:
+class Creates(Struct, frozen=True):
     """``id`` sees request and reply, and gives the new object's id."""
 
     object: str
     id: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Idempotency:
+class Idempotency(Struct, frozen=True):
     """``header`` is where the tool takes a key (``None``: the gateway alone keeps it); ``honoured``, that it keeps what it is told.
 
     ``window`` (seconds) and ``identity`` are for keys made of content; ``identity`` ``None`` is the whole canonical body.
@@ -52,24 +50,21 @@ class Idempotency:
     identity: tuple[Expression, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pricing:
+class Pricing(Struct, frozen=True):
     """``records`` ``None`` is one record for a write."""
 
     records: Expression | None = None
     amounts: Mapping[str, Expression] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(Struct, frozen=True):
     """``expect`` must be exactly true of the object read back, at the latest after ``within`` seconds."""
 
     expect: Expression
     within: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class Listing(Struct, frozen=True, kw_only=True):
     """Where a create whose outcome is unknown can be looked for: a GET of ``template`` with ``query``, its ``items`` and their ``id``."""
 
     template: Template
@@ -78,8 +73,7 @@ class Listing:
     id: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """``applied`` must be exactly true of the object (each item of ``find``); its absence counts only after ``settle`` seconds."""
 
     applied: Expression
@@ -87,8 +81,7 @@ class Probe:
     find: Listing | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instead:
+class Instead(Struct, frozen=True, kw_only=True):
     """What makes up for an effect where its compensation comes too late; ``when`` sees the object as it is then."""
 
     when: Expression
@@ -97,8 +90,7 @@ class Instead:
     body: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undo:
+class Undo(Struct, frozen=True, kw_only=True):
     """A declared compensation. ``by`` is ``None`` where a person does it; ``body`` ``None`` is a call without one.
 
     ``delete_created`` names the action that takes away what an upsert created; ``within`` (seconds) ``None`` is no deadline.
@@ -120,16 +112,14 @@ class Undo:
         return self.instead.body if self.instead is not None and by == self.instead.by else self.body
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """``then`` applies where ``when`` is exactly true; ``None`` always does."""
 
     when: Expression | None
     then: Reversibility
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionType:
+class ActionType(Struct, frozen=True, kw_only=True):
     """A declared action. ``query`` ``None`` is any key (reads alone). ``guarded``: written with If-Match of the version known.
 
     ``demands`` must be exactly true of a 2xx reply for it to be a success. ``reply_conforms`` judges a reply's JSON body by
@@ -165,8 +155,7 @@ class ActionType:
         return self.creates.object if self.creates else self.object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
+class Tool(Struct, frozen=True, kw_only=True):
     """One tool's catalog. ``tenant_capture`` is the path capture that is the tenant, ``None`` where the tenant stands elsewhere.
 
     ``index`` holds the actions by method and number of segments, in file order.
@@ -184,16 +173,14 @@ class Tool:
     index: Mapping[tuple[str, int], tuple[ActionType, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+class Matched(Struct, frozen=True):
     """``captures`` are decoded segments by name."""
 
     action: ActionType
     captures: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Unmatched:
+class Unmatched(Struct, frozen=True):
     """No action: ``name`` is ``unlisted.read`` or ``unlisted.write``, ``allowed`` whether the adapter lets it on to policy.
 
     ``reason`` is a sentence for the agent.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gateway.core import limits
 from gateway.core.authorization import lease
@@ -18,8 +19,7 @@ class TooWide(Exception):
         self.excess = excess
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """What an orchestrator asks for. ``limits`` holds model values by field name, only those asked; ``ttl`` in seconds."""
 
     tenant: str
@@ -76,7 +76,7 @@ def same(asked: Run, existing: Run) -> bool:
     """Whether opening an existing id again asks for the same run (times, the orders of then, and what a resume did to it aside)."""
     resumed = ("generation", "revoked", "superseded", "resumed_from", "require_approval")
     unlike = ("inherited", "opened_at", "opened_under", "expires_at", "closed_at", *resumed)
-    return all(getattr(asked, name) == getattr(existing, name) for name in Run.__slots__ if name not in unlike)
+    return all(getattr(asked, name) == getattr(existing, name) for name in Run.__struct_fields__ if name not in unlike)
 
 
 def _beyond_parent(request: Request, parent: Run) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gateway.core import limits
 from gateway.core.authorization import lease
@@ -14,8 +16,7 @@ from gateway.model.checkpoint import Checkpoint
 from gateway.model.run import Mode, Rate, Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """What a resume asks for; ``None``, and what ``limits`` does not name, is as the run has it.
 
     ``checkpoint`` is a checkpoint's id, ``start`` or an entry; ``None`` leaves the choice to the gateway. ``limits`` holds model values

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
 from typing import Any
+
+from msgspec import NODEFAULT
+from msgspec.structs import fields
 
 from gateway.core.codec import documents
 from gateway.model.action import Remedy
@@ -12,7 +14,7 @@ from gateway.model.plan import Does, Node, Plan, Way
 
 Json = dict[str, object]
 
-_DEFAULTS = {field.name: field.default for field in fields(Node) if field.default is not MISSING}
+_DEFAULTS = {field.name: field.default for field in fields(Node) if field.default is not NODEFAULT}
 _READ: dict[str, Callable[[Any], Any]] = {
     "effects": tuple,
     "after": tuple,
@@ -35,7 +37,7 @@ def written(plan: Plan) -> Json:
 def of_node(node: Node) -> Json:
     """One node, by the names of its fields."""
     shown: Json = {}
-    for name in Node.__slots__:
+    for name in Node.__struct_fields__:
         value = getattr(node, name)
         if name not in _DEFAULTS or value != _DEFAULTS[name]:
             shown[name] = list(value) if isinstance(value, tuple) else value

@@ -75,7 +75,7 @@ def order_entry(order: Order) -> Json:
     return {
         "order_id": order.order_id,
         "epoch": order.epoch,
-        "scope": {name: value for name in Scope.__slots__ if (value := getattr(order.scope, name))},
+        "scope": {name: value for name in Scope.__struct_fields__ if (value := getattr(order.scope, name))},
         "mode": order.mode.word,
         "no_fanout": order.no_fanout,
         "reason": order.reason,
@@ -134,7 +134,7 @@ def trigger_entry(trigger: Trigger) -> Json:
 
 def incident_entry(incident: Incident) -> Json:
     """An incident as its ``response`` entries hold it."""
-    held = {name: value for name in Incident.__slots__ if (value := getattr(incident, name)) is not None}
+    held = {name: value for name in Incident.__struct_fields__ if (value := getattr(incident, name)) is not None}
     shown: Json = {name: value.value if isinstance(value, StrEnum) else value for name, value in held.items()}
     lists: Json = {"evidence": list(incident.evidence), "orders": list(incident.orders)}
     times = {name: timestamps.micros(held[name]) for name in ("opened_at", "updated_at", "closed_at") if name in held}
@@ -143,14 +143,14 @@ def incident_entry(incident: Incident) -> Json:
 
 def rollback_entry(rollback: Rollback) -> Json:
     """A rollback as its ``rollback`` entries hold it."""
-    held = {name: value for name in Rollback.__slots__ if (value := getattr(rollback, name)) is not None}
+    held = {name: value for name in Rollback.__struct_fields__ if (value := getattr(rollback, name)) is not None}
     times = {name: timestamps.micros(held[name]) for name in ("started_at", "updated_at", "ended_at") if name in held}
     return held | {"status": rollback.status.value, "residue": list(rollback.residue)} | times
 
 
 def approval_entry(approval: Approval) -> Json:
     """An approval as its ``approval`` entries hold it."""
-    held = {name: value for name in Approval.__slots__ if (value := getattr(approval, name)) is not None}
+    held = {name: value for name in Approval.__struct_fields__ if (value := getattr(approval, name)) is not None}
     shown: Json = {name: value.value if isinstance(value, StrEnum) else value for name, value in held.items()}
     times = {name: timestamps.micros(held[name]) for name in ("requested_at", "expires_at", "decided_at", "used_at") if name in held}
     reasons = [{"code": reason.code, "message": reason.message} for reason in approval.reasons]
@@ -213,7 +213,7 @@ def incident_shown(incident: Incident) -> Json:
 
 def approval_shown(approval: Approval) -> Json:
     """Without where its request is sealed; the digest of its arguments as other entries have it."""
-    absent: Json = dict.fromkeys(Approval.__slots__)
+    absent: Json = dict.fromkeys(Approval.__struct_fields__)
     shown = absent | approval_entry(approval) | _times(approval, "requested_at", "expires_at", "decided_at", "used_at")
     for internal in ("content", "request_ref"):
         del shown[internal]

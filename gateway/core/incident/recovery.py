@@ -7,8 +7,9 @@ checkpoint with tighter rights. Whatever it waits for is named, with how to go o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.effect import State, Write
@@ -41,8 +42,7 @@ class Step(StrEnum):
     RESUME = "resume"
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """One thing that is waited for: ``what`` it is, its ``name`` (an id) where it has one, and ``how`` to go on, a sentence."""
 
     what: str
@@ -50,16 +50,14 @@ class Wait:
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(Struct, frozen=True):
     """One thing that is not as it should be after a rollback, as a sentence; ``task`` is the one by which a person may take it over."""
 
     text: str
     task: Task | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class Situation(Struct, frozen=True, kw_only=True):
     """``rollback`` is the one that counts (``counting``), ``reached`` whether it leads back to the place of the choice. ``tasks`` and
     ``approvals`` are the ids of the open ones; ``unsound`` is what was found after the rollback, for as long as nobody looked nothing.
     ``hindered`` says why the run cannot be taken up yet whatever its own rollback came to.
@@ -77,8 +75,7 @@ class Situation:
     hindered: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(Struct, frozen=True):
     """``why`` says what it waits for, or why it is at this stage; ``checkpoint`` is where the run would be taken up. ``step`` is the one
     that is under way or waited at, ``None`` where it is over. ``caution`` is what nobody can know about the place.
     """

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
+from msgspec import Struct
 
 from gateway.core.journal import signed_note
 from gateway.model.entry import Fields, Head
@@ -28,16 +29,14 @@ _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 _AS_GIVEN = orjson.OPT_STRICT_INTEGER
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
+class Linked(Struct, frozen=True, gc=False):
     """An entry with its place in the chain: the whole canonical ``line`` (no newline) and its ``hash``."""
 
     line: bytes
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True, gc=False):
     """An entry serialised once, in canonical order, cut where its ``hash`` member and the value of its ``prev_hash`` go."""
 
     before: bytes
@@ -160,8 +159,7 @@ def is_head(fields: Mapping[str, object]) -> bool:
     return "checkpoint" in fields and "prev_hash" not in fields
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What is wrong with a chain, and where. ``seq`` 0 is the stream as a whole; an empty ``stream`` is a line that names none."""
 
     stream: str

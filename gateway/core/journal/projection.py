@@ -7,8 +7,9 @@ alone: a later definite failure does not clear an earlier possible apply.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.core.codec import documents
 from gateway.model.approval import Approval
@@ -24,27 +25,23 @@ from gateway.model.task import Task
 STEPS = "steps"
 
 
-@dataclass(frozen=True, slots=True)
-class Stepped:
+class Stepped(Struct, frozen=True, gc=False):
     """One more step on each of these counters' scopes."""
 
     scopes: tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Charged:
+class Charged(Struct, frozen=True, gc=False):
     """Charges as the intent holds them, without their limits."""
 
     charges: tuple[Charge, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOpened:
+class WriteOpened(Struct, frozen=True, gc=False):
     write: Write
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteSettled:
+class WriteSettled(Struct, frozen=True, kw_only=True, gc=False):
     """The write of a wire key got its outcome, or (``reconciled``) what a probe or a person found.
 
     ``made`` is the id of what it created, where that is known by now, and ``object`` that thing's name across calls.
@@ -62,15 +59,13 @@ class WriteSettled:
     object: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Compensated:
+class Compensated(Struct, frozen=True, gc=False):
     """The effects of these wire keys were taken back."""
 
     wire_keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True, gc=False):
     """A run and its workflow saw an object at a version; ``None`` where their own write left it unknown."""
 
     run_id: str
@@ -79,49 +74,41 @@ class Seen:
     version: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunChanged:
+class RunChanged(Struct, frozen=True):
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
-class OrderChanged:
+class OrderChanged(Struct, frozen=True):
     """``made`` tells an order from its release: only a made one revokes."""
 
     order: Order
     made: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TaskChanged:
+class TaskChanged(Struct, frozen=True):
     task: Task
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackChanged:
+class RollbackChanged(Struct, frozen=True):
     rollback: Rollback
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentChanged:
+class IncidentChanged(Struct, frozen=True):
     """``change`` says which members of the incident the entry tells of (``core.incident.incidents.told``)."""
 
     incident: Incident
     change: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointTaken:
+class CheckpointTaken(Struct, frozen=True):
     checkpoint: Checkpoint
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalChanged:
+class ApprovalChanged(Struct, frozen=True):
     approval: Approval
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalSpent:
+class ApprovalSpent(Struct, frozen=True):
     """An intent was made with a grant; ``at`` is Unix seconds."""
 
     approval_id: str

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
 
 from gateway.core.request import body as request_body
 from gateway.core.request import urlencoded
 from gateway.errors import MalformedRequest
 from gateway.model.call import Call
-from gateway.model.quick import quick
 from gateway.model.wire import Head
 
 # Most paths: nothing in them to decode or to doubt.
 _PLAIN = re.compile(r"/[A-Za-z0-9_~-]++(?:/[A-Za-z0-9_~-][A-Za-z0-9\-._~]*+)++")
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True, gc=False):
     """A request target taken apart. ``path`` is canonical and begins with ``/``; ``segments`` are it decoded (none for ``/``).
 
     A trailing slash is kept, as a last, empty segment. ``tool`` is the decoded first segment of what was sent, empty for ``/``.

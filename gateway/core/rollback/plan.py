@@ -6,8 +6,9 @@ Only effects that stand are undone; what depends on others goes first; what some
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
+
+from msgspec.structs import replace
 
 from gateway.core.rollback import effects as reasons
 from gateway.core.rollback import plan_objects, plan_order

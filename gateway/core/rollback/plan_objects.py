@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from msgspec import Struct
+
 from gateway.core.adapter.catalog import Undo
 from gateway.core.rollback import effects
 from gateway.model.action import Remedy
 from gateway.model.effect import State, Write
 from gateway.model.plan import Does, Node, Way
-from gateway.model.quick import quick
 
 Undos = Mapping[tuple[str, str], Undo]
 
@@ -34,9 +35,7 @@ class _Guard(TypedDict, total=False):
     guard_follows: str
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True, gc=False):
     """A node that does not know yet what it comes after, and the effects it is about, oldest first. ``reason`` is why no call undoes them,
     so that it reads on after a colon; ``None`` where one does, or where there is nothing to undo.
     """

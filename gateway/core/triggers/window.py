@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.model.run import Limits
 from gateway.model.trigger import Trigger
 
@@ -18,8 +20,7 @@ SHOWN = 50
 """Positions that a trigger names as evidence: where there are more, the first and the latest of them."""
 
 
-@dataclass(slots=True)
-class Event:
+class Event(Struct, frozen=True, gc=False):
     """One entry. ``at`` is its own time (Unix seconds)."""
 
     stream: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, WithJsonSchema
 
 from gateway.core import units
 from gateway.model.run import Rate
@@ -48,7 +48,7 @@ Label = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_said)]
 Duration = Annotated[float, BeforeValidator(units.duration), _written("15m", 900)]
 Wait = Annotated[float, BeforeValidator(_wait), _written("2s", 0)]
-Calls = Annotated[Rate, BeforeValidator(units.rate), WithJsonSchema({"type": "string", "examples": ["50/s", "10/m"]})]
+Calls = Annotated[InstanceOf[Rate], BeforeValidator(units.rate), WithJsonSchema({"type": "string", "examples": ["50/s", "10/m"]})]
 Amount = Annotated[int, BeforeValidator(units.amount), WithJsonSchema({"type": "number", "minimum": 0, "examples": [1000, 12.5]})]
 Count = Annotated[int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 0})]
 ModeWord = Literal["active", "read_only", "paused", "quarantined", "revoked"]

@@ -7,8 +7,10 @@ made from the journal, its lease is the plan's, a version that no longer matches
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gateway import errors
 from gateway.core.adapter import catalog, postcondition

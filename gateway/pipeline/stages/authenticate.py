@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
 
+from msgspec.structs import replace
+
 from gateway import errors
 from gateway.core.authorization import lease
 from gateway.core.request import idempotency
@@ -70,7 +72,7 @@ class Authenticate:
         self.sentinel.meet(run, progress.steps)
         own, approval = found.get(b"idempotency-key"), found.get(b"killcord-approval")
         return Known(
-            call=_with_headers(call, kept),
+            call=replace(call, headers=kept),
             tool=tool,
             run=run,
             lease=claimed,
@@ -168,21 +170,6 @@ def _sorted_out(headers: Headers, tool: Tool) -> tuple[dict[bytes, bytes], Heade
         if low not in _ALWAYS_STRIPPED and low != tool.lease_header and not low.startswith(b"killcord-"):
             kept.append(pair)
     return found, tuple(kept)
-
-
-def _with_headers(call: Call, headers: Headers) -> Call:
-    """The call with other headers. Spelled out: dataclasses.replace takes three times as long, on every call."""
-    return Call(
-        tool=call.tool,
-        method=call.method,
-        path=call.path,
-        segments=call.segments,
-        raw_query=call.raw_query,
-        query=call.query,
-        headers=headers,
-        body=call.body,
-        args=call.args,
-    )
 
 
 def _word(value: bytes, header: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 
-from gateway.model.quick import quick
+from msgspec import Struct
+
 from gateway.model.wire import Head, Reply
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"trailer"})
@@ -14,9 +14,7 @@ _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phr
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(Struct, frozen=True):
     """The first bytes of a reply: its head, and what of its body is there. ``streams``: the reply's ``rest`` is to follow,
     in chunks where ``chunked``, else ``due`` bytes of it (``None``: until the connection closes). ``keep``: the connection lives on.
     """

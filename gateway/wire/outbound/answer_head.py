@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
+from msgspec import Struct
+
 from gateway.model.call import Headers
-from gateway.model.quick import quick
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -19,9 +19,7 @@ class Malformed(Exception):
     """The tool's answer is not HTTP/1.1 as it has to be; the message says what is wrong."""
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """``headers`` without the hop-by-hop ones. ``length`` of the body is ``None`` where it ends with its last chunk, or
     (``until_close``) with the connection. ``keep``: the connection may be used again after a clean end.
     """

@@ -1,10 +1,10 @@
 import asyncio
-import dataclasses
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway import errors
 from gateway.clients.clock import SystemClock
@@ -41,12 +41,12 @@ async def test_a_changed_blob_or_one_of_another_tenant_does_not_open(sealing: va
     sealed = await sealing.seal("acme", b"state")
     await sealing.seal("globex", b"other")
     with pytest.raises(KeyError):
-        await sealing.unseal(dataclasses.replace(sealed, tenant="globex"))
+        await sealing.unseal(replace(sealed, tenant="globex"))
     for index in (0, 10, 25, len(sealed.data) - 1):
         data = bytearray(sealed.data)
         data[index] ^= 1
         with pytest.raises(ValueError, match="sealed"):
-            await sealing.unseal(dataclasses.replace(sealed, data=bytes(data)))
+            await sealing.unseal(replace(sealed, data=bytes(data)))
 
 
 async def test_a_forgotten_tenant_cannot_be_read_any_more(sealing: vault.TenantVault) -> None:

@@ -6,11 +6,11 @@ import asyncio
 import json
 import socket
 import ssl
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gateway import errors

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gateway.core.authorization import approvals
 from gateway.core.authorization.approvals import Ask, Granted, Pending, Refused

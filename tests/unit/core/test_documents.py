@@ -1,8 +1,7 @@
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.core.codec import documents, records
 from gateway.model.action import Target
@@ -65,16 +64,16 @@ def test_an_order_comes_out_of_its_entry_as_it_went_in(mode: Mode, no_fanout: bo
         released_by=None if released is None else "ops",
     )
     assert documents.order(records.order_entry(order)) == order
-    everything = dataclasses.replace(order, scope=Scope(everything=True))
+    everything = replace(order, scope=Scope(everything=True))
     assert documents.order(records.order_entry(everything)) == everything
 
 
 def test_a_task_comes_out_of_its_entry_as_it_went_in() -> None:
     task = Task(task_id="tk_1", kind=TaskKind.OUTCOME_UNKNOWN, run_id="r", tenant="t", wire_keys=("kc",), summary="look", opened_at=5.25)
     assert documents.task(records.task_entry(task)) == task
-    done = dataclasses.replace(task, resolution=Resolution.APPLIED, resolved_by="ops", note="seen", resolved_at=9.5)
+    done = replace(task, resolution=Resolution.APPLIED, resolved_by="ops", note="seen", resolved_at=9.5)
     assert documents.task(records.task_entry(done)) == done
-    handed = dataclasses.replace(
+    handed = replace(
         task,
         kind=TaskKind.CORRECTION,
         wire_keys=("kc-1", "kc-2"),

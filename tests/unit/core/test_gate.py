@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.core.authorization import gate
 from gateway.model.order import Order, Scope

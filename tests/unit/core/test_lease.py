@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gateway import errors
 from gateway.core.authorization import lease
@@ -34,4 +33,4 @@ def test_a_good_lease_gives_its_run() -> None:
 )
 def test_any_other_is_refused_for_what_it_is(change: dict[str, object], run: Run | None, refusal: type[errors.Refusal]) -> None:
     with pytest.raises(refusal):
-        lease.judge(replace(LEASE, **change), run, now=1000.0)  # type: ignore[arg-type]
+        lease.judge(replace(LEASE, **change), run, now=1000.0)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.core import tasks
 from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage, Step, counting, reached, recovery

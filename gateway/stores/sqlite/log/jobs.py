@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.core.journal import chain, projection
 from gateway.model.entry import Fields, Position, Sealed
-from gateway.model.quick import quick
 from gateway.model.run import Run
 from gateway.ports.journal import IntentRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Tip:
+class Tip(Struct, frozen=True):
     """The newest durable entry; seq 0 and the genesis hash where there is none."""
 
     seq: int
@@ -24,9 +23,7 @@ class Tip:
     ts: str
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """An entry that can no longer be refused for its form: serialised, and its changes known."""
 
     position: Position
@@ -55,9 +52,7 @@ def prepare(fields: Mapping[str, Any], position: Position) -> Prepared:
     )
 
 
-@quick
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Struct, frozen=True):
     """An entry on its way to the disk. ``term`` is the one its seq was given in: after a failed commit older terms are void."""
 
     entry: Prepared
@@ -71,16 +66,14 @@ class Submission:
         return prepare(fields, self.entry.position)
 
 
-@dataclass(frozen=True, slots=True)
-class WriterCall:
+class WriterCall(Struct, frozen=True):
     """Anything else to be written: ``run`` gets the connection inside the batch's transaction."""
 
     run: Callable[[sqlite3.Connection], object]
     future: asyncio.Future[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """Write what came before, then end."""
 
     future: asyncio.Future[Any]
@@ -89,8 +82,7 @@ class Stop:
 Job = Submission | WriterCall | Stop
 
 
-@dataclass(frozen=True, slots=True)
-class Durable:
+class Durable(Struct, frozen=True):
     """A batch is on disk: fsync returned."""
 
     tip: Tip
@@ -98,8 +90,7 @@ class Durable:
     runs: Mapping[str, Run]
 
 
-@dataclass(frozen=True, slots=True)
-class WriterFailed:
+class WriterFailed(Struct, frozen=True):
     """Nothing of these jobs is, or will be, on disk; seqs are given anew, in a new ``term``. ``final``: the writer is gone."""
 
     reason: str
@@ -108,8 +99,7 @@ class WriterFailed:
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WriterRecovered:
+class WriterRecovered(Struct, frozen=True):
     """A probe write went through again."""
 
 

@@ -9,8 +9,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from gateway.model.entry import Kind
 from gateway.ports.journal import AlreadyTaken, Exceeded, Opened, Unapproved
