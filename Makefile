@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 OPA_VERSION := v1.22.2
 
-.PHONY: setup tools run test check bench soak dist lock clean
+.PHONY: setup tools run test check bench bench-against soak dist lock clean
 
 setup: .venv/.ready
 
@@ -44,6 +44,10 @@ check: setup
 bench: setup tools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@$(BIN)/python -m bench --write-docs
+
+# This build beside another checkout (set up there by `make setup`), in one run: make bench-against OTHER=../killcord-before
+bench-against: setup
+	@$(BIN)/python -m bench.against $(OTHER)
 
 # The wheel in dist/, from this checkout. The changelog must have a section for its version.
 dist: setup

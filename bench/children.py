@@ -59,7 +59,9 @@ class Child:
 
 
 @contextmanager
-def running(name: str, command: Sequence[str], *, core: int, folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Child]:
+def running(
+    name: str, command: Sequence[str], *, core: int, folder: Path, environ: Mapping[str, str] | None = None, cwd: Path = ROOT
+) -> Iterator[Child]:
     """A process pinned to a core, its output in a file of ``folder``; ended when the block is left."""
 
     def settle() -> None:
@@ -73,7 +75,7 @@ def running(name: str, command: Sequence[str], *, core: int, folder: Path, envir
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            cwd=ROOT,
+            cwd=cwd,
             env={**os.environ, **(environ or {})},
             preexec_fn=settle,
         )

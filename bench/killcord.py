@@ -122,8 +122,12 @@ class Gateway:
 
 
 @contextmanager
-def serving(name: str, folder: Path, *, tool: int, core: int, policy: Mapping[str, object] | None = None) -> Iterator[Gateway]:
+def serving(
+    name: str, folder: Path, *, tool: int, core: int, policy: Mapping[str, object] | None = None, checkout: Path = children.ROOT
+) -> Iterator[Gateway]:
     """A gateway that is ready; its data stays in ``folder``. ``policy`` is that section of its configuration.
+
+    ``checkout`` is the folder whose code it runs; another one than this needs its own ``.venv`` (``make setup``).
 
     Raises:
         NotBuiltIn: it says that it cannot do this yet.
@@ -131,9 +135,10 @@ def serving(name: str, folder: Path, *, tool: int, core: int, policy: Mapping[st
     data, control = children.free_port(), children.free_port()
     config = configured(folder, data, control, tool, policy)
     token = "bench-" + secrets.token_urlsafe(24)
-    command = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
+    python = sys.executable if checkout == children.ROOT else str(checkout / ".venv" / "bin" / "python")
+    command = [python, "-m", "gateway", "serve", "--config", str(config)]
     began = time.perf_counter()
-    with children.running(name, command, core=core, folder=folder, environ=_environ(token)) as child:
+    with children.running(name, command, core=core, folder=folder, environ=_environ(token), cwd=checkout) as child:
         try:
             child.until(lambda: _ready(control))
         except Broken as broken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import figures, goals, page, tables
+from bench import against, figures, goals, page, tables
 from bench.figures import Found, GoneOn, Growth, Measured, Memory, Sample, Speed, Started
 
 
@@ -104,3 +104,10 @@ def test_a_quiet_machine_is_said_to_be_quiet() -> None:
     one = found()
     one.others.extend([0.0, 0.01, 0.9])
     assert "quiet enough" in tables.others(one)
+
+
+def test_two_builds_are_compared_cell_by_cell_and_round_by_round() -> None:
+    ours = [sample(1, against.THIS, 110), sample(2, against.THIS, 40), sample(3, against.THIS, 99)]
+    theirs = [sample(1, against.OTHER, 100), sample(2, against.OTHER, 20), sample(3, against.OTHER, 100)]
+    (row,) = against.compared(ours + theirs)
+    assert (row.call, row.connections, row.faster, row.cheaper) == ("write", 16, 1.1, 1.0)
