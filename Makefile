@@ -8,12 +8,12 @@ OPA_VERSION := v1.22.2
 
 setup: .venv/.ready
 
-.venv/.ready: requirements/dev.txt pyproject.toml
+.venv/.ready: requirements/dev.txt pyproject.toml demo/pyproject.toml
 	@echo "setting up .venv (first time: about a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "killcord needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable demo
 	@touch $@
 
 # Real OPA for the tests that hold both engines to the same answers. Without it (and without Go) they are skipped, loudly.
@@ -49,12 +49,12 @@ bench: setup tools
 bench-against: setup
 	@$(BIN)/python -m bench.against $(OTHER)
 
-# The wheel in dist/, from this checkout. The changelog must have a section for its version.
+# The wheels of killcord and of its demo in dist/, from this checkout. The changelog must have a section for its version.
 dist: setup
 	@version=$$($(BIN)/python -c 'import gateway; print(gateway.__version__)'); \
 	  grep -qF "## [$$version] - " CHANGELOG.md || { echo "CHANGELOG.md has no section [$$version]; add it"; exit 2; }
 	@rm -rf dist
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --wheel-dir dist .
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --wheel-dir dist . ./demo
 	@ls dist/*.whl
 
 lock: setup

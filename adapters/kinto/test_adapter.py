@@ -271,7 +271,6 @@ def test_a_merge_patch_is_no_listed_action(erp: Erp) -> None:
     assert isinstance(catalog.match(erp.tool, asked), Unmatched)
 
 
-@pytest.mark.parametrize("sample", samples.read(FOLDER), ids=lambda sample: sample["action"])
 def test_a_recorded_write_means_what_is_written_beside_it(sample: samples.Sample) -> None:
     tool = samples.load(FOLDER, {"collection": "invoices"})
     assert samples.meaning(tool, sample) == sample["means"]

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from gateway.core.adapter import catalog, resolve
 from gateway.core.adapter.catalog import Tool, Unmatched
 from gateway.model.action import Reversibility
 from tests.support import samples
 
-FOLDER = Path(__file__).parent
 
-
-@pytest.fixture(scope="module")
-def tool() -> Tool:
-    return samples.load(FOLDER, {})
-
-
-@pytest.mark.parametrize("sample", samples.read(FOLDER), ids=lambda sample: sample["action"])
 def test_a_recorded_write_means_what_is_written_beside_it(tool: Tool, sample: samples.Sample) -> None:
     assert samples.meaning(tool, sample) == sample["means"]
 

@@ -62,14 +62,17 @@ def scaffold(
     into: Annotated[Path, typer.Option("--into", help="The folder of the adapters.")] = Path("adapters"),
 ) -> None:
     """Begin an adapter for an API of your own: a copy of one that loads as it is and explains itself, to be gone down."""
-    from gateway.cli.demo import shipped
+    from gateway.sdk import shipped
 
     if not _NAME.fullmatch(name):
         raise wrong_use(f"{name!r} is no name of a system; write letters, digits, - and _")
     made = into / name
     if made.exists():
         raise Failure(f"{made} is there already; choose another name, or edit that one")
-    template = shipped.adapters() / "rest"
+    try:
+        template = shipped.adapters() / "rest"
+    except FileNotFoundError as missing:
+        raise Failure(str(missing)) from missing
     for part in (template / "README.md", template / "adapter.yaml", *template.glob("schemas/*")):
         copy = made / part.relative_to(template)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +28,7 @@ from gateway.cli import (
     runs,
     tasks,
 )
+from gateway.cli.failure import wrong_use
 
 app = typer.Typer(
     name="killcord",
@@ -60,16 +63,13 @@ def serve(
     serving.serve(config, role)
 
 
-def demo(
-    exit_: Annotated[bool, typer.Option("--exit", help="End after the last act, without pauses: a check for CI.")] = False,
-    keep: Annotated[Path | None, typer.Option(help="Keep configuration, journal and logs in this new or empty folder.")] = None,
-    story: Annotated[bool, typer.Option("--story", help="Play the whole story: gone rogue across two systems, and back at work.")] = False,
-    incident: Annotated[str | None, typer.Option(help="Play how a trigger stops a run: its name, `list`, or `all`.")] = None,
-) -> None:
-    """Show on a real ERP what the gateway does; exit 1 where anything does not go as told."""
-    from gateway.cli import demo as demonstration
-
-    demonstration.command(exit_, keep, story, incident)
+def demo(context: typer.Context) -> None:
+    """Show on a real ERP what the gateway does; `killcord demo --help` lists the options. Needs the package killcord-demo."""
+    found = next(iter(entry_points(group="killcord.demo")), None)
+    if found is None:
+        raise wrong_use("The demo is not installed. Run: pip install 'killcord[demo]' (in a checkout: make setup).")
+    play: Callable[[Sequence[str]], None] = found.load()
+    play(context.args)
 
 
 def _tell_version(asked: bool) -> None:
@@ -79,7 +79,8 @@ def _tell_version(asked: bool) -> None:
 
 
 app.command("serve")(serve)
-app.command("demo")(demo)
+# Its options belong to the package that plays it.
+app.command("demo", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(demo)
 app.command("check")(configuration.check)
 app.add_typer(runs.app, name="runs")
 app.command("contain")(containment.contain)

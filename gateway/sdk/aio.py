@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self, TypeVar, Unpack
 
@@ -15,7 +15,7 @@ from gateway.sdk import lease, operations
 from gateway.sdk.lease import Keep
 from gateway.sdk.messages import Answer, Request
 from gateway.sdk.operations import Found, Opening, Resuming, Talk
-from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Admission, Checkpoint, Finding, Lost, Resumption
+from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Admission, Checkpoint, Finding, Json, Lost, Resumption
 
 T = TypeVar("T")
 
@@ -72,6 +72,13 @@ class Killcord:
     async def finding(self, run_id: str, **found: Unpack[Found]) -> Finding:
         """Report what is wrong with a run's state; all that it sets off has been answered by then. For verifiers."""
         return await self.carry(operations.finding(run_id, found))
+
+    async def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Json:
+        """Any request for which there is no method here, such as an order; gives the JSON object that answers it.
+
+        ``path`` begins with ``/v1/``; ids in it are quoted, and its query is encoded, by the caller.
+        """
+        return await self.carry(operations.asked(method, path, body))
 
     async def carry(self, said: Talk[T]) -> T:
         """Carry a talk to its end."""

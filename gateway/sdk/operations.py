@@ -116,6 +116,11 @@ def finding(run_id: str, found: Found) -> Talk[Finding]:
     return Finding(said["finding_id"], said["entry"], said.get("incident_id"), tuple(said["about"]))
 
 
+def asked(method: str, path: str, body: Mapping[str, object] | None) -> Talk[Json]:
+    """Any other request; gives the JSON object that answers it."""
+    return (yield Request(method, path, body)).read()
+
+
 def _run(run_id: str, more: str = "") -> str:
     return f"/v1/runs/{quote(run_id, safe='')}{more}"
 

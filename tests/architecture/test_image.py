@@ -102,6 +102,6 @@ def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
     assert all((ROOT / word).exists() for word in copied)
 
 
-@pytest.mark.parametrize("name", [".git", ".venv", "var", "killcord.yaml", "keys", ".env", "tests", "operators.yaml"])
+@pytest.mark.parametrize("name", [".git", ".venv", "var", "killcord.yaml", "keys", ".env", "tests", "demo", "operators.yaml"])
 def test_the_build_never_sees(name: str) -> None:
     assert not any(fnmatch(name, line.removeprefix("!")) for line in IGNORED if line.startswith("!"))

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.cli.demo import web
+from killcord_demo import web
 from tests.support.gateway import CHECKOUT, free_port, wait_until
 from tests.support.toolmodel import ADAPTER
 

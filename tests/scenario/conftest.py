@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.relay import Relay
+from killcord_demo.relay import Relay
 from tests.support import between, gateway, kinto, onlooker
 from tests.support.between import Between
 from tests.support.erp import Erp

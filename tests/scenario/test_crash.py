@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gateway.cli.demo.web import Answer
+from killcord_demo.web import Answer
 from tests.support.between import Between, When
 from tests.support.erp import Erp
 from tests.support.gateway import CHECKOUT, Gateway, wait_until

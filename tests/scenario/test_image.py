@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.cli.demo import web
+from killcord_demo import web
 from tests.support import gateway, image
 from tests.support.dockerfile import ROOT
 from tests.support.image import Image
@@ -52,6 +52,12 @@ def test_it_holds_what_run_txt_names_and_killcord_and_nothing_else(built: Image)
     assert installed - pinned == {"killcord"}, listed.stderr
     # What is only for other Python versions or systems is pinned and not installed.
     assert len(pinned - installed) <= 3, pinned - installed
+
+
+def test_the_demo_is_not_in_it(built: Image) -> None:
+    said = built.run(["killcord", "demo"])
+    assert said.returncode == 2, said
+    assert "killcord[demo]" in said.stderr
 
 
 def test_nothing_can_be_installed_into_it(built: Image) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.demo import web
+from killcord_demo import web
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway
 

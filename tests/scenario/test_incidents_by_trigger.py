@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cli.demo.incidents import faults
-from gateway.cli.demo.relay import Ask, Asked, Fault, Relay, Told
+from killcord_demo.incidents import faults
+from killcord_demo.relay import Ask, Asked, Fault, Relay, Told
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway
 from tests.support.onlooker import at_work, stopped

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.cli.demo.incidents.repertoire import PLAYS
 from gateway.core.triggers.thresholds import NAMES
+from killcord_demo.incidents.repertoire import PLAYS
 
 DEADLINE = 180.0
 

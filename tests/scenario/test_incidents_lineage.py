@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from gateway.cli.demo.web import Answer
+from killcord_demo.web import Answer
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway, wait_until
 from tests.support.onlooker import Agent, at_work, stopped

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from gateway.cli.demo import web
+from killcord_demo import web
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway
 

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 
-from gateway.cli.demo import web
+from killcord_demo import web
 from tests.support.between import Between, When
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway, wait_until

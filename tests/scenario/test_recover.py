@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.demo.web import Answer
+from killcord_demo.web import Answer
 from tests.support.between import Between, When
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway, wait_until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.cli.demo.web import Answer
+from killcord_demo.web import Answer
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway, wait_until
 

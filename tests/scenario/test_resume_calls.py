@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.cli.demo.web import Answer
+from killcord_demo.web import Answer
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway, wait_until
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.cli.demo.incidents import faults
-from gateway.cli.demo.relay import Ask, Asked, Relay, Told
+from killcord_demo.incidents import faults
+from killcord_demo.relay import Ask, Asked, Relay, Told
 from tests.support import undone
 from tests.support.company import Seen
 from tests.support.erp import Erp, Record

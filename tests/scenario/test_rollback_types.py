@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.demo.relay import Ask, Asked, Told
 from gateway.model.action import Remedy
+from killcord_demo.relay import Ask, Asked, Told
 from tests.support import company, undone
 from tests.support.company import TENANT, Company
 from tests.support.erp import Erp, Record

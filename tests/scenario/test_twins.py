@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from gateway.cli.demo.incidents import faults
-from gateway.cli.demo.relay import Ask, Asked, Fault, Relay, Told
+from killcord_demo.incidents import faults
+from killcord_demo.relay import Ask, Asked, Fault, Relay, Told
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway
 from tests.support.onlooker import at_work, undisturbed

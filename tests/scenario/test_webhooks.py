@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from gateway.cli.demo import web
+from killcord_demo import web
 from tests.support.gateway import DEADLINE, Gateway
 from tests.support.receiver import SECRET, receiving
 from tests.support.rig import until

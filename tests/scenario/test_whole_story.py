@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.demo.web import Answer
+from killcord_demo.web import Answer
 from tests.support import company, undone
 from tests.support.company import Company
 from tests.support.erp import Erp

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.demo import relay
-from gateway.cli.demo.relay import Ask, Asked, Relay, Told
-from gateway.cli.demo.web import Answer
+from killcord_demo import relay
+from killcord_demo.relay import Ask, Asked, Relay, Told
+from killcord_demo.web import Answer
 from tests.support import backoffice, gateway
 from tests.support.backoffice import Backoffice
 from tests.support.gateway import Gateway

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from gateway.cli.demo import web
+from killcord_demo import web
 from tests.support.kinto import AUTHORIZATION
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.demo import relay
-from gateway.cli.demo.incidents import declared
-from gateway.cli.demo.relay import Relay
-from gateway.cli.demo.web import Answer
+from killcord_demo import relay
+from killcord_demo.incidents import declared
+from killcord_demo.relay import Relay
+from killcord_demo.web import Answer
 from tests.support import gateway
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway

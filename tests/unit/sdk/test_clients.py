@@ -226,6 +226,15 @@ def test_a_gateway_that_says_nothing_is_lost() -> None:
         asyncio.run(ask())
 
 
+def test_any_other_request_is_answered_or_refused_like_the_rest(killcord: Any, asked: dict[str, Any]) -> None:
+    run = killcord.open(**asked)
+    order = killcord.ask("POST", "/v1/orders", {"scope": {"run": run.run_id}, "mode": "read_only", "reason": "look"})
+    assert order["mode"] == "read_only"
+    assert killcord.ask("GET", f"/v1/runs/{run.run_id}")["mode"] == "read_only"
+    with pytest.raises(Problem, match="not-found"):
+        killcord.ask("GET", "/v1/runs/no-such-run")
+
+
 def test_both_clients_have_one_surface() -> None:
     for blocking, asynchronous in ((sync.Killcord, aio.Killcord), (sync.Run, aio.Run)):
         public = [name for name in vars(blocking) if not name.startswith("_") and callable(getattr(blocking, name))]

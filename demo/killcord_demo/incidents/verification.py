@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.cli.demo.incidents.faults import does_nothing
-from gateway.cli.demo.incidents.play import Finding, Play, agent, sets
+from killcord_demo.incidents.faults import does_nothing
+from killcord_demo.incidents.play import Finding, Play, agent, sets
 
 PLAYS = (
     Play(

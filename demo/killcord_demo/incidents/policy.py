@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.cli.demo.erp import NEIGHBOUR
-from gateway.cli.demo.incidents.play import Call, Play, agent, reads, sets
+from killcord_demo.erp import NEIGHBOUR
+from killcord_demo.incidents.play import Call, Play, agent, reads, sets
 
 _REFUND = Call("refunds 80 on inv-1002", "POST", "refunds", {"invoice": "inv-1002", "amount": 80, "reference": "case 5512"})
 _NOT_OURS = Call(f"sets an invoice of {NEIGHBOUR} to 'paid'", "PATCH", "invoices/inv-1001", {"status": "paid"}, tenant=NEIGHBOUR)

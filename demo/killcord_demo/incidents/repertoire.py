@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.cli.demo.incidents import behaviour, blast, policy, uncertainty, verification
-from gateway.cli.demo.incidents.play import Play
+from killcord_demo.incidents import behaviour, blast, policy, uncertainty, verification
+from killcord_demo.incidents.play import Play
 
 _LAYERS = (policy, verification, behaviour, uncertainty, blast)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.cli.demo.incidents.play import Call, Play, agent, reads, sets
+from killcord_demo.incidents.play import Call, Play, agent, reads, sets
 
 _MISSING = Call("sets inv-20{n} to 'approved', which is not there", "PATCH", "invoices/inv-20{n}", {"status": "approved"})
 _NOTE = Call("writes note {n} on inv-1002", "PATCH", "invoices/inv-1002", {"note": "reminder {n}"})

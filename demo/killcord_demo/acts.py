@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.cli.demo.erp import Erp
-from gateway.cli.demo.screen import Screen
-from gateway.cli.demo.site import Site
-from gateway.cli.demo.surprise import Surprise, expect
-from gateway.cli.demo.worker import Event, Worker
+from killcord_demo.erp import Erp
+from killcord_demo.screen import Screen
+from killcord_demo.site import Site
+from killcord_demo.surprise import Surprise, expect
+from killcord_demo.worker import Event, Worker
 
 FLIPS = 6
 """Writes of the loop that are watched before anyone steps in."""

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.demo import children, erp, site, web
-from gateway.cli.demo.erp import NEIGHBOUR, TENANT, Erp
-from gateway.cli.demo.screen import Screen
-from gateway.cli.demo.site import Site
-from gateway.cli.demo.story import warehouse
-from gateway.cli.demo.story.warehouse import Warehouse
-from gateway.cli.demo.surprise import expect
-from gateway.cli.demo.web import Answer
+from gateway.sdk.sync import Run
+from killcord_demo import children, erp, site, web
+from killcord_demo.erp import NEIGHBOUR, TENANT, Erp
+from killcord_demo.screen import Screen
+from killcord_demo.site import Site
+from killcord_demo.story import warehouse
+from killcord_demo.story.warehouse import Warehouse
+from killcord_demo.surprise import expect
+from killcord_demo.web import Answer
 
 Json = dict[str, Any]
 
@@ -43,8 +44,8 @@ def played(screen: Screen, folder: Path) -> None:
         screen.line("ERP", f"a real Kinto answers at {kinto.url}", f"after {kinto.started_in:.1f} s")
         screen.line("warehouse", f"answers at {store.url}; ten {SKU} on the shelf")
         screen.line("gateway", f"answers agents at {gateway.data}, operators at {gateway.control}", f"after {gateway.started_in:.1f} s")
-        run_id, lease = gateway.open_run(scopes=["erp:*", "warehouse:*"])
-        _Story(screen, kinto, store, gateway, _Agent(screen, gateway, lease), run_id).played()
+        run = gateway.open_run(scopes=["erp:*", "warehouse:*"])
+        _Story(screen, kinto, store, gateway, _Agent(screen, gateway, run.lease()), run).played()
         screen.act("All as told.")
 
 
@@ -80,7 +81,7 @@ class _Story:
     store: Warehouse
     site: Site
     agent: _Agent
-    run_id: str
+    run: Run
     checkpoint: str = ""
     incident: str = ""
 
@@ -91,9 +92,7 @@ class _Story:
     def _works(self) -> None:
         self.screen.act("Honest work, and a checkpoint")
         expect(self.agent.reserves("reserve-1", 1).status == 201, "the warehouse to reserve", self.store.reservations)
-        taken = self.site.ask("POST", f"/v1/runs/{self.run_id}/checkpoints", {"state_ref": "flow@1", "label": "reserved"})
-        expect(taken.status == 201, "a checkpoint (201)", taken)
-        self.checkpoint = taken.body["checkpoint_id"]
+        self.checkpoint = self.run.checkpoint("flow@1", "reserved").checkpoint_id
         self.screen.line("operator", f"the orchestrator takes checkpoint {self.checkpoint}")
         self._holds({"inv-1001": "open", "inv-1002": "open"}, shelf=10, held=1)
 
@@ -113,7 +112,7 @@ class _Story:
         self.screen.act("Contained, before its reply left")
         stolen = self.agent.sets("settle-theirs", "inv-1003", "paid", tenant=NEIGHBOUR)
         expect(stolen.status == 403, "the write to another tenant to be refused (403)", stolen)
-        (incident,) = self.site.ask("GET", f"/v1/incidents?run={self.run_id}").body["items"]
+        (incident,) = self.site.ask("GET", f"/v1/incidents?run={self.run.run_id}")["items"]
         self.incident = incident["incident_id"]
         expect(incident["action"] == "revoke", "the answer to be revoke", incident)
         self.screen.line("gateway", f"{incident['cause']}: {incident['why']}", incident["action"])
@@ -124,7 +123,7 @@ class _Story:
 
     def _taken_back(self) -> None:
         self.screen.act("Taken back by itself, to the checkpoint: one restore, one offset, one task")
-        rollback = self.site.rollback_of(self.run_id)
+        rollback = self.site.rollback_of(self.run.run_id)
         expect(rollback["to"] == self.checkpoint, "the rollback to go to the checkpoint", rollback["to"])
         for node in rollback["nodes"]:
             what, done = f"{node['target']['type']}:{node['target']['id']}", node["state"] == "done"
@@ -145,7 +144,7 @@ class _Story:
 
     def _decided(self) -> None:
         self.screen.act("A person decides, and it goes on from the checkpoint with tighter rights")
-        (task,) = self.site.ask("GET", f"/v1/tasks?run={self.run_id}&status=open").body["items"]
+        (task,) = self.site.ask("GET", f"/v1/tasks?run={self.run.run_id}&status=open")["items"]
         code, said = self.site.killcord("tasks", "resolve", task["task_id"], "accepted", "--note", "the customer called")
         expect(code == 0, "the task to be resolved", said)
         self.screen.line("person", f"resolves {task['task_id']}: the customer's dispute stands")
@@ -159,9 +158,7 @@ class _Story:
 
     def _completes(self) -> None:
         self.screen.act("The run completes its work, nothing twice")
-        renewed = self.site.ask("POST", f"/v1/runs/{self.run_id}/lease", {})
-        expect(renewed.status in (200, 201), "a lease for the run that goes on", renewed)
-        self.agent.lease = renewed.body["lease"]
+        self.agent.lease = self.site.operator.run(self.run.run_id).lease()
         again = self.agent.reserves("reserve-1", 1)
         expect(again.headers.get("idempotent-replayed") == "true", "what stands to answer from the journal", again)
         expect(self.agent.sets("settle-inv-1001-rightly", "inv-1001", "paid").status == 200, "the right write to pass", "it did not")
@@ -172,7 +169,7 @@ class _Story:
     def _resumed(self) -> Json:
         until = time.monotonic() + _SOON
         while True:
-            recovery: Json = self.site.ask("GET", f"/v1/incidents/{self.incident}").body["recovery"]
+            recovery: Json = self.site.ask("GET", f"/v1/incidents/{self.incident}")["recovery"]
             if recovery["stage"] == "resumed":
                 return recovery
             expect(time.monotonic() < until, f"the run to be taken up again within {_SOON:g} s", recovery)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,15 +15,16 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from gateway.cli.demo import account, children, erp, evidence, site, worker
-from gateway.cli.demo.acts import CUT, Scene
-from gateway.cli.demo.erp import Erp
-from gateway.cli.demo.incidents import company
-from gateway.cli.demo.screen import Screen
-from gateway.cli.demo.site import Site
-from gateway.cli.demo.story import play as whole
-from gateway.cli.demo.surprise import Surprise
-from gateway.cli.demo.way_back import WayBack
+from gateway.sdk import Lost, Problem
+from killcord_demo import account, children, erp, evidence, site, worker
+from killcord_demo.acts import CUT, Scene
+from killcord_demo.erp import Erp
+from killcord_demo.incidents import company
+from killcord_demo.screen import Screen
+from killcord_demo.site import Site
+from killcord_demo.story import play as whole
+from killcord_demo.surprise import Surprise
+from killcord_demo.way_back import WayBack
 
 _PAUSES = {True: 0.3, False: 0.02}
 """Seconds that the agent pauses after each call: for a person who follows, and else (below the run's rate)."""
@@ -32,7 +33,15 @@ _WIDTH = 160
 """Columns where nobody says how many there are."""
 
 
-def command(
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Run ``killcord demo`` with these arguments and exit: 0 every step held, 1 one did not, 2 wrong use."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(_command_line)
+    app(args=list(arguments), prog_name="killcord demo")
+    sys.exit(0)
+
+
+def _command_line(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the last act, without pauses: a check for CI.")] = False,
     keep: Annotated[Path | None, typer.Option(help="Keep configuration, journal and logs in this new or empty folder.")] = None,
     story: Annotated[bool, typer.Option("--story", help="Play the whole story: gone rogue across two systems, and back at work.")] = False,
@@ -59,6 +68,9 @@ def command(
                 company.played(screen, folder, plays)
             else:
                 _play(screen, folder, stay=not exit_)
+    except (Problem, Lost) as refused:
+        screen.plain(f"\nThe demo did not go as told: the gateway gave an operator no such answer.\n  found:    {refused}")
+        raise typer.Exit(1) from refused
     except Surprise as surprise:
         screen.plain(f"\nThe demo did not go as told.\n  expected: {surprise.expected}\n  found:    {surprise.found}")
         raise typer.Exit(1) from surprise
@@ -83,9 +95,10 @@ def _play(screen: Screen, folder: Path, *, stay: bool) -> None:
 
 def _acts(screen: Screen, kinto: Erp, gateway: Site) -> None:
     before = kinto.state()
-    run_id, lease = gateway.open_run()
+    run = gateway.open_run()
+    run_id = run.run_id
     screen.line("operator", f"opens run {run_id} for billing-agent in tenant {erp.TENANT}")
-    with worker.working(f"{gateway.data}/erp", lease, pause=_PAUSES[screen.paced]) as agent:
+    with worker.working(f"{gateway.data}/erp", run.lease(), pause=_PAUSES[screen.paced]) as agent:
         screen.line("agent", "starts with a base URL and a token; the ERP's password it never gets")
         scene = Scene(screen, kinto, gateway, agent, run_id)
         for act in (scene.honest_work, scene.drift, scene.loop, scene.read_only, scene.cut):

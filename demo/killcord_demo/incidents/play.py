@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.cli.demo import erp
-from gateway.cli.demo.relay import Fault
+from killcord_demo import erp
+from killcord_demo.relay import Fault
 
 
 @dataclass(frozen=True, slots=True)

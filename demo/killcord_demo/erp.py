@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.demo import children, web
-from gateway.cli.demo.surprise import expect
+from killcord_demo import children, web
+from killcord_demo.surprise import expect
 
 TENANT = "acme"
 NEIGHBOUR = "globex"
@@ -109,6 +109,14 @@ def path(thing: str, tenant: str = TENANT) -> str:
 @contextmanager
 def serving(folder: Path, port: int) -> Iterator[Erp]:
     """Kinto on a port of loopback, seeded; its files and log are in ``folder``."""
+    with started(folder, port) as erp:
+        erp.seed()
+        yield erp
+
+
+@contextmanager
+def started(folder: Path, port: int) -> Iterator[Erp]:
+    """Kinto with nothing in it."""
     ini, log = folder / "kinto.ini", folder / "kinto.log"
     ini.write_text(_INI.format(port=port))
     expect(find_spec("kinto") is not None, "Kinto to be installed", "it is not; run: pip install 'killcord[demo]'")
@@ -117,6 +125,4 @@ def serving(folder: Path, port: int) -> Iterator[Erp]:
     url = f"http://127.0.0.1:{port}/v1"
     with children.running("Kinto", command, log=log, environ=os.environ, folder=folder) as process:
         took = children.until_it_answers("Kinto", process, log, lambda: web.send("GET", url + "/").status == 200)
-        erp = Erp(url, took)
-        erp.seed()
-        yield erp
+        yield Erp(url, took)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import typer
 
-from gateway.cli.demo import children, erp, relay, site
-from gateway.cli.demo.incidents import declared
-from gateway.cli.demo.incidents.play import Play
-from gateway.cli.demo.incidents.repertoire import PLAYS
-from gateway.cli.demo.incidents.stage import Stage
-from gateway.cli.demo.screen import Screen
-from gateway.cli.demo.site import Site
-from gateway.cli.demo.surprise import expect
+from killcord_demo import children, erp, relay, site
+from killcord_demo.incidents import declared
+from killcord_demo.incidents.play import Play
+from killcord_demo.incidents.repertoire import PLAYS
+from killcord_demo.incidents.stage import Stage
+from killcord_demo.screen import Screen
+from killcord_demo.site import Site
+from killcord_demo.surprise import expect
 
 ALL, LIST = "all", "list"
 _PAUSES = {True: 0.1, False: 0.0}

@@ -8,15 +8,19 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from gateway.cli.demo import children, erp, shipped, web
-from gateway.cli.demo.surprise import expect
+from gateway.sdk import shipped
+from gateway.sdk.sync import Killcord, Run
+from killcord_demo import children, erp, web
+from killcord_demo.surprise import expect
+
+Json = dict[str, Any]
 
 _CONFIG = """\
 # Written by `killcord demo`. The same keys as in a site of your own; README.md goes through them.
@@ -52,7 +56,10 @@ _SOON = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """``data`` and ``control`` are the doors' URLs; ``token`` is the operator's and not shown by ``repr``."""
+    """``data`` and ``control`` are the doors' URLs; ``token`` is the operator's and not shown by ``repr``.
+
+    Every request to the operators' door raises ``Problem`` (it was refused) or ``Lost`` (there was no answer).
+    """
 
     folder: Path
     data: str
@@ -65,25 +72,27 @@ class Site:
         """What the ``killcord`` command needs to speak to this gateway."""
         return {**os.environ, "KILLCORD_URL": self.control, "KILLCORD_TOKEN": self.token}
 
-    def ask(self, method: str, path: str, body: object = None) -> web.Answer:
-        return web.send(method, self.control + path, body, {"Authorization": f"Bearer {self.token}"})
+    @property
+    def operator(self) -> Killcord:
+        return Killcord(self.control, self.token)
 
-    def open_run(self, **narrower: object) -> tuple[str, str]:
-        """A run for the agent: its id and its lease."""
-        asked = {"tenant": erp.TENANT, "agent_id": "billing-agent", "task_class": "billing", "scopes": ["erp:*"], **narrower}
-        answer = self.ask("POST", "/v1/runs", asked)
-        expect(answer.status == 201, "the operators' door to open a run (201)", answer)
-        return answer.body["run"]["run_id"], answer.body["lease"]
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Json:
+        return self.operator.ask(method, path, body)
 
-    def contain(self, run_id: str, mode: str, reason: str) -> tuple[dict[str, Any], float, float]:
+    def open_run(self, scopes: Sequence[str] = ("erp:*",), limits: Mapping[str, object] | None = None) -> Run:
+        """A run for the agent."""
+        return self.operator.open(
+            tenant=erp.TENANT, agent_id="billing-agent", task_class="billing", scopes=list(scopes), limits=limits or {}
+        )
+
+    def contain(self, run_id: str, mode: str, reason: str) -> tuple[Json, float, float]:
         """Order a run into a mode: the order, the milliseconds until it held everywhere, and the moment it did (``time.monotonic``)."""
         began = time.monotonic()
-        answer = self.ask("POST", "/v1/orders", {"scope": {"run": run_id}, "mode": mode, "reason": reason})
+        order = self.ask("POST", "/v1/orders", {"scope": {"run": run_id}, "mode": mode, "reason": reason})
         held = time.monotonic()
-        expect(answer.status == 201, f"the order {mode} to be made (201)", answer)
-        return answer.body, (held - began) * 1000, held
+        return order, (held - began) * 1000, held
 
-    def entries(self, run_id: str, **last: str) -> list[dict[str, Any]]:
+    def entries(self, run_id: str, **last: str) -> list[Json]:
         """The journal's entries of a run, oldest first, once one with these members is among them.
 
         Raises:
@@ -97,10 +106,10 @@ class Site:
             expect(time.monotonic() < until, f"a journal entry with {last} within {_SOON:g} s", [entry["kind"] for entry in found])
             time.sleep(0.02)
 
-    def effects(self, run_id: str) -> list[dict[str, Any]]:
+    def effects(self, run_id: str) -> list[Json]:
         return self._listed(f"/v1/runs/{quote(run_id)}/effects")
 
-    def rollback_of(self, run_id: str) -> dict[str, Any]:
+    def rollback_of(self, run_id: str) -> Json:
         """The newest rollback of a run, node by node, once it runs no more.
 
         Raises:
@@ -110,10 +119,7 @@ class Site:
         while True:
             found = self._listed("/v1/rollbacks", run=run_id)
             if found and found[-1]["state"] != "running":
-                answer = self.ask("GET", f"/v1/rollbacks/{found[-1]['rollback_id']}")
-                expect(answer.status == 200, "the rollback to be shown (200)", answer)
-                told: dict[str, Any] = answer.body
-                return told
+                return self.ask("GET", f"/v1/rollbacks/{found[-1]['rollback_id']}")
             expect(time.monotonic() < until, f"a rollback of {run_id} to end within {_SOON:g} s", found)
             time.sleep(0.02)
 
@@ -125,16 +131,15 @@ class Site:
         )
         return done.returncode, (done.stdout + done.stderr).strip()
 
-    def _listed(self, path: str, **query: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+    def _listed(self, path: str, **query: str) -> list[Json]:
+        found: list[Json] = []
         after: dict[str, str] = {}
         while True:
-            answer = self.ask("GET", f"{path}?{urlencode({**query, **after, 'limit': '1000'})}")
-            expect(answer.status == 200, f"GET {path} to answer 200", answer)
-            found += answer.body["items"]
-            if answer.body.get("next") is None:
+            page = self.ask("GET", f"{path}?{urlencode({**query, **after, 'limit': '1000'})}")
+            found += page["items"]
+            if page.get("next") is None:
                 return found
-            after = {"after": answer.body["next"]}
+            after = {"after": page["next"]}
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.cli.demo.incidents.faults import loses_answers, merged
-from gateway.cli.demo.incidents.play import Edit, Play, agent, reads, sets
+from killcord_demo.incidents.faults import loses_answers, merged
+from killcord_demo.incidents.play import Edit, Play, agent, reads, sets
 
 _UNSURE = {"Killcord-Confidence": "0.3"}
 _MONTH_END = {"Killcord-Parent-Step": "month-end"}

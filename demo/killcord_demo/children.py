@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.demo.surprise import Surprise
+from killcord_demo.surprise import Surprise
 
 _ENDS = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1

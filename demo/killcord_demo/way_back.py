@@ -9,10 +9,10 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from gateway.cli.demo.erp import Erp
-from gateway.cli.demo.screen import Screen
-from gateway.cli.demo.site import Site
-from gateway.cli.demo.surprise import expect
+from killcord_demo.erp import Erp
+from killcord_demo.screen import Screen
+from killcord_demo.site import Site
+from killcord_demo.surprise import expect
 
 Json = dict[str, Any]
 State = Mapping[str, Mapping[str, Any]]
@@ -47,10 +47,9 @@ class WayBack:
         self._left(rollback)
 
     def _planned(self, held: State) -> None:
-        answer = self.site.ask("POST", "/v1/rollbacks", {"scope": {"run": self.run_id}, "to": "start", "dry_run": True})
-        expect(answer.status == 200, "a plan (200)", answer)
-        self.screen.line("operator", f"killcord rollback plan {self.run_id}", answer.body["summary"])
-        self.screen.shown(_plan(answer.body["nodes"]))
+        plan = self.site.ask("POST", "/v1/rollbacks", {"scope": {"run": self.run_id}, "to": "start", "dry_run": True})
+        self.screen.line("operator", f"killcord rollback plan {self.run_id}", plan["summary"])
+        self.screen.shown(_plan(plan["nodes"]))
         now = self.erp.state()
         expect(now == held, "a plan to change nothing", now)
 
@@ -88,7 +87,7 @@ class WayBack:
 
     def _left(self, rollback: Json) -> None:
         code, said = self.site.killcord("tasks", "--run", self.run_id)
-        listed = self.site.ask("GET", f"/v1/tasks?run={self.run_id}&status=open").body["items"]
+        listed = self.site.ask("GET", f"/v1/tasks?run={self.run_id}&status=open")["items"]
         about = [task["target"]["id"] for task in listed]
         expect(code == 0 and about == ["inv-1002"], "one task, about inv-1002", said)
         (task,) = listed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from gateway.cli.demo import shipped
+from gateway.sdk import shipped
 
 ACTIONS = frozenset({"invoice.read", "invoice.status.update", "invoice.update"})
 """Those that answer with one invoice."""

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.cli.demo import erp, worker
-from gateway.cli.demo.erp import Erp
-from gateway.cli.demo.incidents.play import NEXT, Act, Call, Calls, Edit, Finding, Play
-from gateway.cli.demo.relay import Relay
-from gateway.cli.demo.screen import Screen
-from gateway.cli.demo.site import Site
-from gateway.cli.demo.surprise import expect
-from gateway.cli.demo.worker import Event, Worker
+from killcord_demo import erp, worker
+from killcord_demo.erp import Erp
+from killcord_demo.incidents.play import NEXT, Act, Call, Calls, Edit, Finding, Play
+from killcord_demo.relay import Relay
+from killcord_demo.screen import Screen
+from killcord_demo.site import Site
+from killcord_demo.surprise import expect
+from killcord_demo.worker import Event, Worker
 
 CONTAINED = {
     "read_only": ("read_only", "run-read-only"),
@@ -50,8 +50,9 @@ class Stage:
         self.screen.act(f"{play.trigger}: {play.title}")
         self.erp.begin_anew()
         before = self._state()
-        run_id, lease = self.site.open_run(scopes=list(play.scopes), limits=dict(play.limits))
-        with worker.working(f"{self.site.data}/erp", lease, pause=self.pause) as agent, self.relay.going_wrong(play.fault):
+        run = self.site.open_run(play.scopes, play.limits)
+        run_id = run.run_id
+        with worker.working(f"{self.site.data}/erp", run.lease(), pause=self.pause) as agent, self.relay.going_wrong(play.fault):
             last = [self._carried_out(act, agent, run_id) for act in play.acts][-1]
             mode, _ = CONTAINED[play.action]
             expect(last is None or last["mode"] == mode, f"the reply of the last call to say already that the run is {mode}", last)
@@ -72,20 +73,18 @@ class Stage:
                 self.erp.edit(act.invoice, **act.fields)
                 self.screen.line("person", act.says)
             case Finding():
-                found = {"kind": act.kind, "severity": act.severity, "evidence": dict(act.evidence)}
-                answer = self.site.ask("POST", f"/v1/runs/{run_id}/findings", found)
-                expect(answer.status == 201, "the finding to be taken (201)", answer)
+                self.site.operator.finding(run_id, kind=act.kind, severity=act.severity, evidence=act.evidence)
                 self.screen.line("verifier", act.says, act.severity)
         return None
 
     def _answered(self, play: Play, run_id: str) -> Json:
         """What was seen, what policy said of it, and how soon it held."""
-        listed = self.site.ask("GET", f"/v1/incidents?run={run_id}").body["items"]
+        listed = self.site.ask("GET", f"/v1/incidents?run={run_id}")["items"]
         mine = [one for one in listed if one["cause"] == play.trigger]
         expect(len(mine) == 1, f"one incident of {play.trigger} as soon as the agent has its reply", listed)
-        story: Json = self.site.ask("GET", f"/v1/incidents/{mine[0]['incident_id']}").body
+        story = self.site.ask("GET", f"/v1/incidents/{mine[0]['incident_id']}")
         answer = [one for one in self.site.entries(run_id, kind="response", name=play.trigger) if one.get("name") == play.trigger][-1]
-        trigger = self.site.ask("GET", f"/v1/journal/{answer['trigger']}").body["trigger"]
+        trigger = self.site.ask("GET", f"/v1/journal/{answer['trigger']}")["trigger"]
         self.screen.line("gateway", f"saw {play.trigger}, {_counted(trigger)}", f"in {_places(trigger['evidence'])}")
         expect(story["action"] == play.action, f"policy to answer {play.action}", story["action"])
         expect((story["rollback"] != "none") is play.rollback, f"a rollback to be {'due' if play.rollback else 'none'}", story["rollback"])

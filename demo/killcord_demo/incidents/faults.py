@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.cli.demo.relay import Ask, Asked, Told
+from killcord_demo.relay import Ask, Asked, Told
 
 
 def does_nothing(asked: Asked, ask: Ask) -> Told | None:

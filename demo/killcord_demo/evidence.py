@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.demo.screen import Screen
-from gateway.cli.demo.site import Site
-from gateway.cli.demo.surprise import Surprise, expect
+from killcord_demo.screen import Screen
+from killcord_demo.site import Site
+from killcord_demo.surprise import Surprise, expect
 
 
 def shown(screen: Screen, site: Site, folder: Path) -> None:

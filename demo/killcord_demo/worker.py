@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.cli.demo import children
-from gateway.cli.demo.surprise import Surprise
+from killcord_demo import children
+from killcord_demo.surprise import Surprise
 
 SCRIPT = Path(__file__).with_name("agent.py")
 DEADLINE = 30.0

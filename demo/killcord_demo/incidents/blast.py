@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.cli.demo.incidents.play import Call, Play, agent
+from killcord_demo.incidents.play import Call, Play, agent
 
 _NOTE = Call("writes note {n} on inv-1002", "PATCH", "invoices/inv-1002", {"note": "reminder {n}"})
 _NEW = Call(
