@@ -13,12 +13,12 @@ from gateway.sdk import Problem
 from gateway.sdk.operations import Opening
 
 HELD = 75
-"""The exit code of a workflow that an order holds, or whose gateway is away: start it again later (EX_TEMPFAIL of sysexits.h)."""
+"""The exit code of a workflow that an order contains, or whose gateway is unavailable: start it again later (EX_TEMPFAIL of sysexits.h)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call; ``path`` is the ERP's own. The name is what makes it one call, however often it is sent."""
+    """One call; ``path`` is the ERP's own. The name makes it one call, however often it is sent."""
 
     name: str
     method: str
@@ -28,7 +28,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """``name`` is the run's id, too: whoever starts the case again finds its run."""
+    """``name`` is also the run's id: starting the case again finds its run."""
 
     name: str
     tenant: str
@@ -48,7 +48,7 @@ class Case:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """In order. A refund that is sent twice is two refunds to the ERP: nothing there would stop it."""
+        """In order. The ERP makes two refunds of a refund that is sent twice: it does not detect repetitions."""
         collections = f"/buckets/{quote(self.tenant, safe='')}/collections"
         first, second = (f"{collections}/invoices/records/{quote(invoice, safe='')}" for invoice in self.invoices)
         refund = {"invoice": self.invoices[1], "amount": 80, "reference": self.name}
@@ -61,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What a workflow is started with. ``tool`` is the ERP's address behind the agents' door; states are kept in ``folder``."""
+    """What a workflow is started with. ``tool`` is the ERP's address at the data API; ``folder`` contains the states."""
 
     case: Case
     folder: Path
@@ -69,19 +69,19 @@ class Started:
     wait: float
 
     def time_to_kill(self) -> None:
-        """The ERP has it, and the workflow has not written down that it is done: the worst moment to die."""
+        """The ERP has applied the call, and the workflow has not recorded it: the worst moment to die."""
         time.sleep(self.wait)
 
 
 def started(description: str | None) -> Started:
-    """The command line. What is left out fits ``killcord demo``."""
+    """The command line. The defaults match ``killcord demo``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("case", help="a name for the case; its run has this id")
     parser.add_argument("--tenant", default="acme")
     parser.add_argument("--task-class", default="billing")
     parser.add_argument("--invoices", nargs=2, default=["inv-1001", "inv-1002"], help="one to approve, and one to close")
     parser.add_argument("--folder", type=Path, default=Path("cases"), help="where states are kept")
-    parser.add_argument("--tool", default="http://127.0.0.1:8090/erp", help="the ERP, through the agents' door")
+    parser.add_argument("--tool", default="http://127.0.0.1:8090/erp", help="the ERP at the data API")
     parser.add_argument("--wait", type=float, default=0.0, help="seconds to stand still after each call: time to kill it")
     given = parser.parse_args()
     case = Case(given.case, given.tenant, given.task_class, tuple(given.invoices))
@@ -90,6 +90,6 @@ def started(description: str | None) -> Started:
 
 
 def stopped(why: Exception) -> int:
-    """The exit code of a workflow that could not go on."""
+    """The exit code of a workflow that could not continue."""
     print(f"stopped: {why}", flush=True)
     return HELD if not isinstance(why, Problem) or why.held or why.retryable else 1

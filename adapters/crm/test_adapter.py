@@ -1,4 +1,4 @@
-"""What the CRM's adapter makes of a recorded write, and what it would send to take it back."""
+"""The CRM's adapter against a recorded write: its expressions, and the request of its compensation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The adapter against a real Kinto: what it declares of versions, states, verification, probes and compensations is so."""
+"""The adapter against a real Kinto: versions, states, verification, probes and compensations work as declared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BUCKETS = itertools.count(1)
 
 @dataclass(frozen=True)
 class Written:
-    """A write that was sent to Kinto: what expressions see of it, and the object before and after."""
+    """A write that was sent to Kinto: the values that expressions see, and the object before and after."""
 
     matched: Matched
     document: dict[str, Any]
@@ -77,7 +77,7 @@ class Erp:
         return written.action.probe.applied.holds(written.document | {"object": {"version": None, "body": read["body"]}})
 
     def undo(self, written: Written, *, by: str | None = None) -> Any:
-        """Carry the declared compensation out: the path, body and If-Match that the adapter gives."""
+        """Carry out the declared compensation: the path, body and If-Match that the adapter gives."""
         undo = written.action.undo
         assert undo is not None
         carrier = self.tool.actions[by or undo.by or ""]
@@ -113,7 +113,7 @@ def erp(port: int) -> Erp:
 
 
 def data(read: Any) -> dict[str, object]:
-    """A record without what Kinto sets by itself."""
+    """A record without the fields that Kinto sets."""
     return {name: value for name, value in read["body"]["data"].items() if name not in ("id", "last_modified")}
 
 
@@ -240,7 +240,7 @@ def found_again(erp: Erp, written: Written) -> tuple[str, ...] | None:
 
 
 def test_kinto_keeps_no_idempotency_keys(erp: Erp) -> None:
-    """Why the adapter says gateway: true."""
+    """The reason for ``gateway: true`` in the adapter."""
     sent = [kinto.send(erp.port, "POST", erp.records("refunds"), {"data": {}}, {"Idempotency-Key": "k"}) for _ in range(2)]
     assert [one["status"] for one in sent] == [201, 201]
 

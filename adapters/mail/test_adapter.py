@@ -1,4 +1,4 @@
-"""What the mailer's adapter says of what is sent, and of what goes on sending."""
+"""The mailer's adapter: messages, and sequences that continue to send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The adapter to copy loads as it is, and its expressions say what its README says they do."""
+"""The adapter to copy loads unchanged, and its expressions do what its README says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the warehouse's adapter makes of recorded writes, and what it would send to make up for them."""
+"""The warehouse's adapter against recorded writes: its expressions, and the requests of its compensations."""
 
 from __future__ import annotations
 

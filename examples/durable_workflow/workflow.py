@@ -1,4 +1,4 @@
-"""A DBOS workflow, durable in SQLite with no server: killed at any moment it goes on, and does nothing twice.
+"""A DBOS workflow, durable in SQLite with no server: killed at any moment, it continues after a restart and does nothing twice.
 
 DBOS makes each step at least once: one that was killed between the ERP and DBOS's own record is made again. Its name makes it once.
 """
@@ -19,12 +19,12 @@ from gateway.sdk.sync import Killcord, Run
 
 NAME = "refunds"
 VERSION = "1"
-"""DBOS takes up only workflows of the same version. Without it, any change of this file would leave them lying."""
+"""DBOS resumes only workflows of the same version. Without a fixed one, any change of this file would abandon them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What steps work with. It is no argument of theirs: DBOS keeps arguments, and a lease is a secret."""
+    """What steps use. It is not an argument: DBOS stores arguments, and a lease is a secret."""
 
     run: Run
     given: Started
@@ -76,7 +76,7 @@ def call(hands: Hands, step: Step) -> None:
     except urllib.error.HTTPError as answer:
         with answer:
             refused = refusal(answer.code, dict(answer.headers), answer.read())
-        if refused is None:  # the ERP's own no
+        if refused is None:  # the ERP's own refusal
             raise
         raise refused from answer
     except OSError as error:
@@ -84,10 +84,10 @@ def call(hands: Hands, step: Step) -> None:
 
 
 def placed(client: DBOSClient, run: Run) -> str | None:
-    """The workflow to wait for, made ready before DBOS takes anything up; ``None`` where the case has yet to begin.
+    """The workflow to wait for, prepared before DBOS resumes anything; ``None`` if the case has not begun.
 
-    Workflows of a case are named CASE@GENERATION.NUMBER, so that a run that was resumed is not gone on with by a workflow that
-    believes what was taken back.
+    Workflows of a case are named CASE@GENERATION.NUMBER, so that a resumed run is not continued by a workflow whose
+    state contains compensated effects.
     """
     tried = client.list_workflows(workflow_id_prefix=f"{run.run_id}@", load_input=False)
     if not tried:
@@ -104,7 +104,7 @@ def placed(client: DBOSClient, run: Run) -> str | None:
 
 
 def _again(client: DBOSClient, run: Run, last: WorkflowStatus) -> str:
-    """DBOS takes up by itself what was killed. What ended in a refusal is forked at the step that was refused: an order was released."""
+    """DBOS resumes killed workflows automatically. After a release, a refused workflow is forked at the refused step."""
     if last.status != "ERROR":
         return last.workflow_id
     failed = [one["function_id"] for one in client.list_workflow_steps(last.workflow_id) if one["error"] is not None]
@@ -123,7 +123,7 @@ def _number(status: WorkflowStatus) -> int:
 def work(hands: Hands) -> None:
     run, case = hands.run, hands.given.case
     database = f"sqlite:///{(hands.given.folder / 'workflows.db').resolve()}"
-    # What a workflow raises is raised again below; DBOS would print it as well.
+    # The exception of a workflow is raised again below; DBOS would print it too.
     config: DBOSConfig = {"name": NAME, "system_database_url": database, "application_version": VERSION, "console_log_level": "CRITICAL"}
     _hands[:] = [hands]
     DBOS(config=config)

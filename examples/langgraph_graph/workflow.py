@@ -1,4 +1,4 @@
-"""A LangGraph graph with LangGraph's own checkpoints in SQLite: killed at any moment it goes on, and does nothing twice.
+"""A LangGraph graph with LangGraph's own checkpoints in SQLite: killed at any moment, it continues after a restart and does nothing twice.
 
 Each checkpoint of the graph is named by a checkpoint of the run, so that a rollback leads to a state of the graph.
 """
@@ -39,7 +39,7 @@ class Node(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What the nodes work with; the graph's state holds none of it."""
+    """What the nodes use; it is not part of the graph's state."""
 
     session: aiohttp.ClientSession
     run: Run
@@ -90,14 +90,14 @@ async def work(graph: Graph, run: Run) -> None:
 
 
 async def place(graph: Graph, thread: RunnableConfig, run: Run) -> State | None:
-    """What to give the graph: nothing where it goes on from its newest checkpoint, a new state where it begins."""
+    """The graph's input: nothing if it continues from its newest checkpoint, a new state if it begins."""
     latest = await graph.aget_state(thread)
     if latest.values.get("generation") == run.generation:
         return None
     resumed = await run.resumption()
     if resumed is None or resumed.state_ref is None:
         return {"generation": run.generation, "done": []}
-    # LangGraph's way to go back: what is written on top of an older checkpoint becomes the newest of the thread.
+    # LangGraph's way to return: a state written on top of an older checkpoint becomes the newest of the thread.
     back: RunnableConfig = {"configurable": {**thread["configurable"], "checkpoint_ns": "", "checkpoint_id": resumed.state_ref}}
     await graph.aupdate_state(back, {"generation": run.generation})
     return None

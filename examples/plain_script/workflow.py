@@ -1,4 +1,4 @@
-"""A plain script with its state in files: killed at any moment it is started again, and does nothing twice.
+"""A plain script with its state in files: killed at any moment, it is started again and does nothing twice.
 
 After each step it keeps a file and takes a checkpoint that names the file.
 """
@@ -28,12 +28,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Every state there ever was, by generation of the run: a rollback goes back to one of them."""
+    """All states, by generation of the run: a rollback returns to one of them."""
 
     path: Path
 
     def latest(self, run: Run) -> State:
-        """Where to go on: the newest state of this generation; where a resume began one, the state that it names."""
+        """Where to continue: the newest state of this generation; after a resume, the state that it names."""
         here = [path.name for path in self.path.glob(f"{run.generation}-*.json")]
         if here:
             return self._read(max(here))
@@ -41,7 +41,7 @@ class Folder:
         return State("") if resumed is None or resumed.state_ref is None else self._read(resumed.state_ref)
 
     def keep(self, run: Run, done: tuple[str, ...]) -> State:
-        """On the disk, whole, or not at all."""
+        """Written to disk completely, or not at all."""
         self.path.mkdir(parents=True, exist_ok=True)
         name = f"{run.generation}-{len(done):04}.json"
         with open(self.path / f"{name}.new", "w") as file:
@@ -83,7 +83,7 @@ def call(run: Run, tool: str, step: Step) -> None:
     except urllib.error.HTTPError as answer:
         with answer:
             refused = refusal(answer.code, dict(answer.headers), answer.read())
-        if refused is None:  # the ERP's own no
+        if refused is None:  # the ERP's own refusal
             raise
         raise refused from answer
     except OSError as error:

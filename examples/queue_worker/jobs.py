@@ -1,7 +1,7 @@
 """A small durable queue: jobs in a SQLite file, shared by any number of workers on one machine.
 
-A job is due, or it is not due yet: taking one moves its time ahead, so that the jobs of a worker that died come back by
-themselves; giving one back moves its time to when it may be asked for again. In place of it put whatever queue you have.
+Each job has a due time. Taking a job moves it ahead, so that the jobs of a worker that died return to the queue
+automatically; returning a job sets it to the next allowed attempt. Replace this module by your own queue.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A queue worker behind Killcord: it asks before it takes a job, and gives a job back when an order stops it.
+"""A queue worker behind Killcord: it asks before it takes a job, and returns a job when an order stops it.
 
 It needs aiohttp and two addresses, and nothing of Killcord's own code.
 """
@@ -21,20 +21,20 @@ import aiohttp
 from examples.queue_worker.jobs import Job, Lane, Queue
 
 CONTAINED = frozenset({"run-read-only", "run-paused", "run-quarantined", "lease-revoked", "fanout-blocked"})
-"""The job is held by an order. That is no failure: nothing of it is undone, and the same steps later are the same calls."""
+"""An order contains the job. This is no failure: nothing is undone, and the same steps later are the same calls."""
 
 LATER = frozenset({"containment-stale", "draining", "journal-unavailable", "policy-unavailable", "rate-limited", "in-flight"})
-"""The gateway cannot carry the call just now."""
+"""The gateway cannot forward the call now."""
 
 UNTOLD = 60.0
-"""Seconds to wait where the gateway does not say: a quarantine ends when a person ends it."""
+"""Seconds to wait if the gateway gives no time: a quarantine ends when a person ends it."""
 
 LONGEST = 60.0
-"""An order may be released before its time is over, so ask again at least this often."""
+"""An order may be released before it expires, so ask again at least this often."""
 
 
 AGAIN = 2.0
-"""Seconds until a gateway that gave no answer is asked again."""
+"""Seconds until the worker asks a gateway again that did not answer."""
 
 _LOST = (aiohttp.ClientError, TimeoutError)
 
@@ -49,7 +49,7 @@ class Held(Exception):
 
 
 class Refused(Exception):
-    """Not like this: the call will not do better later."""
+    """The call is refused, and a later attempt will be refused too."""
 
 
 Call = Callable[..., Awaitable[Any]]
@@ -60,7 +60,7 @@ Work = Callable[[Job, Call], Awaitable[None]]
 
 @dataclass(slots=True)
 class Killcord:
-    """The two doors of a gateway: ``control`` with an orchestrator's token, ``tool`` with a run's lease."""
+    """The two APIs of a gateway: ``control`` with an orchestrator's token, ``tool`` with a run's lease."""
 
     session: aiohttp.ClientSession
     control: str
@@ -143,7 +143,7 @@ class Worker:
             wait = held.after
         except _LOST:
             wait = AGAIN
-        if wait is not None:  # its jobs stay where they are: nobody takes them only to put them back
+        if wait is not None:  # its jobs stay in the queue: do not take a job only to return it
             self._shut[lane] = time.monotonic() + wait
             return False
         job = self.queue.take(lane)
@@ -158,14 +158,14 @@ class Worker:
             await self.work(job, self.killcord.calls(await self.killcord.lease(job, self.scopes)))
             await self.killcord.close(job, "the job is done")
         except Held as held:
-            # The run stays open: what is found out about it, and what is decided, goes with the job.
+            # The run stays open, so that its outcomes and decisions stay with the job.
             self._give_back(job, held.code, held.after)
         except _LOST as lost:
-            # Whether the call was carried is not known, and need not be: the same step again is answered by what became of it.
+            # It is unknown whether the call reached the tool. The journal answers the same step in the next attempt.
             self._give_back(job, f"the gateway was lost: {lost!r}", AGAIN)
         except Refused as refused:
             self._end(job, f"failed: {refused}")
-            with contextlib.suppress(Held, Refused, *_LOST):  # the run ends by itself, only later
+            with contextlib.suppress(Held, Refused, *_LOST):  # the run's lease expires later
                 await self.killcord.close(job, f"the job failed: {refused}")
         else:
             self._end(job, "done")
@@ -179,14 +179,14 @@ class Worker:
         print(f"job {job.id}: {how}", flush=True)
 
     async def _admitted(self, job: Job) -> None:
-        """A job that was given back may be held by itself, though its lane is free."""
+        """A returned job's own run may be contained, although its lane is free."""
         wait = await self.killcord.admits((job.tenant, job.task_class), job.run_id) if job.tries > 1 else None
         if wait is not None:
             raise Held("not admitted", wait)
 
 
 async def pay(job: Job, call: Call) -> None:
-    """What the jobs of this example are: mark an invoice in the ERP of the README as paid."""
+    """The jobs of this example: mark an invoice in the ERP of the README as paid."""
     path = f"/buckets/{quote(job.tenant, safe='')}/collections/invoices/records/{quote(job.body['invoice'], safe='')}"
     await call("look", "GET", path)
     await call("pay", "PATCH", path, {"data": {"status": "paid"}})
@@ -201,6 +201,6 @@ async def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("queue", type=Path, help="the queue's file")
-    parser.add_argument("--control", default="http://127.0.0.1:8091", help="the operators' door")
-    parser.add_argument("--tool", default="http://127.0.0.1:8090/erp", help="the ERP, through the agents' door")
+    parser.add_argument("--control", default="http://127.0.0.1:8091", help="the control API")
+    parser.add_argument("--tool", default="http://127.0.0.1:8090/erp", help="the ERP at the data API")
     asyncio.run(main(parser.parse_args()))

@@ -1,9 +1,9 @@
 # METADATA
 # title: Authorisation
 # description: |
-#   What the gateway asks on every call. A call is allowed when a scope of its lease grants it and nothing denies it.
+#   The gateway asks this decision on every call. A call is allowed if a scope of its lease grants it and nothing denies it.
 #   To forbid more, add a file to this package with a rule `denials contains {"code": ..., "message": ...} if {...}`;
-#   to have a person asked first, one with `approvals contains "why" if {...}`. Nothing else has to change.
+#   to require a person's approval, add one with `approvals contains "why" if {...}`. Nothing else has to change.
 package killcord.authz
 
 decision := {
@@ -19,7 +19,7 @@ allow if {
 	count(denials) == 0
 }
 
-# When a person has said yes, the same rules are asked again; only the demand for that yes is gone.
+# After an approval the gateway asks the same rules again; only the obligation is gone.
 obligations["approval"] := {"why": concat(" ", sort(approvals))} if {
 	count(approvals) > 0
 	not input.approval.granted == true

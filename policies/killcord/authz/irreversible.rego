@@ -3,7 +3,7 @@ package killcord.authz
 # METADATA
 # title: Irreversible actions
 # description: |
-#   What cannot be taken back is approved by a person first. A write of no declared class counts as irreversible.
+#   An irreversible write needs a person's approval. A write without a declared class counts as irreversible.
 approvals contains sprintf("%s cannot be undone.", [call]) if {
 	not input.action.class == "reversible"
 	not input.action.class == "compensatable"

@@ -15,17 +15,17 @@ granted if {
 
 denials contains {
 	"code": "scope",
-	"message": sprintf("The lease has no scope for %s; use an action it has one for, or ask the orchestrator for such a run.", [call]),
+	"message": sprintf("The lease has no scope for %s; use an action within its scopes, or ask the orchestrator for another run.", [call]),
 } if {
 	not granted
 }
 
 # METADATA
 # title: Tools
-# description: Where the run was opened with a list of tools, the tool has to be on it.
+# description: If the run was opened with a list of tools, the tool has to be on it.
 denials contains {
 	"code": "tool",
-	"message": sprintf("The run may not use the tool %s; use one of the tools it was opened with.", [input.tool]),
+	"message": sprintf("The run may not use the tool %s; use one of the tools on its list.", [input.tool]),
 } if {
 	input.lease.tools
 	not input.tool in input.lease.tools

@@ -1,8 +1,8 @@
 # METADATA
 # title: Invariants
 # description: |
-#   What the gateway asks once an incident's effects were taken back, and of a partial failure: is the state of the objects
-#   sound? None is violated to begin with: what has to be true is a matter of the business. Add a file to this package with
+#   The gateway asks this after an incident's effects were rolled back, and after a partial failure: is the state of the objects
+#   correct? There are no invariants by default: what has to be true depends on your business. Add a file to this package with
 #   a rule `violations contains {"code": ..., "message": ...} if {...}`.
 package killcord.invariants
 

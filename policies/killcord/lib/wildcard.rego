@@ -1,8 +1,8 @@
 # METADATA
 # title: Wildcards
 # description: |
-#   `*` stands for any characters, none included, dots, colons and line ends too; every other character stands for
-#   itself. Not `glob.match`, which reads `?`, `[` and `{` as signs of its own and takes three times as long.
+#   `*` matches any number of characters, including dots, colons and line ends; every other character matches
+#   itself. `glob.match` is not used: it interprets `?`, `[` and `{`, and takes three times as long.
 package killcord.lib.wildcard
 
 matches(pattern, text) if {
@@ -15,7 +15,7 @@ matches(pattern, text) if {
 	regex.match(sprintf("^(?s:%s)$", [concat(".*", literals)]), text)
 }
 
-# Nearly every pattern is a prefix and one star, or no star at all: both are had without a regular expression.
+# Nearly every pattern is a prefix and one star, or has no star: both need no regular expression.
 begins(prefix, pattern, text) if {
 	prefix == pattern
 	text == pattern

@@ -17,7 +17,7 @@ test_an_effect_that_may_not_be_there_is_a_task if {
 }
 
 test_what_comes_too_late_is_a_task if {
-	recovery.tasks == {"The time in which it could be taken back is over."} with input as object.union(asked, {"now": 1790000900000000001})
+	recovery.tasks == {"The deadline for its compensation has passed."} with input as object.union(asked, {"now": 1790000900000000001})
 	recovery.tasks == set() with input as object.union(asked, {"now": 1790000900000000000})
 }
 

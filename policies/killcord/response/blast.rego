@@ -2,12 +2,12 @@ package killcord.response
 
 # METADATA
 # title: Limits
-# description: The call was refused already; what is left is reading.
+# description: The limit has already refused the call; the run may still read.
 responses["blast.limit"] := contain("read_only", "A limit of the run was reached.")
 
 # METADATA
 # title: Rate of spread
-# description: Half of what the whole task may touch, within a minute, is no task.
+# description: A run that uses half of its task's limits within a minute is out of control.
 responses["blast.rate"] := undo("quarantine", why) if {
-	why := sprintf("The run reached %v records, tenants or systems in short order.", [input.trigger.count])
+	why := sprintf("The run reached %v records, tenants or systems in a short time.", [input.trigger.count])
 }

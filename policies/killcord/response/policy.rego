@@ -3,8 +3,8 @@ package killcord.response
 # METADATA
 # title: Tenant boundary
 # description: |
-#   A write aimed at another tenant is nothing to wait out; a read may happen once. What is not said to be a read counts
-#   as a write.
+#   A write aimed at another tenant needs an immediate stop; a single read may be an error. Everything that is not marked as a read
+#   counts as a write.
 responses["policy.tenant-boundary"] := undo("revoke", "A write was aimed at another tenant.") if {
 	not input.trigger.effect == "read"
 }
@@ -22,18 +22,18 @@ responses["policy.tenant-boundary"] := contain("quarantine", why) if {
 
 # METADATA
 # title: Out of scope
-# description: An agent that writes what its lease does not cover is at another task than its own; one that reads is told.
-responses["policy.out-of-scope"] := contain("read_only", "A write lay outside of the lease's scopes.") if {
+# description: An agent that writes outside its lease's scopes works on another task than its own; an agent that reads gets a refusal.
+responses["policy.out-of-scope"] := contain("read_only", "A write was outside the lease's scopes.") if {
 	not input.trigger.effect == "read"
 }
 
-responses["policy.out-of-scope"] := recoverable("none", "A read lay outside of the lease's scopes, and was refused.") if {
+responses["policy.out-of-scope"] := recoverable("none", "A read was outside the lease's scopes, and was refused.") if {
 	input.trigger.effect == "read"
 }
 
 # METADATA
-# title: Denied again and again
-# description: An agent that does not listen to refusals stops until a person has looked at it.
+# title: Repeated denials
+# description: An agent that ignores refusals stops until a person has checked it.
 responses["policy.denied"] := contain("pause", why) if {
 	why := sprintf("Policy refused the run %v times.", [input.trigger.count])
 }

@@ -1,10 +1,10 @@
 # METADATA
 # title: Responses
 # description: |
-#   What the gateway asks about every trigger: what follows, and whether this is still a recoverable workflow. No answer,
-#   or one that cannot be used, is quarantine. To answer a trigger otherwise, leave these files as they are and add one to
-#   this package with a rule `override["trigger.name"] := contain("pause", "why") if {...}`; where there is none, or none
-#   that holds, it is `responses` that has the answer.
+#   The gateway asks this about every trigger: the response, and whether the workflow is still recoverable. No answer,
+#   or an unusable one, means quarantine. To change the response to a trigger, leave these files as they are and add a file to
+#   this package with a rule `override["trigger.name"] := contain("pause", "why") if {...}`. Without an override
+#   that holds, `responses` has the answer.
 package killcord.response
 
 response := answer if {
@@ -13,27 +13,27 @@ response := answer if {
 	answer := responses[input.trigger.name]
 }
 
-# None to begin with; but a rule has to be there before it can be looked at, also while the files are loaded one by one.
+# Empty by default. The rule must exist before other rules refer to it, also while OPA loads the files one by one.
 override[name] := answer if some name, answer in {}
 
 responses[name] := answer if some name, answer in {}
 
 # METADATA
-# title: Go on
-# description: The workflow is recoverable. `action` is none, retry or fallback.
+# title: Recoverable
+# description: The workflow is recoverable. `action` can be none, retry or fallback.
 recoverable(action, why) := {"action": action, "rollback": false, "verdict": "recoverable", "why": why}
 
 # METADATA
 # title: Contain
-# description: An order holds the run. `action` is no_fanout, read_only, pause, quarantine or revoke.
+# description: An order contains the run. `action` is no_fanout, read_only, pause, quarantine or revoke.
 contain(action, why) := {"action": action, "rollback": false, "verdict": "containment", "why": why}
 
 # METADATA
-# title: Contain and take back
-# description: As `contain`, and what the run did since its last checkpoint is undone. Not with no_fanout, which lets it go on.
+# title: Contain and roll back
+# description: As `contain`, and the effects since the run's last checkpoint are rolled back. Not with no_fanout, under which the run continues.
 undo(action, why) := {"action": action, "rollback": true, "verdict": "containment", "why": why}
 
 # METADATA
-# title: Often enough
-# description: The trigger's threshold was reached; of some the first time is told as well.
+# title: Threshold
+# description: The trigger reached its threshold; some triggers also fire on the first occurrence.
 repeated if input.trigger.count >= input.trigger.threshold

@@ -2,38 +2,38 @@ package killcord.response
 
 # METADATA
 # title: Low confidence
-# description: An agent that says it is not sure has said the right thing; one that keeps acting so has not.
-responses["uncertain.low-confidence"] := recoverable("none", "The agent was not sure of a call.") if not repeated
+# description: One uncertain call is acceptable; an agent that continues to act while uncertain is not.
+responses["uncertain.low-confidence"] := recoverable("none", "The agent reported low confidence for a call.") if not repeated
 
 responses["uncertain.low-confidence"] := contain("read_only", why) if {
 	repeated
-	why := sprintf("The agent was not sure of %v calls.", [input.trigger.count])
+	why := sprintf("The agent reported low confidence for %v calls.", [input.trigger.count])
 }
 
 # METADATA
 # title: Schema drift
-# description: A tool that answers otherwise than declared may do so too.
-responses["uncertain.schema-drift"] := contain("read_only", "A tool's reply or definition is other than declared.")
+# description: A tool whose replies differ from its declaration may act differently, too.
+responses["uncertain.schema-drift"] := contain("read_only", "A tool's reply or definition differs from its declaration.")
 
 # METADATA
 # title: Partial failure
-# description: Some of what belongs together was done. It is undone where the state violates an invariant; else a person decides.
-responses["uncertain.partial-failure"] := undo("read_only", "Writes that belong together failed in part, and invariants are violated.") if {
+# description: Some writes that belong together succeeded, others failed. They are rolled back if the state violates an invariant; otherwise a person decides.
+responses["uncertain.partial-failure"] := undo("read_only", "Some of the writes that belong together failed, and invariants are violated.") if {
 	violated
 }
 
-responses["uncertain.partial-failure"] := contain("read_only", "Writes that belong together failed in part.") if not violated
+responses["uncertain.partial-failure"] := contain("read_only", "Some of the writes that belong together failed.") if not violated
 
 violated if input.violations[_]
 
 # METADATA
 # title: Unknown outcomes
-# description: Nobody knows what the tool did; more writes would make it harder to find out.
+# description: It is unknown what the tool did; more writes would make it harder to find out.
 responses["uncertain.outcome-unknown"] := contain("read_only", why) if {
 	why := sprintf("The outcome of %v writes is unknown.", [input.trigger.count])
 }
 
 # METADATA
 # title: Identity
-# description: A target is more, or other, than the one object it names. The wrong thing was changed, or would be next.
-responses["uncertain.identity"] := undo("quarantine", "A target was more, or other, than the one object it names.")
+# description: A reply names several objects, or another one, than the target. A wrong object was changed, or would be next.
+responses["uncertain.identity"] := undo("quarantine", "A target was not exactly the one object that it names.")
