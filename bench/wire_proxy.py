@@ -19,7 +19,7 @@ from gateway.errors import Refusal
 from gateway.model.call import Call, Headers
 from gateway.model.wire import Head, Outgoing, Reply
 from gateway.wire.inbound.server import Server
-from gateway.wire.outbound.dial import Origin
+from gateway.wire.outbound.channel import Origin
 from gateway.wire.outbound.pool import Pool
 
 

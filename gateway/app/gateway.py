@@ -68,7 +68,7 @@ from gateway.pipeline.tool_reads import ToolReads
 from gateway.ports.rates import Rates
 from gateway.settings.config import Config, ToolConfig
 from gateway.stores.sqlite.store import SqliteStore, open_store
-from gateway.wire.outbound.dial import Origin
+from gateway.wire.outbound.channel import Origin
 from gateway.wire.outbound.pool import Pool
 
 Log = Callable[..., None]

@@ -12,7 +12,7 @@ from gateway.core import addresses
 from gateway.errors import UpstreamFailure
 from gateway.model.wire import Outgoing
 from gateway.wire.limits import PoolBounds
-from gateway.wire.outbound.dial import Origin
+from gateway.wire.outbound.channel import Origin
 from gateway.wire.outbound.pool import Pool
 from tests.support.certificate import certificate
 from tests.support.tool import Tool

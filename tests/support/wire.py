@@ -16,7 +16,7 @@ from gateway.model.call import Call
 from gateway.model.wire import Head, Outgoing, Reply
 from gateway.wire.inbound.server import Server
 from gateway.wire.limits import Bounds, PoolBounds
-from gateway.wire.outbound.dial import Origin
+from gateway.wire.outbound.channel import Origin
 from gateway.wire.outbound.pool import Pool
 from tests.support.tool import Tool
 

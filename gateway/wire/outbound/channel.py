@@ -1,27 +1,49 @@
-"""One connection to a tool: kept between exchanges, and never trusted without a look."""
+"""One connection to a tool: opened to an address that was checked, kept between exchanges, and never trusted without a look."""
 
 from __future__ import annotations
 
 import asyncio
 import select
+import socket
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
+from gateway.errors import UpstreamFailure
 from gateway.wire.limits import PoolBounds
 from gateway.wire.outbound.exchange import Exchange
 
+Allowed = Callable[[str], bool]
+"""Whether an IP address may be dialled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a tool listens: ``host`` and ``port``, or the path of a Unix socket. With ``tls``, a context that verifies.
+
+    ``server_hostname`` is the name the certificate has to hold (default: ``host``). ``connections`` is how many it is given,
+    ``None`` for as many as the pool's bounds say.
+    """
+
+    host: str = ""
+    port: int = 0
+    unix: str | None = None
+    tls: ssl.SSLContext | None = None
+    server_hostname: str | None = None
+    connections: int | None = None
+
 
 class Channel(asyncio.Protocol):
-    """Carries one exchange at a time. ``released`` is told of each exchange's end, ``lost`` of the connection's own."""
+    """Carries one exchange at a time. ``released`` is called at each exchange's end, with whether this can be used again;
+    ``lost`` at the connection's own end.
+    """
 
     def __init__(self, bounds: PoolBounds, released: Callable[[Channel, bool], None], lost: Callable[[Channel], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._bounds = bounds
-        self._released = released
-        self._lost = lost
+        self._bounds, self._released, self._lost = bounds, released, lost
         self._exchange: Exchange | None = None
-        self._free_since = 0.0
-        self._long = False
+        self._idle_since = 0.0
         self._transport: asyncio.Transport
         self._poll = select.poll()
         self.closed: asyncio.Future[None] = self._loop.create_future()
@@ -30,7 +52,7 @@ class Channel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._free_since = self._loop.time()
+        self._idle_since = self._loop.time()
         self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLPRI | select.POLLRDHUP)
 
     def data_received(self, data: bytes) -> None:
@@ -53,36 +75,69 @@ class Channel(asyncio.Protocol):
 
     # --- what the pool calls ---
 
-    def fit(self) -> bool:
-        """Whether a request can be written now: open, not kept too long, nothing to read on it, not even an end (one system call)."""
-        return not self._transport.is_closing() and self._loop.time() - self._free_since < self._bounds.kept_for and not self._poll.poll(0)
+    def usable(self) -> bool:
+        """Whether a request can be written now: open, not idle for too long, nothing to read on it, not even an end (one system call)."""
+        fresh = self._loop.time() - self._idle_since < self._bounds.kept_for
+        return fresh and not self._transport.is_closing() and not self._poll.poll(0)
 
     def begin(self, data: bytes, method: str, *, timeout: float, deadline: float) -> Exchange:
         """Write a whole request, in this very step of the event loop, and read its answer."""
-        self._exchange = Exchange(self, method, timeout=timeout, deadline=deadline, bounds=self._bounds)
-        self._long = len(data) > self._bounds.sure_read
+        long = len(data) > self._bounds.sure_read
+        self._exchange = Exchange(
+            self._transport, method, timeout=timeout, deadline=deadline, bounds=self._bounds, long=long, release=self._release
+        )
         self._transport.write(data)
         return self._exchange
 
     def abort(self) -> None:
         self._transport.abort()
 
-    # --- what its exchange calls ---
-
-    @property
-    def maybe_unread(self) -> bool:
-        """Whether the tool may have answered without having read all of the request."""
-        return self._long or self._transport.get_write_buffer_size() > 0
-
-    def pause(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def release(self, *, reusable: bool) -> None:
+    def _release(self, reusable: bool) -> None:
         self._exchange = None
-        self._free_since = self._loop.time()
+        self._idle_since = self._loop.time()
         self._released(self, reusable)
+
+
+async def dial(origin: Origin, allowed: Allowed, make: Callable[[], Channel], deadline: float) -> Channel:
+    """A fresh connection; ``deadline`` is in the loop's time. One resolution: the addresses that were checked are those dialled.
+
+    Raises:
+        UpstreamFailure: there is none (``sent`` is false): not resolved, not allowed, refused, no trust, or not in time.
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            if origin.unix is not None:
+                return (await asyncio.get_running_loop().create_unix_connection(make, origin.unix))[1]
+            return await _dial_first(origin, await _addresses(origin, allowed), make, deadline)
+    except TimeoutError as late:
+        raise UpstreamFailure("the tool took no connection in time", sent=False, late=True) from late
+    except ssl.SSLError as distrust:
+        raise UpstreamFailure(f"the tool's TLS certificate or handshake is not acceptable: {distrust.reason}", sent=False) from distrust
+    except OSError as wrong:
+        raise UpstreamFailure(f"the tool cannot be reached: {wrong.strerror or wrong}", sent=False) from wrong
+
+
+async def _addresses(origin: Origin, allowed: Allowed) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+    # All of them, or a name could hide a forbidden address behind a permitted one.
+    if not addresses or not all(allowed(address) for address in addresses):
+        raise UpstreamFailure(f"the tool's host '{origin.host}' resolves to an address that is not allowed", sent=False)
+    return addresses
+
+
+async def _dial_first(origin: Origin, addresses: list[str], make: Callable[[], Channel], deadline: float) -> Channel:
+    """The first address that answers; each gets an equal share of the time that is left."""
+    loop = asyncio.get_running_loop()
+    name = (origin.server_hostname or origin.host) if origin.tls else None
+    failure: OSError = OSError("no address")
+    for left in range(len(addresses), 0, -1):
+        now = loop.time()
+        try:
+            async with asyncio.timeout_at(now + (deadline - now) / left):
+                return (await loop.create_connection(make, addresses[-left], origin.port, ssl=origin.tls, server_hostname=name))[1]
+        except ssl.SSLError:
+            raise
+        except OSError as wrong:  # TimeoutError is one
+            failure = wrong
+    raise failure

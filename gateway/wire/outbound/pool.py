@@ -1,9 +1,11 @@
-"""The pool of connections to tools: sends once, with the fence at the socket."""
+"""The pool of connections to tools: sends once, with the fence at the socket; who waits for a connection gets it in order."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,14 +15,13 @@ from gateway.errors import UpstreamFailure
 from gateway.model.wire import Answer, Outgoing
 from gateway.ports import wire
 from gateway.wire.limits import PoolBounds
-from gateway.wire.outbound.admission_queue import AdmissionQueue
-from gateway.wire.outbound.channel import Channel
-from gateway.wire.outbound.dial import Allowed, Origin, dial
+from gateway.wire.outbound.channel import Allowed, Channel, Origin, dial
 from gateway.wire.outbound.exchange import Exchange, Stale
 
 _TARGET = re.compile(r"/[!-~]*")
 
 Fence = Callable[[], None]
+Ticket = tuple[int, "asyncio.Future[None]"]
 
 
 class Pool:
@@ -30,19 +31,19 @@ class Pool:
     """
 
     def __init__(self, origins: Mapping[str, Origin], *, allowed: Allowed, bounds: PoolBounds | None = None) -> None:
-        self._lanes = {tool: Lane(origin, allowed, _bounds(origin, bounds or PoolBounds())) for tool, origin in origins.items()}
+        self._tools = {tool: ToolPool(origin, allowed, _bounds(origin, bounds or PoolBounds())) for tool, origin in origins.items()}
 
     async def send(self, request: Outgoing, fence: Fence) -> Answer:
         """See ``ports.wire.Upstream.send``; waiting for a connection counts against the request's timeout."""
-        lane = self._lanes.get(request.tool)
-        if lane is None:
+        pool = self._tools.get(request.tool)
+        if pool is None:
             raise UpstreamFailure(f"there is no tool '{request.tool}'", sent=False)
-        return await lane.send(request, fence)
+        return await pool.send(request, fence)
 
     async def close(self) -> None:
         """End all connections; answers that are not whole fail."""
-        for lane in self._lanes.values():
-            await lane.close()
+        for pool in self._tools.values():
+            await pool.close()
 
 
 def _bounds(origin: Origin, bounds: PoolBounds) -> PoolBounds:
@@ -52,34 +53,30 @@ def _bounds(origin: Origin, bounds: PoolBounds) -> PoolBounds:
     return replace(bounds, connections=origin.connections, tenant_connections=max(1, (origin.connections + 1) // 2))
 
 
-class Lane:
+class ToolPool:
     """The connections to one tool."""
 
     def __init__(self, origin: Origin, allowed: Allowed, bounds: PoolBounds) -> None:
-        self._origin = origin
-        self._allowed = allowed
-        self._bounds = bounds
-        self._slots = AdmissionQueue(bounds)
-        self._kept: list[Channel] = []
+        self._queue = AdmissionQueue(bounds)
+        self._dial = partial(dial, origin, allowed, partial(Channel, bounds, self._released, self._lost))
+        self._idle: list[Channel] = []
         self._open: set[Channel] = set()
         self._closed = False
 
     async def send(self, request: Outgoing, fence: Fence) -> Answer:
         data = serialised(request)
         deadline = asyncio.get_running_loop().time() + request.timeout
-        if not self._slots.take(request.tenant):
-            await self._slots.wait(request.tenant, deadline)
-        streams = False
+        if not self._queue.take(request.tenant):
+            await self._queue.wait(request.tenant, deadline)
+        give = partial(self._queue.give, request.tenant)
         try:
             exchange = await self._exchange(data, request, fence, deadline)
-            answer = exchange.answer.result()
-            if answer.rest is not None:
-                streams = True
-                exchange.then(partial(self._slots.give, request.tenant))
-            return answer
-        finally:
-            if not streams:
-                self._slots.give(request.tenant)
+        except BaseException:
+            give()
+            raise
+        # A streamed answer keeps its connection until it has ended.
+        exchange.then(give)
+        return exchange.answer.result()
 
     async def close(self) -> None:
         self._closed = True
@@ -90,15 +87,14 @@ class Lane:
             await channel.closed
 
     async def _exchange(self, data: bytes, request: Outgoing, fence: Fence, deadline: float) -> Exchange:
-        kept = self._fit()
-        if kept is None:
+        if (idle := self._take_idle()) is None:
             return await self._run(await self._fresh(deadline), data, request, fence, deadline)
         try:
-            return await self._run(kept, data, request, fence, deadline)
+            return await self._run(idle, data, request, fence, deadline)
         except Stale:
             if not request.retriable:
                 raise
-        # The only resend there is: a read, whose kept connection turned out to be dead before any byte of an answer.
+        # The only resend there is: a read, whose idle connection turned out to be dead before any byte of an answer.
         try:
             return await self._run(await self._fresh(deadline), data, request, fence, deadline)
         except UpstreamFailure as failure:
@@ -120,10 +116,9 @@ class Lane:
             raise
         return exchange
 
-    def _fit(self) -> Channel | None:
-        while self._kept:
-            channel = self._kept.pop()
-            if channel.fit():
+    def _take_idle(self) -> Channel | None:
+        while self._idle:
+            if (channel := self._idle.pop()).usable():
                 return channel
             channel.abort()
         return None
@@ -131,26 +126,107 @@ class Lane:
     async def _fresh(self, deadline: float) -> Channel:
         if self._closed:
             raise UpstreamFailure("the gateway is shutting down", sent=False)
-        channel = await dial(self._origin, self._allowed, self._made, deadline)
-        if self._closed or not channel.fit():
+        channel = await self._dial(deadline)
+        if self._closed or not channel.usable():
             channel.abort()
             raise UpstreamFailure("the connection to the tool closed before it was used", sent=False)
         self._open.add(channel)
         return channel
 
-    def _made(self) -> Channel:
-        return Channel(self._bounds, self._released, self._lost)
-
     def _released(self, channel: Channel, reusable: bool) -> None:
         if reusable and not self._closed:
-            self._kept.append(channel)
+            self._idle.append(channel)
         else:
             channel.abort()
 
     def _lost(self, channel: Channel) -> None:
         self._open.discard(channel)
-        if channel in self._kept:
-            self._kept.remove(channel)
+        if channel in self._idle:
+            self._idle.remove(channel)
+
+
+class AdmissionQueue:
+    """Counts the connections in use: first come, first served, bounded in all and for each tenant.
+
+    A tenant at its own bound waits without keeping others from their connections.
+    """
+
+    def __init__(self, bounds: PoolBounds) -> None:
+        self._bounds = bounds
+        self._used_by: defaultdict[str, int] = defaultdict(int)
+        self._queues: dict[str, deque[Ticket]] = {}
+        self._numbers = itertools.count()
+        self.used = 0
+        self.waiting = 0
+
+    def take(self, tenant: str) -> bool:
+        """Take a connection's place if one is free for this tenant. (None is free while someone waits who could have it.)"""
+        if free := self._free(tenant):
+            self.used += 1
+            self._used_by[tenant] += 1
+        return free
+
+    async def wait(self, tenant: str, deadline: float) -> None:
+        """Take a place once those who came before have theirs; ``deadline`` is in the loop's time.
+
+        Raises:
+            UpstreamFailure: no place became free in time, or too many wait already; nothing was sent.
+        """
+        if self.waiting >= self._bounds.waiting:
+            raise UpstreamFailure("too many calls wait for a connection to the tool", sent=False)
+        loop = asyncio.get_running_loop()
+        ticket = next(self._numbers), loop.create_future()
+        self._queues.setdefault(tenant, deque()).append(ticket)
+        self.waiting += 1
+        timer = loop.call_at(deadline, _expire, ticket[1])
+        try:
+            await ticket[1]
+        except BaseException:
+            self._leave(tenant, ticket)
+            raise
+        finally:
+            timer.cancel()
+
+    def give(self, tenant: str) -> None:
+        """Give a place back; whoever has waited longest and may have it gets it."""
+        self.used -= 1
+        self._used_by[tenant] -= 1
+        if not self._used_by[tenant]:
+            del self._used_by[tenant]
+        if self.waiting:
+            self._grant()
+
+    def _free(self, tenant: str) -> bool:
+        return self.used < self._bounds.connections and self._used_by.get(tenant, 0) < self._bounds.tenant_connections
+
+    def _grant(self) -> None:
+        while eligible := [(queue[0], tenant) for tenant, queue in self._queues.items() if self._free(tenant)]:
+            ticket, tenant = min(eligible, key=lambda waiting: waiting[0][0])
+            self._drop(tenant, ticket)
+            # One that has just expired or was cancelled has not left yet; its place goes to the next.
+            if not ticket[1].done():
+                self.take(tenant)
+                ticket[1].set_result(None)
+                return
+
+    def _leave(self, tenant: str, ticket: Ticket) -> None:
+        if ticket in self._queues.get(tenant, ()):
+            self._drop(tenant, ticket)
+        elif ticket[1].done() and not ticket[1].cancelled() and ticket[1].exception() is None:
+            # Cancelled after the place was granted, before it could be used.
+            self.give(tenant)
+
+    def _drop(self, tenant: str, ticket: Ticket) -> None:
+        queue = self._queues[tenant]
+        queue.remove(ticket)
+        self.waiting -= 1
+        if not queue:
+            del self._queues[tenant]
+
+
+def _expire(granted: asyncio.Future[None]) -> None:
+    if not granted.done():
+        granted.set_exception(UpstreamFailure("no connection to the tool became free in time", sent=False, late=True))
 
 
 def serialised(request: Outgoing) -> bytes:
