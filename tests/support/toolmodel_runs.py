@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ async def hastened() -> AsyncIterator[None]:
     """What takes half a minute with real tools takes a moment with this one: nothing of it comes late."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(line, "SETTLE", 0.02)
-        patch.setattr(executor, "FIRST_PAUSE", 0.005)
+        patch.setattr(executor, "BACKOFF", replace(executor.BACKOFF, first=0.005))
         patch.setattr(executor, "UNKNOWN_FOR", 0.2)
         yield
 

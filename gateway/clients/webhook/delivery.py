@@ -17,6 +17,7 @@ import orjson
 
 from gateway import errors
 from gateway.clients.webhook.post import Answer, Post
+from gateway.core.backoff import Backoff
 from gateway.core.webhook import cloudevents, delivery
 from gateway.core.webhook.delivery import Verdict
 from gateway.model.entry import Kind, Position
@@ -193,7 +194,8 @@ class Delivery:
                 case Verdict.AGAIN:
                     if attempt < webhook.attempts:
                         asked = delivery.asked(answer.retry_after, now=self.clock.now())
-                        await asyncio.sleep(delivery.wait(attempt, self.first, chance=self.chance(), asked=asked))
+                        backoff = Backoff(self.first, delivery.LONGEST, most_asked=delivery.LONGEST)
+                        await asyncio.sleep(backoff.pause(attempt, chance=self.chance(), asked=asked))
         self.given_up += 1
         self._say("webhook-event-given-up", event_id, answer, attempts=attempt)
 

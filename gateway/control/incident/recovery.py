@@ -25,6 +25,7 @@ from gateway.core import tasks as handing
 from gateway.core import timestamps
 from gateway.core.authorization import resumption
 from gateway.core.authorization.admission import TooWide
+from gateway.core.backoff import Backoff
 from gateway.core.codec import records
 from gateway.core.incident import incidents, recovery
 from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage
@@ -42,8 +43,8 @@ from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents
 
 _PAGE = 1000
-_LONGEST = 60.0
-"""Seconds between two looks at what nobody told of: the second comes after one second, each later one after twice as long."""
+_BACKOFF = Backoff(1.0, 60.0)
+"""Between two looks at what nobody told of."""
 _OVER = (Stage.RESUMED, Stage.GIVEN_UP)
 _STOPPED = (
     errors.JournalUnavailable,
@@ -68,7 +69,7 @@ class _Driven:
 
     busy: bool = False
     woken: bool = False
-    pause: float = 1.0
+    looks: int = 0
     due: float = 0.0
 
 
@@ -163,7 +164,8 @@ class RecoveryDriver:
         due = [name for name, one in self._driven.items() if one.due <= now and not one.busy]
         for incident_id in due:
             driven = self._driven[incident_id]
-            driven.due, driven.pause = now + driven.pause, min(_LONGEST, driven.pause * 2)
+            driven.looks += 1
+            driven.due = now + _BACKOFF.pause(driven.looks)
             self.spawn(self.go_on(incident_id))
 
     def heard(self, fields: Mapping[str, Any], position: Position) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from gateway import errors
 from gateway.control.rollback.scope import Gathered
 from gateway.core.rollback.progress import Schedule
-from gateway.core.waiting import Wait
+from gateway.core.rollback.waiting import Wait
 from gateway.model.effect import Write
 from gateway.model.plan import Node, NodeState, Plan
 from gateway.model.rollback import Rollback

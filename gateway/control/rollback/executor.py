@@ -11,10 +11,11 @@ from gateway import errors
 from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.entries import RollbackEntries
 from gateway.control.rollback.execution import Execution
-from gateway.core import tasks, timestamps, waiting
+from gateway.core import tasks, timestamps
 from gateway.core.authorization import approvals
-from gateway.core.rollback import progress
-from gateway.core.waiting import Wait
+from gateway.core.backoff import Backoff
+from gateway.core.rollback import progress, waiting
+from gateway.core.rollback.waiting import Wait
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.effect import State, Write
 from gateway.model.plan import Node, NodeState, Way
@@ -25,8 +26,8 @@ from gateway.ports.rollback import Compensating, Compensations, NodeOutcome, Rol
 
 TRIES = 5
 """How often a compensation that is refused for certain is sent, where sending it again may help."""
-FIRST_PAUSE = 0.1
-"""Seconds before the second try; each later pause is twice as long."""
+BACKOFF = Backoff(0.1, 10.0, most_asked=60.0)
+"""Between two tries of a node."""
 UNKNOWN_FOR = 40.0
 """Seconds for which an unknown outcome that can be looked at is looked after before a person is asked."""
 
@@ -182,7 +183,7 @@ class Executor:
             carried.why,
             now=now,
             monotonic=self.clock.monotonic(),
-            first=FIRST_PAUSE,
+            backoff=BACKOFF,
             asked=carried.pause,
             since=since,
             refused=refused,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
+from gateway.core.backoff import Backoff
 from gateway.model.effect import State, Write
 from gateway.ports.clock import Clock
 from gateway.ports.projections import Writes
@@ -13,6 +14,8 @@ from gateway.ports.projections import Writes
 Probe = Callable[[Write], Awaitable[State]]
 Conclude = Callable[[Write], Awaitable[None]]
 
+BACKOFF = Backoff(1.0, 60.0)
+"""Between two probes of one write."""
 ROUND = 50
 """Writes probed in one round: the rest waits for the next."""
 
@@ -52,7 +55,7 @@ class Reconciler:
         found = await asyncio.gather(*(self.probe(write) for write in due[:ROUND]), return_exceptions=True)
         for write, state in zip(due, found, strict=False):
             if state is State.UNKNOWN or isinstance(state, BaseException):
-                self._next[write.wire_key] = now + min(60.0, max(1.0, now - write.at))
+                self._next[write.wire_key] = now + BACKOFF.pause_at_age(now - write.at)
         known = {write.wire_key for write in unknown}
         self._next = {name: time for name, time in self._next.items() if name in known}
         for failed in found:

@@ -1,4 +1,4 @@
-"""What a receiver's answer says about an event, and how long to wait before it is tried again. Pure.
+"""What a receiver's answer says about an event, and how long it asks to be left alone. Pure.
 
 Signatures of Standard Webhooks (standardwebhooks.com), version 1: HMAC-SHA256 over id, time and body. Pure.
 """
@@ -36,15 +36,6 @@ def verdict(status: int) -> Verdict:
     if status == 410:
         return Verdict.GONE
     return Verdict.NEVER if 400 <= status < 500 and status not in _AGAIN else Verdict.AGAIN
-
-
-def wait(attempt: int, first: float, *, chance: float, asked: float = 0.0) -> float:
-    """Seconds until the attempt after this one (they count from 1): doubled each time, less up to half of it by ``chance`` (0..1).
-
-    A receiver that ``asked`` for more gets more, within reason.
-    """
-    grown: float = first * 2 ** min(attempt - 1, 32)
-    return min(max(min(grown, LONGEST) * (1 - chance / 2), asked), LONGEST)
 
 
 def asked(retry_after: str | None, *, now: float) -> float:

@@ -21,17 +21,6 @@ def test_a_status_says_what_becomes_of_the_event(verdict: Verdict, statuses: tup
     assert {delivery.verdict(status) for status in statuses} == {verdict}
 
 
-def test_waits_double_up_to_five_minutes_and_chance_takes_up_to_half() -> None:
-    assert [delivery.wait(attempt, 1.0, chance=0.0) for attempt in (1, 2, 3, 9, 10, 1000)] == [1, 2, 4, 256, 300, 300]
-    assert [delivery.wait(attempt, 1.0, chance=1.0) for attempt in (1, 2, 10)] == [0.5, 1, 150]
-
-
-def test_a_receiver_that_asks_for_time_gets_it_within_reason() -> None:
-    assert delivery.wait(1, 1.0, chance=0.0, asked=30.0) == 30
-    assert delivery.wait(5, 1.0, chance=0.0, asked=2.0) == 16
-    assert delivery.wait(1, 1.0, chance=0.0, asked=86_400.0) == delivery.LONGEST
-
-
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gateway.core import timestamps, waiting
-from gateway.core.rollback import progress
+from gateway.control.rollback.executor import BACKOFF
+from gateway.core import timestamps
+from gateway.core.rollback import progress, waiting
 from gateway.core.rollback.progress import Schedule
-from gateway.core.waiting import LONGEST_PAUSE, MOST_ASKED, Wait
+from gateway.core.rollback.waiting import Wait
 from gateway.model.effect import State
 from gateway.model.plan import NodeState, Plan
 from tests.support.rolled import NODE, written
@@ -21,7 +22,7 @@ def waited(
     asked: float = 0.0,
     since: float | None = None,
 ) -> Wait:
-    return waiting.longer(known, state, "the tool is away", now=at, monotonic=at - 90.0, first=0.1, asked=asked, since=since)
+    return waiting.longer(known, state, "the tool is away", now=at, monotonic=at - 90.0, backoff=BACKOFF, asked=asked, since=since)
 
 
 def test_each_pause_is_twice_as_long_as_the_one_before_up_to_a_bound() -> None:
@@ -29,18 +30,18 @@ def test_each_pause_is_twice_as_long_as_the_one_before_up_to_a_bound() -> None:
     for _ in range(9):
         pauses.append(wait.due - 10.0)
         wait = waited(wait)
-    assert [round(pause, 1) for pause in pauses] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, LONGEST_PAUSE, LONGEST_PAUSE]
+    assert [round(pause, 1) for pause in pauses] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, BACKOFF.longest, BACKOFF.longest]
 
 
 def test_a_tool_is_asked_no_earlier_than_it_wants_within_reason() -> None:
     assert round(waited(asked=7.0).due - 10.0, 1) == 7.0
-    assert round(waited(asked=86_400.0).due - 10.0, 1) == MOST_ASKED
+    assert round(waited(asked=86_400.0).due - 10.0, 1) == BACKOFF.most_asked
 
 
 def test_how_long_it_waits_counts_from_the_first_try_whatever_it_waited_for() -> None:
     first = waited(at=100.0)
     then = waited(first, NodeState.UNKNOWN, at=130.0)
-    assert (then.since, then.entered, then.pause) == (100.0, 130.0, 0.1)
+    assert (then.since, then.entered, then.tries) == (100.0, 130.0, 1)
     assert waited(then, NodeState.UNKNOWN, at=140.0).entered == 130.0
 
 
