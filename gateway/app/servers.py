@@ -13,7 +13,6 @@ from gateway.app.gateway import Gateway
 from gateway.core.adapter import catalog
 from gateway.http import app
 from gateway.http.server.operators import Operator, Role
-from gateway.http.server.runner import Runner
 from gateway.http.server.services import Services, Serving
 from gateway.settings import operators
 from gateway.settings.config import Config
@@ -44,7 +43,7 @@ def operators_door(
     """The operators' door, still closed."""
     built = app.build(_services(gateway, identify, role, log))
     # A compressed body is refused, and never unpacked for that.
-    return Runner(built, access_log=None, handle_signals=False, auto_decompress=False)
+    return app.Runner(built, access_log=None, handle_signals=False, auto_decompress=False)
 
 
 def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]) -> Services:

@@ -1,1 +1,1 @@
-"""The operators' door: the control API, health and metrics, on aiohttp."""
+"""The control API: what operators, orchestrators and programs ask of a gateway; with health and metrics, on aiohttp."""

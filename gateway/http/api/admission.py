@@ -4,48 +4,59 @@ from __future__ import annotations
 
 import math
 
-from aiohttp import web
-
 from gateway.core.authorization import gate, lease
-from gateway.http.server import answers, problem
-from gateway.http.server.fields import Nothing
-from gateway.http.server.requests import AskAdmission
-from gateway.http.server.route import Asked
+from gateway.http.server import problem
+from gateway.http.server.fields import Body, Id, Reason
+from gateway.http.server.operators import Permission
+from gateway.http.server.request import Request
+from gateway.http.server.routing import Json, Routes
 from gateway.http.server.services import Services
 from gateway.model.run import Mode, Run, TaskClass
 
 RETRY_AFTER = 5.0
 """Seconds until asking again makes sense, where the order that holds has no end of its own."""
 
+ROUTES = Routes()
 
-async def ask(asked: Asked[Nothing, AskAdmission]) -> web.Response:
-    """``{admit, mode, reason?, order_id?, retry_after?}``: false from read_only upward."""
-    body, services = asked.body, asked.services
-    if not asked.operator.may_touch(body.tenant, body.task_class):
-        raise problem.Forbidden(f"This token does not reach tenant {body.tenant} under task class {body.task_class}.")
+
+class AskAdmission(Body):
+    """May this task start?"""
+
+    tenant: Id
+    task_class: Id
+    run_id: Id | None = None
+    reason: Reason | None = None
+
+
+@ROUTES.add("POST", "/v1/admission", Permission.ADMIT, {200: "{admit, mode, reason?, order_id?, retry_after?}"})
+async def ask_admission(request: Request, body: AskAdmission) -> Json:
+    """May this task start? Not from read_only upward."""
+    services = request.services
+    if not request.operator.may_touch(body.tenant, body.task_class):
+        raise problem.Forbidden(f"This token does not cover tenant {body.tenant} under task class {body.task_class}.")
     task_class = services.runs.task_classes.get(body.task_class)
     if task_class is None:
         raise problem.BadRequest(f"task_class: there is no task class {body.task_class!r}")
     existing = None if body.run_id is None else await services.registry.run(body.run_id)
-    if existing is not None and not asked.operator.may_touch(existing.tenant, existing.task_class):
-        # Neither that it is there nor what holds it may be told: it is asked about a task without a run.
+    if existing is not None and not request.sees(existing):
+        # Neither that the run exists nor what holds it may be told: the answer is that of a task without a run.
         existing, body = None, body.model_copy(update={"run_id": None})
     if existing is not None and (existing.tenant, existing.task_class) != (body.tenant, body.task_class):
         raise problem.BadRequest(f"run_id: {body.run_id} is not a run of this tenant under this task class")
-    return answers.json(_decided(services, task_class, body, existing))
+    return _decided(services, task_class, body, existing)
 
 
-def _decided(services: Services, task_class: TaskClass, body: AskAdmission, existing: Run | None) -> dict[str, object]:
+def _decided(services: Services, task_class: TaskClass, body: AskAdmission, existing: Run | None) -> Json:
     now = services.clock.now()
     if lease.beyond([body.tenant], task_class.tenants):
         return {"admit": False, "mode": "active", "reason": f"tenant {body.tenant} is not one of class {task_class.name}'s"}
     if existing is not None and existing.closed_at is not None:
         return {"admit": False, "mode": "active", "reason": f"run {existing.run_id} was closed"}
-    run = existing or _task(body, now, services.containment.mirror.epoch)
+    run = existing or _run_of_task(body, now, services.containment.mirror.epoch)
     held = services.containment.mirror.standing.hold(run, None, now=now)
     if run.revoked >= run.generation:
         held = gate.Hold(Mode.REVOKED, True, held.order_id, math.inf)
-    answer: dict[str, object] = {"admit": held.mode < Mode.READ_ONLY, "mode": held.mode.word}
+    answer: Json = {"admit": held.mode < Mode.READ_ONLY, "mode": held.mode.word}
     if held.order_id is not None:
         answer["order_id"] = held.order_id
     if Mode.READ_ONLY <= held.mode <= Mode.PAUSED:
@@ -53,7 +64,7 @@ def _decided(services: Services, task_class: TaskClass, body: AskAdmission, exis
     return answer
 
 
-def _task(body: AskAdmission, now: float, epoch: int) -> Run:
+def _run_of_task(body: AskAdmission, now: float, epoch: int) -> Run:
     """The run that the task would be."""
     run_id = body.run_id or ""
     return Run(

@@ -1,76 +1,159 @@
-"""Checkpoints: take one, list those of a run."""
+"""Checkpoints of a run, and resuming it from one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from operator import attrgetter
 
-from aiohttp import web
+from pydantic import Field
 
-from gateway.control.runs.checkpoints import NotVerified
+from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
+from gateway.control.runs.resume import CannotResume, NotReady
+from gateway.core.authorization import admission, resumption
 from gateway.core.codec import records
 from gateway.core.rollback.checkpoints import Chosen
-from gateway.http.server import answers, paging, problem, reach
-from gateway.http.server.fields import Nothing
-from gateway.http.server.requests import ListCheckpoints, TakeCheckpoint
-from gateway.http.server.route import Asked
+from gateway.http.api import runs
+from gateway.http.server import paging, problem
+from gateway.http.server.fields import Body, Count, Id, Label, ModeWord, Name, Paged, Reason, ScopePattern
+from gateway.http.server.operators import Permission
+from gateway.http.server.request import Request
+from gateway.http.server.routing import Json, Routes
 from gateway.http.server.services import Services
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Write
-from gateway.model.run import Run
+from gateway.model.run import Mode, Run
 
-_RESUMED = "What the workflow knows may have been taken back: read 'resumed' of the run's checkpoints, and go on from that state."
+_RESUMED = "What the workflow knows may have been rolled back: read 'resumed' of the run's checkpoints, and go on from that state."
+_NARROWER = "A resumed run has what it had, or less: ask for no more than that; 'excess' names what is too wide."
 
 STATE_REF = 1024
 """Bytes of UTF-8 that a reference to a workflow's state may have."""
 
+ROUTES = Routes()
 
-async def take(asked: Asked[Nothing, TakeCheckpoint]) -> web.Response:
-    """Take a checkpoint: 201; 409 while what the run did is not all known and verified."""
-    run = await reach.run(asked.services.registry, asked.operator, asked.part("run_id"))
-    body = asked.body
+
+class TakeCheckpoint(Body):
+    """A safe boundary to resume a run from. ``state_ref`` says where the workflow's state of now is kept: at most 1 KiB of text."""
+
+    state_ref: str = Field(min_length=1, max_length=STATE_REF)
+    label: Label | None = None
+    generation: Count | None = Field(
+        default=None, description="the run's, as whoever keeps the state knows it; 409 where it was resumed since"
+    )
+    reason: Reason | None = None
+
+
+class ResumeRun(Body):
+    """A contained run to be resumed. What is left out stays as the run has it; nothing can become wider."""
+
+    checkpoint: Name | None = Field(default=None, description="a checkpoint's id, an entry `<stream>/<seq>` or `start`")
+    scopes: list[ScopePattern] | None = Field(default=None, max_length=200)
+    tools: list[Id] | None = Field(default=None, max_length=200)
+    mode: ModeWord | None = None
+    limits: runs.AskedLimits = runs.AskedLimits()
+    require_approval: list[ScopePattern] = Field(default_factory=list, max_length=200, description="writes that a person has to approve")
+    reason: Reason
+
+    def request(self) -> resumption.Request:
+        return resumption.Request(
+            checkpoint=self.checkpoint,
+            scopes=None if self.scopes is None else tuple(self.scopes),
+            tools=None if self.tools is None else tuple(self.tools),
+            mode=None if self.mode is None else Mode.of(self.mode),
+            limits=self.limits.asked(),
+            require_approval=tuple(self.require_approval),
+        )
+
+
+@ROUTES.add(
+    "POST",
+    "/v1/runs/{run_id}/checkpoints",
+    Permission.CHECKPOINT,
+    {201: "the checkpoint", 409: "`not-verified` with the `effects` that stand against it, or `conflict`"},
+)
+async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -> Json:
+    """Take a checkpoint: all that the run did is known and verified."""
+    run = await request.run(run_id)
     if len(body.state_ref.encode()) > STATE_REF:
         raise problem.BadRequest(f"state_ref: is longer than {STATE_REF} bytes; keep the state elsewhere and say where")
     if body.generation not in (None, run.generation):
         raise problem.Conflict(f"Run {run.run_id} was resumed: it is in generation {run.generation}, not {body.generation}.", hint=_RESUMED)
     try:
-        taken = await asked.services.checkpoints.take(
-            run, state_ref=body.state_ref, label=body.label, by=asked.operator.name, reason=body.reason or "checkpoint"
+        taken = await request.services.checkpoints.take(
+            run, state_ref=body.state_ref, label=body.label, by=request.operator.name, reason=body.reason or "checkpoint"
         )
     except NotVerified as standing:
-        raise unverified(standing) from standing
-    return answers.json(records.checkpoint_shown(taken), 201)
+        raise _unverified(standing) from standing
+    return records.checkpoint_shown(taken)
 
 
-async def list_checkpoints(asked: Asked[ListCheckpoints, Nothing]) -> web.Response:
-    """Checkpoints that were taken of a run, ascending by id; the newest automatic one; where recovery began, or would begin."""
-    services, query = asked.services, asked.query
-    run = await reach.run(services.registry, asked.operator, asked.part("run_id"))
-
-    async def fetch(after: str | None, limit: int) -> Sequence[Checkpoint]:
-        return await services.checkpoints.records.checkpoints(run.run_id, after=after, limit=limit)
-
-    async def keep(_: Checkpoint) -> bool:
-        return True
-
-    page = await paging.collect(fetch, lambda one: one.checkpoint_id, keep, after=query.after, limit=query.limit)
+@ROUTES.add(
+    "GET",
+    "/v1/runs/{run_id}/checkpoints",
+    Permission.READ_RUNS,
+    {200: "checkpoints, ascending by id, with `automatic` (the newest verified boundary), `resumed`, `recovery`"},
+)
+async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
+    """List the checkpoints of a run."""
+    services, run = request.services, await request.run(run_id)
+    page = await paging.collect(
+        lambda after, limit: services.checkpoints.records.checkpoints(run.run_id, after=after, limit=limit),
+        attrgetter("checkpoint_id"),
+        after=query.after,
+        limit=query.limit,
+    )
     automatic = await services.checkpoints.automatic(run)
-    listed: dict[str, object] = {"items": [records.checkpoint_shown(one) for one in page.items], "next": page.next}
-    listed["automatic"] = None if automatic is None else records.checkpoint_shown(automatic)
-    return answers.json(listed | {"resumed": await _resumed(services, run), "recovery": await _recovery(services, run)})
+    return page.json([records.checkpoint_shown(one) for one in page.rows]) | {
+        "automatic": None if automatic is None else records.checkpoint_shown(automatic),
+        "resumed": await _resumed(services, run),
+        "recovery": await _recovery(services, run),
+    }
 
 
-def unverified(standing: NotVerified) -> problem.NotVerified:
+@ROUTES.add(
+    "POST",
+    "/v1/runs/{run_id}/resume",
+    Permission.RESUME,
+    {
+        201: "{run, lease, expires_at, checkpoint, state_ref}",
+        400: "`too-wide` with `excess`, or `bad-request`",
+        409: "the run is active or closed, a rollback of it is not over, or it is `not-verified` or `not-ready`",
+    },
+)
+async def resume_run(request: Request, run_id: str, body: ResumeRun) -> Json:
+    """Resume a contained run from a checkpoint, with equal or tighter rights."""
+    services, run = request.services, await request.run(run_id)
+    try:
+        resumed = await services.resume(run.run_id, body.request(), by=request.operator.name, reason=body.reason)
+    except admission.TooWide as wide:
+        raise too_wide(wide) from wide
+    except UnknownCheckpoint as unknown:
+        raise problem.BadRequest(f"checkpoint: {unknown}") from unknown
+    except NotVerified as standing:
+        raise _unverified(standing) from standing
+    except NotReady as why:
+        raise problem.NotReady(str(why)) from why
+    except CannotResume as wrong:
+        raise problem.Conflict(str(wrong)) from wrong
+    checkpoint = records.checkpoint_shown(resumed.checkpoint)
+    return await runs.with_lease(services, resumed.opened) | {"checkpoint": checkpoint, "state_ref": resumed.state_ref}
+
+
+def too_wide(wide: admission.TooWide) -> problem.TooWide:
+    """The problem of a resumption that asks for more than the run had."""
+    return problem.TooWide("; ".join(wide.excess), hint=_NARROWER, excess=wide.excess)
+
+
+def _unverified(standing: NotVerified) -> problem.NotVerified:
     """The problem, with the effects that stand against a place."""
     return problem.NotVerified(str(standing), effects=[_effect(write) for write in standing.effects])
 
 
-async def _resumed(services: Services, run: Run) -> dict[str, object] | None:
+async def _resumed(services: Services, run: Run) -> Json | None:
     if run.generation == 1:
         return None
     return {"generation": run.generation, "state_ref": await services.checkpoints.resumed_with(run)}
 
 
-async def _recovery(services: Services, run: Run) -> dict[str, object]:
+async def _recovery(services: Services, run: Run) -> Json:
     match await services.checkpoints.choose(run):
         case Chosen(checkpoint, caution):
             return {"ready": True, "checkpoint_id": checkpoint.checkpoint_id, "why": caution}
@@ -78,7 +161,7 @@ async def _recovery(services: Services, run: Run) -> dict[str, object]:
             return {"ready": False, "checkpoint_id": None, "why": not_ready.why}
 
 
-def _effect(write: Write) -> dict[str, object]:
+def _effect(write: Write) -> Json:
     return {
         "entry": str(write.intent),
         "tool": write.tool,

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
 from gateway.core import timestamps
 from gateway.core.adapter.catalog import Undo
 from gateway.core.codec import records
 from gateway.core.rollback import effects
-from gateway.http.server import answers, paging, reach
-from gateway.http.server.fields import Nothing
-from gateway.http.server.requests import ListEffects
-from gateway.http.server.route import Asked
+from gateway.http.server import paging
+from gateway.http.server.fields import Limit, Paged
+from gateway.http.server.operators import Permission
+from gateway.http.server.request import Request
+from gateway.http.server.routing import Json, Routes
 from gateway.model.effect import Write
 
-
-async def list_effects(asked: Asked[ListEffects, Nothing]) -> web.Response:
-    """Effects of a run, oldest first; compensations are not among them."""
-    run = await reach.run(asked.services.registry, asked.operator, asked.part("run_id"))
-    own = [write for write in await asked.services.writes.of_run(run.run_id) if write.rollback_id is None]
-    page = paging.within(own, lambda write: str(write.intent), after=asked.query.after, limit=asked.query.limit)
-    now, undos = asked.services.clock.now(), asked.services.undos
-    rows = [row(write, undos.get((write.tool, write.action)), now=now) for write in page.items]
-    return answers.listed(answers.Page(rows, page.next))
+ROUTES = Routes()
 
 
-def row(write: Write, undo: Undo | None, *, now: float) -> records.Json:
+class ListEffects(Paged):
+    limit: Limit = 1000
+
+
+@ROUTES.add("GET", "/v1/runs/{run_id}/effects", Permission.READ_RUNS, {200: "effects, oldest first, without compensations"})
+async def list_effects(request: Request, run_id: str, query: ListEffects) -> Json:
+    """What the run changed, and what can still be undone."""
+    services, run = request.services, await request.run(run_id)
+    own = [write for write in await services.writes.of_run(run.run_id) if write.rollback_id is None]
+    page = paging.within(own, lambda write: str(write.intent), after=query.after, limit=query.limit)
+    now = services.clock.now()
+    return page.json([row(write, services.undos.get((write.tool, write.action)), now=now) for write in page.rows])
+
+
+def row(write: Write, undo: Undo | None, *, now: float) -> Json:
     """One effect as the API shows it; ``why_not`` is there where no call can undo it by itself."""
     can_undo, why_not = effects.reversible_now(write, undo, now)
     target = write.target
@@ -36,7 +41,7 @@ def row(write: Write, undo: Undo | None, *, now: float) -> records.Json:
         "step_id": write.step_id,
         "tool": write.tool,
         "action": write.action,
-        "target": {"system": target.system, "type": target.type, "id": target.id, "tenant": target.tenant},
+        "target": records.target_json(target),
         "state": write.state.value,
         "status": write.status,
         "verification": write.verification.value,

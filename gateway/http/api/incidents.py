@@ -1,61 +1,77 @@
-"""Incidents: list, and one told as a story."""
+"""Incidents: list them, show one with its timeline, recover one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from aiohttp import web
+from operator import attrgetter
+from typing import Literal
 
 from gateway.core.authorization import admission
 from gateway.core.incident import timeline
 from gateway.core.incident.recovery import Recovery
-from gateway.http.api import resume
-from gateway.http.server import answers, paging, problem, reach
-from gateway.http.server.fields import Nothing
-from gateway.http.server.requests import ListIncidents, ResumeRun
-from gateway.http.server.route import Asked
-from gateway.model.incident import Incident
-from gateway.model.order import Scope
+from gateway.http.api import checkpoints
+from gateway.http.server import paging
+from gateway.http.server.fields import Id, Paged
+from gateway.http.server.operators import Permission
+from gateway.http.server.request import Request, found
+from gateway.http.server.routing import Json, Routes
+from gateway.model import incident as model
+
+ROUTES = Routes()
 
 
-async def list_incidents(asked: Asked[ListIncidents, Nothing]) -> web.Response:
-    """Incidents, ascending by id, closed ones too."""
-    services, query = asked.services, asked.query
+class ListIncidents(Paged):
+    run: Id | None = None
+    state: Literal["open", "closed"] | None = None
 
-    async def fetch(after: str | None, limit: int) -> Sequence[Incident]:
-        return await services.incidents.incidents(run=query.run, after=after, limit=limit)
 
-    async def keep(incident: Incident) -> bool:
+@ROUTES.add("GET", "/v1/incidents", Permission.READ_INCIDENTS, {200: "incidents, ascending by id, closed ones too"})
+async def list_incidents(request: Request, query: ListIncidents) -> Json:
+    """List incidents."""
+
+    async def keep(incident: model.Incident) -> bool:
         state = "open" if incident.closed_at is None else "closed"
-        return query.state in (None, state) and asked.operator.may_touch(incident.tenant, incident.task_class)
+        return query.state in (None, state) and request.sees(incident)
 
-    page = await paging.collect(fetch, lambda incident: incident.incident_id, keep, after=query.after, limit=query.limit)
-    return answers.listed(answers.Page([timeline.summary(incident) for incident in page.items], page.next))
-
-
-async def one_incident(asked: Asked[Nothing, Nothing]) -> web.Response:
-    """One incident with its whole story, as it is now."""
-    services, incident = asked.services, await _found(asked)
-
-    async def sees(scope: Scope) -> bool:
-        return await reach.confined(services.registry, asked.operator, scope)
-
-    told = await services.stories.tell(incident, sees)
-    return answers.json(told | {"recovery": _shown(incident, await services.recover.told(incident))})
+    page = await paging.collect(
+        lambda after, limit: request.services.incidents.incidents(run=query.run, after=after, limit=limit),
+        attrgetter("incident_id"),
+        keep,
+        after=query.after,
+        limit=query.limit,
+    )
+    return page.json([timeline.summary(incident) for incident in page.rows])
 
 
-async def recover(asked: Asked[Nothing, ResumeRun]) -> web.Response:
-    """Drive an incident to its end: 202 with where it stands. It stops where a person has to decide, and goes on by itself after that."""
-    services, body, incident = asked.services, asked.body, await _found(asked)
+@ROUTES.add(
+    "GET",
+    "/v1/incidents/{incident_id}",
+    Permission.READ_INCIDENTS,
+    {200: "the incident, with `timeline`, `stopped`, `orders`, `affected`, `effects`, `open`, `omitted` and `hashes`"},
+)
+async def show_incident(request: Request, incident_id: str) -> Json:
+    """One incident: what was seen, what was done about it, what it touched, what is still open."""
+    incident = await _find(request, incident_id)
+    told = await request.services.stories.tell(incident, request.sees_scope)
+    return told | {"recovery": _recovery(incident, await request.services.recover.told(incident))}
+
+
+@ROUTES.add(
+    "POST",
+    "/v1/incidents/{incident_id}/recover",
+    Permission.RESUME,
+    {202: "the incident, with its `recovery`", 400: "`too-wide` with `excess`, or `bad-request`"},
+)
+async def recover_incident(request: Request, incident_id: str, body: checkpoints.ResumeRun) -> Json:
+    """Contain the run, roll it back, verify, and resume it with tighter rights. It waits where a person has to decide."""
+    await _find(request, incident_id)
     try:
-        begun, now = await services.recover(incident.incident_id, resume.request(body), by=asked.operator.name, reason=body.reason)
+        incident, now = await request.services.recover(incident_id, body.request(), by=request.operator.name, reason=body.reason)
     except admission.TooWide as wide:
-        raise resume.too_wide(wide) from wide
-    return answers.json(timeline.summary(begun) | {"recovery": _shown(begun, now)}, 202)
+        raise checkpoints.too_wide(wide) from wide
+    return timeline.summary(incident) | {"recovery": _recovery(incident, now)}
 
 
-def _shown(incident: Incident, now: Recovery) -> dict[str, object]:
+def _recovery(incident: model.Incident, now: Recovery) -> Json:
     """What was asked for, if anything was, how far it is, and what it waits for."""
     return {
         "asked": incident.recovery,
@@ -68,9 +84,6 @@ def _shown(incident: Incident, now: Recovery) -> dict[str, object]:
     }
 
 
-async def _found(asked: Asked[Nothing, Any]) -> Incident:
-    incident_id = asked.part("incident_id")
-    incident = await asked.services.incidents.incident(incident_id)
-    if incident is None or not asked.operator.may_touch(incident.tenant, incident.task_class):
-        raise problem.NotFound(f"There is no incident {incident_id}.")
-    return incident
+async def _find(request: Request, incident_id: str) -> model.Incident:
+    incident = await request.services.incidents.incident(incident_id)
+    return found(incident if incident is not None and request.sees(incident) else None, f"incident {incident_id}")

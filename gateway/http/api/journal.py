@@ -1,93 +1,167 @@
-"""The journal, read: entries as they are stored, byte for byte, and the signed heads."""
+"""The journal: entries as they are stored, byte for byte; the journal as it grows; its signed heads."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import orjson
 from aiohttp import web
+from pydantic import Field
 
 from gateway.core.codec import records
-from gateway.http.server import answers, paging, problem, reach
-from gateway.http.server.answers import Page
-from gateway.http.server.fields import Nothing
-from gateway.http.server.operators import Operator
-from gateway.http.server.requests import ListEntries, Selection
-from gateway.http.server.route import Asked
+from gateway.http.server import paging, problem
+from gateway.http.server.fields import Cursor, Id, Limit, Query
+from gateway.http.server.operators import Permission
+from gateway.http.server.request import Request, found
+from gateway.http.server.routing import JSON, Json, Routes
 from gateway.http.server.services import Services
-from gateway.model.entry import Head
-from gateway.ports.journal import Query
+from gateway.model.entry import Kind
+from gateway.ports import journal
 
 LINES = "application/x-ndjson"
+EVENTS = "text/event-stream"
+
+POLLED = 0.25
+"""Seconds between two looks at the journal."""
+
+KEEP_ALIVE = 10.0
+"""Seconds of silence after which a comment is sent: only a write shows that a client went away."""
+
+AT_ONCE = 500
+"""Entries read at once for a client that follows."""
+
+CLOSING: web.AppKey[asyncio.Event] = web.AppKey("closing", asyncio.Event)
+"""Set when the server stops: streams then end by themselves, and nothing has to be cut."""
+
+ROUTES = Routes()
 
 
-async def list_entries(asked: Asked[ListEntries, Nothing]) -> web.Response:
-    """Entries, ascending. ``Accept: application/x-ndjson`` gives one a line, and the cursor in ``Killcord-Next``."""
-    page = await entries(asked.services, asked.operator, asked.query, asked.query.after, asked.query.limit)
-    if LINES in asked.request.headers.get("Accept", ""):
+class FollowJournal(Query):
+    run: Id | None = None
+    tenant: Id | None = None
+    kind: Kind | None = None
+    after: Cursor | None = Field(default=None, description="`<stream>/<seq>`")
+
+
+class ListEntries(FollowJournal):
+    limit: Limit = 100
+
+
+@ROUTES.add("GET", "/v1/journal", Permission.READ_JOURNAL, {200: "entries, ascending"}, also=LINES)
+async def list_entries(request: Request, query: ListEntries) -> web.Response:
+    """Entries of the journal, as they are stored; with `Accept: application/x-ndjson` one a line, and the cursor in `Killcord-Next`."""
+    page = await _entries(request, query, query.after, query.limit)
+    if LINES in request.raw.headers.get("Accept", ""):
         headers = {} if page.next is None else {"Killcord-Next": page.next}
-        return web.Response(body=b"".join(line + b"\n" for line in page.items), content_type=LINES, headers=headers)
+        return web.Response(body=b"".join(line + b"\n" for line in page.rows), content_type=LINES, headers=headers)
     # Put together from the stored bytes: what a reader hashes is what was chained.
-    body = b'{"items":[%b],"next":%b}' % (b",".join(page.items), orjson.dumps(page.next))
-    return web.Response(body=body, content_type="application/json")
+    body = b'{"items":[%b],"next":%b}' % (b",".join(page.rows), orjson.dumps(page.next))
+    return web.Response(body=body, content_type=JSON)
 
 
-async def one_entry(asked: Asked[Nothing, Nothing]) -> web.Response:
+HEADS = "heads, with the `verifier_key` they are signed under, and the `tail` of the journal now"
+
+
+@ROUTES.add("GET", "/v1/journal/heads", Permission.READ_JOURNAL, {200: HEADS})
+async def list_heads(request: Request) -> Json:
+    """The latest signed head of each stream."""
+    return await _heads(request.services)
+
+
+@ROUTES.add("POST", "/v1/journal/heads", Permission.READ_JOURNAL, {200: HEADS})
+async def sign_head(request: Request) -> Json:
+    """Sign a head over the newest entry now."""
+    await request.services.sign_head()
+    return await _heads(request.services)
+
+
+@ROUTES.add(
+    "GET",
+    "/v1/journal/follow",
+    Permission.READ_JOURNAL,
+    {200: "server-sent events `entry`, with `<stream>/<seq>` as their id"},
+    media=EVENTS,
+)
+async def follow_journal(request: Request, query: FollowJournal) -> web.StreamResponse:
+    """The journal as it grows: from `after` or `Last-Event-ID` on, else what comes from now on."""
+    after = request.raw.headers.get("Last-Event-ID") or query.after or await _end(request.services)
+    await _entries(request, query, after, 1)  # a wrong cursor is still a problem document here
+    response = web.StreamResponse(headers={"Content-Type": EVENTS})
+    with suppress(ConnectionResetError):
+        await response.prepare(request.raw)
+        await response.write(b": entries of the journal follow\n\n")
+        await _stream(request, query, response, after)
+    return response
+
+
+@ROUTES.add("GET", "/v1/journal/{stream}/{seq}", Permission.READ_JOURNAL, {200: "the entry"})
+async def show_entry(request: Request, stream: str, seq: str) -> web.Response:
     """One entry, as it is stored."""
-    where = f"{asked.part('stream')}/{asked.part('seq')}"
-    position = records.position_of(where)
-    line = None if position is None or position.seq >= 2**53 else await asked.services.history.entry(position)
-    if line is None or not await reach.entry(asked.services.registry, asked.operator, orjson.loads(line)):
-        raise problem.NotFound(f"There is no entry {where}.")
-    return web.Response(body=line, content_type="application/json")
+    position = records.position_of(f"{stream}/{seq}")
+    line = None if position is None or position.seq >= 2**53 else await request.services.history.entry(position)
+    seen = line is not None and await request.sees_entry(orjson.loads(line))
+    return web.Response(body=found(line if seen else None, f"entry {stream}/{seq}"), content_type=JSON)
 
 
-async def list_heads(asked: Asked[Nothing, Nothing]) -> web.Response:
-    """The latest signed head of each stream, the key they verify under, and where the journal ends now."""
-    return answers.json(await _heads(asked.services))
-
-
-async def sign_head(asked: Asked[Nothing, Nothing]) -> web.Response:
-    """Sign the journal's newest entry now, then as above."""
-    await asked.services.sign_head()
-    return answers.json(await _heads(asked.services))
-
-
-async def entries(services: Services, operator: Operator, wanted: Selection, after: str | None, limit: int) -> Page[bytes]:
-    """A page of what an operator may see of the journal.
+async def _entries(request: Request, wanted: FollowJournal, after: str | None, limit: int) -> paging.Page[bytes]:
+    """A page of what the operator may see of the journal.
 
     Raises:
-        BadRequest: the cursor is none of this journal's.
+        BadRequest: the cursor is not one of this journal.
     """
 
     async def fetch(after: str | None, limit: int) -> Sequence[bytes]:
         kind = None if wanted.kind is None else wanted.kind.value
+        asked = journal.Query(run=wanted.run, tenant=wanted.tenant, kind=kind, after=after, limit=limit)
         try:
-            return await services.history.entries(Query(run=wanted.run, tenant=wanted.tenant, kind=kind, after=after, limit=limit))
+            return await request.services.history.entries(asked)
         except (ValueError, OverflowError) as wrong:
             raise problem.BadRequest(f"after: {wrong}") from wrong
 
     async def keep(line: bytes) -> bool:
-        return operator.everywhere or await reach.entry(services.registry, operator, orjson.loads(line))
+        return request.operator.everywhere or await request.sees_entry(orjson.loads(line))
 
-    return await paging.collect(fetch, position_of, keep, after=after, limit=limit)
+    return await paging.collect(fetch, _position, keep, after=after, limit=limit)
 
 
-def position_of(line: bytes) -> str:
+async def _stream(request: Request, query: FollowJournal, response: web.StreamResponse, after: str) -> None:
+    closing = request.raw.app[CLOSING]
+    silent = 0.0
+    while not closing.is_set() and request.raw.transport is not None:
+        end = await _end(request.services)
+        page = await _entries(request, query, after, AT_ONCE)
+        for line in page.rows:
+            await response.write(b"id: %b\nevent: entry\ndata: %b\n\n" % (_position(line).encode(), line))
+        # Nothing up to `end` is left to see: the next look need not pass over it again.
+        after = page.next or (_position(page.rows[-1]) if page.rows else end)
+        silent = 0.0 if page.rows else silent + POLLED
+        if silent >= KEEP_ALIVE:
+            await response.write(b": still here\n\n")
+            silent = 0.0
+        if page.next is None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(closing.wait(), POLLED)
+
+
+async def _end(services: Services) -> str:
+    tail = await services.history.tail()
+    return f"{tail.stream}/{tail.seq}"
+
+
+def _position(line: bytes) -> str:
     """Where an entry stands: the cursor behind it."""
     fields = orjson.loads(line)
     return f"{fields['stream']}/{fields['seq']}"
 
 
-async def _heads(services: Services) -> dict[str, object]:
+async def _heads(services: Services) -> Json:
     tail = await services.history.tail()
+    heads = await services.history.heads()
     return {
-        "items": [_shown(head) for head in await services.history.heads()],
+        "items": [{"stream": one.stream, "seq": one.seq, "hash": one.hash, "ts": one.ts, "checkpoint": one.note} for one in heads],
         "next": None,
         "verifier_key": services.head_signer.verifier_key,
         "tail": {"stream": tail.stream, "seq": tail.seq, "hash": tail.hash, "ts": tail.ts},
     }
-
-
-def _shown(head: Head) -> dict[str, object]:
-    return {"stream": head.stream, "seq": head.seq, "hash": head.hash, "ts": head.ts, "checkpoint": head.note}

@@ -1,43 +1,54 @@
-"""What machines ask: alive, ready, metrics, the lease keys.
-
-What a person sees who opens the door's root, and what a program reads to learn its calls.
-"""
+"""The process itself: alive, ready, metrics, lease keys, the description of the API."""
 
 from __future__ import annotations
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.http.server import answers
-from gateway.http.server.fields import Nothing
-from gateway.http.server.route import Asked
+from gateway.http.server import openapi, routing
+from gateway.http.server.request import Request
+from gateway.http.server.routing import Json, Routes
+
+TEXT = "text/plain"
+
+ROUTES = Routes()
 
 
-async def alive(_: Asked[Nothing, Nothing]) -> web.Response:
-    """The process answers."""
-    return answers.json({"status": "ok"})
+@ROUTES.add("GET", "/healthz", None, {200: "the process answers"}, on_sidecar=True)
+async def show_health(request: Request) -> Json:
+    """Alive."""
+    return {"status": "ok"}
 
 
-async def ready(asked: Asked[Nothing, Nothing]) -> web.Response:
-    """Whether calls can pass: 503 where a part that every call needs is missing."""
-    can_pass, parts = asked.services.ready()
-    return answers.json({"status": "ready" if can_pass else "not ready", **parts}, 200 if can_pass else 503)
+@ROUTES.add("GET", "/readyz", None, {200: "calls can pass", 503: "they cannot; the body names the part"}, on_sidecar=True)
+async def show_readiness(request: Request) -> web.Response:
+    """Ready, part by part."""
+    can_pass, parts = request.services.ready()
+    return routing.json({"status": "ready" if can_pass else "not ready", **parts}, 200 if can_pass else 503)
 
 
-async def metrics(asked: Asked[Nothing, Nothing]) -> web.Response:
-    """Counters and timings for Prometheus; no label holds an agent's text."""
-    return web.Response(body=generate_latest(asked.services.metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
+@ROUTES.add("GET", "/metrics", None, {200: "the text format"}, media=TEXT, on_sidecar=True)
+async def show_metrics(request: Request) -> web.Response:
+    """Metrics for Prometheus; no label holds an agent's text."""
+    return web.Response(body=generate_latest(request.services.metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-async def jwks(asked: Asked[Nothing, Nothing]) -> web.Response:
+@ROUTES.add("GET", "/.well-known/jwks.json", None, {200: "a JWK set"}, on_sidecar=True)
+async def show_jwks(request: Request) -> Json:
     """The public keys that leases verify under."""
-    return answers.json(asked.services.lease_keys.jwks())
+    return dict(request.services.lease_keys.jwks())
+
+
+@ROUTES.add("GET", "/openapi.json", None, {200: "OpenAPI 3.1"})
+async def show_openapi(request: Request) -> Json:
+    """These calls, described."""
+    return request.raw.app[openapi.DESCRIPTION]
 
 
 POINTER = """\
-Killcord: the operators' door.
+Killcord control API.
 
-  /openapi.json            every call of the API under /v1, with its schemas
+  /openapi.json            every call under /v1, with its schemas
   /healthz  /readyz        alive; ready, part by part
   /metrics                 for Prometheus
   /.well-known/jwks.json   the keys that leases verify under
@@ -47,5 +58,7 @@ From a shell: KILLCORD_URL and KILLCORD_TOKEN, then 'killcord runs list', 'killc
 """
 
 
-async def pointer(_: object) -> web.Response:
+@ROUTES.add("GET", "/", None, {200: "a pointer to the rest"}, media=TEXT)
+async def show_pointer(request: Request) -> web.Response:
+    """Where to go from here."""
     return web.Response(text=POINTER)

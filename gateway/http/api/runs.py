@@ -1,114 +1,216 @@
-"""Runs: open, list, look at, renew, end."""
+"""Runs: open, list, show, renew the lease, close; and report a finding about one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from operator import attrgetter
+from typing import Annotated, Any
 
 from aiohttp import web
+from pydantic import AfterValidator, Field
 
 from gateway import errors
+from gateway.control.review import findings
 from gateway.control.runs.runs import Opened, OtherRun, UnknownClass
 from gateway.core import timestamps
 from gateway.core.authorization import admission
 from gateway.core.codec import records
-from gateway.http.server import answers, paging, problem, reach
-from gateway.http.server.fields import Nothing
-from gateway.http.server.requests import AskedLimits, Because, ListRuns, OpenRun, RenewLease
-from gateway.http.server.route import Asked
+from gateway.http.server import paging, problem, routing
+from gateway.http.server.fields import Amount, Body, Calls, Count, Duration, Id, ModeWord, Name, Paged, Reason, ScopePattern
+from gateway.http.server.operators import Permission
+from gateway.http.server.request import Request
+from gateway.http.server.routing import Json, Routes
 from gateway.http.server.services import Services
-from gateway.model.run import Mode, Run
+from gateway.model import run as model
+
+ROUTES = Routes()
 
 
-async def open_run(asked: Asked[Nothing, OpenRun]) -> web.Response:
-    """Open a run: 201, or 200 where this request opened it before."""
-    body, services = asked.body, asked.services
-    if not asked.operator.may_touch(body.tenant, body.task_class):
-        raise problem.Forbidden(f"This token does not reach tenant {body.tenant} under task class {body.task_class}.")
+class AskedLimits(Body):
+    """Limits of a run; those left out are its class's (or its parent's). Amounts in units."""
+
+    rate: Calls | None = None
+    steps: Count | None = None
+    writes: Count | None = None
+    records: Count | None = None
+    tenants: Count | None = None
+    systems: Count | None = None
+    amount: dict[str, Amount] = Field(default_factory=dict)
+
+    def asked(self) -> Json:
+        """Only what was asked for; null asks for nothing."""
+        return {name: value for name in AskedLimits.model_fields if (value := getattr(self, name)) not in (None, {})}
+
+
+class OpenRun(Body):
+    """A run to open under a task class, never wider than it or than its parent."""
+
+    tenant: Id
+    agent_id: Name
+    task_class: Id = "default"
+    scopes: list[ScopePattern] = Field(max_length=200)
+    tools: list[Id] | None = Field(default=None, max_length=200)
+    mode: ModeWord = "active"
+    ttl: Duration | None = None
+    run_id: Id | None = None
+    workflow_id: Id | None = None
+    parent_run: Id | None = None
+    limits: AskedLimits = AskedLimits()
+    reason: Reason | None = None
+
+    def request(self) -> admission.Request:
+        return admission.Request(
+            tenant=self.tenant,
+            agent_id=self.agent_id,
+            task_class=self.task_class,
+            scopes=tuple(self.scopes),
+            tools=None if self.tools is None else tuple(self.tools),
+            mode=model.Mode.of(self.mode),
+            ttl=self.ttl,
+            run_id=self.run_id,
+            workflow_id=self.workflow_id,
+            parent_run=self.parent_run,
+            limits=self.limits.asked(),
+        )
+
+
+class ListRuns(Paged):
+    tenant: Id | None = None
+    agent: Name | None = None
+    mode: ModeWord | None = Field(default=None, description="the effective mode")
+    parent: Id | None = None
+
+
+class RenewLease(Body):
+    """A new lease of the same generation."""
+
+    ttl: Duration | None = None
+    reason: Reason | None = None
+
+
+class CloseRun(Body):
+    """Why the run ends, for the journal."""
+
+    reason: Reason | None = None
+
+
+class ReportFinding(Body):
+    """What a verifier proved about a run's state. ``evidence`` is sealed; at most 16 KiB of it are taken."""
+
+    kind: Id
+    severity: Annotated[Id, AfterValidator(str.lower)] = Field(description="`critical`, or a lesser word such as `high`: policy weighs it")
+    evidence: dict[str, Any]
+    reason: Reason | None = None
+
+
+@ROUTES.add(
+    "POST",
+    "/v1/runs",
+    Permission.OPEN_RUNS,
+    {
+        201: "{run, lease, expires_at}",
+        200: "the run that this request opened before, with a lease",
+        400: "`too-wide` with `excess`, or `bad-request`",
+        409: "the id stands for another run",
+    },
+)
+async def open_run(request: Request, body: OpenRun) -> web.Response:
+    """Open a run and give its lease; it is never wider than its class and its parent."""
+    services = request.services
+    if not request.operator.may_touch(body.tenant, body.task_class):
+        raise problem.Forbidden(f"This token does not cover tenant {body.tenant} under task class {body.task_class}.")
     if body.parent_run is not None:
-        await reach.run(services.registry, asked.operator, body.parent_run)
+        await request.run(body.parent_run)
     try:
-        opened = await services.runs.open(_request(body), by=asked.operator.name, reason=body.reason or "opened")
+        opened = await services.runs.open(body.request(), by=request.operator.name, reason=body.reason or "opened")
     except UnknownClass as unknown:
         raise problem.BadRequest(f"task_class: {unknown}") from unknown
     except admission.TooWide as wide:
         raise problem.TooWide("; ".join(wide.excess), excess=wide.excess) from wide
     except OtherRun as other:
         raise problem.Conflict(str(other)) from other
-    return await _with_lease(services, opened, 201 if opened.new else 200)
+    return routing.json(await with_lease(services, opened), 201 if opened.new else 200)
 
 
-async def list_runs(asked: Asked[ListRuns, Nothing]) -> web.Response:
-    """Runs, ascending by id."""
-    query, services = asked.query, asked.services
+@ROUTES.add("GET", "/v1/runs", Permission.READ_RUNS, {200: "runs, ascending by id"})
+async def list_runs(request: Request, query: ListRuns) -> Json:
+    """List runs."""
+    services = request.services
 
-    async def fetch(after: str | None, limit: int) -> Sequence[Run]:
-        return await services.registry.runs(tenant=query.tenant, agent=query.agent, parent=query.parent, after=after, limit=limit)
+    async def keep(run: model.Run) -> bool:
+        return request.sees(run) and query.mode in (None, _mode(services, run).word)
 
-    async def keep(run: Run) -> bool:
-        return asked.operator.may_touch(run.tenant, run.task_class) and query.mode in (None, _mode(services, run).word)
-
-    page = await paging.collect(fetch, lambda run: run.run_id, keep, after=query.after, limit=query.limit)
-    return answers.listed(answers.Page([await shown(services, run) for run in page.items], page.next))
-
-
-async def one_run(asked: Asked[Nothing, Nothing]) -> web.Response:
-    """One run, as it is now."""
-    run = await reach.run(asked.services.registry, asked.operator, asked.part("run_id"))
-    return answers.json(await shown(asked.services, run))
+    page = await paging.collect(
+        lambda after, limit: services.registry.runs(tenant=query.tenant, agent=query.agent, parent=query.parent, after=after, limit=limit),
+        attrgetter("run_id"),
+        keep,
+        after=query.after,
+        limit=query.limit,
+    )
+    return page.json([await _shown(services, run) for run in page.rows])
 
 
-async def renew_lease(asked: Asked[Nothing, RenewLease]) -> web.Response:
-    """A new lease of the same generation."""
-    run = await reach.run(asked.services.registry, asked.operator, asked.part("run_id"))
-    renewed = await asked.services.runs.renew(run.run_id, ttl=asked.body.ttl, by=asked.operator.name, reason=asked.body.reason or "renewed")
-    return await _with_lease(asked.services, renewed, 200)
+@ROUTES.add("GET", "/v1/runs/{run_id}", Permission.READ_RUNS, {200: "the run"})
+async def show_run(request: Request, run_id: str) -> Json:
+    """One run, under its effective mode and with what it has used."""
+    return await _shown(request.services, await request.run(run_id))
 
 
-async def close_run(asked: Asked[Nothing, Because]) -> web.Response:
+@ROUTES.add(
+    "POST",
+    "/v1/runs/{run_id}/lease",
+    Permission.RENEW_LEASES,
+    {200: "{run, lease, expires_at}", 403: "the run is held or ended"},
+)
+async def renew_lease(request: Request, run_id: str, body: RenewLease) -> Json:
+    """Renew a run's lease."""
+    await request.run(run_id)
+    renewed = await request.services.runs.renew(run_id, ttl=body.ttl, by=request.operator.name, reason=body.reason or "renewed")
+    return await with_lease(request.services, renewed)
+
+
+@ROUTES.add("POST", "/v1/runs/{run_id}/close", Permission.CLOSE_RUNS, {200: "the run"})
+async def close_run(request: Request, run_id: str, body: CloseRun) -> Json:
     """End a run, and its leases with it."""
-    run = await reach.run(asked.services.registry, asked.operator, asked.part("run_id"))
+    await request.run(run_id)
     try:
-        closed = await asked.services.runs.close(run.run_id, by=asked.operator.name, reason=asked.body.reason or "closed")
+        closed = await request.services.runs.close(run_id, by=request.operator.name, reason=body.reason or "closed")
     except errors.JournalUnavailable as down:
-        detail = f"Run {run.run_id} is ended on this node now, but that is not durable: the journal cannot be written ({down.detail})"
+        detail = f"Run {run_id} is ended on this node now, but that is not durable: the journal cannot be written ({down.detail})"
         raise errors.JournalUnavailable(detail) from down
-    return answers.json(await shown(asked.services, closed))
+    return await _shown(request.services, closed)
 
 
-async def shown(services: Services, run: Run) -> records.Json:
+@ROUTES.add(
+    "POST",
+    "/v1/runs/{run_id}/findings",
+    Permission.REPORT_FINDINGS,
+    {201: "{finding_id, entry, about, incident_id?}: what it set off is answered, and an order that was made holds"},
+)
+async def report_finding(request: Request, run_id: str, body: ReportFinding) -> Json:
+    """Report that the run's state is unsafe, with the proof. Also for a closed run: what it left behind may be unsafe all the same."""
+    run = await request.run(run_id)
+    finding = findings.Finding(kind=body.kind, severity=body.severity, evidence=body.evidence, by=request.operator.name, reason=body.reason)
+    try:
+        reported = await request.services.findings.report(run, finding)
+    except findings.TooMuchEvidence as much:
+        raise problem.BadRequest(f"evidence: {much}") from much
+    answer: Json = {"finding_id": reported.finding_id, "entry": reported.entry, "about": [str(one) for one in reported.about]}
+    return answer if reported.incident_id is None else answer | {"incident_id": reported.incident_id}
+
+
+async def with_lease(services: Services, opened: Opened) -> Json:
+    """A run and its new lease."""
+    return {"run": await _shown(services, opened.run), "lease": opened.lease, "expires_at": timestamps.rfc3339(opened.run.expires_at)}
+
+
+async def _shown(services: Services, run: model.Run) -> Json:
     """A run as the API shows it, under its effective mode."""
     counters = await services.registry.counters(f"run:{run.run_id}")
     return records.run_shown(run, counters, _mode(services, run).word)
 
 
-def _mode(services: Services, run: Run) -> Mode:
-    # A closed run's leases are dead on the mirror, which is no order: closed_at says that it ended.
+def _mode(services: Services, run: model.Run) -> model.Mode:
+    # A closed run's leases are dead on the replica, which is no order: closed_at says that it ended.
     if run.closed_at is not None:
         return services.containment.mirror.standing.hold(run, None, now=services.clock.now()).mode
     return services.runs.mode(run)
-
-
-async def _with_lease(services: Services, opened: Opened, status: int) -> web.Response:
-    answer = {"run": await shown(services, opened.run), "lease": opened.lease, "expires_at": timestamps.rfc3339(opened.run.expires_at)}
-    return answers.json(answer, status)
-
-
-def _request(body: OpenRun) -> admission.Request:
-    return admission.Request(
-        tenant=body.tenant,
-        agent_id=body.agent_id,
-        task_class=body.task_class,
-        scopes=tuple(body.scopes),
-        tools=None if body.tools is None else tuple(body.tools),
-        mode=Mode.of(body.mode),
-        ttl=body.ttl,
-        run_id=body.run_id,
-        workflow_id=body.workflow_id,
-        parent_run=body.parent_run,
-        limits=asked_limits(body.limits),
-    )
-
-
-def asked_limits(limits: AskedLimits) -> dict[str, object]:
-    """Only what was asked for; null asks for nothing."""
-    return {name: value for name in AskedLimits.model_fields if (value := getattr(limits, name)) not in (None, {})}

@@ -2,65 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from aiohttp import web
+from operator import attrgetter
+from typing import Literal
 
 from gateway.core.codec import records
 from gateway.core.tasks import AlreadyResolved, WrongResolution
-from gateway.http.server import answers, paging, problem, reach
-from gateway.http.server.fields import Nothing
-from gateway.http.server.operators import Operator
-from gateway.http.server.requests import ListTasks, ResolveTask
-from gateway.http.server.route import Asked
-from gateway.http.server.services import Services
-from gateway.model.task import Task
+from gateway.http.server import paging, problem
+from gateway.http.server.fields import Body, Id, Paged, Reason
+from gateway.http.server.operators import Permission
+from gateway.http.server.request import Request, found
+from gateway.http.server.routing import Json, Routes
+from gateway.model import task as model
+
+ROUTES = Routes()
 
 
-async def list_tasks(asked: Asked[ListTasks, Nothing]) -> web.Response:
-    """Tasks, ascending by id, resolved ones too."""
-    services, query = asked.services, asked.query
+class ListTasks(Paged):
+    run: Id | None = None
+    status: Literal["open", "resolved"] | None = None
+    kind: Literal["outcome-unknown", "correction", "review"] | None = None
 
-    async def fetch(after: str | None, limit: int) -> Sequence[Task]:
-        return await services.registry.tasks(run=query.run, after=after, limit=limit)
 
-    async def keep(task: Task) -> bool:
+class ResolveTask(Body):
+    """What a person found or did at the tool. ``reason`` is taken for ``note`` where that is missing."""
+
+    resolution: Literal["applied", "not_applied", "done", "not_needed", "accepted"]
+    note: Reason | None = None
+    reason: Reason | None = None
+
+
+@ROUTES.add("GET", "/v1/tasks", Permission.READ_TASKS, {200: "tasks, ascending by id, resolved ones too"})
+async def list_tasks(request: Request, query: ListTasks) -> Json:
+    """List tasks handed to a person."""
+
+    async def keep(task: model.Task) -> bool:
         status = "open" if task.resolution is None else "resolved"
-        meant = query.status in (None, status) and query.kind in (None, task.kind)
-        return meant and await _reached(services, asked.operator, task)
+        return query.status in (None, status) and query.kind in (None, task.kind) and await _seen(request, task)
 
-    page = await paging.collect(fetch, lambda task: task.task_id, keep, after=query.after, limit=query.limit)
-    return answers.listed(answers.Page([records.task_shown(task) for task in page.items], page.next))
+    page = await paging.collect(
+        lambda after, limit: request.services.registry.tasks(run=query.run, after=after, limit=limit),
+        attrgetter("task_id"),
+        keep,
+        after=query.after,
+        limit=query.limit,
+    )
+    return page.json([records.task_shown(task) for task in page.rows])
 
 
-async def one_task(asked: Asked[Nothing, Nothing]) -> web.Response:
+@ROUTES.add("GET", "/v1/tasks/{task_id}", Permission.READ_TASKS, {200: "the task"})
+async def show_task(request: Request, task_id: str) -> Json:
     """One task, with its evidence."""
-    return answers.json(records.task_shown(await _found(asked.services, asked.operator, asked.part("task_id"))))
+    return records.task_shown(await _find(request, task_id))
 
 
-async def resolve_task(asked: Asked[Nothing, ResolveTask]) -> web.Response:
+@ROUTES.add(
+    "POST",
+    "/v1/tasks/{task_id}/resolve",
+    Permission.RESOLVE_TASKS,
+    {200: "the task", 400: "another word closes a task of its kind", 409: "it was resolved before"},
+)
+async def resolve_task(request: Request, task_id: str, body: ResolveTask) -> Json:
     """Close a task with what a person found or did at the tool."""
-    services, body = asked.services, asked.body
     note = body.note or body.reason
     if note is None:
         raise problem.BadRequest("note: is missing; say what was found or done at the tool")
-    task = await _found(services, asked.operator, asked.part("task_id"))
+    await _find(request, task_id)
     try:
-        closed = await services.tasks.resolve(task.task_id, resolution=body.resolution, note=note, by=asked.operator.name)
+        closed = await request.services.tasks.resolve(task_id, resolution=body.resolution, note=note, by=request.operator.name)
     except WrongResolution as wrong:
         raise problem.BadRequest(f"resolution: {wrong}") from wrong
     except AlreadyResolved as late:
         raise problem.Conflict(str(late)) from late
-    return answers.json(records.task_shown(closed))
+    return records.task_shown(closed)
 
 
-async def _found(services: Services, operator: Operator, task_id: str) -> Task:
-    task = await services.tasks.find(task_id)
-    if task is None or not await _reached(services, operator, task):
-        raise problem.NotFound(f"There is no task {task_id}.")
-    return task
+async def _find(request: Request, task_id: str) -> model.Task:
+    task = await request.services.tasks.find(task_id)
+    return found(task if task is not None and await _seen(request, task) else None, f"task {task_id}")
 
 
-async def _reached(services: Services, operator: Operator, task: Task) -> bool:
-    fields = {"run_id": task.run_id, "tenant": task.tenant}
-    return await reach.entry(services.registry, operator, fields)
+async def _seen(request: Request, task: model.Task) -> bool:
+    return await request.sees_entry({"run_id": task.run_id, "tenant": task.tenant})

@@ -22,8 +22,15 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Nothing(Body):
-    """Takes no query or no body."""
+Cursor = Annotated[str, Field(max_length=300, description="the `next` of the page before")]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+class Paged(Query):
+    """The query of a list; lists that can be filtered add to it."""
+
+    after: Cursor | None = None
+    limit: Limit = 100
 
 
 def _wait(value: object) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -12,9 +12,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import gateway
-from gateway.http.server import answers, problem
-from gateway.http.server.fields import Nothing
-from gateway.http.server.route import Asked, Route
+from gateway.http.server import problem
+from gateway.http.server.routing import JSON, Route
 
 Json = dict[str, Any]
 
@@ -24,23 +23,18 @@ DESCRIPTION: web.AppKey[Json] = web.AppKey("description", dict)
 _PART = re.compile(r"\{(\w+)\}")
 
 
-async def described(asked: Asked[Nothing, Nothing]) -> web.Response:
-    """This description."""
-    return answers.json(asked.request.app[DESCRIPTION])
-
-
-def document(routes: Iterable[Route[Any, Any]]) -> Json:
+@cache
+def document(routes: tuple[Route, ...]) -> Json:
     """The whole description of these routes."""
-    listed = list(routes)
-    bodies = dict.fromkeys(route.body for route in listed if route.body is not Nothing)
+    bodies = dict.fromkeys(route.body for route in routes if route.body is not None)
     _, schemas = models_json_schema([(model, "validation") for model in bodies], ref_template=_REF)
     paths: Json = {}
-    for route in listed:
+    for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Killcord: the operators' door",
+            "title": "Killcord control API",
             "version": gateway.__version__,
             "description": "Lists are {items, next}; pass `next` as `after` until it is null. A page may hold fewer items than asked for.",
         },
@@ -52,17 +46,18 @@ def document(routes: Iterable[Route[Any, Any]]) -> Json:
     }
 
 
-def _operation(route: Route[Any, Any]) -> Json:
+def _operation(route: Route) -> Json:
     described: Json = {
-        "operationId": f"{route.handler.__module__.rpartition('.')[2]}.{route.handler.__name__}",
-        "summary": route.summary,
-        "parameters": _parts(route.path) + _parameters(route.query),
+        "operationId": route.handler.__name__,
+        "tags": [route.handler.__module__.rpartition(".")[2]],
+        "summary": " ".join((route.handler.__doc__ or "").split()),
+        "parameters": _parts(route.path) + ([] if route.query is None else _parameters(route.query)),
         "responses": {str(status): _answer(route, status, text) for status, text in route.answers.items()} | {"default": _refused()},
         "security": [] if route.permission is None else [{"operator": []}],
     }
     if route.permission is not None:
         described["description"] = f"Needs a role that may {route.permission.value}."
-    if route.body is not Nothing:
+    if route.body is not None:
         schema = {"$ref": _REF.format(model=route.body.__name__)}
         needed = any(field.is_required() for field in route.body.model_fields.values())
         described["requestBody"] = {"required": needed, "content": {"application/json": {"schema": schema}}}
@@ -94,11 +89,13 @@ def _inlined(schema: Any, definitions: Json) -> Any:
     return {name: _inlined(one, definitions) for name, one in schema.items()}
 
 
-def _answer(route: Route[Any, Any], status: int, text: str) -> Json:
+def _answer(route: Route, status: int, text: str) -> Json:
     if status >= HTTPStatus.BAD_REQUEST and route.path != "/readyz":
         return _refused() | {"description": text}
-    schema = {"type": "object"} if route.media == "application/json" else {"type": "string"}
-    return {"description": text, "content": {route.media: {"schema": schema}}}
+    content: Json = {route.media: {"schema": {"type": "object"} if route.media == JSON else {"type": "string"}}}
+    if route.also is not None:
+        content[route.also] = {"schema": {"type": "string"}}
+    return {"description": text, "content": content}
 
 
 def _refused() -> Json:

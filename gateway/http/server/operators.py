@@ -1,4 +1,4 @@
-"""Who comes in at the operators' door, and what each role may ask for."""
+"""Who uses the control API, and what each role may do."""
 
 from __future__ import annotations
 
@@ -99,10 +99,14 @@ class Operator:
         """Whether a tenant, and a class where one is meant, are among its own."""
         return _among(tenant, self.tenants) and (task_class is None or _among(task_class, self.classes))
 
+    def covers(self, tenant: object, task_class: object) -> bool:
+        """Whether it may touch all that a scope or an entry with this tenant and class is about; ``None`` is every one."""
+        return _among(tenant, self.tenants) and _among(task_class, self.classes)
+
 
 NOBODY = Operator("", Role.VIEWER, (), ())
 """Whoever asks at a route that needs no token."""
 
 
-def _among(word: str, words: Sequence[str]) -> bool:
+def _among(word: object, words: Sequence[str]) -> bool:
     return "*" in words or word in words

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
-
-from gateway.http.server.answers import Page
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 Row = TypeVar("Row")
 
@@ -17,10 +16,22 @@ SCANNED = 5000
 """Rows looked at for one page at the most; then the page ends early, with a cursor to go on from."""
 
 
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Some rows, ascending, and the cursor to go on from; ``None`` where there are no more."""
+
+    rows: Sequence[Row]
+    next: str | None
+
+    def json(self, items: Sequence[object]) -> dict[str, object]:
+        """The page as the API shows it, with its rows as ``items``."""
+        return {"items": items, "next": self.next}
+
+
 async def collect(
     fetch: Callable[[str | None, int], Awaitable[Sequence[Row]]],
     cursor: Callable[[Row], str],
-    keep: Callable[[Row], Awaitable[bool]],
+    keep: Callable[[Row], Awaitable[bool]] | None = None,
     *,
     after: str | None,
     limit: int,
@@ -32,7 +43,7 @@ async def collect(
     while True:
         rows = await fetch(after, at_once)
         for row in rows:
-            if await keep(row):
+            if keep is None or await keep(row):
                 if len(kept) == limit:
                     return Page(kept, cursor(kept[-1]))
                 kept.append(row)

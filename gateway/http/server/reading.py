@@ -15,7 +15,6 @@ from pydantic_core import ErrorDetails
 from gateway.core.request import strict_json
 from gateway.errors import MalformedRequest
 from gateway.http.server import problem
-from gateway.http.server.fields import Nothing
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -41,13 +40,11 @@ _KINDS = {
 
 
 async def body(request: web.Request, model: type[Model]) -> Model:
-    """The JSON body as its model; a missing body counts as ``{}``, and where the call takes none it is not looked at.
+    """The JSON body as its model; a missing body counts as ``{}``.
 
     Raises:
         BadRequest, WrongMedia, BodyTooLarge, BodyTimeout: it is not what the call takes.
     """
-    if model is Nothing:
-        return model()
     if (encoding := request.headers.get(hdrs.CONTENT_ENCODING)) is not None:
         raise problem.WrongMedia(f"The body came encoded, as {encoding}; send it as it is.")
     # What says that it is too long is not waited for.
@@ -64,13 +61,11 @@ async def body(request: web.Request, model: type[Model]) -> Model:
 
 
 def query(request: web.Request, model: type[Model]) -> Model:
-    """The query as its model; where the call takes none it is not looked at.
+    """The query as its model.
 
     Raises:
         BadRequest: it is not what the call takes, or a key is there twice.
     """
-    if model is Nothing:
-        return model()
     values = dict(request.query)
     if len(values) != len(request.query):
         raise problem.BadRequest("query: a key is there twice; keep one")

@@ -1,4 +1,4 @@
-"""All that the operators' door needs of the rest of the gateway."""
+"""What the control API needs of the rest of the gateway."""
 
 from __future__ import annotations
 

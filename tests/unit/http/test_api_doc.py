@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.http.routes import ROUTES
+from gateway.http.app import ROUTES
 from gateway.http.server.operators import Role
 from gateway.http.server.problem import Problem
 

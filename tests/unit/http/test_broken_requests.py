@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from gateway.http import app
+from gateway.http.app import Runner
 from gateway.http.server import reading
-from gateway.http.server.runner import Runner
 from tests.support.operators_door import Parts
 
 TOKEN = b"kcop_canary-canary-canary-canary"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from gateway.http.routes import ROUTES
+from gateway.http.app import ROUTES
 from gateway.http.server.operators import PERMITTED, Operator, Permission, Role
-from gateway.http.server.route import Route
+from gateway.http.server.routing import Route
 from tests.support import journaling
 from tests.support.operators_door import Door
 
@@ -60,7 +58,7 @@ def test_a_role_may_what_the_table_says_and_no_more(role: Role, permission: Perm
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
-async def test_every_call_asks_for_its_permission(at: Door, route: Route[Any, Any]) -> None:
+async def test_every_call_asks_for_its_permission(at: Door, route: Route) -> None:
     for role in Role:
         path = route.path.format(**NOWHERE)
         if path == "/v1/journal/follow" and route.permission in MAY[role]:
@@ -74,7 +72,7 @@ async def test_every_call_asks_for_its_permission(at: Door, route: Route[Any, An
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer "}])
-async def test_nothing_is_told_without_a_token(at: Door, route: Route[Any, Any], headers: dict[str, str]) -> None:
+async def test_nothing_is_told_without_a_token(at: Door, route: Route, headers: dict[str, str]) -> None:
     path = route.path.format(**NOWHERE)
     async with at.raw(route.method, path, as_=None, headers=headers) as response:
         assert response.status == 401
