@@ -44,6 +44,7 @@ from gateway.model.effect import State, Write
 from gateway.model.entry import Result
 from gateway.model.incident import Incident
 from gateway.observe import metrics as observe_metrics
+from gateway.pipeline.effect import SendWrite
 from gateway.pipeline.endpoint import Endpoint
 from gateway.pipeline.line import Line
 from gateway.pipeline.probe import Probe
@@ -51,20 +52,16 @@ from gateway.pipeline.reply import Replies
 from gateway.pipeline.stages.approve import Approve
 from gateway.pipeline.stages.authenticate import Authenticate
 from gateway.pipeline.stages.decide import Decide
-from gateway.pipeline.stages.forward import Forward
 from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.intend import Intend
 from gateway.pipeline.stages.meter import Meter
 from gateway.pipeline.stages.read import Read
-from gateway.pipeline.stages.read_retry import ReadRetry
 from gateway.pipeline.stages.recall import Recall
-from gateway.pipeline.stages.settle import Settle
 from gateway.pipeline.stages.snapshot import Snapshot
 from gateway.pipeline.stages.verify import Verify
 from gateway.pipeline.step_counter import StepCounter
 from gateway.pipeline.streams import Streams
-from gateway.pipeline.tool import Tool
-from gateway.pipeline.tool_reads import ToolReads
+from gateway.pipeline.tool import Tool, ToolReads
 from gateway.ports.rates import Rates
 from gateway.settings.config import Config, ToolConfig
 from gateway.stores.sqlite.store import SqliteStore, open_store
@@ -192,12 +189,12 @@ async def _assembled(
     metrics = CollectorRegistry()
     streams = Streams()
     mirror.changed.append(streams.recheck)
-    settle = Settle(journal, vault, clock)
-    gate = Gate(mirror, clock, lambda: engine.revision)
+    gate = Gate(mirror, clock, engine)
     replies = Replies(mirror, clock)
     pace = StepCounter(store.registry)
     rates = await open_rates(config.rates, clock.monotonic)
-    intend = Intend(journal, store.registry, vault, clock, settle, config.task_classes, config.tenant_limits)
+    intend = Intend(journal, store.registry, vault, clock, config.task_classes, config.tenant_limits)
+    send_write = SendWrite(intend=intend, upstream=pool, gate=gate, verify=Verify(look, clock), journal=journal, vault=vault, clock=clock)
     decide = Decide(engine, store.registry, candidate)
     approvals = Approvals(journal, store.approvals, store.registry, store.blobs, vault, clock, config.approval_ttl)
     snapshot = Snapshot(look, store.sightings, approvals)
@@ -208,12 +205,19 @@ async def _assembled(
         recall=Recall(store.writes, store.sightings, store.blobs, vault, journal, probe, clock, store.checkpoints),
         decide=decide,
         approve=Approve(approvals, decide, snapshot, vault),
-        read=Read(ReadRetry(pool, gate, decide, respond, clock), gate, journal, streams, replies, vault, clock),
+        read=Read(
+            reads=look,
+            gate=gate,
+            decide=decide,
+            responses=respond,
+            journal=journal,
+            streams=streams,
+            replies=replies,
+            vault=vault,
+            clock=clock,
+        ),
         snapshot=snapshot,
-        intend=intend,
-        forward=Forward(pool, gate),
-        verify=Verify(look, clock),
-        settle=settle,
+        send_write=send_write,
         streams=streams,
         replies=replies,
     )
@@ -279,7 +283,7 @@ async def _assembled(
             store.history, store.registry, store.writes, containment, clock, catalog.undos(one.catalog for one in tools.values())
         ),
         heads=Heads(store.history, signer, clock, app_store.anchor(config.anchor)),
-        reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), intend.live, taking_back[0].rollbacks.drives),
+        reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), send_write.live, taking_back[0].rollbacks.drives),
         ambient=ambient,
         webhooks=webhooks,
         metrics=metrics,

@@ -31,8 +31,7 @@ from gateway.pipeline.compensation.line import Compensate
 from gateway.pipeline.compensation.request import CompensationRequests
 from gateway.pipeline.line import Line
 from gateway.pipeline.probe import Probe
-from gateway.pipeline.tool import Tools
-from gateway.pipeline.tool_reads import ToolReads
+from gateway.pipeline.tool import ToolReads, Tools
 from gateway.ports.clock import Clock
 from gateway.ports.projections import Registry
 from gateway.ports.vault import Vault
@@ -107,7 +106,7 @@ def recovery(parts: Parts) -> Recovery:
     )
     undos = catalog.undos(tool.catalog for tool in parts.tools.values())
     alone = asyncio.Lock()
-    gather = ScopeQuery(store.registry, store.writes, store.history, clock, undos, line.intend.live)
+    gather = ScopeQuery(store.registry, store.writes, store.history, clock, undos, line.send_write.live)
     rollbacks = Rollbacks(
         ground=Preconditions(gather, store.rollbacks, parts.containment, clock, places.position, parts.journal.stream),
         gather=gather,
@@ -161,11 +160,8 @@ def _compensate(parts: Parts) -> Compensate:
         gate=line.gate,
         recall=line.recall,
         decide_recovery=DecideRecovery(parts.engine, parts.clock, lambda: parts.engine.revision),
-        look=parts.look,
-        intend=line.intend,
-        forward=line.forward,
-        verify=line.verify,
-        settle=line.settle,
+        reads=parts.look,
+        send_write=line.send_write,
         probe=parts.probe,
         clock=parts.clock,
     )

@@ -13,8 +13,7 @@ from gateway.model.entry import Kind, Sealed
 from gateway.model.wire import Head, Reply
 from gateway.observe.metrics import Observer
 from gateway.pipeline import journal_entries, sealed_payloads
-from gateway.pipeline.call_trace import CallTrace
-from gateway.pipeline.evidence import Denied, Sender
+from gateway.pipeline.evidence import CallTrace, Denied, Sender
 from gateway.pipeline.line import Line
 from gateway.pipeline.reply import Replies
 from gateway.pipeline.stages.authenticate import Authenticate, step_of
@@ -41,18 +40,18 @@ class Endpoint:
 
     async def handle(self, call: Call, commit: Callable[[], None]) -> Reply:
         """Carry a call along the line; a refusal comes back as its problem document."""
-        trail = CallTrace(call, self.clock.monotonic, commit)
+        trace = CallTrace(call, self.clock.monotonic, commit)
         try:
             self._ready()
-            reply = await self.line.handle(trail)
+            reply = await self.line.handle(trace)
         except errors.Refusal as refused:
-            reply = await self._refused(trail, refused)
-            self.observer.refused(trail.call.tool, _action(trail), refused.code, trail.started, trail.marks)
+            reply = await self._refused(trace, refused)
+            self.observer.refused(trace.call.tool, _action(trace), refused.code, trace.started, trace.marks)
         else:
             # What the call set off holds before its reply leaves: the run's next call meets it.
-            if trail.known is not None and await self.sentinel.answered(trail.known.run.run_id):
-                reply = self.replies.as_of_now(reply, trail.known)
-            self.observer.passed(trail.call.tool, _action(trail), reply.status, trail.started, trail.marks)
+            if trace.known is not None and await self.sentinel.answered(trace.known.run.run_id):
+                reply = self.replies.as_of_now(reply, trace.known)
+            self.observer.passed(trace.call.tool, _action(trace), reply.status, trace.started, trace.marks)
         return reply
 
     async def preview(self, head: Head) -> Reply | None:
@@ -61,7 +60,7 @@ class Endpoint:
             self._ready()
             name = canonical.split(head.target).tool
             run, lease = await self.line.authenticate.preview(name, head.headers)
-            self.line.gate.preview(run, lease, name)
+            self.line.gate.precheck(run, lease, name)
         except errors.Refusal as refused:
             return self.turned_away(refused, head.headers)
         return None
@@ -80,26 +79,26 @@ class Endpoint:
         if not health.ok:
             raise errors.JournalUnavailable(health.reason, retry_after=5.0)
 
-    async def _refused(self, trail: CallTrace, refused: errors.Refusal) -> Reply:
-        known = trail.known
+    async def _refused(self, trace: CallTrace, refused: errors.Refusal) -> Reply:
+        known = trace.known
         if known is None:
-            sender = _sender(self.line.authenticate, trail.call.headers, self.tools.get(trail.call.tool))
+            sender = _sender(self.line.authenticate, trace.call.headers, self.tools.get(trace.call.tool))
             run = await self.line.authenticate.registry.run(sender.lease.run_id) if sender else None
-            return self.replies.turned_away(refused, sender, self._stray(refused, sender), run=run, tool=trail.call.tool)
-        if isinstance(trail.last, Denied):
-            refused.entry = await self._denied(trail.last)
+            return self.replies.turned_away(refused, sender, self._stray(refused, sender), run=run, tool=trace.call.tool)
+        if isinstance(trace.last, Denied):
+            refused.entry = await self._denied(trace.last)
         elif refused.entry is None:
             entry = journal_entries.refusal(
                 known,
-                trail.action,
+                trace.action,
                 refused,
                 self.clock.now(),
                 status=problem.status_of(refused),
-                metered=trail.metered is not None,
+                metered=trace.metered is not None,
             )
             refused.entry = self._post(entry)
         await self.sentinel.answered(known.run.run_id)
-        return self.replies.refused(refused, known, refused.entry, trail.metered)
+        return self.replies.refused(refused, known, refused.entry, trace.metered)
 
     async def _denied(self, denied: Denied) -> str | None:
         """Journal a denial with the arguments it was made on, so that another policy can be asked later."""
@@ -135,8 +134,8 @@ class Endpoint:
             return None
 
 
-def _action(trail: CallTrace) -> str:
-    return trail.action.name if trail.action is not None else ""
+def _action(trace: CallTrace) -> str:
+    return trace.action.name if trace.action is not None else ""
 
 
 def _sender(authenticate: Authenticate, headers: Sequence[tuple[bytes, bytes]], tool: Tool | None = None) -> Sender | None:

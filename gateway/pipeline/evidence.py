@@ -1,14 +1,17 @@
 """What each stage leaves behind: the proof that a call passed it.
 
 Every stage takes the evidence of the one before and returns its own, so that a call which skipped a stage does not
-type-check. ``forward`` takes an :class:`Intent`, and only ``intend`` makes one.
+type-check. A write is sent with an :class:`Intent`, and only ``intend`` makes one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import Struct
 
 from gateway.core.adapter import catalog
 from gateway.errors import Refusal
@@ -20,15 +23,8 @@ from gateway.model.effect import Key, Write
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.run import Lease, Mode, Run
 from gateway.model.wire import Answer, Outgoing
-from gateway.pipeline.tool import Tool
+from gateway.pipeline.tool import Expected, Tool
 from gateway.ports.rates import Quota
-
-
-class Expected(Struct, frozen=True):
-    """How an object has to be after a compensation; ``state`` is what its adapter keeps of it."""
-
-    exists: bool
-    state: object = None
 
 
 class Step(Struct, frozen=True, gc=False):
@@ -95,7 +91,7 @@ class Action(Struct, frozen=True, kw_only=True):
     captures: Mapping[str, str]
     reversibility: Reversibility | None = None
     compensation: Compensation | None = None
-    cost: Cost = field(default_factory=Cost)
+    cost: Cost = msgspec.field(default_factory=Cost)
 
     @property
     def fanout(self) -> bool:
@@ -120,25 +116,36 @@ class Open(Struct, frozen=True, kw_only=True):
 class Metered(Struct, frozen=True, kw_only=True):
     """Counted: one step, one call of every rate. ``quota`` is what is left of the tightest rate."""
 
-    known: Known
-    action: Action
-    mode: Mode
-    epoch: int
-    version: int
+    opened: Open
     quota: Quota | None
+
+    @property
+    def known(self) -> Known:
+        return self.opened.known
+
+    @property
+    def action(self) -> Action:
+        return self.opened.action
 
 
 class Fresh(Struct, frozen=True, kw_only=True):
     """Not a repetition: ``attempt`` of ``key`` is to be made (reads have no key)."""
 
-    known: Known
-    action: Action
-    mode: Mode
-    epoch: int
-    version: int
-    quota: Quota | None
+    metered: Metered
     key: Key | None = None
     attempt: int = 0
+
+    @property
+    def opened(self) -> Open:
+        return self.metered.opened
+
+    @property
+    def known(self) -> Known:
+        return self.metered.opened.known
+
+    @property
+    def action(self) -> Action:
+        return self.metered.opened.action
 
 
 class Judged(Struct, frozen=True, kw_only=True):
@@ -148,12 +155,16 @@ class Judged(Struct, frozen=True, kw_only=True):
     considered: Considered
 
     @property
+    def opened(self) -> Open:
+        return self.fresh.metered.opened
+
+    @property
     def known(self) -> Known:
-        return self.fresh.known
+        return self.fresh.metered.opened.known
 
     @property
     def action(self) -> Action:
-        return self.fresh.action
+        return self.fresh.metered.opened.action
 
 
 class Denied(Judged, frozen=True, kw_only=True):
@@ -196,11 +207,11 @@ class Intent(Struct, frozen=True, kw_only=True):
 
     @property
     def known(self) -> Known:
-        return self.permit.known
+        return self.permit.fresh.metered.opened.known
 
     @property
     def action(self) -> Action:
-        return self.permit.action
+        return self.permit.fresh.metered.opened.action
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -224,6 +235,14 @@ class Settled(Struct, frozen=True, kw_only=True):
     verdict: Verdict
     position: Position
 
+    @property
+    def known(self) -> Known:
+        return self.intent.known
+
+    @property
+    def action(self) -> Action:
+        return self.intent.action
+
 
 class Kept(Struct, frozen=True, kw_only=True):
     """The key's effect stands: its reply as it was, and the journal's word for it."""
@@ -233,5 +252,64 @@ class Kept(Struct, frozen=True, kw_only=True):
     answer: Answer
     position: Position
 
+    @property
+    def known(self) -> Known:
+        return self.metered.opened.known
+
+    @property
+    def action(self) -> Action:
+        return self.metered.opened.action
+
 
 Evidence = Known | Classified | Open | Metered | Fresh | Denied | Held | Permitted | Intent | Settled | Kept
+
+T = TypeVar("T", bound=Evidence)
+
+
+@dataclass(slots=True)
+class CallTrace:
+    """How far a call has come: the last evidence it left, and when. For the access log, the metrics and the journal of refusals.
+
+    ``marks`` are the stages passed, each with its end (seconds on ``monotonic``'s clock). ``commit`` is called once, before the call
+    can have an effect: from then on it is carried to its end even if its client goes away.
+    """
+
+    call: Call
+    monotonic: Callable[[], float]
+    commit: Callable[[], None]
+    started: float = 0.0
+    last: Evidence | None = None
+    marks: list[tuple[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.started = self.monotonic()
+
+    def at(self, stage: str, evidence: T) -> T:
+        """Note that the call has passed the stage, and give back the evidence of it."""
+        self.last = evidence
+        self.marks.append((stage, self.monotonic()))
+        return evidence
+
+    def mark(self, stage: str) -> None:
+        """Note the end of a stage whose evidence is part of a later one's."""
+        self.marks.append((stage, self.monotonic()))
+
+    @property
+    def known(self) -> Known | None:
+        return self.last if self.last is None or isinstance(self.last, Known) else self.last.known
+
+    @property
+    def action(self) -> Action | None:
+        return None if self.last is None or isinstance(self.last, Known) else self.last.action
+
+    @property
+    def metered(self) -> Metered | None:
+        match self.last:
+            case Metered():
+                return self.last
+            case Fresh(metered=metered) | Judged(fresh=Fresh(metered=metered)):
+                return metered
+            case Intent(permit=permit):
+                return permit.fresh.metered
+            case _:
+                return None

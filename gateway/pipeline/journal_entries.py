@@ -100,7 +100,7 @@ def decision(value: Decision) -> Entry:
 
 def read(permit: Permitted, at: float, *, status: int, version: str | None, args: Sealed | None, conforms: bool = True) -> Entry:
     entry = aimed(common(permit.known, Kind.READ, at), permit.known, permit.action)
-    entry |= {"epoch": permit.fresh.epoch, "status": status, "decision": decided(permit.known, permit.considered)}
+    entry |= {"epoch": permit.opened.epoch, "status": status, "decision": decided(permit.known, permit.considered)}
     _with_args(entry, args)
     if not conforms:
         entry["conforms"] = False
@@ -113,7 +113,7 @@ def read(permit: Permitted, at: float, *, status: int, version: str | None, args
 
 def replay(metered: Metered, write: Write, at: float) -> Entry:
     entry = aimed(common(metered.known, Kind.REPLAY, at), metered.known, metered.action)
-    entry |= {"epoch": metered.epoch, "idempotency_key": write.wire_key, "attempt": write.attempt}
+    entry |= {"epoch": metered.opened.epoch, "idempotency_key": write.wire_key, "attempt": write.attempt}
     entry["requested"] = {"method": metered.known.call.method, "path": metered.known.call.target, "args_digest": _digest(write.key.content)}
     entry["replay_of"] = str(write.intent)
     if write.intent.seq <= metered.known.run.resumed_from:
@@ -138,7 +138,7 @@ def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *,
 def denied(value: Denied, at: float, *, status: int, args: Sealed | None) -> Entry:
     """A refusal by policy: with the decision, and the arguments it was made on."""
     entry = refusal(value.known, value.action, value.refusal, at, status=status, metered=True)
-    entry |= {"epoch": value.fresh.epoch, "decision": decided(value.known, value.considered)}
+    entry |= {"epoch": value.opened.epoch, "decision": decided(value.known, value.considered)}
     _with_args(entry, args)
     return entry
 
@@ -164,7 +164,7 @@ def intent(
         "args_ref": args.ref,
     }
     entry |= {
-        "epoch": permit.fresh.epoch,
+        "epoch": permit.opened.epoch,
         "sent": {"method": known.call.method, "path": known.tool.base + known.call.target, "body_digest": body_digest},
         "idempotency_key": wire_key,
         "attempt": permit.fresh.attempt,
@@ -197,7 +197,7 @@ def outcome(intent: Intent, verdict: Verdict, at: float, *, status: int | None, 
     known, action = intent.known, intent.action
     entry = aimed(common(known, Kind.OUTCOME, at), known, action)
     entry |= {
-        "epoch": intent.permit.fresh.epoch,
+        "epoch": intent.permit.opened.epoch,
         "idempotency_key": intent.wire_key,
         "attempt": intent.permit.fresh.attempt,
         "intent": str(intent.position),

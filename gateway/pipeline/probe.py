@@ -15,8 +15,7 @@ from gateway.errors import UpstreamFailure
 from gateway.model.effect import State, Write
 from gateway.model.entry import Result
 from gateway.pipeline import journal_entries, sealed_payloads
-from gateway.pipeline.tool import Tool, Tools
-from gateway.pipeline.tool_reads import ToolReads
+from gateway.pipeline.tool import Tool, ToolReads, Tools
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal
 from gateway.ports.projections import Registry, Writes
@@ -49,7 +48,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Probe:
     tools: Tools
-    look: ToolReads
+    reads: ToolReads
     journal: Journal
     registry: Registry
     writes: Writes
@@ -109,7 +108,7 @@ class Probe:
             return Seen(Finding.UNDECIDED)
         if kind.probe.find is not None:
             return await self._listed(tool, kind, kind.probe, request, write, settled=settled)
-        seen = await self.look(tool, kind, request.captures, write.key.tenant)
+        seen = await self.reads.object_state(tool, kind, request.captures, write.key.tenant)
         applied = kind.probe.applied.holds({**request.document, "object": seen.document})
         finding = postcondition.probe(applied=applied, seen=seen.version, before=write.before_version, settled=settled)
         if finding is Finding.NOT_APPLIED and not seen.exists and await self._written_since(write):
@@ -133,7 +132,7 @@ class Probe:
         self, tool: Tool, kind: catalog.ActionType, probe: catalog.Probe, request: sealed_payloads.Request, write: Write, *, settled: bool
     ) -> Seen:
         """Look for what a create may have made: one match is it, none (once it has settled) is none, several prove nothing."""
-        made = await self.look.listed(tool, probe, request.captures, request.document, write.key.tenant)
+        made = await self.reads.listing(tool, probe, request.captures, request.document, write.key.tenant)
         if made is not None and len(made) == 1:
             return Seen(Finding.APPLIED, version=await self._as_made(tool, kind, request, write, made[0]), made=made[0])
         return Seen(Finding.NOT_APPLIED if made == () and settled else Finding.UNDECIDED)
@@ -141,7 +140,7 @@ class Probe:
     async def _as_made(self, tool: Tool, kind: catalog.ActionType, request: sealed_payloads.Request, write: Write, made: str) -> str | None:
         """The version at which what was found is still as the create asked for; ``None`` where that does not show."""
         try:
-            seen = await self.look(tool, kind, request.captures, write.key.tenant, created=made)
+            seen = await self.reads.object_state(tool, kind, request.captures, write.key.tenant, created=made)
         except (UpstreamFailure, ValueError, KeyError):
             return None
         asked = kind.verify is not None and kind.verify.expect.holds({**request.document, "object": seen.document})

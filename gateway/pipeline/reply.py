@@ -13,7 +13,7 @@ from gateway.model.call import Headers
 from gateway.model.entry import Position, Result
 from gateway.model.run import Mode, Run
 from gateway.model.wire import Answer, Reply
-from gateway.pipeline.evidence import Fresh, Kept, Known, Metered, Permitted, Sender, Settled
+from gateway.pipeline.evidence import Kept, Known, Metered, Permitted, Sender, Settled
 from gateway.pipeline.stages import meter
 from gateway.pipeline.stages.snapshot import changed
 from gateway.ports.clock import Clock
@@ -29,7 +29,7 @@ class Replies:
 
     def passed(self, permit: Permitted, answer: Answer, position: Position, *, rest: AsyncIterator[bytes] | None) -> Reply:
         """A read's reply."""
-        return self._reply(permit.known, answer, str(position), rest=rest, quota=meter.quota_headers(permit.fresh.quota))
+        return self._reply(permit.known, answer, str(position), rest=rest, quota=meter.quota_headers(permit.fresh.metered.quota))
 
     def settled(self, settled: Settled, *, rest: AsyncIterator[bytes] | None) -> Reply:
         """A write's reply, now that its outcome is durable.
@@ -43,7 +43,7 @@ class Replies:
         extra: Headers = ((b"Killcord-Verification", verdict.verification.value.encode()),)
         if verdict.result is Result.UNKNOWN:
             extra += ((b"Killcord-Outcome", b"unknown"),)
-        quota = meter.quota_headers(intent.permit.fresh.quota)
+        quota = meter.quota_headers(intent.permit.fresh.metered.quota)
         return self._reply(intent.known, answer, str(settled.position), rest=rest, quota=extra + quota)
 
     def replayed(self, kept: Kept) -> Reply:
@@ -55,7 +55,7 @@ class Replies:
         quota = meter.quota_headers(kept.metered.quota)
         return self._reply(kept.metered.known, kept.answer, str(kept.position), rest=None, quota=extra + quota)
 
-    def refused(self, refused: Refusal, known: Known, entry: str | None, metered: Metered | Fresh | None = None) -> Reply:
+    def refused(self, refused: Refusal, known: Known, entry: str | None, metered: Metered | None = None) -> Reply:
         """A refusal as a problem document."""
         headers = self._ours(known, entry) + (meter.quota_headers(metered.quota) if metered is not None else ())
         return problem.reply(refused, headers, run_id=known.run.run_id, step_id=known.step.id, entry=entry)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.errors import Refusal
 from gateway.model.wire import Answer
-from gateway.pipeline.tool_reads import discard
+from gateway.pipeline.tool import discard
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,13 @@ def calls(name: str) -> set[str]:
 def test_only_intend_makes_an_intent_and_only_policy_a_permit() -> None:
     assert calls("Intent") == {"pipeline/stages/intend.py"}
     assert calls("Permitted") == {"pipeline/stages/decide.py", "pipeline/compensation/decide.py"}
+    assert calls("SendWrite") == {"app/gateway.py"}
     assert calls("Known") == {"pipeline/stages/authenticate.py", "pipeline/compensation/line.py"}
 
 
-def test_a_tool_is_reached_from_three_places_alone() -> None:
+def test_a_tool_is_written_to_from_one_place_and_read_from_one() -> None:
     senders = {path.relative_to(ROOT / "gateway").as_posix() for path in SOURCES if "upstream.send(" in path.read_text()}
-    assert senders == {"pipeline/stages/forward.py", "pipeline/stages/read_retry.py", "pipeline/tool_reads.py"}
+    assert senders == {"pipeline/effect.py", "pipeline/tool.py"}
 
 
 def test_the_line_fits_on_one_screen() -> None:

@@ -32,9 +32,9 @@ class DecideRecovery:
         if (late := effects.late(order.effects, known.at)) is not None:
             raise Conflict(late)  # planned in time, and held up since: by an approver, or by its tool
         node = rules.node_document(order.node, order.effects)
-        document = rules.recovery_document(node=node, run=known.run, mode=fresh.mode, now=known.at)
+        document = rules.recovery_document(node=node, run=known.run, mode=fresh.opened.mode, now=known.at)
         why_not = rules.parse_recovery(await self.rules.ask(rules.RECOVERY, document))
         if why_not is not None:
             raise Conflict(f"policy hands it to a person: {why_not}")
         allow = Allow(decision_id=self.clock.mint("dec"), revision=self.revision())
-        return Permitted(fresh=fresh, considered=Considered(decision=allow, at=known.at, mode=fresh.mode, active=allow.revision))
+        return Permitted(fresh=fresh, considered=Considered(decision=allow, at=known.at, mode=fresh.opened.mode, active=allow.revision))

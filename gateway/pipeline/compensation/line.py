@@ -22,16 +22,13 @@ from gateway.model.run import Lease, Run
 from gateway.pipeline import probe, sealed_payloads
 from gateway.pipeline.compensation.decide import DecideRecovery
 from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless, Prepared
-from gateway.pipeline.evidence import Before, Classified, Expected, Kept, Known, Metered, Permitted, Settled, Step, Undoing
-from gateway.pipeline.stages import forward, read_retry
+from gateway.pipeline.effect import SendWrite
+from gateway.pipeline.evidence import Before, CallTrace, Classified, Kept, Known, Metered, Permitted, Settled, Step, Undoing
+from gateway.pipeline.stages import intend, read
 from gateway.pipeline.stages.classify import classify
 from gateway.pipeline.stages.gate import Gate
-from gateway.pipeline.stages.intend import Intend
 from gateway.pipeline.stages.recall import Recall
-from gateway.pipeline.stages.settle import Settle
-from gateway.pipeline.stages.verify import Verify
-from gateway.pipeline.tool import Tools
-from gateway.pipeline.tool_reads import ObjectState, ToolReads
+from gateway.pipeline.tool import Expected, ObjectState, ToolReads, Tools
 from gateway.ports.clock import Clock
 from gateway.ports.rollback import Compensating, Compensations, Examined, NodeOutcome, Proposal, Unseen
 
@@ -56,11 +53,8 @@ class Compensate:
     gate: Gate
     recall: Recall
     decide_recovery: DecideRecovery
-    look: ToolReads
-    intend: Intend
-    forward: forward.Forward
-    verify: Verify
-    settle: Settle
+    reads: ToolReads
+    send_write: SendWrite
     probe: probe.Probe
     clock: Clock
 
@@ -80,19 +74,15 @@ class Compensate:
     async def _carried(self, order: Compensating) -> NodeOutcome:
         order = await self._in_time(order)  # or what its adapter declares for where it is too late
         action = await self._prepared(order)  # the one call of the plan, from the journal
-        opened = self.gate.recovering(action)  # orders that came later, on the tool or on everything
-        metered = Metered(
-            known=opened.known, action=opened.action, mode=opened.mode, epoch=opened.epoch, version=opened.version, quota=None
-        )  # counted to nobody: a contained run's budget must not keep it from being undone
+        opened = self.gate(action)  # orders that came later, on the tool or on everything
+        metered = Metered(opened=opened, quota=None)  # counted to nobody: a contained run's budget must not keep it from being undone
         fresh = await self.recall(metered)  # done before, by this or an earlier owner
         if isinstance(fresh, Kept):
             return _kept(fresh)
         permit = await self.decide_recovery(fresh, order)  # policy can only turn it into a task
         before = await self._matching(permit, order)  # at the version that our last effect left, or not at all
-        async with self.intend(permit, before) as intent:
-            answer = await self.forward(intent)
-            verdict = await self.verify(intent, answer)
-            settled = await self.settle(intent, answer, verdict)
+        trace = CallTrace(action.known.call, self.clock.monotonic, _no_client)
+        settled = await self.send_write(permit, before, trace)  # intent, fence, call, verification, outcome: as every write
         carried = _came_of(settled)
         if settled.answer.status == MOVED_ON:
             carried = replace(carried, seen=await self._version(order))  # for whoever compares
@@ -112,14 +102,14 @@ class Compensate:
         except (Conflict, errors.Refusal) as against:
             return _stood(against)
         base = self.tools[node.tool].base
-        guard = forward.guard(Before(taken=True, guard=compensating.guard, guard_absent=node.guard_absent))
+        guard = intend.guard(Before(taken=True, guard=compensating.guard, guard_absent=node.guard_absent))
         digest = f"sha256:{idempotency.body_digest(call.body)}"
         return Proposal(
             method=call.method, path=base + call.target, body_digest=digest, shown=sealed_payloads.compensation(call, base, guard, other)
         )
 
     async def decide(self, write: Write) -> bool | None:
-        if write.wire_key in self.intend.live:
+        if write.wire_key in self.send_write.live:
             return None  # it is on the wire: what is not there yet may still come, and its own outcome will tell
         now = await self.probe.writes.by_wire_key(write.wire_key) or write
         if now.state not in (State.UNKNOWN, State.IN_FLIGHT):
@@ -265,11 +255,15 @@ class Compensate:
         captures = await self.calls.captures(effects)
         made = node.target.id if kind.creates is not None else None
         try:
-            return await self.look(tool, kind, captures, run.tenant, created=made)
+            return await self.reads.object_state(tool, kind, captures, run.tenant, created=made)
         except errors.UpstreamFailure as lost:
             raise errors.ToolUnreachable(f"{tool.name} cannot show the object: {lost.detail}", outcome="not-sent") from lost
         except (KeyError, ValueError) as error:
             raise Conflict("the object's id cannot stand in a path") from error
+
+
+def _no_client() -> None:
+    """Nobody waits on a connection for a compensation: there is none to be told that the call is carried to its end."""
 
 
 def _stood(against: Conflict | errors.Refusal) -> NodeOutcome:
@@ -331,7 +325,7 @@ def _came_of(settled: Settled) -> NodeOutcome:
     if status == MOVED_ON:
         return NodeOutcome(state=NodeState.TASK, why=f"the tool says that the object was written after us ({where})")
     if status == BUSY:
-        pause = read_retry.retry_after(settled.answer) or 0.0
+        pause = read.retry_after(settled.answer) or 0.0
         return NodeOutcome(state=NodeState.WAITING, why=f"the tool has no time for it ({where})", again=True, pause=pause)
     return NodeOutcome(state=NodeState.FAILED, why=f"the tool answered {status} ({where})", again=status in AGAIN)
 

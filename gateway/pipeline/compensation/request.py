@@ -11,7 +11,6 @@ import orjson
 from gateway import errors
 from gateway.core.adapter import catalog, resolve
 from gateway.core.adapter.expression import Expression
-from gateway.core.request import body as request_body
 from gateway.core.request import canonical
 from gateway.model.call import Call
 from gateway.model.effect import Write
@@ -19,9 +18,7 @@ from gateway.model.plan import Does, Node
 from gateway.model.run import Run
 from gateway.model.wire import Head
 from gateway.pipeline import sealed_payloads
-from gateway.pipeline.evidence import Expected
-from gateway.pipeline.tool import Tool, Tools
-from gateway.pipeline.tool_reads import header_map
+from gateway.pipeline.tool import Expected, Tool, Tools, reply_document
 from gateway.ports.vault import Blobs, Vault
 
 
@@ -132,9 +129,7 @@ class CompensationRequests:
     async def _reply(self, node: Node, declared: Expression) -> dict[str, object]:
         if "reply" not in declared.roots:
             return {}
-        answer = sealed_payloads.reply_from(await self._unsealed(node.reply_ref, "its reply"))
-        body = request_body.json_value(answer.headers, answer.body)
-        return {"reply": {"status": answer.status, "headers": header_map(answer.headers), "body": body}}
+        return {"reply": reply_document(sealed_payloads.reply_from(await self._unsealed(node.reply_ref, "its reply")))}
 
     async def _unsealed(self, ref: str | None, what: str) -> bytes:
         sealed = await self.blobs.blob(ref) if ref is not None else None

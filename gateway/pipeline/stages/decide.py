@@ -37,7 +37,7 @@ class Decide:
         document = policy_decision.document(
             run=known.run,
             lease=known.lease,
-            mode=fresh.mode,
+            mode=fresh.opened.mode,
             call=known.call,
             action=action.name,
             effect=action.effect,
@@ -59,7 +59,7 @@ class Decide:
         considered = Considered(
             decision=decision,
             at=known.at,
-            mode=fresh.mode,
+            mode=fresh.opened.mode,
             waived=waived,
             candidate=candidate,
             counters=counters,

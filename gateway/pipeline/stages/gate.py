@@ -10,9 +10,10 @@ from gateway import errors
 from gateway.core.authorization import gate
 from gateway.model.action import Effect
 from gateway.model.run import Lease, Mode, Run
-from gateway.pipeline.evidence import Action, Classified, Fresh, Known, Open, Permitted
+from gateway.pipeline.evidence import Action, Classified, Known, Open, Permitted
 from gateway.ports.clock import Clock
 from gateway.ports.containment import Containment
+from gateway.ports.policy import PolicyEngine
 
 PAUSE = 5.0
 """Seconds after which a paused run may ask again."""
@@ -20,14 +21,15 @@ PAUSE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """``revision`` is the policy's, now."""
-
     containment: Containment
     clock: Clock
-    revision: Callable[[], str]
+    policy: PolicyEngine
 
     def __call__(self, classified: Classified) -> Open:
         """Let the call on, as of the current epoch.
+
+        Nothing that held the run when its rollback began stands against a compensation: only orders made later on more than the run, and
+        that the run is not contained any more.
 
         Raises:
             RunReadOnly, RunPaused, RunQuarantined, LeaseRevoked, FanoutBlocked: the strictest order that matches.
@@ -35,10 +37,10 @@ class Gate:
         """
         known = classified.known
         epoch, version = self.containment.epoch, self.containment.version
-        held = self._look(known, classified.action, known.at)
+        held = self._hold(known, classified.action, known.at)
         return Open(known=known, action=classified.action, mode=held.mode, epoch=epoch, version=version)
 
-    def preview(self, run: Run, lease: Lease, tool: str) -> None:
+    def precheck(self, run: Run, lease: Lease, tool: str) -> None:
         """Refuse what an order stops whether it reads or writes.
 
         Raises:
@@ -46,21 +48,17 @@ class Gate:
         """
         _refuse_all(self.containment.hold(run, lease.generation, tool, now=self.clock.now()))
 
-    def recovering(self, classified: Classified) -> Open:
-        """Let a compensation on: nothing that held the run when its rollback began stands against it, only orders made later.
+    def send_fence(self, permit: Permitted) -> Callable[[], None]:
+        """The check of a call that was decided on: it is not sent either where policy has changed since."""
+        return self._fence(permit.opened, permit.considered.active)
 
-        Raises:
-            RunReadOnly, RunPaused, RunQuarantined, LeaseRevoked, FanoutBlocked: by an order on more than the run, made since then; or
-            because the run is not contained any more.
-            ContainmentStale: the orders are not known well enough.
-        """
-        known = classified.known
-        epoch, version = self.containment.epoch, self.containment.version
-        held = self._look(known, classified.action, known.at)
-        return Open(known=known, action=classified.action, mode=held.mode, epoch=epoch, version=version)
+    def read_fence(self, permit: Permitted) -> Callable[[], None]:
+        """The check of a read whose answer still streams, at every chunk of it."""
+        return self._fence(permit.opened, None)
 
-    def fence(self, known: Known, action: Action, version: int) -> Callable[[], None]:
+    def _fence(self, opened: Open, revision: str | None) -> Callable[[], None]:
         """The check that runs with a connection in hand, in the same step as the first socket write."""
+        known, action, version = opened.known, opened.action, opened.version
 
         def check() -> None:
             now = self.clock.now()
@@ -69,16 +67,15 @@ class Gate:
             if known.undoing is not None:
                 known.undoing.fence()
             if self.containment.version != version or not self.containment.fresh(now=now):
-                self._look(known, action, now)
+                self._hold(known, action, now)
+            if revision is not None and self.policy.revision != revision:
+                raise errors.PolicyUnavailable("Policy changed after the call was decided on; nothing was sent.", retry_after=1.0)
 
         return check
 
-    def fence_of(self, fresh: Fresh) -> Callable[[], None]:
-        return self.fence(fresh.known, fresh.action, fresh.version)
-
-    def hearing(self, fresh: Fresh) -> Callable[[], None]:
+    def stream_fence(self, permit: Permitted) -> Callable[[], None]:
         """The check of a write's reply that still streams: what was sent stays sent, but who may not read any more hears no more of it."""
-        known = fresh.known
+        known, action = permit.known, permit.action
 
         def check() -> None:
             now = self.clock.now()
@@ -86,22 +83,11 @@ class Gate:
                 raise errors.LeaseExpired
             held = self.containment.hold(known.run, known.lease.generation, known.tool.name, now=now)
             if held.mode > Mode.READ_ONLY:
-                refuse(held, fresh.action)
+                refuse(held, action)
 
         return check
 
-    def sending(self, permit: Permitted) -> Callable[[], None]:
-        """The fence for a call that was decided on: it is not sent either where policy has changed since."""
-        held = self.fence_of(permit.fresh)
-
-        def check() -> None:
-            held()
-            if self.revision() != permit.considered.active:
-                raise errors.PolicyUnavailable("Policy changed after the call was decided on; nothing was sent.", retry_after=1.0)
-
-        return check
-
-    def _look(self, known: Known, action: Action, now: float) -> gate.Hold:
+    def _hold(self, known: Known, action: Action, now: float) -> gate.Hold:
         if not self.containment.fresh(now=now):
             raise errors.ContainmentStale(retry_after=1.0)
         if known.undoing is None:

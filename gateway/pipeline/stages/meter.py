@@ -41,7 +41,7 @@ class Meter:
         if full is not None:
             scope, limit = full
             raise _told(errors.BlastRadius(f"{scope} has used its {limit} steps.", **violated(f"{scope} steps")), quota)
-        return Metered(known=opened.known, action=opened.action, mode=opened.mode, epoch=opened.epoch, version=opened.version, quota=quota)
+        return Metered(opened=opened, quota=quota)
 
     def _meters(self, run: Run) -> list[tuple[str, Rate]]:
         meters: list[tuple[str, Rate]] = []

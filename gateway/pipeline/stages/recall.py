@@ -44,19 +44,19 @@ class Recall:
             ReplyNotKept: the effect stands, its reply is not there.
         """
         if metered.action.effect is Effect.READ:
-            return _fresh(metered, None, 0)
+            return Fresh(metered=metered)
         key = _key(metered)
         latest = await self.writes.latest(key.tenant, key.workflow_id, key.digest)
         if latest is not None and (before := await self._before(metered, key, latest)) is not None:
             return await self._kept(metered, before)
         match idempotency.consider(key, latest):
             case Attempt(number):
-                return _fresh(metered, key, number)
+                return Fresh(metered=metered, key=key, attempt=number)
             case Undecided(write):
                 return await self._ask(metered, key, write)
             case Stands(write):
                 if await self._lapsed(metered, write):
-                    return _fresh(metered, key, write.attempt + 1)
+                    return Fresh(metered=metered, key=key, attempt=write.attempt + 1)
                 return await self._kept(metered, write)
             case other:
                 assert_never(other)
@@ -78,7 +78,7 @@ class Recall:
             raise errors.OutcomeUnknown(f"The outcome of {write.action} ({write.intent}) is not known.")
         decided = await self.probe(write)
         if decided.state is State.FAILED:
-            return _fresh(metered, key, write.attempt + 1)
+            return Fresh(metered=metered, key=key, attempt=write.attempt + 1)
         if decided.state is State.STANDING:
             raise errors.ReplyNotKept
         task: dict[str, Any] = {} if decided.task_id is None else {"task_id": decided.task_id}
@@ -122,17 +122,4 @@ def _key(metered: Metered) -> Key:
         step=known.step.id if known.step.named else None,
         identity=None if kind is None else resolve.identity_of(kind, metered.action.document),
         window=WINDOW if kind is None else kind.idempotency.window,
-    )
-
-
-def _fresh(metered: Metered, key: Key | None, attempt: int) -> Fresh:
-    return Fresh(
-        known=metered.known,
-        action=metered.action,
-        mode=metered.mode,
-        epoch=metered.epoch,
-        version=metered.version,
-        quota=metered.quota,
-        key=key,
-        attempt=attempt,
     )

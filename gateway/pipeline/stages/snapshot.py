@@ -9,16 +9,16 @@ from gateway.core.authorization import approvals
 from gateway.model.action import Target
 from gateway.model.approval import Approval
 from gateway.model.entry import Position
-from gateway.pipeline import tool_reads
+from gateway.pipeline import tool
 from gateway.pipeline.evidence import Before, Held, Permitted
-from gateway.pipeline.tool_reads import ObjectState, ToolReads
+from gateway.pipeline.tool import ObjectState, ToolReads
 from gateway.ports.approvals import Approvals
 from gateway.ports.projections import Sightings
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    look: ToolReads
+    reads: ToolReads
     sightings: Sightings
     approvals: Approvals
 
@@ -35,9 +35,9 @@ class Snapshot:
         if kind is None or not target.id or not kind.snapshot:
             return Before(taken=False)
         try:
-            seen = await self.look(permit.known.tool, kind, permit.action.captures, permit.known.run.tenant)
+            seen = await self.reads.object_state(permit.known.tool, kind, permit.action.captures, permit.known.run.tenant)
         except errors.UpstreamFailure as lost:
-            raise tool_reads.refusal(lost, "The target could not be read before the write") from lost
+            raise tool.refusal(lost, "The target could not be read before the write") from lost
         if not seen.same:
             raise _other(target)
         if isinstance(permit, Permitted) and permit.approval is not None:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from gateway.core.adapter import postcondition, resolve
 from gateway.core.adapter.catalog import ActionType
-from gateway.core.request import body as request_body
 from gateway.errors import UpstreamFailure
 from gateway.model.entry import Result, Verification
 from gateway.model.wire import Answer
-from gateway.pipeline.evidence import Expected, Intent, Verdict
-from gateway.pipeline.tool_reads import ObjectState, ToolReads, header_map
+from gateway.pipeline.evidence import Intent, Verdict
+from gateway.pipeline.tool import Expected, ObjectState, ToolReads, reply_document
 from gateway.ports.clock import Clock
 
 FIRST_PAUSE = 0.02
@@ -21,7 +20,7 @@ FIRST_PAUSE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    look: ToolReads
+    reads: ToolReads
     clock: Clock
 
     async def __call__(self, intent: Intent, answer: Answer) -> Verdict:
@@ -29,13 +28,14 @@ class Verify:
         kind = intent.action.kind
         if kind is None:
             return Verdict(result=postcondition.result(answer.status), verification=Verification.NONE)
-        document = _replied(intent, answer)
+        reply = reply_document(answer)
+        document = {**intent.action.document, "reply": reply}
         demanded = kind.demands is None or kind.demands.holds(document)
         result = postcondition.result(answer.status, demanded=demanded)
         if result is not Result.SUCCESS:
             return Verdict(result=result, verification=Verification.NONE)
         ours, made = _version(intent, kind, document), _made(kind, document)
-        conforms = kind.reply_conforms is None or not answer.complete or kind.reply_conforms(_body(document))
+        conforms = kind.reply_conforms is None or not answer.complete or kind.reply_conforms(reply["body"])
         if kind.verify is None and (undoing := intent.known.undoing) is not None and undoing.expects is not None:
             verification, seen = await self._undone(intent, kind, undoing.expects)
             return Verdict(result=result, verification=verification, after_version=ours or seen, made=made, conforms=conforms)
@@ -50,7 +50,7 @@ class Verify:
         assert kind.verify is not None
         deadline, pause = self.clock.monotonic() + kind.verify.within, FIRST_PAUSE
         while True:
-            seen = await self._look(intent, kind, created)
+            seen = await self._seen(intent, kind, created)
             version = seen.version if seen is not None else None
             met = seen is not None and kind.verify.expect.holds({**document, "object": seen.document})
             verdict = postcondition.verification(met=met, before=intent.before.version, ours=ours, seen=version)
@@ -61,17 +61,17 @@ class Verify:
 
     async def _undone(self, intent: Intent, kind: ActionType, expected: Expected) -> tuple[Verification, str | None]:
         """Whether a compensation left its object as it should be, where its own adapter does not say how to tell."""
-        seen = await self._look(intent, kind, None)
+        seen = await self._seen(intent, kind, None)
         if seen is None:
             return _unseen(intent), None
         if not seen.as_expected(expected):
             return Verification.FAILED, None
         return Verification.PASSED, seen.version
 
-    async def _look(self, intent: Intent, kind: ActionType, created: str | None) -> ObjectState | None:
+    async def _seen(self, intent: Intent, kind: ActionType, created: str | None) -> ObjectState | None:
         """What is there now; ``None`` where it cannot be read."""
         try:
-            return await self.look(intent.known.tool, kind, intent.action.captures, intent.known.run.tenant, created=created)
+            return await self.reads.object_state(intent.known.tool, kind, intent.action.captures, intent.known.run.tenant, created=created)
         except (UpstreamFailure, KeyError, ValueError):
             return None
 
@@ -86,17 +86,6 @@ def _version(intent: Intent, kind: ActionType, document: dict[str, object]) -> s
     """The version that the write's own reply says it left; none after a delete."""
     thing = intent.known.tool.catalog.objects.get(kind.object_type or "")
     return None if thing is None or kind.method == "DELETE" else resolve.version_of(thing, document)
-
-
-def _replied(intent: Intent, answer: Answer) -> dict[str, object]:
-    """The call's document with the tool's reply in it."""
-    body = request_body.json_value(answer.headers, answer.body) if answer.complete else None
-    return {**intent.action.document, "reply": {"status": answer.status, "headers": header_map(answer.headers), "body": body}}
-
-
-def _body(document: dict[str, object]) -> object:
-    reply = document["reply"]
-    return reply["body"] if isinstance(reply, dict) else None
 
 
 def _made(kind: ActionType, document: dict[str, object]) -> str | None:
