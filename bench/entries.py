@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.clients.clock import SystemClock
 from gateway.core import timestamps
-from gateway.core.codec import records
+from gateway.core.codec.run import RUN
 from gateway.core.request import idempotency
 from gateway.model.effect import Charge, Key, KeyKind
 from gateway.model.entry import Sealed
@@ -159,7 +159,7 @@ def _run(number: int, now: float) -> Run:
 
 def _opened(run: Run) -> Fields:
     entry = _common(run, "run", run.opened_at)
-    return entry | {"run": records.run_entry(run), "change": "opened", "by": "bench", "reason": "a journal of some length"}
+    return entry | {"run": RUN.journal(run), "change": "opened", "by": "bench", "reason": "a journal of some length"}
 
 
 def _common(run: Run, kind: str, at: float) -> Fields:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from gateway.core import timestamps
-from gateway.core.codec import records
+from gateway.core.codec.review import TASK
 from gateway.model.action import Target
 from gateway.model.effect import Write
 from gateway.model.entry import Fields, Kind
@@ -144,7 +144,7 @@ def _entry(task: Task, change: str, at: float) -> dict[str, object]:
         "kind": Kind.TASK.value,
         "tenant": task.tenant,
         "run_id": task.run_id,
-        "task": records.task_entry(task),
+        "task": TASK.journal(task),
         "change": change,
     }
 

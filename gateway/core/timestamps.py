@@ -27,3 +27,8 @@ def micros(seconds: float) -> int:
 
 def seconds(micros: int) -> float:
     return micros / 1_000_000
+
+
+def instant(text: str) -> float:
+    """RFC 3339 as Unix seconds."""
+    return datetime.fromisoformat(text).timestamp()

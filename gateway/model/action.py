@@ -38,13 +38,13 @@ class Remedy(StrEnum):
         return self not in (Remedy.CORRECTION_TASK, Remedy.MANUAL_REVIEW)
 
 
-class Target(Struct, frozen=True, gc=False):
+class Target(Struct, frozen=True, gc=False, omit_defaults=True):
     """The object a call is aimed at. ``id`` is empty where the call names a collection, or creates."""
 
     system: str
     type: str
     id: str
-    tenant: str | None
+    tenant: str | None = None
 
     @property
     def object(self) -> str:

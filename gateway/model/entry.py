@@ -1,14 +1,15 @@
-"""Journal entries: drafts on their way in, positions and records on their way out."""
+"""What every journal entry has: a kind, a time, whose it is, and its place; and what stands beside entries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
 
 Fields = Mapping[str, object]
-"""The fields of an entry: JSON values without floats, so that a sorted dump is its canonical form (RFC 8785)."""
+"""The members of an entry: JSON values without floats, so that a sorted dump is its canonical form (RFC 8785)."""
 
 
 class Kind(StrEnum):
@@ -51,6 +52,48 @@ class Position(Struct, frozen=True, gc=False):
 
     def __str__(self) -> str:
         return f"{self.stream}/{self.seq}"
+
+
+class EntryBase(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag_field="kind"):
+    """``ts`` is RFC 3339 with microseconds. A member that is ``None`` is absent from the entry: no entry holds a null of its own.
+
+    ``stream``, ``seq``, ``hash`` and ``prev_hash`` are the journal's to set: an entry that comes from it has them.
+    """
+
+    ts: str
+    tenant: str | None = None
+    workflow_id: str | None = None
+    run_id: str | None = None
+    generation: int | None = None
+    agent_id: str | None = None
+    task_class: str | None = None
+    stream: str | None = None
+    seq: int | None = None
+    hash: str | None = None
+    prev_hash: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return Kind(str(self.__struct_config__.tag))
+
+    @property
+    def at(self) -> float:
+        """Its own time, in Unix seconds."""
+        return datetime.fromisoformat(self.ts).timestamp()
+
+    @property
+    def position(self) -> Position:
+        """The place of an entry that comes from the journal."""
+        assert self.stream is not None
+        assert self.seq is not None
+        return Position(self.stream, self.seq)
+
+
+class RunBase(EntryBase, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """An entry about one run. Some members are absent where less is known: ``agent_id`` of a reconciliation, say."""
+
+    tenant: str
+    run_id: str
 
 
 class Sealed(Struct, frozen=True, gc=False):

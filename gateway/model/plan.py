@@ -56,7 +56,7 @@ class NodeState(StrEnum):
 _PASSED = frozenset({NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.FAILED})
 
 
-class Node(Struct, frozen=True, kw_only=True, gc=False):
+class Node(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What is done about some effects on one object. The last three groups speak of a ``CALL`` alone.
 
     ``node_id`` is made of the position of its first effect: another plan of the same effects gives the same. ``effects`` are wire

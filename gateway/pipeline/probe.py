@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import orjson
 from msgspec.structs import replace
 
-from gateway.core import tasks
+from gateway.core import tasks, timestamps
 from gateway.core.adapter import catalog, postcondition
 from gateway.core.adapter.postcondition import Finding
-from gateway.core.codec import documents
 from gateway.errors import UpstreamFailure
 from gateway.model.effect import State, Write
 from gateway.model.entry import Result
@@ -87,7 +86,7 @@ class Probe:
     async def last_sent(self, write: Write) -> float:
         """A time (Unix seconds) after which nothing of the write left here: it may have waited for a connection since its intent."""
         line = await self.history.entry(write.outcome) if write.outcome is not None else None
-        return write.at if line is None else max(write.at, documents.instant(orjson.loads(line)["ts"]))
+        return write.at if line is None else max(write.at, timestamps.instant(orjson.loads(line)["ts"]))
 
     def _settle_time(self, write: Write) -> float | None:
         """Seconds after which a late apply is out of the question; ``None`` where the write cannot be probed."""

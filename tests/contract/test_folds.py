@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.codec import documents
+from gateway.core.codec import review as codec_review
 from gateway.model.effect import Sighting, State
 from gateway.model.entry import Position, Verification
 from gateway.model.run import Mode, Run
@@ -32,7 +32,7 @@ async def test_an_intent_is_a_write_in_flight_with_all_that_it_said(reopen: Reop
     assert (write.attempt, write.wire_key, write.state) == (1, make.wire_key("a"), State.IN_FLIGHT)
     assert (write.run_id, write.generation, write.step_id, write.tool, write.action) == ("run_1", 1, "auto-1", "erp", "invoice.update")
     assert write.target.object == OBJECT
-    assert write.compensation == documents.compensation(opening_compensation())
+    assert write.compensation == codec_review.compensation_of(opening_compensation())
     assert (write.intent, write.outcome) == (opened.position, None)
     assert write.at == pytest.approx(1795550883.123456)
     assert (write.before_version, write.snapshot_ref, write.args_ref, write.rollback_id) == (

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from gateway.control.review.approvals import WrongDecision
 from gateway.control.runs.runs import Opened
+from gateway.core import timestamps
 from gateway.core.authorization import approvals
-from gateway.core.codec import documents
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.ports.clock import Clock
 from tests.support import rig
@@ -150,7 +150,7 @@ class World:
         )
         assert f"sha256:{approval['content']}" == intent["requested"]["args_digest"]
         assert (approval["existed"], approval.get("version")) == (intent["existed"], intent.get("before_version"))
-        assert approval["expires_at"] / 1e6 > documents.instant(intent["ts"]) + self.clock.ahead
+        assert approval["expires_at"] / 1e6 > timestamps.instant(intent["ts"]) + self.clock.ahead
         ends = [one for one in before if one["change"] in ("denied", "voided")]
         assert intent["approval_id"] not in {one["approval_id"] for one in ends}
         assert intent["target"] not in [one["target"] for one in ends if one["change"] == "denied"]

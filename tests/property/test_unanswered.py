@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.codec import records
+from gateway.core.codec import incident as codec_incident
 from gateway.core.incident import findings
 from gateway.model.trigger import Trigger
 
@@ -83,7 +83,7 @@ class Process:
             return None
         if cut == 0:
             return self.kill()
-        told = self.write("trigger", trigger=records.trigger_entry(fired))
+        told = self.write("trigger", trigger=codec_incident.TRIGGER.journal(fired))
         if cut == 1:
             return self.kill()
         self.write("response", trigger=told, name=fired.name)

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.core import timestamps
-from gateway.core.codec import records
+from gateway.core.codec import incident as codec_incident
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Order, Scope
 from gateway.model.response import Measure, Verdict
@@ -68,7 +68,7 @@ def answered(trigger: str, incident: Incident, order: Order) -> Entry:
         "why": incident.why,
         "revision": "r1",
         "order_id": order.order_id,
-        "incident": records.incident_entry(incident),
+        "incident": codec_incident.INCIDENT.journal(incident),
     }
 
 

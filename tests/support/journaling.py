@@ -6,7 +6,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.core.codec import records
+from gateway.core.codec import order as codec_order
+from gateway.core.codec import review as codec_review
+from gateway.core.codec import run as codec_run
 from gateway.model.effect import Charge, Key, KeyKind
 from gateway.model.entry import Sealed
 from gateway.model.order import Order, Scope
@@ -136,7 +138,7 @@ def reconciliation(name: str, *, attempt: int = 1, result: str = "success", **mo
 
 
 def run_entry(run: Run = RUN, change: str = "opened") -> Entry:
-    return entry("run", run=records.run_entry(run), change=change, by="orchestrator", reason="") | {
+    return entry("run", run=codec_run.RUN.journal(run), change=change, by="orchestrator", reason="") | {
         "run_id": run.run_id,
         "tenant": run.tenant,
     }
@@ -147,11 +149,11 @@ def order(mode: Mode, *, epoch: int = 1, **scope: Any) -> Order:
 
 
 def order_entry(order: Order, change: str = "made") -> Entry:
-    return {"ts": STAMP, "kind": "order", "order": records.order_entry(order), "change": change}
+    return {"ts": STAMP, "kind": "order", "order": codec_order.ORDER.journal(order), "change": change}
 
 
 def task_entry(task: Task, change: str = "opened") -> Entry:
-    return entry("task", task=records.task_entry(task), change=change)
+    return entry("task", task=codec_review.TASK.journal(task), change=change)
 
 
 def other(run: Run = RUN, **changes: Any) -> Run:

@@ -14,7 +14,7 @@ from gateway import errors
 from gateway.control.containment.order_index import OrderIndex
 from gateway.core import timestamps
 from gateway.core.authorization import gate, lease
-from gateway.core.codec import records
+from gateway.core.codec.order import ORDER
 from gateway.model.entry import Kind
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode, Run
@@ -228,7 +228,7 @@ def _fields(order: Order, change: str, now: float, *, by: str, reason: str) -> d
         "ts": timestamps.rfc3339(now),
         "kind": Kind.ORDER.value,
         "epoch": order.epoch,
-        "order": records.order_entry(order),
+        "order": ORDER.journal(order),
         "change": change,
         "by": by,
         "reason": reason,

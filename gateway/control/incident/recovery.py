@@ -26,7 +26,7 @@ from gateway.core import timestamps
 from gateway.core.authorization import resumption
 from gateway.core.authorization.admission import TooWide
 from gateway.core.backoff import Backoff
-from gateway.core.codec import records
+from gateway.core.codec.incident import INCIDENT
 from gateway.core.incident import incidents, recovery
 from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage
 from gateway.core.rollback import checkpoints as choosing
@@ -313,7 +313,7 @@ class RecoveryDriver:
             "kind": Kind.ROLLBACK.value,
             **_whose(incident),
             "change": change,
-            "incident": records.incident_entry(incident),
+            "incident": INCIDENT.journal(incident),
             "by": by,
             "reason": reason,
         }

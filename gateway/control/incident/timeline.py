@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from gateway.control.containment.containment import Containment
-from gateway.core.codec import documents, records
+from gateway.core.codec.order import ORDER
+from gateway.core.codec.record import position_of, target_of
 from gateway.core.incident import timeline
 from gateway.core.rollback.plan_objects import Undos
 from gateway.model.action import Target
@@ -81,7 +82,7 @@ class Timelines:
         for kind in timeline.CHAPTERS:
             told = await self._of_kind(Query(run=incident.run_id, kind=kind.value, after=after))
             # An order can name this run and another tenant: it holds nothing here, and is not this reader's to see.
-            found += told if kind is not Kind.ORDER else [one for one in told if await sees(documents.order(one["order"]).scope)]
+            found += told if kind is not Kind.ORDER else [one for one in told if await sees(ORDER.read(one["order"]).scope)]
         found += await self._wider(incident, found, after, sees)
         known = {timeline.position(entry) for entry in found}
         return found + await self._at(_ends([one for one in timeline.evidence(incident, found) if one not in known]))
@@ -105,19 +106,19 @@ class Timelines:
             return []
         listed = await self._of_kind(Query(kind=Kind.ORDER.value, after=after))
         mine = [entry for entry in listed if entry["order"]["order_id"] in wanted]
-        return [entry for entry in mine if await sees(documents.order(entry["order"]).scope)]
+        return [entry for entry in mine if await sees(ORDER.read(entry["order"]).scope)]
 
     async def _became(self, writes: Iterable[Write]) -> dict[str, Target]:
         """What creates made, by the positions of their intents: their outcomes name it."""
         creates = {str(write.outcome): str(write.intent) for write in writes if not write.target.id and write.outcome is not None}
         outcomes = await self._at(list(creates)[:EACH])
-        return {creates[timeline.position(one)]: documents.target(one["target"]) for one in outcomes if one.get("target")}
+        return {creates[timeline.position(one)]: target_of(one["target"]) for one in outcomes if one.get("target")}
 
     async def _at(self, positions: Sequence[str]) -> list[Entry]:
         """The entries at positions, those that are there."""
         found: list[Entry] = []
         for count, name in enumerate(positions, start=1):
-            place = records.position_of(name)
+            place = position_of(name)
             line = None if place is None else await self.history.entry(place)
             if line is not None:
                 found.append(orjson.loads(line))
@@ -132,7 +133,7 @@ async def _seen(orders: Iterable[Order], sees: Sees) -> list[Order]:
 
 def _before(incident: Incident) -> str | None:
     """The cursor right before the first entry in which the incident was seen."""
-    places = [place for name in incident.evidence if (place := records.position_of(name)) is not None]
+    places = [place for name in incident.evidence if (place := position_of(name)) is not None]
     first = min(places, key=lambda place: place.seq, default=None)
     return None if first is None else f"{first.stream}/{first.seq - 1}"
 

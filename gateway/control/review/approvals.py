@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from gateway.core import timestamps
 from gateway.core.authorization import approvals
 from gateway.core.authorization.approvals import Ask, Standing
-from gateway.core.codec import records
+from gateway.core.codec.review import APPROVAL
 from gateway.core.request import idempotency
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.entry import Kind, Sealed
@@ -200,7 +200,7 @@ class Approvals:
     async def _journal(
         self, approval: Approval, *, blobs: tuple[Sealed, ...] = (), by: str | None = None, reason: str | None = None
     ) -> None:
-        entry = records.approval_entry(approval)
+        entry = APPROVAL.journal(approval)
         who = ("tenant", "workflow_id", "run_id", "generation", "agent_id", "task_class", "tool", "action", "target", "approval_id")
         fields: dict[str, object] = {
             "ts": timestamps.rfc3339(self.clock.now()),

@@ -82,7 +82,7 @@ class Findings:
         fields = _fields(run, finding, finding_id, plain, sealed, self.clock.now()) | findings.entry_fields(about)
         entry = str(await self.journal.append(fields, (sealed,)))
         await self.answered(run.run_id)
-        incident = await self.incidents.incident_of(run.run_id, run.generation, findings.TRIGGER)
+        incident = await self.incidents.incident_of(run.run_id, run.generation, findings.CAUSE)
         return Reported(finding_id, entry, about.places, None if incident is None else incident.incident_id)
 
     async def _about(self, run: Run, finding: Finding) -> About:

@@ -13,7 +13,7 @@ import orjson
 from gateway.control.rollback.preconditions import WrongRollback
 from gateway.core import timestamps
 from gateway.core.codec import plan as codec_plan
-from gateway.core.codec import records
+from gateway.core.codec.incident import INCIDENT, ROLLBACK
 from gateway.model.entry import Kind, Sealed
 from gateway.model.incident import Incident
 from gateway.model.plan import Node, NodeState, Plan
@@ -32,9 +32,9 @@ class RollbackEntries:
         self, rollback: Rollback, change: str, *, by: str, reason: str, blobs: Sequence[Sealed] = (), incident: Incident | None = None
     ) -> None:
         """Journal what became of a rollback, with its whole record."""
-        entry = self._who(rollback) | {"change": change, "rollback": records.rollback_entry(rollback), "by": by, "reason": reason}
+        entry = self._who(rollback) | {"change": change, "rollback": ROLLBACK.journal(rollback), "by": by, "reason": reason}
         if incident is not None:
-            entry["incident"] = records.incident_entry(incident)
+            entry["incident"] = INCIDENT.journal(incident)
         await self.journal.append(entry, blobs)
 
     async def node(self, rollback: Rollback, node: Node, state: NodeState, why: str, **more: object) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.control.containment.containment import Containment
 from gateway.control.rollback.scope import ScopeQuery
-from gateway.core.codec import records
+from gateway.core.codec.record import position_of
 from gateway.model.entry import Position
 from gateway.model.order import Scope
 from gateway.model.rollback import Rollback
@@ -102,7 +102,7 @@ class Preconditions:
             return None
         if (found := await self.checkpoints(run.run_id, to)) is not None and found.stream == self.stream:
             return found
-        named = records.position_of(to)
+        named = position_of(to)
         if named is None or named.stream != self.stream:
             raise WrongRollback(f"'to' is {START!r}, the id of a checkpoint of run {run.run_id}, or an entry, not {to!r}.")
         if await self.gather.history.entry(named) is None:

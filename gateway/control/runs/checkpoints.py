@@ -19,7 +19,8 @@ from msgspec.structs import replace
 
 from gateway.core import timestamps
 from gateway.core.authorization import approvals
-from gateway.core.codec import records
+from gateway.core.codec.record import position_of
+from gateway.core.codec.review import CHECKPOINT
 from gateway.core.incident import findings
 from gateway.core.incident.findings import FirstBad
 from gateway.core.rollback import checkpoints
@@ -168,8 +169,8 @@ class Checkpoints:
 
     async def _first_bad(self, incidents: Sequence[Incident]) -> FirstBad:
         """By the incidents' evidence; of a finding the whole journal is asked, since an incident names only some of those it was told."""
-        seen = [seq for one in incidents if one.cause != findings.TRIGGER for seq in self._evidence(one)]
-        told = [entry for one in incidents if one.cause == findings.TRIGGER for entry in await self._findings(one)]
+        seen = [seq for one in incidents if one.cause != findings.CAUSE for seq in self._evidence(one)]
+        told = [entry for one in incidents if one.cause == findings.CAUSE for entry in await self._findings(one)]
         return findings.first_bad(seen, told)
 
     async def _findings(self, incident: Incident) -> list[dict[str, Any]]:
@@ -187,7 +188,7 @@ class Checkpoints:
         found = await self.records.checkpoint(name)
         if found is not None and found.run_id == run.run_id:
             return found
-        place, end = records.position_of(name), await self.history.tail()
+        place, end = position_of(name), await self.history.tail()
         if place is None or place.stream != end.stream or not 0 < place.seq <= end.seq:
             raise UnknownCheckpoint(f"{name!r} is neither a checkpoint of run {run.run_id} nor an entry of this journal, nor {START!r}.")
         return checkpoints.entry(run.run_id, run.generation, place, writes)
@@ -221,7 +222,7 @@ class Checkpoints:
         return tuple(found)
 
     def _evidence(self, incident: Incident) -> list[int]:
-        places = [records.position_of(text) for text in incident.evidence]
+        places = [position_of(text) for text in incident.evidence]
         return [place.seq for place in places if place is not None and place.stream == self.journal.stream]
 
     def _of(self, run: Run, checkpoint: Checkpoint) -> Checkpoint:
@@ -241,7 +242,7 @@ def _fields(run: Run, checkpoint: Checkpoint, now: float, *, by: str, reason: st
         "agent_id": run.agent_id,
         "task_class": run.task_class,
         "checkpoint_id": checkpoint.checkpoint_id,
-        "checkpoint": records.checkpoint_entry(checkpoint),
+        "checkpoint": CHECKPOINT.journal(checkpoint),
         "by": by,
         "reason": reason,
     }

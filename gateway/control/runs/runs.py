@@ -13,7 +13,7 @@ from gateway import errors
 from gateway.control.containment.containment import OrderReplica
 from gateway.core import timestamps
 from gateway.core.authorization import admission, gate
-from gateway.core.codec import records
+from gateway.core.codec.run import RUN
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.entry import Kind
 from gateway.model.run import Lease, Mode, Run, TaskClass
@@ -209,7 +209,7 @@ def fields(run: Run, change: str, now: float, *, by: str, reason: str) -> dict[s
         "generation": run.generation,
         "agent_id": run.agent_id,
         "task_class": run.task_class,
-        "run": records.run_entry(run),
+        "run": RUN.journal(run),
         "change": change,
         "by": by,
         "reason": reason,

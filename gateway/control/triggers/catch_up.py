@@ -10,7 +10,8 @@ import orjson
 
 from gateway.control.triggers.monitor import TriggerMonitor
 from gateway.control.triggers.windows import TriggerWindows
-from gateway.core.codec import documents
+from gateway.core import timestamps
+from gateway.core.codec.incident import TRIGGER
 from gateway.core.incident import findings
 from gateway.model.entry import Kind, Position
 from gateway.model.trigger import Trigger
@@ -49,8 +50,8 @@ class _Found:
         match fields["kind"]:
             case Kind.FINDING:
                 self.suspected[fields["run_id"]] = None
-            case Kind.TRIGGER if fields["trigger"]["name"] != findings.TRIGGER:
-                trigger = documents.trigger(fields["trigger"])
+            case Kind.TRIGGER if fields["trigger"]["name"] != findings.CAUSE:
+                trigger = TRIGGER.read(fields["trigger"])
                 cause = (fields["run_id"], fields["generation"], trigger.name)
                 self.told[str(position)] = seen = (cause, trigger.evidence[-1:])
                 self.unanswered[seen] = trigger
@@ -88,7 +89,7 @@ class CatchUp:
         tail = await self.history.tail()
         if not tail.seq:
             return 0
-        end = documents.instant(tail.ts)
+        end = timestamps.instant(tail.ts)
         # A process that was away for long has missed nothing meanwhile: the window ends where the journal does.
         since = min(end, self.clock.now()) - self.watches.thresholds.longest
         seq, found = await self._since(tail.stream, tail.seq, since), _Found()
@@ -116,10 +117,10 @@ class CatchUp:
             self.watches.meet(run, 0)
         for trigger in self.watches.see(fields, position):
             found.seen[run_id, trigger.name] = trigger.evidence[-1:]
-            if trigger.at >= recent and trigger.name != findings.TRIGGER:
+            if trigger.at >= recent and trigger.name != findings.CAUSE:
                 found.fired[run_id, fields["generation"], trigger.name] = trigger
         if fields["kind"] == Kind.TRIGGER:
-            told = documents.trigger(fields["trigger"])
+            told = TRIGGER.read(fields["trigger"])
             if found.seen.get((run_id, told.name)) != told.evidence[-1:]:  # watched in another phase than it is read again
                 self.watches.told(run_id, told)
         found.take(fields, position)
@@ -140,7 +141,7 @@ class CatchUp:
         while low < high:
             middle = (low + high + 1) // 2
             line = await self.history.entry(Position(stream, middle))
-            if line is not None and documents.instant(orjson.loads(line)["ts"]) < time:
+            if line is not None and timestamps.instant(orjson.loads(line)["ts"]) < time:
                 low = middle
             else:
                 high = middle - 1

@@ -11,7 +11,7 @@ from gateway import errors
 from gateway.control.containment.containment import Containment
 from gateway.control.triggers.response_history import ResponseHistory
 from gateway.core import timestamps
-from gateway.core.codec import records
+from gateway.core.codec.incident import INCIDENT, TRIGGER
 from gateway.core.incident import incidents
 from gateway.core.policy import rules
 from gateway.model.decision import Reason
@@ -87,7 +87,7 @@ class Responder:
         """What policy says of an error that may be recoverable; journaled, and never an incident by itself."""
         response = await self._asked(run, generation, trigger)
         entry = self._who(run, generation, Kind.RESPONSE, self.clock.now()) | _response(trigger, response, self.revision())
-        self.journal.post(entry | {"trigger": records.trigger_entry(trigger)})
+        self.journal.post(entry | {"trigger": TRIGGER.journal(trigger)})
         self._kept(run, generation, trigger, response)
         return response
 
@@ -102,7 +102,7 @@ class Responder:
         if order is not None:
             entry["order_id"] = order.order_id
         if incident is not None:
-            entry |= {"incident": records.incident_entry(incident), "change": "opened" if answer.known is None else "updated"}
+            entry |= {"incident": INCIDENT.journal(incident), "change": "opened" if answer.known is None else "updated"}
             self._remember(incident, trigger)
         await self.journal.append(entry)
         self._kept(run, answer.generation, trigger, response)
@@ -110,9 +110,7 @@ class Responder:
 
     def _told(self, answer: _Answer) -> Position | None:
         """The trigger's own entry. Where it cannot be written, containment goes on without it."""
-        entry = self._who(answer.run, answer.generation, Kind.TRIGGER, self.clock.now()) | {
-            "trigger": records.trigger_entry(answer.trigger)
-        }
+        entry = self._who(answer.run, answer.generation, Kind.TRIGGER, self.clock.now()) | {"trigger": TRIGGER.journal(answer.trigger)}
         if answer.known is not None:
             entry["incident_id"] = answer.known.incident_id
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from gateway.core.codec import documents
+from gateway.core import timestamps
 from gateway.core.policy import rules
 from gateway.model.entry import Kind
 from gateway.model.response import Earlier, Measure
@@ -49,7 +49,7 @@ class ResponseHistory:
         while page := await self.history.entries(Query(run=run_id, kind=Kind.RESPONSE, after=after, limit=_PAGE)):
             entries = [orjson.loads(line) for line in page]
             found.extend(
-                Earlier(one["name"], documents.instant(one["ts"]), Measure(one["action"]))
+                Earlier(one["name"], timestamps.instant(one["ts"]), Measure(one["action"]))
                 for one in entries
                 if one["generation"] == generation
             )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.core.codec import documents
+from gateway.core import timestamps
 from gateway.core.triggers import projection
 from gateway.core.triggers.thresholds import Thresholds
 from gateway.core.triggers.window import Event, Watch
@@ -53,7 +53,7 @@ class TriggerWindows:
                 self._of.pop(str(run_id), None)
             return ()
         watch, generation = self._of.get(run_id), fields["generation"]
-        event = Event(position.stream, position.seq, documents.instant(fields["ts"]), fields)
+        event = Event(position.stream, position.seq, timestamps.instant(fields["ts"]), fields)
         if watch is None or watch.generation < generation:
             watch = self._keep(run_id, Watch(generation))
         elif watch.generation > generation:  # of a lease that has ended: how it behaves says nothing about the run now, what it left does

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gateway.core import limits
 from gateway.core.authorization import lease
 from gateway.core.authorization.admission import TooWide
-from gateway.core.codec import documents
+from gateway.core.codec.run import rate
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.run import Mode, Rate, Run
 
@@ -86,7 +86,7 @@ def read(document: Mapping[str, Any]) -> Request:
     """The request that ``written`` wrote."""
     found = dict(document.get("limits", {}))
     if "rate" in found:
-        found["rate"] = documents.rate(found["rate"])
+        found["rate"] = rate(found["rate"])
     return Request(
         checkpoint=document.get("checkpoint"),
         scopes=tuple(document["scopes"]) if "scopes" in document else None,

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.core.codec import documents, records
+from gateway.core import timestamps
+from gateway.core.codec.incident import TRIGGER
+from gateway.core.codec.record import position_of
 from gateway.core.triggers import detectors
 from gateway.core.triggers.thresholds import Thresholds
 from gateway.core.triggers.window import Event, Watch
@@ -21,7 +23,7 @@ from gateway.model.effect import State, Write
 from gateway.model.entry import Kind, Position
 from gateway.model.trigger import Trigger
 
-TRIGGER = "verify.finding"
+CAUSE = "verify.finding"
 """What a finding sets off, and with that the cause of its incident."""
 
 _GONE = (State.FAILED, State.COMPENSATED)
@@ -69,7 +71,7 @@ def named(evidence: Mapping[str, object]) -> Named:
 
 def place(name: object, stream: str) -> Position | None:
     """The place in this journal that an entry's name is; ``None`` where it is none."""
-    found = records.position_of(name) if isinstance(name, str) else None
+    found = position_of(name) if isinstance(name, str) else None
     return found if found is not None and found.stream == stream and found.seq > 0 else None
 
 
@@ -95,7 +97,7 @@ def entry_fields(found: About) -> dict[str, object]:
 
 def of_entry(entry: Mapping[str, Any]) -> About:
     """What a ``finding`` entry says it is about; those of before said nothing."""
-    places = [place for name in entry.get("about", ()) if (place := records.position_of(name)) is not None]
+    places = [place for name in entry.get("about", ()) if (place := position_of(name)) is not None]
     return About(tuple(places), entry.get("unfound", 0))
 
 
@@ -161,18 +163,18 @@ class _Heard:
         position = f"{entry['stream']}/{entry['seq']}"
         match entry["kind"]:
             case Kind.FINDING:
-                event = Event(entry["stream"], entry["seq"], documents.instant(entry["ts"]), entry)
+                event = Event(entry["stream"], entry["seq"], timestamps.instant(entry["ts"]), entry)
                 fired = detectors.finding(Watch(entry["generation"]), event, Thresholds())
                 if fired is not None and (entry["generation"], fired.severity) not in self.answered:
                     self.open[position] = (entry["generation"], fired)
-            case Kind.TRIGGER if entry["trigger"]["name"] == TRIGGER:
-                trigger = documents.trigger(entry["trigger"])
+            case Kind.TRIGGER if entry["trigger"]["name"] == CAUSE:
+                trigger = TRIGGER.read(entry["trigger"])
                 self.told[position] = (trigger.evidence[-1], (entry["generation"], trigger.severity))
             case Kind.RESPONSE if (told := self.told.get(str(entry.get("trigger")))) is not None:
                 finding, alike = told
                 self.open = {name: one for name, one in self.open.items() if name != finding and (one[0], one[1].severity) != alike}
                 self.answered.add(alike)
-            case Kind.ORDER if entry["change"] == "released" and entry["order"]["by"] == f"trigger:{TRIGGER}":
+            case Kind.ORDER if entry["change"] == "released" and entry["order"]["by"] == f"trigger:{CAUSE}":
                 self.answered.clear()  # what comes now is no repeat of what this order was the answer to
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gateway.core import timestamps
-from gateway.core.codec import documents, records
+from gateway.core.codec.incident import INCIDENT
+from gateway.core.codec.order import ORDER
 from gateway.core.incident import findings
 from gateway.core.journal import summary as journal_summary
 from gateway.core.rollback import affected
@@ -79,7 +80,7 @@ def tell(sources: Sources) -> Json:
     return summary(sources.incident) | {
         "timeline": [_row(line, seen) for line in told],
         "stopped": _stopped(lines, sources.incident),
-        "orders": [records.order_shown(order) for order in sources.orders],
+        "orders": [ORDER.shown(order) for order in sources.orders],
         "affected": shown,
         "effects": _counts(sources.writes),
         "open": _open(sources),
@@ -89,7 +90,7 @@ def tell(sources: Sources) -> Json:
 
 def summary(incident: Incident) -> Json:
     """An incident's own fields with its ``state``: as a list shows it."""
-    return records.incident_shown(incident) | {"state": "open" if incident.closed_at is None else "closed"}
+    return INCIDENT.shown(incident) | {"state": "open" if incident.closed_at is None else "closed"}
 
 
 def cited(story: Mapping[str, Any]) -> list[str]:
@@ -157,7 +158,7 @@ def _stopped(lines: Sequence[Entry], incident: Incident) -> Json | None:
     made = next((entry for entry in lines if entry["kind"] == Kind.ORDER and entry["order"]["order_id"] in incident.orders), None)
     if trigger is None or made is None:
         return None
-    apart = timestamps.micros(documents.instant(made["ts"])) - timestamps.micros(documents.instant(trigger["ts"]))
+    apart = timestamps.micros(timestamps.instant(made["ts"])) - timestamps.micros(timestamps.instant(trigger["ts"]))
     return {"trigger": position(trigger), "order": position(made), "order_id": made["order"]["order_id"], "after_ms": apart / 1000}
 
 
@@ -199,7 +200,7 @@ def _standing(sources: Sources) -> list[Json]:
 
 def _unsaid(sources: Sources) -> list[Json]:
     """The incident's findings that do not say where what is wrong began."""
-    if sources.incident.cause != findings.TRIGGER:
+    if sources.incident.cause != findings.CAUSE:
         return []
     mine = [one for one in sources.entries if one["kind"] == Kind.FINDING and one["generation"] == sources.incident.generation]
     names = sorted({position(one) for one in mine if not findings.of_entry(one).known}, key=_place)

@@ -66,7 +66,12 @@ def draft(fields: Fields) -> Draft:
         raise TypeError("hash and prev_hash are set by the journal, not by the caller")
     plain = _checked(fields)
     marked = {**fields, "hash": _HASH, "prev_hash": _PREV}
-    before, _, rest = _dumped(marked, fields, plain=plain).partition(_HASH_MEMBER)
+    return cut(_dumped(marked, fields, plain=plain))
+
+
+def cut(line: bytes) -> Draft:
+    """Cut a canonical line in which the byte 0 stands for the hash and the byte 1 for the hash before it."""
+    before, _, rest = line.partition(_HASH_MEMBER)
     between, _, after = rest.partition(b"\x01")
     return Draft(before, between, after)
 

@@ -11,7 +11,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.core.codec import documents
+from gateway.core import timestamps
+from gateway.core.codec.incident import INCIDENT, ROLLBACK
+from gateway.core.codec.order import ORDER
+from gateway.core.codec.record import target_of
+from gateway.core.codec.review import APPROVAL, CHECKPOINT, TASK, compensation_of
+from gateway.core.codec.run import RUN
 from gateway.model.approval import Approval
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Charge, Key, KeyKind, State, Write
@@ -152,27 +157,27 @@ def changes(fields: Mapping[str, Any], position: Position) -> tuple[Change, ...]
         case Kind.INTENT:
             opened: tuple[Change, ...] = (Charged(charges(fields)), WriteOpened(_write(fields, position)))
             if "approval_id" in fields:
-                opened = (*opened, ApprovalSpent(fields["approval_id"], position, documents.instant(fields["ts"])))
+                opened = (*opened, ApprovalSpent(fields["approval_id"], position, timestamps.instant(fields["ts"])))
             return opened if "rollback_id" in fields else (_step(fields), *opened)
         case Kind.OUTCOME:
             return _settled(fields, position, reconciled=False)
         case Kind.RECONCILIATION:
             return _settled(fields, position, reconciled=True)
         case Kind.RUN:
-            return (RunChanged(documents.run(fields["run"])),)
+            return (RunChanged(RUN.read(fields["run"])),)
         case Kind.ORDER:
-            return (OrderChanged(documents.order(fields["order"]), fields["change"] == "made"),)
+            return (OrderChanged(ORDER.read(fields["order"]), fields["change"] == "made"),)
         case Kind.TASK:
-            return (TaskChanged(documents.task(fields["task"])),)
+            return (TaskChanged(TASK.read(fields["task"])),)
         case Kind.RESPONSE if "incident" in fields:
-            return (IncidentChanged(documents.incident(fields["incident"]), fields.get("change", "updated")),)
+            return (IncidentChanged(INCIDENT.read(fields["incident"]), fields.get("change", "updated")),)
         case Kind.APPROVAL if "approval" in fields:
-            return (ApprovalChanged(documents.approval(fields["approval"])),)
+            return (ApprovalChanged(APPROVAL.read(fields["approval"])),)
         case Kind.CHECKPOINT if "checkpoint" in fields:
-            return (CheckpointTaken(documents.checkpoint(fields["checkpoint"])),)
+            return (CheckpointTaken(CHECKPOINT.read(fields["checkpoint"])),)
         case Kind.ROLLBACK:
-            rollback = (RollbackChanged(documents.rollback(fields["rollback"])),) if "rollback" in fields else ()
-            incident = (IncidentChanged(documents.incident(fields["incident"]), fields["change"]),) if "incident" in fields else ()
+            rollback = (RollbackChanged(ROLLBACK.read(fields["rollback"])),) if "rollback" in fields else ()
+            incident = (IncidentChanged(INCIDENT.read(fields["incident"]), fields["change"]),) if "incident" in fields else ()
             return (*rollback, *incident)
         case _:
             return ()
@@ -194,7 +199,7 @@ def _seen(fields: Mapping[str, Any], version: str | None) -> tuple[Seen, ...]:
 
 
 def _sighting(fields: Mapping[str, Any], version: str | None) -> Seen:
-    return Seen(fields["run_id"], fields["workflow_id"], documents.target(fields["target"]).object, version)
+    return Seen(fields["run_id"], fields["workflow_id"], target_of(fields["target"]).object, version)
 
 
 def _settled(fields: Mapping[str, Any], position: Position, *, reconciled: bool) -> tuple[Change, ...]:
@@ -224,7 +229,7 @@ def _settled(fields: Mapping[str, Any], position: Position, *, reconciled: bool)
 def _made(fields: Mapping[str, Any]) -> dict[str, str]:
     if not fields.get("target", {}).get("id"):
         return {}
-    target = documents.target(fields["target"])
+    target = target_of(fields["target"])
     return {"made": target.id, "object": target.object}
 
 
@@ -247,10 +252,10 @@ def _write(fields: Mapping[str, Any], position: Position) -> Write:
         step_id=fields["step_id"],
         tool=fields["tool"],
         action=fields["action"],
-        target=documents.target(fields["target"]),
-        compensation=documents.compensation(fields.get("compensation")),
+        target=target_of(fields["target"]),
+        compensation=compensation_of(fields.get("compensation")),
         intent=position,
-        at=documents.instant(fields["ts"]),
+        at=timestamps.instant(fields["ts"]),
         before_version=fields.get("before_version"),
         snapshot_ref=fields.get("snapshot_ref"),
         args_ref=fields["requested"].get("args_ref"),

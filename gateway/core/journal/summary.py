@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.core.codec import records
-from gateway.core.codec.documents import order, rollback, target
+from gateway.core.codec.incident import ROLLBACK
+from gateway.core.codec.order import ORDER, scope_json
+from gateway.core.codec.record import target_of
 from gateway.core.incident import findings
 from gateway.model.entry import Kind
 from gateway.model.order import Order
@@ -34,7 +35,7 @@ def held(value: Order) -> str:
     """What an order does, and to what: ``read_only on run=run_1``."""
     mode = "" if value.mode is Mode.ACTIVE else value.mode.word
     flag = "no_fanout" if value.no_fanout else ""
-    scope = records.scope_json(value.scope)
+    scope = scope_json(value.scope)
     on = "everything" if value.scope.everything else ",".join(f"{name}={one}" for name, one in scope.items() if name != "subtree")
     below = " and all below it" if value.scope.subtree else ""
     return f"{' and '.join(filter(None, (mode, flag)))} on {on}{below}"
@@ -45,7 +46,7 @@ def _call(entry: Entry) -> str:
     action = entry.get("action") or "a call"
     if not entry.get("target"):
         return str(action)
-    aimed = target(entry["target"])
+    aimed = target_of(entry["target"])
     whose = "" if aimed.tenant in (None, entry.get("tenant")) else f" of tenant {aimed.tenant}"
     return f"{action} on {aimed.system}:{aimed.type}:{aimed.id or '(new)'}{whose}"
 
@@ -87,7 +88,7 @@ def _response(entry: Entry) -> str:
 
 
 def _order(entry: Entry) -> str:
-    made = order(entry["order"])
+    made = ORDER.read(entry["order"])
     what = f"order {made.order_id} {'made' if entry['change'] == 'made' else 'released'}: {held(made)}"
     return f"{what}; {entry['reason']}" if entry.get("reason") else what
 
@@ -116,7 +117,7 @@ def _rollback(entry: Entry) -> str:
         return f"rollback {entry['rollback_id']}, node {entry['node']}: {entry['state']}"
     if "rollback" not in entry:  # of the incident itself
         return f"{_OF_INCIDENTS[entry['change']]}; {entry['reason']}"
-    found = rollback(entry["rollback"])
+    found = ROLLBACK.read(entry["rollback"])
     match entry["change"]:
         case "started":
             below = " and all below it" if found.subtree else ""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from gateway.core.codec import records
+from gateway.core.codec.review import compensation_shown
 from gateway.core.rollback import effects, plan_objects
 from gateway.core.rollback.plan_objects import Undos
 from gateway.model.action import Target
@@ -58,7 +58,7 @@ class Affected:
             "state": self.state.value,
             "verification": last.verification.value,
             "after_ref": None if version is None else target.ref(version),
-            "compensation": records.compensation_shown(last.compensation),
+            "compensation": compensation_shown(last.compensation),
             "can_undo": why_not is None,
             **({} if why_not is None else {"why_not": why_not}),
         }

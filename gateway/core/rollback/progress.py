@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.core.codec import documents
+from gateway.core import timestamps
 from gateway.model.effect import State, Write
 from gateway.model.entry import Verification
 from gateway.model.plan import Node, NodeState, Plan, Way
@@ -129,7 +129,7 @@ def _marked(mark: Mapping[str, Any] | None, *, driven: bool) -> NodeState | None
 
 def since(marks: Marks) -> dict[str, float]:
     """When each node that waits for what passes by itself began to (Unix seconds): whoever goes on with it has no more patience."""
-    return {name: documents.instant(mark["since"]) for name, mark in marks.items() if "since" in mark}
+    return {name: timestamps.instant(mark["since"]) for name, mark in marks.items() if "since" in mark}
 
 
 def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], state: NodeState | None) -> str | None:

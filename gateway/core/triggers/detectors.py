@@ -309,7 +309,7 @@ def finding(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | Non
     fields = event.fields
     about = {place.seq for place in findings.of_entry(fields).places}
     return event.fired(
-        findings.TRIGGER,
+        findings.CAUSE,
         seqs=(*sorted(about), event.seq),
         severity=fields["severity"],
         kind=fields["finding"],

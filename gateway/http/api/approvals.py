@@ -8,7 +8,7 @@ from typing import Literal
 
 from gateway.control.review.approvals import WrongDecision
 from gateway.core.authorization import approvals
-from gateway.core.codec import records
+from gateway.core.codec.review import approval_shown
 from gateway.http.server import paging, problem
 from gateway.http.server.fields import Body, Id, Paged, Reason
 from gateway.http.server.operators import Permission
@@ -80,7 +80,7 @@ async def _find(request: Request, approval_id: str) -> model.Approval:
 
 async def _shown(request: Request, approval: model.Approval) -> Json:
     """An approval; whoever may decide on it sees the request that it is about."""
-    shown = records.approval_shown(approval)
+    shown = approval_shown(approval)
     if request.operator.may(Permission.DECIDE_APPROVALS):
         shown["request"] = await request.services.approvals.request_of(approval)
     return shown

@@ -9,7 +9,8 @@ from pydantic import Field
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
 from gateway.control.runs.resume import CannotResume, NotReady
 from gateway.core.authorization import admission, resumption
-from gateway.core.codec import records
+from gateway.core.codec.record import target_json
+from gateway.core.codec.review import CHECKPOINT
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.http.api import runs
 from gateway.http.server import paging, problem
@@ -82,7 +83,7 @@ async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -
         )
     except NotVerified as standing:
         raise _unverified(standing) from standing
-    return records.checkpoint_shown(taken)
+    return CHECKPOINT.shown(taken)
 
 
 @ROUTES.add(
@@ -101,8 +102,8 @@ async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
         limit=query.limit,
     )
     automatic = await services.checkpoints.automatic(run)
-    return page.json([records.checkpoint_shown(one) for one in page.rows]) | {
-        "automatic": None if automatic is None else records.checkpoint_shown(automatic),
+    return page.json([CHECKPOINT.shown(one) for one in page.rows]) | {
+        "automatic": None if automatic is None else CHECKPOINT.shown(automatic),
         "resumed": await _resumed(services, run),
         "recovery": await _recovery(services, run),
     }
@@ -133,7 +134,7 @@ async def resume_run(request: Request, run_id: str, body: ResumeRun) -> Json:
         raise problem.NotReady(str(why)) from why
     except CannotResume as wrong:
         raise problem.Conflict(str(wrong)) from wrong
-    checkpoint = records.checkpoint_shown(resumed.checkpoint)
+    checkpoint = CHECKPOINT.shown(resumed.checkpoint)
     return await runs.with_lease(services, resumed.opened) | {"checkpoint": checkpoint, "state_ref": resumed.state_ref}
 
 
@@ -166,7 +167,7 @@ def _effect(write: Write) -> Json:
         "entry": str(write.intent),
         "tool": write.tool,
         "action": write.action,
-        "target": records.target_json(write.target),
+        "target": target_json(write.target),
         "state": write.state.value,
         "verification": write.verification.value,
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gateway.core import timestamps
 from gateway.core.adapter.catalog import Undo
-from gateway.core.codec import records
+from gateway.core.codec.record import target_json
+from gateway.core.codec.review import compensation_shown
 from gateway.core.rollback import effects
 from gateway.http.server import paging
 from gateway.http.server.fields import Limit, Paged
@@ -41,7 +42,7 @@ def row(write: Write, undo: Undo | None, *, now: float) -> Json:
         "step_id": write.step_id,
         "tool": write.tool,
         "action": write.action,
-        "target": records.target_json(target),
+        "target": target_json(target),
         "state": write.state.value,
         "status": write.status,
         "verification": write.verification.value,
@@ -49,7 +50,7 @@ def row(write: Write, undo: Undo | None, *, now: float) -> Json:
         "after_ref": None if write.after_version is None else target.ref(write.after_version),
         "idempotency_key": write.wire_key,
         "attempt": write.attempt,
-        "compensation": records.compensation_shown(write.compensation),
+        "compensation": compensation_shown(write.compensation),
         "can_undo": can_undo,
         **({} if why_not is None else {"why_not": why_not}),
     }

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 from pydantic import Field
 
-from gateway.core.codec import records
+from gateway.core.codec.record import position_of
 from gateway.http.server import paging, problem
 from gateway.http.server.fields import Cursor, Id, Limit, Query
 from gateway.http.server.operators import Permission
@@ -99,7 +99,7 @@ async def follow_journal(request: Request, query: FollowJournal) -> web.StreamRe
 @ROUTES.add("GET", "/v1/journal/{stream}/{seq}", Permission.READ_JOURNAL, {200: "the entry"})
 async def show_entry(request: Request, stream: str, seq: str) -> web.Response:
     """One entry, as it is stored."""
-    position = records.position_of(f"{stream}/{seq}")
+    position = position_of(f"{stream}/{seq}")
     line = None if position is None or position.seq >= 2**53 else await request.services.history.entry(position)
     seen = line is not None and await request.sees_entry(orjson.loads(line))
     return web.Response(body=found(line if seen else None, f"entry {stream}/{seq}"), content_type=JSON)

@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway import errors
 from gateway.control.containment import containment
 from gateway.core.authorization import gate
-from gateway.core.codec import records
+from gateway.core.codec.order import ORDER
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import Body, Duration, Id, Name, OrderWord, Paged, Query, Reason, Wait
 from gateway.http.server.operators import Permission
@@ -147,4 +147,4 @@ async def _make(request: Request, body: Contain, scope: model.Scope, mode: Mode,
 
 async def _shown(services: Services, order: model.Order) -> Json:
     named = None if order.scope.run is None else await services.registry.run(order.scope.run)
-    return records.order_shown(order) | {"state": gate.condition(order, named, now=services.clock.now())}
+    return ORDER.shown(order) | {"state": gate.condition(order, named, now=services.clock.now())}

@@ -15,7 +15,7 @@ from gateway.control.rollback.execution import RollbackView
 from gateway.control.rollback.preconditions import Busy, NotContained, WrongRollback
 from gateway.core import timestamps
 from gateway.core.codec import plan as codec_plan
-from gateway.core.codec import records
+from gateway.core.codec.incident import rollback_shown
 from gateway.core.rollback import plan_svg, plan_table, progress
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import Body, Id, Name, Paged, Query, Reason
@@ -105,7 +105,7 @@ async def _begin(request: Request, body: RollBack) -> Json:
     begun = await request.services.rollbacks.start(
         body.scope.run, subtree=body.scope.subtree, to=body.to, reason=body.reason, by=request.operator.name
     )
-    return records.rollback_shown(begun)
+    return rollback_shown(begun)
 
 
 @ROUTES.add("GET", "/v1/rollbacks", Permission.READ_ROLLBACKS, {200: "rollbacks, ascending by id"})
@@ -122,7 +122,7 @@ async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
         after=query.after,
         limit=query.limit,
     )
-    return page.json([records.rollback_shown(one) for one in page.rows])
+    return page.json([rollback_shown(one) for one in page.rows])
 
 
 @ROUTES.add(
@@ -162,7 +162,7 @@ async def continue_rollback(request: Request, rollback_id: str, body: ChangeRoll
 
 async def _changed(change: Awaitable[model.Rollback]) -> Json:
     try:
-        return records.rollback_shown(await change)
+        return rollback_shown(await change)
     except (NotContained, WrongRollback) as wrong:
         raise problem.Conflict(str(wrong)) from wrong
 
@@ -203,7 +203,7 @@ def _outlined(plan: Plan, states: Mapping[str, NodeState]) -> Json:
 
 def _view(view: RollbackView, compensations: Sequence[Write] | None, since: float) -> Json:
     """A rollback as it is; without ``compensations``, without its nodes. The monotonic clock began at ``since``."""
-    shown = records.rollback_shown(view.rollback) | _outlined(view.plan, view.states) | {"unseen": list(view.unseen)}
+    shown = rollback_shown(view.rollback) | _outlined(view.plan, view.states) | {"unseen": list(view.unseen)}
     if compensations is not None:
         shown["nodes"] = _nodes(view, compensations, since)
         shown["joins"] = {name: list(members) for name, members in view.plan.joins.items()}

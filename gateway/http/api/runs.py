@@ -13,7 +13,7 @@ from gateway.control.review import findings
 from gateway.control.runs.runs import Opened, OtherRun, UnknownClass
 from gateway.core import timestamps
 from gateway.core.authorization import admission
-from gateway.core.codec import records
+from gateway.core.codec.run import run_shown
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import Amount, Body, Calls, Count, Duration, Id, ModeWord, Name, Paged, Reason, ScopePattern
 from gateway.http.server.operators import Permission
@@ -206,7 +206,7 @@ async def with_lease(services: Services, opened: Opened) -> Json:
 async def _shown(services: Services, run: model.Run) -> Json:
     """A run as the API shows it, under its effective mode."""
     counters = await services.registry.counters(f"run:{run.run_id}")
-    return records.run_shown(run, counters, _mode(services, run).word)
+    return run_shown(run, counters, _mode(services, run).word)
 
 
 def _mode(services: Services, run: model.Run) -> model.Mode:

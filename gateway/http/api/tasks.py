@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Literal
 
-from gateway.core.codec import records
+from gateway.core.codec.review import TASK
 from gateway.core.tasks import AlreadyResolved, WrongResolution
 from gateway.http.server import paging, problem
 from gateway.http.server.fields import Body, Id, Paged, Reason
@@ -46,13 +46,13 @@ async def list_tasks(request: Request, query: ListTasks) -> Json:
         after=query.after,
         limit=query.limit,
     )
-    return page.json([records.task_shown(task) for task in page.rows])
+    return page.json([TASK.shown(task) for task in page.rows])
 
 
 @ROUTES.add("GET", "/v1/tasks/{task_id}", Permission.READ_TASKS, {200: "the task"})
 async def show_task(request: Request, task_id: str) -> Json:
     """One task, with its evidence."""
-    return records.task_shown(await _find(request, task_id))
+    return TASK.shown(await _find(request, task_id))
 
 
 @ROUTES.add(
@@ -73,7 +73,7 @@ async def resolve_task(request: Request, task_id: str, body: ResolveTask) -> Jso
         raise problem.BadRequest(f"resolution: {wrong}") from wrong
     except AlreadyResolved as late:
         raise problem.Conflict(str(late)) from late
-    return records.task_shown(closed)
+    return TASK.shown(closed)
 
 
 async def _find(request: Request, task_id: str) -> model.Task:

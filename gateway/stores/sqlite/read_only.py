@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import orjson
 
 from gateway import errors
-from gateway.core.codec import documents
+from gateway.core.codec.run import RUN
 from gateway.core.journal import chain
 from gateway.model.entry import Head, Kind, Sealed
 from gateway.model.run import Run
@@ -44,7 +44,7 @@ class Reading:
         """A run as it was in one of its generations, at the end of it; a resume makes it narrower."""
         wanted = {"run": run_id, "kind": Kind.RUN, "tenant": None, "limit": -1, "after": 0}
         lines = self._connection.execute(READING["entries_of_run"], wanted).fetchall()
-        found = [run for (line,) in lines if (run := documents.run(orjson.loads(line)["run"])).generation == generation]
+        found = [run for (line,) in lines if (run := RUN.read(orjson.loads(line)["run"])).generation == generation]
         return found[-1] if found else None
 
     def decided(self, *, after: int, until: int) -> Iterator[tuple[int, bytes]]:

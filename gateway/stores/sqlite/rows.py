@@ -7,7 +7,10 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
-from gateway.core.codec import documents, records
+from gateway.core.codec.incident import INCIDENT, ROLLBACK
+from gateway.core.codec.order import ORDER
+from gateway.core.codec.review import APPROVAL, CHECKPOINT, TASK
+from gateway.core.codec.run import RUN
 from gateway.core.journal.projection import WriteSettled
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.approval import Approval, ApprovalStatus
@@ -121,7 +124,7 @@ def of_settled(settled: WriteSettled) -> Row:
 
 def of_run(run: Run) -> Row:
     """In the order of the query ``keep_run``."""
-    document = orjson.dumps(records.run_entry(run))
+    document = orjson.dumps(RUN.journal(run))
     return (run.run_id, run.tenant, run.agent_id, run.parent_run, run.closed_at is not None, run.revoked, document)
 
 
@@ -129,41 +132,41 @@ def run(row: Row) -> Run:
     """From ``document, revoked``; the column holds what orders revoked since."""
     cells: tuple[Any, ...] = row
     document, revoked = cells
-    found = documents.run(orjson.loads(document))
+    found = RUN.read(orjson.loads(document))
     return found if found.revoked == revoked else replace(found, revoked=revoked)
 
 
 def of_order(order: Order) -> Row:
-    return (order.order_id, order.epoch, orjson.dumps(records.order_entry(order)))
+    return (order.order_id, order.epoch, orjson.dumps(ORDER.journal(order)))
 
 
 def order(row: Row) -> Order:
     (document,) = row
-    return documents.order(orjson.loads(document))  # type: ignore[arg-type]
+    return ORDER.read(orjson.loads(document))  # type: ignore[arg-type]
 
 
 def of_task(task: Task) -> Row:
-    return (task.task_id, task.run_id, orjson.dumps(records.task_entry(task)))
+    return (task.task_id, task.run_id, orjson.dumps(TASK.journal(task)))
 
 
 def task(row: Row) -> Task:
     (document,) = row
-    return documents.task(orjson.loads(document))  # type: ignore[arg-type]
+    return TASK.read(orjson.loads(document))  # type: ignore[arg-type]
 
 
 def of_incident(incident: Incident) -> Row:
     found = incident
-    return (found.incident_id, found.run_id, found.generation, found.cause, orjson.dumps(records.incident_entry(found)))
+    return (found.incident_id, found.run_id, found.generation, found.cause, orjson.dumps(INCIDENT.journal(found)))
 
 
 def incident(row: Row) -> Incident:
     (document,) = row
-    return documents.incident(orjson.loads(document))  # type: ignore[arg-type]
+    return INCIDENT.read(orjson.loads(document))  # type: ignore[arg-type]
 
 
 def of_approval(approval: Approval) -> Row:
     one = approval
-    document = orjson.dumps(records.approval_entry(one))
+    document = orjson.dumps(APPROVAL.journal(one))
     return (one.approval_id, one.run_id, one.generation, one.action, one.content, one.number, one.status.value, document)
 
 
@@ -171,23 +174,23 @@ def approval(row: Row) -> Approval:
     """From ``document, status, used_at, used_by``; the last three hold what an intent did to it since."""
     cells: tuple[Any, ...] = row
     document, status, used_at, used_by = cells
-    found = documents.approval(orjson.loads(document))
+    found = APPROVAL.read(orjson.loads(document))
     return found if found.status == status else replace(found, status=ApprovalStatus(status), used_at=used_at, used_by=used_by)
 
 
 def of_checkpoint(checkpoint: Checkpoint) -> Row:
-    return (checkpoint.checkpoint_id, checkpoint.run_id, orjson.dumps(records.checkpoint_entry(checkpoint)))
+    return (checkpoint.checkpoint_id, checkpoint.run_id, orjson.dumps(CHECKPOINT.journal(checkpoint)))
 
 
 def checkpoint(row: Row) -> Checkpoint:
     (document,) = row
-    return documents.checkpoint(orjson.loads(document))  # type: ignore[arg-type]
+    return CHECKPOINT.read(orjson.loads(document))  # type: ignore[arg-type]
 
 
 def of_rollback(rollback: Rollback) -> Row:
-    return (rollback.rollback_id, rollback.run_id, orjson.dumps(records.rollback_entry(rollback)))
+    return (rollback.rollback_id, rollback.run_id, orjson.dumps(ROLLBACK.journal(rollback)))
 
 
 def rollback(row: Row) -> Rollback:
     (document,) = row
-    return documents.rollback(orjson.loads(document))  # type: ignore[arg-type]
+    return ROLLBACK.read(orjson.loads(document))  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.output import Output
-from gateway.core.codec import records
+from gateway.core.codec import review as codec_review
+from gateway.core.codec import run as codec_run
 from gateway.model.task import Evidence, Task, TaskKind
 from tests.support import journaling
 from tests.support.command_line import Cli, Gateway
@@ -193,7 +194,7 @@ def test_an_agents_text_cannot_steer_the_terminal(gateway: Gateway, killcord: Cl
 def test_lists_longer_than_a_page_come_whole(gateway: Gateway, killcord: Cli) -> None:
     async def many() -> None:
         for number in range(1100):
-            run = {**records.run_entry(journaling.RUN), "run_id": f"r{number:04}"}
+            run = {**codec_run.RUN.journal(journaling.RUN), "run_id": f"r{number:04}"}
             gateway.parts.store.journal.post(journaling.entry("run", run=run, change="opened", by="t", reason="t"))
         await gateway.parts.store.journal.append({"ts": journaling.STAMP, "kind": "finding"})
 
@@ -204,7 +205,14 @@ def test_lists_longer_than_a_page_come_whole(gateway: Gateway, killcord: Cli) ->
 def test_a_task_is_listed_and_resolved(gateway: Gateway, killcord: Cli) -> None:
     what: dict[str, Any] = {"run_id": "r", "tenant": "acme", "wire_keys": ("kc-x",), "opened_at": 1.0}
     task = Task(task_id="task_1", kind=TaskKind.OUTCOME_UNKNOWN, summary="Look.", **what)
-    entry = {"ts": journaling.STAMP, "kind": "task", "tenant": "acme", "run_id": "r", "task": records.task_entry(task), "change": "opened"}
+    entry = {
+        "ts": journaling.STAMP,
+        "kind": "task",
+        "tenant": "acme",
+        "run_id": "r",
+        "task": codec_review.TASK.journal(task),
+        "change": "opened",
+    }
     gateway.do(gateway.parts.store.journal.append(entry))
     assert "Look." in killcord("tasks", "list").out
     assert killcord("tasks", "resolve", "task_1", "maybe", "--note", "x").code == 2
@@ -217,7 +225,14 @@ def test_a_task_is_shown_with_its_evidence(gateway: Gateway, killcord: Cli) -> N
     evidence = Evidence(before='"v1"', after='"v2"', now='"v3"', entries=("st_1/1", "st_1/2"), why="somebody changed it since")
     what: dict[str, Any] = {"run_id": "r", "tenant": "acme", "wire_keys": ("kc-x",), "opened_at": 1.0, "evidence": evidence}
     task = Task(task_id="task_rb_1_n1", kind=TaskKind.CORRECTION, summary="Look.", rollback_id="rb_1", node_id="n1", **what)
-    entry = {"ts": journaling.STAMP, "kind": "task", "tenant": "acme", "run_id": "r", "task": records.task_entry(task), "change": "opened"}
+    entry = {
+        "ts": journaling.STAMP,
+        "kind": "task",
+        "tenant": "acme",
+        "run_id": "r",
+        "task": codec_review.TASK.journal(task),
+        "change": "opened",
+    }
     gateway.do(gateway.parts.store.journal.append(entry))
     assert killcord.json("tasks", "--kind", "review") == []
     said = killcord("tasks", "show", "task_rb_1_n1").out

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.codec import records
+from gateway.core.codec import incident as codec_incident
 from tests.support import contained, journaling
 from tests.support.command_line import Cli, Gateway
 from tests.support.contained import Contained
@@ -43,7 +43,7 @@ def test_an_incident_is_told_by_its_id(gateway: Gateway, killcord: Cli, held: Co
 
 def test_what_has_nothing_in_it_says_so(gateway: Gateway, killcord: Cli) -> None:
     killcord("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "r1")
-    empty = records.incident_entry(replace(INCIDENT, run_id="r1", orders=(), evidence=()))
+    empty = codec_incident.INCIDENT.journal(replace(INCIDENT, run_id="r1", orders=(), evidence=()))
     said = {"action": "none", "verdict": "recoverable", "why": "it was nothing"}
     gateway.do(gateway.parts.store.journal.append(journaling.entry("response", run_id="r1", incident=empty, **said)))
     assert killcord("incidents", "inc_1").out.endswith("\nWhat it touched\n  nothing\n\nWhat is open\n  nothing\n")

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from gateway.core.authorization import approvals
 from gateway.core.authorization.approvals import Ask, Granted, Pending, Refused
-from gateway.core.codec import documents, records
+from gateway.core.codec import review as codec_review
 from gateway.model.approval import ApprovalStatus
 from tests.support.approvals import DRAFT
 
@@ -78,4 +78,4 @@ def test_an_approval_is_the_same_again_out_of_its_entry() -> None:
         node_id="n1",
     )
     for approval in (ASKED, full):
-        assert documents.approval(records.approval_entry(approval)) == approval
+        assert codec_review.APPROVAL.read(codec_review.APPROVAL.journal(approval)) == approval

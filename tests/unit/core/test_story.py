@@ -4,7 +4,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.core.codec import records
+from gateway.core.codec import order as codec_order
+from gateway.core.codec import run as codec_run
 from gateway.core.incident import postmortem, timeline
 from gateway.core.journal import summary
 from gateway.core.rollback import affected, plan_objects
@@ -58,7 +59,7 @@ def trigger(seq: int, evidence: list[str], **more: object) -> Entry:
 
 
 def order_of(seq: int, order: Order) -> Entry:
-    return at(seq, "order", order=records.order_entry(order), change="made", by="trigger:anomaly.loop", reason="loop")
+    return at(seq, "order", order=codec_order.ORDER.journal(order), change="made", by="trigger:anomaly.loop", reason="loop")
 
 
 def told(*entries: Entry, incident: Incident = INCIDENT, now: float = 50.0, **more: Any) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def test_an_entry_is_told_once_and_in_order_of_time() -> None:
 
 
 def test_routine_of_the_run_is_no_part_of_the_story() -> None:
-    run = records.run_entry(journaling.RUN)
+    run = codec_run.RUN.journal(journaling.RUN)
     entries = [at(seq, "run", run=run, change=change) for seq, change in enumerate(("opened", "renewed", "closed"), start=1)]
     assert [one["what"] for one in told(*entries, incident=replace(INCIDENT, evidence=()))["timeline"]] == ["run closed"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.codec import records
+from gateway.core.codec import incident as codec_incident
 from gateway.core.journal import summary
 from gateway.model.rollback import Rollback, RollbackStatus
 from tests.support.rolled import ROLLBACK
@@ -27,7 +27,7 @@ RESIDUE = replace(ROLLBACK, status=RollbackStatus.RESIDUE, residue=("a", "b"))
     ],
 )
 def test_a_rollback_is_told_change_by_change(change: str, rollback: Rollback, words: str) -> None:
-    entry = {"kind": "rollback", "change": change, "rollback": records.rollback_entry(rollback), "reason": "wrong prices"}
+    entry = {"kind": "rollback", "change": change, "rollback": codec_incident.ROLLBACK.journal(rollback), "reason": "wrong prices"}
     assert summary.words(entry) == f"rollback rb_1 {words}"
 
 

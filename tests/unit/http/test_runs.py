@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.codec import records
+from gateway.core.codec import run as codec_run
 from tests.support import journaling
 from tests.support.operators_door import Door
 
@@ -163,4 +163,4 @@ async def test_every_problem_of_a_body_is_listed(at: Door) -> None:
 
 
 def _run_entry() -> object:
-    return records.run_entry(journaling.RUN)
+    return codec_run.RUN.journal(journaling.RUN)

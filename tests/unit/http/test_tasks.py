@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from gateway.core import tasks
-from gateway.core.codec import records
+from gateway.core.codec import review as codec_review
+from gateway.core.codec import run as codec_run
 from gateway.model.task import Task, TaskKind
 from tests.support import journaling
 from tests.support.operators_door import Door
@@ -26,10 +27,10 @@ TASK = Task(
 async def lost(at: Door) -> Door:
     """A write whose outcome nobody knows, and the task about it."""
     journal = at.parts.store.journal
-    await journal.append(journaling.entry("run", run=records.run_entry(journaling.RUN), change="opened", by="t", reason="t"))
+    await journal.append(journaling.entry("run", run=codec_run.RUN.journal(journaling.RUN), change="opened", by="t", reason="t"))
     await journal.intend(journaling.opening("lost"))
     await journal.append(journaling.outcome("lost", result="unknown"))
-    await journal.append(journaling.entry("task", task=records.task_entry(TASK), change="opened"))
+    await journal.append(journaling.entry("task", task=codec_review.TASK.journal(TASK), change="opened"))
     return at
 
 

@@ -15,7 +15,7 @@ from gateway.control.review.findings import Finding
 from gateway.control.runs.runs import Opened
 from gateway.core.authorization import resumption
 from gateway.core.authorization.admission import TooWide
-from gateway.core.codec import records
+from gateway.core.codec import incident as codec_incident
 from gateway.core.incident.recovery import Stage
 from gateway.model.effect import State
 from gateway.model.incident import Incident, RollbackState
@@ -393,7 +393,7 @@ async def test_what_the_rollback_says_of_its_incident_does_not_undo_what_was_ask
     old = await known(gateway, incident.incident_id)
     assert await recover(gateway, incident.incident_id) is Stage.RESUMED
     late = {"kind": "rollback", "change": "ended", "run_id": run.run.run_id, "ts": "2026-01-01T00:00:00.000000Z", "tenant": "acme"}
-    await gateway.gateway.store.journal.append({**late, "incident": records.incident_entry(old)})
+    await gateway.gateway.store.journal.append({**late, "incident": codec_incident.INCIDENT.journal(old)})
     after = await known(gateway, incident.incident_id)
     assert after.recovery is not None
     assert after.closed_at is not None

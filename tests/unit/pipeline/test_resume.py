@@ -14,7 +14,8 @@ from gateway.control.runs.resume import CannotResume, GoneOn, NotReady
 from gateway.control.runs.runs import Opened
 from gateway.core.authorization import resumption
 from gateway.core.authorization.admission import TooWide
-from gateway.core.codec import records
+from gateway.core.codec import review as codec_review
+from gateway.core.codec import run as codec_run
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import State, Write
 from gateway.model.order import Scope
@@ -82,7 +83,7 @@ async def test_a_checkpoint_holds_what_the_run_did_and_what_it_waits_for(gateway
     assert (entry["checkpoint"]["state_ref"], entry["checkpoint"]["label"], entry["by"]) == ("wf@1", "paid", "orchestrator")
     kept = await gateway.gateway.store.checkpoints.checkpoint(taken.checkpoint_id)
     assert kept is not None
-    assert entry["checkpoint"] == records.checkpoint_entry(taken) == records.checkpoint_entry(kept)
+    assert entry["checkpoint"] == codec_review.CHECKPOINT.journal(taken) == codec_review.CHECKPOINT.journal(kept)
     assert list(await gateway.gateway.store.checkpoints.checkpoints(run.run.run_id)) == [kept]
 
 
@@ -273,7 +274,7 @@ async def test_what_was_resumed_is_so_after_a_restart(tmp_path: Path) -> None:
         assert code(await again.call(run.lease, "GET", INVOICE)) == "lease-revoked"
         found = await again.gateway.store.registry.run(run.run.run_id)
         assert found is not None
-        assert records.run_entry(found) == records.run_entry(opened.run)
+        assert codec_run.RUN.journal(found) == codec_run.RUN.journal(opened.run)
 
 
 async def test_orders_on_a_tool_and_wider_ones_still_hold_and_descendants_stay_held(gateway: Rig) -> None:
@@ -315,7 +316,7 @@ async def test_a_resume_never_widens_and_says_all_that_is_too_wide(gateway: Rig)
     assert [line.partition(":")[0] for line in refused.value.excess] == ["scopes", "tools", "mode", "limits.writes"]
     found = await gateway.gateway.store.registry.run(run.run.run_id)
     assert found is not None
-    assert records.run_entry(found) == records.run_entry(run.run)
+    assert codec_run.RUN.journal(found) == codec_run.RUN.journal(run.run)
     assert code(await gateway.call(run.lease, "GET", INVOICE)) == "run-paused", "and nothing was changed"
     narrow: dict[str, Any] = {"scopes": ("ledger:invoice.read",), "tools": (), "mode": Mode.READ_ONLY, "limits": {"writes": 4}}
     resumed = (await resume(gateway, run, **narrow)).opened.run
@@ -457,5 +458,5 @@ async def test_the_fold_made_anew_knows_of_checkpoints_and_resumes(tmp_path: Pat
     async with rig.assembled(tmp_path, before.ledger) as after:
         found = await after.gateway.store.registry.run(run.run.run_id)
         assert found is not None
-        assert records.run_entry(found) == records.run_entry(opened.run)
+        assert codec_run.RUN.journal(found) == codec_run.RUN.journal(opened.run)
         assert await after.gateway.recovery.checkpoints.position(run.run.run_id, taken.checkpoint_id) == taken.at

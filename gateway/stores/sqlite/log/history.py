@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gateway import errors
-from gateway.core.codec import records
+from gateway.core.codec.record import position_of
 from gateway.model.entry import Head, Position
 from gateway.ports.journal import History, Query
 from gateway.stores.sqlite.log.intake import Intake
@@ -27,7 +27,7 @@ class SqliteHistory:
         self._intake = intake
 
     async def entries(self, query: Query) -> Sequence[bytes]:
-        after = records.position_of(query.after) if query.after else Position(self._intake.stream, 0)
+        after = position_of(query.after) if query.after else Position(self._intake.stream, 0)
         if after is None or after.stream != self._intake.stream:
             raise ValueError(f"{query.after!r} is no cursor of this journal; a cursor is {self._intake.stream}/<seq>")
         narrowest = (

@@ -1,0 +1,123 @@
+"""Entries as the journal's lines, and lines as entries: the only place where an entry's members are named by strings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import msgspec
+import orjson
+from msgspec import Raw
+from msgspec.structs import replace
+
+from gateway.core.codec.incident import INCIDENT, ROLLBACK, TRIGGER
+from gateway.core.codec.order import ORDER
+from gateway.core.codec.record import Form, Json, convert
+from gateway.core.codec.review import APPROVAL, CHECKPOINT, TASK
+from gateway.core.codec.run import RUN
+from gateway.core.journal import chain
+from gateway.model.call_entry import DecisionRecord, IntentEntry
+from gateway.model.entries import (
+    ApprovalEntry,
+    CheckpointEntry,
+    Entry,
+    OrderEntry,
+    ResponseEntry,
+    RollbackEntry,
+    RunEntry,
+    TaskEntry,
+    TriggerEntry,
+)
+from gateway.model.entry import EntryBase, Position
+
+_LARGEST = 2**53 - 1
+_SORTED = msgspec.json.Encoder(order="sorted")
+
+_KINDS: Mapping[str, type[Entry]] = {one.__struct_config__.tag: one for part in get_args(Entry) for one in (get_args(part) or (part,))}
+_INCIDENT, _TRIGGER = Form(INCIDENT.journal, INCIDENT.read), Form(TRIGGER.journal, TRIGGER.read)
+_RECORDS: Mapping[type[EntryBase], Mapping[str, Form]] = {
+    RunEntry: {"run": Form(RUN.journal, RUN.read)},
+    OrderEntry: {"order": Form(ORDER.journal, ORDER.read)},
+    TriggerEntry: {"trigger": _TRIGGER},
+    ResponseEntry: {"trigger": _TRIGGER, "incident": _INCIDENT},
+    RollbackEntry: {"rollback": Form(ROLLBACK.journal, ROLLBACK.read), "incident": _INCIDENT},
+    TaskEntry: {"task": Form(TASK.journal, TASK.read)},
+    ApprovalEntry: {"approval": Form(APPROVAL.journal, APPROVAL.read)},
+    CheckpointEntry: {"checkpoint": Form(CHECKPOINT.journal, CHECKPOINT.read)},
+}
+"""The members that are values of the model, and how each is written and read."""
+
+_EARLIER: Mapping[str, str] = {"untold": "missing_amount"}
+"""Names of members in entries of earlier versions, and what they are called now."""
+
+# A control byte stands in no JSON text, so where one was put in it is found again for certain.
+_MARKS: Mapping[str, Any] = {"hash": Raw(b"\x00"), "prev_hash": Raw(b"\x01")}
+
+
+def fields(entry: Entry) -> Json:
+    """An entry as a JSON object, without members that are absent."""
+    members: Json = msgspec.to_builtins(replace(entry, **_records(entry)) if type(entry) in _RECORDS else entry)
+    return members
+
+
+def encode(entry: Entry) -> bytes:
+    """The canonical line (RFC 8785, no newline) of an entry that comes from the journal.
+
+    Raises:
+        TypeError: a value is no JSON value of ours.
+    """
+    return chain.canonical(fields(entry))
+
+
+def draft(entry: Entry, position: Position) -> chain.Draft:
+    """Serialise an entry at its place, to be linked.
+
+    Raises:
+        TypeError: a value is no JSON value of ours (a float, an integer beyond 53 bits, a lone surrogate); the message names the field.
+    """
+    placed = replace(entry, stream=position.stream, seq=position.seq, hash=None, prev_hash=None)
+    if type(entry) not in _RECORDS and not _large(entry):
+        try:
+            line = _SORTED.encode(replace(placed, **_MARKS))
+        except UnicodeEncodeError:
+            return chain.draft(fields(placed))
+        # Other orders of keys than ours begin beyond ASCII.
+        if line.isascii():
+            return chain.cut(line)
+    return chain.draft(fields(placed))
+
+
+def decode(line: bytes) -> Entry:
+    """The entry of a line.
+
+    Raises:
+        KeyError, ValueError, TypeError: it is no entry, or lacks a member of its kind.
+    """
+    return of_fields(orjson.loads(line))
+
+
+def of_fields(document: Mapping[str, Any]) -> Entry:
+    """The entry of a JSON object.
+
+    Raises:
+        KeyError, ValueError, TypeError: it is no entry, or lacks a member of its kind.
+    """
+    kind = _KINDS[document["kind"]]
+    members = {_EARLIER.get(name, name): value for name, value in document.items()}
+    for name, form in _RECORDS.get(kind, {}).items():
+        if isinstance(record := members.get(name), dict):
+            members[name] = form.read(record)
+    return convert(members, kind)
+
+
+def _records(entry: Entry) -> dict[str, object]:
+    held = ((name, form, getattr(entry, name)) for name, form in _RECORDS[type(entry)].items())
+    return {name: form.write(value) for name, form, value in held if isinstance(value, msgspec.Struct)}
+
+
+def _large(entry: Entry) -> bool:
+    """Whether an amount may be beyond what an entry can hold, or an approval holds what somebody else chose."""
+    decision: DecisionRecord | None = getattr(entry, "decision", None)
+    if decision is not None and (decision.approval is not None or any(one > _LARGEST for one in (decision.counters or {}).values())):
+        return True
+    return isinstance(entry, IntentEntry) and any(charge.amount > _LARGEST for charge in entry.charges or ())
