@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -25,6 +25,7 @@ from typing import Annotated, Any
 import aiohttp
 import typer
 from aiohttp import web
+from msgspec import structs
 from rich.console import Console
 from rich.table import Table
 
@@ -227,7 +228,7 @@ async def _site(folder: Path) -> AsyncIterator[Site]:
     config = killcord.configured(folder, children.free_port(), children.free_port(), tool.sockets[0].getsockname()[1])
     gateway = await app_gateway.assemble(loading.load(config, killcord.SECRET), _silent, _silent)
     agents = servers.agents(gateway)
-    agents.bounds = replace(agents.bounds, sweep=3600.0)
+    agents.state.bounds = structs.replace(agents.state.bounds, sweep=3600.0)
     _, data = await agents.open_tcp("127.0.0.1", 0)
     operators = servers.operators_door(gateway, lambda _: Operator("bench", Role.ADMIN), "all", _silent)
     try:

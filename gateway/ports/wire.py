@@ -1,4 +1,4 @@
-"""What the wire layer gives to the line, and what it calls."""
+"""What the wire layer gives to the pipeline, and what it calls."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Upstream(Protocol):
         ...
 
 
-class Front(Protocol):
-    """What the agents' door calls."""
+class Endpoint(Protocol):
+    """What the agents' server calls for each request."""
 
     async def handle(self, call: Call, commit: Callable[[], None]) -> Reply:
         """Carry a call along the line; never raises a Refusal. ``commit`` is called when the call must end even if its client goes away."""

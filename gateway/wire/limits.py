@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """Of the agents' door. Sizes are bytes, times are seconds.
+class Bounds(Struct, frozen=True, kw_only=True):
+    """Of the agents' server. Sizes are bytes, times are seconds.
 
     ``head_timeout`` and ``body_timeout`` run from the first byte of a head and from its end; ``idle_timeout`` is how long a
     connection may be silent between requests; ``write_timeout`` how long a client may leave a full buffer unread;
@@ -32,8 +31,7 @@ class Bounds:
     sweep: float = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolBounds:
+class PoolBounds(Struct, frozen=True, kw_only=True):
     """Of the connections to one tool. Sizes are bytes, times are seconds.
 
     ``connections`` bounds one tool's connections, ``tenant_connections`` those that one tenant may use of them, ``waiting``

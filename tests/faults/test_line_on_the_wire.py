@@ -13,7 +13,7 @@ import pytest
 
 from gateway.control.runs.runs import Opened
 from gateway.model.run import Mode
-from gateway.wire.inbound import writer
+from gateway.wire.inbound import response
 from tests.support import rig
 from tests.support.rig import Rig
 from tests.support.tool import Tool, Visit
@@ -273,4 +273,4 @@ async def test_a_tool_that_drips_its_answer_to_a_write_does_not_leave_it_in_flig
         assert reply.status == status
         assert [entry["result"] for entry in await gateway.journal(run.run.run_id, "outcome")] == [result]
         if reply.rest is not None:
-            await writer.close(reply.rest)
+            await response.close(reply.rest)

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway.http.server import problem
 from gateway.http.server.operators import Operator, Permission
-from gateway.wire.inbound.hosts import Hosts
+from gateway.wire.inbound.head import Hosts
 
 LONGEST_TOKEN = 512
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
 
 from gateway.errors import BodyTooLarge, MalformedRequest
 from gateway.wire.limits import Bounds
@@ -11,22 +10,11 @@ from gateway.wire.limits import Bounds
 _SIZE = re.compile(rb"(0|[1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")
 _LONGEST_SIZE = 10
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^`|~0-9A-Za-z]+:[\t -~]*\r\n")
-_LINE_END = re.compile(rb"[\r\n]")
-
-
-class Framing(Protocol):
-    def feed(self, buffer: bytearray) -> bytes | None:
-        """Take what belongs to the body off the front of ``buffer``; the body, once it is whole.
-
-        Raises:
-            MalformedRequest: the framing is not exact.
-            BodyTooLarge: the body is longer than the cap.
-        """
-        ...
+_BARE = re.compile(rb"\n|\r(?!\Z)")
 
 
 class Exact:
-    """A body of a declared length."""
+    """A body of a declared length (bytes)."""
 
     __slots__ = ("_length",)
 
@@ -34,6 +22,7 @@ class Exact:
         self._length = length
 
     def feed(self, buffer: bytearray) -> bytes | None:
+        """Take the body off the front of ``buffer`` once it is whole."""
         if len(buffer) < self._length:
             return None
         body = bytes(buffer[: self._length])
@@ -44,79 +33,68 @@ class Exact:
 class Chunked:
     """A chunked body. Sizes are plain hexadecimal, line ends are CRLF; trailers are checked like fields, and dropped."""
 
-    __slots__ = ("_body", "_bounds", "_chunks", "_left", "_trailers")
+    __slots__ = ("_body", "_bounds", "_chunks", "_trailers")
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._body = bytearray()
         self._chunks = 0
-        self._left = 0  # of the chunk being read, with its CRLF
         self._trailers = -1  # bytes of trailers seen; -1 before the last chunk
 
     def feed(self, buffer: bytearray) -> bytes | None:
-        position = 0
-        while self._trailers < 0:
-            step = self._data(buffer, position) if self._left else self._size(buffer, position)
-            if step is None:
-                break
-            position = step
-        del buffer[:position]
-        if self._trailers >= 0 and self._ended(buffer):
-            return bytes(self._body)
-        return None
+        """Take what belongs to the body off the front of ``buffer``; the body, once it is whole.
 
-    def _size(self, buffer: bytearray, position: int) -> int | None:
+        Raises:
+            MalformedRequest: the framing is not exact.
+            BodyTooLarge: the body is longer than the cap.
+        """
+        position = 0
+        while self._trailers < 0 and (end := self._chunk(buffer, position)) is not None:
+            position = end
+        del buffer[:position]
+        return bytes(self._body) if self._trailers >= 0 and self._ended(buffer) else None
+
+    def _chunk(self, buffer: bytearray, position: int) -> int | None:
+        """Where the chunk that begins at ``position`` ends; ``None`` where it is not whole yet."""
         match = _SIZE.match(buffer, position)
         if match is None:
             start = bytes(buffer[position : position + _LONGEST_SIZE])
             if len(start) == _LONGEST_SIZE or not _could_be_size(start):
                 raise MalformedRequest("A chunk size is not plain hexadecimal followed by CRLF.")
             return None
-        size = int(match[1], 16)
-        self._chunks += 1
+        size, end = int(match[1], 16), match.end() + int(match[1], 16)
         if len(self._body) + size > self._bounds.body_cap:
             raise BodyTooLarge(f"The body is longer than {self._bounds.body_cap} bytes.")
-        if self._chunks > self._bounds.chunks:
+        if self._chunks == self._bounds.chunks:
             raise BodyTooLarge(f"The body comes in more than {self._bounds.chunks} chunks.")
         if size == 0:
             self._trailers = 0
-        else:
-            self._left = size + 2
-        return match.end()
-
-    def _data(self, buffer: bytearray, position: int) -> int | None:
-        available = min(self._left, len(buffer) - position)
-        if available == 0:
-            return None
-        content = min(max(self._left - 2, 0), available)
-        self._body += buffer[position : position + content]
-        rest = bytes(buffer[position + content : position + available])
-        expected = b"\r\n"[2 - min(self._left - content, 2) :][: len(rest)]
-        if rest != expected:
+            return end
+        if not b"\r\n".startswith(bytes(buffer[end : end + 2])):
             raise MalformedRequest("A chunk is not exactly as long as it says.")
-        self._left -= available
-        return position + available
+        if len(buffer) < end + 2:
+            return None
+        self._body += buffer[match.end() : end]
+        self._chunks += 1
+        return end + 2
 
     def _ended(self, buffer: bytearray) -> bool:
         while (end := buffer.find(b"\r\n")) > 0:
             line = bytes(buffer[: end + 2])
             if not _TRAILER.fullmatch(line):
                 raise MalformedRequest("A trailer is not 'name: value' in plain ASCII.")
-            self._count_trailer(len(line))
+            self._trailers += len(line)
             del buffer[: end + 2]
+        if end < 0 and _BARE.search(buffer):
+            raise MalformedRequest("A trailer holds a bare CR or LF.")
+        if self._trailers + (len(buffer) if end < 0 else 0) > self._bounds.trailer_bytes:
+            raise MalformedRequest(f"The trailers are longer than {self._bounds.trailer_bytes} bytes.")
         if end == 0:
             del buffer[:2]
-            return True
-        if _LINE_END.search(buffer) and not (buffer.endswith(b"\r") and len(_LINE_END.findall(buffer)) == 1):
-            raise MalformedRequest("A trailer holds a bare CR or LF.")
-        if self._trailers + len(buffer) > self._bounds.trailer_bytes:
-            self._count_trailer(len(buffer))
-        return False
+        return end == 0
 
-    def _count_trailer(self, size: int) -> None:
-        self._trailers += size
-        if self._trailers > self._bounds.trailer_bytes:
-            raise MalformedRequest(f"The trailers are longer than {self._bounds.trailer_bytes} bytes.")
+
+Framing = Exact | Chunked
 
 
 def framing(length: int | None, bounds: Bounds) -> Framing:

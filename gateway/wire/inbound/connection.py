@@ -4,26 +4,90 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from email.utils import formatdate
 from enum import Enum, auto
-from typing import TYPE_CHECKING, cast
+from functools import lru_cache
+from typing import cast
 
 from gateway.core.request import canonical
 from gateway.errors import BodyTimeout, MalformedRequest, Refusal
-from gateway.model.call import Call, Headers
+from gateway.model.call import Call
 from gateway.model.wire import Head, Reply
-from gateway.wire.inbound import body, response
-from gateway.wire.inbound.body import Framing
-from gateway.wire.inbound.head import TurnedAway
-from gateway.wire.inbound.writer import Writer
+from gateway.ports.clock import Clock
+from gateway.ports.wire import Endpoint
+from gateway.wire.inbound import body
+from gateway.wire.inbound.head import Grammar, readable_fields
+from gateway.wire.inbound.response import Writer, response_head
+from gateway.wire.limits import Bounds
 
-if TYPE_CHECKING:
-    from gateway.wire.inbound.server import Server
+Spawn = Callable[[Coroutine[object, object, None]], "asyncio.Task[None]"]
+
+
+class ServerState:
+    """What the connections of one server share: who serves their calls, and the books of connections, tasks and bytes held.
+
+    ``empty`` is set once a draining server has nothing left to do.
+    """
+
+    def __init__(self, endpoint: Endpoint, grammar: Grammar, bounds: Bounds, clock: Clock, spawn: Spawn) -> None:
+        self.endpoint, self.grammar, self.bounds = endpoint, grammar, bounds
+        self._clock, self._spawn = clock, spawn
+        self.connections: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
+        self.empty = asyncio.Event()
+        self._held = 0
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for one more connection."""
+        self.connections.add(connection)
+        return len(self.connections) <= self.bounds.connections and not self.draining
+
+    def forget(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        self.note_empty()
+
+    def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = self._spawn(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the request bytes held for all clients are at their bound."""
+        return self._held >= self.bounds.buffered
+
+    def hold(self, change: int) -> None:
+        """Count request bytes taken in (or let go, negative); at the bound, unfinished bodies wait for others to end."""
+        was_crowded = self.crowded
+        self._held += change
+        if was_crowded and not self.crowded:
+            for connection in self.connections:
+                connection.resume_reading()
+
+    def date(self) -> bytes:
+        """The Date of a reply made now."""
+        return _http_date(int(self._clock.now()))
+
+    def note_empty(self) -> None:
+        if self.draining and not self.connections and not self.tasks:
+            self.empty.set()
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self.note_empty()
+
+
+@lru_cache(maxsize=1)
+def _http_date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
 
 
 class State(Enum):
     HEAD = auto()  # between requests, or inside a head
-    PREVIEW = auto()  # the front decides whether to ask for the body
+    PREVIEW = auto()  # the endpoint decides whether to ask for the body
     BODY = auto()
     CALL = auto()  # on the line
     REPLY = auto()  # being written
@@ -33,75 +97,72 @@ class State(Enum):
 class Connection(asyncio.Protocol):
     """Bytes to calls, replies to bytes. A client that goes away takes its call with it, unless the call was committed."""
 
-    def __init__(self, door: Server) -> None:
-        self._door = door
+    def __init__(self, server: ServerState) -> None:
+        self._server = server
         self._loop = asyncio.get_running_loop()
         self._state = State.HEAD
-        self._buffer = bytearray()
-        self._looked_at = 0
-        self._held = 0
-        self._parked = False
-        self._head: Head | None = None
-        self._keep = False
-        self._framing: Framing | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._committed = False
-        self._ended = False
         self._deadline = math.inf
+        self._buffer = bytearray()
+        self._searched = 0  # bytes of an unfinished head that were looked at
+        self._held = 0  # bytes that count against the server's bound
+        self._head: Head | None = None
+        self._body: body.Framing | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._keep = self._committed = self._ended = self._paused = False
         self._transport: asyncio.Transport
-        self._outlet: Writer
+        self._writer: Writer
 
     # --- what the loop calls ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._outlet = Writer(self._transport)
-        self._allow(self._door.bounds.idle_timeout)
-        if not self._door.admit(self):
+        self._writer = Writer(self._transport)
+        self._allow(self._server.bounds.idle_timeout)
+        if not self._server.admit(self):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._state is State.LINGER:
             return
         self._buffer += data
-        self._hold(len(data))
+        self._hold(self._held + len(data))
         if self._state is State.HEAD or self._state is State.BODY:
             self._advance()
-        elif len(self._buffer) > self._door.bounds.ahead:
-            self._park()
+        elif len(self._buffer) > self._server.bounds.ahead:
+            self._pause_reading()
 
     def eof_received(self) -> bool:
         """A client that ends its side is taken to be gone, save while its committed call goes on."""
         self._ended = True
         if self._buffer and self._state in (State.HEAD, State.BODY):
-            self._refuse(MalformedRequest("The request ended before it was whole."), self._head.headers if self._head else ())
+            self._refuse(MalformedRequest("The request ended before it was whole."))
         return self._state is State.CALL and self._committed
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._outlet.lost()
+        self._writer.writable.set()
         self._buffer.clear()
-        self._hold(-self._held)
-        self._door.forget(self)
+        self._hold(0)
+        self._server.forget(self)
         # A reply under way means that the line has done its part: what is left is only for this client.
         if self._task is not None and not (self._committed and self._state is State.CALL):
             self._task.cancel()
 
     def pause_writing(self) -> None:
-        self._outlet.pause()
-        self._allow(self._door.bounds.write_timeout)
+        self._writer.writable.clear()
+        self._allow(self._server.bounds.write_timeout)
 
     def resume_writing(self) -> None:
-        self._outlet.resume()
-        self._allow(self._door.bounds.linger if self._state is State.LINGER else math.inf)
+        self._writer.writable.set()
+        self._allow(self._server.bounds.linger if self._state is State.LINGER else math.inf)
 
-    # --- what the door calls ---
+    # --- what the server calls ---
 
     def check(self, now: float) -> None:
-        """Act on a deadline that has passed."""
+        """Act on a deadline that has passed; ``now`` is the loop's time."""
         if now < self._deadline:
             return
         if self._state is State.BODY or (self._state is State.HEAD and self._buffer):
-            self._refuse(BodyTimeout(), self._head.headers if self._head else ())
+            self._refuse(BodyTimeout())
         elif self._state is State.HEAD:
             self._transport.close()
         else:
@@ -116,12 +177,18 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
-    def unpark(self) -> None:
+    def resume_reading(self) -> None:
         """Read on, where there is room for it."""
-        if self._parked and (self._state is State.LINGER or not self._too_far_ahead()):
-            self._parked = False
+        reads = self._state is State.HEAD or self._state is State.BODY
+        if self._paused and (reads or len(self._buffer) <= self._server.bounds.ahead):
+            self._paused = False
             if not self._transport.is_closing():
                 self._transport.resume_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
 
     # --- a request comes in ---
 
@@ -131,115 +198,111 @@ class Connection(asyncio.Protocol):
                 self._read_head()
             if self._state is State.BODY:
                 self._read_body()
-        except TurnedAway as turned:
-            self._refuse(turned.refusal, turned.headers)
         except Refusal as refusal:
-            self._refuse(refusal, self._head.headers if self._head else ())
+            self._refuse(refusal, bytes(self._buffer.partition(b"\r\n\r\n")[0]))
 
     def _read_head(self) -> None:
         buffer = self._buffer
-        end = buffer.find(b"\r\n\r\n", max(self._looked_at - 3, 0))
+        end = buffer.find(b"\r\n\r\n", max(self._searched - 3, 0))
         if end < 0:
-            if self._looked_at == 0 and buffer:
-                self._allow(self._door.bounds.head_timeout)
-            self._door.grammar.refuse_early(bytes(buffer), self._looked_at)
-            self._looked_at = len(buffer)
+            if self._searched == 0 and buffer:
+                self._allow(self._server.bounds.head_timeout)
+            self._server.grammar.refuse_early(bytes(buffer), self._searched)
+            self._searched = len(buffer)
             return
-        self._looked_at = 0
-        raw = bytes(buffer[: end + 4])
+        self._searched = 0
+        head, self._keep = self._server.grammar.read(bytes(buffer[: end + 4]))
+        self._head = head
         del buffer[: end + 4]
-        framing = self._door.grammar.read(raw)
-        self._head, self._keep = framing.head, framing.keep
-        self._framing = body.framing(framing.head.length, self._door.bounds)
-        if framing.head.expects_continue:
-            self._state, self._deadline = State.PREVIEW, math.inf
-            self._start(self._preview(framing.head))
+        self._body = body.framing(head.length, self._server.bounds)
+        if head.expects_continue:
+            self._start(State.PREVIEW, self._preview(head))
         else:
             self._state = State.BODY
-            self._allow(self._door.bounds.body_timeout)
+            self._allow(self._server.bounds.body_timeout)
 
     def _read_body(self) -> None:
         assert self._head is not None
-        assert self._framing is not None
-        content = self._framing.feed(self._buffer)
+        assert self._body is not None
+        content = self._body.feed(self._buffer)
         if content is None:
-            if self._door.crowded:
-                self._park()
+            if self._server.crowded:
+                self._pause_reading()
             return
-        call = canonical.call(self._head, content, cap=self._door.bounds.body_cap)
-        self._state, self._deadline, self._committed = State.CALL, math.inf, False
-        self._start(self._carry(call, self._head))
+        call = canonical.call(self._head, content, cap=self._server.bounds.body_cap)
+        self._committed = False
+        self._start(State.CALL, self._carry(call))
 
     async def _preview(self, head: Head) -> None:
-        reply = await self._door.front.preview(head)
+        reply = await self._server.endpoint.preview(head)
         if reply is not None:
             self._keep = False
-            await self._answer(reply, head)
+            await self._answer(reply)
             return
-        self._outlet.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._state, self._task = State.BODY, None
-        self._allow(self._door.bounds.body_timeout)
-        self.unpark()
+        self._allow(self._server.bounds.body_timeout)
+        self.resume_reading()
         self._advance()
 
-    def _start(self, work: Coroutine[object, object, None]) -> None:
-        self._task = self._door.spawn(self._guarded(work))
+    def _start(self, state: State, work: Coroutine[object, object, None]) -> None:
+        self._state, self._deadline = state, math.inf
+        self._task = self._server.spawn(self._guarded(work))
 
     async def _guarded(self, work: Coroutine[object, object, None]) -> None:
-        done = False
         try:
             await work
-            done = True
-        finally:
+        except BaseException:
             # A fault of the gateway's own: the client must not wait for a reply that never comes.
-            if not done:
-                self._transport.abort()
+            self._transport.abort()
+            raise
 
     # --- its reply goes out ---
 
-    async def _carry(self, call: Call, head: Head) -> None:
-        await self._answer(await self._door.front.handle(call, self._commit), head)
+    async def _carry(self, call: Call) -> None:
+        await self._answer(await self._server.endpoint.handle(call, self._commit))
 
     def _commit(self) -> None:
         self._committed = True
 
-    async def _answer(self, reply: Reply, head: Head) -> None:
+    async def _answer(self, reply: Reply) -> None:
         self._state = State.REPLY
-        keep = self._keep and not self._ended and not self._door.draining
-        opening = response.opening(reply, head, keep=keep, date=self._door.date())
-        going_on = await self._outlet.send(reply, opening)
+        keep = self._keep and not self._ended and not self._server.draining
+        lives_on = await self._writer.send(reply, response_head(reply, self._head, keep=keep, date=self._server.date()))
         self._task = None
-        self._hold(len(self._buffer) - self._held)
-        if going_on:
+        self._hold(len(self._buffer))
+        if lives_on:
             self._next()
         else:
             self._linger()
 
     def _next(self) -> None:
-        self._state, self._head, self._framing = State.HEAD, None, None
-        self._allow(self._door.bounds.idle_timeout)
-        self.unpark()
+        self._state, self._head, self._body = State.HEAD, None, None
+        self._allow(self._server.bounds.idle_timeout)
+        self.resume_reading()
         if self._buffer:
             self._advance()
-        elif self._door.draining:
+        elif self._server.draining:
             self._transport.close()
 
-    def _refuse(self, refusal: Refusal, headers: Headers) -> None:
-        """Answer a request that never became a call. Its framing is in doubt, so it is the connection's last."""
-        reply = self._door.front.turned_away(refusal, headers)
-        opening = response.opening(reply, self._head, keep=False, date=self._door.date())
-        self._outlet.write(opening.data)
+    def _refuse(self, refusal: Refusal, raw: bytes = b"") -> None:
+        """Answer a request that never became a call. Its framing is in doubt, so it is the connection's last.
+
+        ``raw`` are the bytes of a head that was not understood: they may still say who sent it.
+        """
+        reply = self._server.endpoint.turned_away(refusal, self._head.headers if self._head else readable_fields(raw))
+        self._writer.write(response_head(reply, self._head, keep=False, date=self._server.date()).data)
         self._linger()
 
     def _linger(self) -> None:
         self._state = State.LINGER
         self._buffer.clear()
-        self._hold(-self._held)
+        self._hold(0)
         if self._transport.is_closing():
             return
         # Closing at once would reset the connection where input is unread, and the reply with it.
-        self._allow(self._door.bounds.write_timeout if self._outlet.paused else self._door.bounds.linger)
-        self.unpark()
+        self._allow(self._server.bounds.linger if self._writer.writable.is_set() else self._server.bounds.write_timeout)
+        self.resume_reading()
         if self._ended:
             self._transport.close()
         else:
@@ -250,14 +313,6 @@ class Connection(asyncio.Protocol):
     def _allow(self, seconds: float) -> None:
         self._deadline = self._loop.time() + seconds
 
-    def _hold(self, change: int) -> None:
-        self._held += change
-        self._door.held(change)
-
-    def _too_far_ahead(self) -> bool:
-        return self._state not in (State.HEAD, State.BODY) and len(self._buffer) > self._door.bounds.ahead
-
-    def _park(self) -> None:
-        if not self._parked and not self._transport.is_closing():
-            self._parked = True
-            self._transport.pause_reading()
+    def _hold(self, size: int) -> None:
+        change, self._held = size - self._held, size
+        self._server.hold(change)

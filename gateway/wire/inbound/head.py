@@ -5,16 +5,15 @@ RFC 9110 and 9112, narrowed: what two readers could take differently is refused 
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from enum import Enum
+from functools import lru_cache
 
-from gateway.errors import MalformedRequest, Refusal
+from gateway.errors import MalformedRequest
 from gateway.model.call import Headers
 from gateway.model.wire import Head
-from gateway.wire.inbound import fields
-from gateway.wire.inbound.fields import HeaderRule
-from gateway.wire.inbound.hosts import Hosts
 from gateway.wire.limits import Bounds
 
 _TOKEN = rb"[!#$%&'*+\-.^`|~0-9A-Za-z_]+"
@@ -24,76 +23,143 @@ _LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) (HTTP/[0-9]\.[0-9])\r\n")
 _NAME = re.compile(_TOKEN)
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 _STRANGE = re.compile(rb"[^\t\r\n -~]|\r(?!\n|\Z)|(?<!\r)\n")
+_AUTHORITY = re.compile(rb"([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\])(?::([0-9]{1,5}))?")
+_ORIGIN = re.compile(rb"[a-z][a-z0-9+.-]*://(.+)")
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
-# The common fates by names of their own: looking a member up in its enum is slow in the loop over all fields.
-_PASS, _ONCE, _PLAIN, _STRIP = HeaderRule.PASS, HeaderRule.ONCE, HeaderRule.PLAIN, HeaderRule.STRIP
-_PASSED_ON = (_ONCE, _PLAIN, _PASS, HeaderRule.ORIGIN)
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class TurnedAway(Exception):
-    """A request that never became a call: the refusal, and the headers that could be read, which may tell the sender."""
+HeaderRule = Enum("HeaderRule", "PASS ONCE PLAIN STRIP REFUSE CONNECTION FRAMING")
+"""What becomes of a field. ``ONCE`` passes a single one, ``PLAIN`` a single one that is no list either; ``FRAMING`` is a single one
+for the gateway alone."""
 
-    def __init__(self, refusal: Refusal, headers: Headers = ()) -> None:
-        super().__init__(refusal.detail)
-        self.refusal = refusal
-        self.headers = headers
+# By names of their own: looking a member up in its enum is slow in the loop over all fields.
+_PASS, _ONCE, _PLAIN, _STRIP, _REFUSE, _CONNECTION, _FRAMING = HeaderRule
+_NAMES = {
+    _FRAMING: b"host content-length transfer-encoding expect",
+    _CONNECTION: b"connection",
+    _STRIP: b"te trailer keep-alive",
+    _PLAIN: b"authorization idempotency-key traceparent",
+    _ONCE: b"cookie date from if-match if-modified-since if-none-match if-range if-unmodified-since last-event-id max-forwards "
+    b"mcp-protocol-version mcp-session-id origin range referer user-agent",
+    # Fields by which some tools and proxies are talked into another method, another path or another sender.
+    _REFUSE: b"base-url client-ip cf-connecting-ip cluster-client-ip destination fastly-client-ip forwarded forwarded-for "
+    b"forwarded-for-ip http-url http2-settings proxy proxy-host proxy-url real-ip request-uri true-client-ip upgrade uri url "
+    b"x-accel-redirect x-client-ip x-cluster-client-ip x-custom-ip-authorization x-forward-for x-forwarded x-host "
+    b"x-http-destinationurl x-http-host-override x-http-method x-http-method-override x-method-override x-proxy-url "
+    b"x-proxyuser-ip x-real-ip x-rewrite-url x-sendfile x-true-client-ip x-wap-profile",
+}
+_RULES = {name: rule for rule, names in _NAMES.items() for name in names.split()}
+_FAMILIES = {
+    _REFUSE: (b"x-forwarded-", b"x-envoy-", b"x-original-", b"x-originating-", b"x-remote-", b"x-rewrite-", b"x-middleware-"),
+    _PLAIN: (b"killcord-",),
+    _ONCE: (b"content-",),
+    _STRIP: (b"proxy-",),
+}
+# What a Connection field may not name: taking these away behind the gateway's back would change what was decided.
+_NEEDED_FAMILIES = (b"killcord-", b"content-", b"if-", b"mcp-", b"x-forwarded-")
+_NEEDED = frozenset(
+    b"accept authorization cookie expect host idempotency-key last-event-id origin range traceparent tracestate "
+    b"transfer-encoding upgrade http2-settings".split()
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Framed:
-    """A head, and whether its connection may serve another request. Its headers are the end-to-end ones, without Host."""
+@lru_cache(maxsize=4096)
+def rule_of(name: bytes) -> tuple[bytes, HeaderRule]:
+    """A field name in lower case, and its rule. Underscores are refused: some tools read them as hyphens."""
+    lower = name.lower()
+    if b"_" in lower:
+        return lower, _REFUSE
+    family = next((rule for rule, prefixes in _FAMILIES.items() if lower.startswith(prefixes)), _PASS)
+    return lower, _RULES.get(lower, family)
 
-    head: Head
-    keep: bool
+
+class Hosts:
+    """The host names and addresses that this gateway answers to, whatever their port: what keeps a web page from reaching it by a
+    name of its own (DNS rebinding).
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(_canonical_host(name) for name in names)
+        # Bounded: a client can vary the port alone, and its letters' case.
+        self.admits = lru_cache(maxsize=256)(self._admits)
+
+    def _admits(self, authority: bytes) -> bool:
+        """Whether a Host value (``name``, ``name:port``, ``[v6]:port``) names one of the hosts and holds nothing else."""
+        match = _AUTHORITY.fullmatch(authority)
+        return match is not None and int(match[2] or 0) <= 0xFFFF and _canonical_host(match[1].decode()) in self._names
+
+    def admits_origin(self, origin: bytes) -> bool:
+        """Whether an Origin value is of one of the hosts; ``null`` is not."""
+        match = _ORIGIN.fullmatch(origin)
+        return match is not None and self.admits(match[1])
+
+
+def _canonical_host(name: str) -> str:
+    """A name in lower case; an IPv6 address in its shortest form, without brackets."""
+    bare = name.lower().removeprefix("[").removesuffix("]")
+    try:
+        return ipaddress.ip_address(bare).compressed
+    except ValueError:
+        return bare
 
 
 class Grammar:
-    """Reads heads for one door. ``once`` names further fields that may not be repeated or joined."""
+    """Reads heads for one server. ``once`` names further fields that may not be repeated or joined: those in which a tool's own
+    clients put their lease.
+    """
 
     __slots__ = ("_bounds", "_hosts", "_once")
 
     def __init__(self, hosts: Hosts, bounds: Bounds, once: Iterable[str] = ()) -> None:
         self._hosts = hosts
         self._bounds = bounds
-        self._once = fields.lowered(once)
+        self._once = frozenset(name.lower().encode("ascii") for name in once)
 
-    def read(self, raw: bytes) -> Framed:
-        """The head in ``raw``, which ends with the empty line.
+    def read(self, raw: bytes) -> tuple[Head, bool]:
+        """The head in ``raw``, which ends with the empty line, and whether its connection may serve another request.
+
+        The headers are the end-to-end ones, without Host.
 
         Raises:
-            TurnedAway: with a ``MalformedRequest`` and the headers, as far as they could be read.
+            MalformedRequest: it is not exactly a head that the gateway accepts.
         """
-        lines = _FIELD.findall(raw, raw.find(b"\r\n") + 2) if _HEAD.fullmatch(raw) else None
-        try:
-            method, target, old = _request_line(raw)
-            if lines is None:
-                raise _diagnosis(raw)
-            self._refuse_size(raw, lines)
-            reading = _Reading(self._hosts, self._once)
-            reading.take(lines)
-            return reading.framed(method, target, old=old)
-        except MalformedRequest as refusal:
-            raise TurnedAway(refusal, _readable(raw)) from refusal
+        method, target, old = _request_line(raw)
+        if not _HEAD.fullmatch(raw):
+            raise _diagnosis(raw)
+        lines = _FIELD.findall(raw, raw.find(b"\r\n") + 2)
+        self._check_size(raw, lines)
+        passed, single, options = self._fields(lines)
+        self._check_hosts(single)
+        expectation = single.get(b"expect")
+        if expectation is not None and expectation.lower() != b"100-continue":
+            raise MalformedRequest("The only expectation that can be met is '100-continue'.")
+        length = _body_length(method, single, old=old)
+        head = Head(
+            method=method,
+            target=target,
+            headers=tuple(field for field in passed if field[0].lower() not in options) if options else tuple(passed),
+            length=length,
+            http_1_0=old,
+            # An HTTP/1.0 client cannot take a 100, and without a body there is nothing to go on with (RFC 9110, 10.1.1).
+            expects_continue=expectation is not None and not old and length != 0,
+        )
+        return head, b"close" not in options and (not old or b"keep-alive" in options)
 
     def refuse_early(self, start: bytes, since: int = 0) -> None:
-        """Judge a head that is not whole yet; its bytes before ``since`` were judged before.
+        """Check a head that is not whole yet; its bytes before ``since`` were checked before.
 
         Raises:
-            TurnedAway: it is too long already, or holds a byte or a request line that no head holds.
+            MalformedRequest: it is too long already, or holds a byte or a request line that no head holds.
         """
-        try:
-            if len(start) > self._bounds.head_bytes:
-                raise MalformedRequest(f"The request head is longer than {self._bounds.head_bytes} bytes.")
-            # One byte back: a CR that was the last byte then may turn out to be a bare one.
-            if _STRANGE.search(start, max(since - 1, 0)):
-                raise _diagnosis(start)
-            if start.find(b"\r\n", 0, since) < 0 <= start.find(b"\r\n"):
-                _request_line(start)
-        except MalformedRequest as refusal:
-            raise TurnedAway(refusal, _readable(start)) from refusal
+        self._check_size(start, ())
+        # One byte back: a CR that was the last byte then may turn out to be a bare one.
+        if _STRANGE.search(start, max(since - 1, 0)):
+            raise _diagnosis(start)
+        if start.find(b"\r\n", 0, since) < 0 <= start.find(b"\r\n"):
+            _request_line(start)
 
-    def _refuse_size(self, raw: bytes, lines: list[tuple[bytes, bytes]]) -> None:
+    def _check_size(self, raw: bytes, lines: Collection[object]) -> None:
         bounds = self._bounds
         if len(raw) > bounds.head_bytes:
             raise MalformedRequest(f"The request head is longer than {bounds.head_bytes} bytes.")
@@ -102,145 +168,108 @@ class Grammar:
         if len(raw) > bounds.line_bytes and max(map(len, raw.split(b"\r\n"))) > bounds.line_bytes:
             raise MalformedRequest(f"A line of the request head is longer than {bounds.line_bytes} bytes.")
 
-
-class _Reading:
-    """One pass over the fields of one head."""
-
-    __slots__ = ("_close", "_coding", "_expect", "_hosts", "_keep_alive", "_length", "_named", "_once", "_passed", "_seen")
-
-    def __init__(self, hosts: Hosts, once: frozenset[bytes]) -> None:
-        self._hosts = hosts
-        self._once = once
-        self._passed: list[tuple[bytes, bytes]] = []
-        self._seen: set[bytes] = set()
-        self._named: set[bytes] = set()
-        self._length: int | None = None
-        self._coding: bytes | None = None
-        self._expect = self._close = self._keep_alive = False
-
-    def take(self, lines: list[tuple[bytes, bytes]]) -> None:
-        judge, once, seen, passed = fields.judge, self._once, self._seen, self._passed
+    def _fields(self, lines: Iterable[tuple[bytes, bytes]]) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes], set[bytes]]:
+        """The end-to-end fields in order, the single-valued ones by their lower-case name, and the options of Connection."""
+        passed: list[tuple[bytes, bytes]] = []
+        single: dict[bytes, bytes] = {}
+        options: set[bytes] = set()
+        once = self._once
         for name, value in lines:
             value = value.strip(b"\t ")
-            lower, fate = judge(name)
-            if fate is _PASS and lower not in once:
+            lower, rule = rule_of(name)
+            if rule is _PASS and lower not in once:
                 passed.append((name, value))
-            elif fate is _STRIP:
-                continue
-            elif lower in seen and fate is not HeaderRule.CONNECTION:
-                raise MalformedRequest(f"The header field '{_shown(lower)}' comes twice.")
-            else:
-                seen.add(lower)
-                if fate is not _ONCE:
-                    self._judge(fate, lower, value)
-                if fate in _PASSED_ON:
+            elif rule is _REFUSE:
+                raise MalformedRequest(f"The header field '{_shown(lower)}' is not accepted here.")
+            elif rule is _CONNECTION:
+                options |= self._options(value)
+            elif rule is not _STRIP:
+                if lower in single:
+                    raise MalformedRequest(f"The header field '{_shown(lower)}' comes twice.")
+                if b"," in value and (rule is _PLAIN or rule is _PASS) and not _is_quoted_key(lower, value):
+                    raise MalformedRequest(f"The header field '{_shown(lower)}' holds more than one value.")
+                single[lower] = value
+                if rule is not _FRAMING:
                     passed.append((name, value))
+        return passed, single, options
 
-    def _judge(self, fate: HeaderRule, lower: bytes, value: bytes) -> None:
-        if fate is _PLAIN or fate is _PASS:
-            if not fields.plain(lower, value):
-                raise MalformedRequest(f"The header field '{_shown(lower)}' holds more than one value.")
-        elif fate is HeaderRule.REFUSE:
-            raise MalformedRequest(f"The header field '{_shown(lower)}' is not accepted here.")
-        elif fate is HeaderRule.CONNECTION:
-            self._connection(value)
-        elif fate is HeaderRule.HOST:
-            if not self._hosts.admits(value):
-                raise MalformedRequest("The Host is none that this gateway answers to (http.allowed_hosts).")
-        elif fate is HeaderRule.ORIGIN:
-            if not self._hosts.admits_origin(value):
-                raise MalformedRequest("The Origin is none that this gateway answers to (http.allowed_hosts).")
-        elif fate is HeaderRule.LENGTH:
-            if not _LENGTH.fullmatch(value):
-                raise MalformedRequest("The Content-Length is not a plain decimal number.")
-            self._length = int(value)
-        elif fate is HeaderRule.CODING:
-            self._coding = value.lower()
-        elif fate is HeaderRule.EXPECT:
-            if value.lower() != b"100-continue":
-                raise MalformedRequest("The only expectation that can be met is '100-continue'.")
-            self._expect = True
-
-    def _connection(self, value: bytes) -> None:
-        for option in (part.strip(b"\t ").lower() for part in value.split(b",")):
+    def _options(self, value: bytes) -> set[bytes]:
+        options = {part.strip(b"\t ").lower() for part in value.split(b",")}
+        for option in options:
             if not _NAME.fullmatch(option):
                 raise MalformedRequest("The Connection field is not a list of names.")
-            if fields.needed(option) or option in self._once:
+            if option in _NEEDED or option.startswith(_NEEDED_FAMILIES) or option in self._once:
                 raise MalformedRequest(f"The Connection field may not name '{_shown(option)}'.")
-            self._close = self._close or option == b"close"
-            self._keep_alive = self._keep_alive or option == b"keep-alive"
-            self._named.add(option)
+        return options
 
-    def framed(self, method: str, target: str, *, old: bool) -> Framed:
-        if b"host" not in self._seen:
+    def _check_hosts(self, single: Mapping[bytes, bytes]) -> None:
+        if (host := single.get(b"host")) is None:
             raise MalformedRequest("The request has no Host field.")
-        length = self._body_length(method, old=old)
-        passed = self._passed
-        if self._named:
-            passed = [field for field in passed if field[0].lower() not in self._named]
-        head = Head(
-            method=method,
-            target=target,
-            headers=tuple(passed),
-            length=length,
-            http_1_0=old,
-            # An HTTP/1.0 client cannot take a 100, and without a body there is nothing to go on with (RFC 9110, 10.1.1).
-            expects_continue=self._expect and not old and length != 0,
-        )
-        return Framed(head, keep=not self._close and (not old or self._keep_alive))
+        if not self._hosts.admits(host):
+            raise MalformedRequest("The Host is not one that this gateway answers to (http.allowed_hosts).")
+        if (origin := single.get(b"origin")) is not None and not self._hosts.admits_origin(origin):
+            raise MalformedRequest("The Origin is not one that this gateway answers to (http.allowed_hosts).")
 
-    def _body_length(self, method: str, *, old: bool) -> int | None:
-        if self._coding is not None:
-            self._refuse_coding(self._coding, old=old)
-        length = None if self._coding is not None else self._length or 0
-        if length != 0 and method in _BODILESS:
-            raise MalformedRequest(f"A {method} request has no body here.")
-        return length
 
-    def _refuse_coding(self, coding: bytes, *, old: bool) -> None:
-        if self._length is not None:
-            raise MalformedRequest("The request has both Content-Length and Transfer-Encoding.")
-        if old:
-            raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding.")
-        if coding != b"chunked":
-            names = [part.strip(b"\t ") for part in coding.split(b",")]
-            known = all(_NAME.fullmatch(name) for name in names) and names != [b"chunked"] * len(names)
-            raise MalformedRequest("The only transfer coding understood is a single 'chunked'.", status=501 if known else 400)
+def readable_fields(raw: bytes) -> Headers:
+    """The fields of a malformed head that can be read all the same, line by line: one search through all of it would cost
+    quadratic time.
+    """
+    matches = [_FIELD.fullmatch(line + b"\r\n") for line in raw.split(b"\r\n")[1:]]
+    return tuple((match[1], match[2].strip(b"\t ")) for match in matches if match)
 
 
 def _request_line(raw: bytes) -> tuple[str, str, bool]:
+    """Method, target, and whether the client speaks HTTP/1.0."""
     match = _LINE.match(raw)
     if match is None:
         raise MalformedRequest("The request line is not 'METHOD target HTTP/1.1' with single spaces.")
     method, target, version = match.groups()
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
-        raise MalformedRequest("This door speaks HTTP/1.1 (and 1.0).", status=505)
+        raise MalformedRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here.", status=505)
     if method in (b"TRACE", b"CONNECT"):
         raise MalformedRequest(f"The method {method.decode()} is refused.")
     if method not in _METHODS:
-        raise MalformedRequest("The method is none of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS.", status=501)
+        raise MalformedRequest("The method is not one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS.", status=501)
     return method.decode(), target.decode(), version == b"HTTP/1.0"
 
 
+def _body_length(method: str, single: Mapping[bytes, bytes], *, old: bool) -> int | None:
+    """The declared length of the body, 0 without one; ``None`` where it is chunked."""
+    declared, coding = single.get(b"content-length"), single.get(b"transfer-encoding")
+    if declared is not None and not _LENGTH.fullmatch(declared):
+        raise MalformedRequest("The Content-Length is not a plain decimal number.")
+    if coding is not None:
+        if declared is not None:
+            raise MalformedRequest("The request has both Content-Length and Transfer-Encoding.")
+        if old:
+            raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding.")
+        if coding.lower() != b"chunked":
+            names = [part.strip(b"\t ") for part in coding.lower().split(b",")]
+            known = all(_NAME.fullmatch(name) for name in names) and set(names) != {b"chunked"}
+            raise MalformedRequest("The only transfer coding understood is a single 'chunked'.", status=501 if known else 400)
+    length = int(declared or 0) if coding is None else None
+    if length != 0 and method in _BODILESS:
+        raise MalformedRequest(f"A {method} request has no body here.")
+    return length
+
+
+def _is_quoted_key(lower: bytes, value: bytes) -> bool:
+    """Whether this is a single quoted idempotency key: it may hold commas."""
+    return lower == b"idempotency-key" and len(value) > 1 and value[:1] == value[-1:] == b'"' and value.count(b'"') == 2
+
+
 def _diagnosis(raw: bytes) -> MalformedRequest:
-    """Why bytes are no head, as well as it can be told."""
-    if b"\0" in raw:
-        return MalformedRequest("The request head holds a NUL.")
-    if re.search(rb"[\x80-\xff]", raw):
-        return MalformedRequest("The request head holds a byte that is not ASCII.")
-    if re.search(rb"\r(?!\n|\Z)|(?<!\r)\n", raw):
-        return MalformedRequest("The request head holds a bare CR or LF.")
-    if re.search(rb"\r\n[\t ]", raw):
-        return MalformedRequest("A header field is folded over two lines, or begins with a blank.")
-    if re.search(rb"\r\n[^:\r\n]*[\t ]:", raw):
-        return MalformedRequest("There is a blank before the colon of a header field.")
-    return MalformedRequest("A header field is not 'name: value' in plain ASCII.")
-
-
-def _readable(raw: bytes) -> Headers:
-    """The fields that can be read all the same, line by line: a search through all of it would cost quadratic time."""
-    matches = [_FIELD.fullmatch(line + b"\r\n") for line in raw.split(b"\r\n")[1:]]
-    return tuple((match[1], match[2].strip(b"\t ")) for match in matches if match)
+    """What is wrong with bytes that are not a head, as far as it can be told."""
+    patterns = {
+        rb"\0": "The request head holds a NUL.",
+        rb"[\x80-\xff]": "The request head holds a byte that is not ASCII.",
+        rb"\r(?!\n|\Z)|(?<!\r)\n": "The request head holds a bare CR or LF.",
+        rb"\r\n[\t ]": "A header field is folded over two lines, or begins with a blank.",
+        rb"\r\n[^:\r\n]*[\t ]:": "There is a blank before the colon of a header field.",
+    }
+    found = (detail for pattern, detail in patterns.items() if re.search(pattern, raw))
+    return MalformedRequest(next(found, "A header field is not 'name: value' in plain ASCII."))
 
 
 def _shown(name: bytes) -> str:

@@ -1,17 +1,19 @@
-"""A reply as bytes: status line, fields, and the framing of its body. Pure."""
+"""A reply on its way to a client: status line, fields and framing as bytes, and its body, streamed with back-pressure."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from http import HTTPStatus
 
 from msgspec import Struct
 
+from gateway.errors import Refusal, UpstreamFailure
 from gateway.model.wire import Head, Reply
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"trailer"})
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
-LAST_CHUNK = b"0\r\n\r\n"
 
 
 class ResponseHead(Struct, frozen=True):
@@ -26,7 +28,7 @@ class ResponseHead(Struct, frozen=True):
     due: int | None = None
 
 
-def opening(reply: Reply, head: Head | None, *, keep: bool, date: bytes) -> ResponseHead:
+def response_head(reply: Reply, head: Head | None, *, keep: bool, date: bytes) -> ResponseHead:
     """How a reply to ``head`` begins (``None``: a request that could not be read). ``date`` is the Date where the reply has none.
 
     Nothing is added but ``Date`` and the framing, which is made anew; a declared length holds for a streamed body.
@@ -38,48 +40,41 @@ def opening(reply: Reply, head: Head | None, *, keep: bool, date: bytes) -> Resp
     lines, declared = _lines(reply, date)
     keep = keep and not reply.close
     streams = chunked = False
-    due: int | None = None
-    content = reply.body
+    content, length, due = reply.body, declared, None
     if method == "HEAD" or reply.status in (204, 304):
-        content = b""
-        length = reply.bodiless_length if reply.bodiless_length is not None else declared
-        if length is not None and reply.status != 204:
-            lines.append(b"Content-Length: %d\r\n" % length)
+        content, length = b"", declared if reply.bodiless_length is None else reply.bodiless_length
     elif reply.rest is None:
-        lines.append(b"Content-Length: %d\r\n" % len(content))
+        length = len(content)
     else:
-        streams = True
-        if declared is not None:
-            lines.append(b"Content-Length: %d\r\n" % declared)
-            due = declared - len(content)
-        elif old:
-            keep = False
-        else:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
-            chunked, content = True, chunk(content)
+        streams, chunked = True, declared is None and not old
+        keep = keep and (chunked or declared is not None)
+        due = None if declared is None else declared - len(content)
+    if chunked:
+        content = _chunk(content)
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+    elif length is not None and reply.status != 204:
+        lines.append(b"Content-Length: %d\r\n" % length)
     if not keep:
         lines.append(b"Connection: close\r\n")
     elif old:
         lines.append(b"Connection: keep-alive\r\n")
-    return ResponseHead(_joined(reply.status, lines) + content, keep, streams, chunked, due)
-
-
-def chunk(data: bytes) -> bytes:
-    """Data as one chunk; nothing for no data, which would end the body."""
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    block = b"".join(lines)
+    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
+        raise ValueError("a field of the reply holds a line end")
+    status_line = _STATUS_LINES.get(reply.status) or b"HTTP/1.1 %d \r\n" % reply.status
+    return ResponseHead(b"%b%b\r\n%b" % (status_line, block, content), keep, streams, chunked, due)
 
 
 def _lines(reply: Reply, date: bytes) -> tuple[list[bytes], int | None]:
+    """The field lines of a reply but for its framing, and the body length that it declares."""
     declared, dated, lines = None, False, []
     for name, value in reply.headers:
         kind = _kind(name)
-        if kind == b"content-length":
+        if kind is None or kind == b"date":
+            dated = dated or kind is not None
+            lines.append(b"%b: %b\r\n" % (name, value))
+        elif kind == b"content-length":
             declared = int(value)
-        elif kind is None:
-            lines.append(b"%b: %b\r\n" % (name, value))
-        elif kind == b"date":
-            dated = True
-            lines.append(b"%b: %b\r\n" % (name, value))
     if not dated:
         lines.append(b"Date: %b\r\n" % date)
     return lines, declared
@@ -92,8 +87,63 @@ def _kind(name: bytes) -> bytes | None:
     return lower if lower in _FRAMING or lower == b"date" else None
 
 
-def _joined(status: int, lines: list[bytes]) -> bytes:
-    block = b"".join(lines)
-    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
-        raise ValueError("a field of the reply holds a line end")
-    return (_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status) + block + b"\r\n"
+def _chunk(data: bytes) -> bytes:
+    """Data as one chunk; nothing for no data, which would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+class Writer:
+    """Writes to a client that may read slowly, or be gone. ``writable`` is cleared while the client has a full buffer to read first."""
+
+    __slots__ = ("_transport", "writable")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.writable = asyncio.Event()
+        self.writable.set()
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def send(self, reply: Reply, head: ResponseHead) -> bool:
+        """Write a reply to its end and wait until the client has read most of it; whether the connection can go on."""
+        try:
+            self.write(head.data)
+            whole = await self._stream(reply.rest, head) if head.streams and reply.rest is not None else True
+        finally:
+            if reply.rest is not None:
+                await close(reply.rest)
+        await self._drained()
+        if not whole:
+            # The client has to see that the body is not whole: no last chunk, fewer bytes than declared.
+            self._transport.abort()
+        return whole and head.keep and not self._transport.is_closing()
+
+    async def _stream(self, rest: AsyncIterator[bytes], head: ResponseHead) -> bool:
+        due = head.due
+        try:
+            async for data in rest:
+                if due is not None:
+                    if len(data) > due:
+                        return False
+                    due -= len(data)
+                self.write(_chunk(data) if head.chunked else data)
+                await self._drained()
+                if self._transport.is_closing():
+                    return False
+        except (UpstreamFailure, Refusal):
+            return False
+        if head.chunked:
+            self.write(b"0\r\n\r\n")
+        return not due
+
+    async def _drained(self) -> None:
+        if not self.writable.is_set():
+            await self.writable.wait()
+
+
+async def close(rest: AsyncIterator[bytes]) -> None:
+    """End a stream that is no longer wanted; does nothing at its end."""
+    if (aclose := getattr(rest, "aclose", None)) is not None:
+        await aclose()

@@ -7,10 +7,12 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
+from msgspec import Struct
+
 from gateway.errors import UpstreamFailure
+from gateway.model.wire import Outgoing
 from gateway.wire.limits import PoolBounds
 from gateway.wire.outbound.exchange import Exchange
 
@@ -18,8 +20,7 @@ Allowed = Callable[[str], bool]
 """Whether an IP address may be dialled."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(Struct, frozen=True, kw_only=True):
     """Where a tool listens: ``host`` and ``port``, or the path of a Unix socket. With ``tls``, a context that verifies.
 
     ``server_hostname`` is the name the certificate has to hold (default: ``host``). ``connections`` is how many it is given,
@@ -44,6 +45,7 @@ class Channel(asyncio.Protocol):
         self._bounds, self._released, self._lost = bounds, released, lost
         self._exchange: Exchange | None = None
         self._idle_since = 0.0
+        self._long = False
         self._transport: asyncio.Transport
         self._poll = select.poll()
         self.closed: asyncio.Future[None] = self._loop.create_future()
@@ -80,22 +82,21 @@ class Channel(asyncio.Protocol):
         fresh = self._loop.time() - self._idle_since < self._bounds.kept_for
         return fresh and not self._transport.is_closing() and not self._poll.poll(0)
 
-    def begin(self, data: bytes, method: str, *, timeout: float, deadline: float) -> Exchange:
-        """Write a whole request, in this very step of the event loop, and read its answer."""
-        long = len(data) > self._bounds.sure_read
-        self._exchange = Exchange(
-            self._transport, method, timeout=timeout, deadline=deadline, bounds=self._bounds, long=long, release=self._release
-        )
+    def begin(self, data: bytes, request: Outgoing, deadline: float) -> Exchange:
+        """Write a whole request (``data`` is its form on the wire), in this very step of the event loop, and read its answer."""
+        self._long = len(data) > self._bounds.sure_read
+        self._exchange = Exchange(self._transport, request, deadline, self._bounds, self._release)
         self._transport.write(data)
         return self._exchange
 
     def abort(self) -> None:
         self._transport.abort()
 
-    def _release(self, reusable: bool) -> None:
+    def _release(self, clean: bool) -> None:
         self._exchange = None
         self._idle_since = self._loop.time()
-        self._released(self, reusable)
+        # Else the tool may have answered without having read all of the request.
+        self._released(self, clean and not self._long and self._transport.get_write_buffer_size() == 0)
 
 
 async def dial(origin: Origin, allowed: Allowed, make: Callable[[], Channel], deadline: float) -> Channel:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gateway.errors import UpstreamFailure
 from gateway.model.call import Headers
-from gateway.model.wire import Answer
+from gateway.model.wire import Answer, Outgoing
 from gateway.wire.limits import PoolBounds
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
@@ -50,23 +50,15 @@ class Exchange:
     A long answer is its own ``rest``: iterating it gives the bytes as they come. Reading it to its end lets the connection be used
     again, ``aclose`` before that closes the connection. ``ended`` is true once nothing more will be read from the connection.
 
-    ``release`` is called once, at the end, with whether the connection can be used again. ``long`` says that the tool may have
-    answered without having read all of the request. Times are seconds; ``deadline`` is in the loop's time.
+    ``release`` is called once, at the end, with whether the answer ended cleanly and leaves the connection open. Times are seconds;
+    ``deadline`` is in the loop's time.
     """
 
     def __init__(
-        self,
-        transport: asyncio.Transport,
-        method: str,
-        *,
-        timeout: float,
-        deadline: float,
-        bounds: PoolBounds,
-        long: bool,
-        release: Callable[[bool], None],
+        self, transport: asyncio.Transport, request: Outgoing, deadline: float, bounds: PoolBounds, release: Callable[[bool], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._transport, self._method, self._bounds, self._long, self._release = transport, method, bounds, long, release
+        self._transport, self._request, self._bounds, self._release = transport, request, bounds, release
         self._parser: Any = httptools.HttpResponseParser(self)
         self._head: AnswerHead | None = None
         self._head_bytes = self._buffered = 0
@@ -76,7 +68,7 @@ class Exchange:
         self._failure: UpstreamFailure | None = None
         self._reader: asyncio.Future[None] | None = None
         self._after: Callable[[], None] | None = None
-        self._timeout, self._deadline = timeout, deadline
+        self._deadline = deadline
         self._timer = self._loop.call_at(deadline, self._check_deadline)
         self.ended = False
         self.answer: asyncio.Future[Answer] = self._loop.create_future()
@@ -138,7 +130,7 @@ class Exchange:
         """
         if not self._chunks and not self.ended:
             # Only a reader's wait counts: a slow reader is not the tool's silence.
-            self._deadline = self._loop.time() + self._timeout
+            self._deadline = self._loop.time() + self._request.timeout
             self._timer = self._loop.call_at(self._deadline, self._check_deadline)
             self._reader = self._loop.create_future()
             try:
@@ -176,11 +168,11 @@ class Exchange:
         bound = self._bounds.answer_head
         if self._head_bytes > bound and sum(len(name) + len(value) for name, value in self._fields) > bound:
             raise Malformed("an answer whose head is too long")
-        self._head = answer_head(self._method, status, self._parser.get_http_version(), self._fields)
+        self._head = answer_head(self._request.method, status, self._parser.get_http_version(), self._fields)
         # Until then a short answer has to be whole; a longer one is streamed, and only its silences count.
-        self._deadline = self._loop.time() + self._timeout
+        self._deadline = self._loop.time() + self._request.timeout
         # The parser does not know that this answer has no body, whatever length it declares.
-        self._whole = self._method == "HEAD"
+        self._whole = self._request.method == "HEAD"
 
     def on_body(self, data: bytes) -> None:
         if self._whole:
@@ -219,7 +211,7 @@ class Exchange:
     def _finish(self) -> None:
         head = self._head
         assert head is not None
-        self._end(reusable=head.keep and not self._dirty and not self._long and self._transport.get_write_buffer_size() == 0)
+        self._end(reusable=head.keep and not self._dirty)
         if not self.answer.done():
             self.answer.set_result(Answer(status=head.status, headers=head.headers, body=self._take()))
 

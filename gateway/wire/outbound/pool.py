@@ -7,13 +7,12 @@ import itertools
 import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gateway.errors import UpstreamFailure
 from gateway.model.wire import Answer, Outgoing
-from gateway.ports import wire
 from gateway.wire.limits import PoolBounds
 from gateway.wire.outbound.channel import Allowed, Channel, Origin, dial
 from gateway.wire.outbound.exchange import Exchange, Stale
@@ -80,24 +79,23 @@ class ToolPool:
 
     async def close(self) -> None:
         self._closed = True
-        channels = list(self._open)
-        for channel in channels:
+        for channel in list(self._open):
             channel.abort()
-        for channel in channels:
             await channel.closed
 
     async def _exchange(self, data: bytes, request: Outgoing, fence: Fence, deadline: float) -> Exchange:
-        if (idle := self._take_idle()) is None:
-            return await self._run(await self._fresh(deadline), data, request, fence, deadline)
-        try:
-            return await self._run(idle, data, request, fence, deadline)
-        except Stale:
-            if not request.retriable:
-                raise
-        # The only resend there is: a read, whose idle connection turned out to be dead before any byte of an answer.
+        if (idle := self._take_idle()) is not None:
+            try:
+                return await self._run(idle, data, request, fence, deadline)
+            except Stale:
+                if not request.retriable:
+                    raise
         try:
             return await self._run(await self._fresh(deadline), data, request, fence, deadline)
         except UpstreamFailure as failure:
+            if idle is None:
+                raise
+            # The only resend there is: a read, whose idle connection turned out to be dead before any byte of an answer.
             raise UpstreamFailure(failure.detail, sent=True, late=failure.late) from failure
 
     async def _run(self, channel: Channel, data: bytes, request: Outgoing, fence: Fence, deadline: float) -> Exchange:
@@ -107,7 +105,7 @@ class ToolPool:
             self._released(channel, reusable=True)
             raise
         # No await between the fence and this: what it saw still holds when the bytes leave.
-        exchange = channel.begin(data, request.method, timeout=request.timeout, deadline=deadline)
+        exchange = channel.begin(data, request, deadline)
         try:
             await exchange.answer
         except BaseException:
@@ -175,14 +173,19 @@ class AdmissionQueue:
         if self.waiting >= self._bounds.waiting:
             raise UpstreamFailure("too many calls wait for a connection to the tool", sent=False)
         loop = asyncio.get_running_loop()
-        ticket = next(self._numbers), loop.create_future()
+        granted: asyncio.Future[None] = loop.create_future()
+        ticket = next(self._numbers), granted
         self._queues.setdefault(tenant, deque()).append(ticket)
         self.waiting += 1
-        timer = loop.call_at(deadline, _expire, ticket[1])
+        timer = loop.call_at(deadline, _expire, granted)
         try:
-            await ticket[1]
+            await granted
         except BaseException:
-            self._leave(tenant, ticket)
+            if ticket in self._queues.get(tenant, ()):
+                self._drop(tenant, ticket)
+            elif not granted.cancelled() and granted.exception() is None:
+                # Cancelled after the place was granted, before it could be used.
+                self.give(tenant)
             raise
         finally:
             timer.cancel()
@@ -201,20 +204,13 @@ class AdmissionQueue:
 
     def _grant(self) -> None:
         while eligible := [(queue[0], tenant) for tenant, queue in self._queues.items() if self._free(tenant)]:
-            ticket, tenant = min(eligible, key=lambda waiting: waiting[0][0])
+            ticket, tenant = min(eligible, key=lambda first: first[0][0])
             self._drop(tenant, ticket)
             # One that has just expired or was cancelled has not left yet; its place goes to the next.
             if not ticket[1].done():
                 self.take(tenant)
                 ticket[1].set_result(None)
                 return
-
-    def _leave(self, tenant: str, ticket: Ticket) -> None:
-        if ticket in self._queues.get(tenant, ()):
-            self._drop(tenant, ticket)
-        elif ticket[1].done() and not ticket[1].cancelled() and ticket[1].exception() is None:
-            # Cancelled after the place was granted, before it could be used.
-            self.give(tenant)
 
     def _drop(self, tenant: str, ticket: Ticket) -> None:
         queue = self._queues[tenant]
@@ -246,7 +242,3 @@ def serialised(request: Outgoing) -> bytes:
     ):
         raise UpstreamFailure("the request to the tool would not be framed as one request", sent=False)
     return b"%b %b HTTP/1.1\r\n%b\r\n%b" % (request.method.encode("ascii"), request.target.encode("ascii"), fields, request.body)
-
-
-if TYPE_CHECKING:
-    _port: type[wire.Upstream] = Pool
