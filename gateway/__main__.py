@@ -6,21 +6,21 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from gateway.cli import commands
-from gateway.cli.failure import Failure
+from gateway.cli import commands, failure
 from gateway.cli.output import Output
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run one command line and exit: 0 done, 1 refused or found something, 2 wrong use."""
+    """Run one command line and exit: 0 done, 1 refused or something was found, 2 wrong use."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # One switch for every command, wherever it stands: it is taken off here, before nouns and their options are told apart.
+    # --json works for every command and anywhere on the line, so it is removed before groups and options are parsed.
     out = Output(as_json="--json" in given)
     try:
         commands.app(args=[one for one in given if one != "--json"], prog_name="killcord", obj=out)
-    except Failure as failure:
-        out.failed(failure)
-        sys.exit(failure.code)
+    except failure.EXPECTED as error:
+        failed = failure.of(error)
+        out.failed(failed)
+        sys.exit(failed.code)
     sys.exit(0)
 
 

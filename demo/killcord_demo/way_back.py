@@ -48,16 +48,16 @@ class WayBack:
 
     def _planned(self, held: State) -> None:
         plan = self.site.ask("POST", "/v1/rollbacks", {"scope": {"run": self.run_id}, "to": "start", "dry_run": True})
-        self.screen.line("operator", f"killcord rollback plan {self.run_id}", plan["summary"])
+        self.screen.line("operator", f"killcord rollbacks plan {self.run_id}", plan["summary"])
         self.screen.shown(_plan(plan["nodes"]))
         now = self.erp.state()
         expect(now == held, "a plan to change nothing", now)
 
     def _carried_out(self) -> Json:
-        code, said = self.site.killcord("rollback", "start", self.run_id, "--reason", WHY, "--watch")
-        expect(code == 1, "killcord rollback start to say that something is left (exit 1)", f"exit {code}: {said}")
+        code, said = self.site.killcord("rollbacks", "start", self.run_id, "--reason", WHY, "--watch")
+        expect(code == 1, "killcord rollbacks start to say that something is left (exit 1)", f"exit {code}: {said}")
         rollback = self.site.rollback_of(self.run_id)
-        self.screen.line("operator", f"killcord rollback start {self.run_id} --watch", f"exit 1: it ended in {rollback['state']}")
+        self.screen.line("operator", f"killcord rollbacks start {self.run_id} --watch", f"exit 1: it ended in {rollback['state']}")
         for node in rollback["nodes"]:
             self._told(node)
         return rollback

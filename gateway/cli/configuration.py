@@ -1,65 +1,223 @@
-"""``killcord check``, and the configuration as other commands read it."""
+"""``killcord check``, ``keys``, ``operators`` and ``adapters``: what works on files, without a gateway.
+
+Parsers and stores are imported inside the functions: ``killcord contain`` must not wait for what it does not need.
+"""
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli import output
-from gateway.cli.failure import WRONG_USE, Failure
+from gateway.cli import failure, output
+from gateway.cli.failure import WRONG_USE, Failure, wrong_use
+from gateway.cli.options import CONFIG, Config, OfTool, group
+from gateway.cli.output import Columns
+from gateway.errors import Misconfigured
 
 if TYPE_CHECKING:
     from gateway.settings.check import Report
     from gateway.settings.config import Config as Configuration
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
+keys = group("Signing and sealing keys.")
+operators = group("Operators and their tokens.")
+adapters = group("Adapters: what each tool's calls mean and how they are undone.")
+
+File = Annotated[Path | None, typer.Option(help="The tokens file, instead of the configuration's.")]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
+_VARIABLE = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)")
+
+_CHECKED: Columns = {
+    "TOOL": lambda one: one.name,
+    "ADAPTER": lambda one: one.adapter,
+    "AT": lambda one: one.base_url,
+    "READS": lambda one: one.reads,
+    "WRITES": lambda one: one.writes,
+    "UNDONE BY HAND": lambda one: one.by_hand,
+}
+_OPERATORS: Columns = {"NAME": "name", "ROLE": "role", "TENANTS": "tenants", "CLASSES": "classes"}
+_ACTIONS: Columns = {
+    "TOOL": "tool",
+    "ADAPTER": "adapter",
+    "ACTION": "action",
+    "EFFECT": "effect",
+    "METHOD": "method",
+    "UNDONE BY": "undone_by",
+    "AUTO": "auto",
+}
 
 
-def check(context: typer.Context, config: Config = Path("killcord.yaml")) -> None:
-    """Read the configuration and all that it names, start nothing; exit 2 and a line for each problem."""
-    report = reported(config)
-    out = output.of(context)
+def check(context: typer.Context, config: Config = CONFIG) -> None:
+    """Read the configuration and everything that it names, and start nothing; print each problem on a line, with exit code 2."""
+    report, out = _report(config), output.of(context)
     for warning in report.warnings:
-        out.tell(f"warning: {warning}")
-    rows = [(one.name, one.adapter, one.base_url, one.reads, one.writes, one.by_hand) for one in report.tools]
-    out.table(_value(report), ("TOOL", "ADAPTER", "AT", "READS", "WRITES", "UNDONE BY HAND"), rows)
-    if not out.as_json:
-        out.tell(f"{config} is good.")
+        out.note(f"warning: {warning}")
+    out.table(asdict(report), _CHECKED, report.tools)
+    out.hint(f"{config} is valid.")
 
 
-def reported(config: Path) -> Report:
-    """What the configuration would open up.
-
-    Raises:
-        Failure: it has problems; each is a line.
-    """
-    # Here and not above: `killcord contain` must not wait for parsers it does not need.
-    from gateway.app import policies
-    from gateway.settings import check as checking
-
-    report = checking.check(config, further=policies.problems)
-    if report.problems:
-        raise Failure("\n".join(report.problems), code=WRONG_USE, value=_value(report))
-    return report
-
-
-def loaded(config: Path) -> Configuration:
+def load(config: Path) -> Configuration:
     """The configuration.
 
     Raises:
         Failure: it has problems; each is a line.
     """
-    from gateway import errors
     from gateway.settings import loading
 
     try:
         return loading.load(config)
-    except errors.Misconfigured as wrong:
-        raise Failure("\n".join(wrong.problems), code=WRONG_USE, value={"problems": wrong.problems}) from wrong
+    except Misconfigured as wrong:
+        raise failure.problems(wrong.problems, code=WRONG_USE) from wrong
 
 
-def _value(report: Report) -> dict[str, object]:
-    return asdict(report)
+def _report(config: Path) -> Report:
+    """What the configuration opens up, or a Failure with a line for each problem."""
+    from gateway.app import policies
+    from gateway.settings import check as checking
+
+    report = checking.check(config, further=policies.problems)
+    if report.problems:
+        raise Failure("\n".join(report.problems), code=WRONG_USE, value=asdict(report))
+    return report
+
+
+@keys.command("init")
+def create_keys(context: typer.Context, config: Config = CONFIG) -> None:
+    """Create missing keys; a first start does the same."""
+    from gateway.app import store
+
+    folder = store.init(load(config).data_dir)
+    output.of(context).value({"folder": str(folder)}, [str(folder)])
+
+
+@keys.command("rotate")
+def rotate_key(context: typer.Context, config: Config = CONFIG) -> None:
+    """Create the lease key that signs from the next start on. Leases signed before stay valid until they expire."""
+    from gateway.app import store
+
+    key = store.rotate(load(config).data_dir)
+    output.of(context).value({"key": str(key)}, [f"{key} signs from the next start on; restart the gateway when convenient."])
+
+
+@operators.command("add")
+def add_operator(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The operator's name; the journal records it.", show_default=False)],
+    role: Annotated[str, typer.Option(help="viewer, operator, approver, verifier, orchestrator or admin.", show_default=False)],
+    tenant: Annotated[list[str] | None, typer.Option(help="Only this tenant; can be repeated.")] = None,
+    task_class: Annotated[list[str] | None, typer.Option(help="Only this task class; can be repeated.")] = None,
+    config: Config = CONFIG,
+    file: File = None,
+) -> None:
+    """Create a token and print it once; the file keeps its hash. A running gateway reads the file when it starts."""
+    from gateway.http.server.operators import Role
+    from gateway.settings import operators as tokens
+
+    if role not in {one.value for one in Role}:
+        raise wrong_use(f"--role {role!r}: write one of {', '.join(one.value for one in Role)}")
+    path, out = file or _tokens_file(config), output.of(context)
+    token = tokens.add(path, name, Role(role), tenants=tenant or ("*",), classes=task_class or ("*",))
+    out.value({"name": name, "role": role, "token": token, "file": str(path)}, [token])
+    out.hint(f"This is {name}'s token, printed only now; {path} keeps its hash.")
+
+
+@operators.command("list")
+def list_operators(context: typer.Context, config: Config = CONFIG, file: File = None) -> None:
+    """List operators; their tokens cannot be shown again."""
+    from gateway.settings import operators as tokens
+
+    rows = [one for _, one in tokens.load(file or _tokens_file(config)).rows()]
+    found = [{"name": one.name, "role": one.role.value, "tenants": list(one.tenants), "classes": list(one.classes)} for one in rows]
+    output.of(context).table(found, _OPERATORS, found)
+
+
+@adapters.command("list")
+def list_actions(context: typer.Context, tool: OfTool = None, config: Config = CONFIG) -> None:
+    """List every action of every tool, and what would undo it."""
+    tools = [one for one in load(config).tools.values() if tool in (None, one.name)]
+    found = [
+        {
+            "tool": one.name,
+            "adapter": one.adapter,
+            "action": kind.name,
+            "effect": kind.effect.value,
+            "method": kind.method,
+            "undone_by": None if kind.undo is None else kind.undo.remedy.value,
+            "auto": None if kind.undo is None else kind.undo.automatic,
+        }
+        for one in tools
+        for kind in one.catalog.actions.values()
+    ]
+    output.of(context).table(found, _ACTIONS, found)
+
+
+@adapters.command("check")
+def check_adapters(
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(help="The folder of one adapter.", show_default=False)] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Check one adapter's folder, or all adapters that the configuration names; print each problem on a line."""
+    out = output.of(context)
+    if folder is None:
+        names = sorted({one.adapter for one in _report(config).tools})
+        out.value({"problems": [], "adapters": names}, [f"{', '.join(names)}: valid."])
+        return
+    variables = _check_folder(folder)
+    needs = f" A tool that uses it must give vars: {', '.join(variables)}." if variables else ""
+    out.value({"problems": [], "vars": variables}, [f"{folder} is valid.{needs}"])
+
+
+@adapters.command("scaffold")
+def scaffold(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The system's name, which is also the folder's.", show_default=False)],
+    into: Annotated[Path, typer.Option(help="The folder of the adapters.")] = Path("adapters"),
+) -> None:
+    """Create an adapter for your own API: a copy that loads unchanged, with comments that say what to edit."""
+    from gateway.sdk import shipped
+
+    if not _NAME.fullmatch(name):
+        raise wrong_use(f"{name!r} is not a system's name: use letters, digits, - and _")
+    made = into / name
+    if made.exists():
+        raise Failure(f"{made} exists; choose another name, or edit that adapter")
+    try:
+        template = shipped.adapters() / "rest"
+    except FileNotFoundError as missing:
+        raise Failure(str(missing)) from missing
+    for part in (template / "README.md", template / "adapter.yaml", *template.glob("schemas/*")):
+        copy = made / part.relative_to(template)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(re.sub(r"(?m)^system: .*$", f"system: {name}", part.read_text(encoding="utf-8")), encoding="utf-8")
+    lines = [f"{made} is created. Edit {made / 'adapter.yaml'}, then run: killcord adapters check {made}"]
+    output.of(context).value({"folder": str(made)}, lines)
+
+
+def _check_folder(folder: Path) -> list[str]:
+    """The variables that the adapter uses. Their values are up to each tool, so the check gives it all of them.
+
+    Raises:
+        Failure: it has problems; each is a line.
+    """
+    from gateway.settings import compilation
+
+    found: list[str] = []
+    with suppress(OSError, UnicodeDecodeError):
+        found = sorted(set(_VARIABLE.findall((folder / compilation.FILE).read_text(encoding="utf-8"))))
+    _, problems = compilation.load(folder, folder.name, {name: name for name in found})
+    if problems:
+        raise failure.problems(problems)
+    return found
+
+
+def _tokens_file(config: Path) -> Path:
+    path = load(config).tokens_file
+    if path is None:
+        raise wrong_use(f"{config}: no tokens file is set; add: operators: {{tokens_file: ./operators.yaml}}")
+    return path

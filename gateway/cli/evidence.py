@@ -1,68 +1,73 @@
-"""The journal taken along and checked: exports, and what verifies them."""
+"""The journal as evidence: exports, and what verifies them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import orjson
 
-from gateway import errors
-from gateway.cli import api, output
-from gateway.cli.api import Api, Lines
-from gateway.cli.failure import Failure, wrong_use
+from gateway.cli import client, output
+from gateway.cli.failure import EXPECTED, accessing, wrong_use
 from gateway.core.journal import chain, signed_note
 from gateway.core.journal.chain import Finding, Verifier
+from gateway.errors import Misconfigured
 from gateway.model.entry import Head
+from gateway.sdk.messages import path
+from gateway.sdk.sync import Killcord
+from gateway.sdk.values import TOKEN, URL
 
 PARTIAL = "If this token sees only some tenants or task classes, its export has gaps; use one that sees all."
 
 PAGE = 1000
-"""Entries asked for at a time."""
+"""Entries requested at a time."""
 
 KEY_TIMEOUT = 3.0
-"""Seconds to ask a gateway for its verifying key, where a file is checked that may have come from elsewhere."""
+"""Seconds to wait for a gateway's verifying key while checking a file, which may be another gateway's."""
+
+LINES = "application/x-ndjson"
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """An export on disk. ``finding`` is what is wrong with it, where it should verify."""
+class Page:
+    """Journal lines, each with its newline, and the cursor of the next page; ``None`` after the last."""
 
-    entries: int
-    heads: int
-    finding: Finding | None
-    value: Mapping[str, object]
+    lines: list[bytes]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
+    """What was exported or verified. ``finding`` is the first defect; ``value`` is all of it, for programs."""
+
     entries: int
     heads: int
-    streams: Mapping[str, int]
     finding: Finding | None
-    warnings: tuple[str, ...]
     value: Mapping[str, object]
+    streams: Mapping[str, int] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
 
-def export(client: Api, out: Path, *, run: str | None, tenant: str | None) -> Written:
-    """Write the journal up to a head signed now, and the heads behind it. A part of it (by run or tenant) holds no heads.
+def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None) -> Checked:
+    """Write the journal up to a head signed now, then the heads. A part of it (by run or tenant) contains no heads.
 
     Raises:
-        Failure: the gateway refused or cannot be reached, or the file cannot be written; what stood there before still does.
+        Problem, Lost, Failure: the gateway refused or cannot be reached, or the file cannot be written; an earlier file is unchanged.
     """
-    whole = run is None and tenant is None
-    heads, key = _signed(client) if whole else ([], "")
+    part = {"run": run, "tenant": tenant}
+    whole = not any(part.values())
+    heads, key = _signed(gateway) if whole else ([], "")
     verifier = Verifier(keys=[key] if key else [])
     count = 0
 
     def fill(file: BinaryIO) -> None:
         nonlocal count
-        for line in _until(client, heads) if whole else _lines(client, run, tenant):
+        for line in _until(gateway, heads) if whole else (line for page in pages(gateway, **part) for line in page.lines):
             file.write(line)
             verifier.feed(line)
             count += 1
@@ -73,20 +78,20 @@ def export(client: Api, out: Path, *, run: str | None, tenant: str | None) -> Wr
     _replace(out, fill)
     finding = verifier.finding if whole else None
     value = {"file": str(out), "entries": count, "heads": len(heads), "whole": whole, "finding": _shown(finding)}
-    return Written(count, len(heads), finding, value)
+    return Checked(count, len(heads), finding, value)
 
 
 def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
-    """Check an export, a journal where it is kept, or the running gateway's, to the first finding.
+    """Check an export, a ``data_dir``, or the running gateway's journal, up to the first finding.
 
     Raises:
-        Failure: there is nothing to check, or the key or a head is no such thing.
+        Problem, Lost, Failure: the gateway refused or cannot be reached, or a file, the key or a head cannot be read.
     """
     warnings: list[str] = []
     keys = _keys(file, key, warnings)
     verifier = Verifier(keys=keys, anchors=_anchors(heads))
     try:
-        for line in _file(file) if file is not None else _live(api.of_environment()):
+        for line in _file(file) if file is not None else _live(client.connect()):
             if verifier.feed(line) is not None:
                 break
         verifier.finish()
@@ -94,7 +99,7 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
         raise wrong_use(f"--key: {wrong}") from wrong
     if verifier.finding is None:
         warnings += [
-            f"no signed head covers the last {left} entries of {stream}: a cut there would not show"
+            f"no signed head covers the last {left} entries of {stream}: if they were removed, this check would not find it"
             for stream, left in verifier.uncovered.items()
             if left
         ]
@@ -108,11 +113,11 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
         "finding": _shown(verifier.finding),
         "warnings": warnings,
     }
-    return Checked(verifier.entries, verifier.heads, verifier.streams, verifier.finding, tuple(warnings), value)
+    return Checked(verifier.entries, verifier.heads, verifier.finding, value, verifier.streams, warnings)
 
 
 def notes(text: str) -> list[str]:
-    """The signed notes of a file: one behind the other, or the ``checkpoint`` lines of an export."""
+    """The signed notes in a text: notes one after the other, or the ``checkpoint`` lines of an export."""
     if text.lstrip().startswith("{"):
         return [fields["checkpoint"] for line in text.splitlines() if line and chain.is_head(fields := orjson.loads(line))]
     found: list[str] = []
@@ -125,17 +130,18 @@ def notes(text: str) -> list[str]:
 
 
 def _keys(file: Path | None, key: str | None, warnings: list[str]) -> list[str]:
+    """The keys to check signatures with; empty, with a warning, if none is known."""
     if key is not None:
         return [key]
     if file is None:
-        return [api.of_environment().get("/v1/journal/heads")["verifier_key"]]
-    # A file may be any gateway's: only one that was named is asked for its key.
-    if os.environ.get(api.URL) or os.environ.get(api.TOKEN):
-        with suppress(Failure):
-            return [api.of_environment(timeout=KEY_TIMEOUT).get("/v1/journal/heads")["verifier_key"]]
+        return [client.get(path("journal", "heads"))["verifier_key"]]
+    # A file may be another gateway's: only a gateway that the environment names is asked for its key.
+    if os.environ.get(URL) or os.environ.get(TOKEN):
+        with suppress(*EXPECTED):
+            return [client.connect(timeout=KEY_TIMEOUT).ask("GET", path("journal", "heads"))["verifier_key"]]
     warnings.append(
-        "no verifying key: signatures were not judged, so this proves only that the file agrees with itself; "
-        f"give --key, or name the gateway in {api.URL} and {api.TOKEN}"
+        "no verifying key: the signatures were not checked, so this proves only that the file agrees with itself; "
+        f"give --key, or name the gateway in {URL} and {TOKEN}"
     )
     return []
 
@@ -147,50 +153,48 @@ def _anchors(heads: Path | None) -> list[str]:
         files = sorted(one for one in heads.iterdir() if one.is_file()) if heads.is_dir() else [heads]
         found = [text for one in files for text in notes(one.read_text())]
     except (OSError, ValueError) as error:
-        raise wrong_use(f"--heads {heads}: cannot be read: {error}") from error
+        raise wrong_use(f"--heads {heads}: cannot read the file: {error}") from error
     if not found:
-        raise wrong_use(f"--heads {heads}: holds no signed heads")
+        raise wrong_use(f"--heads {heads}: contains no signed heads")
     return found
 
 
-def _file(path: Path) -> Iterator[bytes]:
-    from gateway.app import store as keeping
+def _file(file: Path) -> Iterator[bytes]:
+    # Verifying an export must not wait for the stores to load.
+    from gateway.app import store
 
-    if keeping.is_kept(path):
+    if store.is_kept(file):
         try:
-            yield from keeping.kept(path)
-        except errors.Misconfigured as wrong:
-            raise wrong_use(f"--file {path}: {wrong}") from wrong
+            yield from store.kept(file)
+        except Misconfigured as wrong:
+            raise wrong_use(f"--file {file}: {wrong}") from wrong
         return
-    try:
-        with path.open("rb") as file, output.progress("verifying", path.stat().st_size) as bar:
-            for line in file:
-                yield line
-                bar.advance(bar.task_ids[0], len(line))
-    except OSError as error:
-        raise wrong_use(f"--file {path}: cannot be read: {error.strerror}") from error
+    with accessing("--file", file, "read"), file.open("rb") as lines, output.progress("verifying", file.stat().st_size) as bar:
+        for line in lines:
+            yield line
+            bar.advance(bar.task_ids[0], len(line))
 
 
-def _live(client: Api) -> Iterator[bytes]:
-    """The journal of a running gateway, then its heads, as an export would hold them."""
-    heads, _ = _signed(client)
-    yield from _until(client, heads)
+def _live(gateway: Killcord) -> Iterator[bytes]:
+    """The journal of a running gateway, then its heads, as an export contains them."""
+    heads, _ = _signed(gateway)
+    yield from _until(gateway, heads)
     for head in heads:
         yield chain.head_line(head)
 
 
-def _signed(client: Api) -> tuple[list[Head], str]:
-    """The heads of a journal signed to its end, and their verifying key."""
-    signed = client.post("/v1/journal/heads", {})
+def _signed(gateway: Killcord) -> tuple[list[Head], str]:
+    """The heads of a journal that is signed up to its end, and their verifying key."""
+    signed = gateway.ask("POST", path("journal", "heads"), {})
     heads = [Head(one["stream"], one["seq"], one["hash"], one["ts"], one["checkpoint"]) for one in signed["items"]]
     return heads, str(signed["verifier_key"])
 
 
-def _until(client: Api, heads: list[Head]) -> Iterator[bytes]:
-    """Entries up to the heads: what came since is not covered by them."""
+def _until(gateway: Killcord, heads: list[Head]) -> Iterator[bytes]:
+    """Entries up to the heads: they do not cover newer ones."""
     ends = {head.stream: head.seq for head in heads}
     with output.progress("entries", sum(ends.values())) as bar:
-        for page in _pages(client, None, None):
+        for page in pages(gateway):
             lines = page.lines if _within(page.next, ends) else [line for line in page.lines if _covered(line, ends)]
             yield from lines
             bar.advance(bar.task_ids[0], len(lines))
@@ -198,22 +202,20 @@ def _until(client: Api, heads: list[Head]) -> Iterator[bytes]:
                 return
 
 
-def _lines(client: Api, run: str | None, tenant: str | None) -> Iterator[bytes]:
-    for page in _pages(client, run, tenant):
-        yield from page.lines
+def pages(gateway: Killcord, after: str | None = None, **wanted: str | None) -> Iterator[Page]:
+    """The journal as it is stored, page by page; while the caller reads one, the next is requested."""
 
+    def request(after: str | None) -> Page:
+        answer = gateway.fetch("GET", path("journal"), query={**wanted, "after": after, "limit": PAGE}, accept=LINES)
+        return Page(answer.raw.splitlines(keepends=True), answer.headers.get("killcord-next"))
 
-def _pages(client: Api, run: str | None, tenant: str | None) -> Iterator[Lines]:
-    """Page after page; while one is looked at, the next is on its way."""
     with ThreadPoolExecutor(1, "killcord-pages") as ahead:
-        asked = ahead.submit(client.lines, run=run, tenant=tenant, limit=PAGE)
-        while True:
-            page = asked.result()
-            if page.next is None:
-                yield page
-                return
-            asked = ahead.submit(client.lines, run=run, tenant=tenant, after=page.next, limit=PAGE)
+        page = request(after)
+        while page.next is not None:
+            following = ahead.submit(request, page.next)
             yield page
+            page = following.result()
+        yield page
 
 
 def _covered(line: bytes, ends: Mapping[str, int]) -> bool:
@@ -222,28 +224,27 @@ def _covered(line: bytes, ends: Mapping[str, int]) -> bool:
 
 
 def _beyond(cursor: str, ends: Mapping[str, int]) -> bool:
-    """Whether nothing is left up to the ends."""
+    """Whether no entry is left before the ends."""
     stream, _, seq = cursor.rpartition("/")
     return len(ends) == 1 and stream in ends and int(seq) >= ends[stream]
 
 
 def _within(cursor: str | None, ends: Mapping[str, int]) -> bool:
-    """Whether a page that ends at this cursor lies before the ends, so that no line of it has to be looked at."""
+    """Whether a page that ends at this cursor lies before the ends, so that its lines need no check each."""
     return cursor is not None and len(ends) == 1 and cursor.rpartition("/")[0] in ends and not _beyond(cursor, ends)
 
 
 def _replace(out: Path, fill: Callable[[BinaryIO], None]) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     part = out.with_name(f".{out.name}.part")
     try:
-        part.unlink(missing_ok=True)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(out)
-    except OSError as error:
-        raise wrong_use(f"--out {out}: cannot be written: {error.strerror}") from error
+        with accessing("--out", out, "write"):
+            part.unlink(missing_ok=True)
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(out)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

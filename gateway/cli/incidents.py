@@ -1,66 +1,127 @@
-"""``killcord incidents``: what was detected about runs, and what was done about it."""
+"""``killcord incidents``, ``report`` and ``recover``: what was detected about runs, what was done, and how to finish it."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from gateway.cli import api, output
-from gateway.core.incident import explanation
+from gateway.cli import client, output, runs
+from gateway.cli.failure import REFUSED, accessing
+from gateway.cli.options import IncidentId, Limits, OfRun, Reason, group
+from gateway.cli.output import Columns
+from gateway.core.incident import explanation, postmortem
+from gateway.sdk.messages import path
+from gateway.sdk.sync import Killcord
+from gateway.sdk.values import Json
 
-Json = dict[str, Any]
+app = group("Incidents. Without a command: all of them; with an incident's id alone: that one.", bare="list", word="show")
 
-_COLUMNS = ("INCIDENT", "OPENED", "RUN", "TENANT", "CAUSE", "ACTION", "VERDICT", "ROLLBACK", "STATE")
-_NAMES = ("incident_id", "opened_at", "run_id", "tenant", "cause", "action", "verdict", "rollback", "state")
+POLLED = 0.2
+"""Seconds between two looks at a recovery."""
 
+_INCIDENTS: Columns = {
+    "INCIDENT": "incident_id",
+    "OPENED": "opened_at",
+    "RUN": "run_id",
+    "TENANT": "tenant",
+    "CAUSE": "cause",
+    "ACTION": "action",
+    "VERDICT": "verdict",
+    "ROLLBACK": "rollback",
+    "STATE": "state",
+}
+_MOVING = ("contain", "compensate", "compensating", "resume")
+"""Stages of a recovery that wait for nobody."""
 _NOTHING = ("  nothing",)
-
-Run = Annotated[str | None, typer.Option(help="Those of this run.")]
-State = Annotated[str | None, typer.Option(help="open or closed; without it, both.")]
-
-
-class _ByName(TyperGroup):
-    """A word that is no command is an incident to show: ``killcord incidents inc_1``."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
-
-
-app = typer.Typer(help="Incidents; alone: all of them, with an id: that one.", cls=_ByName, invoke_without_command=True)
-
-
-@app.callback()
-def incidents(context: typer.Context, run: Run = None, state: State = None) -> None:
-    """Incidents; alone: all of them, with an id: that one."""
-    if context.invoked_subcommand is None:
-        list_incidents(context, run, state)
 
 
 @app.command("list")
-def list_incidents(context: typer.Context, run: Run = None, state: State = None) -> None:
+def list_incidents(
+    context: typer.Context,
+    run: OfRun = None,
+    state: Annotated[str | None, typer.Option(help="Only open or closed ones.")] = None,
+) -> None:
     """List incidents, oldest first."""
-    found = list(api.of_environment().all("/v1/incidents", run=run, state=state))
-    output.of(context).table(found, _COLUMNS, ([one[name] for name in _NAMES] for one in found))
+    client.list_items(context, path("incidents"), _INCIDENTS, run=run, state=state)
 
 
 @app.command("show")
-def show(context: typer.Context, incident: Annotated[str, typer.Argument(help="The incident's id.", show_default=False)]) -> None:
-    """One incident as a story: what was seen, what was done, what it touched, what is still open."""
-    found = api.of_environment().get(f"/v1/incidents/{api.part(incident)}")
-    output.of(context).value(found, _lines(found))
+def show(context: typer.Context, incident: IncidentId) -> None:
+    """Show one incident: what was detected, what was done, what it touched, what is still open."""
+    client.show(context, path("incidents", incident), _lines)
 
 
 @app.command("explain")
-def explain(context: typer.Context, incident: Annotated[str, typer.Argument(help="The incident's id.", show_default=False)]) -> None:
-    """Why the controller retried, degraded, contained, took back or handed over: rule by rule."""
-    gateway = api.of_environment()
-    found = gateway.get(f"/v1/incidents/{api.part(incident)}")
-    entries = [one for kind in explanation.KINDS for one in gateway.all("/v1/journal", run=found["run_id"], kind=kind)]
+def explain(context: typer.Context, incident: IncidentId) -> None:
+    """Show each decision of the controller: to retry, degrade, contain, roll back or open a task; by which rule, and why."""
+    gateway = client.connect()
+    found = gateway.ask("GET", path("incidents", incident))
+    entries = [one for kind in explanation.KINDS for one in gateway.items(path("journal"), run=found["run_id"], kind=kind)]
     reasons = explanation.explained(found, sorted(entries, key=lambda one: one["seq"]))
     output.of(context).value({"incident_id": found["incident_id"], "reasons": reasons}, _reasons(reasons))
+
+
+def report(
+    context: typer.Context,
+    incident: IncidentId,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+) -> None:
+    """Write an incident's post-mortem in Markdown, with the entries that it cites and how to verify them."""
+    gateway, printed = client.connect(), output.of(context)
+    found = gateway.ask("GET", path("incidents", incident))
+    heads = _heads(gateway, found)
+    text = postmortem.markdown(found, heads["items"], heads["verifier_key"])
+    value = {"incident_id": found["incident_id"], "file": None if out is None else str(out), "markdown": text}
+    if out is None:
+        printed.value(value, text.rstrip("\n").split("\n"))
+        return
+    with accessing("--out", out, "write"):
+        out.write_text(text, encoding="utf-8")
+    printed.value(value, [f"The post-mortem of {found['incident_id']} is in {out}."])
+
+
+def recover(
+    context: typer.Context,
+    incident: IncidentId,
+    reason: Reason,
+    checkpoint: runs.Checkpoint = None,
+    scope: runs.Scopes = None,
+    tool: runs.Tools = None,
+    mode: runs.Mode = None,
+    limit: Limits = None,
+    require_approval: runs.Gates = None,
+) -> None:
+    """Contain, roll back, verify, and resume with fewer permissions. Prints each stage; exits with code 1 if a person has to decide."""
+    gateway, where = client.connect(), path("incidents", incident)
+    body = runs.permissions(reason, checkpoint, scope, tool, mode, limit, require_approval)
+    found = gateway.ask("POST", f"{where}/recover", body)
+    printed = ""
+    while True:
+        now = found["recovery"]
+        if (line := f"{_stage(now)}: {now['why']}") != printed:
+            output.of(context).note(line)
+            printed = line
+        if now["stage"] not in _MOVING:
+            break
+        time.sleep(POLLED)
+        found = gateway.ask("GET", where)
+    output.of(context).value(found, _recovered(found))
+    if now["stage"] == "waits":
+        raise typer.Exit(REFUSED)
+
+
+def _heads(gateway: Killcord, incident: Json) -> Json:
+    """The newest signed heads; the gateway signs a new one only if an entry of the incident is beyond them."""
+    signed = gateway.ask("GET", path("journal", "heads"))
+    ends = {one["stream"]: one["seq"] for one in signed["items"]}
+    places = (name.rpartition("/") for name in incident["hashes"])
+    if all(int(seq) <= ends.get(stream, 0) for stream, _, seq in places):
+        return signed
+    return gateway.ask("POST", path("journal", "heads"), {})
 
 
 def _reasons(reasons: list[Json]) -> Iterator[str]:
@@ -73,6 +134,7 @@ def _reasons(reasons: list[Json]) -> Iterator[str]:
 
 
 def _lines(one: Json) -> Iterator[str]:
+    now = one["recovery"]
     yield f"incident  {one['incident_id']} ({one['state']})"
     yield f"run       {one['run_id']} of {one['agent_id']}, tenant {one['tenant']}, generation {one['generation']}"
     yield f"cause     {one['cause']}, {one['triggers']} trigger(s)"
@@ -80,9 +142,14 @@ def _lines(one: Json) -> Iterator[str]:
     yield f"rollback  {one['rollback']}"
     if (stopped := one["stopped"]) is not None:
         yield f"stopped   by order {stopped['order_id']}, {stopped['after_ms']:.3f} ms after the first trigger"
-    yield from _recovery(one["recovery"])
+    yield f"recovery  {_stage(now)}: {now['why']}"
+    if now["caution"] is not None:
+        yield f"caution   {now['caution']}"
+    if now["asked"] is not None:
+        yield from (f"next      {step['how']}" for step in now["waits_for"])
     yield from ("", "What happened")
-    yield from (f"  {line['ts']}  {line['entry']}  {line['what']}{_by(line)}" for line in one["timeline"])
+    for line in one["timeline"]:
+        yield f"  {line['ts']}  {line['entry']}  {line['what']}" + (f" (by {line['by']})" if "by" in line else "")
     yield from _omitted(one["omitted"]["timeline"], "entries")
     yield from ("", "What it touched")
     yield from (_touched(row) for row in one["affected"]) if one["affected"] else _NOTHING
@@ -91,23 +158,27 @@ def _lines(one: Json) -> Iterator[str]:
     yield from (f"  {row['what'].replace('-', ' ')}: {row['text']}{_named(row)}" for row in one["open"]) if one["open"] else _NOTHING
 
 
-def _recovery(now: Json) -> Iterator[str]:
-    """Where its recovery is, or would begin, and what it waits for."""
-    yield f"recovery  {now['stage'].replace('_', ' ')}: {now['why']}"
+def _recovered(found: Json) -> Iterator[str]:
+    now = found["recovery"]
+    yield f"incident    {found['incident_id']}: {_stage(now)}"
+    yield f"checkpoint  {now['checkpoint'] or '-'}"
+    if now["flow"]:
+        yield f"flow        {', '.join(f'{step} {state}' for step, state in now['flow'].items())}"
     if now["caution"] is not None:
-        yield f"caution   {now['caution']}"
-    if now["asked"] is not None:
-        yield from (f"go on by  {one['how']}" for one in now["waits_for"])
+        yield f"caution     {now['caution']}"
+    for one in now["waits_for"]:
+        yield f"waits for   {one['what']} {one['id'] or ''}".rstrip() + f": {one['how']}"
+    if now["stage"] == "resumed":
+        yield f"lease       killcord runs renew {found['run_id']}"
 
 
-def _by(line: Json) -> str:
-    return f" (by {line['by']})" if "by" in line else ""
+def _stage(recovery: Json) -> str:
+    return str(recovery["stage"]).replace("_", " ")
 
 
 def _touched(row: Json) -> str:
-    named = row["object"]
     undo = "can be undone" if row["can_undo"] else row["why_not"]
-    return f"  {named['system']}:{named['type']}:{named['id'] or '(new)'}  {row['state']}, {row['effects']} effect(s); {undo}"
+    return f"  {output.named(row['object'])}  {row['state']}, {row['effects']} effect(s); {undo}"
 
 
 def _named(row: Json) -> str:
@@ -117,4 +188,4 @@ def _named(row: Json) -> str:
 
 def _omitted(count: int, what: str) -> Iterator[str]:
     if count:
-        yield f"  ({count} more {what}; killcord journal export and killcord runs effects have them)"
+        yield f"  ({count} more {what}: see killcord journal export and killcord runs effects)"

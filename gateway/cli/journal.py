@@ -1,4 +1,4 @@
-"""``killcord journal``: read it, take it along, check it."""
+"""``killcord journal``: read, export and verify it."""
 
 from __future__ import annotations
 
@@ -6,77 +6,74 @@ import json
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gateway.cli import api, evidence, output
-from gateway.cli.failure import REFUSED, Failure, wrong_use
-from gateway.cli.output import Output
+from gateway.cli import client, evidence, output
+from gateway.cli.failure import Failure, wrong_use
+from gateway.cli.options import OfRun, OfTenant, group
+from gateway.cli.output import Columns, Output
+from gateway.sdk.messages import path
+from gateway.sdk.sync import Killcord
+from gateway.sdk.values import Json
 
-app = typer.Typer(help="The journal.", no_args_is_help=True)
+app = group("The journal.")
 
-Json = dict[str, Any]
-Run = Annotated[str | None, typer.Option(help="Only entries of this run.")]
-Tenant = Annotated[str | None, typer.Option(help="Only entries of this tenant.")]
-Kind = Annotated[str | None, typer.Option(help="Only entries of this kind, such as intent or order.")]
+_HEADS: Columns = {"STREAM": "stream", "SEQ": "seq", "HASH": "hash", "SIGNED": "ts"}
 
 
 @app.command("tail")
 def tail(
     context: typer.Context,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=1000, help="So many of the newest.")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
-    run: Run = None,
-    tenant: Tenant = None,
-    kind: Kind = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=1000, help="How many of the newest entries.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new entries as they come, until Ctrl-C.")] = False,
+    run: OfRun = None,
+    tenant: OfTenant = None,
+    kind: Annotated[str | None, typer.Option(help="Only of this kind, such as intent or order.")] = None,
 ) -> None:
-    """The newest entries, oldest of them first; --json: one entry a line."""
-    out, client = output.of(context), api.of_environment()
-    end = client.get("/v1/journal/heads")["tail"]
-    after = f"{end['stream']}/{end['seq']}"
-    for line in _newest(client, lines, after, end, run=run, tenant=tenant, kind=kind):
+    """Print the newest entries, oldest first. With --json: one entry per line."""
+    out, gateway = output.of(context), client.connect()
+    end = gateway.ask("GET", path("journal", "heads"))["tail"]
+    for line in _newest(gateway, lines, end, run=run, tenant=tenant, kind=kind):
         _print(out, line)
     if follow:
-        for line in client.follow(run=run, tenant=tenant, kind=kind, after=after):
+        for line in gateway.follow(path("journal", "follow"), run=run, tenant=tenant, kind=kind, after=f"{end['stream']}/{end['seq']}"):
             _print(out, line)
 
 
 @app.command("show")
-def show(context: typer.Context, entry: Annotated[str, typer.Argument(help="Where it stands: STREAM/SEQ.", show_default=False)]) -> None:
-    """One entry, whole."""
+def show(
+    context: typer.Context, entry: Annotated[str, typer.Argument(help="The entry's position: STREAM/SEQ.", show_default=False)]
+) -> None:
+    """Print one entry with all its members."""
     stream, _, seq = entry.rpartition("/")
     if not stream or not seq.isdigit():
-        raise wrong_use(f"{entry!r} names no entry; write STREAM/SEQ, as Killcord-Entry and 'killcord journal tail' do")
-    found = api.of_environment().get(f"/v1/journal/{api.part(stream)}/{api.part(seq)}")
-    output.of(context).value(found, json.dumps(found, indent=2, ensure_ascii=False).split("\n"))
+        raise wrong_use(f"{entry!r} is not the position of an entry; write STREAM/SEQ, as `killcord journal tail` prints it")
+    client.show(context, path("journal", stream, seq), lambda found: json.dumps(found, indent=2, ensure_ascii=False).split("\n"))
 
 
 @app.command("heads")
 def heads(context: typer.Context) -> None:
-    """The latest signed head of each stream, and the key that they verify under."""
-    found = api.of_environment().get("/v1/journal/heads")
-    out = output.of(context)
-    out.table(
-        found, ("STREAM", "SEQ", "HASH", "SIGNED"), ([one[name] for name in ("stream", "seq", "hash", "ts")] for one in found["items"])
-    )
-    if not out.as_json:
-        out.tell(f"verifying key: {found['verifier_key']}")
+    """Print the latest signed head of each stream, and the key that verifies it."""
+    found, out = client.get(path("journal", "heads")), output.of(context)
+    out.table(found, _HEADS, found["items"])
+    out.hint(f"verifying key: {found['verifier_key']}")
 
 
 @app.command("export")
 def export(
     context: typer.Context,
-    out: Annotated[Path, typer.Option("--out", help="The file to write; replaced only once the export is whole.", show_default=False)],
-    run: Run = None,
-    tenant: Tenant = None,
+    out: Annotated[Path, typer.Option(help="The file to write; it is replaced only when the export is complete.", show_default=False)],
+    run: OfRun = None,
+    tenant: OfTenant = None,
 ) -> None:
-    """Write the journal to a file: one canonical entry a line, then the signed heads."""
-    told = output.of(context)
-    written = evidence.export(api.of_environment(), out, run=run, tenant=tenant)
-    told.value(written.value, [f"{written.entries} entries and {written.heads} signed head(s) are in {out}."])
+    """Write the journal to a file: one canonical entry per line, then the signed heads."""
+    printed = output.of(context)
+    written = evidence.export(client.connect(), out, run=run, tenant=tenant)
+    printed.value(written.value, [f"{written.entries} entries and {written.heads} signed head(s) are in {out}."])
     if run is not None or tenant is not None:
-        told.tell("This is a part of the journal: its entries do not link, so it cannot be verified as a whole, and holds no heads.")
+        printed.note("This is a part of the journal: its entries do not link, so it contains no heads and cannot be verified as a whole.")
     if written.finding is not None:
         raise Failure(f"The export does not verify: {written.finding}. {evidence.PARTIAL}", value=written.value)
 
@@ -84,48 +81,45 @@ def export(
 @app.command("verify")
 def verify(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Option(help="An export, or a data_dir; without it, the journal of the running gateway.")] = None,
-    heads: Annotated[Path | None, typer.Option(help="Anchored heads: a file of signed notes, or a folder of them.")] = None,
-    key: Annotated[str | None, typer.Option(help="The trusted verifying key, NAME+HASH+BASE64; else the running gateway's.")] = None,
+    file: Annotated[Path | None, typer.Option(help="An export, or a data_dir; without it, the running gateway's journal.")] = None,
+    heads: Annotated[Path | None, typer.Option(help="Anchored heads: a file of signed notes, or a folder of such files.")] = None,
+    key: Annotated[str | None, typer.Option(help="The trusted verifying key, NAME+HASH+BASE64; without it, the running gateway's.")] = None,
 ) -> None:
-    """Check chain, heads and signatures; exit 1 names the first bad stream and seq."""
+    """Check chain, heads and signatures; with exit code 1, print the first bad stream and seq."""
     out = output.of(context)
     checked = evidence.verify(file, heads, key)
     for warning in checked.warnings:
-        out.tell(f"warning: {warning}")
+        out.note(f"warning: {warning}")
     if checked.finding is not None:
-        raise Failure(f"Not intact: {checked.finding}", code=REFUSED, value=checked.value)
+        raise Failure(f"Not intact: {checked.finding}", value=checked.value)
     streams = ", ".join(f"{name} to {seq}" for name, seq in checked.streams.items()) or "no stream"
     out.value(checked.value, [f"Intact: {checked.entries} entries ({streams}), {checked.heads} signed head(s)."])
 
 
-def _newest(client: api.Api, count: int, end: str, tail: Json, **wanted: str | None) -> Iterator[str]:
-    """The last entries up to where the journal ended when we asked."""
+def _newest(gateway: Killcord, count: int, end: Json, **wanted: str | None) -> Iterator[str]:
+    """The last entries up to ``end``, where the journal ended before."""
     if not count:
         return
+    # Filtered entries may lie anywhere; without a filter the last ones are the last positions.
     filtered = any(value is not None for value in wanted.values())
-    after: str | None = None if filtered else f"{tail['stream']}/{max(0, tail['seq'] - count)}"
+    first = None if filtered else f"{end['stream']}/{max(0, end['seq'] - count)}"
     kept: deque[str] = deque(maxlen=count)
-    while True:
-        page = client.lines(**wanted, after=after, limit=1000)
+    for page in evidence.pages(gateway, first, **wanted):
         for line in page.lines:
-            fields = json.loads(line)
-            if fields["stream"] == tail["stream"] and fields["seq"] <= tail["seq"]:
+            entry = json.loads(line)
+            if entry["stream"] == end["stream"] and entry["seq"] <= end["seq"]:
                 kept.append(line.decode().rstrip("\n"))
-        if page.next is None or page.next == end:
+        if page.next == f"{end['stream']}/{end['seq']}":
             break
-        after = page.next
     yield from kept
 
 
 def _print(out: Output, line: str) -> None:
-    """An entry: as it is for programs, its gist for people."""
+    """An entry: unchanged for programs, its main members for people."""
     if out.as_json:
         out.line(line)
         return
     entry: Json = json.loads(line)
-    target = entry.get("target") or {}
-    aimed = f"{target['system']}:{target['type']}:{target['id']}" if target else ""
     parts = [
         f"{entry['stream']}/{entry['seq']}",
         entry["ts"],
@@ -133,7 +127,7 @@ def _print(out: Output, line: str) -> None:
         entry.get("run_id", "-"),
         entry.get("step_id", ""),
         entry.get("action", ""),
-        aimed,
+        output.target(entry) if entry.get("target") else "",
         (entry.get("order") or {}).get("mode", ""),
         entry.get("result") or entry.get("code") or entry.get("change") or "",
         entry.get("reason", ""),

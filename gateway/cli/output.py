@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -15,6 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.failure import Failure
+from gateway.sdk.values import Json
+
+Columns = Mapping[str, str | Callable[[Any], object]]
+"""Heading to value: the member of an item, or a function of the item."""
+
+NARROWEST = 30
+"""Width that a cell of several words needs on a terminal: below that, each row is printed line by line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,35 +32,39 @@ class Output:
     as_json: bool = False
 
     def value(self, value: object, lines: Iterable[str]) -> None:
-        """One result: the value for programs, the lines for people, each one line whatever others wrote into it."""
+        """One result: the value for programs, the lines for people. A line break inside a line is replaced by a space."""
         if self.as_json:
             typer.echo(json.dumps(value))
         else:
             for line in lines:
                 typer.echo(clean(line).replace("\n", " "))
 
-    def table(self, value: object, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """A list: the value for programs, a table for people."""
+    def table(self, value: object, columns: Columns, items: Iterable[Any]) -> None:
+        """A list: the value for programs, a table of ``items`` for people."""
         if self.as_json:
             typer.echo(json.dumps(value))
-        elif sys.stdout.isatty():
-            _rich(columns, rows)
-        else:
-            _plain(columns, rows)
+            return
+        rows = [[cell(one[find] if isinstance(find, str) else find(one)) for find in columns.values()] for one in items]
+        (_rich if sys.stdout.isatty() else _plain)(list(columns), rows)
 
     def line(self, line: str) -> None:
-        """One line that is JSON by itself: as it is for programs."""
+        """One line that is JSON already; unchanged for programs."""
         typer.echo(line if self.as_json else clean(line))
 
-    def tell(self, text: str) -> None:
-        """Something beside the result: on standard error."""
+    def note(self, text: str) -> None:
+        """Something beside the result, on standard error."""
         typer.echo(clean(text), err=True)
+
+    def hint(self, text: str) -> None:
+        """A note for people only."""
+        if not self.as_json:
+            self.note(text)
 
     def failed(self, failure: Failure) -> None:
         if self.as_json:
             typer.echo(json.dumps(failure.value))
         else:
-            self.tell(failure.text)
+            self.note(failure.text)
 
 
 def of(context: typer.Context) -> Output:
@@ -77,38 +89,44 @@ def cell(value: object) -> str:
     return clean({True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value).replace("\n", " ")
 
 
+def named(thing: Json) -> str:
+    """An object of a tool, as ``SYSTEM:TYPE:ID``."""
+    return f"{thing['system']}:{thing['type']}:{thing['id'] or '(new)'}"
+
+
+def target(one: Json) -> str:
+    """The object that an effect, approval, task or node is about."""
+    return named(one["target"])
+
+
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Progress]:
-    """A bar on standard error for long work; nothing where that is no terminal."""
+    """A bar on standard error for long work; nothing if that is not a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         bar.add_task(what, total=total or None)
         yield bar
 
 
-NARROWEST = 30
-"""Columns of the terminal that a cell of several words needs: below that, a table is told line by line."""
-
-
-def _rich(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table where it fits, else each row line by line: what is one word may be an id, and an id that was broken cannot be copied."""
-    console, listed = Console(highlight=False), [[cell(value) for value in row] for row in rows]
-    widest = [max(map(len, texts), default=0) for texts in zip(columns, *listed, strict=True)]
-    whole = [not any(" " in row[place] for row in listed) for place in range(len(columns))]
-    needed = sum(width if one else min(width, NARROWEST) for width, one in zip(widest, whole, strict=True))
-    if needed + 2 * (len(columns) - 1) > console.width:
-        _one_by_one(columns, listed)
+def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table if it fits, else each row line by line: a single word may be an id, and nobody can copy an id that is broken."""
+    console = Console(highlight=False)
+    widest = [max(map(len, texts), default=0) for texts in zip(columns, *rows, strict=True)]
+    whole = [not any(" " in row[place] for row in rows) for place in range(len(columns))]
+    least = [width if one else min(width, NARROWEST) for width, one in zip(widest, whole, strict=True)]
+    if sum(least) + 2 * (len(columns) - 1) > console.width:
+        _one_by_one(columns, rows)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column, width, one in zip(columns, widest, whole, strict=True):
-        table.add_column(column, overflow="fold", no_wrap=one, min_width=width if one else min(width, NARROWEST))
-    for row in listed:
+    for column, width, one in zip(columns, least, whole, strict=True):
+        table.add_column(column, overflow="fold", no_wrap=one, min_width=width)
+    for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
 
 
-def _one_by_one(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Each row as lines of their own, without what is empty."""
+def _one_by_one(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Each row as lines of its own, without empty cells."""
     wide = max(map(len, columns))
     for number, row in enumerate(rows):
         if number:
@@ -118,8 +136,7 @@ def _one_by_one(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
                 typer.echo(f"{column.lower().ljust(wide)}  {text}")
 
 
-def _plain(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    listed = [list(columns), *([cell(value) for value in row] for row in rows)]
-    widths = [max(len(row[place]) for row in listed) for place in range(len(columns))]
-    for row in listed:
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, texts)) for texts in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
         typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

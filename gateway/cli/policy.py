@@ -1,10 +1,8 @@
-"""``killcord policy``: test a folder of policies, put it onto an OPA, ask what another one would have said."""
+"""``killcord policy``: test a folder of policies, load it into an OPA, decide past calls with other policies."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -12,17 +10,43 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import api, output
-from gateway.cli.configuration import Config, loaded
+from gateway.cli import client, configuration, output
 from gateway.cli.failure import Failure
+from gateway.cli.options import CONFIG, Config, OfTenant, OfTool, group
+from gateway.cli.output import Columns
+from gateway.sdk.messages import path
 
-app = typer.Typer(help="Policies: test them, push them, see what others would have said.", no_args_is_help=True)
+app = group("Policies: test them, push them, compare their decisions.", former={"spared": ["would-deny"]})
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the policies.")]
 
+_TESTS: Columns = {
+    "AT": lambda one: f"{one.file}:{one.line}",
+    "TEST": lambda one: one.rule.rpartition(".")[2],
+    "RESULT": lambda one: "pass" if one.passed else "FAIL",
+}
+_DIFFERENCES: Columns = {
+    "ENTRY": lambda one: one.entry,
+    "RUN": lambda one: one.run_id,
+    "CHANGE": lambda one: f"{one.was.value}->{one.now.value}",
+    "ACTION": lambda one: f"{one.tool}:{one.action}",
+    "TARGET": lambda one: one.target,
+    "REASONS": lambda one: "; ".join(one.reasons),
+}
+_DENIED: Columns = {
+    "CALLS": lambda one: one.count,
+    "BY": lambda one: one.why,
+    "ACTION": lambda one: f"{one.tool}:{one.action}",
+    "REASON": lambda one: one.code,
+    "RUNS": lambda one: len(one.runs),
+    "LAST": lambda one: one.last,
+    "NEWEST": lambda one: one.example,
+    "MESSAGE": lambda one: one.message,
+}
+
 
 class Engine(StrEnum):
-    """On which engine tests run."""
+    """The engine that runs tests."""
 
     EMBEDDED = "embedded"
     OPA = "opa"
@@ -34,19 +58,17 @@ def run_tests(
     folder: Folder = Path("policies"),
     engine: Annotated[Engine, typer.Option(help="The embedded engine, or a real `opa test`.")] = Engine.EMBEDDED,
 ) -> None:
-    """Run a folder's own tests, every rule test_* of its *_test.rego; exit 1 where one fails or there is none."""
+    """Run a folder's own tests: every rule test_* in its *_test.rego. Exits with code 1 if a test fails or there is none."""
     from gateway.app import policies
 
-    with _told():
-        trials = policies.trials(folder, real=engine is Engine.OPA)
+    trials = policies.trials(folder, real=engine is Engine.OPA)
     failed = [one for one in trials if not one.passed]
     value = {"engine": engine.value, "passed": len(trials) - len(failed), "failed": len(failed), "tests": [asdict(one) for one in trials]}
     if not trials:
         raise Failure(f"There are no tests in {folder}: write rules test_* into files *_test.rego.", value=value)
     out = output.of(context)
     if not out.as_json:
-        rows = [(f"{one.file}:{one.line}", one.rule.rpartition(".")[2], "pass" if one.passed else "FAIL") for one in trials]
-        out.table(value, ("AT", "TEST", "RESULT"), rows)
+        out.table(value, _TESTS, trials)
     if failed:
         lines = [one.message for one in failed]
         raise Failure("\n".join([*lines, f"{len(failed)} of {len(trials)} tests failed ({engine.value})."]), value=value)
@@ -57,13 +79,12 @@ def run_tests(
 def push(
     context: typer.Context,
     folder: Folder = Path("policies"),
-    url: Annotated[str, typer.Option("--url", help="Where the OPA is.")] = "http://127.0.0.1:8181",
+    url: Annotated[str, typer.Option(help="The URL of the OPA.")] = "http://127.0.0.1:8181",
 ) -> None:
-    """Vet a folder and put it onto a running OPA, in the place of what was pushed before; until it is whole, calls are refused."""
+    """Vet a folder and load it into a running OPA, in place of the previous push. Until it is complete, the OPA denies every call."""
     from gateway.app import policies
 
-    with _told():
-        pushed = policies.push(folder, url)
+    pushed = policies.push(folder, url)
     lines = [f"{len(pushed.modules)} modules are active as revision {pushed.revision}."]
     lines += [f"removed {name}" for name in pushed.removed]
     output.of(context).value({"url": url, **asdict(pushed)}, lines)
@@ -72,11 +93,11 @@ def push(
 @app.command("replay")
 def replay(
     context: typer.Context,
-    bundle: Annotated[Path, typer.Option("--bundle", help="The folder of the policies to ask.", show_default=False)],
-    config: Config = Path("killcord.yaml"),
+    bundle: Annotated[Path, typer.Option(help="The folder of the policies to compare with.", show_default=False)],
+    config: Config = CONFIG,
     limit: Annotated[int, typer.Option(help="How many differences to print; all are counted.")] = 100,
 ) -> None:
-    """Decide again on every recorded call, with another bundle; sends nothing. Exit 1 where what was allowed would now be denied.
+    """Decide every recorded call again, with another bundle; send nothing. Exits with code 1 if an allowed call would now be denied.
 
     Reads the data_dir of the configuration, also while its gateway runs.
     """
@@ -85,9 +106,9 @@ def replay(
     from gateway.app import replay as replaying
 
     out = output.of(context)
-    with _told(), output.progress("deciding again", 0) as bar:
+    with output.progress("deciding again", 0) as bar:
         task = bar.task_ids[0]
-        data_dir = loaded(config).data_dir
+        data_dir = configuration.load(config).data_dir
         found = asyncio.run(replaying.run(data_dir, bundle, progress=lambda at, of: bar.update(task, completed=at, total=of)))
     changes = Counter(f"{one.was.value}->{one.now.value}" for one in found.different)
     value = {
@@ -99,12 +120,8 @@ def replay(
         "differences": [asdict(one) | {"was": one.was.value, "now": one.now.value} for one in found.different],
     }
     if not out.as_json and found.different:
-        rows = [
-            (one.entry, one.run_id, f"{one.was.value}->{one.now.value}", f"{one.tool}:{one.action}", one.target, "; ".join(one.reasons))
-            for one in found.different[:limit]
-        ]
-        out.table(value, ("ENTRY", "RUN", "CHANGE", "ACTION", "TARGET", "REASONS"), rows)
-    lines = [f"{found.decided} decisions made again with revision {found.revision}: {sum(found.same.values())} as before."]
+        out.table(value, _DIFFERENCES, found.different[:limit])
+    lines = [f"{found.decided} decisions were made again with revision {found.revision}; {sum(found.same.values())} are the same."]
     lines += [f"{change}: {count}" for change, count in sorted(changes.items())]
     lines += [f"not decided again: {count}, {why}" for why, count in found.lost.items()]
     if changes["ALLOW->DENY"]:
@@ -113,33 +130,15 @@ def replay(
 
 
 @app.command("would-deny")
-@app.command("spared", hidden=True)
-def would_deny(
-    context: typer.Context,
-    tool: Annotated[str | None, typer.Option(help="Only this tool.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
-) -> None:
+def would_deny(context: typer.Context, tool: OfTool = None, tenant: OfTenant = None) -> None:
     """Report what policy would have denied: calls of a tool in shadow mode, or by the candidate. Reads the running gateway's journal."""
     from gateway.core.policy import shadow_report
 
-    out = output.of(context)
-    client = api.of_environment()
-    entries = (one for kind in ("read", "intent") for one in client.all("/v1/journal", kind=kind, tenant=tenant))
+    out, gateway = output.of(context), client.connect()
+    entries = (one for kind in ("read", "intent") for one in gateway.items(path("journal"), kind=kind, tenant=tenant))
     found = shadow_report.spared(one for one in entries if tool is None or one.get("tool") == tool)
     value = [asdict(one) | {"runs": sorted(one.runs)} for one in found]
-    if not found:
+    if found:
+        out.table(value, _DENIED, found)
+    else:
         out.value(value, ["Nothing: neither shadow mode nor the candidate would have denied a call."])
-        return
-    rows = [(one.count, one.why, f"{one.tool}:{one.action}", one.code, len(one.runs), one.last, one.example, one.message) for one in found]
-    out.table(value, ("CALLS", "BY", "ACTION", "REASON", "RUNS", "LAST", "NEWEST", "MESSAGE"), rows)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What cannot be used, as a failure with a line for each problem."""
-    from gateway import errors
-
-    try:
-        yield
-    except errors.Misconfigured as wrong:
-        raise Failure("\n".join(wrong.problems), value={"problems": wrong.problems}) from wrong

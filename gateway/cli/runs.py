@@ -1,40 +1,71 @@
-"""``killcord runs``: open, list, show, renew, close."""
+"""``killcord runs``, ``checkpoints`` and ``resume``: runs, their leases, and the positions from which they can be resumed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import api, output
+from gateway.cli import client, output
 from gateway.cli.failure import wrong_use
+from gateway.cli.options import Limits, MaybeReason, Reason, RunId, Ttl, group
+from gateway.cli.output import Columns
+from gateway.sdk.messages import given, path
+from gateway.sdk.values import Json
 
-app = typer.Typer(help="Runs: one execution of an agent's task each.", no_args_is_help=True)
+app = group("Runs: one run is one execution of an agent's task.")
+checkpoints = group("Checkpoints: with a run's id alone, take one.", word="take")
 
-Json = dict[str, Any]
-RunId = Annotated[str, typer.Argument(help="The run's id.", show_default=False)]
+_RUNS: Columns = {
+    "RUN": "run_id",
+    "TENANT": "tenant",
+    "AGENT": "agent_id",
+    "CLASS": "task_class",
+    "MODE": "mode",
+    "STEPS": lambda run: run["counters"].get("steps", 0),
+    "WRITES": lambda run: run["counters"].get("writes", 0),
+    "EXPIRES": "expires_at",
+    "STATE": lambda run: "open" if run["closed_at"] is None else "closed",
+}
+_EFFECTS: Columns = {
+    "INTENT": "intent",
+    "TIME": "ts",
+    "STEP": "step_id",
+    "ACTION": "action",
+    "TARGET": output.target,
+    "STATE": "state",
+    "VERIFIED": "verification",
+    "CAN UNDO": lambda one: "yes" if one["can_undo"] else f"no: {one['why_not']}",
+}
+_CHECKPOINTS: Columns = {
+    "CHECKPOINT": "checkpoint_id",
+    "AT": "at",
+    "LABEL": lambda one: "(automatic)" if one["automatic"] else one["label"],
+    "STATE": "state_ref",
+    "TAKEN": "taken_at",
+    "BY": "by",
+}
 
 
 @app.command("open")
 def open_run(
     context: typer.Context,
     tenant: Annotated[str, typer.Option(help="Whose data the run works on.", show_default=False)],
-    agent: Annotated[str, typer.Option(help="Who acts.", show_default=False)],
-    scope: Annotated[list[str], typer.Option(help="What the run may do, such as 'erp:invoice.*'; repeat for more.", show_default=False)],
-    task_class: Annotated[str, typer.Option("--task-class", help="The class it opens under.")] = "default",
-    tool: Annotated[list[str] | None, typer.Option(help="Only these tools; repeat for more.")] = None,
-    ttl: Annotated[str | None, typer.Option(help="How long its lease lives, such as 15m.")] = None,
-    run: Annotated[str | None, typer.Option(help="An id of your own.")] = None,
-    workflow: Annotated[str | None, typer.Option(help="The workflow it belongs to, where a task is queued again.")] = None,
-    parent: Annotated[str | None, typer.Option(help="The run that coordinates this one.")] = None,
-    mode: Annotated[str | None, typer.Option(help="Begin in this mode, such as read_only.")] = None,
-    limit: Annotated[
-        list[str] | None, typer.Option(help="A tighter limit: writes=10, rate=5/s, amount.refund=100; repeat for more.")
-    ] = None,
-    reason: Annotated[str | None, typer.Option(help="Why, for the journal.")] = None,
+    agent: Annotated[str, typer.Option(help="The agent's id.", show_default=False)],
+    scope: Annotated[list[str], typer.Option(help="What the run may do, such as 'erp:invoice.*'; can be repeated.", show_default=False)],
+    task_class: Annotated[str, typer.Option(help="The task class, which sets defaults and limits.")] = "default",
+    tool: Annotated[list[str] | None, typer.Option(help="Allow only this tool; can be repeated.")] = None,
+    ttl: Ttl = None,
+    run: Annotated[str | None, typer.Option(help="The run's id; without it, the gateway chooses one.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="The workflow that the run belongs to, if a task is queued again.")] = None,
+    parent: Annotated[str | None, typer.Option(help="The id of the run that coordinates this one.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Start in this mode, such as read_only.")] = None,
+    limit: Limits = None,
+    reason: MaybeReason = None,
 ) -> None:
     """Open a run and print its lease."""
-    body = api.given(
+    body = given(
         tenant=tenant,
         agent_id=agent,
         scopes=scope,
@@ -45,100 +76,153 @@ def open_run(
         workflow_id=workflow,
         parent_run=parent,
         mode=mode,
-        limits=limits(limit or []) or None,
+        limits=_limits(limit),
         reason=reason,
     )
-    opened = api.of_environment().post("/v1/runs", body)
-    lines = [f"run      {opened['run']['run_id']}", f"expires  {opened['expires_at']}", f"lease    {opened['lease']}"]
-    output.of(context).value(opened, lines)
+    client.change(context, path("runs"), body, lambda opened: [f"run      {opened['run']['run_id']}", *_lease(opened)])
 
 
 @app.command("list")
 def list_runs(
     context: typer.Context,
-    tenant: Annotated[str | None, typer.Option()] = None,
-    agent: Annotated[str | None, typer.Option()] = None,
-    mode: Annotated[str | None, typer.Option(help="The effective mode.")] = None,
-    parent: Annotated[str | None, typer.Option(help="Children of this run.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Only in this effective mode.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Only children of this run.")] = None,
 ) -> None:
     """List runs, oldest first."""
-    found = list(api.of_environment().all("/v1/runs", tenant=tenant, agent=agent, mode=mode, parent=parent))
-    columns = ("RUN", "TENANT", "AGENT", "CLASS", "MODE", "STEPS", "WRITES", "EXPIRES", "STATE")
-    output.of(context).table(found, columns, (_row(run) for run in found))
+    client.list_items(context, path("runs"), _RUNS, tenant=tenant, agent=agent, mode=mode, parent=parent)
 
 
 @app.command("show")
 def show_run(context: typer.Context, run: RunId) -> None:
-    """One run: what it may do and what it has used."""
-    found = api.of_environment().get(f"/v1/runs/{api.part(run)}")
-    output.of(context).value(found, [f"{name:<12} {output.cell(value)}" for name, value in found.items()])
+    """Show one run: what it may do and what it has used."""
+    client.show(context, path("runs", run), lambda found: [f"{name:<12} {output.cell(value)}" for name, value in found.items()])
 
 
 @app.command("effects")
 def effects(context: typer.Context, run: RunId) -> None:
-    """What a run changed, and what can still be undone."""
-    found = list(api.of_environment().all(f"/v1/runs/{api.part(run)}/effects"))
-    columns = ("INTENT", "TIME", "STEP", "ACTION", "TARGET", "STATE", "VERIFIED", "CAN UNDO")
-    output.of(context).table(found, columns, (_effect(one) for one in found))
+    """List what a run changed, and what can still be undone."""
+    client.list_items(context, path("runs", run, "effects"), _EFFECTS)
 
 
 @app.command("renew")
-def renew(context: typer.Context, run: RunId, ttl: Annotated[str | None, typer.Option(help="How long, such as 15m.")] = None) -> None:
-    """A new lease of the same generation."""
-    renewed = api.of_environment().post(f"/v1/runs/{api.part(run)}/lease", api.given(ttl=ttl))
-    output.of(context).value(renewed, [f"expires  {renewed['expires_at']}", f"lease    {renewed['lease']}"])
+def renew(context: typer.Context, run: RunId, ttl: Ttl = None) -> None:
+    """Print a new lease of the run's present generation."""
+    client.change(context, path("runs", run, "lease"), given(ttl=ttl), _lease)
 
 
 @app.command("close")
-def close(context: typer.Context, run: RunId, reason: Annotated[str | None, typer.Option(help="Why, for the journal.")] = None) -> None:
-    """End a run, and its leases with it."""
-    closed = api.of_environment().post(f"/v1/runs/{api.part(run)}/close", api.given(reason=reason))
-    output.of(context).value(closed, [f"Run {closed['run_id']} is closed since {closed['closed_at']}."])
+def close(context: typer.Context, run: RunId, reason: MaybeReason = None) -> None:
+    """Close a run, which ends its leases."""
+    client.change(context, path("runs", run, "close"), given(reason=reason), "Run {run_id} is closed since {closed_at}.")
 
 
-def _row(run: Json) -> tuple[object, ...]:
-    used = run["counters"]
-    state = "open" if run["closed_at"] is None else "closed"
-    return (
-        run["run_id"],
-        run["tenant"],
-        run["agent_id"],
-        run["task_class"],
-        run["mode"],
-        used.get("steps", 0),
-        used.get("writes", 0),
-        run["expires_at"],
-        state,
+@checkpoints.command("take")
+def take(
+    context: typer.Context,
+    run: RunId,
+    state_ref: Annotated[str, typer.Option(help="Where the workflow keeps its present state.", show_default=False)],
+    label: Annotated[str | None, typer.Option(help="A name for people.")] = None,
+    reason: MaybeReason = None,
+) -> None:
+    """Take a checkpoint of a run. The gateway refuses it while an effect of the run is not known and verified."""
+    body = given(state_ref=state_ref, label=label, reason=reason)
+    client.change(context, path("runs", run, "checkpoints"), body, "Checkpoint {checkpoint_id} stands at {at}.")
+
+
+@checkpoints.command("list")
+def list_checkpoints(context: typer.Context, run: RunId) -> None:
+    """List a run's checkpoints, then its newest automatic one, and print where a recovery would start."""
+    gateway, where, out = client.connect(), path("runs", run, "checkpoints"), output.of(context)
+    taken = list(gateway.items(where))
+    rest = gateway.ask("GET", where, query={"limit": 1})
+    automatic, recovery = rest["automatic"], rest["recovery"]
+    listed = taken if automatic is None else [*taken, automatic]
+    out.table({"items": taken, "automatic": automatic, "recovery": recovery}, _CHECKPOINTS, listed)
+    why = f" {recovery['why']}" if recovery["why"] is not None else ""
+    out.note(f"A recovery would start at {recovery['checkpoint_id']}.{why}" if recovery["ready"] else f"Not ready for recovery:{why}")
+
+
+Checkpoint = Annotated[
+    str | None, typer.Option(help="A checkpoint's id, an entry STREAM/SEQ, or start; without it, the latest usable checkpoint.")
+]
+Scopes = Annotated[list[str] | None, typer.Option("--scope", help="A scope to keep, such as 'erp:invoice.*'; can be repeated.")]
+Tools = Annotated[list[str] | None, typer.Option("--tool", help="A tool to keep; can be repeated.")]
+Mode = Annotated[str | None, typer.Option(help="The run's own mode from now on, such as read_only.")]
+Gates = Annotated[
+    list[str] | None, typer.Option("--require-approval", help="Writes that need an approval, such as 'erp:refund.*'; can be repeated.")
+]
+
+
+def resume(
+    context: typer.Context,
+    run: RunId,
+    reason: Reason,
+    checkpoint: Checkpoint = None,
+    scope: Scopes = None,
+    tool: Tools = None,
+    mode: Mode = None,
+    limit: Limits = None,
+    require_approval: Gates = None,
+) -> None:
+    """Resume a contained run, with a new lease and equal or fewer permissions. Nothing from before the checkpoint is done twice."""
+    body = permissions(reason, checkpoint, scope, tool, mode, limit, require_approval)
+    client.change(context, path("runs", run, "resume"), body, _resumed)
+
+
+def permissions(
+    reason: str,
+    checkpoint: str | None,
+    scopes: list[str] | None,
+    tools: list[str] | None,
+    mode: str | None,
+    limits: list[str] | None,
+    require_approval: list[str] | None,
+) -> dict[str, Any]:
+    """The body that requests a resume with these permissions."""
+    return given(
+        checkpoint=checkpoint,
+        scopes=scopes or None,
+        tools=tools or None,
+        mode=mode,
+        limits=_limits(limits),
+        require_approval=require_approval or None,
+        reason=reason,
     )
 
 
-def _effect(one: Json) -> tuple[object, ...]:
-    target = one["target"]
-    aimed = f"{target['system']}:{target['type']}:{target['id'] or '(new)'}"
-    undo = "yes" if one["can_undo"] else f"no: {one['why_not']}"
-    return (one["intent"], one["ts"], one["step_id"], one["action"], aimed, one["state"], one["verification"], undo)
+def _lease(granted: Json) -> list[str]:
+    return [f"expires  {granted['expires_at']}", f"lease    {granted['lease']}"]
 
 
-def limits(words: list[str]) -> Json:
-    """``writes=10`` and ``amount.refund=12.5`` as the API takes them."""
+def _resumed(resumed: Json) -> Iterator[str]:
+    one = resumed["run"]
+    yield f"Run {one['run_id']} resumes from {resumed['checkpoint']['checkpoint_id']} ({one['mode']}, generation {one['generation']})."
+    if resumed["state_ref"] is not None:
+        yield f"state      {resumed['state_ref']}"
+    yield f"expires    {resumed['expires_at']}"
+    yield f"lease      {resumed['lease']}"
+
+
+def _limits(words: list[str] | None) -> Json | None:
+    """``writes=10`` and ``amount.refund=12.5`` as the API takes them; ``None`` for no limits."""
     found: Json = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not value:
+    for word in words or ():
+        name, _, value = word.partition("=")
+        if not value:
             raise wrong_use(f"--limit {word!r}: write NAME=VALUE, such as writes=10, rate=5/s or amount.refund=100")
         if name.startswith("amount."):
             found.setdefault("amount", {})[name.removeprefix("amount.")] = _number(value)
         else:
             found[name] = value if name == "rate" else _number(value)
-    return found
+    return found or None
 
 
 def _number(text: str) -> object:
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,47 +1,65 @@
-"""``killcord tasks``: work handed to a person."""
+"""``killcord tasks`` and ``approvals``: work and decisions that wait for a person."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gateway.cli import api, output
+from gateway.cli import client, output
+from gateway.cli.options import OfRun, group
+from gateway.cli.output import Columns
+from gateway.sdk.messages import path
+from gateway.sdk.values import Json
 
-Json = dict[str, Any]
+app = group("Tasks for a person. Without a command: those that are open.", bare="list")
+approvals = group("Approvals. Without a command: those that are pending.", bare="list")
 
-app = typer.Typer(help="Tasks handed to a person; alone: those that are open.", invoke_without_command=True)
-
-Run = Annotated[str | None, typer.Option(help="Those of this run.")]
-Kind = Annotated[str | None, typer.Option(help="outcome-unknown, correction or review.")]
-Everything = Annotated[bool, typer.Option("--all", help="Resolved ones too.")]
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.", show_default=False)]
+ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.", show_default=False)]
+Why = Annotated[
+    str, typer.Option("--reason", help="The reason; the journal records it, and the agent gets it with a denial.", show_default=False)
+]
 
-_COLUMNS = ("TASK", "KIND", "RUN", "TENANT", "OPENED", "RESOLUTION", "SUMMARY")
-_NAMES = ("task_id", "kind", "run_id", "tenant", "opened_at", "resolution", "summary")
-
-
-@app.callback()
-def tasks(context: typer.Context, run: Run = None, kind: Kind = None, everything: Everything = False) -> None:
-    """Tasks handed to a person; alone: those that are open."""
-    if context.invoked_subcommand is None:
-        list_tasks(context, run, kind, everything)
+_TASKS: Columns = {
+    "TASK": "task_id",
+    "KIND": "kind",
+    "RUN": "run_id",
+    "TENANT": "tenant",
+    "OPENED": "opened_at",
+    "RESOLUTION": "resolution",
+    "SUMMARY": "summary",
+}
+_APPROVALS: Columns = {
+    "APPROVAL": "approval_id",
+    "STATUS": "status",
+    "KIND": "kind",
+    "RUN": "run_id",
+    "TENANT": "tenant",
+    "ACTION": "action",
+    "TARGET": output.target,
+    "EXPIRES": "expires_at",
+    "WHY": "summary",
+}
 
 
 @app.command("list")
-def list_tasks(context: typer.Context, run: Run = None, kind: Kind = None, everything: Everything = False) -> None:
-    """List tasks; without --all those that are open."""
-    status = None if everything else "open"
-    found = list(api.of_environment().all("/v1/tasks", run=run, kind=kind, status=status))
-    output.of(context).table(found, _COLUMNS, ([one[name] for name in _NAMES] for one in found))
+def list_tasks(
+    context: typer.Context,
+    run: OfRun = None,
+    kind: Annotated[str | None, typer.Option(help="Only outcome-unknown, correction or review.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also resolved ones.")] = False,
+) -> None:
+    """List tasks; without --all only those that are open."""
+    client.list_items(context, path("tasks"), _TASKS, run=run, kind=kind, status=None if everything else "open")
 
 
 @app.command("show")
 def show(context: typer.Context, task: TaskId) -> None:
-    """One task: what it is about, and the evidence."""
-    found = api.of_environment().get(f"/v1/tasks/{api.part(task)}")
-    output.of(context).value(found, _lines(found))
+    """Show one task: what it is about, and the evidence."""
+    client.show(context, path("tasks", task), _task)
 
 
 @app.command("resolve")
@@ -51,24 +69,57 @@ def resolve(
     resolution: Annotated[
         str,
         typer.Argument(
-            help="Of an unknown outcome, what you found: applied or not_applied. Else what you did: done, not_needed or accepted.",
+            help="For an unknown outcome, what you found: applied or not_applied. Otherwise what you did: done, not_needed or accepted.",
             show_default=False,
         ),
     ],
-    note: Annotated[str, typer.Option("--note", "--reason", help="What you looked at; it stands in the journal.", show_default=False)],
+    note: Annotated[str, typer.Option("--note", "--reason", help="What you checked; the journal records it.", show_default=False)],
 ) -> None:
     """Close a task with what you found or did at the tool."""
-    closed = api.of_environment().post(f"/v1/tasks/{api.part(task)}/resolve", {"resolution": resolution, "note": note})
-    output.of(context).value(closed, [f"Task {closed['task_id']} is resolved as {closed['resolution']}."])
+    body = {"resolution": resolution, "note": note}
+    client.change(context, path("tasks", task, "resolve"), body, "Task {task_id} is resolved as {resolution}.")
 
 
-def _lines(one: Json) -> Iterator[str]:
+@approvals.command("list")
+def list_approvals(
+    context: typer.Context,
+    run: OfRun = None,
+    status: Annotated[str | None, typer.Option(help="Only pending, granted, denied, used, void or expired.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="With any status.")] = False,
+) -> None:
+    """List approvals; without --all and --status only those that are pending."""
+    client.list_items(context, path("approvals"), _APPROVALS, run=run, status=status or (None if everything else "pending"))
+
+
+@approvals.command("show")
+def show_approval(context: typer.Context, approval: ApprovalId) -> None:
+    """Show one approval; with a token that may decide it, also the request as it would be sent."""
+    client.show(context, path("approvals", approval), _approval)
+
+
+@approvals.command("approve")
+def approve(context: typer.Context, approval: ApprovalId, reason: Why) -> None:
+    """Approve one call. The gateway carries it out once when it is repeated, if policy still allows it and its target is unchanged."""
+    _decide(context, approval, "approve", reason)
+
+
+@approvals.command("deny")
+def deny(context: typer.Context, approval: ApprovalId, reason: Why) -> None:
+    """Deny one call. The gateway refuses it until the run is resumed."""
+    _decide(context, approval, "deny", reason)
+
+
+def _decide(context: typer.Context, approval: str, decision: str, reason: str) -> None:
+    client.change(context, path("approvals", approval), {"decision": decision, "reason": reason}, "Approval {approval_id} is {status}.")
+
+
+def _task(one: Json) -> Iterator[str]:
     yield f"task       {one['task_id']} ({one['kind']}, opened {one['opened_at']})"
     yield f"run        {one['run_id']}, tenant {one['tenant']}"
     if one["rollback_id"] is not None:
         yield f"rollback   {one['rollback_id']}, node {one['node_id']}"
-    if (target := one["target"]) is not None:
-        yield f"object     {target['system']}:{target['type']}:{target['id'] or '(new)'}"
+    if one["target"] is not None:
+        yield f"object     {output.target(one)}"
     yield f"summary    {one['summary']}"
     if (evidence := one["evidence"]) is not None:
         yield from (f"{name:<10} {evidence[name] or 'not known'}" for name in ("before", "after", "now"))
@@ -76,3 +127,41 @@ def _lines(one: Json) -> Iterator[str]:
         yield f"entries    {' '.join(evidence['entries'])}"
     if one["resolution"] is not None:
         yield f"resolved   {one['resolution']} by {one['resolved_by']} at {one['resolved_at']}: {one['note']}"
+
+
+def _approval(one: Json) -> Iterator[str]:
+    yield f"approval  {one['approval_id']} ({one['status']})"
+    yield f"of        {one['kind']} by run {one['run_id']} of {one['agent_id']}, tenant {one['tenant']}, generation {one['generation']}"
+    yield f"action    {one['tool']}:{one['action']} on {output.target(one)}"
+    yield f"version   {_version(one)}"
+    if one["rollback_id"] is not None:
+        yield f"rollback  {one['rollback_id']}, node {one['node_id']}"
+    yield f"why       {one['summary']}"
+    yield from (f"reason    {reason['code']}: {reason['message']}" for reason in one["reasons"])
+    yield f"arguments {one['args_digest']}"
+    yield f"asked     {one['requested_at']}, valid until {one['expires_at'] or 'it is decided'}"
+    if one["decided_at"] is not None:
+        yield f"decided   {one['decided_at']} by {one['decided_by']}: {one['reason']}"
+    if one["used_at"] is not None:
+        yield f"used      {one['used_at']}" + (f" by {one['used_by']}" if one["used_by"] else "")
+    if (request := one.get("request")) is not None:
+        yield from _request(request)
+
+
+def _request(request: Json) -> Iterator[str]:
+    yield from ("", f"{request['method']} {request['path']}")
+    yield from (f"{name}: {value}" for name, value in request["headers"].items())
+    yield from (f"{name}: (not shown)" for name in request["withheld"])
+    if request["body"] is not None:
+        yield from ("", *json.dumps(request["body"], indent=2, ensure_ascii=False).split("\n"))
+    elif "raw" in request:
+        yield from ("", f"(not JSON; in base64) {request['raw']}")
+    if "instead" in request:
+        yield from ("", "if that is too late, this one instead:")
+        yield from _request(request["instead"])
+
+
+def _version(one: Json) -> str:
+    if one["existed"] is None:
+        return "not read"
+    return (one["version"] or "exists, without a version") if one["existed"] else "absent"

@@ -1,30 +1,31 @@
-"""The asynchronous client. It speaks over an aiohttp session of the caller's, or one of its own while entered."""
+"""The asynchronous client, on an aiohttp session of the caller's, or on one of its own while it is entered."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self, TypeVar, Unpack
 
 import aiohttp
 
-from gateway.sdk import lease, operations
-from gateway.sdk.lease import Keep
+from gateway.sdk import messages, operations
 from gateway.sdk.messages import Answer, Request
-from gateway.sdk.operations import Found, Opening, Resuming, Talk
-from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Admission, Checkpoint, Finding, Json, Lost, Resumption
+from gateway.sdk.operations import Found, Opening, Operation, Resuming, RunLease
+from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Admission, Checkpoint, Finding, Grant, Json, Lost, Resumption
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Killcord:
-    """The operators' door of a gateway, with a token. Every method raises ``Problem`` (it said no) or ``Lost`` (it said nothing).
+    """The control API of a gateway, with a token. No proxy is used and no redirect followed.
 
-    ``timeout`` is in seconds; ``clock`` counts seconds for leases.
+    Every method raises ``Problem`` (the gateway refused) or ``Lost`` (no answer came). ``timeout`` is in seconds; ``clock`` counts seconds
+    for leases.
     """
 
     url: str
@@ -50,66 +51,107 @@ class Killcord:
             self.session, self._owns = None, False
 
     async def open(self, **asked: Unpack[Opening]) -> Run:
-        """A run, opened now or found again by its ``run_id``, with a fresh lease."""
-        since = self.clock()
-        return Run(self, Keep(await self.carry(operations.opened(asked)), since, self.clock, asked.get("ttl")))
+        """A run, opened now or found by its ``run_id``, with a fresh lease."""
+        return await self._leased(operations.opened(asked), asked.get("ttl"))
 
     async def run(self, run_id: str) -> Run:
-        """A run that exists, with a fresh lease: for whoever goes on with what another opened."""
-        since = self.clock()
-        return Run(self, Keep(await self.carry(operations.renewed(run_id)), since, self.clock))
+        """A run that exists, with a fresh lease: for a process that continues what another one opened."""
+        return await self._leased(operations.renewed(run_id))
 
     async def admission(self, tenant: str, task_class: str = "default", *, run_id: str | None = None) -> Admission:
-        """May a task start, or this run go on? Asked before a job is taken."""
-        return await self.carry(operations.admission(tenant, task_class, run_id))
+        """Whether a task may start, or this run continue; to be asked before a job is taken."""
+        return await self.perform(operations.admission(tenant, task_class, run_id))
 
     async def resume(self, run_id: str, **asked: Unpack[Resuming]) -> tuple[Run, Resumption]:
-        """Take a contained run up again, with equal or tighter rights. For operators."""
+        """Resume a contained run, with equal or fewer permissions. For operators."""
         since = self.clock()
-        grant, resumption = await self.carry(operations.resume(run_id, asked))
-        return Run(self, Keep(grant, since, self.clock)), resumption
+        grant, resumption = await self.perform(operations.resume(run_id, asked))
+        return Run(self, RunLease(grant, since, self.clock)), resumption
 
     async def finding(self, run_id: str, **found: Unpack[Found]) -> Finding:
-        """Report what is wrong with a run's state; all that it sets off has been answered by then. For verifiers."""
-        return await self.carry(operations.finding(run_id, found))
+        """Report what is wrong with a run's state; returns after every response to it was carried out. For verifiers."""
+        return await self.perform(operations.finding(run_id, found))
 
-    async def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Json:
-        """Any request for which there is no method here, such as an order; gives the JSON object that answers it.
+    async def ask(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, query: Mapping[str, object] | None = None
+    ) -> Json:
+        """Any request that has no method here, such as an order; gives the JSON object that answers it.
 
-        ``path`` begins with ``/v1/``; ids in it are quoted, and its query is encoded, by the caller.
+        ``path`` starts with ``/v1/``, and ids in it are quoted. Members of ``query`` that are ``None`` are left out.
         """
-        return await self.carry(operations.asked(method, path, body))
+        return (await self.fetch(method, path, body, query)).read()
 
-    async def carry(self, said: Talk[T]) -> T:
-        """Carry a talk to its end."""
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        accept: str = messages.JSON,
+    ) -> Answer:
+        """Like ``ask``, for an answer of the media type ``accept``; its bytes are in ``raw``."""
+        return await self.perform(operations.any_request(Request(method, path, body, query or {}, accept)))
+
+    async def items(self, path: str, **query: object) -> AsyncIterator[Json]:
+        """Every item of a list, page by page."""
+        found, after = await self.perform(operations.page(path, query, None))
+        for one in found:
+            yield one
+        while after is not None:
+            found, after = await self.perform(operations.page(path, query, after))
+            for one in found:
+                yield one
+
+    async def follow(self, path: str, **query: object) -> AsyncIterator[str]:
+        """The data of each server-sent event, until the gateway ends the stream."""
+        # aiohttp limits what readline() returns, and an entry may be longer.
+        rest = b""
+        async with self._answered(Request("GET", path, None, query, messages.EVENTS)) as answer:
+            if answer.status >= 300:
+                raise (await _read(answer)).problem()
+            async for chunk in answer.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line.startswith(b"data: "):
+                        yield line[6:].decode()
+
+    async def perform(self, operation: Operation[T]) -> T:
+        """Send an operation's requests until it ends."""
         try:
-            request = next(said)
+            request = next(operation)
             while True:
                 try:
-                    answer = await self._send(request)
+                    async with self._answered(request) as response:
+                        answer = await _read(response)
                 except Lost as lost:
-                    request = said.throw(lost)
+                    request = operation.throw(lost)
                 else:
-                    request = said.send(answer)
+                    request = operation.send(answer)
         except StopIteration as end:
             result: T = end.value
             return result
 
-    async def _send(self, request: Request) -> Answer:
+    async def _leased(self, operation: Operation[Grant], ttl: float | str | None = None) -> Run:
+        since = self.clock()
+        return Run(self, RunLease(await self.perform(operation), since, self.clock, ttl))
+
+    @asynccontextmanager
+    async def _answered(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
         assert self.session is not None, "enter the client first: 'async with Killcord(...) as killcord'"
-        url = self.url.rstrip("/") + request.path
+        # A stream has no end that a total limit would be of use for; the gateway sends a comment more often than this.
+        total = None if request.accept == messages.EVENTS else self.timeout
         try:
             async with self.session.request(
                 request.method,
-                url,
+                self.url.rstrip("/") + request.target,
                 data=request.content,
                 headers=request.headers(self.token),
-                timeout=aiohttp.ClientTimeout(total=self.timeout),
+                timeout=aiohttp.ClientTimeout(total=total, sock_connect=self.timeout, sock_read=self.timeout),
                 allow_redirects=False,
             ) as answer:
-                return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, await answer.read())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Lost(f"{self.url} gave no answer: {error!r}") from error
+                yield answer
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise messages.lost(self.url, error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,37 +159,41 @@ class Run:
     """A run that this process may act for."""
 
     killcord: Killcord
-    _keep: Keep
+    _lease: RunLease
     _renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def run_id(self) -> str:
-        return self._keep.run_id
+        return self._lease.run_id
 
     @property
     def generation(self) -> int:
-        """1 until the run is resumed. State that was kept under another one may tell of what was taken back since."""
-        return self._keep.generation
+        """1 until the run is resumed. State of an earlier generation may contain what was rolled back since."""
+        return self._lease.generation
 
     async def lease(self) -> str:
         """The run's lease, renewed before it ends."""
         async with self._renewing:
-            return await self.killcord.carry(self._keep.lease())
+            return await self.killcord.perform(self._lease.current())
 
     async def step(
         self, name: str, parent: str | None = None, *, key: str | None = None, confidence: float | None = None
     ) -> dict[str, str]:
-        """The headers of a tool call. Under the same name the same call is made once, however often it is sent."""
-        return lease.step(await self.lease(), name, parent=parent, key=key, confidence=confidence)
+        """The headers of a tool call. The same call under the same name is made once, however often it is sent."""
+        return operations.step(await self.lease(), name, parent=parent, key=key, confidence=confidence)
 
     async def checkpoint(self, state_ref: str, label: str | None = None) -> Checkpoint:
-        """All that the run did is known and verified, and its workflow's state of now is kept where ``state_ref`` says."""
-        return await self.killcord.carry(operations.checkpoint(self.run_id, self.generation, state_ref, label))
+        """Record that all effects of the run are known and verified, and that ``state_ref`` holds its workflow's present state."""
+        return await self.killcord.perform(operations.checkpoint(self.run_id, self.generation, state_ref, label))
 
     async def resumption(self) -> Resumption | None:
-        """The run's last resume and the state to begin with after it; ``None`` where it was never resumed."""
-        return await self.killcord.carry(operations.resumption(self.run_id))
+        """The run's last resume and the state to start from after it; ``None`` if it was never resumed."""
+        return await self.killcord.perform(operations.resumption(self.run_id))
 
     async def close(self, reason: str | None = None) -> None:
-        """The work is done: end the run and its leases."""
-        await self.killcord.carry(operations.closed(self.run_id, reason))
+        """End the run and its leases: the work is done."""
+        await self.killcord.perform(operations.closed(self.run_id, reason))
+
+
+async def _read(response: aiohttp.ClientResponse) -> Answer:
+    return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, await response.read())

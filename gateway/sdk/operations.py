@@ -1,24 +1,30 @@
-"""What is said to the operators' door, without any I/O: each operation is a generator that yields requests and is sent their answers.
+"""The operations of the control API, without I/O: each is a generator that yields requests and is sent their answers.
 
-Both clients carry the same talks, so what the blocking one says, the asynchronous one says. A request without an answer is thrown into
-the talk as ``Lost``; an answer that says no is raised out of it as ``Problem``.
+Both clients perform the same operations, so they cannot differ. A client throws ``Lost`` into an operation if a request got no answer;
+an operation raises ``Problem`` if the gateway refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Required, TypedDict, TypeVar
-from urllib.parse import quote
 
-from gateway.sdk.messages import Answer, Request, given
-from gateway.sdk.values import Admission, Checkpoint, Finding, Grant, Json, Resumption
+from gateway.sdk.messages import Answer, Request, given, path
+from gateway.sdk.values import Admission, Checkpoint, Finding, Grant, Json, Lost, Problem, Resumption, Superseded
 
 T = TypeVar("T")
-Talk = Generator[Request, Answer, T]
+Operation = Generator[Request, Answer, T]
+
+PAGE = 1000
+"""Items of a list that are requested at a time."""
+
+_RENEWED_AT = 2 / 3
+"""The share of a lease's life after which its next use renews it."""
 
 
 class Opening(TypedDict, total=False):
-    """What a run is opened with. With a ``run_id`` opening it again finds it; what is left out is the task class's."""
+    """What a run is opened with. Opening the same ``run_id`` again finds the run; the task class gives what is left out."""
 
     tenant: Required[str]
     agent_id: Required[str]
@@ -35,7 +41,7 @@ class Opening(TypedDict, total=False):
 
 
 class Resuming(TypedDict, total=False):
-    """How a run is taken up again. ``checkpoint`` is a checkpoint's id, an entry or ``start``; left out, the gateway chooses."""
+    """How a run is resumed. ``checkpoint`` is a checkpoint's id, an entry or ``start``; if it is left out, the gateway chooses."""
 
     reason: Required[str]
     checkpoint: str
@@ -58,75 +64,131 @@ class Found(TypedDict, total=False):
     reason: str
 
 
-def opened(asked: Opening) -> Talk[Grant]:
-    """Open a run, or find it again by its ``run_id``, with a lease that is fresh.
+@dataclass(slots=True)
+class RunLease:
+    """The lease of a run, renewed as it is used: no task or thread runs for it.
 
-    A run that was resumed with tighter rights is found by what it was opened with; its rights stay as they are.
+    ``clock`` counts seconds; ``since`` is when the present lease was requested, so that its age is never underestimated.
     """
-    answer = yield Request("POST", "/v1/runs", {**asked})
+
+    grant: Grant
+    since: float
+    clock: Callable[[], float]
+    ttl: float | str | None = None
+
+    @property
+    def run_id(self) -> str:
+        return str(self.grant.run["run_id"])
+
+    @property
+    def generation(self) -> int:
+        return int(self.grant.run["generation"])
+
+    def current(self) -> Operation[str]:
+        """The lease, renewed if that is due.
+
+        A lease that cannot be renewed is used until it expires, and the next use tries again: the gateway's answer to the call says
+        what refuses the run.
+
+        Raises:
+            Problem, Lost: it could not be renewed, and it has expired.
+            Superseded: the run was resumed in the meantime.
+        """
+        asked_at = self.clock()
+        if asked_at - self.since < self.grant.life * _RENEWED_AT:
+            return self.grant.lease
+        try:
+            grant = yield from renewed(self.run_id, self.ttl)
+        except (Problem, Lost):
+            if self.clock() - self.since >= self.grant.life:
+                raise
+            return self.grant.lease
+        # With a lease of a later generation, a workflow would continue that does not know what was rolled back.
+        if grant.run["generation"] != self.generation:
+            raise Superseded(f"Run {self.run_id} was resumed: open it again and continue from the state that its resumption names.")
+        self.grant, self.since = grant, asked_at
+        return grant.lease
+
+
+def step(lease: str, name: str, *, parent: str | None = None, key: str | None = None, confidence: float | None = None) -> dict[str, str]:
+    """The headers of a tool call that is the step ``name``."""
+    sure = None if confidence is None else f"{confidence:g}"
+    more = {"Killcord-Parent-Step": parent, "Idempotency-Key": key, "Killcord-Confidence": sure}
+    headers = {"Authorization": f"Bearer {lease}", "Killcord-Step": name}
+    return headers | {name: value for name, value in more.items() if value is not None}
+
+
+def any_request(request: Request) -> Operation[Answer]:
+    """Any one request."""
+    return (yield request).checked()
+
+
+def page(where: str, query: Mapping[str, object], after: str | None) -> Operation[tuple[list[Json], str | None]]:
+    """A page of a list, and the cursor of the next one; ``None`` after the last."""
+    said = (yield Request("GET", where, query={**query, "after": after, "limit": PAGE})).read()
+    return said["items"], said["next"]
+
+
+def opened(asked: Opening) -> Operation[Grant]:
+    """Open a run, or find it by its ``run_id``, with a fresh lease.
+
+    A run that was resumed with fewer permissions is found by what it was opened with; its permissions stay as they are.
+    """
+    answer = yield Request("POST", path("runs"), {**asked})
     if answer.status == 201:
         return _grant(answer)
     if answer.status != 200:
         refused = answer.problem()
-        if refused.code != "conflict" or not _is_resumed(asked, (yield Request("GET", _run(asked["run_id"]))).read()):
+        if refused.code != "conflict" or not _is_resumed(asked, (yield Request("GET", path("runs", asked["run_id"]))).read()):
             raise refused
-    # The lease that a second opening brings ends when the first one does, which may be any moment.
+    # The lease that a second opening returns ends when the first one does, which may be any moment.
     return (yield from renewed(asked["run_id"], asked.get("ttl")))
 
 
-def renewed(run_id: str, ttl: float | str | None = None) -> Talk[Grant]:
+def renewed(run_id: str, ttl: float | str | None = None) -> Operation[Grant]:
     """A new lease of the run's present generation."""
-    return _grant((yield Request("POST", _run(run_id, "/lease"), given(ttl=ttl))))
+    return _grant((yield Request("POST", path("runs", run_id, "lease"), given(ttl=ttl))))
 
 
-def closed(run_id: str, reason: str | None) -> Talk[None]:
+def closed(run_id: str, reason: str | None) -> Operation[None]:
     """End a run and its leases."""
-    (yield Request("POST", _run(run_id, "/close"), given(reason=reason))).read()
+    (yield Request("POST", path("runs", run_id, "close"), given(reason=reason))).read()
 
 
-def checkpoint(run_id: str, generation: int, state_ref: str, label: str | None) -> Talk[Checkpoint]:
+def checkpoint(run_id: str, generation: int, state_ref: str, label: str | None) -> Operation[Checkpoint]:
     """Take a checkpoint of a run that is still in this generation."""
     body = given(state_ref=state_ref, label=label, generation=generation)
-    taken = (yield Request("POST", _run(run_id, "/checkpoints"), body)).read()
+    taken = (yield Request("POST", path("runs", run_id, "checkpoints"), body)).read()
     return Checkpoint(taken["checkpoint_id"], taken["state_ref"], taken["label"], taken)
 
 
-def resumption(run_id: str) -> Talk[Resumption | None]:
-    """The run's last resume, whoever asked for it; ``None`` where it was never resumed."""
-    resumed = (yield Request("GET", _run(run_id, "/checkpoints?limit=1"))).read()["resumed"]
+def resumption(run_id: str) -> Operation[Resumption | None]:
+    """The run's last resume, by any operator; ``None`` if it was never resumed."""
+    resumed = (yield Request("GET", path("runs", run_id, "checkpoints"), query={"limit": 1})).read()["resumed"]
     return None if resumed is None else Resumption(resumed["generation"], resumed["state_ref"])
 
 
-def resume(run_id: str, asked: Resuming) -> Talk[tuple[Grant, Resumption]]:
-    """Take a contained run up again."""
-    answer = yield Request("POST", _run(run_id, "/resume"), {**asked})
+def resume(run_id: str, asked: Resuming) -> Operation[tuple[Grant, Resumption]]:
+    """Resume a contained run."""
+    answer = yield Request("POST", path("runs", run_id, "resume"), {**asked})
     grant = _grant(answer)
     return grant, Resumption(grant.run["generation"], answer.read()["state_ref"])
 
 
-def admission(tenant: str, task_class: str, run_id: str | None) -> Talk[Admission]:
-    """May this task start?"""
-    said = (yield Request("POST", "/v1/admission", given(tenant=tenant, task_class=task_class, run_id=run_id))).read()
+def admission(tenant: str, task_class: str, run_id: str | None) -> Operation[Admission]:
+    """Whether this task may start."""
+    said = (yield Request("POST", path("admission"), given(tenant=tenant, task_class=task_class, run_id=run_id))).read()
     return Admission(said["admit"], said["mode"], said.get("reason"), said.get("order_id"), said.get("retry_after"))
 
 
-def finding(run_id: str, found: Found) -> Talk[Finding]:
+def finding(run_id: str, found: Found) -> Operation[Finding]:
     """Report what is wrong with a run's state."""
-    said = (yield Request("POST", _run(run_id, "/findings"), {**found})).read()
+    said = (yield Request("POST", path("runs", run_id, "findings"), {**found})).read()
     return Finding(said["finding_id"], said["entry"], said.get("incident_id"), tuple(said["about"]))
 
 
-def asked(method: str, path: str, body: Mapping[str, object] | None) -> Talk[Json]:
-    """Any other request; gives the JSON object that answers it."""
-    return (yield Request(method, path, body)).read()
-
-
-def _run(run_id: str, more: str = "") -> str:
-    return f"/v1/runs/{quote(run_id, safe='')}{more}"
-
-
 def _is_resumed(asked: Opening, run: Json) -> bool:
-    """Whether a run of this id differs only by what a resume made of it."""
+    """Whether a run of this id differs only by what a resume changed."""
     named: Json = {"workflow_id": run["run_id"], "parent_run": None, "task_class": "default", **asked}
     names = ("tenant", "agent_id", "task_class", "workflow_id", "parent_run")
     return bool(run["generation"] > 1) and all(named[name] == run[name] for name in names)

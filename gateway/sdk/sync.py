@@ -1,4 +1,4 @@
-"""The blocking client. It may be shared by threads; each request has a connection of its own."""
+"""The blocking client. Threads may share it; each request has a connection of its own."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import http.client
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
-from gateway.sdk import lease, operations
-from gateway.sdk.lease import Keep
+from gateway.sdk import messages, operations
 from gateway.sdk.messages import Answer, Request
-from gateway.sdk.operations import Found, Opening, Resuming, Talk
-from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Admission, Checkpoint, Finding, Json, Lost, Resumption
+from gateway.sdk.operations import Found, Opening, Operation, Resuming, RunLease
+from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Admission, Checkpoint, Finding, Grant, Json, Lost, Resumption
 
 T = TypeVar("T")
 
@@ -25,9 +24,10 @@ _SCHEMES = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnec
 
 @dataclass(frozen=True, slots=True)
 class Killcord:
-    """The operators' door of a gateway, with a token. Every method raises ``Problem`` (it said no) or ``Lost`` (it said nothing).
+    """The control API of a gateway, with a token. No proxy is used and no redirect followed.
 
-    ``timeout`` is in seconds; ``clock`` counts seconds for leases.
+    Every method raises ``Problem`` (the gateway refused) or ``Lost`` (no answer came). ``timeout`` is in seconds; ``clock`` counts seconds
+    for leases.
     """
 
     url: str
@@ -41,62 +41,93 @@ class Killcord:
         return cls(os.environ.get(URL) or DEFAULT_URL, os.environ.get(TOKEN, ""))
 
     def open(self, **asked: Unpack[Opening]) -> Run:
-        """A run, opened now or found again by its ``run_id``, with a fresh lease."""
-        since = self.clock()
-        return Run(self, Keep(self.carry(operations.opened(asked)), since, self.clock, asked.get("ttl")))
+        """A run, opened now or found by its ``run_id``, with a fresh lease."""
+        return self._leased(operations.opened(asked), asked.get("ttl"))
 
     def run(self, run_id: str) -> Run:
-        """A run that exists, with a fresh lease: for whoever goes on with what another opened."""
-        since = self.clock()
-        return Run(self, Keep(self.carry(operations.renewed(run_id)), since, self.clock))
+        """A run that exists, with a fresh lease: for a process that continues what another one opened."""
+        return self._leased(operations.renewed(run_id))
 
     def admission(self, tenant: str, task_class: str = "default", *, run_id: str | None = None) -> Admission:
-        """May a task start, or this run go on? Asked before a job is taken."""
-        return self.carry(operations.admission(tenant, task_class, run_id))
+        """Whether a task may start, or this run continue; to be asked before a job is taken."""
+        return self.perform(operations.admission(tenant, task_class, run_id))
 
     def resume(self, run_id: str, **asked: Unpack[Resuming]) -> tuple[Run, Resumption]:
-        """Take a contained run up again, with equal or tighter rights. For operators."""
+        """Resume a contained run, with equal or fewer permissions. For operators."""
         since = self.clock()
-        grant, resumption = self.carry(operations.resume(run_id, asked))
-        return Run(self, Keep(grant, since, self.clock)), resumption
+        grant, resumption = self.perform(operations.resume(run_id, asked))
+        return Run(self, RunLease(grant, since, self.clock)), resumption
 
     def finding(self, run_id: str, **found: Unpack[Found]) -> Finding:
-        """Report what is wrong with a run's state; all that it sets off has been answered by then. For verifiers."""
-        return self.carry(operations.finding(run_id, found))
+        """Report what is wrong with a run's state; returns after every response to it was carried out. For verifiers."""
+        return self.perform(operations.finding(run_id, found))
 
-    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Json:
-        """Any request for which there is no method here, such as an order; gives the JSON object that answers it.
+    def ask(self, method: str, path: str, body: Mapping[str, object] | None = None, query: Mapping[str, object] | None = None) -> Json:
+        """Any request that has no method here, such as an order; gives the JSON object that answers it.
 
-        ``path`` begins with ``/v1/``; ids in it are quoted, and its query is encoded, by the caller.
+        ``path`` starts with ``/v1/``, and ids in it are quoted. Members of ``query`` that are ``None`` are left out.
         """
-        return self.carry(operations.asked(method, path, body))
+        return self.fetch(method, path, body, query).read()
 
-    def carry(self, said: Talk[T]) -> T:
-        """Carry a talk to its end."""
+    def fetch(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        accept: str = messages.JSON,
+    ) -> Answer:
+        """Like ``ask``, for an answer of the media type ``accept``; its bytes are in ``raw``."""
+        return self.perform(operations.any_request(Request(method, path, body, query or {}, accept)))
+
+    def items(self, path: str, **query: object) -> Iterator[Json]:
+        """Every item of a list, page by page."""
+        found, after = self.perform(operations.page(path, query, None))
+        yield from found
+        while after is not None:
+            found, after = self.perform(operations.page(path, query, after))
+            yield from found
+
+    def follow(self, path: str, **query: object) -> Iterator[str]:
+        """The data of each server-sent event, until the gateway ends the stream."""
+        with self._answered(Request("GET", path, None, query, messages.EVENTS)) as answer:
+            if answer.status >= 300:
+                raise _read(answer).problem()
+            while line := answer.readline():
+                if line.startswith(b"data: "):
+                    yield line[6:].decode().rstrip("\n")
+
+    def perform(self, operation: Operation[T]) -> T:
+        """Send an operation's requests until it ends."""
         try:
-            request = next(said)
+            request = next(operation)
             while True:
                 try:
-                    answer = self._send(request)
+                    with self._answered(request) as response:
+                        answer = _read(response)
                 except Lost as lost:
-                    request = said.throw(lost)
+                    request = operation.throw(lost)
                 else:
-                    request = said.send(answer)
+                    request = operation.send(answer)
         except StopIteration as end:
             result: T = end.value
             return result
 
-    def _send(self, request: Request) -> Answer:
+    def _leased(self, operation: Operation[Grant], ttl: float | str | None = None) -> Run:
+        since = self.clock()
+        return Run(self, RunLease(self.perform(operation), since, self.clock, ttl))
+
+    @contextmanager
+    def _answered(self, request: Request) -> Iterator[http.client.HTTPResponse]:
         parts = urlsplit(self.url)
-        connection = _SCHEMES[parts.scheme](parts.hostname or "", parts.port, timeout=self.timeout)
-        with closing(connection):
+        headers = request.headers(self.token) | {"Connection": "close"}
+        with closing(_SCHEMES[parts.scheme](parts.hostname or "", parts.port, timeout=self.timeout)) as connection:
             try:
-                headers = request.headers(self.token) | {"Connection": "close"}
-                connection.request(request.method, parts.path.rstrip("/") + request.path, request.content, headers)
-                answer = connection.getresponse()
-                return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
-            except (OSError, http.client.HTTPException) as error:
-                raise Lost(f"{self.url} gave no answer: {error!r}") from error
+                connection.request(request.method, parts.path.rstrip("/") + request.target, request.content, headers)
+                with connection.getresponse() as response:
+                    yield response
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise messages.lost(self.url, error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,35 +135,39 @@ class Run:
     """A run that this process may act for."""
 
     killcord: Killcord
-    _keep: Keep
+    _lease: RunLease
     _renewing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def run_id(self) -> str:
-        return self._keep.run_id
+        return self._lease.run_id
 
     @property
     def generation(self) -> int:
-        """1 until the run is resumed. State that was kept under another one may tell of what was taken back since."""
-        return self._keep.generation
+        """1 until the run is resumed. State of an earlier generation may contain what was rolled back since."""
+        return self._lease.generation
 
     def lease(self) -> str:
         """The run's lease, renewed before it ends."""
         with self._renewing:
-            return self.killcord.carry(self._keep.lease())
+            return self.killcord.perform(self._lease.current())
 
     def step(self, name: str, parent: str | None = None, *, key: str | None = None, confidence: float | None = None) -> dict[str, str]:
-        """The headers of a tool call. Under the same name the same call is made once, however often it is sent."""
-        return lease.step(self.lease(), name, parent=parent, key=key, confidence=confidence)
+        """The headers of a tool call. The same call under the same name is made once, however often it is sent."""
+        return operations.step(self.lease(), name, parent=parent, key=key, confidence=confidence)
 
     def checkpoint(self, state_ref: str, label: str | None = None) -> Checkpoint:
-        """All that the run did is known and verified, and its workflow's state of now is kept where ``state_ref`` says."""
-        return self.killcord.carry(operations.checkpoint(self.run_id, self.generation, state_ref, label))
+        """Record that all effects of the run are known and verified, and that ``state_ref`` holds its workflow's present state."""
+        return self.killcord.perform(operations.checkpoint(self.run_id, self.generation, state_ref, label))
 
     def resumption(self) -> Resumption | None:
-        """The run's last resume and the state to begin with after it; ``None`` where it was never resumed."""
-        return self.killcord.carry(operations.resumption(self.run_id))
+        """The run's last resume and the state to start from after it; ``None`` if it was never resumed."""
+        return self.killcord.perform(operations.resumption(self.run_id))
 
     def close(self, reason: str | None = None) -> None:
-        """The work is done: end the run and its leases."""
-        self.killcord.carry(operations.closed(self.run_id, reason))
+        """End the run and its leases: the work is done."""
+        self.killcord.perform(operations.closed(self.run_id, reason))
+
+
+def _read(response: http.client.HTTPResponse) -> Answer:
+    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())

@@ -190,10 +190,10 @@ def _place(incident: Incident) -> Wait:
 
 def _rollback(given: Situation, rollback: Rollback) -> tuple[Wait, ...]:
     if rollback.status is RollbackStatus.STOPPED:
-        return (Wait("rollback", rollback.rollback_id, f"Go on with it: killcord rollback continue {rollback.rollback_id}."),)
+        return (Wait("rollback", rollback.rollback_id, f"Go on with it: killcord rollbacks continue {rollback.rollback_id}."),)
     asked = tuple(Wait("approval", one, f"Decide it: killcord approvals approve {one}, or deny.") for one in given.approvals)
     waits = asked + tuple(map(_task, given.tasks))
-    return waits or (Wait("rollback", rollback.rollback_id, f"See what it waits for: killcord rollback status {rollback.rollback_id}."),)
+    return waits or (Wait("rollback", rollback.rollback_id, f"See what it waits for: killcord rollbacks status {rollback.rollback_id}."),)
 
 
 def _task(task_id: str) -> Wait:

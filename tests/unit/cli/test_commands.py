@@ -37,7 +37,7 @@ def test_contain_tells_how_long_it_took_to_hold(gateway: Gateway, killcord: Cli)
     killcord(*OPEN, "--run", "r1")
     said = killcord("contain", "--run", "r1", "--mode", "read_only", "--reason", "look")
     assert said.code == 0
-    assert "holds on 1 node(s), after" in said.out
+    assert "is in force on 1 node(s), after" in said.out
     assert " ms " in said.out
     (order,) = killcord.json("orders")
     assert killcord.json("runs", "show", "r1")["mode"] == "read_only"
@@ -50,7 +50,7 @@ def test_contain_tells_how_long_it_took_to_hold(gateway: Gateway, killcord: Cli)
 def test_a_dry_run_only_counts(gateway: Gateway, killcord: Cli) -> None:
     killcord(*OPEN)
     said = killcord("contain", "--all", "--mode", "paused", "--reason", "x", "--dry-run")
-    assert (said.code, said.out) == (0, "It would hold 1 open run(s). Nothing was changed.\n")
+    assert (said.code, said.out) == (0, "It would contain 1 open run(s). Nothing was changed.\n")
     assert killcord.json("orders") == []
 
 
@@ -60,7 +60,7 @@ def test_a_dry_run_only_counts(gateway: Gateway, killcord: Cli) -> None:
         ("read_only", "Release it with: killcord release {} --reason ..."),
         ("paused", "Release it with: killcord release {} --reason ..."),
         ("quarantined", "What it holds stays held after a release, until it is resumed or closed: killcord resume RUN --reason ..."),
-        ("revoked", "Its leases stay cut after a release; a resume gives a run a new one: killcord resume RUN --reason ..."),
+        ("revoked", "Its leases stay revoked after a release; a resume gives a run a new one: killcord resume RUN --reason ..."),
     ],
 )
 def test_contain_tells_how_to_let_go_of_what_it_holds(gateway: Gateway, killcord: Cli, mode: str, said: str) -> None:
@@ -70,7 +70,7 @@ def test_contain_tells_how_to_let_go_of_what_it_holds(gateway: Gateway, killcord
     assert out.splitlines()[1] == said.format(order["order_id"])
 
 
-@pytest.mark.parametrize(("mode", "more"), [("paused", []), ("quarantined", ["What it held"]), ("revoked", ["Leases that it cut"])])
+@pytest.mark.parametrize(("mode", "more"), [("paused", []), ("quarantined", ["What it held"]), ("revoked", ["Leases that it revoked"])])
 def test_a_release_tells_what_stays_as_it_is(gateway: Gateway, killcord: Cli, mode: str, more: list[str]) -> None:
     killcord(*OPEN, "--run", "r1")
     made = killcord.json("contain", "--run", "r1", "--mode", mode, "--reason", "look")
@@ -83,8 +83,8 @@ def test_a_tool_that_was_taken_away_for_good_is_told_as_that(gateway: Gateway, k
     out = killcord("contain", "--run", "r1", "--tool", "erp", "--mode", "revoked", "--reason", "look").out.splitlines()
     (order,) = killcord.json("orders")
     released = killcord("release", order["order_id"], "--reason", "clear").out.splitlines()
-    assert out[1] == "The tool stays taken from the runs that it holds, also after a release: open new runs for new work."
-    assert released[1] == "The tool stays taken from the runs that it held: open new runs for new work."
+    assert out[1] == "The tool stays forbidden for the runs that it holds, also after a release: open new runs for new work."
+    assert released[1] == "The tool stays forbidden for the runs that it held: open new runs for new work."
 
 
 def test_no_text_of_others_begins_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +159,7 @@ def test_an_unreachable_gateway_exits_1_and_names_the_variable(killcord: Cli, mo
 def test_a_url_that_is_none_is_wrong_use(killcord: Cli, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("KILLCORD_URL", url)
     said = killcord("runs", "list")
-    assert (said.code, "has to look like" in said.err) == (2, True)
+    assert (said.code, "must look like" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_a_good_configuration_is_summed_up(killcord: Cli, config: Path) -> None:
     said = killcord("check", "--config", str(config))
     assert said.code == 0, said
     assert "erp" in said.out
-    assert "is good" in said.err
+    assert "is valid" in said.err
     assert killcord.json("check", "--config", str(config))["tools"][0]["adapter"] == "rest"
 
 
@@ -125,7 +125,7 @@ def test_an_adapter_that_is_begun_loads_as_it_is_and_is_never_written_over(killc
 def test_one_adapters_folder_is_checked_by_itself(killcord: Cli, tmp_path: Path) -> None:
     assert killcord("adapters", "check", str(ADAPTERS / "rest")).code == 0
     said = killcord("adapters", "check", str(ADAPTERS / "kinto"))
-    assert (said.code, said.out.endswith("is good. A tool that uses it has to give vars: collection.\n")) == (0, True), said
+    assert (said.code, said.out.endswith("is valid. A tool that uses it must give vars: collection.\n")) == (0, True), said
     (tmp_path / "adapter.yaml").write_text("system: x\nobjcts: {}\n")
     said = killcord("adapters", "check", str(tmp_path))
     assert said.code == 1

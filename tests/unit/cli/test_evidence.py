@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import errors
-from gateway.cli import api, evidence
+from gateway.cli import client, evidence
 from gateway.cli.failure import Failure
 from gateway.clients.clock import SystemClock
 from gateway.core.journal import chain, signed_note
@@ -71,7 +71,7 @@ async def test_a_kept_journal_is_verified_where_it_lies_also_one_that_no_gateway
 
 def test_a_journal_with_a_checkpoint_in_it_verifies_and_its_export_gives_heads(gateway: Gateway, killcord: Cli, tmp_path: Path) -> None:
     killcord(*OPEN, "r1")
-    assert killcord("checkpoint", "r1", "--state-ref", "wf@3").code == 0
+    assert killcord("checkpoints", "r1", "--state-ref", "wf@3").code == 0
     path = tmp_path / "journal.ndjson"
     assert killcord("journal", "export", "--out", str(path)).code == 0
     assert "checkpoint" in [json.loads(line).get("kind") for line in path.read_bytes().splitlines()]
@@ -116,7 +116,7 @@ def test_an_anchored_head_shows_that_heads_and_tail_were_cut(gateway: Gateway, k
     export.write_bytes(b"".join(lines[:4]))
     said = killcord("journal", "verify", "--file", str(export))
     assert said.code == 0
-    assert "a cut there would not show" in said.err
+    assert "this check would not find it" in said.err
     anchors = tmp_path / "heads"
     anchors.mkdir()
     (anchors / "st.heads").write_text("".join(head.note + "\n" for head in gateway.parts.anchored))
@@ -138,7 +138,7 @@ def test_without_a_key_only_agreement_is_proved_and_it_says_so(killcord: Cli, ex
     monkeypatch.delenv("KILLCORD_TOKEN")
     said = killcord("journal", "verify", "--file", str(export))
     assert said.code == 0
-    assert "signatures were not judged" in said.err
+    assert "signatures were not checked" in said.err
 
 
 def test_a_part_of_the_journal_says_that_it_is_one(gateway: Gateway, killcord: Cli, export: Path) -> None:
@@ -176,7 +176,7 @@ def test_nothing_to_read_is_wrong_use(killcord: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("no heads here")
     (tmp_path / "file").write_text("")
     said = killcord("journal", "verify", "--file", str(tmp_path / "file"), "--heads", str(tmp_path / "empty"))
-    assert (said.code, "holds no signed heads" in said.err) == (2, True)
+    assert (said.code, "contains no signed heads" in said.err) == (2, True)
 
 
 def test_the_tail_shows_the_newest_and_an_entry_shows_whole(killcord: Cli, export: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_follower_on_the_command_line_sees_what_comes(gateway: Gateway, killco
     came = threading.Event()
 
     def follow() -> None:
-        for line in api.of_environment().follow(kind="run"):
+        for line in client.connect().follow("/v1/journal/follow", kind="run"):
             seen.append(json.loads(line)["run_id"])
             came.set()
             return

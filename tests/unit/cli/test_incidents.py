@@ -67,7 +67,7 @@ def test_a_report_is_printed_written_and_the_same_again(gateway: Gateway, killco
 def test_a_report_that_cannot_be_written_says_so(gateway: Gateway, killcord: Cli, held: Contained, tmp_path: Path) -> None:
     said = killcord("report", "inc_1", "--out", str(tmp_path / "none" / "report.md"))
     assert said.code == 2
-    assert "cannot be written" in said.err
+    assert "cannot write the file" in said.err
 
 
 def test_what_a_report_says_to_do_verifies_its_evidence(gateway: Gateway, killcord: Cli, held: Contained, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from operator import itemgetter
 
 import pytest
 
@@ -26,7 +27,7 @@ class Terminal:
     def __call__(self, wide: int, *rows: Sequence[object]) -> list[str]:
         self._patch.setenv("COLUMNS", str(wide))
         self._patch.setattr(sys.stdout, "isatty", lambda: True)
-        Output().table([], COLUMNS, rows)
+        Output().table([], {name: itemgetter(at) for at, name in enumerate(COLUMNS)}, rows)
         return [BOLD.sub("", line).rstrip() for line in self._capsys.readouterr().out.splitlines()]
 
 

@@ -32,8 +32,8 @@ def test_each_stage_is_shown_and_where_a_person_has_to_decide_is_exit_1(gateway:
 
 def test_a_run_that_goes_on_says_how_its_agent_gets_a_lease(gateway: Gateway, killcord: Cli, held: Contained) -> None:
     killcord(*RECOVER)
-    (rollback,) = killcord.json("rollback", "list", "--run", "run_1")
-    killcord("rollback", "stop", rollback["rollback_id"], "--reason", "x")
+    (rollback,) = killcord.json("rollbacks", "list", "--run", "run_1")
+    killcord("rollbacks", "stop", rollback["rollback_id"], "--reason", "x")
     assert killcord("resume", "run_1", "--checkpoint", "start", "--reason", "by hand").code == 0
     said = killcord(*RECOVER)
     assert (said.code, said.err) == (0, "resumed: run run_1 goes on as generation 2\n")
@@ -53,7 +53,7 @@ def test_what_is_too_wide_and_what_is_not_there_is_refused(gateway: Gateway, kil
     said = killcord(*RECOVER, "--scope", "crm:*")
     assert said.code == 1
     assert "scopes: crm:* is beyond what the run has" in said.err
-    assert killcord.json("rollback", "list", "--run", "run_1") == []
+    assert killcord.json("rollbacks", "list", "--run", "run_1") == []
     assert killcord("recover", "inc_404", "--reason", "x").err.splitlines()[0] == "not-found: There is no incident inc_404."
 
 

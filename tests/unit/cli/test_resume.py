@@ -1,4 +1,4 @@
-"""``killcord checkpoint`` and ``killcord resume``."""
+"""``killcord checkpoints`` and ``killcord resume``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support import journaling, rolled
 from tests.support.command_line import Cli, Gateway
 
 OPEN = ("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "run_1", "--workflow", "wf_1")
-TAKE = ("checkpoint", "run_1", "--state-ref", "wf@3", "--label", "paid")
+TAKE = ("checkpoints", "run_1", "--state-ref", "wf@3", "--label", "paid")
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def written(gateway: Gateway, killcord: Cli) -> Gateway:
 
 def test_a_checkpoint_is_taken_and_listed_before_the_newest_boundary(written: Gateway, killcord: Cli) -> None:
     assert killcord(*TAKE).out.startswith("Checkpoint chk_")
-    listed = killcord.json("checkpoint", "list", "run_1")
+    listed = killcord.json("checkpoints", "list", "run_1")
     (taken,) = listed["items"]
     assert (taken["state_ref"], taken["label"]) == ("wf@3", "paid")
-    said = killcord("checkpoint", "list", "run_1")
+    said = killcord("checkpoints", "list", "run_1")
     header, first, second = said.out.splitlines()
     assert header.split() == ["CHECKPOINT", "AT", "LABEL", "STATE", "TAKEN", "BY"]
     assert (first.split()[0], second.split()[0]) == (taken["checkpoint_id"], listed["automatic"]["checkpoint_id"])
-    assert said.err == f"Recovery would begin at {taken['checkpoint_id']}.\n"
+    assert said.err == f"A recovery would start at {taken['checkpoint_id']}.\n"
 
 
 def test_what_stands_against_a_checkpoint_is_said_and_is_exit_1(written: Gateway, killcord: Cli) -> None:
@@ -55,7 +55,7 @@ def test_a_run_of_which_nothing_is_verified_is_not_ready(gateway: Gateway, killc
         await gateway.parts.store.journal.intend(rolled.opening("lost", "inv_2"))
 
     gateway.do(lose())
-    assert killcord("checkpoint", "list", "run_1").err.startswith("Not ready for recovery: The run has no verified boundary")
+    assert killcord("checkpoints", "list", "run_1").err.startswith("Not ready for recovery: The run has no verified boundary")
 
 
 def test_a_contained_run_is_resumed_with_what_it_keeps(written: Gateway, killcord: Cli) -> None:
@@ -64,7 +64,7 @@ def test_a_contained_run_is_resumed_with_what_it_keeps(written: Gateway, killcor
     keeps = ("--scope", "erp:invoice.*", "--tool", "erp", "--limit", "writes=5", "--mode", "read_only", "--require-approval", "erp:*")
     said = killcord("resume", "run_1", "--reason", "mended", *keeps)
     assert said.code == 0
-    assert "goes on from st_" in said.out
+    assert "resumes from st_" in said.out
     assert "(read_only, generation 2)" in said.out
     assert "lease      ey" in said.out
     run = killcord.json("runs", "show", "run_1")

@@ -125,7 +125,7 @@ def test_every_wait_says_how_to_go_on_and_the_flow_shows_where_it_stands() -> No
     assert all(one.name and one.name in one.how for one in now.waits)
     assert list(now.flow.values()) == ["done", "done", "done", "waits", "ahead", "ahead"]
     (stopped,) = recovery(replace(HELD, rollback=rolled(RollbackStatus.STOPPED))).waits
-    assert stopped.how == "Go on with it: killcord rollback continue rb_1."
+    assert stopped.how == "Go on with it: killcord rollbacks continue rb_1."
     unsound = recovery(replace(HELD, rollback=rolled(RollbackStatus.CLEAN), unsound=(Flaw("a", TASK), Flaw("b"))))
     assert [(one.what, one.name) for one in unsound.waits] == [("task", TASK.task_id), ("state", None)]
     assert unsound.flow[Step.RECONCILE] == "waits"

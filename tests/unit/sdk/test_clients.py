@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.sdk import Lost, Problem, Superseded, aio, refusal, sync, testing
+from gateway.sdk import Lost, Problem, Superseded, aio, operations, refusal, sync, testing
 from gateway.sdk.testing import Gateway, Hours, Tool
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -54,10 +54,21 @@ class Played:
         return (lambda *args, **kwargs: self._waited(found(*args, **kwargs))) if inspect.ismethod(found) else found
 
     def _waited(self, given: Any) -> Any:
+        if inspect.isasyncgen(given):
+            return self._items(given)
         given = self._wait(given) if inspect.isawaitable(given) else given
         if isinstance(given, tuple):
             return tuple(self._wrapped(one) for one in given)
         return self._wrapped(given)
+
+    def _items(self, given: Any) -> Iterator[Any]:
+        try:
+            while True:
+                yield self._wait(anext(given))
+        except StopAsyncIteration:
+            return
+        finally:
+            self._wait(given.aclose())
 
     def _wrapped(self, given: Any) -> Any:
         return Played(given, self._wait) if isinstance(given, sync.Run | aio.Run) else given
@@ -233,6 +244,28 @@ def test_any_other_request_is_answered_or_refused_like_the_rest(killcord: Any, a
     assert killcord.ask("GET", f"/v1/runs/{run.run_id}")["mode"] == "read_only"
     with pytest.raises(Problem, match="not-found"):
         killcord.ask("GET", "/v1/runs/no-such-run")
+
+
+def test_lists_and_streams_are_read(killcord: Any, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "PAGE", 2)
+    run_id = killcord.open(**asked).run_id
+    for number in range(3):
+        killcord.run(run_id).checkpoint(f"state-{number}")
+    lines = killcord.fetch("GET", "/v1/journal", query={"run": run_id, "kind": None, "limit": 3}, accept="application/x-ndjson")
+    entries = list(killcord.items("/v1/journal", run=run_id))
+    assert [json.loads(line) for line in lines.raw.splitlines()] == entries[:3]
+    assert len(entries) > 3
+    after = f"{entries[0]['stream']}/{entries[0]['seq']}"
+    with closing(killcord.follow("/v1/journal/follow", run=run_id, after=after)) as stream:
+        assert [json.loads(next(stream)) for _ in entries[1:]] == entries[1:]
+    with pytest.raises(Problem, match="not-found"):
+        next(killcord.follow("/v1/runs/none"))
+
+
+def test_an_answer_of_another_server_is_a_problem_without_a_code(tool: Tool) -> None:
+    with pytest.raises(Problem) as refused:
+        list(sync.Killcord(tool.url, "token").items("/v1/runs"))
+    assert (refused.value.status, "code" in refused.value.document) == (404, False)
 
 
 def test_both_clients_have_one_surface() -> None:

@@ -1,0 +1,54 @@
+"""Arguments and options that several commands share, and groups of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
+CONFIG = Path("killcord.yaml")
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", show_default=False)]
+IncidentId = Annotated[str, typer.Argument(metavar="INCIDENT", help="The incident's id.", show_default=False)]
+Reason = Annotated[str, typer.Option(help="The reason; the journal records it.", show_default=False)]
+MaybeReason = Annotated[str | None, typer.Option(help="The reason; the journal records it.")]
+
+OfRun = Annotated[str | None, typer.Option("--run", help="Only of this run.")]
+OfTenant = Annotated[str | None, typer.Option("--tenant", help="Only of this tenant.")]
+OfTool = Annotated[str | None, typer.Option("--tool", help="Only of this tool.")]
+Ttl = Annotated[str | None, typer.Option(help="How long the lease is valid, such as 15m.")]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option("--limit", help="A tighter limit, such as writes=10, rate=5/s or amount.refund=100; can be repeated."),
+]
+
+
+class _Group(TyperGroup):
+    bare: str | None = None
+    word: str | None = None
+    former: Mapping[str, Sequence[str]] = {}
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        first = args[0] if args else ""
+        if first in self.former:
+            args = [*self.former[first], *args[1:]]
+        elif first not in self.commands and first not in ctx.help_option_names:
+            implied = self.word if first and not first.startswith("-") else self.bare
+            args = [implied, *args] if implied else args
+        return super().parse_args(ctx, args)
+
+
+def group(
+    help: str, *, bare: str | None = None, word: str | None = None, former: Mapping[str, Sequence[str]] | None = None, **more: Any
+) -> typer.Typer:
+    """A group of commands.
+
+    ``bare`` is the command that runs without a command's name, with the options that follow; ``word`` is the one that gets a first word
+    that names no command. ``former`` maps earlier names, which keep working and are not listed, to the commands of today.
+    """
+    members = {"bare": bare, "word": word, "former": former or {}}
+    return typer.Typer(help=help, cls=type("Group", (_Group,), members), no_args_is_help=bare is None, **more)
