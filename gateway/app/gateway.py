@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -17,6 +18,7 @@ from gateway.app.webhooks import counted, webhooks_of
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys.heads import SignedHeads, open_head_key
 from gateway.clients.keys.leases import SignedLeases, open_lease_keys
+from gateway.clients.keys.tool_secret import ToolSecret
 from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.clients.webhook.webhooks import Webhooks
@@ -36,7 +38,7 @@ from gateway.control.triggers.response_history import ResponseHistory
 from gateway.control.triggers.windows import TriggerWindows
 from gateway.control.upkeep.heads import Heads
 from gateway.control.upkeep.reconciler import Reconciler
-from gateway.core import addresses
+from gateway.core import addresses, limits
 from gateway.core.adapter import catalog
 from gateway.core.authorization import admission
 from gateway.model.decision import Reason
@@ -193,7 +195,8 @@ async def _assembled(
     replies = Replies(mirror, clock)
     pace = StepCounter(store.registry)
     rates = await open_rates(config.rates, clock.monotonic)
-    intend = Intend(journal, store.registry, vault, clock, config.task_classes, config.tenant_limits)
+    tenant_limits = functools.partial(limits.of_tenant, config.tenants)
+    intend = Intend(journal, store.registry, vault, clock, config.task_classes, tenant_limits)
     send_write = SendWrite(intend=intend, upstream=pool, gate=gate, verify=Verify(look, clock), journal=journal, vault=vault, clock=clock)
     decide = Decide(engine, store.registry, candidate)
     approvals = Approvals(journal, store.approvals, store.registry, store.blobs, vault, clock, config.approval_ttl)
@@ -201,7 +204,7 @@ async def _assembled(
     line = Line(
         authenticate=Authenticate(tools, keys, store.registry, pace, sentinel, clock, ambient.lease),
         gate=gate,
-        meter=Meter(rates, pace, config.task_classes, config.tenant_limits),
+        meter=Meter(rates, pace, config.task_classes, tenant_limits),
         recall=Recall(store.writes, store.sightings, store.blobs, vault, journal, probe, clock, store.checkpoints),
         decide=decide,
         approve=Approve(approvals, decide, snapshot, vault),
@@ -291,13 +294,17 @@ async def _assembled(
 
 
 def _tool(one: ToolConfig) -> Tool:
+    declared = one.credential
+    secret = None if declared is None else ToolSecret(declared.header, declared.value, declared.file, declared.environ)
+    constant = None if secret is None else secret.constant
     return Tool(
         name=one.name,
         catalog=one.catalog,
         authority=one.origin.authority,
         base=one.origin.base,
-        credential=one.credential.header if one.credential is not None else None,
-        credential_header=one.credential.header_name.lower() if one.credential is not None else None,
+        fixed_secret=() if constant is None else (constant,),
+        credential=None if secret is None or constant is not None else secret.header,
+        credential_header=None if declared is None else declared.header.lower().encode("ascii"),
         timeout=one.timeout,
         lease_header=one.lease_header.lower() if one.lease_header is not None else None,
         lease_basic=one.lease_basic,

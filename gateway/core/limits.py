@@ -39,6 +39,11 @@ def share(rate: Rate, nodes: int) -> Rate:
     return Rate(rate.count, rate.seconds * nodes)
 
 
+def of_tenant(declared: Mapping[str, Limits], tenant: str) -> Limits | None:
+    """The limits declared for a tenant: its own, or those under ``*`` for every tenant without its own."""
+    return declared.get(tenant, declared.get("*"))
+
+
 def budgets(
     run: Run, ancestors: Iterable[Run], task_class: TaskClass | None, tenant_limits: Limits | None
 ) -> tuple[tuple[str, Limits], ...]:

@@ -33,15 +33,17 @@ _ABSENT = (404, 410)
 class Tool:
     """``authority`` is the Host header's value, ``base`` the path in front of the tool's own (no slash at the end).
 
-    ``credential`` gives the header that carries the tool's secret for a tenant, ``None`` for tools without one; it raises
-    KeyError where a tenant has no secret. ``lease_header`` and ``lease_basic`` say where unmodified clients put the lease.
-    ``timeout`` in seconds. Until ``shadow_until`` (Unix seconds) policy's denials are journaled and waived.
+    ``fixed_secret`` is the header that carries the tool's secret where every call carries the same, and empty for a tool without one;
+    else ``credential`` gives it for a tenant, and raises KeyError where a tenant has none. ``lease_header`` and ``lease_basic`` say
+    where unmodified clients put the lease. ``timeout`` in seconds. Until ``shadow_until`` (Unix seconds) policy's denials are journaled
+    and waived.
     """
 
     name: str
     catalog: catalog.Tool
     authority: bytes
     base: str = ""
+    fixed_secret: Headers = ()
     credential: Callable[[str], tuple[bytes, bytes]] | None = None
     credential_header: bytes | None = None
     timeout: float = 10.0
@@ -82,7 +84,7 @@ class Tool:
 
     def _secret(self, tenant: str) -> Headers:
         if self.credential is None:
-            return ()
+            return self.fixed_secret
         try:
             return (self.credential(tenant),)
         except KeyError as error:

@@ -100,7 +100,7 @@ def _tool(config: Config, tool: ToolConfig) -> Iterator[str]:
         yield f"{name}: plain http to {tool.origin.host}: the secret and the data cross the network readable"
     if tool.credential is not None and tool.credential.inline:
         yield f"{name}.credential: the secret stands in the file itself; move it to an environment variable or a file"
-    secret = tool.credential.file if tool.credential else None
+    secret = tool.credential.one_file if tool.credential else None
     if secret is not None and secret.stat().st_mode & stat.S_IROTH:
         yield f"{name}.credential: {secret} can be read by everyone; run: chmod 600 {secret}"
     if tool.catalog.unlisted_write:

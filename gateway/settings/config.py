@@ -88,7 +88,3 @@ class Config:
     tokens_file: Path | None = None
     ambient_run: AmbientRun | None = None
     webhooks: tuple[Webhook, ...] = ()
-
-    def tenant_limits(self, tenant: str) -> Limits | None:
-        """What was declared for a tenant, by name or for every one."""
-        return self.tenants.get(tenant, self.tenants.get("*"))

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
+from gateway.clients.keys.tool_secret import ToolSecret
+from gateway.core import limits
 from gateway.core.triggers.thresholds import Thresholds, Times
 from gateway.model.run import Limits, Rate, TaskClass
 from gateway.settings import check, loading
 from gateway.settings.config import AmbientRun, Config
+from gateway.settings.credential import Credential
 from gateway.settings.units import Address
 
 ADAPTERS = Path(__file__).parents[3] / "adapters"
@@ -106,11 +109,15 @@ def test_a_whole_configuration_becomes_values(place: Place) -> None:
     )
 
 
+def sent(declared: Credential) -> tuple[bytes, bytes]:
+    return ToolSecret(declared.header, declared.value, declared.file, declared.environ).header("acme")
+
+
 def test_a_tool_is_its_catalog_its_place_and_its_secret(place: Place) -> None:
     erp = place.load(WHOLE).tools["erp"]
     assert (erp.origin.host, erp.origin.port, erp.origin.base) == ("127.0.0.1", 8888, "/v1")
     assert erp.credential is not None
-    assert erp.credential.header("acme") == (b"Authorization", b"Basic aHVudGVyMg==")
+    assert sent(erp.credential) == (b"Authorization", b"Basic aHVudGVyMg==")
     assert (erp.timeout, erp.lease_header, erp.lease_basic, erp.connections) == (5.0, b"X-API-Key", False, 64)
     assert erp.catalog.name == "erp"
     assert "invoice.status.update" in erp.catalog.actions
@@ -121,7 +128,7 @@ def test_a_secret_s_file_is_found_beside_the_configuration(place: Place, form: s
     (place.folder / "secret").write_text("hunter2\n")
     erp = place.load(WHOLE.replace('{header: Authorization, value: "Basic ${ERP_BASIC}"}', form)).tools["erp"]
     assert erp.credential is not None
-    assert erp.credential.header("acme") == (b"X-Key", b"hunter2")
+    assert sent(erp.credential) == (b"X-Key", b"hunter2")
 
 
 def test_a_configuration_never_shows_a_secret(place: Place) -> None:
@@ -139,13 +146,13 @@ def test_little_is_needed_and_the_rest_has_defaults(place: Place) -> None:
     assert (str(config.data), str(config.control)) == ("127.0.0.1:8090", "127.0.0.1:8091")
     assert config.task_classes == {}
     assert config.http.body_cap == 1_048_576
-    assert config.tenant_limits("acme") is None
+    assert limits.of_tenant(config.tenants, "acme") is None
 
 
 def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> None:
     config = place.load(WHOLE)
-    assert config.tenant_limits("acme") == Limits(rate=Rate(10), writes=5)
-    assert config.tenant_limits("beta") == Limits(rate=Rate(500))
+    assert limits.of_tenant(config.tenants, "acme") == Limits(rate=Rate(10), writes=5)
+    assert limits.of_tenant(config.tenants, "beta") == Limits(rate=Rate(500))
 
 
 @pytest.mark.parametrize(
