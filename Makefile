@@ -33,12 +33,13 @@ test: setup tools
 soak: setup tools
 	@$(BIN)/python -m pytest -q -m soak
 
-check: setup
+check: setup tools
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m checks.words
+	@$(BIN)/python -m checks.policies
 
 # Compares with peers on this machine and writes docs/performance.md; some twenty minutes. Peers that are not here are skipped, loudly.
 bench: setup tools

@@ -56,7 +56,7 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
     known = names.names(
         (module for module in modules if module.file in bundle.modules),
         data=bundle.data,
-        builtins=_builtins(),
+        builtins=engine_builtins(),
         schemas=schemas.by_package(),
     )
     found = vetting.problems((module for module in modules if module.file in bundle.modules), known)
@@ -164,7 +164,8 @@ def complaint(error: RuntimeError) -> str:
 
 
 @functools.cache
-def _builtins() -> frozenset[str]:
+def engine_builtins() -> frozenset[str]:
+    """Names of the built-ins that the embedded engine lists."""
     engine = regorus.Engine()
     engine.add_policy("builtins.rego", "package builtins\nnames := opa.runtime().builtins")
     return frozenset(orjson.loads(engine.eval_rule_as_json("data.builtins.names")))
