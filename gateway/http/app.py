@@ -39,7 +39,7 @@ def build(services: Services) -> web.Application:
     served = tuple(route for route in ROUTES if services.role != "sidecar" or route.on_sidecar)
     for route in served:
         app.router.add_route(route.method, route.path, route.bound(services))
-    app[openapi.DESCRIPTION] = openapi.document(served)
+    app[openapi.SERVED] = served
     return app
 
 

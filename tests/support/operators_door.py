@@ -34,7 +34,7 @@ from gateway.model.entry import Head, Result
 from gateway.model.run import Limits, TaskClass
 from gateway.pipeline import journal_entries, probe
 from gateway.stores.sqlite import SqliteStore, open_store
-from tests.support import rolled
+from tests.support import described, rolled
 
 Json = dict[str, Any]
 
@@ -159,14 +159,16 @@ def with_services(found: Parts, **changed: object) -> Services:
 
 @dataclass(slots=True)
 class Door:
-    """The door as clients see it; ``as_`` names the token."""
+    """The door as clients see it; ``as_`` names the token. Every answer has to be as /openapi.json says."""
 
     client: TestClient[Any, Any]
     parts: Parts
 
     async def ask(self, method: str, path: str, body: object = None, *, as_: str | None = "admin-token", **more: Any) -> tuple[int, Json]:
         async with self.raw(method, path, body, as_=as_, **more) as response:
-            return response.status, await response.json(content_type=None)
+            answer = await response.json(content_type=None)
+            described.check(method, path, response.status, response.content_type, answer)
+            return response.status, answer
 
     def raw(self, method: str, path: str, body: object = None, *, as_: str | None = "admin-token", **more: Any) -> Any:
         headers = more.pop("headers", {})

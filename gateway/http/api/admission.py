@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from gateway.core.authorization import gate, lease
 from gateway.http.server import problem
-from gateway.http.server.fields import Body, Id, Reason
+from gateway.http.server.fields import Body, Id, ModeName, Reason
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
-from gateway.http.server.routing import Json, Routes
+from gateway.http.server.routing import Routes
 from gateway.http.server.services import Services
 from gateway.model.run import Mode, Run, TaskClass
 
@@ -28,9 +31,19 @@ class AskAdmission(Body):
     reason: Reason | None = None
 
 
-@ROUTES.add("POST", "/v1/admission", Permission.ADMIT, {200: "{admit, mode, reason?, order_id?, retry_after?}"})
-async def ask_admission(request: Request, body: AskAdmission) -> Json:
-    """May this task start? Not from read_only upward."""
+class Admission(TypedDict):
+    """Whether the task may start; false from read_only upward. ``retry_after`` is in seconds."""
+
+    admit: bool
+    mode: ModeName
+    reason: NotRequired[str]
+    order_id: NotRequired[str]
+    retry_after: NotRequired[float]
+
+
+@ROUTES.add("POST", "/v1/admission", Permission.ADMIT, {200: Admission})
+async def ask_admission(request: Request, body: AskAdmission) -> Admission:
+    """May this task start?"""
     services = request.services
     if not request.operator.may_touch(body.tenant, body.task_class):
         raise problem.Forbidden(f"This token does not cover tenant {body.tenant} under task class {body.task_class}.")
@@ -46,7 +59,7 @@ async def ask_admission(request: Request, body: AskAdmission) -> Json:
     return _decided(services, task_class, body, existing)
 
 
-def _decided(services: Services, task_class: TaskClass, body: AskAdmission, existing: Run | None) -> Json:
+def _decided(services: Services, task_class: TaskClass, body: AskAdmission, existing: Run | None) -> Admission:
     now = services.clock.now()
     if lease.beyond([body.tenant], task_class.tenants):
         return {"admit": False, "mode": "active", "reason": f"tenant {body.tenant} is not one of class {task_class.name}'s"}
@@ -56,7 +69,7 @@ def _decided(services: Services, task_class: TaskClass, body: AskAdmission, exis
     held = services.containment.mirror.standing.hold(run, None, now=now)
     if run.revoked >= run.generation:
         held = gate.Hold(Mode.REVOKED, True, held.order_id, math.inf)
-    answer: Json = {"admit": held.mode < Mode.READ_ONLY, "mode": held.mode.word}
+    answer: Admission = {"admit": held.mode < Mode.READ_ONLY, "mode": held.mode.word}
     if held.order_id is not None:
         answer["order_id"] = held.order_id
     if Mode.READ_ONLY <= held.mode <= Mode.PAUSED:

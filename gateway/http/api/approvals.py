@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Literal
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from gateway.control.review.approvals import WrongDecision
 from gateway.core.authorization import approvals
 from gateway.core.codec.review import approval_shown
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Id, Paged, Reason
+from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
@@ -31,7 +33,56 @@ class DecideApproval(Body):
     reason: Reason
 
 
-@ROUTES.add("GET", "/v1/approvals", Permission.READ_APPROVALS, {200: "approvals, ascending by id"})
+class Asked(TypedDict):
+    """Why policy asks."""
+
+    code: str
+    message: str
+
+
+class Approval(TypedDict):
+    """An approval of a call, or of a compensation that waits in a rollback.
+
+    ``request``, as it would be sent, is there for roles that may decide; null once its tenant is forgotten.
+    """
+
+    approval_id: str
+    kind: model.ApprovalKind
+    status: model.ApprovalStatus
+    run_id: str
+    workflow_id: str
+    tenant: str
+    agent_id: str
+    task_class: str
+    generation: int
+    tool: str
+    action: str
+    target: Target
+    args_digest: str
+    number: int
+    summary: str
+    existed: bool | None
+    version: str | None
+    reasons: list[Asked]
+    requested_at: Timestamp
+    expires_at: Timestamp | None
+    decided_at: Timestamp | None
+    decided_by: str | None
+    reason: str | None
+    used_at: Timestamp | None
+    used_by: str | None
+    rollback_id: str | None
+    node_id: str | None
+    request: NotRequired[dict[str, Any] | None]
+
+
+class ApprovalPage(Listed):
+    """Approvals, ascending by id."""
+
+    items: list[Approval]
+
+
+@ROUTES.add("GET", "/v1/approvals", Permission.READ_APPROVALS, {200: ApprovalPage})
 async def list_approvals(request: Request, query: ListApprovals) -> Json:
     """List approvals; with the request as it would be sent, for those who may decide."""
     services, now = request.services, request.services.clock.now()
@@ -49,7 +100,7 @@ async def list_approvals(request: Request, query: ListApprovals) -> Json:
     return page.json([await _shown(request, one) for one in page.rows])
 
 
-@ROUTES.add("GET", "/v1/approvals/{approval_id}", Permission.READ_APPROVALS, {200: "the approval"})
+@ROUTES.add("GET", "/v1/approvals/{approval_id}", Permission.READ_APPROVALS, {200: Approval})
 async def show_approval(request: Request, approval_id: str) -> Json:
     """One approval; with the request as it would be sent, for those who may decide."""
     return await _shown(request, await _find(request, approval_id))
@@ -59,7 +110,7 @@ async def show_approval(request: Request, approval_id: str) -> Json:
     "POST",
     "/v1/approvals/{approval_id}",
     Permission.DECIDE_APPROVALS,
-    {200: "the approval", 409: "it was decided before, has expired, was used or is void"},
+    {200: Approval, 409: "it was decided before, has expired, was used or is void"},
 )
 async def decide_approval(request: Request, approval_id: str, body: DecideApproval) -> Json:
     """Approve or deny."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
 from gateway.control.runs.resume import CannotResume, NotReady
@@ -14,7 +15,7 @@ from gateway.core.codec.review import CHECKPOINT
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.http.api import runs
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Count, Id, Label, ModeWord, Name, Paged, Reason, ScopePattern
+from gateway.http.server.fields import Body, Count, Id, Label, Listed, ModeWord, Name, Paged, Reason, ScopePattern, Target, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
@@ -64,11 +65,71 @@ class ResumeRun(Body):
         )
 
 
+class TouchedObject(TypedDict):
+    """An object that the run changed, the version that it left, and the outcome that proves it."""
+
+    target: Target
+    version: str | None
+    receipt: str
+
+
+class Checkpoint(TypedDict):
+    """A place in a run's journal. ``at`` is the newest entry before it; an automatic one was taken by nobody."""
+
+    checkpoint_id: str
+    run_id: str
+    workflow_id: str
+    tenant: str
+    generation: int
+    at: str | None
+    automatic: bool
+    state_ref: str | None
+    label: str | None
+    objects: list[TouchedObject]
+    irreversible: list[str]
+    compensations: list[str]
+    approvals: list[str]
+    tasks: list[str]
+    by: str | None
+    taken_at: Timestamp | None
+
+
+class ResumedState(TypedDict):
+    """The state that a resumed run goes on from; ``state_ref`` null is its start."""
+
+    generation: int
+    state_ref: str | None
+
+
+class RecoveryPoint(TypedDict):
+    """The checkpoint that a resume would choose; ``why`` there is none, or what nobody can know about it."""
+
+    ready: bool
+    checkpoint_id: str | None
+    why: str | None
+
+
+class CheckpointPage(Listed):
+    """Checkpoints, ascending by id, with the newest verified boundary (``automatic``) and where recovery began or would begin."""
+
+    items: list[Checkpoint]
+    automatic: Checkpoint | None
+    resumed: ResumedState | None
+    recovery: RecoveryPoint
+
+
+class ResumedRun(runs.OpenedRun):
+    """The run with its new lease. ``state_ref`` is the workflow's state to begin with; null where none was taken."""
+
+    checkpoint: Checkpoint
+    state_ref: str | None
+
+
 @ROUTES.add(
     "POST",
     "/v1/runs/{run_id}/checkpoints",
     Permission.CHECKPOINT,
-    {201: "the checkpoint", 409: "`not-verified` with the `effects` that stand against it, or `conflict`"},
+    {201: Checkpoint, 409: "`not-verified` with the `effects` that stand against it, or `conflict`"},
 )
 async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -> Json:
     """Take a checkpoint: all that the run did is known and verified."""
@@ -90,7 +151,7 @@ async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -
     "GET",
     "/v1/runs/{run_id}/checkpoints",
     Permission.READ_RUNS,
-    {200: "checkpoints, ascending by id, with `automatic` (the newest verified boundary), `resumed`, `recovery`"},
+    {200: CheckpointPage},
 )
 async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
     """List the checkpoints of a run."""
@@ -114,7 +175,7 @@ async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
     "/v1/runs/{run_id}/resume",
     Permission.RESUME,
     {
-        201: "{run, lease, expires_at, checkpoint, state_ref}",
+        201: ResumedRun,
         400: "`too-wide` with `excess`, or `bad-request`",
         409: "the run is active or closed, a rollback of it is not over, or it is `not-verified` or `not-ready`",
     },
@@ -148,13 +209,13 @@ def _unverified(standing: NotVerified) -> problem.NotVerified:
     return problem.NotVerified(str(standing), effects=[_effect(write) for write in standing.effects])
 
 
-async def _resumed(services: Services, run: Run) -> Json | None:
+async def _resumed(services: Services, run: Run) -> ResumedState | None:
     if run.generation == 1:
         return None
     return {"generation": run.generation, "state_ref": await services.checkpoints.resumed_with(run)}
 
 
-async def _recovery(services: Services, run: Run) -> Json:
+async def _recovery(services: Services, run: Run) -> RecoveryPoint:
     match await services.checkpoints.choose(run):
         case Chosen(checkpoint, caution):
             return {"ready": True, "checkpoint_id": checkpoint.checkpoint_id, "why": caution}

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
 from gateway.core import timestamps
 from gateway.core.adapter.catalog import Undo
 from gateway.core.codec.record import target_json
 from gateway.core.codec.review import compensation_shown
 from gateway.core.rollback import effects
 from gateway.http.server import paging
-from gateway.http.server.fields import Limit, Paged
+from gateway.http.server.fields import Limit, Listed, Paged, Target, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
-from gateway.model.effect import Write
+from gateway.model.action import Remedy, Reversibility
+from gateway.model.effect import State, Write
+from gateway.model.entry import Verification
 
 ROUTES = Routes()
 
@@ -21,7 +27,38 @@ class ListEffects(Paged):
     limit: Limit = 1000
 
 
-@ROUTES.add("GET", "/v1/runs/{run_id}/effects", Permission.READ_RUNS, {200: "effects, oldest first, without compensations"})
+Compensation = TypedDict("Compensation", {"class": Reversibility, "type": Remedy, "auto": bool, "allowed_until": Timestamp | None})
+
+
+class Effect(TypedDict):
+    """One mutation that the run made. Refs are ``<system>:<type>:<id>:<version>``; ``why_not`` is there where no call can undo it."""
+
+    intent: str
+    outcome: str | None
+    ts: Timestamp
+    step_id: str
+    tool: str
+    action: str
+    target: Target
+    state: State
+    status: int | None
+    verification: Verification
+    before_ref: str | None
+    after_ref: str | None
+    idempotency_key: str
+    attempt: int
+    compensation: Compensation
+    can_undo: bool
+    why_not: NotRequired[str]
+
+
+class EffectPage(Listed):
+    """Effects, oldest first, without compensations."""
+
+    items: list[Effect]
+
+
+@ROUTES.add("GET", "/v1/runs/{run_id}/effects", Permission.READ_RUNS, {200: EffectPage})
 async def list_effects(request: Request, run_id: str, query: ListEffects) -> Json:
     """What the run changed, and what can still be undone."""
     services, run = request.services, await request.run(run_id)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Literal
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from gateway.core.authorization import admission
-from gateway.core.incident import timeline
-from gateway.core.incident.recovery import Recovery
+from gateway.core.incident import recovery, timeline
 from gateway.http.api import checkpoints
+from gateway.http.api.effects import Compensation
+from gateway.http.api.orders import Order
 from gateway.http.server import paging
-from gateway.http.server.fields import Id, Paged
+from gateway.http.server.fields import OPEN, Id, Listed, Paged, Target, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
 from gateway.model import incident as model
+from gateway.model.effect import State
+from gateway.model.entry import Kind, Verification
+from gateway.model.response import Measure, Verdict
 
 ROUTES = Routes()
 
@@ -24,7 +30,137 @@ class ListIncidents(Paged):
     state: Literal["open", "closed"] | None = None
 
 
-@ROUTES.add("GET", "/v1/incidents", Permission.READ_INCIDENTS, {200: "incidents, ascending by id, closed ones too"})
+class RecoveryRequest(TypedDict):
+    """Who asked for a recovery, why, and with which rights. ``asked_at`` is in microseconds since 1970."""
+
+    by: str
+    reason: str
+    request: dict[str, Any]
+    asked_at: int
+
+
+class Waiting(TypedDict):
+    """One thing that is waited for, and how to go on."""
+
+    what: str
+    id: str | None
+    how: str
+
+
+class Recovery(TypedDict):
+    """How far a recovery is. ``checkpoint`` is where the run would be resumed; ``flow`` has ``done``, ``now``, ``waits`` or ``ahead``."""
+
+    asked: RecoveryRequest | None
+    stage: recovery.Stage
+    why: str
+    checkpoint: str | None
+    caution: str | None
+    flow: dict[str, str]
+    waits_for: list[Waiting]
+
+
+class _Incident(TypedDict):
+    incident_id: str
+    run_id: str
+    workflow_id: str
+    tenant: str
+    agent_id: str
+    task_class: str
+    generation: int
+    cause: str
+    opened_at: Timestamp
+    updated_at: Timestamp
+    triggers: int
+    evidence: list[str]
+    action: Measure
+    verdict: Verdict
+    why: str
+    rollback: model.RollbackState
+    rollback_id: str | None
+    closed_at: Timestamp | None
+    state: Literal["open", "closed"]
+
+
+class Incident(_Incident):
+    """One cause in one generation of a run: what was detected, and what was done about it."""
+
+    orders: list[str]
+    recovery: RecoveryRequest | None
+
+
+class IncidentPage(Listed):
+    """Incidents, ascending by id, closed ones too."""
+
+    items: list[Incident]
+
+
+class IncidentRecovery(_Incident):
+    """The incident, and how far its recovery is."""
+
+    orders: list[str]
+    recovery: Recovery
+
+
+class TimelineRow(TypedDict):
+    """One entry of the timeline; ``evidence`` are the entries that a trigger was seen in."""
+
+    entry: str
+    ts: Timestamp
+    kind: Kind
+    what: str
+    by: NotRequired[str]
+    is_evidence: NotRequired[bool]
+    evidence: NotRequired[list[str]]
+
+
+class Stopped(TypedDict):
+    """How long it took from the first trigger to the first order."""
+
+    trigger: str
+    order: str
+    order_id: str
+    after_ms: float
+
+
+class AffectedObject(TypedDict):
+    """An object that the run changed or may have; ``effects`` counts the run's on it."""
+
+    object: Target
+    tool: str
+    action: str
+    entry: str
+    effects: int
+    state: State
+    verification: Verification
+    after_ref: str | None
+    compensation: Compensation
+    can_undo: bool
+    why_not: NotRequired[str]
+
+
+@OPEN
+class OpenPoint(TypedDict):
+    """What is still open; other members name the thing."""
+
+    what: str
+    text: str
+
+
+class IncidentDetail(_Incident):
+    """The incident, its timeline and all that belongs to it. ``hashes`` are those of the entries that it names."""
+
+    orders: list[Order]
+    recovery: Recovery
+    timeline: list[TimelineRow]
+    stopped: Stopped | None
+    affected: list[AffectedObject]
+    effects: dict[str, int]
+    open: list[OpenPoint]
+    omitted: dict[str, int]
+    hashes: dict[str, str]
+
+
+@ROUTES.add("GET", "/v1/incidents", Permission.READ_INCIDENTS, {200: IncidentPage})
 async def list_incidents(request: Request, query: ListIncidents) -> Json:
     """List incidents."""
 
@@ -46,7 +182,7 @@ async def list_incidents(request: Request, query: ListIncidents) -> Json:
     "GET",
     "/v1/incidents/{incident_id}",
     Permission.READ_INCIDENTS,
-    {200: "the incident, with `timeline`, `stopped`, `orders`, `affected`, `effects`, `open`, `omitted` and `hashes`"},
+    {200: IncidentDetail},
 )
 async def show_incident(request: Request, incident_id: str) -> Json:
     """One incident: what was seen, what was done about it, what it touched, what is still open."""
@@ -59,7 +195,7 @@ async def show_incident(request: Request, incident_id: str) -> Json:
     "POST",
     "/v1/incidents/{incident_id}/recover",
     Permission.RESUME,
-    {202: "the incident, with its `recovery`", 400: "`too-wide` with `excess`, or `bad-request`"},
+    {202: IncidentRecovery, 400: "`too-wide` with `excess`, or `bad-request`"},
 )
 async def recover_incident(request: Request, incident_id: str, body: checkpoints.ResumeRun) -> Json:
     """Contain the run, roll it back, verify, and resume it with tighter rights. It waits where a person has to decide."""
@@ -71,7 +207,7 @@ async def recover_incident(request: Request, incident_id: str, body: checkpoints
     return timeline.summary(incident) | {"recovery": _recovery(incident, now)}
 
 
-def _recovery(incident: model.Incident, now: Recovery) -> Json:
+def _recovery(incident: model.Incident, now: recovery.Recovery) -> Json:
     """What was asked for, if anything was, how far it is, and what it waits for."""
     return {
         "asked": incident.recovery,

@@ -9,13 +9,14 @@ from contextlib import suppress
 import orjson
 from aiohttp import web
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from gateway.core.codec.record import position_of
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Cursor, Id, Limit, Query
+from gateway.http.server.fields import OPEN, Cursor, Id, Limit, Listed, Query, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
-from gateway.http.server.routing import JSON, Json, Routes
+from gateway.http.server.routing import JSON, Routes
 from gateway.http.server.services import Services
 from gateway.model.entry import Kind
 from gateway.ports import journal
@@ -49,7 +50,52 @@ class ListEntries(FollowJournal):
     limit: Limit = 100
 
 
-@ROUTES.add("GET", "/v1/journal", Permission.READ_JOURNAL, {200: "entries, ascending"}, also=LINES)
+@OPEN
+class Entry(TypedDict):
+    """An entry as it is stored; its other members are those of its kind. Hashes are SHA-256, in hex."""
+
+    stream: str
+    seq: int
+    ts: Timestamp
+    kind: Kind
+    hash: str
+    prev_hash: str
+
+
+class EntryPage(Listed):
+    """Entries, ascending, byte for byte as they are stored."""
+
+    items: list[Entry]
+
+
+class _Place(TypedDict):
+    stream: str
+    seq: int
+    hash: str
+
+
+class Tail(_Place):
+    """The newest entry of the journal. While there is none, ``seq`` is 0 and ``ts`` empty."""
+
+    ts: str
+
+
+class Head(_Place):
+    """The end of a stream at a time, signed: ``checkpoint`` is a C2SP signed note."""
+
+    ts: Timestamp
+    checkpoint: str
+
+
+class HeadPage(Listed):
+    """The latest signed head of each stream, the key that they verify under, and where the journal ends now."""
+
+    items: list[Head]
+    verifier_key: str
+    tail: Tail
+
+
+@ROUTES.add("GET", "/v1/journal", Permission.READ_JOURNAL, {200: EntryPage}, also=LINES)
 async def list_entries(request: Request, query: ListEntries) -> web.Response:
     """Entries of the journal, as they are stored; with `Accept: application/x-ndjson` one a line, and the cursor in `Killcord-Next`."""
     page = await _entries(request, query, query.after, query.limit)
@@ -61,17 +107,14 @@ async def list_entries(request: Request, query: ListEntries) -> web.Response:
     return web.Response(body=body, content_type=JSON)
 
 
-HEADS = "heads, with the `verifier_key` they are signed under, and the `tail` of the journal now"
-
-
-@ROUTES.add("GET", "/v1/journal/heads", Permission.READ_JOURNAL, {200: HEADS})
-async def list_heads(request: Request) -> Json:
+@ROUTES.add("GET", "/v1/journal/heads", Permission.READ_JOURNAL, {200: HeadPage})
+async def list_heads(request: Request) -> HeadPage:
     """The latest signed head of each stream."""
     return await _heads(request.services)
 
 
-@ROUTES.add("POST", "/v1/journal/heads", Permission.READ_JOURNAL, {200: HEADS})
-async def sign_head(request: Request) -> Json:
+@ROUTES.add("POST", "/v1/journal/heads", Permission.READ_JOURNAL, {200: HeadPage})
+async def sign_head(request: Request) -> HeadPage:
     """Sign a head over the newest entry now."""
     await request.services.sign_head()
     return await _heads(request.services)
@@ -96,7 +139,7 @@ async def follow_journal(request: Request, query: FollowJournal) -> web.StreamRe
     return response
 
 
-@ROUTES.add("GET", "/v1/journal/{stream}/{seq}", Permission.READ_JOURNAL, {200: "the entry"})
+@ROUTES.add("GET", "/v1/journal/{stream}/{seq}", Permission.READ_JOURNAL, {200: Entry})
 async def show_entry(request: Request, stream: str, seq: str) -> web.Response:
     """One entry, as it is stored."""
     position = position_of(f"{stream}/{seq}")
@@ -156,11 +199,14 @@ def _position(line: bytes) -> str:
     return f"{fields['stream']}/{fields['seq']}"
 
 
-async def _heads(services: Services) -> Json:
+async def _heads(services: Services) -> HeadPage:
     tail = await services.history.tail()
-    heads = await services.history.heads()
+    heads: list[Head] = [
+        {"stream": one.stream, "seq": one.seq, "hash": one.hash, "ts": one.ts, "checkpoint": one.note}
+        for one in await services.history.heads()
+    ]
     return {
-        "items": [{"stream": one.stream, "seq": one.seq, "hash": one.hash, "ts": one.ts, "checkpoint": one.note} for one in heads],
+        "items": heads,
         "next": None,
         "verifier_key": services.head_signer.verifier_key,
         "tail": {"stream": tail.stream, "seq": tail.seq, "hash": tail.hash, "ts": tail.ts},

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import Literal, NotRequired
 
 from aiohttp import web
+from typing_extensions import TypedDict
 
 from gateway import errors
 from gateway.control.containment import containment
 from gateway.core.authorization import gate
 from gateway.core.codec.order import ORDER
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Duration, Id, Name, OrderWord, Paged, Query, Reason, Wait
+from gateway.http.server.fields import Body, Duration, Id, Listed, ModeName, Name, OrderWord, Paged, Query, Reason, Timestamp, Wait
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
@@ -68,13 +70,74 @@ class ReleaseOrder(Body):
     reason: Reason | None = None
 
 
+class HeldScope(TypedDict, total=False):
+    """What an order holds; only what was given."""
+
+    run: str
+    subtree: bool
+    agent: str
+    tenant: str
+    task_class: str
+    tool: str
+    all: bool
+
+
+class Order(TypedDict):
+    """A containment order. ``epoch`` grows with each order that is made or released."""
+
+    order_id: str
+    epoch: int
+    scope: HeldScope
+    mode: ModeName
+    no_fanout: bool
+    reason: str
+    by: str
+    created_at: Timestamp
+    expires_at: Timestamp | None
+    released_at: Timestamp | None
+    released_by: str | None
+
+
+class OrderWithState(Order):
+    """A containment order, and whether it holds now."""
+
+    state: Literal["standing", "expired", "released", "superseded"]
+
+
+class OrderPage(Listed):
+    """Orders, ascending by id."""
+
+    items: list[OrderWithState]
+
+
+class NodeHeld(TypedDict):
+    """Whether the order holds on a node."""
+
+    node: str
+    held: bool
+
+
+class MadeOrder(OrderWithState):
+    """The order: it holds on every node and is durable. ``held_ms`` is how long that took, in milliseconds."""
+
+    nodes: list[NodeHeld]
+    held_ms: float
+    warning: NotRequired[str]
+
+
+class DryRun(TypedDict):
+    """For a ``dry_run``: how many open runs the order would hold."""
+
+    runs: int
+
+
 @ROUTES.add(
     "POST",
     "/v1/orders",
     Permission.ORDER,
     {
-        201: "the order, with `nodes` and `held_ms`: it holds everywhere and is durable",
-        200: "for a `dry_run`: {runs}, how many open runs it would hold",
+        201: MadeOrder,
+        200: DryRun,
         503: "`journal-unavailable`: it holds on this node, but is not durable",
     },
 )
@@ -91,7 +154,8 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
     except containment.WrongOrder as wrong:
         raise problem.BadRequest(str(wrong)) from wrong
     if body.dry_run:
-        return routing.json({"runs": await services.containment.hits(scope)})
+        planned: DryRun = {"runs": await services.containment.hits(scope)}
+        return routing.json(planned)
     started = services.clock.monotonic()
     order = await _make(request, body, scope, mode, no_fanout=no_fanout)
     held_ms = round((services.clock.monotonic() - started) * 1000, 2)
@@ -102,7 +166,7 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
     return answer
 
 
-@ROUTES.add("GET", "/v1/orders", Permission.READ_ORDERS, {200: "orders, ascending by id"})
+@ROUTES.add("GET", "/v1/orders", Permission.READ_ORDERS, {200: OrderPage})
 async def list_orders(request: Request, query: ListOrders) -> Json:
     """List orders, released ones too."""
     services = request.services
@@ -118,7 +182,7 @@ async def list_orders(request: Request, query: ListOrders) -> Json:
     return page.json([await _shown(services, order) for order in page.rows])
 
 
-@ROUTES.add("DELETE", "/v1/orders/{order_id}", Permission.ORDER, {200: "the order", 409: "it was released before"})
+@ROUTES.add("DELETE", "/v1/orders/{order_id}", Permission.ORDER, {200: OrderWithState, 409: "it was released before"})
 async def release_order(request: Request, order_id: str, query: ReleaseReason, body: ReleaseOrder) -> Json:
     """Release an order; the reason stands in the body or in the query."""
     containing = request.services.containment

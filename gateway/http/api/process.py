@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any, Literal
+
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from typing_extensions import TypedDict
 
 from gateway.http.server import openapi, routing
+from gateway.http.server.fields import OPEN
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
 
@@ -14,13 +19,50 @@ TEXT = "text/plain"
 ROUTES = Routes()
 
 
-@ROUTES.add("GET", "/healthz", None, {200: "the process answers"}, on_sidecar=True)
-async def show_health(request: Request) -> Json:
+class Health(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+@OPEN
+class Readiness(TypedDict):
+    """Whether calls can pass (503: they cannot); the other members say it part by part."""
+
+    status: Literal["ready", "not ready"]
+
+
+@OPEN
+class Jwk(TypedDict):
+    """A JSON Web Key (RFC 7517)."""
+
+    kty: str
+    kid: str
+    alg: str
+    use: str
+
+
+class JwkSet(TypedDict):
+    """The public keys, the one that signs first."""
+
+    keys: list[Jwk]
+
+
+@OPEN
+class Description(TypedDict):
+    """An OpenAPI document."""
+
+    openapi: str
+    paths: dict[str, Any]
+
+
+@ROUTES.add("GET", "/healthz", None, {200: Health}, on_sidecar=True)
+async def show_health(request: Request) -> Health:
     """Alive."""
     return {"status": "ok"}
 
 
-@ROUTES.add("GET", "/readyz", None, {200: "calls can pass", 503: "they cannot; the body names the part"}, on_sidecar=True)
+@ROUTES.add("GET", "/readyz", None, {200: Readiness, 503: Readiness}, on_sidecar=True)
 async def show_readiness(request: Request) -> web.Response:
     """Ready, part by part."""
     can_pass, parts = request.services.ready()
@@ -33,16 +75,17 @@ async def show_metrics(request: Request) -> web.Response:
     return web.Response(body=generate_latest(request.services.metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-@ROUTES.add("GET", "/.well-known/jwks.json", None, {200: "a JWK set"}, on_sidecar=True)
+@ROUTES.add("GET", "/.well-known/jwks.json", None, {200: JwkSet}, on_sidecar=True)
 async def show_jwks(request: Request) -> Json:
     """The public keys that leases verify under."""
     return dict(request.services.lease_keys.jwks())
 
 
-@ROUTES.add("GET", "/openapi.json", None, {200: "OpenAPI 3.1"})
+@ROUTES.add("GET", "/openapi.json", None, {200: Description})
 async def show_openapi(request: Request) -> Json:
     """These calls, described."""
-    return request.raw.app[openapi.DESCRIPTION]
+    # In a thread: to make the schemas takes a while, the first time, and calls of agents must not wait for it.
+    return await asyncio.to_thread(openapi.document, request.raw.app[openapi.SERVED])
 
 
 POINTER = """\

@@ -6,10 +6,11 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Literal, ParamSpec
+from typing import Any, Literal, NotRequired, ParamSpec
 
 from aiohttp import web
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from gateway.control.rollback.execution import RollbackView
 from gateway.control.rollback.preconditions import Busy, NotContained, WrongRollback
@@ -18,14 +19,15 @@ from gateway.core.codec import plan as codec_plan
 from gateway.core.codec.incident import rollback_shown
 from gateway.core.rollback import plan_svg, plan_table, progress
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Id, Name, Paged, Query, Reason
+from gateway.http.server.fields import Body, Id, Listed, Name, Paged, Query, Reason, Target, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
 from gateway.model import rollback as model
+from gateway.model.action import Remedy
 from gateway.model.effect import Write
 from gateway.model.order import Scope
-from gateway.model.plan import Node, NodeState, Plan
+from gateway.model.plan import Does, Node, NodeState, Plan, Way
 
 P = ParamSpec("P")
 
@@ -34,17 +36,17 @@ SVG = "image/svg+xml"
 ROUTES = Routes()
 
 
-class RollBackScope(Body):
+class RollbackScope(Body):
     """A run; with ``subtree``, and all that it started."""
 
     run: Id
     subtree: bool = False
 
 
-class RollBack(Body):
+class StartRollback(Body):
     """Roll back what a run did since its start, a checkpoint or an entry. ``dry_run`` only plans, and needs no reason."""
 
-    scope: RollBackScope
+    scope: RollbackScope
     to: Name = Field(default="start", description="`start`, a checkpoint's id, or an entry `<stream>/<seq>`")
     dry_run: bool = False
     reason: Reason | None = None
@@ -65,18 +67,108 @@ class ChangeRollback(Body):
     reason: Reason
 
 
+class Rollback(TypedDict):
+    """A rollback. ``residue`` is a sentence for everything that was not rolled back, or is not as it should be."""
+
+    rollback_id: str
+    run_id: str
+    subtree: bool
+    tenant: str
+    workflow_id: str
+    generation: int
+    to: str
+    reason: str
+    by: str
+    state: model.RollbackStatus
+    residue: list[str]
+    incident_id: str | None
+    started_at: Timestamp
+    updated_at: Timestamp
+    ended_at: Timestamp | None
+
+
+class RollbackPage(Listed):
+    """Rollbacks, ascending by id."""
+
+    items: list[Rollback]
+
+
+class PlannedNode(TypedDict):
+    """What is done about some effects on one object; what does not apply is absent."""
+
+    node_id: str
+    effects: list[str]
+    run_id: str
+    tool: str
+    action: str
+    target: Target
+    way: Way
+    remedy: Remedy
+    why: str
+    original: str
+    after: NotRequired[list[str]]
+    by: NotRequired[str]
+    does: NotRequired[Does]
+    with_body: NotRequired[bool]
+    automatic: NotRequired[bool]
+    snapshot_ref: NotRequired[str]
+    args_ref: NotRequired[str]
+    reply_ref: NotRequired[str]
+    guard: NotRequired[str]
+    guard_absent: NotRequired[bool]
+    guard_follows: NotRequired[str]
+
+
+class RollbackNode(PlannedNode):
+    """A node of a rollback: how it is, and ``entries``, the positions of the calls that were made for it."""
+
+    state: NodeState
+    entries: list[str]
+    seen: NotRequired[str | None]
+    task_id: NotRequired[str]
+    approval_id: NotRequired[str]
+    request: NotRequired[dict[str, Any]]
+    retriable: NotRequired[bool]
+    waits_since: NotRequired[Timestamp]
+    retry_at: NotRequired[Timestamp]
+
+
+class RollbackPlan(TypedDict):
+    """For a ``dry_run``: the plan. ``progress`` counts the nodes, all and by state."""
+
+    dry_run: bool
+    scope: RollbackScope
+    to: str
+    summary: str
+    irreversible: bool
+    progress: dict[str, int]
+    nodes: list[PlannedNode]
+    joins: dict[str, list[str]]
+
+
+class RollbackDetail(Rollback):
+    """A rollback and its plan, node by node. ``unseen`` names what was rolled back and cannot be looked at for now."""
+
+    summary: str
+    irreversible: bool
+    progress: dict[str, int]
+    unseen: list[str]
+    nodes: NotRequired[list[RollbackNode]]
+    joins: NotRequired[dict[str, list[str]]]
+
+
 @ROUTES.add(
     "POST",
     "/v1/rollbacks",
     Permission.ROLL_BACK,
     {
-        202: "the rollback, or the one that runs",
-        200: "for a `dry_run`: {progress, irreversible, nodes, joins}",
+        202: Rollback,
+        200: RollbackPlan,
         409: "the scope is not contained",
     },
     also=SVG,
 )
-async def roll_back(request: Request, body: RollBack) -> Json | web.Response:
+async def roll_back(request: Request, body: StartRollback) -> Json | web.Response:
     """Roll back what a contained run did, or (`dry_run`) plan it; for `Accept: image/svg+xml` the plan is drawn."""
     scope = body.scope
     await request.run(scope.run)
@@ -94,12 +186,12 @@ async def roll_back(request: Request, body: RollBack) -> Json | web.Response:
         raise problem.BadRequest(str(wrong)) from wrong
 
 
-async def _dry_run(request: Request, body: RollBack) -> web.Response:
+async def _dry_run(request: Request, body: StartRollback) -> web.Response:
     plan = await request.services.rollbacks.dry_run(body.scope.run, subtree=body.scope.subtree, to=body.to)
     return await _drawn(plan, {}) if _wants_svg(request) else routing.json(await _in_thread(_planned, plan, body))
 
 
-async def _begin(request: Request, body: RollBack) -> Json:
+async def _begin(request: Request, body: StartRollback) -> Json:
     if body.reason is None:
         raise problem.BadRequest("reason: is missing; say why the run is rolled back")
     begun = await request.services.rollbacks.start(
@@ -108,7 +200,7 @@ async def _begin(request: Request, body: RollBack) -> Json:
     return rollback_shown(begun)
 
 
-@ROUTES.add("GET", "/v1/rollbacks", Permission.READ_ROLLBACKS, {200: "rollbacks, ascending by id"})
+@ROUTES.add("GET", "/v1/rollbacks", Permission.READ_ROLLBACKS, {200: RollbackPage})
 async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     """List rollbacks, ended ones too."""
 
@@ -129,7 +221,7 @@ async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     "GET",
     "/v1/rollbacks/{rollback_id}",
     Permission.READ_ROLLBACKS,
-    {200: "the rollback, with `progress`, `irreversible`, `residue`, `nodes` and `joins`"},
+    {200: RollbackDetail},
     also=SVG,
 )
 async def show_rollback(request: Request, rollback_id: str, query: ShowRollback) -> Json | web.Response:
@@ -146,14 +238,14 @@ async def show_rollback(request: Request, rollback_id: str, query: ShowRollback)
     return await _in_thread(_view, view, tried, services.clock.now() - services.clock.monotonic())
 
 
-@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/stop", Permission.ROLL_BACK, {200: "the rollback", 409: "it has ended"})
+@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/stop", Permission.ROLL_BACK, {200: Rollback, 409: "it has ended"})
 async def stop_rollback(request: Request, rollback_id: str, body: ChangeRollback) -> Json:
     """Stop a rollback: nothing more is sent for it."""
     await _find(request, rollback_id)
     return await _changed(request.services.rollbacks.stop(rollback_id, reason=body.reason, by=request.operator.name))
 
 
-@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/continue", Permission.ROLL_BACK, {200: "the rollback", 409: "it cannot go on"})
+@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/continue", Permission.ROLL_BACK, {200: Rollback, 409: "it cannot go on"})
 async def continue_rollback(request: Request, rollback_id: str, body: ChangeRollback) -> Json:
     """Continue a rollback that was stopped, or that waited for a person."""
     await _find(request, rollback_id)
@@ -190,7 +282,7 @@ async def _in_thread(shown: Callable[P, Json], *args: P.args, **more: P.kwargs) 
     return await asyncio.to_thread(shown, *args, **more)
 
 
-def _planned(plan: Plan, body: RollBack) -> Json:
+def _planned(plan: Plan, body: StartRollback) -> Json:
     return {"dry_run": True, "scope": body.scope.model_dump(), "to": body.to, **_outlined(plan, {}), **codec_plan.written(plan)}
 
 

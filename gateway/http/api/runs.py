@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from aiohttp import web
 from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
 
 from gateway import errors
 from gateway.control.review import findings
@@ -15,7 +16,22 @@ from gateway.core import timestamps
 from gateway.core.authorization import admission
 from gateway.core.codec.run import run_shown
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Amount, Body, Calls, Count, Duration, Id, ModeWord, Name, Paged, Reason, ScopePattern
+from gateway.http.server.fields import (
+    Amount,
+    Body,
+    Calls,
+    Count,
+    Duration,
+    Id,
+    Listed,
+    ModeName,
+    ModeWord,
+    Name,
+    Paged,
+    Reason,
+    ScopePattern,
+    Timestamp,
+)
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
@@ -102,19 +118,75 @@ class ReportFinding(Body):
     reason: Reason | None = None
 
 
+class RunLimits(TypedDict, total=False):
+    """Limits of a run, those that it has; amounts in units."""
+
+    rate: str
+    steps: int
+    writes: int
+    records: int
+    tenants: int
+    systems: int
+    amount: dict[str, float]
+
+
+class Run(TypedDict):
+    """A run under its effective mode; ``counters`` is what it has used. ``require_approval`` is there once it was resumed."""
+
+    run_id: str
+    workflow_id: str
+    tenant: str
+    agent_id: str
+    task_class: str
+    parent_run: str | None
+    scopes: list[str]
+    tools: list[str] | None
+    mode: ModeName
+    generation: int
+    limits: RunLimits
+    counters: dict[str, float]
+    opened_at: Timestamp
+    expires_at: Timestamp
+    closed_at: Timestamp | None
+    require_approval: NotRequired[list[str]]
+
+
+class RunPage(Listed):
+    """Runs, ascending by id."""
+
+    items: list[Run]
+
+
+class OpenedRun(TypedDict):
+    """The run with its lease, the token that its agent presents. ``expires_at`` is the lease's end."""
+
+    run: Run
+    lease: str
+    expires_at: Timestamp
+
+
+class ReportedFinding(TypedDict):
+    """The finding is journaled and what it set off is answered: an order that was made holds. ``about`` are the entries it names."""
+
+    finding_id: str
+    entry: str
+    about: list[str]
+    incident_id: NotRequired[str]
+
+
 @ROUTES.add(
     "POST",
     "/v1/runs",
     Permission.OPEN_RUNS,
     {
-        201: "{run, lease, expires_at}",
-        200: "the run that this request opened before, with a lease",
+        201: OpenedRun,
+        200: OpenedRun,
         400: "`too-wide` with `excess`, or `bad-request`",
         409: "the id stands for another run",
     },
 )
 async def open_run(request: Request, body: OpenRun) -> web.Response:
-    """Open a run and give its lease; it is never wider than its class and its parent."""
+    """Open a run, never wider than its class and its parent: 201; 200 if this request opened it before."""
     services = request.services
     if not request.operator.may_touch(body.tenant, body.task_class):
         raise problem.Forbidden(f"This token does not cover tenant {body.tenant} under task class {body.task_class}.")
@@ -131,7 +203,7 @@ async def open_run(request: Request, body: OpenRun) -> web.Response:
     return routing.json(await with_lease(services, opened), 201 if opened.new else 200)
 
 
-@ROUTES.add("GET", "/v1/runs", Permission.READ_RUNS, {200: "runs, ascending by id"})
+@ROUTES.add("GET", "/v1/runs", Permission.READ_RUNS, {200: RunPage})
 async def list_runs(request: Request, query: ListRuns) -> Json:
     """List runs."""
     services = request.services
@@ -149,7 +221,7 @@ async def list_runs(request: Request, query: ListRuns) -> Json:
     return page.json([await _shown(services, run) for run in page.rows])
 
 
-@ROUTES.add("GET", "/v1/runs/{run_id}", Permission.READ_RUNS, {200: "the run"})
+@ROUTES.add("GET", "/v1/runs/{run_id}", Permission.READ_RUNS, {200: Run})
 async def show_run(request: Request, run_id: str) -> Json:
     """One run, under its effective mode and with what it has used."""
     return await _shown(request.services, await request.run(run_id))
@@ -159,7 +231,7 @@ async def show_run(request: Request, run_id: str) -> Json:
     "POST",
     "/v1/runs/{run_id}/lease",
     Permission.RENEW_LEASES,
-    {200: "{run, lease, expires_at}", 403: "the run is held or ended"},
+    {200: OpenedRun, 403: "the run is held or ended"},
 )
 async def renew_lease(request: Request, run_id: str, body: RenewLease) -> Json:
     """Renew a run's lease."""
@@ -168,7 +240,7 @@ async def renew_lease(request: Request, run_id: str, body: RenewLease) -> Json:
     return await with_lease(request.services, renewed)
 
 
-@ROUTES.add("POST", "/v1/runs/{run_id}/close", Permission.CLOSE_RUNS, {200: "the run"})
+@ROUTES.add("POST", "/v1/runs/{run_id}/close", Permission.CLOSE_RUNS, {200: Run})
 async def close_run(request: Request, run_id: str, body: CloseRun) -> Json:
     """End a run, and its leases with it."""
     await request.run(run_id)
@@ -184,9 +256,9 @@ async def close_run(request: Request, run_id: str, body: CloseRun) -> Json:
     "POST",
     "/v1/runs/{run_id}/findings",
     Permission.REPORT_FINDINGS,
-    {201: "{finding_id, entry, about, incident_id?}: what it set off is answered, and an order that was made holds"},
+    {201: ReportedFinding},
 )
-async def report_finding(request: Request, run_id: str, body: ReportFinding) -> Json:
+async def report_finding(request: Request, run_id: str, body: ReportFinding) -> ReportedFinding:
     """Report that the run's state is unsafe, with the proof. Also for a closed run: what it left behind may be unsafe all the same."""
     run = await request.run(run_id)
     finding = findings.Finding(kind=body.kind, severity=body.severity, evidence=body.evidence, by=request.operator.name, reason=body.reason)
@@ -194,8 +266,10 @@ async def report_finding(request: Request, run_id: str, body: ReportFinding) -> 
         reported = await request.services.findings.report(run, finding)
     except findings.TooMuchEvidence as much:
         raise problem.BadRequest(f"evidence: {much}") from much
-    answer: Json = {"finding_id": reported.finding_id, "entry": reported.entry, "about": [str(one) for one in reported.about]}
-    return answer if reported.incident_id is None else answer | {"incident_id": reported.incident_id}
+    answer: ReportedFinding = {"finding_id": reported.finding_id, "entry": reported.entry, "about": [str(one) for one in reported.about]}
+    if reported.incident_id is not None:
+        answer["incident_id"] = reported.incident_id
+    return answer
 
 
 async def with_lease(services: Services, opened: Opened) -> Json:

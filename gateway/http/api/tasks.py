@@ -5,10 +5,12 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Literal
 
+from typing_extensions import TypedDict
+
 from gateway.core.codec.review import TASK
 from gateway.core.tasks import AlreadyResolved, WrongResolution
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Id, Paged, Reason
+from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
@@ -31,7 +33,43 @@ class ResolveTask(Body):
     reason: Reason | None = None
 
 
-@ROUTES.add("GET", "/v1/tasks", Permission.READ_TASKS, {200: "tasks, ascending by id, resolved ones too"})
+class TaskEvidence(TypedDict):
+    """What a person needs to see: versions of the object (``absent``: it was not there; null: nobody looked), entries, a sentence."""
+
+    before: str | None
+    after: str | None
+    now: str | None
+    entries: list[str]
+    why: str
+
+
+class Task(TypedDict):
+    """Work handed to a person. ``wire_keys`` name the writes that it is about, oldest first."""
+
+    task_id: str
+    kind: model.TaskKind
+    run_id: str
+    tenant: str
+    wire_keys: list[str]
+    summary: str
+    opened_at: Timestamp
+    target: Target | None
+    evidence: TaskEvidence | None
+    rollback_id: str | None
+    node_id: str | None
+    resolution: model.Resolution | None
+    resolved_by: str | None
+    note: str | None
+    resolved_at: Timestamp | None
+
+
+class TaskPage(Listed):
+    """Tasks, ascending by id, resolved ones too."""
+
+    items: list[Task]
+
+
+@ROUTES.add("GET", "/v1/tasks", Permission.READ_TASKS, {200: TaskPage})
 async def list_tasks(request: Request, query: ListTasks) -> Json:
     """List tasks handed to a person."""
 
@@ -49,7 +87,7 @@ async def list_tasks(request: Request, query: ListTasks) -> Json:
     return page.json([TASK.shown(task) for task in page.rows])
 
 
-@ROUTES.add("GET", "/v1/tasks/{task_id}", Permission.READ_TASKS, {200: "the task"})
+@ROUTES.add("GET", "/v1/tasks/{task_id}", Permission.READ_TASKS, {200: Task})
 async def show_task(request: Request, task_id: str) -> Json:
     """One task, with its evidence."""
     return TASK.shown(await _find(request, task_id))
@@ -59,7 +97,7 @@ async def show_task(request: Request, task_id: str) -> Json:
     "POST",
     "/v1/tasks/{task_id}/resolve",
     Permission.RESOLVE_TASKS,
-    {200: "the task", 400: "another word closes a task of its kind", 409: "it was resolved before"},
+    {200: Task, 400: "another word closes a task of its kind", 409: "it was resolved before"},
 )
 async def resolve_task(request: Request, task_id: str, body: ResolveTask) -> Json:
     """Close a task with what a person found or did at the tool."""

@@ -1,13 +1,14 @@
-"""The kinds of values that requests hold, checked as they are read and described for /openapi.json."""
+"""Types of the fields of requests, checked as they are read, and of answers; both are described in /openapi.json."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, WithJsonSchema, with_config
+from typing_extensions import TypeAliasType, TypedDict
 
 from gateway.core import units
-from gateway.model.run import Rate
+from gateway.model.run import Mode, Rate
 
 
 class Body(BaseModel):
@@ -60,3 +61,27 @@ Amount = Annotated[int, BeforeValidator(units.amount), WithJsonSchema({"type": "
 Count = Annotated[int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 0})]
 ModeWord = Literal["active", "read_only", "paused", "quarantined", "revoked"]
 OrderWord = Literal["active", "read_only", "paused", "quarantined", "revoked", "no_fanout"]
+
+
+# --- of answers ------------------------------------------------------------------------------------------------------
+
+Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""RFC 3339, in UTC."""
+ModeName = TypeAliasType("ModeName", Annotated[str, WithJsonSchema({"type": "string", "enum": [mode.word for mode in Mode]})])
+OPEN = with_config(ConfigDict(extra="allow"))
+"""Decorates an answer that has more members than its model names."""
+
+
+class Listed(TypedDict):
+    """A page of a list, with its ``items``; ``next`` is the cursor of the page after it."""
+
+    next: str | None
+
+
+class Target(TypedDict):
+    """An object of a tool. ``id`` is empty where the call creates it."""
+
+    system: str
+    type: str
+    id: str
+    tenant: NotRequired[str | None]

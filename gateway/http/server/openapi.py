@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from functools import cache
-from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel, TypeAdapter
 
 import gateway
 from gateway.http.server import problem
-from gateway.http.server.routing import JSON, Route
+from gateway.http.server.routing import JSON, Answer, Route
 
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
-DESCRIPTION: web.AppKey[Json] = web.AppKey("description", dict)
+SERVED: web.AppKey[tuple[Route, ...]] = web.AppKey("served", tuple)
+"""The operations of an application."""
 
 _PART = re.compile(r"\{(\w+)\}")
 
@@ -26,8 +26,10 @@ _PART = re.compile(r"\{(\w+)\}")
 @cache
 def document(routes: tuple[Route, ...]) -> Json:
     """The whole description of these routes."""
-    bodies = dict.fromkeys(route.body for route in routes if route.body is not None)
-    _, schemas = models_json_schema([(model, "validation") for model in bodies], ref_template=_REF)
+    models: list[Any] = [route.body for route in routes if route.body is not None]
+    models += [answer for route in routes for answer in route.answers.values() if not isinstance(answer, str)]
+    described = dict.fromkeys([*models, problem.ProblemDocument])
+    _, schemas = TypeAdapter.json_schemas([(one, "validation", TypeAdapter(one)) for one in described], ref_template=_REF)
     paths: Json = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
@@ -40,7 +42,7 @@ def document(routes: tuple[Route, ...]) -> Json:
         },
         "paths": paths,
         "components": {
-            "schemas": {**schemas.get("$defs", {}), "Problem": _PROBLEM},
+            "schemas": schemas["$defs"],
             "securitySchemes": {"operator": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -52,13 +54,13 @@ def _operation(route: Route) -> Json:
         "tags": [route.handler.__module__.rpartition(".")[2]],
         "summary": " ".join((route.handler.__doc__ or "").split()),
         "parameters": _parts(route.path) + ([] if route.query is None else _parameters(route.query)),
-        "responses": {str(status): _answer(route, status, text) for status, text in route.answers.items()} | {"default": _refused()},
+        "responses": {str(status): _answer(route, answer) for status, answer in route.answers.items()} | {"default": _DEFAULT},
         "security": [] if route.permission is None else [{"operator": []}],
     }
     if route.permission is not None:
         described["description"] = f"Needs a role that may {route.permission.value}."
     if route.body is not None:
-        schema = {"$ref": _REF.format(model=route.body.__name__)}
+        schema = _reference(route.body)
         needed = any(field.is_required() for field in route.body.model_fields.values())
         described["requestBody"] = {"required": needed, "content": {"application/json": {"schema": schema}}}
     return described
@@ -89,30 +91,22 @@ def _inlined(schema: Any, definitions: Json) -> Any:
     return {name: _inlined(one, definitions) for name, one in schema.items()}
 
 
-def _answer(route: Route, status: int, text: str) -> Json:
-    if status >= HTTPStatus.BAD_REQUEST and route.path != "/readyz":
-        return _refused() | {"description": text}
-    content: Json = {route.media: {"schema": {"type": "object"} if route.media == JSON else {"type": "string"}}}
-    if route.also is not None:
-        content[route.also] = {"schema": {"type": "string"}}
-    return {"description": text, "content": content}
+def _answer(route: Route, answer: Answer) -> Json:
+    if not isinstance(answer, str):
+        content: Json = {JSON: {"schema": _reference(answer)}}
+        if route.also is not None:
+            content[route.also] = {"schema": {"type": "string"}}
+        return {"description": inspect.cleandoc(answer.__doc__ or ""), "content": content}
+    if route.media == JSON:
+        return {"description": answer, "content": {problem.MEDIA_TYPE: {"schema": _reference(problem.ProblemDocument)}}}
+    return {"description": answer, "content": {route.media: {"schema": {"type": "string"}}}}
 
 
-def _refused() -> Json:
-    reference = {"$ref": _REF.format(model="Problem")}
-    return {"description": "a problem document (RFC 9457)", "content": {problem.MEDIA_TYPE: {"schema": reference}}}
+def _reference(model: type[Any]) -> Json:
+    return {"$ref": _REF.format(model=model.__name__)}
 
 
-_PROBLEM: Json = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "code", "retryable", "hint"],
-    "properties": {
-        "type": {"type": "string", "examples": ["urn:killcord:problem:not-found"]},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string"},
-        "retryable": {"type": "boolean"},
-        "hint": {"type": "string"},
-    },
+_DEFAULT: Json = {
+    "description": "a problem document (RFC 9457)",
+    "content": {problem.MEDIA_TYPE: {"schema": _reference(problem.ProblemDocument)}},
 }

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, NotRequired
 
 import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
+from typing_extensions import TypedDict
 
 from gateway.core import limits
 from gateway.core import problem as refusals
 from gateway.errors import Refusal
+from gateway.http.server.fields import OPEN
 from gateway.ports.clock import Clock
 
 MEDIA_TYPE = refusals.MEDIA_TYPE.decode()
+
+
+@OPEN
+class ProblemDocument(TypedDict):
+    """What went wrong, and how to go on (RFC 9457). Members that do not apply are absent; some codes have members of their own."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    hint: str
+    problems: NotRequired[list[str]]
+    excess: NotRequired[list[str]]
+    error_id: NotRequired[str]
+    retry_after: NotRequired[float]
 
 
 class Problem(Exception):
@@ -35,8 +54,8 @@ class Problem(Exception):
         return " ".join((type(self).__doc__ or "").split())
 
     @property
-    def document(self) -> dict[str, object]:
-        return {
+    def document(self) -> Mapping[str, object]:
+        own: ProblemDocument = {
             "type": f"urn:killcord:problem:{self.code}",
             "title": self.title,
             "status": self.status,
@@ -44,8 +63,8 @@ class Problem(Exception):
             "code": self.code,
             "retryable": False,
             "hint": self.advice,
-            **self.members,
         }
+        return {**own, **self.members}
 
 
 class Unauthenticated(Problem):

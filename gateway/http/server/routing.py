@@ -23,7 +23,9 @@ from gateway.http.server.services import Services
 JSON = "application/json"
 
 Json = dict[str, object]
-Handler = Callable[..., Awaitable[Json | web.StreamResponse]]
+Answer = str | type[Any]
+"""What a status brings: a model, whose docstring describes it; else, in words, a problem document or (of a success) a text."""
+Handler = Callable[..., Awaitable[Mapping[str, object] | web.StreamResponse]]
 Declared = TypeVar("Declared", bound=Handler)
 
 
@@ -37,7 +39,7 @@ class Route:
     method: Literal["GET", "POST", "DELETE"]
     path: str
     permission: Permission | None
-    answers: Mapping[int, str]
+    answers: Mapping[int, Answer]
     handler: Handler
     query: type[Query] | None
     body: type[Body] | None
@@ -70,7 +72,7 @@ class Routes(list[Route]):
         method: Literal["GET", "POST", "DELETE"],
         path: str,
         permission: Permission | None,
-        answers: Mapping[int, str],
+        answers: Mapping[int, Answer],
         *,
         media: str = JSON,
         also: str | None = None,
