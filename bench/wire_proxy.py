@@ -42,7 +42,7 @@ class Floor:
     async def preview(self, head: Head) -> Reply | None:
         return None
 
-    def turned_away(self, refusal: Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
+    def reject(self, refusal: Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
         return problem.reply(refusal, close=True)
 
 

@@ -62,10 +62,10 @@ class Endpoint:
             run, lease = await self.line.authenticate.preview(name, head.headers)
             self.line.gate.precheck(run, lease, name)
         except errors.Refusal as refused:
-            return self.turned_away(refused, head.headers)
+            return self.reject(refused, head.headers)
         return None
 
-    def turned_away(self, refusal: errors.Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
+    def reject(self, refusal: errors.Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
         """The problem document for what never became a call; journaled where its headers tell the sender."""
         sender = _sender(self.line.authenticate, headers)
         entry = self._stray(refusal, sender)

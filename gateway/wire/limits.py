@@ -11,7 +11,8 @@ class Bounds(Struct, frozen=True, kw_only=True):
     ``head_timeout`` and ``body_timeout`` run from the first byte of a head and from its end; ``idle_timeout`` is how long a
     connection may be silent between requests; ``write_timeout`` how long a client may leave a full buffer unread;
     ``linger`` how long input is thrown away after a refusal, so that the client can still read it.
-    ``buffered`` bounds the request bytes held over all connections, ``ahead`` what one connection may send ahead of its turn.
+    ``buffered_bytes`` bounds the request bytes held over all connections, ``pipelined_bytes`` what one connection may send before its
+    call has ended.
     """
 
     head_bytes: int = 32 << 10
@@ -20,8 +21,8 @@ class Bounds(Struct, frozen=True, kw_only=True):
     body_cap: int = 1 << 20
     chunks: int = 16_384
     trailer_bytes: int = 8 << 10
-    ahead: int = 64 << 10
-    buffered: int = 256 << 20
+    pipelined_bytes: int = 64 << 10
+    buffered_bytes: int = 256 << 20
     connections: int = 8_192
     head_timeout: float = 10.0
     body_timeout: float = 10.0
@@ -35,17 +36,17 @@ class PoolBounds(Struct, frozen=True, kw_only=True):
     """Of the connections to one tool. Sizes are bytes, times are seconds.
 
     ``connections`` bounds one tool's connections, ``tenant_connections`` those that one tenant may use of them, ``waiting``
-    how many calls may queue for one. ``kept_for`` is how long an unused connection is trusted. An answer whose declared
-    length is at most ``whole`` is handed over complete; a longer one is streamed with about ``window`` bytes buffered.
-    After a request longer than ``sure_read`` a connection is not used again: the kernel takes what the tool has not read, so
+    how many calls may queue for one. ``idle_timeout`` is how long an unused connection is trusted. An answer whose declared
+    length is at most ``whole_bytes`` is handed over complete; a longer one is streamed with about ``window_bytes`` bytes buffered.
+    After a request longer than ``reuse_bytes`` a connection is not used again: the kernel takes what the tool has not read, so
     that an answer given before the request's end could not be told from one given after it.
     """
 
     connections: int = 128
     tenant_connections: int = 64
     waiting: int = 4_096
-    kept_for: float = 30.0
-    answer_head: int = 64 << 10
-    whole: int = 64 << 10
-    window: int = 256 << 10
-    sure_read: int = 64 << 10
+    idle_timeout: float = 30.0
+    head_bytes: int = 64 << 10
+    whole_bytes: int = 64 << 10
+    window_bytes: int = 256 << 10
+    reuse_bytes: int = 64 << 10

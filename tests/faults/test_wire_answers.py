@@ -254,7 +254,7 @@ async def test_a_slow_reader_slows_the_tool_and_little_is_held_between_them() ->
             await visit.sent()
         await visit.gone.wait()
 
-    async with Tool(script) as tool, gateway(tool, pool_bounds=PoolBounds(window=256 << 10)) as door:
+    async with Tool(script) as tool, gateway(tool, pool_bounds=PoolBounds(window_bytes=256 << 10)) as door:
         agent = await door.agent()
         agent.send(get())
         await agent.head()

@@ -85,7 +85,7 @@ async def test_pipelined_requests_are_served_one_after_the_other() -> None:
 
 async def test_a_client_that_sends_far_ahead_is_not_read_until_its_turn() -> None:
     go_on = asyncio.Event()
-    async with Tool(held_until(go_on)) as tool, gateway(tool, bounds=Bounds(ahead=4096)) as door:
+    async with Tool(held_until(go_on)) as tool, gateway(tool, bounds=Bounds(pipelined_bytes=4096)) as door:
         agent = await door.agent()
         agent.send(get() * 400_000)
         await until(lambda: tool.requests)
@@ -231,7 +231,7 @@ async def test_connections_are_bounded() -> None:
 
 
 async def test_bodies_over_the_common_bound_wait_for_others_to_end() -> None:
-    bounds = Bounds(buffered=60_000, body_cap=50_000, body_timeout=5.0)
+    bounds = Bounds(buffered_bytes=60_000, body_cap=50_000, body_timeout=5.0)
     go_on = asyncio.Event()
     async with Tool(held_until(go_on)) as tool, gateway(tool, bounds=bounds) as door:
         first, second = await door.agent(), await door.agent()

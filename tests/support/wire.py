@@ -73,7 +73,7 @@ class Forwarder:
     async def preview(self, head: Head) -> Reply | None:
         return self.turned_down
 
-    def turned_away(self, refusal: Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
+    def reject(self, refusal: Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
         self.refusals.append((refusal, headers))
         statuses = {"body-too-large": 413, "body-timeout": 408}
         status = refusal.status if isinstance(refusal, MalformedRequest) else statuses[refusal.code]

@@ -8,7 +8,7 @@ from gateway.errors import BodyTooLarge, MalformedRequest
 from gateway.wire.limits import Bounds
 
 _SIZE = re.compile(rb"(0|[1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")
-_LONGEST_SIZE = 10
+_SIZE_START = re.compile(rb"(?:(?:0|[1-9A-Fa-f][0-9A-Fa-f]{0,7})\r?)?")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^`|~0-9A-Za-z]+:[\t -~]*\r\n")
 _BARE = re.compile(rb"\n|\r(?!\Z)")
 
@@ -58,8 +58,7 @@ class Chunked:
         """Where the chunk that begins at ``position`` ends; ``None`` where it is not whole yet."""
         match = _SIZE.match(buffer, position)
         if match is None:
-            start = bytes(buffer[position : position + _LONGEST_SIZE])
-            if len(start) == _LONGEST_SIZE or not _could_be_size(start):
+            if not _SIZE_START.fullmatch(buffer, position):
                 raise MalformedRequest("A chunk size is not plain hexadecimal followed by CRLF.")
             return None
         size, end = int(match[1], 16), match.end() + int(match[1], 16)
@@ -108,7 +107,3 @@ def framing(length: int | None, bounds: Bounds) -> Framing:
     if length > bounds.body_cap:
         raise BodyTooLarge(f"The body is longer than {bounds.body_cap} bytes.")
     return Exact(length)
-
-
-def _could_be_size(start: bytes) -> bool:
-    return _SIZE.fullmatch((start.removesuffix(b"\r") or b"0") + b"\r\n") is not None and start != b"\r"

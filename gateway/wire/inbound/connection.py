@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
-from email.utils import formatdate
 from enum import Enum, auto
-from functools import lru_cache
 from typing import cast
 
 from gateway.core.request import canonical
@@ -32,7 +30,7 @@ class ServerState:
 
     def __init__(self, endpoint: Endpoint, grammar: Grammar, bounds: Bounds, clock: Clock, spawn: Spawn) -> None:
         self.endpoint, self.grammar, self.bounds = endpoint, grammar, bounds
-        self._clock, self._spawn = clock, spawn
+        self.clock, self._spawn = clock, spawn
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
@@ -57,7 +55,7 @@ class ServerState:
     @property
     def crowded(self) -> bool:
         """Whether the request bytes held for all clients are at their bound."""
-        return self._held >= self.bounds.buffered
+        return self._held >= self.bounds.buffered_bytes
 
     def hold(self, change: int) -> None:
         """Count request bytes taken in (or let go, negative); at the bound, unfinished bodies wait for others to end."""
@@ -67,10 +65,6 @@ class ServerState:
             for connection in self.connections:
                 connection.resume_reading()
 
-    def date(self) -> bytes:
-        """The Date of a reply made now."""
-        return _http_date(int(self._clock.now()))
-
     def note_empty(self) -> None:
         if self.draining and not self.connections and not self.tasks:
             self.empty.set()
@@ -78,11 +72,6 @@ class ServerState:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
         self.note_empty()
-
-
-@lru_cache(maxsize=1)
-def _http_date(second: int) -> bytes:
-    return formatdate(second, usegmt=True).encode()
 
 
 class State(Enum):
@@ -128,7 +117,7 @@ class Connection(asyncio.Protocol):
         self._hold(self._held + len(data))
         if self._state is State.HEAD or self._state is State.BODY:
             self._advance()
-        elif len(self._buffer) > self._server.bounds.ahead:
+        elif len(self._buffer) > self._server.bounds.pipelined_bytes:
             self._pause_reading()
 
     def eof_received(self) -> bool:
@@ -180,7 +169,7 @@ class Connection(asyncio.Protocol):
     def resume_reading(self) -> None:
         """Read on, where there is room for it."""
         reads = self._state is State.HEAD or self._state is State.BODY
-        if self._paused and (reads or len(self._buffer) <= self._server.bounds.ahead):
+        if self._paused and (reads or len(self._buffer) <= self._server.bounds.pipelined_bytes):
             self._paused = False
             if not self._transport.is_closing():
                 self._transport.resume_reading()
@@ -268,15 +257,12 @@ class Connection(asyncio.Protocol):
     async def _answer(self, reply: Reply) -> None:
         self._state = State.REPLY
         keep = self._keep and not self._ended and not self._server.draining
-        lives_on = await self._writer.send(reply, response_head(reply, self._head, keep=keep, date=self._server.date()))
+        lives_on = await self._writer.send(reply, response_head(reply, self._head, keep=keep, now=self._server.clock.now()))
         self._task = None
         self._hold(len(self._buffer))
-        if lives_on:
-            self._next()
-        else:
+        if not lives_on:
             self._linger()
-
-    def _next(self) -> None:
+            return
         self._state, self._head, self._body = State.HEAD, None, None
         self._allow(self._server.bounds.idle_timeout)
         self.resume_reading()
@@ -290,8 +276,8 @@ class Connection(asyncio.Protocol):
 
         ``raw`` are the bytes of a head that was not understood: they may still say who sent it.
         """
-        reply = self._server.endpoint.turned_away(refusal, self._head.headers if self._head else readable_fields(raw))
-        self._writer.write(response_head(reply, self._head, keep=False, date=self._server.date()).data)
+        reply = self._server.endpoint.reject(refusal, self._head.headers if self._head else readable_fields(raw))
+        self._writer.write(response_head(reply, self._head, keep=False, now=self._server.clock.now()).data)
         self._linger()
 
     def _linger(self) -> None:

@@ -25,6 +25,7 @@ _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 _STRANGE = re.compile(rb"[^\t\r\n -~]|\r(?!\n|\Z)|(?<!\r)\n")
 _AUTHORITY = re.compile(rb"([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\])(?::([0-9]{1,5}))?")
 _ORIGIN = re.compile(rb"[a-z][a-z0-9+.-]*://(.+)")
+_QUOTED = re.compile(rb'"[^"]*"')
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -109,8 +110,6 @@ class Grammar:
     clients put their lease.
     """
 
-    __slots__ = ("_bounds", "_hosts", "_once")
-
     def __init__(self, hosts: Hosts, bounds: Bounds, once: Iterable[str] = ()) -> None:
         self._hosts = hosts
         self._bounds = bounds
@@ -186,7 +185,8 @@ class Grammar:
             elif rule is not _STRIP:
                 if lower in single:
                     raise MalformedRequest(f"The header field '{_shown(lower)}' comes twice.")
-                if b"," in value and (rule is _PLAIN or rule is _PASS) and not _is_quoted_key(lower, value):
+                # A quoted idempotency key may hold commas.
+                if b"," in value and rule in (_PLAIN, _PASS) and not (lower == b"idempotency-key" and _QUOTED.fullmatch(value)):
                     raise MalformedRequest(f"The header field '{_shown(lower)}' holds more than one value.")
                 single[lower] = value
                 if rule is not _FRAMING:
@@ -252,11 +252,6 @@ def _body_length(method: str, single: Mapping[bytes, bytes], *, old: bool) -> in
     if length != 0 and method in _BODILESS:
         raise MalformedRequest(f"A {method} request has no body here.")
     return length
-
-
-def _is_quoted_key(lower: bytes, value: bytes) -> bool:
-    """Whether this is a single quoted idempotency key: it may hold commas."""
-    return lower == b"idempotency-key" and len(value) > 1 and value[:1] == value[-1:] == b'"' and value.count(b'"') == 2
 
 
 def _diagnosis(raw: bytes) -> MalformedRequest:

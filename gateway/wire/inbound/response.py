@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -28,8 +29,8 @@ class ResponseHead(Struct, frozen=True):
     due: int | None = None
 
 
-def response_head(reply: Reply, head: Head | None, *, keep: bool, date: bytes) -> ResponseHead:
-    """How a reply to ``head`` begins (``None``: a request that could not be read). ``date`` is the Date where the reply has none.
+def response_head(reply: Reply, head: Head | None, *, keep: bool, now: float) -> ResponseHead:
+    """How a reply to ``head`` begins (``None``: a request that could not be read). ``now`` (UTC seconds) is its Date if it has none.
 
     Nothing is added but ``Date`` and the framing, which is made anew; a declared length holds for a streamed body.
 
@@ -37,7 +38,7 @@ def response_head(reply: Reply, head: Head | None, *, keep: bool, date: bytes) -
         ValueError: a field of the reply holds a line end.
     """
     method, old = (head.method, head.http_1_0) if head else ("GET", False)
-    lines, declared = _lines(reply, date)
+    lines, declared = _lines(reply, now)
     keep = keep and not reply.close
     streams = chunked = False
     content, length, due = reply.body, declared, None
@@ -65,7 +66,7 @@ def response_head(reply: Reply, head: Head | None, *, keep: bool, date: bytes) -
     return ResponseHead(b"%b%b\r\n%b" % (status_line, block, content), keep, streams, chunked, due)
 
 
-def _lines(reply: Reply, date: bytes) -> tuple[list[bytes], int | None]:
+def _lines(reply: Reply, now: float) -> tuple[list[bytes], int | None]:
     """The field lines of a reply but for its framing, and the body length that it declares."""
     declared, dated, lines = None, False, []
     for name, value in reply.headers:
@@ -76,8 +77,13 @@ def _lines(reply: Reply, date: bytes) -> tuple[list[bytes], int | None]:
         elif kind == b"content-length":
             declared = int(value)
     if not dated:
-        lines.append(b"Date: %b\r\n" % date)
+        lines.append(_date_line(int(now)))
     return lines, declared
+
+
+@lru_cache(maxsize=1)
+def _date_line(second: int) -> bytes:
+    return b"Date: %b\r\n" % formatdate(second, usegmt=True).encode()
 
 
 @lru_cache(maxsize=1024)
@@ -94,8 +100,6 @@ def _chunk(data: bytes) -> bytes:
 
 class Writer:
     """Writes to a client that may read slowly, or be gone. ``writable`` is cleared while the client has a full buffer to read first."""
-
-    __slots__ = ("_transport", "writable")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport

@@ -79,12 +79,12 @@ class Channel(asyncio.Protocol):
 
     def usable(self) -> bool:
         """Whether a request can be written now: open, not idle for too long, nothing to read on it, not even an end (one system call)."""
-        fresh = self._loop.time() - self._idle_since < self._bounds.kept_for
+        fresh = self._loop.time() - self._idle_since < self._bounds.idle_timeout
         return fresh and not self._transport.is_closing() and not self._poll.poll(0)
 
     def begin(self, data: bytes, request: Outgoing, deadline: float) -> Exchange:
         """Write a whole request (``data`` is its form on the wire), in this very step of the event loop, and read its answer."""
-        self._long = len(data) > self._bounds.sure_read
+        self._long = len(data) > self._bounds.reuse_bytes
         self._exchange = Exchange(self._transport, request, deadline, self._bounds, self._release)
         self._transport.write(data)
         return self._exchange
@@ -103,7 +103,7 @@ async def dial(origin: Origin, allowed: Allowed, make: Callable[[], Channel], de
     """A fresh connection; ``deadline`` is in the loop's time. One resolution: the addresses that were checked are those dialled.
 
     Raises:
-        UpstreamFailure: there is none (``sent`` is false): not resolved, not allowed, refused, no trust, or not in time.
+        UpstreamFailure: cannot connect (``sent`` is false): not resolved, not allowed, refused, no trust, or not in time.
     """
     try:
         async with asyncio.timeout_at(deadline):

@@ -67,7 +67,7 @@ class Exchange:
         self._whole = self._dirty = self._paused = False
         self._failure: UpstreamFailure | None = None
         self._reader: asyncio.Future[None] | None = None
-        self._after: Callable[[], None] | None = None
+        self._on_end: Callable[[], None] | None = None
         self._deadline = deadline
         self._timer = self._loop.call_at(deadline, self._check_deadline)
         self.ended = False
@@ -78,19 +78,19 @@ class Exchange:
     def feed(self, data: bytes) -> None:
         if self._head is None:
             self._head_bytes += len(data)
-        wrong: Exception | None = None
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as raised:
-            wrong, self._dirty = raised, True
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as wrong:
+            self._dirty = True
+            if not self._whole:
+                ours = wrong.__context__  # what a callback of ours raised
+                self._fail(f"the tool sent {ours if isinstance(ours, Malformed) else f'an answer that is not HTTP/1.1 ({wrong})'}")
+                return
         if self._whole:
             self._finish()
-        elif wrong is not None:
-            ours = wrong.__context__  # what a callback of ours raised
-            self._fail(f"the tool sent {ours if isinstance(ours, Malformed) else f'an answer that is not HTTP/1.1 ({wrong})'}")
         elif self._head is not None:
             self._go_on(self._head)
-        elif self._head_bytes > self._bounds.answer_head:
+        elif self._head_bytes > self._bounds.head_bytes:
             self._fail("the head of the tool's answer is too long")
 
     def lost(self, cause: Exception | None) -> None:
@@ -106,18 +106,17 @@ class Exchange:
 
     # --- what the caller calls ---
 
-    def then(self, after: Callable[[], None]) -> None:
-        """Call ``after`` once the exchange has ended."""
+    def on_end(self, call: Callable[[], None]) -> None:
+        """Call ``call`` once the exchange has ended."""
         if self.ended:
-            after()
+            call()
         else:
-            self._after = after
+            self._on_end = call
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Nobody wants the rest: the connection is closed, which tells the tool so."""
         if not self.ended:
-            self._failure = UpstreamFailure("the gateway closed the connection before the answer was whole", sent=True)
-            self._end(reusable=False)
+            self._fail("the gateway closed the connection before the answer was whole")
 
     def __aiter__(self) -> Exchange:
         return self
@@ -143,7 +142,7 @@ class Exchange:
         raise self._failure or StopAsyncIteration
 
     async def aclose(self) -> None:
-        self.give_up()
+        self.cancel()
 
     # --- what the parser calls: what these raise ends the parsing, and is the context of the parser's own error ---
 
@@ -165,7 +164,7 @@ class Exchange:
                 raise Malformed("a switch of protocols that was not asked for")
             return
         # A head that came in one piece with its answer's end is not stopped on the way: it is measured here.
-        bound = self._bounds.answer_head
+        bound = self._bounds.head_bytes
         if self._head_bytes > bound and sum(len(name) + len(value) for name, value in self._fields) > bound:
             raise Malformed("an answer whose head is too long")
         self._head = answer_head(self._request.method, status, self._parser.get_http_version(), self._fields)
@@ -189,12 +188,12 @@ class Exchange:
     def _go_on(self, head: AnswerHead) -> None:
         if self.answer.done():
             self._wake()
-        elif head.length is not None and head.length <= self._bounds.whole:
+        elif head.length is not None and head.length <= self._bounds.whole_bytes:
             return
         else:
             self._timer.cancel()
             self.answer.set_result(Answer(status=head.status, headers=head.headers, body=self._take(), rest=self))
-        if self._buffered > self._bounds.window and not self._paused and not self._transport.is_closing():
+        if self._buffered > self._bounds.window_bytes and not self._paused and not self._transport.is_closing():
             self._paused = True
             self._transport.pause_reading()
 
@@ -227,8 +226,8 @@ class Exchange:
         # The parser holds this exchange by its callbacks: without the cycle, both go at once.
         self._parser = None
         self._release(reusable)
-        if self._after is not None:
-            self._after()
+        if self._on_end is not None:
+            self._on_end()
         self._wake()
 
     def _wake(self) -> None:

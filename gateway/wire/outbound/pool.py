@@ -30,7 +30,7 @@ class Pool:
     """
 
     def __init__(self, origins: Mapping[str, Origin], *, allowed: Allowed, bounds: PoolBounds | None = None) -> None:
-        self._tools = {tool: ToolPool(origin, allowed, _bounds(origin, bounds or PoolBounds())) for tool, origin in origins.items()}
+        self._tools = {tool: ToolPool(origin, allowed, bounds or PoolBounds()) for tool, origin in origins.items()}
 
     async def send(self, request: Outgoing, fence: Fence) -> Answer:
         """See ``ports.wire.Upstream.send``; waiting for a connection counts against the request's timeout."""
@@ -45,17 +45,13 @@ class Pool:
             await pool.close()
 
 
-def _bounds(origin: Origin, bounds: PoolBounds) -> PoolBounds:
-    """The pool's bounds, with the number of connections that this tool is given; one tenant has at most half of them."""
-    if origin.connections is None:
-        return bounds
-    return replace(bounds, connections=origin.connections, tenant_connections=max(1, (origin.connections + 1) // 2))
-
-
 class ToolPool:
     """The connections to one tool."""
 
     def __init__(self, origin: Origin, allowed: Allowed, bounds: PoolBounds) -> None:
+        if origin.connections is not None:
+            # One tenant has at most half of the connections that this tool is given.
+            bounds = replace(bounds, connections=origin.connections, tenant_connections=max(1, (origin.connections + 1) // 2))
         self._queue = AdmissionQueue(bounds)
         self._dial = partial(dial, origin, allowed, partial(Channel, bounds, self._released, self._lost))
         self._idle: list[Channel] = []
@@ -65,16 +61,16 @@ class ToolPool:
     async def send(self, request: Outgoing, fence: Fence) -> Answer:
         data = serialised(request)
         deadline = asyncio.get_running_loop().time() + request.timeout
-        if not self._queue.take(request.tenant):
-            await self._queue.wait(request.tenant, deadline)
-        give = partial(self._queue.give, request.tenant)
+        if not self._queue.try_acquire(request.tenant):
+            await self._queue.acquire(request.tenant, deadline)
+        release = partial(self._queue.release, request.tenant)
         try:
             exchange = await self._exchange(data, request, fence, deadline)
         except BaseException:
-            give()
+            release()
             raise
         # A streamed answer keeps its connection until it has ended.
-        exchange.then(give)
+        exchange.on_end(release)
         return exchange.answer.result()
 
     async def close(self) -> None:
@@ -110,7 +106,7 @@ class ToolPool:
             await exchange.answer
         except BaseException:
             # Cancelled, that is: the caller's client is gone. (A failed exchange has ended already.)
-            exchange.give_up()
+            exchange.cancel()
             raise
         return exchange
 
@@ -157,14 +153,14 @@ class AdmissionQueue:
         self.used = 0
         self.waiting = 0
 
-    def take(self, tenant: str) -> bool:
+    def try_acquire(self, tenant: str) -> bool:
         """Take a connection's place if one is free for this tenant. (None is free while someone waits who could have it.)"""
         if free := self._free(tenant):
             self.used += 1
             self._used_by[tenant] += 1
         return free
 
-    async def wait(self, tenant: str, deadline: float) -> None:
+    async def acquire(self, tenant: str, deadline: float) -> None:
         """Take a place once those who came before have theirs; ``deadline`` is in the loop's time.
 
         Raises:
@@ -172,25 +168,24 @@ class AdmissionQueue:
         """
         if self.waiting >= self._bounds.waiting:
             raise UpstreamFailure("too many calls wait for a connection to the tool", sent=False)
-        loop = asyncio.get_running_loop()
-        granted: asyncio.Future[None] = loop.create_future()
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ticket = next(self._numbers), granted
         self._queues.setdefault(tenant, deque()).append(ticket)
         self.waiting += 1
-        timer = loop.call_at(deadline, _expire, granted)
         try:
-            await granted
-        except BaseException:
-            if ticket in self._queues.get(tenant, ()):
-                self._drop(tenant, ticket)
-            elif not granted.cancelled() and granted.exception() is None:
+            async with asyncio.timeout_at(deadline):
+                await granted
+        except BaseException as raised:
+            if not granted.cancelled():
                 # Cancelled after the place was granted, before it could be used.
-                self.give(tenant)
+                self.release(tenant)
+            elif ticket in self._queues.get(tenant, ()):
+                self._drop(tenant, ticket)
+            if isinstance(raised, TimeoutError):
+                raise UpstreamFailure("no connection to the tool became free in time", sent=False, late=True) from raised
             raise
-        finally:
-            timer.cancel()
 
-    def give(self, tenant: str) -> None:
+    def release(self, tenant: str) -> None:
         """Give a place back; whoever has waited longest and may have it gets it."""
         self.used -= 1
         self._used_by[tenant] -= 1
@@ -206,9 +201,9 @@ class AdmissionQueue:
         while eligible := [(queue[0], tenant) for tenant, queue in self._queues.items() if self._free(tenant)]:
             ticket, tenant = min(eligible, key=lambda first: first[0][0])
             self._drop(tenant, ticket)
-            # One that has just expired or was cancelled has not left yet; its place goes to the next.
+            # One that was cancelled just now has not left yet; its place goes to the next.
             if not ticket[1].done():
-                self.take(tenant)
+                self.try_acquire(tenant)
                 ticket[1].set_result(None)
                 return
 
@@ -218,11 +213,6 @@ class AdmissionQueue:
         self.waiting -= 1
         if not queue:
             del self._queues[tenant]
-
-
-def _expire(granted: asyncio.Future[None]) -> None:
-    if not granted.done():
-        granted.set_exception(UpstreamFailure("no connection to the tool became free in time", sent=False, late=True))
 
 
 def serialised(request: Outgoing) -> bytes:

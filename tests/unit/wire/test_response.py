@@ -19,7 +19,7 @@ async def rest() -> AsyncIterator[bytes]:
 
 
 def lines(reply: Reply, head: Head | None = GET, *, keep: bool = True) -> list[bytes]:
-    return response.response_head(reply, head, keep=keep, date=DATE).data.split(b"\r\n")
+    return response.response_head(reply, head, keep=keep, now=0.0).data.split(b"\r\n")
 
 
 def test_a_complete_reply_has_its_true_length_and_nothing_else_added() -> None:
@@ -41,13 +41,13 @@ def test_a_reply_without_a_body_declares_the_length_it_would_have() -> None:
 
 async def test_a_stream_is_framed_by_its_declared_length_or_by_chunks_or_by_the_end() -> None:
     declared = response.response_head(
-        Reply(status=200, headers=((b"Content-Length", b"7"),), body=b"abc", rest=rest()), GET, keep=True, date=DATE
+        Reply(status=200, headers=((b"Content-Length", b"7"),), body=b"abc", rest=rest()), GET, keep=True, now=0.0
     )
     assert (declared.due, declared.chunked, declared.keep) == (4, False, True)
-    chunked = response.response_head(Reply(status=200, body=b"abc", rest=rest()), GET, keep=True, date=DATE)
+    chunked = response.response_head(Reply(status=200, body=b"abc", rest=rest()), GET, keep=True, now=0.0)
     assert (chunked.due, chunked.chunked, chunked.keep) == (None, True, True)
     assert chunked.data.endswith(b"\r\n\r\n3\r\nabc\r\n")
-    ending = response.response_head(Reply(status=200, body=b"abc", rest=rest()), OLD, keep=True, date=DATE)
+    ending = response.response_head(Reply(status=200, body=b"abc", rest=rest()), OLD, keep=True, now=0.0)
     assert (ending.due, ending.chunked, ending.keep) == (None, False, False)
 
 
