@@ -243,7 +243,8 @@ async def _assembled(
         warn=warn,
         patience=config.rollback_patience,
     )
-    taking_back.append(recovery(parts))
+    back = recovery(parts)
+    taking_back.append(back)
     webhooks = await webhooks_of(config, store, clock, warn)
     metrics.register(counted(webhooks, lambda: store.journal.health().seq))
     if webhooks.deliveries:
@@ -279,14 +280,14 @@ async def _assembled(
         containment=containment,
         runs=runs,
         tasks=tasks,
-        recovery=taking_back[0],
+        recovery=back,
         approvals=approvals,
         findings=Findings(journal, vault, store.incidents, store.writes, store.history, clock, sentinel.answered),
         stories=Timelines(
             store.history, store.registry, store.writes, containment, clock, catalog.undos(one.catalog for one in tools.values())
         ),
         heads=Heads(store.history, signer, clock, app_store.anchor(config.anchor)),
-        reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), send_write.live, taking_back[0].rollbacks.drives),
+        reconciler=Reconciler(store.writes, clock, _probed(probe), _abandoned(probe), send_write.live, back.rollbacks.is_executing),
         ambient=ambient,
         webhooks=webhooks,
         metrics=metrics,

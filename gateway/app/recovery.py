@@ -53,7 +53,7 @@ class Recovery:
 
     async def turn(self) -> None:
         """Go on with what the journal, or another rollback, stood against."""
-        await self.rollbacks.turn()
+        await self.rollbacks.tick()
         await self.automatic.turn()
         self.recover.turn()
 
@@ -63,7 +63,7 @@ class Recovery:
         if run is None:
             return ()
         gathered = await self.rollbacks.gather(run, subtree=False, since=None, wait=False)
-        return (await self.rollbacks.verdict.sound(run, gathered, {})).violations
+        return (await self.rollbacks.outcome.sound(run, gathered, {})).violations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +108,12 @@ def recovery(parts: Parts) -> Recovery:
     alone = asyncio.Lock()
     gather = ScopeQuery(store.registry, store.writes, store.history, clock, undos, line.send_write.live)
     rollbacks = Rollbacks(
-        ground=Preconditions(gather, store.rollbacks, parts.containment, clock, places.position, parts.journal.stream),
+        preconditions=Preconditions(gather, store.rollbacks, parts.containment, clock, places.position, parts.journal.stream),
         gather=gather,
-        drive=Executor(carry, store.rollbacks, parts.tasks, parts.approvals, ledger, clock, parts.supervisor.spawn, parts.patience),
-        verdict=OutcomeCheck(StateCheck(carry, parts.engine, parts.containment.mirror, clock), store.rollbacks, clock, parts.patience),
+        execute=Executor(carry, store.rollbacks, parts.tasks, parts.approvals, ledger, clock, parts.supervisor.spawn, parts.patience),
+        outcome=OutcomeCheck(StateCheck(carry, parts.engine, parts.containment.mirror, clock), store.rollbacks, clock, parts.patience),
         plans=Plans(store.blobs, parts.vault),
-        ledger=ledger,
+        entries=ledger,
         records=store.rollbacks,
         incidents=store.incidents,
         registry=store.registry,

@@ -145,7 +145,7 @@ async def _drain(gateway: Gateway, agents: Server | None, runner: web.AppRunner)
     A stream has no end of its own: it is cut when its share of the grace is over. A rollback is gone on with by the next process.
     """
     gateway.front.draining = True
-    gateway.recovery.rollbacks.rest()
+    gateway.recovery.rollbacks.stop_all()
     grace = gateway.config.shutdown_grace
     if agents is not None:
         await agents.drain(grace * DRAINING)

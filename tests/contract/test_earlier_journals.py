@@ -74,6 +74,6 @@ async def test_a_run_of_an_earlier_version_is_rolled_back(tmp_path: Path) -> Non
         await gateway.containment.make(Scope(run=run.run_id), Mode.QUARANTINED, reason="test", by="test")
         begun = await gateway.recovery.rollbacks.start(run.run_id, subtree=False, to="start", reason="test", by="ops")
         await until_async(lambda: driven.rolled(at, run.run_id, "clean", "residue"))
-        states = (await gateway.recovery.rollbacks.told(begun.rollback_id)).states
+        states = (await gateway.recovery.rollbacks.view(begun.rollback_id)).states
         assert sorted(state.value for state in states.values()) == ["done", "done", "done", "task"]
     assert {name: ledger.get("acme", "invoices", name)["status"] for name in ("inv_3", "inv_4")} == {"inv_3": "open", "inv_4": "open"}

@@ -87,7 +87,7 @@ class Scene:
             return await self.status(rollback_id) is status
 
         await until_async(there, 30.0)
-        return await self.rig.gateway.recovery.rollbacks.told(rollback_id)
+        return await self.rig.gateway.recovery.rollbacks.view(rollback_id)
 
     async def resume(self, rollback_id: str) -> Rollback:
         return await self.rig.gateway.recovery.rollbacks.resume(rollback_id, reason="test", by="test")

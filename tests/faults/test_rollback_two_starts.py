@@ -45,10 +45,10 @@ class Slow:
 
 async def over(rollbacks: Rollbacks, rollback_id: str) -> RollbackStatus:
     async def ended() -> bool:
-        return (await rollbacks.told(rollback_id)).rollback.status.ended
+        return (await rollbacks.view(rollback_id)).rollback.status.ended
 
     await until_async(ended, 30.0)
-    return (await rollbacks.told(rollback_id)).rollback.status
+    return (await rollbacks.view(rollback_id)).rollback.status
 
 
 async def refunded(at: Rig) -> str:

@@ -46,7 +46,7 @@ def away_for(*names: str) -> Callable[[Outgoing], bool]:
 
 
 async def told(made: Scene, rollback_id: str) -> RollbackView:
-    return await made.rig.gateway.recovery.rollbacks.told(rollback_id)
+    return await made.rig.gateway.recovery.rollbacks.view(rollback_id)
 
 
 async def waiting(made: Scene, rollback_id: str) -> set[str]:
@@ -158,7 +158,7 @@ async def test_a_stop_works_at_once_while_it_waits_and_a_continue_has_new_patien
         rollback_id = await made.roll_back()
         await all_wait(made, rollback_id, "d1", "d2")
         assert (await made.stop(rollback_id)).status is RollbackStatus.STOPPED
-        await until(lambda: not made.rig.gateway.recovery.rollbacks.drives(rollback_id))
+        await until(lambda: not made.rig.gateway.recovery.rollbacks.is_executing(rollback_id))
         made.tool.away, missed = is_there, made.tool.missed
         assert (made.tool.missed, len(made.tool.log)) == (missed, 4), "nothing is sent that was stopped"
         stopped = await told(made, rollback_id)
@@ -207,8 +207,8 @@ async def test_whoever_comes_up_goes_on_with_what_waited_and_has_no_more_patienc
         rollback_id = await made.roll_back()
         await all_wait(made, rollback_id, "d1", "d2")
         since = {node_id: wait.since for node_id, wait in (await told(made, rollback_id)).waits.items()}
-        made.rig.gateway.recovery.rollbacks.rest()
-        await until(lambda: not made.rig.gateway.recovery.rollbacks.drives(rollback_id))
+        made.rig.gateway.recovery.rollbacks.stop_all()
+        await until(lambda: not made.rig.gateway.recovery.rollbacks.is_executing(rollback_id))
         assert await made.status(rollback_id) is RollbackStatus.RUNNING
     await asyncio.sleep(0.1)
     async with hastened(), modelled(tmp_path, made.tool, extra=extra) as rig:
@@ -289,11 +289,11 @@ async def test_an_opa_that_is_killed_in_the_middle_is_waited_for_and_nothing_is_
             begun = await rollbacks.start(run_id, subtree=False, to=START, reason="test", by="test")
 
             async def waits() -> bool:
-                found = await rollbacks.told(begun.rollback_id)
+                found = await rollbacks.view(begun.rollback_id)
                 return len(found.waits) == 5 and all("policy engine" in wait.why for wait in found.waits.values())
 
             async def clean() -> bool:
-                return (await rollbacks.told(begun.rollback_id)).rollback.status is RollbackStatus.CLEAN
+                return (await rollbacks.view(begun.rollback_id)).rollback.status is RollbackStatus.CLEAN
 
             await until_async(waits, 30.0)
             assert len(node.rig.ledger.writes) == 5

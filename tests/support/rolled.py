@@ -145,12 +145,12 @@ def rollbacks(
 
     gather = ScopeQuery(store.registry, store.writes, store.history, clock, UNDOS, ())
     return Rollbacks(
-        ground=Preconditions(gather, store.rollbacks, containment, clock, nowhere, store.journal.stream),
+        preconditions=Preconditions(gather, store.rollbacks, containment, clock, nowhere, store.journal.stream),
         gather=gather,
-        drive=Executor(carry, store.rollbacks, tasks, approvals, ledger, clock, asyncio.ensure_future, patience=0.0),
-        verdict=OutcomeCheck(StateCheck(carry, _NothingDemanded(), containment.mirror, clock), store.rollbacks, clock, patience=0.0),
+        execute=Executor(carry, store.rollbacks, tasks, approvals, ledger, clock, asyncio.ensure_future, patience=0.0),
+        outcome=OutcomeCheck(StateCheck(carry, _NothingDemanded(), containment.mirror, clock), store.rollbacks, clock, patience=0.0),
         plans=Plans(store.blobs, vault),
-        ledger=ledger,
+        entries=ledger,
         records=store.rollbacks,
         incidents=store.incidents,
         registry=store.registry,

@@ -256,12 +256,12 @@ class Case:
                     known = await rig.gateway.store.rollbacks.rollback(self.rollback_id)
                     assert known is not None
                     if known.status.ended:
-                        return await rollbacks.told(self.rollback_id)
+                        return await rollbacks.view(self.rollback_id)
                     if known.status is RollbackStatus.NEEDS_OPERATOR:
                         await self._person(rig)
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            told = await rollbacks.told(self.rollback_id)
+            told = await rollbacks.view(self.rollback_id)
             states = {node.node_id: (node.way, node.action, told.states.get(node.node_id)) for node in told.plan.nodes}
             raise AssertionError(f"it came to no end: {told.rollback.status} {states} {told.marks}") from None
 
@@ -282,7 +282,7 @@ class Case:
     # What has to hold.
 
     async def check(self, rig: Rig) -> None:
-        told = await rig.gateway.recovery.rollbacks.told(self.rollback_id)
+        told = await rig.gateway.recovery.rollbacks.view(self.rollback_id)
         writes = [write for run in self.leases for write in await rig.gateway.store.writes.of_run(run.run.run_id)]
         tasks = [task for run in self.leases for task in await rig.gateway.store.registry.tasks(run=run.run.run_id, limit=1000)]
         assert not self.tool.strange, self.tool.strange

@@ -35,12 +35,12 @@ class Recheck:
         An object comes with the task by which a person may take it over. One that a person took over is as that person left it.
         """
         try:
-            told = await self.rollbacks.told(rollback.rollback_id)
+            told = await self.rollbacks.view(rollback.rollback_id)
         except (WrongRollback, KeyError, ValueError):
             return (Flaw(f"the plan of rollback {rollback.rollback_id} cannot be read any more"),)  # its tenant was forgotten
         gathered = await self.rollbacks.gather(run, subtree=rollback.subtree, since=None, wait=False)
         states = await self._taken_over(told, gathered)
-        found = await self.rollbacks.verdict.sound(run, replace(gathered, plan=told.plan), states)
+        found = await self.rollbacks.outcome.sound(run, replace(gathered, plan=told.plan), states)
         objects = [Flaw(named(node, one.why), self._task(rollback, gathered, node, one)) for node, one in found.differing]
         return (*objects, *map(Flaw, found.violated), *map(Flaw, found.unseen))
 

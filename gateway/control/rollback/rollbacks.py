@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.containment.containment import Containment
+from gateway.control.rollback.active import ActiveRollbacks
 from gateway.control.rollback.entries import Plans, RollbackEntries
 from gateway.control.rollback.execution import Execution, RollbackView, Tried
 from gateway.control.rollback.executor import Executor
@@ -40,12 +41,12 @@ class Rollbacks:
     """One change of any rollback at a time, by ``alone``, which whoever takes runs up again holds, too: what a change rests on is
     still so when its entry is durable, and whoever is stopped has not begun anew meanwhile."""
 
-    ground: Preconditions
+    preconditions: Preconditions
     gather: ScopeQuery
-    drive: Executor
-    verdict: OutcomeCheck
+    execute: Executor
+    outcome: OutcomeCheck
     plans: Plans
-    ledger: RollbackEntries
+    entries: RollbackEntries
     records: RollbackRecords
     incidents: Incidents
     registry: Registry
@@ -54,13 +55,7 @@ class Rollbacks:
     spawn: Spawn
     owner: str
     alone: asyncio.Lock
-    _driving: dict[str, Execution] = field(default_factory=dict)
-    _stopped: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Stopped here (reason, and by whom), and not durably yet."""
-    _dropped: set[str] = field(default_factory=set)
-    """Those that nobody drives because the journal was down."""
-    _awaiting: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Those that came to wait while calls of their scope were still on the wire, with the wire keys of these."""
+    active: ActiveRollbacks = field(default_factory=ActiveRollbacks)
 
     async def dry_run(self, run_id: str, *, subtree: bool, to: str) -> Plan:
         """The plan of a rollback, as it would be made now. Nothing is changed.
@@ -70,7 +65,7 @@ class Rollbacks:
             WrongRollback: ``to`` is neither ``start`` nor a checkpoint of the run nor an entry.
         """
         run = await self._run(run_id)
-        return (await self.gather(run, subtree=subtree, since=await self.ground.since(run, to), wait=False)).plan
+        return (await self.gather(run, subtree=subtree, since=await self.preconditions.since(run, to), wait=False)).plan
 
     async def start(self, run_id: str, *, subtree: bool, to: str, reason: str, by: str, incident: Incident | None = None) -> Rollback:
         """Begin to take back what a run did since ``to``; the one that runs already, where one does.
@@ -82,21 +77,21 @@ class Rollbacks:
             JournalUnavailable: nothing was begun.
         """
         run = await self._run(run_id)
-        if (known := await self.ground.under_way(run, subtree=subtree)) is not None:
+        if (known := await self.preconditions.under_way(run, subtree=subtree)) is not None:
             return known
-        await self.ground.contained(run, subtree=subtree)
-        since, before = await self.ground.since(run, to), await self.ground.begun(run, subtree=subtree)
+        await self.preconditions.contained(run, subtree=subtree)
+        since, before = await self.preconditions.since(run, to), await self.preconditions.begun(run, subtree=subtree)
         gathered = await self.gather(run, subtree=subtree, since=since)
         async with self.alone:
-            if (known := await self.ground.under_way(run, subtree=subtree)) is not None:
+            if (known := await self.preconditions.under_way(run, subtree=subtree)) is not None:
                 return known
-            if await self.ground.begun(run, subtree=subtree) != before:  # what is planned here was taken back meanwhile
+            if await self.preconditions.begun(run, subtree=subtree) != before:  # what is planned here was taken back meanwhile
                 gathered = await self.gather(run, subtree=subtree, since=since, wait=False)
-            await self.ground.contained(await self._run(run_id), subtree=subtree)  # it may have been taken up again meanwhile
+            await self.preconditions.contained(await self._run(run_id), subtree=subtree)  # it may have been taken up again meanwhile
             rollback_id = self.clock.mint("rb")
             if gathered.plan.irreversible:
                 # Before it begins: whoever goes on with it after a crash finds that nothing could follow.
-                await self.ground.freeze(run, rollback_id, subtree=subtree)
+                await self.preconditions.freeze(run, rollback_id, subtree=subtree)
             sealed = await self.plans.sealed(run.tenant, gathered.plan)
             now = self.clock.now()
             rollback = Rollback(
@@ -121,11 +116,11 @@ class Rollbacks:
                 incident_id=incident.incident_id if incident is not None else None,
             )
             begun = incidents.rolled(incident, rollback, now)
-            await self.ledger.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=begun)
+            await self.entries.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=begun)
             self._begin(Execution(rollback, gathered, Schedule(gathered.plan, {}), Tried()))
             return rollback
 
-    async def told(self, rollback_id: str) -> RollbackView:
+    async def view(self, rollback_id: str) -> RollbackView:
         """How a rollback stands, node by node.
 
         Raises:
@@ -133,9 +128,9 @@ class Rollbacks:
         """
         rollback = await self._known(rollback_id)
         marks = await self.records.marks(rollback_id, rollback.run_id)
-        if (driving := self._driving.get(rollback_id)) is not None:
+        if (execution := self.active.get(rollback_id)) is not None:
             # Whoever watches asks again and again: what is known here need not be read, and the rollback is not slowed down.
-            return RollbackView(rollback, driving.gathered.plan, driving.states(), marks, dict(driving.waits), driving.unseen)
+            return RollbackView(rollback, execution.gathered.plan, execution.states(), marks, dict(execution.waits), execution.unseen)
         planned = await self.plans.of(rollback)
         states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
         return RollbackView(rollback, planned, states, marks)
@@ -149,9 +144,7 @@ class Rollbacks:
         """
         await self._still_on(rollback_id)
         # Before it is durable, and before anybody is waited for: stopping must work where the journal does not.
-        self._stopped[rollback_id] = (reason, by)
-        if (driving := self._driving.get(rollback_id)) is not None:
-            driving.stop()
+        self.active.request_stop(rollback_id, reason, by)
         async with self.alone:
             return await self._stop(rollback_id)
 
@@ -164,57 +157,54 @@ class Rollbacks:
             WrongRollback: it is clean, or runs, or another one of its scope does.
         """
         rollback = await self._known(rollback_id)
-        driving = self._driving.get(rollback_id)
-        if driving is not None and (driving.stopped.is_set() or rollback.status is not RollbackStatus.RUNNING):
-            await driving.ended.wait()  # what was on the wire when it was stopped; or it is just being put down
+        execution = self.active.get(rollback_id)
+        if execution is not None and (execution.stopped.is_set() or rollback.status is not RollbackStatus.RUNNING):
+            await execution.ended.wait()  # what was on the wire when it was stopped; or it is just being put down
             rollback = await self._known(rollback_id)
-        if rollback_id in self._driving or rollback.status is RollbackStatus.CLEAN:
+        if rollback_id in self.active.executions or rollback.status is RollbackStatus.CLEAN:
             raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to go on with.")
-        await self.ground.contained(run := await self._run(rollback.run_id), subtree=rollback.subtree)
-        self._stopped.pop(rollback_id, None)
+        await self.preconditions.contained(run := await self._run(rollback.run_id), subtree=rollback.subtree)
+        self.active.stop_requests.pop(rollback_id, None)
         return await self._again(rollback, run, change="continued", by=by, reason=reason, anew=True)
 
     async def adopt(self) -> int:
-        """At start: go on with all that an earlier process was driving, or that may wait for what was decided since. Says how many."""
+        """At start: go on with all that an earlier process was execution, or that may wait for what was decided since. Says how many."""
         for rollback in (left := await self.records.unfinished()):
             await self._claim(rollback)
         return len(left)
 
-    def drives(self, rollback_id: str) -> bool:
+    def is_executing(self, rollback_id: str) -> bool:
         """Whether a rollback is being carried out here, now."""
-        return rollback_id in self._driving
+        return rollback_id in self.active.executions
 
-    def rest(self) -> None:
+    def stop_all(self) -> None:
         """At the end of the process: nothing more is sent here. Whoever comes up next goes on."""
-        for driving in self._driving.values():
-            driving.stop()
+        self.active.stop_all()
 
-    async def turn(self) -> None:
+    async def tick(self) -> None:
         """Where the journal was down: say what was stopped meanwhile, and go on with what nobody drives any more. Where a rollback waits
         for calls that were on the wire: go on once they have ended.
         """
-        for rollback_id in list(self._stopped):
+        for rollback_id in list(self.active.stop_requests):
             async with self.alone:
                 await self._stop(rollback_id)
-        for rollback_id in list(self._dropped):
+        for rollback_id in list(self.active.orphaned):
             tried = await self.records.compensations(rollback_id)
             if any(write.state is State.IN_FLIGHT for write in tried):
                 continue  # whoever keeps the writes has yet to say that nobody carries it
             await self._claim(await self._known(rollback_id))
-            self._dropped.discard(rollback_id)
-        for rollback_id, calls in list(self._awaiting.items()):
-            if not any(key in self.gather.live for key in calls):
-                del self._awaiting[rollback_id]
-                await self.go_on(rollback_id)
+            self.active.orphaned.discard(rollback_id)
+        for rollback_id in self.active.calls_ended(self.gather.live):
+            await self.go_on(rollback_id)
 
     async def go_on(self, rollback_id: str) -> None:
         """Something that a rollback waited for was decided: go on where it waits; where it still runs, once it comes to wait."""
-        if (driving := self._driving.get(rollback_id)) is not None:
-            driving.wake()
+        if (execution := self.active.get(rollback_id)) is not None:
+            execution.wake()
             return
         rollback = await self.records.rollback(rollback_id)
         # Whoever went on first may have planned before this was decided, and wait again by now.
-        while rollback is not None and rollback.status is RollbackStatus.NEEDS_OPERATOR and rollback_id not in self._stopped:
+        while rollback is not None and rollback.status is RollbackStatus.NEEDS_OPERATOR and rollback_id not in self.active.stop_requests:
             run = await self._run(rollback.run_id)
             rollback = await self._again(rollback, run, change="continued", by="gateway", reason=_DECIDED)
 
@@ -225,8 +215,8 @@ class Rollbacks:
 
     async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str, anew: bool = False) -> Rollback:
         """Go on with it, unless somebody did meanwhile, or stopped it. ``anew``: with new patience for what waits."""
-        since = Position(self.ledger.journal.stream, rollback.since) if rollback.since else None
-        before = await self.ground.begun(run, subtree=rollback.subtree)
+        since = Position(self.entries.journal.stream, rollback.since) if rollback.since else None
+        before = await self.preconditions.begun(run, subtree=rollback.subtree)
         gathered = await self.gather(run, subtree=rollback.subtree, since=since)
         # As it was, with what was decided since: nodes that are done stay in it, so that others may follow them.
         gone = progress.elsewhere(gathered.effects.values(), await self.records.compensations(rollback.rollback_id))
@@ -234,14 +224,14 @@ class Rollbacks:
         sealed = await self.plans.sealed(run.tenant, gathered.plan)
         async with self.alone:
             found = await self._known(rollback.rollback_id)
-            if (driving := self._driving.get(rollback.rollback_id)) is not None:
-                driving.wake()
+            if (execution := self.active.get(rollback.rollback_id)) is not None:
+                execution.wake()
                 return found
-            if found != rollback or rollback.rollback_id in self._stopped:
+            if found != rollback or rollback.rollback_id in self.active.stop_requests:
                 return found
             if found.status.ended:
-                await self.ground.free(run, subtree=found.subtree)
-                if await self.ground.begun(run, subtree=found.subtree) != before:
+                await self.preconditions.free(run, subtree=found.subtree)
+                if await self.preconditions.begun(run, subtree=found.subtree) != before:
                     raise WrongRollback("Another rollback of the same began and ended meanwhile; try again.")
             claimed = replace(
                 rollback,
@@ -253,7 +243,7 @@ class Rollbacks:
                 updated_at=self.clock.now(),
                 ended_at=None,
             )
-            await self.ledger.change(claimed, change, by=by, reason=reason, blobs=(sealed,), incident=await self._incident(claimed))
+            await self.entries.change(claimed, change, by=by, reason=reason, blobs=(sealed,), incident=await self._incident(claimed))
             tried = Tried.of(await self.records.compensations(rollback.rollback_id))
             marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
             schedule = Schedule(gathered.plan, progress.states(gathered.plan, tried.all(), marks, driven=True))
@@ -264,15 +254,14 @@ class Rollbacks:
         try:
             rollback = await self._still_on(rollback_id)
         except WrongRollback:
-            self._stopped.pop(rollback_id, None)
+            self.active.stop_requests.pop(rollback_id, None)
             raise
-        if (driving := self._driving.get(rollback_id)) is not None:
-            driving.stop()
-        reason, by = self._stopped[rollback_id]
+        reason, by = self.active.stop_requests[rollback_id]
+        self.active.request_stop(rollback_id, reason, by)  # an execution that began after the request stops, too
         now = self.clock.now()
         stopped = replace(rollback, status=RollbackStatus.STOPPED, updated_at=now, ended_at=now)
-        await self.ledger.change(stopped, "stopped", by=by, reason=reason, incident=await self._incident(stopped))
-        self._stopped.pop(rollback_id, None)
+        await self.entries.change(stopped, "stopped", by=by, reason=reason, incident=await self._incident(stopped))
+        self.active.stop_requests.pop(rollback_id, None)
         return stopped
 
     async def _still_on(self, rollback_id: str) -> Rollback:
@@ -281,30 +270,28 @@ class Rollbacks:
             raise WrongRollback(f"Rollback {rollback_id} has ended: {rollback.status}.")
         return rollback
 
-    def _begin(self, driving: Execution) -> None:
-        self._driving[driving.rollback.rollback_id] = driving
-        self.spawn(self._driven(driving))
+    def _begin(self, execution: Execution) -> None:
+        self.active.begin(execution)
+        self.spawn(self._executed(execution))
 
-    async def _driven(self, driving: Execution) -> None:
-        rollback_id = driving.rollback.rollback_id
+    async def _executed(self, execution: Execution) -> None:
+        rollback_id = execution.rollback.rollback_id
         waits, anew = False, False
         try:
-            await self.drive(driving)
-            anew = driving.woken and driving.waiting and not driving.stopped.is_set()
-            waits = not anew and await self._end(driving)
+            await self.execute(execution)
+            anew = execution.woken and execution.waiting and not execution.stopped.is_set()
+            waits = not anew and await self._end(execution)
         except errors.JournalUnavailable:
-            self._dropped.add(rollback_id)
+            self.active.orphaned.add(rollback_id)
             raise
         finally:
-            del self._driving[rollback_id]
-            driving.ended.set()
+            self.active.end(execution)
         if anew:
             await self._renew(rollback_id)
-        elif waits and driving.woken:
+        elif waits and execution.woken:
             await self.go_on(rollback_id)
         elif waits:
-            flying = [key for key, write in driving.gathered.effects.items() if write.state is State.IN_FLIGHT]
-            self._awaiting.update({rollback_id: frozenset(flying)} if flying else {})
+            self.active.await_calls(execution)
 
     async def _renew(self, rollback_id: str) -> None:
         """Plan one that runs anew with what was decided; where the journal stands against that, later."""
@@ -312,20 +299,20 @@ class Rollbacks:
             if (left := await self._known(rollback_id)).status is RollbackStatus.RUNNING:
                 await self._again(left, await self._run(left.run_id), change="continued", by="gateway", reason=_DECIDED)
         except errors.JournalUnavailable:
-            self._dropped.add(rollback_id)
+            self.active.orphaned.add(rollback_id)
             raise
 
-    async def _end(self, driving: Execution) -> bool:
+    async def _end(self, execution: Execution) -> bool:
         """Say what came of it; whether it waits for somebody."""
-        rollback = driving.rollback
-        status, left = await self.verdict(await self._run(rollback.run_id), driving)
+        rollback = execution.rollback
+        status, left = await self.outcome(await self._run(rollback.run_id), execution)
         async with self.alone:
-            if driving.stopped.is_set():
+            if execution.stopped.is_set():
                 return False
             now = self.clock.now()
             ended = replace(rollback, status=status, residue=left, updated_at=now, ended_at=now if status.ended else None)
             change = "ended" if status.ended else "waits"
-            await self.ledger.change(ended, change, by=self.owner, reason=str(status), incident=await self._incident(ended))
+            await self.entries.change(ended, change, by=self.owner, reason=str(status), incident=await self._incident(ended))
         return not status.ended
 
     async def _incident(self, rollback: Rollback) -> Incident | None:

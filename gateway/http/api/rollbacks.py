@@ -229,7 +229,7 @@ async def show_rollback(request: Request, rollback_id: str, query: ShowRollback)
     services = request.services
     await _find(request, rollback_id)
     try:
-        view = await services.rollbacks.told(rollback_id)
+        view = await services.rollbacks.view(rollback_id)
     except (KeyError, WrongRollback) as gone:
         raise problem.Conflict("The plan cannot be read any more; the journal still holds what was done.") from gone
     if _wants_svg(request):

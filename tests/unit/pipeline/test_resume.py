@@ -46,10 +46,10 @@ async def roll_back(at: Rig, run: Opened, to: str = "start") -> RollbackStatus:
     waits = (RollbackStatus.RUNNING,)
 
     async def over() -> bool:
-        return (await rollbacks.told(begun.rollback_id)).rollback.status not in waits
+        return (await rollbacks.view(begun.rollback_id)).rollback.status not in waits
 
     await until_async(over)
-    return (await rollbacks.told(begun.rollback_id)).rollback.status
+    return (await rollbacks.view(begun.rollback_id)).rollback.status
 
 
 async def patch(at: Rig, lease: str, status: str, **headers: Any) -> Reply:
