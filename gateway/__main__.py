@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from gateway.cli import commands, failure
+from gateway.cli import commands, output
 from gateway.cli.output import Output
 
 
@@ -17,8 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     out = Output(as_json="--json" in given)
     try:
         commands.app(args=[one for one in given if one != "--json"], prog_name="killcord", obj=out)
-    except failure.EXPECTED as error:
-        failed = failure.of(error)
+    except output.EXPECTED as error:
+        failed = output.failure(error)
         out.failed(failed)
         sys.exit(failed.code)
     sys.exit(0)

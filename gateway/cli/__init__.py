@@ -1,1 +1,1 @@
-"""The command line: one file to a noun. What is about a running gateway goes through the operators' door, over HTTP."""
+"""The command line. Commands about a running gateway use its control API, by the SDK's blocking client."""

@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 import typer
 
 from gateway.cli import output
-from gateway.cli.failure import wrong_use
-from gateway.cli.output import Columns
+from gateway.cli.output import Columns, wrong_use
 from gateway.sdk.sync import Killcord
 from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Json
 

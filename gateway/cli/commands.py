@@ -10,8 +10,8 @@ import typer
 
 import gateway
 from gateway.cli import configuration, containment, incidents, journal, policy, rollbacks, runs, tasks
-from gateway.cli.failure import wrong_use
 from gateway.cli.options import CONFIG, Config, group
+from gateway.cli.output import wrong_use
 
 _FORMER = {"run": ["runs"], "rollback": ["rollbacks"], "checkpoint": ["checkpoints"], "verify": ["journal", "verify"]}
 
@@ -54,7 +54,7 @@ def serve(config: Config = CONFIG, role: Annotated[str, typer.Option(help="all, 
 # The options of the demo belong to the package that plays it.
 @app.command("demo", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def demo(context: typer.Context) -> None:
-    """Show on a real ERP what the gateway does; `killcord demo --help` lists the options. Needs the package killcord-demo."""
+    """Show on a real ERP what the gateway does. `killcord demo --help` lists the options. Needs the package killcord-demo."""
     found = next(iter(entry_points(group="killcord.demo")), None)
     if found is None:
         raise wrong_use("The demo is not installed. Run: pip install 'killcord[demo]' (in a checkout: make setup).")

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli import failure, output
-from gateway.cli.failure import WRONG_USE, Failure, wrong_use
+from gateway.cli import output
 from gateway.cli.options import CONFIG, Config, OfTool, group
-from gateway.cli.output import Columns
+from gateway.cli.output import WRONG_USE, Failure, columns, wrong_use
 from gateway.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -25,39 +24,27 @@ if TYPE_CHECKING:
 
 keys = group("Signing and sealing keys.")
 operators = group("Operators and their tokens.")
-adapters = group("Adapters: what each tool's calls mean and how they are undone.")
+adapters = group("Adapters: what calls mean and how to undo them.")
 
 File = Annotated[Path | None, typer.Option(help="The tokens file, instead of the configuration's.")]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 _VARIABLE = re.compile(r"\bvars\.([A-Za-z_][A-Za-z0-9_]*)")
 
-_CHECKED: Columns = {
-    "TOOL": lambda one: one.name,
-    "ADAPTER": lambda one: one.adapter,
-    "AT": lambda one: one.base_url,
-    "READS": lambda one: one.reads,
-    "WRITES": lambda one: one.writes,
-    "UNDONE BY HAND": lambda one: one.by_hand,
-}
-_OPERATORS: Columns = {"NAME": "name", "ROLE": "role", "TENANTS": "tenants", "CLASSES": "classes"}
-_ACTIONS: Columns = {
-    "TOOL": "tool",
-    "ADAPTER": "adapter",
-    "ACTION": "action",
-    "EFFECT": "effect",
-    "METHOD": "method",
-    "UNDONE BY": "undone_by",
-    "AUTO": "auto",
-}
+_CHECKED = columns("TOOL=name ADAPTER AT=base_url READS WRITES UNDONE_BY_HAND=by_hand")
+_OPERATORS = columns("NAME ROLE TENANTS CLASSES")
+_ACTIONS = columns("TOOL ADAPTER ACTION EFFECT METHOD UNDONE_BY AUTO")
 
 
 def check(context: typer.Context, config: Config = CONFIG) -> None:
-    """Read the configuration and everything that it names, and start nothing; print each problem on a line, with exit code 2."""
+    """Check the configuration; start nothing.
+
+    Reads everything that it names: adapters, operators, policies. Prints each problem on a line, with exit code 2.
+    """
     report, out = _report(config), output.of(context)
     for warning in report.warnings:
         out.note(f"warning: {warning}")
-    out.table(asdict(report), _CHECKED, report.tools)
+    out.table(asdict(report), _CHECKED, asdict(report)["tools"])
     out.hint(f"{config} is valid.")
 
 
@@ -72,7 +59,7 @@ def load(config: Path) -> Configuration:
     try:
         return loading.load(config)
     except Misconfigured as wrong:
-        raise failure.problems(wrong.problems, code=WRONG_USE) from wrong
+        raise output.problems(wrong.problems, code=WRONG_USE) from wrong
 
 
 def _report(config: Path) -> Report:
@@ -88,7 +75,7 @@ def _report(config: Path) -> Report:
 
 @keys.command("init")
 def create_keys(context: typer.Context, config: Config = CONFIG) -> None:
-    """Create missing keys; a first start does the same."""
+    """Create missing keys. A first start does the same."""
     from gateway.app import store
 
     folder = store.init(load(config).data_dir)
@@ -97,7 +84,7 @@ def create_keys(context: typer.Context, config: Config = CONFIG) -> None:
 
 @keys.command("rotate")
 def rotate_key(context: typer.Context, config: Config = CONFIG) -> None:
-    """Create the lease key that signs from the next start on. Leases signed before stay valid until they expire."""
+    """Create a new lease key. It signs from the next start on; leases signed before stay valid until they expire."""
     from gateway.app import store
 
     key = store.rotate(load(config).data_dir)
@@ -114,7 +101,7 @@ def add_operator(
     config: Config = CONFIG,
     file: File = None,
 ) -> None:
-    """Create a token and print it once; the file keeps its hash. A running gateway reads the file when it starts."""
+    """Create a token and print it once. The file keeps its hash; a running gateway reads the file when it starts."""
     from gateway.http.server.operators import Role
     from gateway.settings import operators as tokens
 
@@ -128,7 +115,7 @@ def add_operator(
 
 @operators.command("list")
 def list_operators(context: typer.Context, config: Config = CONFIG, file: File = None) -> None:
-    """List operators; their tokens cannot be shown again."""
+    """List operators. Their tokens cannot be shown again."""
     from gateway.settings import operators as tokens
 
     rows = [one for _, one in tokens.load(file or _tokens_file(config)).rows()]
@@ -138,7 +125,7 @@ def list_operators(context: typer.Context, config: Config = CONFIG, file: File =
 
 @adapters.command("list")
 def list_actions(context: typer.Context, tool: OfTool = None, config: Config = CONFIG) -> None:
-    """List every action of every tool, and what would undo it."""
+    """List every tool's actions and what undoes them."""
     tools = [one for one in load(config).tools.values() if tool in (None, one.name)]
     found = [
         {
@@ -162,7 +149,7 @@ def check_adapters(
     folder: Annotated[Path | None, typer.Argument(help="The folder of one adapter.", show_default=False)] = None,
     config: Config = CONFIG,
 ) -> None:
-    """Check one adapter's folder, or all adapters that the configuration names; print each problem on a line."""
+    """Check one adapter's folder, or all adapters. Without a folder: all that the configuration names. Prints each problem on a line."""
     out = output.of(context)
     if folder is None:
         names = sorted({one.adapter for one in _report(config).tools})
@@ -179,7 +166,7 @@ def scaffold(
     name: Annotated[str, typer.Argument(help="The system's name, which is also the folder's.", show_default=False)],
     into: Annotated[Path, typer.Option(help="The folder of the adapters.")] = Path("adapters"),
 ) -> None:
-    """Create an adapter for your own API: a copy that loads unchanged, with comments that say what to edit."""
+    """Create an adapter for your own API. It is a copy that loads unchanged; its comments say what to edit."""
     from gateway.sdk import shipped
 
     if not _NAME.fullmatch(name):
@@ -212,7 +199,7 @@ def _check_folder(folder: Path) -> list[str]:
         found = sorted(set(_VARIABLE.findall((folder / compilation.FILE).read_text(encoding="utf-8"))))
     _, problems = compilation.load(folder, folder.name, {name: name for name in found})
     if problems:
-        raise failure.problems(problems)
+        raise output.problems(problems)
     return found
 
 

@@ -8,39 +8,24 @@ import typer
 
 from gateway.cli import client, output
 from gateway.cli.options import Reason, group
-from gateway.cli.output import Columns
+from gateway.cli.output import columns
 from gateway.sdk.messages import given, path
 from gateway.sdk.values import Json
 
-app = group("Containment orders. Without a command: those in force.", bare="list")
+app = group("Containment orders. Without a command, lists those in force.", bare="list")
 
 _STAYS = {
-    "quarantined": "What it held stays held until it is resumed or closed: killcord resume RUN --reason ...",
-    "revoked": "Leases that it revoked stay revoked; a resume gives a run a new one: killcord resume RUN --reason ...",
-    "revoked tool": "The tool stays forbidden for the runs that it held: open new runs for new work.",
+    "quarantined": "Also after a release, runs stay held until they are resumed or closed: killcord resume RUN --reason ...",
+    "revoked": "Also after a release, leases stay revoked; a resume gives a run a new one: killcord resume RUN --reason ...",
+    "revoked tool": "Also after a release, the tool stays forbidden for runs that the order held: open new runs for new work.",
 }
-_WAY_OUT = {
-    "quarantined": "What it holds stays held after a release, until it is resumed or closed: killcord resume RUN --reason ...",
-    "revoked": "Its leases stay revoked after a release; a resume gives a run a new one: killcord resume RUN --reason ...",
-    "revoked tool": "The tool stays forbidden for the runs that it holds, also after a release: open new runs for new work.",
-}
-"""What a release of an order of this mode does not undo: printed when it is released, and when it is made."""
+"""What a release of an order of this mode does not undo."""
 
-
-def _mode(order: Json) -> str:
-    return "no_fanout" if order["mode"] == "active" else order["mode"] + (" no_fanout" if order["no_fanout"] else "")
-
-
-_ORDERS: Columns = {
-    "ORDER": "order_id",
-    "EPOCH": "epoch",
-    "SCOPE": "scope",
-    "MODE": _mode,
-    "REASON": "reason",
-    "BY": "by",
-    "SINCE": "created_at",
-    "STATE": lambda one: f"until {one['expires_at']}" if one["state"] == "standing" and one["expires_at"] else one["state"],
-}
+_ORDERS = columns(
+    "ORDER=order_id EPOCH SCOPE MODE REASON BY SINCE=created_at STATE",
+    MODE=lambda one: "no_fanout" if one["mode"] == "active" else one["mode"] + (" no_fanout" if one["no_fanout"] else ""),
+    STATE=lambda one: f"until {one['expires_at']}" if one["state"] == "standing" and one["expires_at"] else one["state"],
+)
 
 
 def contain(
@@ -61,8 +46,8 @@ def contain(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print how many open runs the order would contain.")] = False,
 ) -> None:
     """Contain everything that the scope matches. Each scope option narrows it."""
-    scope = given(run=run, subtree=subtree or None, agent=agent, tenant=tenant, task_class=task_class, tool=tool, all=everything or None)
-    body = given(scope=scope, mode=mode, reason=reason, ttl=ttl, no_fanout=no_fanout or None, dry_run=dry_run or None)
+    scope = given(run=run, subtree=subtree, agent=agent, tenant=tenant, task_class=task_class, tool=tool, all=everything)
+    body = given(scope=scope, mode=mode, reason=reason, ttl=ttl, no_fanout=no_fanout, dry_run=dry_run)
     made, out = client.post(path("orders"), body), output.of(context)
     if dry_run:
         out.value(made, [f"It would contain {made['runs']} open run(s). Nothing was changed."])
@@ -71,7 +56,7 @@ def contain(
         out.note(str(warning))
     order, nodes = made["order_id"], len(made["nodes"])
     first = f"Order {order}: {mode} is in force on {nodes} node(s), after {made['held_ms']:g} ms (epoch {made['epoch']})."
-    out.value(made, [first, _WAY_OUT.get(_kind(made), f"Release it with: killcord release {order} --reason ...")])
+    out.value(made, [first, _STAYS.get(_kind(made), f"Release it with: killcord release {order} --reason ...")])
 
 
 def release(
@@ -79,8 +64,8 @@ def release(
 ) -> None:
     """Release an order. Leases that it revoked stay revoked; runs that it quarantined stay so until they are resumed or closed."""
     released = client.connect().ask("DELETE", path("orders", order), {"reason": reason})
-    stays = [_STAYS[_kind(released)]] if _kind(released) in _STAYS else []
-    output.of(context).value(released, [f"Order {released['order_id']} is released (epoch {released['epoch']}).", *stays])
+    lines = [f"Order {released['order_id']} is released (epoch {released['epoch']}).", _STAYS.get(_kind(released))]
+    output.of(context).value(released, filter(None, lines))
 
 
 @app.command("list")
@@ -89,7 +74,7 @@ def list_orders(
     run: Annotated[str | None, typer.Option(help="Only orders that match this run.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also released and expired ones.")] = False,
 ) -> None:
-    """List orders, oldest first; without --all only those in force."""
+    """List orders, oldest first. Without --all only those in force."""
     orders = client.connect().items(path("orders"), run=run)
     found = [one for one in orders if everything or one["state"] not in ("released", "expired")]
     output.of(context).table(found, _ORDERS, found)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import orjson
+from msgspec.structs import asdict
 
 from gateway.cli import client, output
-from gateway.cli.failure import EXPECTED, accessing, wrong_use
+from gateway.cli.output import EXPECTED, accessing, wrong_use
 from gateway.core.journal import chain, signed_note
 from gateway.core.journal.chain import Finding, Verifier
 from gateway.errors import Misconfigured
 from gateway.model.entry import Head
-from gateway.sdk.messages import path
+from gateway.sdk.messages import Request, path
 from gateway.sdk.sync import Killcord
-from gateway.sdk.values import TOKEN, URL
+from gateway.sdk.values import TOKEN, URL, Json
 
 PARTIAL = "If this token sees only some tenants or task classes, its export has gaps; use one that sees all."
 
@@ -43,13 +44,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was exported or verified. ``finding`` is the first defect; ``value`` is all of it, for programs."""
+    """What was exported or verified: ``value`` is all of it, for programs; ``finding`` is the first defect."""
 
-    entries: int
-    heads: int
+    value: Json
     finding: Finding | None
-    value: Mapping[str, object]
-    streams: Mapping[str, int] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
 
@@ -59,26 +57,22 @@ def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None)
     Raises:
         Problem, Lost, Failure: the gateway refused or cannot be reached, or the file cannot be written; an earlier file is unchanged.
     """
-    part = {"run": run, "tenant": tenant}
-    whole = not any(part.values())
+    whole = run is None and tenant is None
     heads, key = _signed(gateway) if whole else ([], "")
     verifier = Verifier(keys=[key] if key else [])
+    entries = _until(gateway, heads) if whole else (line for page in pages(gateway, run=run, tenant=tenant) for line in page.lines)
     count = 0
-
-    def fill(file: BinaryIO) -> None:
-        nonlocal count
-        for line in _until(gateway, heads) if whole else (line for page in pages(gateway, **part) for line in page.lines):
+    with _replacing(out) as file:
+        for line in entries:
+            count += 1
             file.write(line)
             verifier.feed(line)
-            count += 1
         for head in heads:
             file.write(chain.head_line(head) + b"\n")
             verifier.feed(chain.head_line(head))
-
-    _replace(out, fill)
     finding = verifier.finding if whole else None
     value = {"file": str(out), "entries": count, "heads": len(heads), "whole": whole, "finding": _shown(finding)}
-    return Checked(count, len(heads), finding, value)
+    return Checked(value, finding)
 
 
 def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
@@ -98,11 +92,8 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
     except ValueError as wrong:
         raise wrong_use(f"--key: {wrong}") from wrong
     if verifier.finding is None:
-        warnings += [
-            f"no signed head covers the last {left} entries of {stream}: if they were removed, this check would not find it"
-            for stream, left in verifier.uncovered.items()
-            if left
-        ]
+        uncovered = "no signed head covers the last {} entries of {}: if they were removed, this check would not find it"
+        warnings += [uncovered.format(left, stream) for stream, left in verifier.uncovered.items() if left]
         warnings += [] if verifier.entries else ["there are no entries"]
     value = {
         "intact": verifier.finding is None,
@@ -113,7 +104,7 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
         "finding": _shown(verifier.finding),
         "warnings": warnings,
     }
-    return Checked(verifier.entries, verifier.heads, verifier.finding, value, verifier.streams, warnings)
+    return Checked(value, verifier.finding, warnings)
 
 
 def notes(text: str) -> list[str]:
@@ -195,10 +186,11 @@ def _until(gateway: Killcord, heads: list[Head]) -> Iterator[bytes]:
     ends = {head.stream: head.seq for head in heads}
     with output.progress("entries", sum(ends.values())) as bar:
         for page in pages(gateway):
-            lines = page.lines if _within(page.next, ends) else [line for line in page.lines if _covered(line, ends)]
+            before = _lies_before(page.next, ends)
+            lines = page.lines if before else [line for line in page.lines if _covered(line, ends)]
             yield from lines
             bar.advance(bar.task_ids[0], len(lines))
-            if page.next is not None and _beyond(page.next, ends):
+            if before is False:
                 return
 
 
@@ -206,7 +198,7 @@ def pages(gateway: Killcord, after: str | None = None, **wanted: str | None) -> 
     """The journal as it is stored, page by page; while the caller reads one, the next is requested."""
 
     def request(after: str | None) -> Page:
-        answer = gateway.fetch("GET", path("journal"), query={**wanted, "after": after, "limit": PAGE}, accept=LINES)
+        answer = gateway.fetch(Request("GET", path("journal"), query={**wanted, "after": after, "limit": PAGE}, accept=LINES))
         return Page(answer.raw.splitlines(keepends=True), answer.headers.get("killcord-next"))
 
     with ThreadPoolExecutor(1, "killcord-pages") as ahead:
@@ -223,25 +215,21 @@ def _covered(line: bytes, ends: Mapping[str, int]) -> bool:
     return bool(fields["seq"] <= ends.get(fields["stream"], 0))
 
 
-def _beyond(cursor: str, ends: Mapping[str, int]) -> bool:
-    """Whether no entry is left before the ends."""
-    stream, _, seq = cursor.rpartition("/")
-    return len(ends) == 1 and stream in ends and int(seq) >= ends[stream]
+def _lies_before(cursor: str | None, ends: Mapping[str, int]) -> bool | None:
+    """Whether entries up to the end follow this cursor; ``None`` if it cannot be known, as with several streams."""
+    stream, _, seq = (cursor or "").rpartition("/")
+    return int(seq) < ends[stream] if list(ends) == [stream] else None
 
 
-def _within(cursor: str | None, ends: Mapping[str, int]) -> bool:
-    """Whether a page that ends at this cursor lies before the ends, so that its lines need no check each."""
-    return cursor is not None and len(ends) == 1 and cursor.rpartition("/")[0] in ends and not _beyond(cursor, ends)
-
-
-def _replace(out: Path, fill: Callable[[BinaryIO], None]) -> None:
-    """Write a file completely or not at all."""
+@contextmanager
+def _replacing(out: Path) -> Iterator[BinaryIO]:
+    """A file that replaces ``out`` when it is complete, and is removed otherwise."""
     part = out.with_name(f".{out.name}.part")
     try:
         with accessing("--out", out, "write"):
             part.unlink(missing_ok=True)
             with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                fill(file)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(out)
@@ -251,4 +239,4 @@ def _replace(out: Path, fill: Callable[[BinaryIO], None]) -> None:
 
 
 def _shown(finding: Finding | None) -> dict[str, object] | None:
-    return None if finding is None else {"stream": finding.stream, "seq": finding.seq, "problem": finding.problem}
+    return None if finding is None else asdict(finding)

@@ -10,30 +10,21 @@ from typing import Annotated
 import typer
 
 from gateway.cli import client, output, runs
-from gateway.cli.failure import REFUSED, accessing
 from gateway.cli.options import IncidentId, Limits, OfRun, Reason, group
-from gateway.cli.output import Columns
+from gateway.cli.output import REFUSED, accessing, columns
 from gateway.core.incident import explanation, postmortem
 from gateway.sdk.messages import path
 from gateway.sdk.sync import Killcord
 from gateway.sdk.values import Json
 
-app = group("Incidents. Without a command: all of them; with an incident's id alone: that one.", bare="list", word="show")
+app = group(
+    "Incidents: what was detected and done. Without a command, lists them; with an incident's id alone, shows it.", bare="list", word="show"
+)
 
 POLLED = 0.2
 """Seconds between two looks at a recovery."""
 
-_INCIDENTS: Columns = {
-    "INCIDENT": "incident_id",
-    "OPENED": "opened_at",
-    "RUN": "run_id",
-    "TENANT": "tenant",
-    "CAUSE": "cause",
-    "ACTION": "action",
-    "VERDICT": "verdict",
-    "ROLLBACK": "rollback",
-    "STATE": "state",
-}
+_INCIDENTS = columns("INCIDENT=incident_id OPENED=opened_at RUN=run_id TENANT CAUSE ACTION VERDICT ROLLBACK STATE")
 _MOVING = ("contain", "compensate", "compensating", "resume")
 """Stages of a recovery that wait for nobody."""
 _NOTHING = ("  nothing",)
@@ -51,13 +42,13 @@ def list_incidents(
 
 @app.command("show")
 def show(context: typer.Context, incident: IncidentId) -> None:
-    """Show one incident: what was detected, what was done, what it touched, what is still open."""
+    """Show one incident. What was detected, what was done, what the run touched, what is still open."""
     client.show(context, path("incidents", incident), _lines)
 
 
 @app.command("explain")
 def explain(context: typer.Context, incident: IncidentId) -> None:
-    """Show each decision of the controller: to retry, degrade, contain, roll back or open a task; by which rule, and why."""
+    """Show why the controller acted as it did. Each decision (retry, degrade, contain, roll back, task), its rule and its reason."""
     gateway = client.connect()
     found = gateway.ask("GET", path("incidents", incident))
     entries = [one for kind in explanation.KINDS for one in gateway.items(path("journal"), run=found["run_id"], kind=kind)]
@@ -70,7 +61,7 @@ def report(
     incident: IncidentId,
     out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
 ) -> None:
-    """Write an incident's post-mortem in Markdown, with the entries that it cites and how to verify them."""
+    """Write an incident's post-mortem in Markdown. It names the entries that it rests on and how to verify them."""
     gateway, printed = client.connect(), output.of(context)
     found = gateway.ask("GET", path("incidents", incident))
     heads = _heads(gateway, found)
@@ -95,10 +86,12 @@ def recover(
     limit: Limits = None,
     require_approval: runs.Gates = None,
 ) -> None:
-    """Contain, roll back, verify, and resume with fewer permissions. Prints each stage; exits with code 1 if a person has to decide."""
+    """Contain, roll back, verify and resume.
+
+    Takes an incident to its end and resumes its run with fewer permissions. Prints each stage; exits with code 1 if a person has to decide.
+    """
     gateway, where = client.connect(), path("incidents", incident)
-    body = runs.permissions(reason, checkpoint, scope, tool, mode, limit, require_approval)
-    found = gateway.ask("POST", f"{where}/recover", body)
+    found = gateway.ask("POST", f"{where}/recover", runs.permissions(context.params))
     printed = ""
     while True:
         now = found["recovery"]
@@ -188,4 +181,4 @@ def _named(row: Json) -> str:
 
 def _omitted(count: int, what: str) -> Iterator[str]:
     if count:
-        yield f"  ({count} more {what}: see killcord journal export and killcord runs effects)"
+        yield f"  ({count} more {what}: see `killcord journal export` and `killcord runs effects`)"

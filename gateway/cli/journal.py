@@ -11,16 +11,15 @@ from typing import Annotated
 import typer
 
 from gateway.cli import client, evidence, output
-from gateway.cli.failure import Failure, wrong_use
 from gateway.cli.options import OfRun, OfTenant, group
-from gateway.cli.output import Columns, Output
+from gateway.cli.output import Failure, Output, columns, wrong_use
 from gateway.sdk.messages import path
 from gateway.sdk.sync import Killcord
 from gateway.sdk.values import Json
 
-app = group("The journal.")
+app = group("The journal: read, export and verify it.")
 
-_HEADS: Columns = {"STREAM": "stream", "SEQ": "seq", "HASH": "hash", "SIGNED": "ts"}
+_HEADS = columns("STREAM SEQ HASH SIGNED=ts")
 
 
 @app.command("tail")
@@ -55,7 +54,7 @@ def show(
 
 @app.command("heads")
 def heads(context: typer.Context) -> None:
-    """Print the latest signed head of each stream, and the key that verifies it."""
+    """Print the signed heads and their verifying key. They are the latest of each stream."""
     found, out = client.get(path("journal", "heads")), output.of(context)
     out.table(found, _HEADS, found["items"])
     out.hint(f"verifying key: {found['verifier_key']}")
@@ -68,10 +67,10 @@ def export(
     run: OfRun = None,
     tenant: OfTenant = None,
 ) -> None:
-    """Write the journal to a file: one canonical entry per line, then the signed heads."""
+    """Write the journal to a file. One canonical entry per line, then the signed heads."""
     printed = output.of(context)
     written = evidence.export(client.connect(), out, run=run, tenant=tenant)
-    printed.value(written.value, [f"{written.entries} entries and {written.heads} signed head(s) are in {out}."])
+    printed.value(written.value, ["{entries} entries and {heads} signed head(s) are in {file}.".format_map(written.value)])
     if run is not None or tenant is not None:
         printed.note("This is a part of the journal: its entries do not link, so it contains no heads and cannot be verified as a whole.")
     if written.finding is not None:
@@ -85,15 +84,16 @@ def verify(
     heads: Annotated[Path | None, typer.Option(help="Anchored heads: a file of signed notes, or a folder of such files.")] = None,
     key: Annotated[str | None, typer.Option(help="The trusted verifying key, NAME+HASH+BASE64; without it, the running gateway's.")] = None,
 ) -> None:
-    """Check chain, heads and signatures; with exit code 1, print the first bad stream and seq."""
+    """Check chain, heads and signatures. Exits with code 1 and prints the first bad stream and seq if they are not intact."""
     out = output.of(context)
     checked = evidence.verify(file, heads, key)
     for warning in checked.warnings:
         out.note(f"warning: {warning}")
     if checked.finding is not None:
         raise Failure(f"Not intact: {checked.finding}", value=checked.value)
-    streams = ", ".join(f"{name} to {seq}" for name, seq in checked.streams.items()) or "no stream"
-    out.value(checked.value, [f"Intact: {checked.entries} entries ({streams}), {checked.heads} signed head(s)."])
+    value = checked.value
+    streams = ", ".join(f"{name} to {seq}" for name, seq in value["streams"].items()) or "no stream"
+    out.value(value, [f"Intact: {value['entries']} entries ({streams}), {value['heads']} signed head(s)."])
 
 
 def _newest(gateway: Killcord, count: int, end: Json, **wanted: str | None) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""What commands print: tables for people, plain columns for pipes, JSON for programs. Agents' texts are never markup or escapes."""
+"""What commands print, and how they fail.
+
+Tables are for people, plain columns for pipes, JSON for programs. Texts of agents are never interpreted as markup or escapes.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,11 +20,77 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.failure import Failure
-from gateway.sdk.values import Json
+from gateway.errors import Misconfigured
+from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Json, Lost, Problem
 
-Columns = Mapping[str, str | Callable[[Any], object]]
-"""Heading to value: the member of an item, or a function of the item."""
+REFUSED = 1
+WRONG_USE = 2
+
+
+class Failure(Exception):
+    """``text`` says what is wrong and what to do next; ``value`` is the same for ``--json``."""
+
+    def __init__(self, text: str, *, code: int = REFUSED, value: Mapping[str, object] | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
+        self.value = value if value is not None else {"error": text}
+
+
+EXPECTED = (Failure, Problem, Lost, Misconfigured)
+"""What a command may raise; anything else is a defect."""
+
+
+def failure(error: Exception) -> Failure:
+    """The text, value and exit code of an error that a command may raise."""
+    match error:
+        case Problem():
+            return _refused(error)
+        case Lost():
+            hint = f"Is `killcord serve` running there? Set {URL} to its control API, such as {DEFAULT_URL}."
+            return Failure(f"The gateway cannot be reached: {error}.\n  {hint}")
+        case Misconfigured():
+            return problems(error.problems)
+        case Failure():
+            return error
+        case _:
+            raise error
+
+
+def problems(found: list[str], *, code: int = REFUSED) -> Failure:
+    """A line for each problem."""
+    return Failure("\n".join(found), code=code, value={"problems": found})
+
+
+def wrong_use(text: str) -> Failure:
+    return Failure(text, code=WRONG_USE)
+
+
+@contextmanager
+def accessing(option: str, path: Path, verb: str) -> Iterator[None]:
+    """Work on a file that the command line names; ``verb`` is ``read`` or ``write``.
+
+    Raises:
+        Failure: the operating system refused, with its reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise wrong_use(f"{option} {path}: cannot {verb} the file: {error.strerror or error}") from error
+
+
+def _refused(problem: Problem) -> Failure:
+    """The gateway refused: its problem document, with the hint in it."""
+    if "code" not in problem.document:
+        return Failure(f"The server answered {problem.status}, and not as a Killcord gateway does; check {URL}.")
+    lines = [f"{problem.code}: {problem.detail}"]
+    lines += [f"  {problem.hint}"] if problem.hint else []
+    lines += [f"  Put the token into {TOKEN}."] if problem.code == "unauthenticated" else []
+    return Failure("\n".join(lines), code=WRONG_USE if problem.code == "bad-request" else REFUSED, value=problem.document)
+
+
+Columns = Mapping[str, Callable[[Any], object]]
+"""Heading to value, as a function of an item."""
 
 NARROWEST = 30
 """Width that a cell of several words needs on a terminal: below that, each row is printed line by line."""
@@ -44,7 +115,7 @@ class Output:
         if self.as_json:
             typer.echo(json.dumps(value))
             return
-        rows = [[cell(one[find] if isinstance(find, str) else find(one)) for find in columns.values()] for one in items]
+        rows = [[cell(find(one)) for find in columns.values()] for one in items]
         (_rich if sys.stdout.isatty() else _plain)(list(columns), rows)
 
     def line(self, line: str) -> None:
@@ -65,6 +136,15 @@ class Output:
             typer.echo(json.dumps(failure.value))
         else:
             self.note(failure.text)
+
+
+def columns(words: str, **computed: Callable[[Any], object]) -> Columns:
+    """A word for each column: ``HEADING=member``, or ``HEADING`` for the member of that name or the ``computed`` value.
+
+    ``_`` in a heading prints as a space.
+    """
+    pairs = [(heading, member or heading.lower()) for heading, _, member in (word.partition("=") for word in words.split())]
+    return {heading.replace("_", " "): computed.get(heading, itemgetter(member)) for heading, member in pairs}
 
 
 def of(context: typer.Context) -> Output:

@@ -6,43 +6,36 @@ from collections import Counter
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gateway.cli import client, configuration, output
-from gateway.cli.failure import Failure
 from gateway.cli.options import CONFIG, Config, OfTenant, OfTool, group
-from gateway.cli.output import Columns
+from gateway.cli.output import Failure, columns
 from gateway.sdk.messages import path
 
 app = group("Policies: test them, push them, compare their decisions.", former={"spared": ["would-deny"]})
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the policies.")]
 
-_TESTS: Columns = {
-    "AT": lambda one: f"{one.file}:{one.line}",
-    "TEST": lambda one: one.rule.rpartition(".")[2],
-    "RESULT": lambda one: "pass" if one.passed else "FAIL",
-}
-_DIFFERENCES: Columns = {
-    "ENTRY": lambda one: one.entry,
-    "RUN": lambda one: one.run_id,
-    "CHANGE": lambda one: f"{one.was.value}->{one.now.value}",
-    "ACTION": lambda one: f"{one.tool}:{one.action}",
-    "TARGET": lambda one: one.target,
-    "REASONS": lambda one: "; ".join(one.reasons),
-}
-_DENIED: Columns = {
-    "CALLS": lambda one: one.count,
-    "BY": lambda one: one.why,
-    "ACTION": lambda one: f"{one.tool}:{one.action}",
-    "REASON": lambda one: one.code,
-    "RUNS": lambda one: len(one.runs),
-    "LAST": lambda one: one.last,
-    "NEWEST": lambda one: one.example,
-    "MESSAGE": lambda one: one.message,
-}
+_TESTS = columns(
+    "AT TEST RESULT",
+    AT=lambda one: f"{one['file']}:{one['line']}",
+    TEST=lambda one: one["rule"].rpartition(".")[2],
+    RESULT=lambda one: "pass" if one["passed"] else "FAIL",
+)
+_DIFFERENCES = columns(
+    "ENTRY RUN=run_id CHANGE ACTION TARGET REASONS",
+    CHANGE=lambda one: f"{one['was']}->{one['now']}",
+    ACTION=lambda one: f"{one['tool']}:{one['action']}",
+    REASONS=lambda one: "; ".join(one["reasons"]),
+)
+_DENIED = columns(
+    "CALLS=count BY=why ACTION REASON=code RUNS LAST NEWEST=example MESSAGE",
+    ACTION=lambda one: f"{one['tool']}:{one['action']}",
+    RUNS=lambda one: len(one["runs"]),
+)
 
 
 class Engine(StrEnum):
@@ -58,17 +51,18 @@ def run_tests(
     folder: Folder = Path("policies"),
     engine: Annotated[Engine, typer.Option(help="The embedded engine, or a real `opa test`.")] = Engine.EMBEDDED,
 ) -> None:
-    """Run a folder's own tests: every rule test_* in its *_test.rego. Exits with code 1 if a test fails or there is none."""
+    """Run a folder's own tests. They are the rules test_* in its *_test.rego. Exits with code 1 if a test fails or there is none."""
     from gateway.app import policies
 
     trials = policies.trials(folder, real=engine is Engine.OPA)
     failed = [one for one in trials if not one.passed]
-    value = {"engine": engine.value, "passed": len(trials) - len(failed), "failed": len(failed), "tests": [asdict(one) for one in trials]}
+    tests = [asdict(one) for one in trials]
+    value = {"engine": engine.value, "passed": len(trials) - len(failed), "failed": len(failed), "tests": tests}
     if not trials:
         raise Failure(f"There are no tests in {folder}: write rules test_* into files *_test.rego.", value=value)
     out = output.of(context)
     if not out.as_json:
-        out.table(value, _TESTS, trials)
+        out.table(value, _TESTS, tests)
     if failed:
         lines = [one.message for one in failed]
         raise Failure("\n".join([*lines, f"{len(failed)} of {len(trials)} tests failed ({engine.value})."]), value=value)
@@ -81,7 +75,7 @@ def push(
     folder: Folder = Path("policies"),
     url: Annotated[str, typer.Option(help="The URL of the OPA.")] = "http://127.0.0.1:8181",
 ) -> None:
-    """Vet a folder and load it into a running OPA, in place of the previous push. Until it is complete, the OPA denies every call."""
+    """Vet a folder and load it into a running OPA. It replaces the previous push; until it is complete, the OPA denies every call."""
     from gateway.app import policies
 
     pushed = policies.push(folder, url)
@@ -97,9 +91,11 @@ def replay(
     config: Config = CONFIG,
     limit: Annotated[int, typer.Option(help="How many differences to print; all are counted.")] = 100,
 ) -> None:
-    """Decide every recorded call again, with another bundle; send nothing. Exits with code 1 if an allowed call would now be denied.
+    """Decide recorded calls again, with another bundle.
 
-    Reads the data_dir of the configuration, also while its gateway runs.
+    Sends nothing. Exits with code 1 if an allowed call would now be denied.
+
+    It reads the data_dir of the configuration, also while its gateway runs.
     """
     import asyncio
 
@@ -111,7 +107,7 @@ def replay(
         data_dir = configuration.load(config).data_dir
         found = asyncio.run(replaying.run(data_dir, bundle, progress=lambda at, of: bar.update(task, completed=at, total=of)))
     changes = Counter(f"{one.was.value}->{one.now.value}" for one in found.different)
-    value = {
+    value: dict[str, Any] = {
         "revision": found.revision,
         "decided": found.decided,
         "same": {word.value: count for word, count in found.same.items()},
@@ -120,7 +116,7 @@ def replay(
         "differences": [asdict(one) | {"was": one.was.value, "now": one.now.value} for one in found.different],
     }
     if not out.as_json and found.different:
-        out.table(value, _DIFFERENCES, found.different[:limit])
+        out.table(value, _DIFFERENCES, value["differences"][:limit])
     lines = [f"{found.decided} decisions were made again with revision {found.revision}; {sum(found.same.values())} are the same."]
     lines += [f"{change}: {count}" for change, count in sorted(changes.items())]
     lines += [f"not decided again: {count}, {why}" for why, count in found.lost.items()]
@@ -131,7 +127,7 @@ def replay(
 
 @app.command("would-deny")
 def would_deny(context: typer.Context, tool: OfTool = None, tenant: OfTenant = None) -> None:
-    """Report what policy would have denied: calls of a tool in shadow mode, or by the candidate. Reads the running gateway's journal."""
+    """Report what policy would have denied. Calls of a tool in shadow mode, or by the candidate; from the running gateway's journal."""
     from gateway.core.policy import shadow_report
 
     out, gateway = output.of(context), client.connect()
@@ -139,6 +135,6 @@ def would_deny(context: typer.Context, tool: OfTool = None, tenant: OfTenant = N
     found = shadow_report.spared(one for one in entries if tool is None or one.get("tool") == tool)
     value = [asdict(one) | {"runs": sorted(one.runs)} for one in found]
     if found:
-        out.table(value, _DENIED, found)
+        out.table(value, _DENIED, value)
     else:
         out.value(value, ["Nothing: neither shadow mode nor the candidate would have denied a call."])

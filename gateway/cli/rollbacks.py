@@ -12,15 +12,14 @@ import typer
 from rich.progress import Progress
 
 from gateway.cli import client, output
-from gateway.cli.failure import REFUSED, accessing
 from gateway.cli.options import OfRun, Reason, RunId, group
-from gateway.cli.output import Columns
+from gateway.cli.output import REFUSED, accessing, columns
 from gateway.core.codec import plan as codec_plan
 from gateway.core.rollback import plan_table
-from gateway.sdk.messages import path
+from gateway.sdk.messages import Request, path
 from gateway.sdk.values import Json
 
-app = group("Rollbacks of contained runs. Without a command: all of them.", bare="list")
+app = group("Rollbacks of contained runs. Without a command, lists them.", bare="list")
 
 RollbackId = Annotated[str, typer.Argument(metavar="ROLLBACK", help="The rollback's id.", show_default=False)]
 Subtree = Annotated[bool, typer.Option("--subtree", help="Also everything that the run started.")]
@@ -30,16 +29,7 @@ Watch = Annotated[bool, typer.Option("--watch", help="Follow it until it ends or
 POLLED = 0.25
 """Seconds between two looks at a rollback that is followed."""
 
-_ROLLBACKS: Columns = {
-    "ROLLBACK": "rollback_id",
-    "RUN": "run_id",
-    "TENANT": "tenant",
-    "TO": "to",
-    "STATE": "state",
-    "STARTED": "started_at",
-    "BY": "by",
-    "REASON": "reason",
-}
+_ROLLBACKS = columns("ROLLBACK=rollback_id RUN=run_id TENANT TO STATE STARTED=started_at BY REASON")
 
 _LEFT = {
     "residue": "See what is left for a person, with evidence: killcord tasks --run {run}",
@@ -68,19 +58,19 @@ def plan(
     to: To = "start",
     svg: Annotated[Path | None, typer.Option(help="Draw the plan into this file instead.", dir_okay=False)] = None,
 ) -> None:
-    """Show what a rollback would do, in order. Nothing is changed."""
+    """Show what a rollback would do, in order. It changes nothing."""
     body = {"scope": {"run": run, "subtree": subtree}, "to": to, "dry_run": True}
     out = output.of(context)
     if svg is not None:
-        drawn = client.connect().fetch("POST", path("rollbacks"), body, accept="image/svg+xml").raw
+        drawn = client.connect().fetch(Request("POST", path("rollbacks"), body, accept="image/svg+xml")).raw
         with accessing("--svg", svg, "write"):
             svg.write_bytes(drawn)
         out.value({"svg": str(svg)}, [f"The plan is drawn in {svg}."])
         return
     planned = client.post(path("rollbacks"), body)
     found = codec_plan.read(planned)
-    columns: Columns = {name.upper(): itemgetter(at) for at, name in enumerate(plan_table.COLUMNS)}
-    out.table(planned, columns, plan_table.rows(found))
+    headings = {name.upper(): itemgetter(at) for at, name in enumerate(plan_table.COLUMNS)}
+    out.table(planned, headings, plan_table.rows(found))
     out.note(planned["summary"])
     if found.irreversible:
         out.note("Some of this cannot be undone: a rollback hands it to a person, and everything that it triggers has to wait.")
@@ -88,7 +78,7 @@ def plan(
 
 @app.command("start")
 def start(context: typer.Context, run: RunId, reason: Reason, subtree: Subtree = False, to: To = "start", watch: Watch = False) -> None:
-    """Start a rollback, or find the active one. With --watch: follow it, and exit with code 1 if something is left for a person."""
+    """Start a rollback, or find the active one. With --watch, follows it, and exits with code 1 if something is left for a person."""
     body = {"scope": {"run": run, "subtree": subtree}, "to": to, "reason": reason}
     begun, out = client.post(path("rollbacks"), body), output.of(context)
     name = begun["rollback_id"]
@@ -106,7 +96,7 @@ def start(context: typer.Context, run: RunId, reason: Reason, subtree: Subtree =
 
 @app.command("status")
 def status(context: typer.Context, rollback: RollbackId, watch: Watch = False) -> None:
-    """Show a rollback node by node; exit with code 1 if something is left for a person."""
+    """Show a rollback node by node. Exits with code 1 if something is left for a person."""
     if watch:
         _follow(context, rollback)
     else:
@@ -115,13 +105,13 @@ def status(context: typer.Context, rollback: RollbackId, watch: Watch = False) -
 
 @app.command("stop")
 def stop(context: typer.Context, rollback: RollbackId, reason: Reason) -> None:
-    """Stop a rollback: the gateway sends nothing more for it. It can be continued later."""
+    """Stop a rollback. The gateway sends nothing more for it; it can be continued later."""
     client.change(context, path("rollbacks", rollback, "stop"), {"reason": reason}, _CHANGED)
 
 
 @app.command("continue")
 def continue_rollback(context: typer.Context, rollback: RollbackId, reason: Reason, watch: Watch = False) -> None:
-    """Continue a rollback that was stopped, or that waited for a person."""
+    """Continue a rollback that stopped or waited."""
     where, body = path("rollbacks", rollback, "continue"), {"reason": reason}
     if watch:
         client.post(where, body)
@@ -161,16 +151,15 @@ def _show(context: typer.Context, one: Json) -> None:
     out.value(one, _lines(one))
     if not out.as_json:
         names = plan_table.short([node["node_id"] for node in one["nodes"]])
-        columns: Columns = {
-            "NODE": lambda node: names[node["node_id"]],
-            "STATE": "state",
-            "ACTION": "action",
-            "OBJECT": output.target,
-            "BY": lambda node: node.get("by"),
-            "FOLLOW": lambda node: node.get("task_id") or node.get("approval_id") or ", ".join(node["entries"][-1:]),
-            "WHY": _why,
-        }
-        out.table(one, columns, one["nodes"])
+        found = columns(
+            "NODE STATE ACTION OBJECT BY FOLLOW WHY",
+            NODE=lambda node: names[node["node_id"]],
+            OBJECT=output.target,
+            BY=lambda node: node.get("by"),
+            FOLLOW=lambda node: node.get("task_id") or node.get("approval_id") or ", ".join(node["entries"][-1:]),
+            WHY=_why,
+        )
+        out.table(one, found, one["nodes"])
     if one["state"] in _LEFT:
         for line in next_commands(one):
             out.note(line)

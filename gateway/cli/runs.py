@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from gateway.cli import client, output
-from gateway.cli.failure import wrong_use
 from gateway.cli.options import Limits, MaybeReason, Reason, RunId, Ttl, group
-from gateway.cli.output import Columns
+from gateway.cli.output import columns, wrong_use
 from gateway.sdk.messages import given, path
 from gateway.sdk.values import Json
 
-app = group("Runs: one run is one execution of an agent's task.")
-checkpoints = group("Checkpoints: with a run's id alone, take one.", word="take")
+app = group("Runs: executions of agents' tasks.")
+checkpoints = group("Checkpoints: positions to resume a run from. With a run's id alone, takes one.", word="take")
 
-_RUNS: Columns = {
-    "RUN": "run_id",
-    "TENANT": "tenant",
-    "AGENT": "agent_id",
-    "CLASS": "task_class",
-    "MODE": "mode",
-    "STEPS": lambda run: run["counters"].get("steps", 0),
-    "WRITES": lambda run: run["counters"].get("writes", 0),
-    "EXPIRES": "expires_at",
-    "STATE": lambda run: "open" if run["closed_at"] is None else "closed",
-}
-_EFFECTS: Columns = {
-    "INTENT": "intent",
-    "TIME": "ts",
-    "STEP": "step_id",
-    "ACTION": "action",
-    "TARGET": output.target,
-    "STATE": "state",
-    "VERIFIED": "verification",
-    "CAN UNDO": lambda one: "yes" if one["can_undo"] else f"no: {one['why_not']}",
-}
-_CHECKPOINTS: Columns = {
-    "CHECKPOINT": "checkpoint_id",
-    "AT": "at",
-    "LABEL": lambda one: "(automatic)" if one["automatic"] else one["label"],
-    "STATE": "state_ref",
-    "TAKEN": "taken_at",
-    "BY": "by",
-}
+_RUNS = columns(
+    "RUN=run_id TENANT AGENT=agent_id CLASS=task_class MODE STEPS WRITES EXPIRES=expires_at STATE",
+    STEPS=lambda run: run["counters"].get("steps", 0),
+    WRITES=lambda run: run["counters"].get("writes", 0),
+    STATE=lambda run: "open" if run["closed_at"] is None else "closed",
+)
+_EFFECTS = columns(
+    "INTENT TIME=ts STEP=step_id ACTION TARGET STATE VERIFIED=verification CAN_UNDO",
+    TARGET=output.target,
+    CAN_UNDO=lambda one: "yes" if one["can_undo"] else f"no: {one['why_not']}",
+)
+_CHECKPOINTS = columns(
+    "CHECKPOINT=checkpoint_id AT LABEL STATE=state_ref TAKEN=taken_at BY",
+    LABEL=lambda one: "(automatic)" if one["automatic"] else one["label"],
+)
 
 
 @app.command("open")
@@ -65,20 +50,8 @@ def open_run(
     reason: MaybeReason = None,
 ) -> None:
     """Open a run and print its lease."""
-    body = given(
-        tenant=tenant,
-        agent_id=agent,
-        scopes=scope,
-        task_class=task_class,
-        tools=tool or None,
-        ttl=ttl,
-        run_id=run,
-        workflow_id=workflow,
-        parent_run=parent,
-        mode=mode,
-        limits=_limits(limit),
-        reason=reason,
-    )
+    about = given(tenant=tenant, agent_id=agent, task_class=task_class, run_id=run, workflow_id=workflow, parent_run=parent, reason=reason)
+    body = about | given(scopes=scope, tools=tool, ttl=ttl, mode=mode, limits=_limits(limit))
     client.change(context, path("runs"), body, lambda opened: [f"run      {opened['run']['run_id']}", *_lease(opened)])
 
 
@@ -96,19 +69,19 @@ def list_runs(
 
 @app.command("show")
 def show_run(context: typer.Context, run: RunId) -> None:
-    """Show one run: what it may do and what it has used."""
+    """Show one run. What it may do and what it has used."""
     client.show(context, path("runs", run), lambda found: [f"{name:<12} {output.cell(value)}" for name, value in found.items()])
 
 
 @app.command("effects")
 def effects(context: typer.Context, run: RunId) -> None:
-    """List what a run changed, and what can still be undone."""
+    """List what a run changed and what can be undone."""
     client.list_items(context, path("runs", run, "effects"), _EFFECTS)
 
 
 @app.command("renew")
 def renew(context: typer.Context, run: RunId, ttl: Ttl = None) -> None:
-    """Print a new lease of the run's present generation."""
+    """Print a new lease of a run. It is of the run's present generation."""
     client.change(context, path("runs", run, "lease"), given(ttl=ttl), _lease)
 
 
@@ -133,12 +106,12 @@ def take(
 
 @checkpoints.command("list")
 def list_checkpoints(context: typer.Context, run: RunId) -> None:
-    """List a run's checkpoints, then its newest automatic one, and print where a recovery would start."""
+    """List a run's checkpoints. The newest automatic one is last; a note says where a recovery would start."""
     gateway, where, out = client.connect(), path("runs", run, "checkpoints"), output.of(context)
     taken = list(gateway.items(where))
     rest = gateway.ask("GET", where, query={"limit": 1})
     automatic, recovery = rest["automatic"], rest["recovery"]
-    listed = taken if automatic is None else [*taken, automatic]
+    listed = filter(None, (*taken, automatic))
     out.table({"items": taken, "automatic": automatic, "recovery": recovery}, _CHECKPOINTS, listed)
     why = f" {recovery['why']}" if recovery["why"] is not None else ""
     out.note(f"A recovery would start at {recovery['checkpoint_id']}.{why}" if recovery["ready"] else f"Not ready for recovery:{why}")
@@ -166,29 +139,20 @@ def resume(
     limit: Limits = None,
     require_approval: Gates = None,
 ) -> None:
-    """Resume a contained run, with a new lease and equal or fewer permissions. Nothing from before the checkpoint is done twice."""
-    body = permissions(reason, checkpoint, scope, tool, mode, limit, require_approval)
-    client.change(context, path("runs", run, "resume"), body, _resumed)
+    """Resume a contained run with a new lease. Its permissions are equal or fewer. Nothing from before the checkpoint is done twice."""
+    client.change(context, path("runs", run, "resume"), permissions(context.params), _resumed)
 
 
-def permissions(
-    reason: str,
-    checkpoint: str | None,
-    scopes: list[str] | None,
-    tools: list[str] | None,
-    mode: str | None,
-    limits: list[str] | None,
-    require_approval: list[str] | None,
-) -> dict[str, Any]:
-    """The body that requests a resume with these permissions."""
+def permissions(options: Mapping[str, Any]) -> Json:
+    """The body that requests a resume, from the values of the options above."""
     return given(
-        checkpoint=checkpoint,
-        scopes=scopes or None,
-        tools=tools or None,
-        mode=mode,
-        limits=_limits(limits),
-        require_approval=require_approval or None,
-        reason=reason,
+        checkpoint=options["checkpoint"],
+        scopes=options["scope"],
+        tools=options["tool"],
+        mode=options["mode"],
+        limits=_limits(options["limit"]),
+        require_approval=options["require_approval"],
+        reason=options["reason"],
     )
 
 
@@ -200,9 +164,8 @@ def _resumed(resumed: Json) -> Iterator[str]:
     one = resumed["run"]
     yield f"Run {one['run_id']} resumes from {resumed['checkpoint']['checkpoint_id']} ({one['mode']}, generation {one['generation']})."
     if resumed["state_ref"] is not None:
-        yield f"state      {resumed['state_ref']}"
-    yield f"expires    {resumed['expires_at']}"
-    yield f"lease      {resumed['lease']}"
+        yield f"state    {resumed['state_ref']}"
+    yield from _lease(resumed)
 
 
 def _limits(words: list[str] | None) -> Json | None:

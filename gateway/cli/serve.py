@@ -1,4 +1,4 @@
-"""``killcord serve``: open the doors, keep the routines going, drain at the end."""
+"""``killcord serve``: open the data and the control API, run periodic work, drain at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway import errors
 from gateway.app import gateway as app_gateway
 from gateway.app import policies, servers
 from gateway.app.gateway import Gateway
-from gateway.cli.failure import WRONG_USE, Failure
+from gateway.cli.output import WRONG_USE, problems, wrong_use
 from gateway.control.supervisor import Supervisor
 from gateway.core import timestamps
 from gateway.http.server.services import Serving
@@ -28,19 +28,19 @@ from gateway.settings.units import Address
 from gateway.wire.inbound.server import Server
 
 DRAINING, FINISHING = 0.8, 0.1
-"""Shares of the grace: for calls to end with their connections, and for what is left of them. The rest is for signing, closing, leaving."""
+"""Shares of the grace period: for calls and their connections, then for outcomes that are left. The rest is for signing."""
 
 
 def serve(config: Path, role: str) -> None:
     """Run a gateway until SIGTERM or SIGINT; exit 0 after a clean drain, 2 where it cannot start."""
     if role not in get_args(Serving):
-        raise typer.BadParameter(f"{role!r} is none of {', '.join(get_args(Serving))}", param_hint="--role")
+        raise wrong_use(f"--role {role!r}: write one of {', '.join(get_args(Serving))}")
     try:
         code = uvloop.run(_serve(loading.load(config), role))  # type: ignore[arg-type]
     except errors.Misconfigured as wrong:
-        # What came after the first that stopped it, too: nobody should have to start a gateway once for each problem.
+        # Report also the problems after the first: an operator should not have to start a gateway once for each.
         found = list(dict.fromkeys([*wrong.problems, *check.check(config, further=policies.problems).problems]))
-        raise Failure("\n".join(found), code=WRONG_USE, value={"problems": found}) from wrong
+        raise problems(found, code=WRONG_USE) from wrong
     raise typer.Exit(code)
 
 
@@ -56,7 +56,7 @@ async def _serve(config: Config, role: Serving) -> int:
         runner = servers.operators_door(gateway, identify, role, logger.error)
         await _listen(gateway, agents, runner)
         _routines(gateway, gateway.supervisor)
-        _tell(gateway, role)
+        _print(gateway, role)
         await _stopped()
         return await _drain(gateway, agents, runner)
     finally:
@@ -64,14 +64,14 @@ async def _serve(config: Config, role: Serving) -> int:
 
 
 async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
-    """Nothing of an earlier process is in flight any more."""
+    """Settle what an earlier process left: no call of it is in flight any more."""
     if left := await gateway.reconciler.adopt():
         warn("calls-left-open", count=left, now="their outcomes are unknown; probes and tasks decide them")
     if unanswered := await gateway.catch_up():
-        warn("triggers-left-unanswered", count=unanswered, now="they are answered before the doors open")
+        warn("triggers-left-unanswered", count=unanswered, now="they are answered before calls are accepted")
     await gateway.sentinel.idle()
     if adopted := await gateway.recovery.catch_up():
-        warn("rollbacks-gone-on-with", count=adopted)
+        warn("rollbacks-continued", count=adopted)
     await gateway.ambient.keep_open()
 
 
@@ -79,7 +79,7 @@ async def _listen(gateway: Gateway, agents: Server | None, runner: web.AppRunner
     """Operators first: a gateway that cannot be contained must not take calls.
 
     Raises:
-        Misconfigured: an address cannot be had.
+        Misconfigured: an address cannot be bound.
     """
     control, data = gateway.config.control, gateway.config.data
     await runner.setup()
@@ -93,7 +93,9 @@ async def _bound(address: Address, opening: Coroutine[object, object, object]) -
     try:
         await opening
     except OSError as error:
-        raise errors.Misconfigured([f"listen: {address} cannot be had: {error.strerror or error}"]) from error
+        raise errors.Misconfigured(
+            [f"listen: cannot bind {address}: {error.strerror or error}; stop the other process, or choose another address"]
+        ) from error
 
 
 def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
@@ -111,16 +113,16 @@ def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
         supervisor.every(0.05, f"webhook {delivery.webhook.name}", delivery.turn)
 
 
-def _tell(gateway: Gateway, role: Serving) -> None:
-    """One line per listener, the policy engine, the stores, and each tool; then ``ready``."""
+def _print(gateway: Gateway, role: Serving) -> None:
+    """Print a line for each listener, the policy engine, the stores, and each tool; then ``ready``."""
     config = gateway.config
     if role != "control":
-        typer.echo(f"agents' door     {config.data.url}")
-    typer.echo(f"operators' door  {config.control.url}")
+        typer.echo(f"data API         {config.data.url}")
+    typer.echo(f"control API      {config.control.url}")
     typer.echo(f"policy           {gateway.engine.health()[1]}")
     for tool in config.tools.values():
         if tool.shadow_until > gateway.clock.now():
-            typer.echo(f"shadow           {tool.name}: policy's denials are waived until {timestamps.rfc3339(tool.shadow_until)}")
+            typer.echo(f"shadow           {tool.name}: policy's denials are only recorded until {timestamps.rfc3339(tool.shadow_until)}")
     if gateway.candidate is not None:
         typer.echo(f"candidate        {gateway.candidate.health()[1]}")
     typer.echo(f"journal          sqlite in {config.data_dir}, stream {gateway.store.journal.stream}")
@@ -140,9 +142,9 @@ async def _stopped() -> None:
 
 
 async def _drain(gateway: Gateway, agents: Server | None, runner: web.AppRunner) -> int:
-    """No new calls; what is on the wire ends and is journaled. 0 where no write had to be given up with its outcome unknown.
+    """Refuse new calls, and let those in flight end and be journaled. 0 if no write was abandoned with an unknown outcome, else 1.
 
-    A stream has no end of its own: it is cut when its share of the grace is over. A rollback is gone on with by the next process.
+    A stream has no end of its own, so it is cut after its share of the grace period. The next process continues a rollback.
     """
     gateway.front.draining = True
     gateway.recovery.rollbacks.stop_all()

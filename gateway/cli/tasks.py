@@ -10,12 +10,12 @@ import typer
 
 from gateway.cli import client, output
 from gateway.cli.options import OfRun, group
-from gateway.cli.output import Columns
+from gateway.cli.output import columns
 from gateway.sdk.messages import path
 from gateway.sdk.values import Json
 
-app = group("Tasks for a person. Without a command: those that are open.", bare="list")
-approvals = group("Approvals. Without a command: those that are pending.", bare="list")
+app = group("Tasks for a person. Without a command, lists those that are open.", bare="list")
+approvals = group("Approvals: calls that wait for a decision. Without a command, lists those that are pending.", bare="list")
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.", show_default=False)]
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.", show_default=False)]
@@ -23,26 +23,10 @@ Why = Annotated[
     str, typer.Option("--reason", help="The reason; the journal records it, and the agent gets it with a denial.", show_default=False)
 ]
 
-_TASKS: Columns = {
-    "TASK": "task_id",
-    "KIND": "kind",
-    "RUN": "run_id",
-    "TENANT": "tenant",
-    "OPENED": "opened_at",
-    "RESOLUTION": "resolution",
-    "SUMMARY": "summary",
-}
-_APPROVALS: Columns = {
-    "APPROVAL": "approval_id",
-    "STATUS": "status",
-    "KIND": "kind",
-    "RUN": "run_id",
-    "TENANT": "tenant",
-    "ACTION": "action",
-    "TARGET": output.target,
-    "EXPIRES": "expires_at",
-    "WHY": "summary",
-}
+_TASKS = columns("TASK=task_id KIND RUN=run_id TENANT OPENED=opened_at RESOLUTION SUMMARY")
+_APPROVALS = columns(
+    "APPROVAL=approval_id STATUS KIND RUN=run_id TENANT ACTION TARGET EXPIRES=expires_at WHY=summary", TARGET=output.target
+)
 
 
 @app.command("list")
@@ -52,13 +36,13 @@ def list_tasks(
     kind: Annotated[str | None, typer.Option(help="Only outcome-unknown, correction or review.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also resolved ones.")] = False,
 ) -> None:
-    """List tasks; without --all only those that are open."""
+    """List tasks. Without --all only those that are open."""
     client.list_items(context, path("tasks"), _TASKS, run=run, kind=kind, status=None if everything else "open")
 
 
 @app.command("show")
 def show(context: typer.Context, task: TaskId) -> None:
-    """Show one task: what it is about, and the evidence."""
+    """Show one task with its evidence."""
     client.show(context, path("tasks", task), _task)
 
 
@@ -69,6 +53,7 @@ def resolve(
     resolution: Annotated[
         str,
         typer.Argument(
+            metavar="RESOLUTION",
             help="For an unknown outcome, what you found: applied or not_applied. Otherwise what you did: done, not_needed or accepted.",
             show_default=False,
         ),
@@ -87,13 +72,13 @@ def list_approvals(
     status: Annotated[str | None, typer.Option(help="Only pending, granted, denied, used, void or expired.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="With any status.")] = False,
 ) -> None:
-    """List approvals; without --all and --status only those that are pending."""
+    """List approvals. Without --all and --status only those that are pending."""
     client.list_items(context, path("approvals"), _APPROVALS, run=run, status=status or (None if everything else "pending"))
 
 
 @approvals.command("show")
 def show_approval(context: typer.Context, approval: ApprovalId) -> None:
-    """Show one approval; with a token that may decide it, also the request as it would be sent."""
+    """Show one approval. With a token that may decide it, also the request as it would be sent."""
     client.show(context, path("approvals", approval), _approval)
 
 

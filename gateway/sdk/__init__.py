@@ -1,7 +1,7 @@
-"""All that orchestrators and authors of adapters may import.
+"""Everything that orchestrators and authors of adapters may import.
 
-``gateway.sdk.sync`` and ``gateway.sdk.aio`` are the clients, with one surface; ``gateway.sdk.testing`` is what to test against. What
-they give and raise is here.
+``gateway.sdk.sync`` and ``gateway.sdk.aio`` are the clients, with the same methods; ``gateway.sdk.testing`` is what to test against.
+What they return and raise is here.
 """
 
 from gateway.sdk.messages import refusal

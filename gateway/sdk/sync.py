@@ -67,18 +67,11 @@ class Killcord:
 
         ``path`` starts with ``/v1/``, and ids in it are quoted. Members of ``query`` that are ``None`` are left out.
         """
-        return self.fetch(method, path, body, query).read()
+        return self.fetch(Request(method, path, body, query or {})).read()
 
-    def fetch(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, object] | None = None,
-        query: Mapping[str, object] | None = None,
-        accept: str = messages.JSON,
-    ) -> Answer:
-        """Like ``ask``, for an answer of the media type ``accept``; its bytes are in ``raw``."""
-        return self.perform(operations.any_request(Request(method, path, body, query or {}, accept)))
+    def fetch(self, request: Request) -> Answer:
+        """The answer to a request, also one that is not JSON: its bytes are in ``raw``."""
+        return self.perform(operations.any_request(request))
 
     def items(self, path: str, **query: object) -> Iterator[Json]:
         """Every item of a list, page by page."""

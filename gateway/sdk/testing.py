@@ -1,7 +1,7 @@
-"""What to test orchestrators and adapters against: a real gateway, a tool that can be made to misbehave, and a clock set by hand.
+"""What to test orchestrators and adapters against: a real gateway, a tool that can be made to fail, and a clock set by hand.
 
-The gateway is ``killcord serve`` as a process of its own, so that a test may kill it; there is no pretended one, since what it refuses
-and remembers is what such tests are about.
+The gateway is ``killcord serve`` as a process of its own, so that a test may kill it. There is no fake one: what a gateway refuses and
+remembers is what such tests are about.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 DEADLINE = 60.0
-"""Seconds that a gateway may take to start or to end."""
+"""Seconds that a gateway may take to start or to stop."""
 
 Document = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Hours:
-    """A clock that stands still until it is put forward."""
+    """A clock that stands still until a test moves it forward."""
 
     now: float = 0.0
 
@@ -44,7 +44,7 @@ class Hours:
 
 @dataclass(slots=True)
 class Gateway:
-    """A gateway on a folder; ``control`` and ``data`` are the URLs of its doors, ``token`` is an admin's."""
+    """A gateway on a folder; ``control`` and ``data`` are the URLs of its APIs, ``token`` is an admin's."""
 
     folder: Path
     settings: Mapping[str, Any]
@@ -55,21 +55,21 @@ class Gateway:
     _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        doors = {"data": f"127.0.0.1:{_free_port()}", "control": f"127.0.0.1:{_free_port()}"}
-        self.data, self.control = (f"http://{doors[name]}" for name in ("data", "control"))
+        listen = {name: f"127.0.0.1:{_free_port()}" for name in ("data", "control")}
+        self.data, self.control = (f"http://{address}" for address in listen.values())
         # JSON is YAML.
-        self._config.write_text(json.dumps({"data_dir": "./var", **self.settings, "listen": doors}))
+        self._config.write_text(json.dumps({"data_dir": "./var", **self.settings, "listen": listen}))
 
     @property
     def said(self) -> str:
-        """All that it wrote, since the first start."""
+        """Everything that it printed since its first start."""
         return (self.folder / "gateway.log").read_text(errors="replace")
 
     def start(self) -> None:
-        """Start it and wait until calls can pass.
+        """Start it and wait until it is ready for calls.
 
         Raises:
-            RuntimeError: it does not come up; the message holds what it said.
+            RuntimeError: it did not start; the message contains what it printed.
         """
         command = [sys.executable, "-m", "gateway", "serve", "--config", str(self._config)]
         environ = {**os.environ, "KILLCORD_BOOTSTRAP_TOKEN": self.token, **self.environ}
@@ -81,17 +81,17 @@ class Gateway:
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > until:
                 self.kill()
-                raise RuntimeError(f"the gateway did not come up:\n{self.said}")
+                raise RuntimeError(f"the gateway did not start:\n{self.said}")
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it as a crash does; what was durable is there at the next start."""
+        """End it like a crash. What was durable is there at the next start."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(DEADLINE)
 
     def stop(self) -> None:
-        """End it as an operator does."""
+        """End it like an operator, with SIGTERM."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(DEADLINE)
@@ -111,9 +111,9 @@ class Gateway:
 
 @contextmanager
 def serving(folder: Path, settings: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Iterator[Gateway]:
-    """A gateway that is ready, ended afterwards.
+    """A gateway that is ready; it ends with the context.
 
-    ``settings`` are the keys of a ``killcord.yaml``; addresses are filled in, relative paths are relative to ``folder``.
+    ``settings`` are the keys of a ``killcord.yaml``, without ``listen``; relative paths are relative to ``folder``.
     """
     gateway = Gateway(folder, settings, environ or {})
     try:
@@ -124,10 +124,10 @@ def serving(folder: Path, settings: Mapping[str, Any], environ: Mapping[str, str
 
 
 class Tool(ThreadingHTTPServer):
-    """JSON documents by path, with entity tags, as REST tools have them; it is the state that effects are counted in.
+    """A REST tool: JSON documents by path, with entity tags. Tests count effects in ``documents``.
 
-    POST to a collection makes a document with an ``id``; PATCH merges, also into the document above where the path names a part
-    of it; PUT replaces; ``If-Match`` is honoured, and so is an ``Idempotency-Key``: the same one gets the same answer.
+    POST to a collection creates a document with an ``id``; PATCH merges, also into the document above if the path names a part of it;
+    PUT replaces. ``If-Match`` is honoured, and the same ``Idempotency-Key`` gets the same answer.
     """
 
     daemon_threads = True
@@ -136,7 +136,7 @@ class Tool(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.documents: dict[str, Document] = {}
         self.calls: list[tuple[str, str]] = []
-        """Method and path of every request, as they came."""
+        """Method and path of every request, in order."""
         self._tags: dict[str, int] = {}
         self._answers: dict[str, tuple[int, str, Document]] = {}
         self._losing = 0
@@ -147,11 +147,11 @@ class Tool(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def lose_replies(self, count: int = 1) -> None:
-        """Apply the next writes, and close the connection instead of answering."""
+        """Apply the next ``count`` writes, and close the connection instead of answering."""
         self._losing = count
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: Document) -> tuple[int, str, Document] | None:
-        """Status, entity tag and body; ``None`` where the reply is lost. ``headers`` have lower-case names."""
+        """Status, entity tag and body; ``None`` if the reply is lost. ``headers`` have lower-case names."""
         with self._lock:
             self.calls.append((method, path))
             if method == "GET":
@@ -217,12 +217,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server looks for these names
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silence: ``Tool.calls`` has it."""
+        """Print nothing: ``Tool.calls`` records the requests."""
 
 
 @contextmanager
 def tooling() -> Iterator[Tool]:
-    """A tool that answers, ended afterwards."""
+    """A tool that answers; it ends with the context."""
     with Tool() as tool:
         thread = threading.Thread(target=tool.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

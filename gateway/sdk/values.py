@@ -1,4 +1,4 @@
-"""What orchestrators get from the gateway, and what goes wrong, as plain values."""
+"""What the gateway returns to orchestrators, and what can go wrong, as plain values."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ TOKEN = "KILLCORD_TOKEN"  # noqa: S105 - the variable's name
 DEFAULT_URL = "http://127.0.0.1:8091"
 
 HOLDS = frozenset({"run-read-only", "run-paused", "run-quarantined", "lease-revoked", "fanout-blocked"})
-"""Codes of what an order refuses. That is no failure of the workflow: the same step may pass later, or after a resume."""
+"""Codes of refusals by an order. They are not failures of the workflow: the same step may pass later, or after a resume."""
 
 
 class Problem(Exception):
-    """The gateway said no, in its own words (RFC 9457).
+    """The gateway refused, and says why (RFC 9457).
 
     ``code`` is stable, ``hint`` says what to do next, ``retryable`` whether the same request may pass later, ``retry_after`` in how many
-    seconds where the gateway says so. ``document`` is all of it.
+    seconds, if the gateway knows. ``document`` is the whole problem document; it has no ``code`` if another server answered.
     """
 
     def __init__(self, status: int, document: Mapping[str, Any]) -> None:
@@ -39,24 +39,24 @@ class Problem(Exception):
 
     @property
     def held(self) -> bool:
-        """Whether an order stands against it."""
+        """Whether an order refused it."""
         return self.code in HOLDS
 
 
 class Lost(Exception):
-    """The gateway gave no whole answer. Whether a request was carried out is not known; every one of this client may be sent again."""
+    """No complete answer came. Whether the gateway carried out the request is unknown; what the methods of ``Run`` send may be repeated."""
 
 
 class Superseded(Exception):
-    """The run was resumed since this process opened it: what the process knows may have been taken back.
+    """The run was resumed since this process opened it: what the process knows may have been rolled back.
 
-    Open the run again, and go on from the state that its ``resumption`` names.
+    Open the run again, and continue from the state that its ``resumption`` names.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Whether a task may start; ``retry_after`` in seconds, ``None`` where only a person can end what holds it."""
+    """Whether a task may start; ``retry_after`` in seconds, ``None`` if only a person can end what holds it."""
 
     admit: bool
     mode: str
@@ -67,7 +67,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A verified place in a run's journal; ``document`` is all that the gateway keeps of it."""
+    """A verified position in a run's journal; ``document`` is the gateway's whole record of it."""
 
     checkpoint_id: str
     state_ref: str | None
@@ -77,7 +77,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """A run's last resume: its generation since then, and where the state to begin with is kept. ``None`` is the workflow's start."""
+    """A run's last resume: its generation since then, and where the state to start from is kept; ``None`` is the workflow's start."""
 
     generation: int
     state_ref: str | None
@@ -85,8 +85,8 @@ class Resumption:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A finding as it was taken; ``incident_id`` where policy made an incident of it, ``about`` the run's entries that it was understood
-    to be about: what is wrong begins at the first of them.
+    """A recorded finding. ``incident_id`` is set if policy opened an incident; ``about`` are the run's entries that the finding concerns:
+    what is wrong starts at the first of them.
     """
 
     finding_id: str
@@ -97,7 +97,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A lease as it was given, with the run it is for; ``life`` is how many seconds it had to live when the gateway answered."""
+    """A granted lease and its run; ``life`` is the seconds until it expires, counted from the gateway's answer."""
 
     run: Json
     lease: str

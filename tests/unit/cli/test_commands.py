@@ -59,8 +59,11 @@ def test_a_dry_run_only_counts(gateway: Gateway, killcord: Cli) -> None:
     [
         ("read_only", "Release it with: killcord release {} --reason ..."),
         ("paused", "Release it with: killcord release {} --reason ..."),
-        ("quarantined", "What it holds stays held after a release, until it is resumed or closed: killcord resume RUN --reason ..."),
-        ("revoked", "Its leases stay revoked after a release; a resume gives a run a new one: killcord resume RUN --reason ..."),
+        (
+            "quarantined",
+            "Also after a release, runs stay held until they are resumed or closed: killcord resume RUN --reason ...",
+        ),
+        ("revoked", "Also after a release, leases stay revoked; a resume gives a run a new one: killcord resume RUN --reason ..."),
     ],
 )
 def test_contain_tells_how_to_let_go_of_what_it_holds(gateway: Gateway, killcord: Cli, mode: str, said: str) -> None:
@@ -70,7 +73,10 @@ def test_contain_tells_how_to_let_go_of_what_it_holds(gateway: Gateway, killcord
     assert out.splitlines()[1] == said.format(order["order_id"])
 
 
-@pytest.mark.parametrize(("mode", "more"), [("paused", []), ("quarantined", ["What it held"]), ("revoked", ["Leases that it revoked"])])
+@pytest.mark.parametrize(
+    ("mode", "more"),
+    [("paused", []), ("quarantined", ["Also after a release, runs"]), ("revoked", ["Also after a release, leases"])],
+)
 def test_a_release_tells_what_stays_as_it_is(gateway: Gateway, killcord: Cli, mode: str, more: list[str]) -> None:
     killcord(*OPEN, "--run", "r1")
     made = killcord.json("contain", "--run", "r1", "--mode", mode, "--reason", "look")
@@ -83,8 +89,8 @@ def test_a_tool_that_was_taken_away_for_good_is_told_as_that(gateway: Gateway, k
     out = killcord("contain", "--run", "r1", "--tool", "erp", "--mode", "revoked", "--reason", "look").out.splitlines()
     (order,) = killcord.json("orders")
     released = killcord("release", order["order_id"], "--reason", "clear").out.splitlines()
-    assert out[1] == "The tool stays forbidden for the runs that it holds, also after a release: open new runs for new work."
-    assert released[1] == "The tool stays forbidden for the runs that it held: open new runs for new work."
+    assert out[1] == "Also after a release, the tool stays forbidden for runs that the order held: open new runs for new work."
+    assert released[1] == out[1]
 
 
 def test_no_text_of_others_begins_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

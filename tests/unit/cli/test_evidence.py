@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway import errors
 from gateway.cli import client, evidence
-from gateway.cli.failure import Failure
+from gateway.cli.output import Failure
 from gateway.clients.clock import SystemClock
 from gateway.core.journal import chain, signed_note
 from gateway.stores.sqlite import open_store
@@ -54,7 +54,7 @@ async def test_a_kept_journal_is_verified_where_it_lies_also_one_that_no_gateway
     await store.close()
     for place in (folder, folder / "journal.sqlite"):
         found = evidence.verify(place, None, None)
-        assert (found.finding, found.entries, found.streams) == (None, 5, {stream: 5})
+        assert (found.finding, found.value["entries"], found.value["streams"]) == (None, 5, {stream: 5})
     with closing(sqlite3.connect(folder / "journal.sqlite")) as forged:
         forged.execute("UPDATE entries SET line = replace(CAST(line AS TEXT), 'as it was', 'as it is!') WHERE seq = 3")
         forged.commit()

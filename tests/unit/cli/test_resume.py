@@ -66,7 +66,7 @@ def test_a_contained_run_is_resumed_with_what_it_keeps(written: Gateway, killcor
     assert said.code == 0
     assert "resumes from st_" in said.out
     assert "(read_only, generation 2)" in said.out
-    assert "lease      ey" in said.out
+    assert "lease    ey" in said.out
     run = killcord.json("runs", "show", "run_1")
     assert (run["scopes"], run["tools"], run["limits"]["writes"], run["require_approval"]) == (["erp:invoice.*"], ["erp"], 5, ["erp:*"])
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.sdk import Lost, Problem, Superseded, aio, operations, refusal, sync, testing
+from gateway.sdk.messages import Request
 from gateway.sdk.testing import Gateway, Hours, Tool
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -251,7 +252,7 @@ def test_lists_and_streams_are_read(killcord: Any, asked: dict[str, Any], monkey
     run_id = killcord.open(**asked).run_id
     for number in range(3):
         killcord.run(run_id).checkpoint(f"state-{number}")
-    lines = killcord.fetch("GET", "/v1/journal", query={"run": run_id, "kind": None, "limit": 3}, accept="application/x-ndjson")
+    lines = killcord.fetch(Request("GET", "/v1/journal", query={"run": run_id, "kind": None, "limit": 3}, accept="application/x-ndjson"))
     entries = list(killcord.items("/v1/journal", run=run_id))
     assert [json.loads(line) for line in lines.raw.splitlines()] == entries[:3]
     assert len(entries) > 3
