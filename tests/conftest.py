@@ -6,7 +6,25 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.clients.policy_bundle import Bundle
+from gateway.clients.rego import loading
 from tests.support import policies
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _each_bundle_is_examined_once() -> Iterator[None]:
+    """Examining a bundle is pure, takes most of a gateway's start, and most tests start one with the same policies."""
+    examine, known = loading.examine, dict[tuple[object, ...], loading.Examined]()
+
+    def remembered(bundle: Bundle, *, tests: bool = False) -> loading.Examined:
+        key = (bundle.revision, tuple(bundle.modules.items()), tuple(bundle.tests.items()) if tests else None)
+        if key not in known:
+            known[key] = examine(bundle, tests=tests)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "examine", remembered)
+        yield
 
 
 @pytest.fixture(autouse=True)

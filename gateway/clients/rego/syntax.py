@@ -181,13 +181,14 @@ def _rule(node: Mapping[str, Any], source: bytes) -> Rule:
 
 def nodes(node: Any) -> Iterator[Mapping[str, Any]]:
     """Every node of a tree, the outer ones first."""
-    if isinstance(node, list):
-        for each in node:
-            yield from nodes(each)
-    elif isinstance(node, dict):
-        yield node
-        for value in node.values():
-            yield from nodes(value)
+    left = [node]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            yield one
+            left.extend(reversed(one.values()))
+        elif isinstance(one, list):
+            left.extend(reversed(one))
 
 
 def settled(path: Path) -> tuple[str, ...]:
