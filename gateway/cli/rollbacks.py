@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from operator import itemgetter
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,10 +12,10 @@ from rich.progress import Progress
 
 from gateway.cli import client, output
 from gateway.cli.options import OfRun, Reason, RunId, group
-from gateway.cli.output import REFUSED, accessing, columns
+from gateway.cli.output import REFUSED, columns
 from gateway.core.codec import plan as codec_plan
-from gateway.core.rollback import plan_table
-from gateway.sdk.messages import Request, path
+from gateway.core.rollback import plan_mermaid, plan_table
+from gateway.sdk.messages import path
 from gateway.sdk.values import Json
 
 app = group("Rollbacks of contained runs. Without a command, lists them.", bare="list")
@@ -56,19 +55,17 @@ def plan(
     run: RunId,
     subtree: Subtree = False,
     to: To = "start",
-    svg: Annotated[Path | None, typer.Option(help="Draw the plan into this file instead.", dir_okay=False)] = None,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart instead.")] = False,
 ) -> None:
     """Show what a rollback would do, in order. It changes nothing."""
     body = {"scope": {"run": run, "subtree": subtree}, "to": to, "dry_run": True}
     out = output.of(context)
-    if svg is not None:
-        drawn = client.connect().fetch(Request("POST", path("rollbacks"), body, accept="image/svg+xml")).raw
-        with accessing("--svg", svg, "write"):
-            svg.write_bytes(drawn)
-        out.value({"svg": str(svg)}, [f"The plan is drawn in {svg}."])
-        return
     planned = client.post(path("rollbacks"), body)
     found = codec_plan.read(planned)
+    if mermaid:
+        drawn = plan_mermaid.drawn(found)
+        out.value({"mermaid": drawn}, drawn.splitlines())
+        return
     headings = {name.upper(): itemgetter(at) for at, name in enumerate(plan_table.COLUMNS)}
     out.table(planned, headings, plan_table.rows(found))
     out.note(planned["summary"])

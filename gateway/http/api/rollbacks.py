@@ -17,7 +17,7 @@ from gateway.control.rollback.preconditions import Busy, NotContained, WrongRoll
 from gateway.core import timestamps
 from gateway.core.codec import plan as codec_plan
 from gateway.core.codec.incident import rollback_shown
-from gateway.core.rollback import plan_svg, plan_table, progress
+from gateway.core.rollback import plan_mermaid, plan_table, progress
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import Body, Id, Listed, Name, Paged, Query, Reason, Target, Timestamp
 from gateway.http.server.operators import Permission
@@ -30,8 +30,6 @@ from gateway.model.order import Scope
 from gateway.model.plan import Does, Node, NodeState, Plan, Way
 
 P = ParamSpec("P")
-
-SVG = "image/svg+xml"
 
 ROUTES = Routes()
 
@@ -166,10 +164,10 @@ class RollbackDetail(Rollback):
         200: RollbackPlan,
         409: "the scope is not contained",
     },
-    also=SVG,
+    also=plan_mermaid.MEDIA_TYPE,
 )
 async def roll_back(request: Request, body: StartRollback) -> Json | web.Response:
-    """Roll back what a contained run did, or (`dry_run`) plan it; for `Accept: image/svg+xml` the plan is drawn."""
+    """Roll back what a contained run did, or (`dry_run`) plan it; for `Accept: text/vnd.mermaid` as a flowchart."""
     scope = body.scope
     await request.run(scope.run)
     if not await request.sees_scope(Scope(run=scope.run, subtree=scope.subtree)):
@@ -188,7 +186,7 @@ async def roll_back(request: Request, body: StartRollback) -> Json | web.Respons
 
 async def _dry_run(request: Request, body: StartRollback) -> web.Response:
     plan = await request.services.rollbacks.dry_run(body.scope.run, subtree=body.scope.subtree, to=body.to)
-    return await _drawn(plan, {}) if _wants_svg(request) else routing.json(await _in_thread(_planned, plan, body))
+    return await _drawn(plan, {}) if _wants_mermaid(request) else routing.json(await _in_thread(_planned, plan, body))
 
 
 async def _begin(request: Request, body: StartRollback) -> Json:
@@ -222,17 +220,17 @@ async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     "/v1/rollbacks/{rollback_id}",
     Permission.READ_ROLLBACKS,
     {200: RollbackDetail},
-    also=SVG,
+    also=plan_mermaid.MEDIA_TYPE,
 )
 async def show_rollback(request: Request, rollback_id: str, query: ShowRollback) -> Json | web.Response:
-    """One rollback, node by node; for `Accept: image/svg+xml` it is drawn."""
+    """One rollback, node by node; for `Accept: text/vnd.mermaid` as a flowchart."""
     services = request.services
     await _find(request, rollback_id)
     try:
         view = await services.rollbacks.view(rollback_id)
     except (KeyError, WrongRollback) as gone:
         raise problem.Conflict("The plan cannot be read any more; the journal still holds what was done.") from gone
-    if _wants_svg(request):
+    if _wants_mermaid(request):
         return await _drawn(view.plan, view.states)
     tried = await services.rollback_records.compensations(rollback_id) if query.nodes else None
     return await _in_thread(_view, view, tried, services.clock.now() - services.clock.monotonic())
@@ -269,12 +267,12 @@ def _scope(rollback: model.Rollback) -> Scope:
     return Scope(run=rollback.run_id, subtree=rollback.subtree)
 
 
-def _wants_svg(request: Request) -> bool:
-    return SVG in request.raw.headers.get("Accept", "")
+def _wants_mermaid(request: Request) -> bool:
+    return plan_mermaid.MEDIA_TYPE in request.raw.headers.get("Accept", "")
 
 
 async def _drawn(plan: Plan, states: Mapping[str, NodeState]) -> web.Response:
-    return web.Response(text=await asyncio.to_thread(plan_svg.drawn, plan, states), content_type=SVG)
+    return web.Response(text=await asyncio.to_thread(plan_mermaid.drawn, plan, states), content_type=plan_mermaid.MEDIA_TYPE)
 
 
 async def _in_thread(shown: Callable[P, Json], *args: P.args, **more: P.kwargs) -> Json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
@@ -52,11 +50,12 @@ def test_a_plan_is_a_table_in_the_order_of_its_execution(changed: Gateway, killc
     assert [node["target"]["id"] for node in killcord.json("rollbacks", "plan", "run_1")["nodes"]] == ["inv_2", "inv_1"]
 
 
-def test_a_plan_is_drawn_into_a_file(changed: Gateway, killcord: Cli, tmp_path: Path) -> None:
-    file = tmp_path / "plan.svg"
-    assert killcord.json("rollbacks", "plan", "run_1", "--svg", str(file)) == {"svg": str(file)}
-    assert file.read_text().startswith("<svg ")
-    assert killcord("rollbacks", "plan", "run_1", "--svg", str(tmp_path / "nowhere" / "plan.svg")).code == 2
+def test_a_plan_is_printed_as_a_flowchart(changed: Gateway, killcord: Cli) -> None:
+    text = killcord.json("rollbacks", "plan", "run_1", "--mermaid")["mermaid"]
+    assert text.startswith("flowchart TD\n")
+    assert "erp:invoice:inv_1" in text
+    said = killcord("rollbacks", "plan", "run_1", "--mermaid")
+    assert (said.code, said.out) == (0, text)
 
 
 def test_what_runs_free_is_not_rolled_back(changed: Gateway, killcord: Cli) -> None:

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import json
 import random
-from xml.etree import ElementTree
+import re
 
 import pytest
 
 from gateway.core.codec import plan as codec_plan
 from gateway.core.rollback import plan as planning
-from gateway.core.rollback import plan_svg, plan_table
+from gateway.core.rollback import plan_mermaid, plan_table
 from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.plan import NodeState, Plan
 from tests.support.planning import UNDOS, write
 
 HOSTILE = "</text><script>alert(1)</script>\u202e\x00\ud800\"'&<!--]]>"
-SVG = "{http://www.w3.org/2000/svg}"
+BOX = re.compile(r'  n\d+\["(?:[\w .,:/()-]|#\d+;|<br/>)+"\]:::[a-z]+_way')
 
 
 def some(*, count: int = 40) -> Plan:
@@ -88,25 +88,42 @@ def test_nothing_to_undo_is_said() -> None:
 
 
 @pytest.mark.parametrize("plan", [some(), joined(), Plan(())])
-def test_a_picture_has_a_box_for_each_node_and_arrows_between_them(plan: Plan) -> None:
-    root = ElementTree.fromstring(plan_svg.drawn(plan, {node.node_id: NodeState.DONE for node in plan.nodes[:5]}))
-    assert len(root.findall(f"{SVG}g")) == len(plan.nodes)
-    arrows = [path for path in root.findall(f"{SVG}path") if path.get("marker-end")]
+def test_a_flowchart_has_a_box_for_each_node_and_arrows_between_them(plan: Plan) -> None:
+    lines = plan_mermaid.drawn(plan, {node.node_id: NodeState.DONE for node in plan.nodes[:5]}).splitlines()
+    boxes = [line for line in lines if BOX.fullmatch(line)]
+    arrows = [line for line in lines if " --> " in line]
+    members = [line for line in lines if " --- " in line]
+    assert lines[:2] == ["flowchart TD", f"  %% {plan_table.summary(plan)}"]
+    assert len(boxes) == len(plan.nodes)
+    assert sum(" - done" in box for box in boxes) == min(5, len(plan.nodes))
     assert len(arrows) == sum(len(node.after) for node in plan.nodes)
+    assert len(members) == sum(map(len, plan.joins.values()))
+    assert len(arrows) + len(members) <= 500
+
+
+def test_a_node_says_what_is_done_by_what_and_in_which_way() -> None:
+    plan = planning.plan([write(1), write(2, "delete", before="v2", after=None), write(3, "ship", id_="o2")], UNDOS, parents={}, now=0.0)
+    assert plan_mermaid.drawn(plan, {"st-3": NodeState.TASK}).splitlines()[2:4] == [
+        '  n0["erp:thing:o2<br/>review<br/>1 effect - task"]:::review_way',
+        '  n1["erp:thing:o1<br/>make again by remake<br/>2 effects"]:::call_way',
+    ]
 
 
 def test_a_large_plan_is_drawn_in_part_and_the_rest_is_counted() -> None:
     plan = planning.plan([write(seq, id_=f"o{seq}") for seq in range(1, 1001)], UNDOS, parents={}, now=0.0)
-    drawn = plan_svg.drawn(plan)
-    assert len(ElementTree.fromstring(drawn).findall(f"{SVG}g")) == plan_svg.MOST
-    assert "and 800 more, not drawn: 800 call" in drawn
-    assert len(drawn) < 400_000
+    drawn = plan_mermaid.drawn(plan)
+    assert sum(BOX.fullmatch(line) is not None for line in drawn.splitlines()) == plan_mermaid.MOST
+    assert '  rest["and 800 more, not drawn: 800 call"]' in drawn.splitlines()
+    assert len(drawn) < 50_000
 
 
-def test_a_hostile_id_is_text_in_the_picture() -> None:
-    plan = planning.plan([write(1, id_=HOSTILE, parent_step=HOSTILE)], UNDOS, parents={}, now=0.0)
-    drawn = plan_svg.drawn(plan)
-    tags = {element.tag.removeprefix(SVG) for element in ElementTree.fromstring(drawn).iter()}
-    assert tags == {"svg", "title", "defs", "marker", "path", "rect", "text", "g"}
-    assert "\u202e" not in drawn
+def test_a_hostile_id_is_text_in_the_flowchart() -> None:
+    plan = planning.plan(
+        [write(1, id_=HOSTILE, parent_step=HOSTILE), write(2, id_="a`b`\nend; click n0 %%{init")], UNDOS, parents={}, now=0.0
+    )
+    drawn = plan_mermaid.drawn(plan)
+    boxes = [line for line in drawn.splitlines() if BOX.fullmatch(line)]
+    assert len(boxes) == len(plan.nodes)
+    assert "script#62;alert(1)" in drawn
+    assert not {*"`&\u202e\x00'{"} & {*drawn}
     drawn.encode()

@@ -62,10 +62,12 @@ async def test_a_shown_plan_is_the_plan_itself(changed: Door) -> None:
     assert plan.read(shown) == await changed.parts.services.rollbacks.dry_run("run_1", subtree=False, to="start")
 
 
-async def test_a_plan_is_drawn_for_who_wants_a_picture(changed: Door) -> None:
-    async with changed.raw("POST", "/v1/rollbacks", PLAN, headers={"Accept": "image/svg+xml"}) as response:
-        assert (response.status, response.content_type) == (200, "image/svg+xml")
-        assert "erp:invoice:inv_1" in await response.text()
+async def test_a_plan_is_drawn_for_who_wants_a_flowchart(changed: Door) -> None:
+    async with changed.raw("POST", "/v1/rollbacks", PLAN, headers={"Accept": "text/vnd.mermaid"}) as response:
+        assert (response.status, response.content_type) == (200, "text/vnd.mermaid")
+        text = await response.text()
+        assert text.startswith("flowchart TD\n")
+        assert "erp:invoice:inv_1" in text
 
 
 async def test_a_plan_to_an_entry_leaves_what_came_before_it(changed: Door) -> None:
@@ -133,9 +135,9 @@ async def test_the_nodes_can_be_left_out(contained: Door) -> None:
 async def test_a_rollback_is_drawn_as_it_stands(contained: Door) -> None:
     name = await begun(contained)
     await ended(contained, name)
-    async with contained.raw("GET", f"/v1/rollbacks/{name}", headers={"Accept": "image/svg+xml"}) as response:
-        assert response.content_type == "image/svg+xml"
-        assert ">1 effect - task</text>" in await response.text()
+    async with contained.raw("GET", f"/v1/rollbacks/{name}", headers={"Accept": "text/vnd.mermaid"}) as response:
+        assert response.content_type == "text/vnd.mermaid"
+        assert '<br/>1 effect - task"]:::call_way' in await response.text()
 
 
 async def test_rollbacks_are_listed_by_run_and_state(contained: Door) -> None:
