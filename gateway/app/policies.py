@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import errors
-from gateway.clients.opa import test_runner as opa_test_runner
+from gateway.clients import policy_tests
 from gateway.clients.opa.channel import Channel
 from gateway.clients.opa.engine import OpaEngine
-from gateway.clients.rego import test_runner
 from gateway.clients.rego.engine import EmbeddedEngine
-from gateway.clients.rego.test_runner import Trial
 from gateway.settings import origin
 from gateway.settings.config import Config, PolicyConfig
 from gateway.settings.origin import Origin
@@ -55,13 +53,13 @@ def problems(config: Config) -> list[str]:
     return found
 
 
-def trials(folder: Path, *, real: bool) -> list[Trial]:
+def trials(folder: Path, *, real: bool) -> list[policy_tests.Trial]:
     """A folder's own tests, run on the embedded engine, or where ``real`` by ``opa test``.
 
     Raises:
         Misconfigured: the folder cannot be used, or there is no opa; one line per problem.
     """
-    return opa_test_runner.run_tests(folder, _binary()) if real else test_runner.run_tests(folder)
+    return policy_tests.run_opa(folder, _binary()) if real else policy_tests.run_embedded(folder)
 
 
 def push(folder: Path, url: str) -> Pushed:

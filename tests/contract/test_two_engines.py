@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import errors
+from gateway.clients.rego import arguments, entry_points, loading
 from gateway.clients.rego import builtins as rego_builtins
-from gateway.clients.rego import entry_points, loading, patterns
 from gateway.core.policy import rules
 from gateway.model.decision import Allow, Deny, Hold
 from gateway.model.response import Measure
@@ -170,7 +170,7 @@ def test_a_pattern_that_loads_matches_alike(tmp_path: Path, examples: int) -> No
 
         @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
         @given(
-            pattern=generated.patterns.filter(lambda pattern: patterns.regex_fault(pattern) is None),
+            pattern=generated.patterns.filter(lambda pattern: arguments.regex_fault(pattern) is None),
             text=st.text("aAbBé𝒳1-. \n", max_size=6),
         )
         def match(pattern: str, text: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.clients.rego import engine as rego_engine
-from gateway.clients.rego import loading
+from gateway.clients.rego import entry_points
 from gateway.core.policy import decision as policy_decision
 from gateway.model.action import Effect, Reversibility, Target
 from gateway.model.call import Call
@@ -145,5 +145,5 @@ def test_only_true_is_true(raw: object) -> None:
 @given(noise=json_values)
 def test_a_document_of_any_shape_is_never_allowed_by_accident(noise: object) -> None:
     for part in ("lease", "run", "action", "tool"):
-        asked = loading.sample() | {part: noise}
+        asked = entry_points.sample_call() | {part: noise}
         assert isinstance(asyncio.run(ENGINE.decide(asked)), Deny), part

@@ -10,7 +10,7 @@ import pytest
 
 from gateway import errors
 from gateway.clients.rego import engine as rego_engine
-from gateway.clients.rego import loading
+from gateway.clients.rego import entry_points
 from gateway.model.decision import Decision, Deny, Hold
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def problems(folder: Path) -> list[str]:
 
 def call(**changes: object) -> dict[str, object]:
     """An ordinary write; ``target__tenant="x"`` sets one member, ``...`` takes it away."""
-    document: dict[str, object] = orjson.loads(orjson.dumps(loading.sample()))
+    document: dict[str, object] = orjson.loads(orjson.dumps(entry_points.sample_call()))
     for path, value in changes.items():
         part, _, member = path.partition("__")
         inside = document[part] if member else document

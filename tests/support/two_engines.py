@@ -18,7 +18,7 @@ from gateway import errors
 from gateway.clients import policy_bundle
 from gateway.clients.opa import channel
 from gateway.clients.opa.channel import Answer
-from gateway.clients.rego import engine, loading
+from gateway.clients.rego import engine, entry_points, loading
 from gateway.core.policy import decision
 from gateway.model.decision import Decision, Deny, Reason
 from tests.support import opa, policies
@@ -36,7 +36,7 @@ class Remote:
     def decide(self, document: Mapping[str, object]) -> Decision:
         """As ``OpaEngine`` decides, without its deadline."""
         try:
-            answer = self._answer(loading.RULE, document)
+            answer = self._answer(entry_points.RULE, document)
         except TypeError:
             return _denied(decision.UNREADABLE)
         if answer.status != 200:

@@ -12,7 +12,7 @@ import orjson
 from gateway import errors
 from gateway.clients.opa import channel
 from gateway.clients.opa.channel import Channel
-from gateway.clients.rego import entry_points, loading
+from gateway.clients.rego import entry_points
 from gateway.clients.rego.engine import Report
 from gateway.core.policy import decision as policy_decision
 from gateway.model.decision import Decision, Deny
@@ -132,14 +132,14 @@ class OpaEngine:
             return _Seen(
                 "its bundles are not all active yet" if health.status == 500 else f"its /health answers with status {health.status}"
             )
-        sample = orjson.dumps({"input": loading.sample()})
+        sample = orjson.dumps({"input": entry_points.sample_call()})
         answer = await self._channel.ask("POST", self._decision, sample, within=LOOK, most=LARGEST_DECISION)
         if answer.status != 200:
             return _Seen(f"on a sample call: {channel.failure(answer).message}")
         told = channel.told(answer)
         decision = policy_decision.parse(told.result, decision_id="sample", revision="sample")
         if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:
-            return _Seen(f"on a sample call, {loading.RULE} gives no usable decision: {decision.reasons[0].message}")
+            return _Seen(f"on a sample call, {entry_points.RULE} gives no usable decision: {decision.reasons[0].message}")
         return _Seen("", told.revision or await self._digest(), frozenset(told.bundles))
 
     async def _told(self, rule: str, document: Mapping[str, object], *, within: float) -> channel.Told:

@@ -16,7 +16,7 @@ from gateway import errors
 from gateway.clients import policy_bundle
 from gateway.clients.opa import channel
 from gateway.clients.policy_bundle import Bundle
-from gateway.clients.rego import loading
+from gateway.clients.rego import entry_points, loading
 from gateway.core.policy import decision as policy_decision
 from gateway.model.decision import Deny
 
@@ -128,7 +128,7 @@ def _try(client: OpaClient) -> None:
     """Raises:
     Misconfigured: OPA has no usable decision on a sample call.
     """
-    asked = orjson.loads(orjson.dumps(loading.sample()))
+    asked = orjson.loads(orjson.dumps(entry_points.sample_call()))
     answer = client.query_rule(asked, "killcord.authz", "decision", {"strict-builtin-errors": "true"})
     decision = policy_decision.parse(answer.get("result"), decision_id="sample", revision="sample")
     if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:

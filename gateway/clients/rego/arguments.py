@@ -1,4 +1,9 @@
-"""What built-ins may be given: arguments on which engines differ are refused when the bundle loads."""
+"""What built-ins may be given: arguments on which engines differ are refused when the bundle loads.
+
+Regular expressions have to mean the same on Go's RE2 (OPA) and on Rust's regex (embedded). Both read one language with two sets of
+extras: ``\\d`` is ASCII in Go and any script's digits in Rust, ``[a&&b]`` is a set of three characters or an intersection. Only what
+both read alike passes.
+"""
 
 from __future__ import annotations
 
@@ -6,111 +11,176 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.clients.rego import patterns
 from gateway.clients.rego.builtins import Kind
-from gateway.clients.rego.type_inference import Terms
+from gateway.clients.rego.names import Scope
 
 Node = Mapping[str, Any]
-Demand = Callable[[Sequence[Node], Terms], str | None]
-"""Takes the arguments of an invocation and what is known of them; returns what is wrong with them."""
+Check = Callable[[Node, Scope], str | None]
+"""Takes one argument and the rule that it stands in; returns what is wrong with it."""
 
 _VERB = re.compile(r"%(.?)", re.DOTALL)
 _PLAIN_VERBS = {"%", "s", "v"}
 
 
-def fault(name: str, arguments: Sequence[Node], terms: Terms) -> str | None:
-    demand = _DEMANDS.get(name)
-    return demand(arguments, terms) if demand else None
+def fault(name: str, arguments: Sequence[Node], scope: Scope) -> str | None:
+    """What is wrong with the arguments of a built-in; ``None`` where they may be given."""
+    if name == "sprintf":
+        return _format(arguments, scope)
+    checks = (check(arguments[place], scope) for place, check in _CHECKS.get(name, ()) if place < len(arguments))
+    return next((found for found in checks if found), None)
 
 
-def _integers(*places: int) -> Demand:
-    def demand(arguments: Sequence[Node], terms: Terms) -> str | None:
-        given = [arguments[place] for place in places if place < len(arguments)]
-        if all(terms.kind(each) is Kind.INTEGER for each in given):
-            return None
-        return "engines differ in fractions here; give it plain numbers, counts or integers of the input"
-
-    return demand
+def _integer(node: Node, scope: Scope) -> str | None:
+    if scope.kind(node) is Kind.INTEGER:
+        return None
+    return "engines differ in fractions here; use literal numbers, counts or integers of the input"
 
 
-def _text_of(place: int, looks: str, shown: str) -> Demand:
-    """The argument has to be written out, and to look like ``looks``."""
+def _text(looks: str, example: str) -> Check:
+    """The argument has to be a literal that looks like ``looks``."""
     wanted = re.compile(looks)
 
-    def demand(arguments: Sequence[Node], terms: Terms) -> str | None:
-        text = terms.literal(arguments[place]) if place < len(arguments) else ""
+    def check(node: Node, scope: Scope) -> str | None:
+        text = scope.literal(node)
         if text is None:
-            return f"engines differ in what they forgive; write it out, like {shown}"
-        return None if wanted.fullmatch(text) or place >= len(arguments) else f"engines differ in {text!r}; write it like {shown}"
+            return f"engines differ in what they accept; write it as a literal, like {example}"
+        return None if wanted.fullmatch(text) else f"engines differ in {text!r}; write it like {example}"
 
-    return demand
-
-
-def _some_text(place: int) -> Demand:
-    def demand(arguments: Sequence[Node], terms: Terms) -> str | None:
-        if place >= len(arguments) or terms.literal(arguments[place]):
-            return None
-        return "engines differ in what an empty text is in another; write the text that is looked for out"
-
-    return demand
+    return check
 
 
-def _pattern(place: int, also: Demand | None = None) -> Demand:
-    def demand(arguments: Sequence[Node], terms: Terms) -> str | None:
-        pattern = terms.literal(arguments[place]) if place < len(arguments) else ""
-        if pattern is None:
-            return "a pattern that comes about on a call cannot be checked; write it out, or use data.killcord.lib.wildcard.matches"
-        return patterns.regex_fault(pattern) or (also(arguments, terms) if also else None)
-
-    return demand
+def _some_text(node: Node, scope: Scope) -> str | None:
+    if scope.literal(node):
+        return None
+    return "engines differ in where they find an empty text; write the search text as a literal that is not empty"
 
 
-def _format(arguments: Sequence[Node], terms: Terms) -> str | None:
+def _pattern(node: Node, scope: Scope) -> str | None:
+    pattern = scope.literal(node)
+    if pattern is None:
+        return "a pattern that is made on a call cannot be checked; write it as a literal, or use data.killcord.lib.wildcard.matches"
+    return regex_fault(pattern)
+
+
+def _zone(node: Node, scope: Scope) -> str | None:
+    named = node["Array"]["items"][1:2] if "Array" in node else []
+    if any(scope.literal(each) == "Local" for each in named):
+        return "Local is another time zone on every machine; name one, like Europe/Berlin"
+    return None
+
+
+def _format(arguments: Sequence[Node], scope: Scope) -> str | None:
     if len(arguments) < 2:
         return None
-    text, values = terms.literal(arguments[0]), arguments[1].get("Array")
+    text, values = scope.literal(arguments[0]), arguments[1].get("Array")
     if text is None or values is None:
-        return 'write the format and the list of values out: sprintf("... %v", [x])'
+        return 'write the format and the list of values as literals: sprintf("... %v", [x])'
     verbs = _VERB.findall(text)
     if unknown := sorted(set(verbs) - _PLAIN_VERBS):
         return f"engines differ in %{unknown[0]}; use %v"
     used = [verb for verb in verbs if verb != "%"]
     if len(used) != len(values["items"]):
         return f"its format takes {len(used)}, not {len(values['items'])} values"
-    if any(verb == "s" and terms.kind(each) is not Kind.TEXT for verb, each in zip(used, values["items"], strict=True)):
-        return "engines differ in %s for what may be no text; use %v"
-    if any(terms.kind(each) is Kind.SET for each in values["items"]):
-        return "engines print an empty set otherwise; print it as a list, by sort(...)"
-    return None
+    kinds = [scope.kind(each) for each in values["items"]]
+    if any(verb == "s" and kind is not Kind.TEXT for verb, kind in zip(used, kinds, strict=True)):
+        return "engines differ in %s for a value that may be no text; use %v"
+    return "engines print an empty set differently; print it as a list, by sort(...)" if Kind.SET in kinds else None
 
 
-def _zone(arguments: Sequence[Node], terms: Terms) -> str | None:
-    named = arguments[0]["Array"]["items"][1:2] if arguments and "Array" in arguments[0] else []
-    if any(terms.literal(each) == "Local" for each in named):
-        return "Local is another time zone on every machine; name one, like Europe/Berlin"
-    return None
-
-
-_DEMANDS: Mapping[str, Demand] = {
-    "array.slice": _integers(1, 2),
-    "indexof": _some_text(1),
-    "indexof_n": _some_text(1),
-    "regex.find_all_string_submatch_n": _pattern(0, _integers(2)),
-    "regex.find_n": _pattern(0, _integers(2)),
-    "regex.match": _pattern(0),
-    "regex.replace": _pattern(1),
-    "replace": _some_text(1),
-    "sprintf": _format,
-    "substring": _integers(1, 2),
-    "time.clock": _zone,
-    "time.date": _zone,
-    "time.parse_duration_ns": _text_of(0, r"(?:[0-9]{1,9}(?:h|m|s|ms|us|ns))+", '"1h30m"'),
-    "time.parse_rfc3339_ns": _text_of(
-        0,
-        r"(?:19[7-9][0-9]|2[01][0-9]{2})-[01][0-9]-[0-3][0-9]T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:Z|[+-][01][0-9]:[0-5][0-9])",
-        '"2026-12-24T00:00:00Z"',
+_CHECKS: Mapping[str, tuple[tuple[int, Check], ...]] = {
+    "array.slice": ((1, _integer), (2, _integer)),
+    "indexof": ((1, _some_text),),
+    "indexof_n": ((1, _some_text),),
+    "regex.find_all_string_submatch_n": ((0, _pattern), (2, _integer)),
+    "regex.find_n": ((0, _pattern), (2, _integer)),
+    "regex.match": ((0, _pattern),),
+    "regex.replace": ((1, _pattern),),
+    "replace": ((1, _some_text),),
+    "substring": ((1, _integer), (2, _integer)),
+    "time.clock": ((0, _zone),),
+    "time.date": ((0, _zone),),
+    "time.parse_duration_ns": ((0, _text(r"(?:[0-9]{1,9}(?:h|m|s|ms|us|ns))+", '"1h30m"')),),
+    "time.parse_rfc3339_ns": (
+        (
+            0,
+            _text(
+                r"(?:19[7-9][0-9]|2[01][0-9]{2})-[01][0-9]-[0-3][0-9]T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:Z|[+-][01][0-9]:[0-5][0-9])",
+                '"2026-12-24T00:00:00Z"',
+            ),
+        ),
     ),
-    "time.weekday": _zone,
-    "units.parse": _text_of(0, r"[0-9]{1,6}(?:[KMGT]i?)?", '"10M" or "10Mi"'),
-    "units.parse_bytes": _text_of(0, r"[0-9]{1,6}(?:[KMGT]i?B?)?", '"10MB" or "10MiB"'),
+    "time.weekday": ((0, _zone),),
+    "units.parse": ((0, _text(r"[0-9]{1,6}(?:[KMGT]i?)?", '"10M" or "10Mi"')),),
+    "units.parse_bytes": ((0, _text(r"[0-9]{1,6}(?:[KMGT]i?B?)?", '"10MB" or "10MiB"')),),
 }
+"""By built-in: the place of an argument, and what it has to be."""
+
+
+# --- regular expressions ---------------------------------------------------------------------------------------------
+
+_LARGEST_REPEAT = 1000
+_INSTEAD = {
+    "d": "write [0-9]",
+    "D": "write [^0-9]",
+    "w": "write [0-9A-Za-z_]",
+    "W": "write [^0-9A-Za-z_]",
+    "s": "write [\\t\\n\\f\\r ]",
+    "S": "write [^\\t\\n\\f\\r ]",
+    "b": "match the characters around it",
+    "B": "match the characters around it",
+    "p": "list the characters",
+    "P": "list the characters",
+}
+_TOKEN = re.compile(
+    r"""
+      (?P<escape>\\(?:[-\\.+*?()|\[\]{}^$/&~"#]|[tnrf]|x[0-9A-Fa-f]{2}))
+    | (?P<edge>\^|\$|\\A|\\z)
+    | (?P<flags>\(\?[ims]+\))
+    | (?P<open>\((?:\?(?:[ims]*:|P<[A-Za-z_][A-Za-z0-9_]*>)|(?!\?)))
+    | (?P<close>\))
+    | (?P<or>\|)
+    | (?P<times>(?:[*+?]|\{(?P<least>[0-9]{1,4})(?:,(?P<most>[0-9]{0,4}))?\})\??)
+    | (?P<class>\[\^?+(?:\[:\^?[a-z]+:\]|\\(?:[-\\.+*?()|\[\]{}^$/&~"#]|[tnrf]|x[0-9A-Fa-f]{2})|[^\[\]\\])+\])
+    | (?P<plain>[^\\\[\]{}()|*+?^$])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_DOUBLED = re.compile(r"&&|~~|--")
+_RANGE = re.compile(r"(\\?.)-(\\?.)", re.DOTALL)
+
+
+def regex_fault(pattern: str) -> str | None:
+    """What keeps a regular expression from meaning the same everywhere."""
+    at, depth, repeats, repeatable = 0, 0, 1, False
+    while at < len(pattern):
+        token = _TOKEN.match(pattern, at)
+        if token is None:
+            return _unknown(pattern[at:])
+        kind = token.lastgroup if token.lastgroup not in ("least", "most") else "times"
+        if kind == "times":
+            repeats *= int(token["most"] or token["least"] or 1)
+            if not repeatable or repeats > _LARGEST_REPEAT:
+                return f"{token[0]} repeats nothing, repeats a repetition, or repeats more than {_LARGEST_REPEAT} times"
+        if kind == "class" and (fault := _class_fault(token[0])):
+            return fault
+        depth += {"open": 1, "close": -1}.get(kind or "", 0)
+        if depth < 0:
+            break
+        repeatable = kind in ("escape", "close", "class", "plain")
+        at = token.end()
+    return "its parentheses are not balanced" if depth else None
+
+
+def _unknown(rest: str) -> str:
+    what = rest[:2] if rest[0] == "\\" else rest[:4]
+    instead = _INSTEAD.get(rest[1:2], "write it in another way") if rest[0] == "\\" else "write it in another way"
+    return f"engines differ in {what}; {instead}"
+
+
+def _class_fault(text: str) -> str | None:
+    inside = re.sub(r"\[:\^?[a-z]+:\]", "", text[1:-1].removeprefix("^"))
+    if _DOUBLED.search(inside):
+        return f"engines differ in {text}; write a backslash before & ~ and -"
+    if any(low[-1] > high[-1] for low, high in _RANGE.findall(inside)):
+        return f"{text} has a range that runs backwards"
+    return None

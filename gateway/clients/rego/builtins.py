@@ -1,7 +1,7 @@
 """Which of OPA's built-ins a policy may use, and what to use in place of the others.
 
 A bundle has to mean the same on the embedded engine and on a real OPA. tests/contract/test_two_engines.py asks both, for
-every built-in there is: what is not held back here answered alike, within what ``rego_arguments`` demands.
+every built-in there is: what is not refused here answered alike, within what ``arguments`` demands.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ class Kind(Enum):
     SET = "set"
 
 
-_REPLAYED = "a decision has to come out the same when it is replayed"
-_JSON = "engines differ in what they take for {0} and in how they write it; have agents send the values themselves"
-_BITS = "engines differ in numbers beyond 53 bits; keep a list of names in place of bits"
+_REPLAYED = "a replayed decision must come out the same"
+_JSON = "engines differ in what they accept as {0} and in how they write it; have agents send the values themselves"
+_BITS = "engines differ in numbers beyond 53 bits; use a list of names instead of bits"
 _ADDRESS = "engines differ in addresses with leading zeros and in IPv4 inside IPv6; compare texts, by startswith or regex.match"
-_DECODED = "decoders differ in what they forgive; encode what you expect, and compare that"
-_SHIFT = "engines differ at the ends of months and in time zones; reckon with nanoseconds: input.now + (24 * 3600) * 1000000000"
-_LONG = "its cost grows with a number in the call; write the numbers out, or put them into a data file"
+_DECODED = "decoders differ in what they accept; encode what you expect, and compare that"
+_SHIFT = "engines differ at the ends of months and in time zones; calculate in nanoseconds: input.now + (24 * 3600) * 1000000000"
+_LONG = "its cost grows with a number in the call; write the numbers as literals, or put them into a data file"
 
 REFUSED: Mapping[str, str] = {
     "base64.decode": _DECODED,
-    "base64.is_valid": "engines differ in what they forgive; use regex.match",
+    "base64.is_valid": "engines differ in what they accept; use regex.match",
     "base64url.decode": _DECODED,
     "bits.and": _BITS,
     "bits.lsh": _BITS,
@@ -49,10 +49,10 @@ REFUSED: Mapping[str, str] = {
     "json.is_valid": _JSON.format("JSON"),
     "json.marshal": _JSON.format("JSON"),
     "json.marshal_with_options": _JSON.format("JSON"),
-    "json.match_schema": "engines say otherwise what is wrong; write what has to hold as rules",
+    "json.match_schema": "engines describe errors differently; write what must hold as rules",
     "json.remove": "engines differ in how they read paths; use object.remove",
     "json.unmarshal": _JSON.format("JSON"),
-    "json.verify_schema": "engines say otherwise what is wrong; write what has to hold as rules",
+    "json.verify_schema": "engines describe errors differently; write what must hold as rules",
     "net.cidr_contains": _ADDRESS,
     "net.cidr_expand": _ADDRESS,
     "net.cidr_is_valid": _ADDRESS,
@@ -61,7 +61,7 @@ REFUSED: Mapping[str, str] = {
     "object.subset": "the embedded engine fails on empty lists; compare keys as sets: object.keys(x) - {...}",
     "opa.runtime": "it answers differently on each engine; put what the rule needs into a data file",
     "rand.intn": _REPLAYED,
-    "regex.is_valid": "engines differ in their patterns; those of a bundle are checked when it loads",
+    "regex.is_valid": "engines differ in their patterns; the patterns of a bundle are checked when it loads",
     "regex.split": "engines differ in empty matches; use split",
     "regex.template_match": "the embedded engine fails on texts shorter than the template; use regex.match",
     "semver.compare": "engines differ in a leading v; compare the parts, by split and to_number",
@@ -76,14 +76,14 @@ REFUSED: Mapping[str, str] = {
     "trace": "it is not true on every engine; use print",
     "upper": "engines differ in letters that become two, as the German sharp s; use lower",
     "urlquery.decode": "engines differ in what they drop; input.http.query is decoded already",
-    "urlquery.decode_object": "engines differ in what they forgive; input.http.query is decoded already",
-    "uuid.parse": "engines differ in what they tell; use regex.match",
+    "urlquery.decode_object": "engines differ in what they accept; input.http.query is decoded already",
+    "uuid.parse": "engines differ in what they return; use regex.match",
     "uuid.rfc4122": _REPLAYED,
     "yaml.is_valid": _JSON.format("YAML"),
     "yaml.marshal": _JSON.format("YAML"),
     "yaml.unmarshal": _JSON.format("YAML"),
 }
-"""Built-ins that the embedded engine has and a policy may not use, each with the reason and a way out."""
+"""Built-ins that the embedded engine has and a policy may not use, each with the reason and an alternative."""
 
 _LACKING = {
     "array": "flatten",
@@ -108,10 +108,10 @@ ABSENT = frozenset(f"{family}.{name}" for family, names in _LACKING.items() for 
 
 _OPERATORS = "and assign contains div eq equal every gt gte if in internal lt lte minus mul neq or plus rem set_diff"
 RESERVED = frozenset(_OPERATORS.split(" "))
-"""Names under which OPA keeps the operators: whatever else is called so takes their place."""
+"""Names under which OPA keeps the operators: a rule or variable of such a name replaces the operator."""
 
 HELD_TO_A_REFERENCE = frozenset({("killcord", "lib", "wildcard")})
-"""Packages whose every answer is compared with a reference by tests: they may put patterns together on a call, and run as they are."""
+"""Packages whose every answer tests compare with a reference: they may build patterns on a call, and run unchanged."""
 
 IN_THE_GRAMMAR = frozenset({"print"})
 """Known to the engine's grammar, not to its list."""

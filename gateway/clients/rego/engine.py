@@ -1,6 +1,6 @@
 """The embedded policy engine: Rego on regorus, evaluated in the gateway's own process.
 
-Decisions made before: the same rules on the same values, at every path that any rule looks at, give the same answer.
+Decisions are remembered: the same rules on the same values, at every path that any rule looks at, give the same answer.
 
 Rules cannot look anywhere else: the loader refuses every built-in that does (time, chance, network, environment).
 """
@@ -28,193 +28,9 @@ if TYPE_CHECKING:
     from gateway.ports.policy import PolicyEngine
     from gateway.ports.rules import Rules
 
-_SOMEWHERE = "an unknown place"  # some built-ins fail without a word about where
+_SOMEWHERE = "an unknown place"  # some built-ins fail without saying where
 Report = Callable[[str, str], None]
 """Takes a level (``info``, ``warning``, ``error``) and a line for the operator."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Active:
-    engine: regorus.Engine | None
-    revision: str
-    asked: frozenset[str] | None
-    answers: frozenset[str]
-    memory: Memory
-    modules: Mapping[str, str]
-    data: Mapping[str, object]
-
-
-class EmbeddedEngine:
-    """Decides inline, some 40 microseconds a call, or 10 where the rules would see nothing that they have not seen before;
-    all but ``health`` belongs to the thread that made it.
-
-    ``mint`` makes decision ids (``Clock.mint``).
-
-    Raises:
-        Misconfigured: the folder holds no bundle that can be used; one line per problem.
-    """
-
-    def __init__(self, folder: Path, *, mint: Callable[[str], str], report: Report) -> None:
-        self._folder = folder
-        self._mint = mint
-        self._report = report
-        self._refused: tuple[str, ...] = ()
-        found = policy_bundle.read(folder)
-        try:
-            self._active = _activated(found, loading.examine(found))
-        except errors.Misconfigured as wrong:
-            raise errors.Misconfigured([_placed(one, folder) for one in wrong.problems]) from wrong
-        self._tell_lacking()
-        self._looked_at: policy_bundle.Fingerprint | None = None
-        self._taken: policy_bundle.Fingerprint | None = None
-
-    @property
-    def revision(self) -> str:
-        return self._active.revision
-
-    def health(self) -> tuple[bool, str]:
-        """Always able to decide: a broken newer revision leaves the old one active, and is named."""
-        active = f"embedded policy engine, revision {self._active.revision} active ({len(self._active.modules)} files)"
-        if not self._refused:
-            return True, active
-        more = f" (and {len(self._refused) - 1} more)" if len(self._refused) > 1 else ""
-        return True, f"{active}; newer files refused: {self._refused[0]}{more}"
-
-    def asks_for(self, name: str) -> bool:
-        asked = self._active.asked
-        return asked is None or name in asked
-
-    async def decide(self, document: Mapping[str, object]) -> Decision:
-        """Decide on an input document; ``ports.PolicyEngine`` says what is raised.
-
-        A document that the engine cannot read, or on which a rule fails, is denied: asking again would not help.
-        """
-        decision_id, active = self._mint("dec"), self._active
-        if active.engine is None:
-            raise errors.PolicyUnavailable("The gateway is shutting down.")
-        try:
-            # As JSON: what a real OPA would get; and regorus crashes the process on a str with a lone surrogate, orjson refuses it.
-            asked = orjson.dumps(document)
-        except TypeError:
-            return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy_decision.UNREADABLE,))
-        key = active.memory.key(document)
-        if key is not None and (known := active.memory.recall(key)) is not None:
-            return structs.replace(known, decision_id=decision_id)
-        try:
-            active.engine.set_input_json(asked.decode())
-        except RuntimeError:
-            return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy_decision.UNREADABLE,))
-        try:
-            raw = loading.answered(active.engine)
-        except loading.Panicked:
-            self._restart()
-            return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy_decision.inapplicable(_SOMEWHERE),))
-        except RuntimeError as error:
-            return Deny(
-                decision_id=decision_id,
-                revision=active.revision,
-                reasons=(policy_decision.inapplicable(loading.place(error) or _SOMEWHERE),),
-            )
-        except ValueError as error:
-            raise errors.PolicyUnavailable() from error
-        decision = policy_decision.parse(raw, decision_id=decision_id, revision=active.revision)
-        if key is not None:
-            active.memory.keep(key, decision)
-        return decision
-
-    async def ask(self, rule: str, document: Mapping[str, object]) -> object:
-        """What ``data.killcord.<rule>`` is on an input document; ``ports.rules.Rules`` says what is raised."""
-        active = self._active
-        if active.engine is None:
-            raise errors.PolicyUnavailable("The gateway is shutting down.")
-        if rule not in active.answers:
-            return None
-        try:
-            # As JSON, as in `decide`.
-            active.engine.set_input_json(orjson.dumps(document).decode())
-            return loading.answered(active.engine, f"data.killcord.{rule}")
-        except loading.Panicked as panic:
-            self._restart()
-            raise errors.PolicyUnavailable(f"The policy engine gave up on data.killcord.{rule}.") from panic
-        except RuntimeError as error:
-            where = loading.place(error) or _SOMEWHERE
-            raise errors.PolicyUnavailable(f"The rule at {where} cannot be applied to this document.") from error
-        except (TypeError, ValueError) as error:
-            raise errors.PolicyUnavailable("The document, or policy's answer to it, is no JSON.") from error
-
-    async def close(self) -> None:
-        self.let_go()
-
-    def let_go(self) -> None:
-        """Drop the engine: regorus wants that on the thread that made it, and a garbage collector asks no one."""
-        self._active = replace(self._active, engine=None)
-
-    async def watch(self, interval: float) -> None:
-        """Take up changed files until cancelled; looks every ``interval`` seconds."""
-        while True:
-            await asyncio.sleep(interval)
-            await self.look()
-
-    async def look(self) -> None:
-        """Look at the folder once; replace the engine, in one step, where there is a new revision that can be used.
-
-        Files count as changed once they are the same at two looks: a folder that is being copied is no revision.
-        """
-        try:
-            seen = await asyncio.to_thread(policy_bundle.fingerprint, self._folder)
-        except OSError as error:
-            self._refuse((f"{self._folder}: policies cannot be read: {error.strerror}",))
-            return
-        still, self._looked_at = seen == self._looked_at, seen
-        if still and seen != self._taken:
-            await self._take(seen)
-
-    async def _take(self, seen: policy_bundle.Fingerprint) -> None:
-        try:
-            found = await asyncio.to_thread(policy_bundle.read, self._folder)
-            self._taken = seen
-            if found.revision != self._active.revision:
-                self._active = _activated(found, await asyncio.to_thread(loading.examine, found))
-                self._report("info", f"policy revision {found.revision} is active")
-                self._tell_lacking()
-            self._refused = ()
-        except errors.Misconfigured as refused:
-            self._refuse(tuple(refused.problems))
-
-    def _restart(self) -> None:
-        """Put another engine in the place of one that gave up."""
-        active = self._active
-        self._active = replace(active, engine=loading.compiled(active.modules, active.data))
-
-    def _tell_lacking(self) -> None:
-        """Say what the active revision has no rule for, where something follows from that."""
-        for rule, lack in entry_points.LACKING.items():
-            if rule not in self._active.answers:
-                self._report("warning", f"revision {self.revision}: {lack}")
-
-    def _refuse(self, problems: tuple[str, ...]) -> None:
-        if problems != self._refused:
-            for problem in problems:
-                self._report("error", f"policy files refused, revision {self.revision} stays active: {problem}")
-        self._refused = problems
-
-
-def _placed(problem: str, folder: Path) -> str:
-    """A problem with where it is: the file and line that it begins with, else the folder."""
-    return problem if ":" in problem.partition(" ")[0] else f"{folder}: {problem}"
-
-
-def _activated(found: policy_bundle.Bundle, examined: loading.Examined) -> _Active:
-    if examined.problems:
-        raise errors.Misconfigured(list(examined.problems))
-    engine = loading.compiled(examined.modules, found.data, examined.answers)
-    return _Active(engine, found.revision, examined.asked, examined.answers, Memory(examined.looked_at), examined.modules, found.data)
-
-
-if TYPE_CHECKING:
-    _port_rego: type[PolicyEngine] = EmbeddedEngine
-    _rules: type[Rules] = EmbeddedEngine
-
 
 BOUND = 4_096
 """Answers remembered."""
@@ -262,3 +78,176 @@ def _at(document: Mapping[str, object], path: tuple[str, ...]) -> object:
             return _ABSENT
         value = value[step]
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Active:
+    engine: regorus.Engine | None
+    revision: str
+    asked: frozenset[str] | None
+    answers: frozenset[str]
+    memory: Memory
+    modules: Mapping[str, str]
+    data: Mapping[str, object]
+
+
+class EmbeddedEngine:
+    """Decides inline, some 40 microseconds a call, or 10 where the rules would see nothing that they have not seen before;
+    all but ``health`` belongs to the thread that made it.
+
+    ``mint`` makes decision ids (``Clock.mint``).
+
+    Raises:
+        Misconfigured: the folder holds no bundle that can be used; one line per problem.
+    """
+
+    def __init__(self, folder: Path, *, mint: Callable[[str], str], report: Report) -> None:
+        self._folder = folder
+        self._mint = mint
+        self._report = report
+        self._refused: tuple[str, ...] = ()
+        found = policy_bundle.read(folder)
+        try:
+            self._active = _activated(found, loading.examine(found))
+        except errors.Misconfigured as wrong:
+            # Each with where it is: the file and line that it begins with, else the folder.
+            shown = [one if ":" in one.partition(" ")[0] else f"{folder}: {one}" for one in wrong.problems]
+            raise errors.Misconfigured(shown) from wrong
+        self._report_lacking()
+        self._looked_at: policy_bundle.Fingerprint | None = None
+        self._taken: policy_bundle.Fingerprint | None = None
+
+    @property
+    def revision(self) -> str:
+        return self._active.revision
+
+    def health(self) -> tuple[bool, str]:
+        """Always able to decide: a broken newer revision leaves the old one active, and is named."""
+        active = f"embedded policy engine, revision {self._active.revision} active ({len(self._active.modules)} files)"
+        if not self._refused:
+            return True, active
+        more = f" (and {len(self._refused) - 1} more)" if len(self._refused) > 1 else ""
+        return True, f"{active}; newer files refused: {self._refused[0]}{more}"
+
+    def asks_for(self, name: str) -> bool:
+        asked = self._active.asked
+        return asked is None or name in asked
+
+    async def decide(self, document: Mapping[str, object]) -> Decision:
+        """Decide on an input document; ``ports.PolicyEngine`` says what is raised.
+
+        A document that the engine cannot read, or on which a rule fails, is denied: asking again would not help.
+        """
+        decision_id, active = self._mint("dec"), self._active
+        if active.engine is None:
+            raise errors.PolicyUnavailable("The gateway is shutting down.")
+        try:
+            # As JSON: what a real OPA would get; and regorus crashes the process on a str with a lone surrogate, orjson refuses it.
+            asked = orjson.dumps(document)
+            key = active.memory.key(document)
+            if key is not None and (known := active.memory.recall(key)) is not None:
+                return structs.replace(known, decision_id=decision_id)
+            active.engine.set_input_json(asked.decode())
+        except (TypeError, RuntimeError):
+            return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy_decision.UNREADABLE,))
+        where: str | None = None
+        try:
+            raw = loading.answered(active.engine)
+        except loading.Panicked:
+            self._restart()
+        except RuntimeError as error:
+            where = loading.place(error)
+        except ValueError as error:
+            raise errors.PolicyUnavailable() from error
+        else:
+            decision = policy_decision.parse(raw, decision_id=decision_id, revision=active.revision)
+            if key is not None:
+                active.memory.keep(key, decision)
+            return decision
+        return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy_decision.inapplicable(where or _SOMEWHERE),))
+
+    async def ask(self, rule: str, document: Mapping[str, object]) -> object:
+        """What ``data.killcord.<rule>`` is on an input document; ``ports.rules.Rules`` says what is raised."""
+        active = self._active
+        if active.engine is None:
+            raise errors.PolicyUnavailable("The gateway is shutting down.")
+        if rule not in active.answers:
+            return None
+        try:
+            return loading.answered(active.engine, f"data.killcord.{rule}", document)
+        except loading.Panicked as panic:
+            self._restart()
+            raise errors.PolicyUnavailable(f"The policy engine crashed on data.killcord.{rule}.") from panic
+        except RuntimeError as error:
+            where = loading.place(error) or _SOMEWHERE
+            raise errors.PolicyUnavailable(f"The rule at {where} cannot be applied to this document.") from error
+        except (TypeError, ValueError) as error:
+            raise errors.PolicyUnavailable("The document, or policy's answer to it, is not JSON.") from error
+
+    async def close(self) -> None:
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Drop the engine: regorus wants that on the thread that made it, and a garbage collector asks no one."""
+        self._active = replace(self._active, engine=None)
+
+    async def watch(self, interval: float) -> None:
+        """Take up changed files until cancelled; looks every ``interval`` seconds."""
+        while True:
+            await asyncio.sleep(interval)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look at the folder once; replace the engine, in one step, where there is a new revision that can be used.
+
+        Files count as changed once they are the same at two looks: a folder that is being copied is no revision.
+        """
+        try:
+            seen = await asyncio.to_thread(policy_bundle.fingerprint, self._folder)
+        except OSError as error:
+            self._refuse((f"{self._folder}: policies cannot be read: {error.strerror}",))
+            return
+        still, self._looked_at = seen == self._looked_at, seen
+        if still and seen != self._taken:
+            await self._take(seen)
+
+    async def _take(self, seen: policy_bundle.Fingerprint) -> None:
+        try:
+            found = await asyncio.to_thread(policy_bundle.read, self._folder)
+            self._taken = seen
+            if found.revision != self._active.revision:
+                self._active = _activated(found, await asyncio.to_thread(loading.examine, found))
+                self._report("info", f"policy revision {found.revision} is active")
+                self._report_lacking()
+            self._refused = ()
+        except errors.Misconfigured as refused:
+            self._refuse(tuple(refused.problems))
+
+    def _restart(self) -> None:
+        """Put another engine in the place of one that gave up."""
+        active = self._active
+        self._active = replace(active, engine=loading.compiled(active.modules, active.data))
+
+    def _report_lacking(self) -> None:
+        """Warn of each rule that the active revision lacks, where something follows from that."""
+        for rule, lack in entry_points.LACKING.items():
+            if rule not in self._active.answers:
+                self._report("warning", f"revision {self.revision}: {lack}")
+
+    def _refuse(self, problems: tuple[str, ...]) -> None:
+        if problems != self._refused:
+            for problem in problems:
+                self._report("error", f"policy files refused, revision {self.revision} stays active: {problem}")
+        self._refused = problems
+
+
+def _activated(found: policy_bundle.Bundle, examined: loading.Examined) -> _Active:
+    if examined.problems:
+        raise errors.Misconfigured(list(examined.problems))
+    engine = loading.compiled(examined.modules, found.data, examined.answers)
+    return _Active(engine, found.revision, examined.asked, examined.answers, Memory(examined.looked_at), examined.modules, found.data)
+
+
+if TYPE_CHECKING:
+    _port_rego: type[PolicyEngine] = EmbeddedEngine
+    _rules: type[Rules] = EmbeddedEngine

@@ -1,22 +1,22 @@
-"""A module as the embedded engine has to get it, for it to mean what it means on OPA."""
+"""Rewriting a module for the embedded engine, so that it means there what it means on OPA."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway.clients.rego import builtins, names, syntax
+from gateway.clients.rego import builtins, syntax
 from gateway.clients.rego.builtins import Kind
-from gateway.clients.rego.names import Names
-from gateway.clients.rego.syntax import Invocation, Module, Reference, Rule
-from gateway.clients.rego.type_inference import Terms
+from gateway.clients.rego.names import Names, Scope
+from gateway.clients.rego.syntax import Module
 
 Edit = tuple[int, int, str]
-"""What stands at bytes ``start`` to ``end`` from now on."""
+"""(start, end, text): the text replaces the bytes from ``start`` to ``end``."""
 
 _LIBRARY = "data.killcord.__opa"
 _OWN = {"count": "count_of", "lower": "lower_of", "to_number": "number_of"}
 _MEMBERS = f"{_LIBRARY}.members("
+_COLLECTIONS = ("Array", "Object", "Set", *syntax.COMPREHENSIONS)
 
 LIBRARY: Mapping[str, str] = {
     # This engine fails on `some x in 1`; on OPA there is no such x.
@@ -61,49 +61,39 @@ number_of(x) := to_number("no number") if {
 
 def expanded(module: Module, content: str, known: Names) -> str:
     """The module with its imports of ``data`` written out where they are used, ``lib.f(x)`` -> ``data.killcord.lib.f(x)``, and
-    with what OPA does otherwise replaced by functions of ``LIBRARY``. Lines stay where they were.
+    with what OPA does differently replaced by functions of ``LIBRARY``. Lines stay where they were.
 
     This engine finds no functions through imports, nor rules where data lies beside them.
     """
     source = content.encode()
-    edits = {edit for rule in module.rules for edit in _edits(module, rule, known)}
+    edits = {edit for rule in module.rules for edit in _edits(Scope(module, rule, known))}
     # From the end, so that places before stay valid; what is put before a term comes after what changes the term.
     for start, end, text in sorted(edits, reverse=True):
         source = source[:start] + text.encode() + source[end:]
     return source.decode()
 
 
-def _edits(module: Module, rule: Rule, known: Names) -> Iterator[Edit]:
+def _edits(scope: Scope) -> Iterator[Edit]:
+    module, rule = scope.module, scope.rule
     imported = {each.alias: ".".join(step or "" for step in each.path) for each in module.imports if each.path[0] == "data"}
-    for reference in _names_used(rule):
+    functions = [invocation.function for invocation in rule.invocations]
+    for reference in (*functions, *(reference for reference in rule.references if reference.root not in rule.bound)):
         if reference.root in imported:
             yield reference.start, reference.end, imported[reference.root]
     if module.package in builtins.HELD_TO_A_REFERENCE:
         return
-    terms = Terms(module, rule, known)
     for invocation in rule.invocations:
-        yield from _own(invocation, module, rule, terms, known)
+        function, own = invocation.function, _OWN.get(invocation.name)
+        if own is None or scope.resolve(function.path):
+            continue
+        if not (function.root == "count" and _is_collection(invocation.arguments[0], scope)):
+            yield function.start, function.end, f"{_LIBRARY}.{own}"
     for node in syntax.nodes(rule.syntax):
-        if (some := node.get("SomeIn")) and not _is_collection(some["collection"], terms):
+        if (some := node.get("SomeIn")) and not _is_collection(some["collection"], scope):
             span = next(iter(some["collection"].values()))["span"]
             yield span["start"], span["start"], _MEMBERS
             yield span["end"], span["end"], ")"
 
 
-def _names_used(rule: Rule) -> Iterator[Reference]:
-    yield from (invocation.function for invocation in rule.invocations)
-    yield from (reference for reference in rule.references if reference.root not in rule.bound)
-
-
-def _own(invocation: Invocation, module: Module, rule: Rule, terms: Terms, known: Names) -> Iterator[Edit]:
-    function = invocation.function
-    own = _OWN.get(function.root) if len(function.path) == 1 else None
-    if own is None or names.resolve(function.path, module, rule, known.definitions):
-        return
-    if not (function.root == "count" and _is_collection(invocation.arguments[0], terms)):
-        yield function.start, function.end, f"{_LIBRARY}.{own}"
-
-
-def _is_collection(node: Mapping[str, Any], terms: Terms) -> bool:
-    written = ("Array", "Object", "Set", "ArrayCompr", "ObjectCompr", "SetCompr")
-    return any(kind in node for kind in written) or terms.kind(node) in (Kind.LIST, Kind.SET)
+def _is_collection(node: Mapping[str, Any], scope: Scope) -> bool:
+    return any(kind in node for kind in _COLLECTIONS) or scope.kind(node) in (Kind.LIST, Kind.SET)

@@ -15,23 +15,20 @@ from gateway.clients.policy_bundle import Bundle
 from gateway.clients.rego import entry_points, expansion, names, syntax, vetting
 from gateway.core.policy import decision as policy_decision
 from gateway.core.policy import schemas
-from gateway.model.action import Effect, Reversibility, Target
-from gateway.model.call import Call
 from gateway.model.decision import Deny
-from gateway.model.run import Lease, Mode, Run
 
-RULE = ".".join(vetting.DECISION)
-DECIDING = vetting.DECISION[1:-1]
-"""The package of that rule."""
 UNDEFINED = '"<undefined>"'  # what regorus answers where a rule has no value
+
+_PLACE = re.compile(r"--> (?P<file>[^\n]+?):(?P<line>\d+):\d+\n")
+_ERROR = re.compile(r"^error: (?P<what>.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A bundle's modules, ready to compile, unless there are problems. ``asked`` and ``looked_at``, as :mod:`rego_syntax` has them,
-    are what a decision on a call can depend on; ``answers`` as :func:`rego_questions.present`.
+    """A bundle's modules, ready to compile, unless there are problems.
 
-    Returned, not raised: an exception would carry its frames, and the engine in them, to another thread.
+    ``asked`` and ``looked_at`` are what a decision on a call can depend on, see :mod:`syntax`; ``answers`` are those of the entry points
+    that the bundle has. Returned, not raised: an exception would carry its frames, and the engine in them, to another thread.
     """
 
     modules: Mapping[str, str]
@@ -41,8 +38,12 @@ class Examined:
     answers: frozenset[str] = frozenset()
 
 
+class Panicked(Exception):
+    """The engine gave up in the middle of a rule; it answers nothing any more, another has to take its place."""
+
+
 def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
-    """Parse and vet a bundle; may run on any thread. With ``tests``, its tests are taken in after the vetting."""
+    """Parse and vet a bundle; may run on any thread. With ``tests``, its tests are added after the vetting."""
     files = {**bundle.modules, **(bundle.tests if tests else {})}
     engine, problems = regorus.Engine(), []
     for file, content in files.items():
@@ -53,79 +54,43 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
     if problems:
         return Examined({}, tuple(problems))
     modules = [syntax.module(tree) for tree in orjson.loads(engine.get_ast_as_json())]
-    known = names.names(
-        (module for module in modules if module.file in bundle.modules),
-        data=bundle.data,
-        builtins=engine_builtins(),
-        schemas=schemas.by_package(),
-    )
-    found = vetting.problems((module for module in modules if module.file in bundle.modules), known)
-    if found:
+    own = [module for module in modules if module.file in bundle.modules]
+    known = names.names(own, data=bundle.data, builtins=engine_builtins(), schemas=schemas.by_package())
+    if found := vetting.problems(own, known):
         return Examined({}, tuple(found))
-    expansions = {module.file: expansion.expanded(module, files[module.file], known) for module in modules}
-    deciding = names.within_reach(modules, DECIDING)
-    return Examined(expansions, (), syntax.asked(deciding), syntax.looked_at(deciding, files), entry_points.present(known))
+    deciding = names.within_reach(modules, entry_points.DECISION[1:-1])
+    return Examined(
+        modules={module.file: expansion.expanded(module, files[module.file], known) for module in modules},
+        problems=(),
+        asked=syntax.asked(deciding),
+        looked_at=syntax.looked_at(deciding, files),
+        answers=frozenset(rule for rule in entry_points.ASKED if entry_points.path_of(rule) in known.definitions),
+    )
 
 
 def compiled(modules: Mapping[str, str], data: Mapping[str, object], answers: frozenset[str] = frozenset()) -> regorus.Engine:
-    """An engine for this thread, tried on a sample call, and on a sample of each question that the bundle ``answers``.
+    """An engine for this thread, tried on a sample call, and on a sample of each entry point that the bundle ``answers``.
 
     Raises:
-        Misconfigured: the rules do not stand together, or a sample gets no well-formed answer.
+        Misconfigured: the rules contradict each other, or a sample gets no usable answer.
     """
     engine = assembled(modules, data)
+    samples = {rule: document for rule, document in entry_points.samples().items() if rule in answers}
     try:
-        engine.set_input_json(orjson.dumps(sample()).decode())
+        engine.set_input_json(orjson.dumps(entry_points.sample_call()).decode())
         # The whole package, so that a rule the sample's decision does not need is tried as well.
         engine.eval_query_as_json("data.killcord.authz")
-        answer = answered(engine)
+        decision = policy_decision.parse(answered(engine), decision_id="sample", revision="sample")
+        if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:
+            raise errors.Misconfigured([f"{entry_points.RULE} gives no usable decision on a sample call: {decision.reasons[0].message}"])
+        for rule, document in samples.items():
+            if fault := entry_points.fault(rule, answered(engine, f"data.killcord.{rule}", document)):
+                raise errors.Misconfigured([f"data.killcord.{rule} gives no usable answer to a sample: {fault}"])
     except RuntimeError as error:
         raise errors.Misconfigured([complaint(error)]) from error
-    decision = policy_decision.parse(answer, decision_id="sample", revision="sample")
-    if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:
-        raise errors.Misconfigured([f"{RULE} gives no usable decision on a sample call: {decision.reasons[0].message}"])
-    _questioned(engine, answers)
+    except Panicked as panic:
+        raise errors.Misconfigured(["the policy engine crashes on a sample document"]) from panic
     return engine
-
-
-def _questioned(engine: regorus.Engine, answers: frozenset[str]) -> None:
-    """Raises:
-    Misconfigured: one of these rules has no usable answer to its sample.
-    """
-    for rule, document in entry_points.samples().items():
-        if rule not in answers:
-            continue
-        try:
-            engine.set_input_json(orjson.dumps(document).decode())
-            fault = entry_points.fault(rule, answered(engine, f"data.killcord.{rule}"))
-        except RuntimeError as error:
-            raise errors.Misconfigured([complaint(error)]) from error
-        except Panicked as panic:
-            raise errors.Misconfigured([f"data.killcord.{rule}: the engine gives up on a sample"]) from panic
-        if fault is not None:
-            raise errors.Misconfigured([f"data.killcord.{rule} gives no usable answer to a sample: {fault}"])
-
-
-class Panicked(Exception):
-    """The engine gave up in the middle of a rule; it answers nothing any more, another has to take its place."""
-
-
-def answered(engine: regorus.Engine, rule: str = RULE) -> object:
-    """What a rule is on the input that the engine was given; ``None`` where it is undefined.
-
-    Raises:
-        RuntimeError: a rule fails on this input; ``place`` says which.
-        ValueError: the answer is no JSON.
-        Panicked: see there.
-    """
-    try:
-        answer = engine.eval_rule_as_json(rule)
-    except BaseException as error:
-        # What a Rust panic becomes derives from BaseException and cannot be imported.
-        if type(error).__name__ != "PanicException":
-            raise
-        raise Panicked from error
-    return None if answer == UNDEFINED else orjson.loads(answer)
 
 
 def assembled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.Engine:
@@ -145,8 +110,25 @@ def assembled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus
     return engine
 
 
-_PLACE = re.compile(r"--> (?P<file>[^\n]+?):(?P<line>\d+):\d+\n")
-_ERROR = re.compile(r"^error: (?P<what>.+)$", re.MULTILINE)
+def answered(engine: regorus.Engine, rule: str = entry_points.RULE, document: Mapping[str, object] | None = None) -> object:
+    """What a rule is on a document, or on the one that the engine was given last; ``None`` where it is undefined.
+
+    Raises:
+        RuntimeError: the engine cannot read the document, or the rule fails on it; ``place`` says which rule.
+        TypeError: the document is not JSON.
+        ValueError: the answer is not JSON.
+        Panicked: see there.
+    """
+    if document is not None:
+        engine.set_input_json(orjson.dumps(document).decode())
+    try:
+        answer = engine.eval_rule_as_json(rule)
+    except BaseException as error:
+        # What a Rust panic becomes derives from BaseException and cannot be imported.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise Panicked from error
+    return None if answer == UNDEFINED else orjson.loads(answer)
 
 
 def place(error: RuntimeError) -> str | None:
@@ -169,23 +151,3 @@ def engine_builtins() -> frozenset[str]:
     engine = regorus.Engine()
     engine.add_policy("builtins.rego", "package builtins\nnames := opa.runtime().builtins")
     return frozenset(orjson.loads(engine.eval_rule_as_json("data.builtins.names")))
-
-
-def sample() -> dict[str, object]:
-    """The document of an ordinary write."""
-    run = Run(run_id="run_1", workflow_id="run_1", tenant="acme", agent_id="billing", task_class="default", scopes=("erp:*",))
-    return policy_decision.document(
-        run=run,
-        lease=Lease(run_id="run_1", tenant="acme", generation=1, not_before=0.0, expires_at=1_800_000_000.0),
-        mode=Mode.ACTIVE,
-        call=Call(tool="erp", method="PATCH", path="/acme/invoices/1", segments=("acme", "invoices", "1"), args={}),
-        action="invoice.update",
-        effect=Effect.WRITE,
-        reversibility=Reversibility.REVERSIBLE,
-        fanout=False,
-        target=Target("erp", "invoice", "1", "acme"),
-        step_id="auto-1",
-        parent_step_id=None,
-        counters={},
-        now=1_790_000_000.0,
-    )

@@ -1,29 +1,146 @@
-"""What the names in a bundle stand for: rules, data, built-ins and the fields of the input.
-
-Which modules of a bundle a rule can depend on.
-"""
+"""What the names and terms of a bundle stand for: rules, data, built-ins, fields of the input, and the kind of value that a term has."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from gateway.clients.rego import builtins as rego_builtins
 from gateway.clients.rego import syntax
+from gateway.clients.rego.builtins import Kind
 from gateway.clients.rego.syntax import Module, Path, Rule
 
-Definitions = Mapping[tuple[str, ...], list[tuple[Module, Rule]]]
 Schema = Mapping[str, object]
+
+_BY_TYPE = {"integer": Kind.INTEGER, "string": Kind.TEXT}
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
     """All that a reference of a bundle can mean. ``definitions`` by full path (``data`` first), ``schemas`` by package."""
 
-    definitions: Definitions
+    definitions: dict[tuple[str, ...], list[Scope]]
     data: Mapping[str, object]
     builtins: frozenset[str]
     schemas: Mapping[tuple[str, ...], Schema]
+
+    def schema(self, module: Module) -> Schema | None:
+        """The schema of what a module's rules see as ``input``."""
+        return next((schema for package, schema in self.schemas.items() if begins(module.package, package)), None)
+
+    def defined(self, path: Path) -> list[Scope]:
+        """The definitions of a rule or function; none for a path with a step that is only known when the rule runs."""
+        return [] if None in path else self.definitions.get(syntax.settled(path), [])
+
+    def related(self, path: Path) -> Iterator[tuple[str, ...]]:
+        """Every defined path that lies under this one, or that this one lies under."""
+        settled = syntax.settled(path)
+        return (defined for defined in self.definitions if overlap(defined, settled))
+
+    def datum(self, path: Path) -> object:
+        """What the data files say at a path that begins with ``data``; ``None`` where they say nothing."""
+        node: object = self.data
+        for step in path[1:]:
+            node = node.get(step) if isinstance(node, Mapping) else None
+        return node
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One definition of a rule, with all that its names can stand for. ``depth`` bounds how many constants are followed into each other."""
+
+    module: Module
+    rule: Rule
+    known: Names
+    depth: int = 4
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return ("data", *self.module.package, *self.rule.name)
+
+    def resolve(self, path: Path) -> Path | None:
+        """A reference with its first step made absolute (``data`` or ``input``); ``None`` for the rule's own variables."""
+        root = path[0]
+        assert root is not None
+        if root in ("data", "input"):
+            return path
+        if root in self.rule.bound:
+            behind = self.rule.aliases.get(root)
+            # Only one step back: an alias of an alias stays unresolved, which checks less and never wrongly.
+            return (*behind, *path[1:]) if behind and behind[0] in ("data", "input") else None
+        for imported in self.module.imports:
+            if imported.alias == root:
+                return (*imported.path, *path[1:])
+        local = ("data", *self.module.package, root)
+        return (*local, *path[1:]) if any(begins(defined, local) for defined in self.known.definitions) else None
+
+    def kind(self, node: Mapping[str, Any]) -> Kind | None:
+        """What kind of value a term has; ``None`` where it could be any."""
+        if "Number" in node:
+            return _kind_of(node["Number"]["value"])
+        if syntax.text(node) is not None:
+            return Kind.TEXT
+        if "Set" in node or "SetCompr" in node or "BinExpr" in node:
+            return Kind.SET
+        if arithmetic := node.get("ArithExpr"):
+            return self._arithmetic(arithmetic)
+        if "Call" in node:
+            return rego_builtins.RESULTS.get(syntax.called(node))
+        reference = syntax.chain(node)
+        return self._referred(reference.path) if reference else None
+
+    def literal(self, node: Mapping[str, Any]) -> str | None:
+        """The text that a term is, where it is written out, here or as a constant of its own."""
+        written = syntax.text(node)
+        reference = None if written is not None else syntax.chain(node)
+        found = self.resolve(reference.path) if reference else None
+        if not found or found[0] != "data":
+            return written
+        texts = {scope.literal(value) if isinstance(value, Mapping) else None for scope, value in self._values(found)}
+        value = texts.pop() if len(texts) == 1 else None if texts else self.known.datum(found)
+        return value if isinstance(value, str) else None
+
+    def _arithmetic(self, arithmetic: Mapping[str, Any]) -> Kind | None:
+        kinds = {self.kind(arithmetic["lhs"]), self.kind(arithmetic["rhs"])}
+        if arithmetic["op"] == "Sub" and Kind.SET in kinds:
+            return Kind.SET
+        if arithmetic["op"] == "Div" or not kinds <= {Kind.INTEGER, Kind.WHOLE}:
+            return None
+        return Kind.WHOLE if Kind.WHOLE in kinds else Kind.INTEGER
+
+    def _referred(self, path: Path) -> Kind | None:
+        found = self.resolve(path)
+        if found and found[0] == "input":
+            schema = self.known.schema(self.module) or {}
+            for step in found[1:]:
+                schema = member(schema, step)
+            return _BY_TYPE.get(str(schema.get("type")))
+        if found:
+            kinds = {scope.kind(value) if isinstance(value, Mapping) else value for scope, value in self._values(found)}
+            return kinds.pop() if len(kinds) == 1 else _kind_of(None if kinds else self.known.datum(found))
+        assigned = self._assigned.get(path[0] or "") if len(path) == 1 else None
+        return self.kind(assigned) if isinstance(assigned, Mapping) else assigned
+
+    def _values(self, path: Path) -> list[tuple[Scope, Mapping[str, Any] | Kind | None]]:
+        """What the definitions of a rule give it: a term, or the kind of all it can be."""
+        defined = self.known.defined(path) if self.depth else []
+        return [(dataclasses.replace(one, depth=self.depth - 1), _value(one.rule)) for one in defined]
+
+    @cached_property
+    def _assigned(self) -> Mapping[str, Mapping[str, Any] | Kind]:
+        """Names that the rule binds once, by ``:=``, with the term that they stand for or its kind."""
+        found: dict[str, Mapping[str, Any] | Kind] = {}
+        for node in syntax.nodes(self.rule.syntax):
+            assigned = node.get("AssignExpr")
+            if assigned and assigned["op"] == "ColEq":
+                if "Var" in assigned["lhs"]:
+                    found[assigned["lhs"]["Var"]["value"]] = assigned["rhs"]
+                elif syntax.called(assigned["rhs"]) in ("time.clock", "time.date"):
+                    found.update(dict.fromkeys(syntax.variables(assigned["lhs"]), Kind.INTEGER))
+        return {name: term for name, term in found.items() if name in self.rule.once}
 
 
 def names(
@@ -33,37 +150,18 @@ def names(
     builtins: Iterable[str],
     schemas: Mapping[tuple[str, ...], Schema],
 ) -> Names:
-    definitions: dict[tuple[str, ...], list[tuple[Module, Rule]]] = {}
+    """All names of a bundle's modules; ``builtins`` are those of the engine."""
+    usable = frozenset(name for name in builtins if not name.startswith("__")) | rego_builtins.IN_THE_GRAMMAR
+    known = Names({}, data, usable - rego_builtins.REFUSED.keys(), schemas)
     for module in modules:
         for rule in module.rules:
-            definitions.setdefault(("data", *module.package, *rule.name), []).append((module, rule))
-    usable = frozenset(name for name in builtins if not name.startswith("__")) | rego_builtins.IN_THE_GRAMMAR
-    return Names(definitions, data, usable - rego_builtins.REFUSED.keys(), schemas)
-
-
-def resolve(path: Path, module: Module, rule: Rule, definitions: Definitions) -> Path | None:
-    """A reference with its first step made absolute (``data`` or ``input``); ``None`` for a rule's own variables."""
-    root = path[0]
-    assert root is not None
-    if root in ("data", "input"):
-        return path
-    if root in rule.bound:
-        behind = rule.aliases.get(root)
-        # Only one step back: an alias of an alias stays unresolved, which checks less and never wrongly.
-        return (*behind, *path[1:]) if behind and behind[0] in ("data", "input") else None
-    for imported in module.imports:
-        if imported.alias == root:
-            return (*imported.path, *path[1:])
-    local = ("data", *module.package, root)
-    return (*local, *path[1:]) if any(begins(defined, local) for defined in definitions) else None
-
-
-def schema_of(module: Module, known: Names) -> Schema | None:
-    """The schema of what a module's rules see as ``input``."""
-    return next((schema for package, schema in known.schemas.items() if begins(module.package, package)), None)
+            scope = Scope(module, rule, known)
+            known.definitions.setdefault(scope.path, []).append(scope)
+    return known
 
 
 def part(schema: Schema, name: str | None) -> Schema:
+    """What a schema says under a key; empty where it says nothing."""
     found = schema.get(name or "")
     return found if isinstance(found, Mapping) else {}
 
@@ -80,27 +178,36 @@ def begins(path: tuple[str | None, ...], prefix: tuple[str | None, ...]) -> bool
     return path[: len(prefix)] == prefix
 
 
+def overlap(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether one path begins with the other."""
+    return begins(path, other) or begins(other, path)
+
+
 def within_reach(modules: Sequence[Module], package: tuple[str, ...]) -> list[Module]:
-    """The modules of a package, and those of every package that these refer to, by whatever ways; some more where that cannot be told."""
+    """The modules of a package, and those of every package that these refer to, directly or not; possibly some more."""
     reached = [module for module in modules if begins(module.package, package)]
     for module in reached:
-        used = set(_used(module))
+        paths = [imported.path for imported in module.imports]
+        for rule in module.rules:
+            paths += [reference.path for reference in (*rule.references, *(call.function for call in rule.invocations))]
+        used = {syntax.settled(path)[1:] for path in paths if path[0] == "data"} | {module.package}
         # Grows while it is gone through: what is reached leads on.
-        reached += [other for other in modules if other not in reached and any(_overlap(path, other.package) for path in used)]
+        reached += [other for other in modules if other not in reached and any(overlap(path, other.package) for path in used)]
     return reached
 
 
-def _used(module: Module) -> Iterator[tuple[str, ...]]:
-    """Packages, or what begins like one, or a rule in one; ``data`` itself is the empty path."""
-    paths = [imported.path for imported in module.imports]
-    for rule in module.rules:
-        paths += [reference.path for reference in rule.references]
-        paths += [invocation.function.path for invocation in rule.invocations]
-    for path in paths:
-        if path[0] == "data":
-            yield syntax.settled(path)[1:]
-    yield module.package
+def _kind_of(value: object) -> Kind | None:
+    """The kind of a value that is written out; numbers beyond 64 bits and fractions have none."""
+    if isinstance(value, str):
+        return Kind.TEXT
+    return Kind.INTEGER if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 else None
 
 
-def _overlap(path: tuple[str, ...], package: tuple[str, ...]) -> bool:
-    return begins(path, package) or begins(package, path)
+def _value(rule: Rule) -> Mapping[str, Any] | Kind | None:
+    head = rule.syntax.get("head") or {"Default": rule.syntax}
+    if "Set" in head:
+        return Kind.SET
+    shape: Mapping[str, Any] = next(iter(head.values()))
+    whole = rule.arity is None and not any(body["assign"] for body in rule.syntax.get("bodies", ()))
+    value = shape.get("value") or (shape.get("assign") or {}).get("value")
+    return value if whole and "RefBrack" not in shape["refr"] else None

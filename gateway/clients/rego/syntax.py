@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+COMPREHENSIONS = ("ArrayCompr", "ObjectCompr", "SetCompr")
+
 Path = tuple[str | None, ...]
 """Steps of a reference, its root first; ``None`` where a step is only known when the rule runs."""
 
@@ -35,6 +37,10 @@ class Invocation:
 
     function: Reference
     arguments: Sequence[Any]
+
+    @property
+    def name(self) -> str:
+        return dotted(self.function.path)
 
 
 @dataclass(slots=True)
@@ -139,6 +145,17 @@ def chain(node: Any) -> Reference | None:
         else:
             return None
     return None
+
+
+def called(node: Mapping[str, Any]) -> str:
+    """The dotted name that a node calls, as it is written; empty where it is no call."""
+    function = chain(node["Call"]["fcn"]) if "Call" in node else None
+    return dotted(function.path) if function else ""
+
+
+def dotted(path: Path) -> str:
+    """``input.lease.scopes._``: a step that is only known when the rule runs is shown as ``_``."""
+    return ".".join("_" if step is None else step for step in path)
 
 
 def text(node: Mapping[str, Any]) -> str | None:
@@ -279,15 +296,11 @@ class _Reading:
                 self.bind({"Var": {"value": _spelled(span, self.source)}})
 
 
-def _is_comprehension(node: Mapping[str, Any]) -> bool:
-    return any(kind in node for kind in ("ArrayCompr", "SetCompr", "ObjectCompr"))
-
-
 def _strict(node: Any) -> list[Reference]:
     """The references that a term cannot be evaluated without; a comprehension can always be."""
     if isinstance(node, list):
         return [reference for each in node for reference in _strict(each)]
-    if not isinstance(node, dict) or _is_comprehension(node):
+    if not isinstance(node, dict) or any(kind in node for kind in COMPREHENSIONS):
         return []
     if call := node.get("Call"):
         return _strict(call["params"])

@@ -1,4 +1,5 @@
-"""What is wrong with a bundle before it is ever asked: names that nothing answers to, functions the gateway does not run.
+"""What is wrong with a bundle before it is ever asked: names that nothing answers to, functions the gateway does not run, rules that
+the gateway could not ask for, and rules that would mean one thing on the embedded engine and another on OPA.
 
 Rego takes most misspelt names for "undefined", which silently switches a rule off. Here each is a problem with file and
 line, and a guess at what was meant.
@@ -7,23 +8,26 @@ line, and a guess at what was meant.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from gateway.clients.rego import builtins, entry_points, names, portability, syntax
-from gateway.clients.rego.names import Names
-from gateway.clients.rego.syntax import Invocation, Module, Path, Rule
+from gateway.clients.rego import arguments, builtins, entry_points, names, syntax
+from gateway.clients.rego.builtins import Kind
+from gateway.clients.rego.names import Names, Scope
+from gateway.clients.rego.syntax import COMPREHENSIONS, Invocation, Module, Path
 
-ROOT = ("data", "killcord")
-DECISION = ("data", "killcord", "authz", "decision")
+Found = Iterator[tuple[int, str]]
+"""Lines and what is wrong there."""
 
 
-def problems(modules: Iterable[Module], known: Names) -> list[str]:
+def problems(modules: Sequence[Module], known: Names) -> list[str]:
     """One line each, ``policies/x.rego:12: what is wrong``; none for a bundle that can be used."""
     found = [f"{module.file}:{line}: {problem}" for module in modules for line, problem in _of_module(module, known)]
-    if not any(names.begins(path, DECISION) for path in known.definitions):
-        found.append(f"there is no rule {'.'.join(DECISION)}; without it every call would be denied")
-    found += entry_points.problems(known)
-    return sorted(set(found), key=_by_place)
+    for scope in (scope for scopes in known.definitions.values() for scope in scopes):
+        found += [f"{scope.module.file}:{line}: {problem}" for line, problem in _of_rule(scope)]
+    if not any(names.begins(path, entry_points.DECISION) for path in known.definitions):
+        found.append(f"there is no rule {entry_points.RULE}; without it every call would be denied")
+    return sorted({*found, *_entry_points(known)}, key=_by_place)
 
 
 def _by_place(problem: str) -> tuple[str, int, str]:
@@ -32,62 +36,71 @@ def _by_place(problem: str) -> tuple[str, int, str]:
     return file, int(line) if line.isdigit() else 0, problem
 
 
-def _of_module(module: Module, known: Names) -> Iterator[tuple[int, str]]:
-    if not names.begins(("data", *module.package), ROOT):
-        yield 1, f"package {'.'.join(module.package)} has to lie under killcord"
+def _entry_points(known: Names) -> Iterator[str]:
+    """A rule that is written so that the engines could not be asked for it alike."""
+    for rule, form in entry_points.ASKED.items():
+        path = entry_points.path_of(rule)
+        for defined, (scope, *_) in known.definitions.items():
+            if names.begins(defined, path) and (defined != path or scope.rule.arity is not None):
+                yield f"{scope.module.file}:{scope.rule.line}: data.killcord.{rule} must be one rule, {form}"
+        *above, last = path
+        holder = known.datum(tuple(above))
+        if isinstance(holder, Mapping) and last in holder:
+            yield f"data.killcord.{rule} must be a rule, not data"
+
+
+def _of_module(module: Module, known: Names) -> Found:
+    if not names.begins(("data", *module.package), entry_points.ROOT):
+        yield 1, f"package {'.'.join(module.package)} must lie under killcord"
     for imported in module.imports:
-        for problem in _path_problems(imported.path, module, known):
-            yield imported.line, problem
-    for rule in module.rules:
-        for name in sorted({*rule.name[:1], *rule.bound} & builtins.RESERVED):
-            yield rule.line, f"{name} is a name of Rego's own; take another"
-        for invocation in rule.invocations:
-            for problem in _invocation_problems(invocation, module, rule, known):
-                yield invocation.function.line, problem
-        for reference in rule.references:
-            path = names.resolve(reference.path, module, rule, known.definitions)
-            for problem in _path_problems(path, module, known) if path else ():
-                yield reference.line, problem
-        for reference in rule.negated:
-            if reference.path not in rule.asserted and _may_be_absent(reference.path, module, rule, known):
-                yield reference.line, f"not: {_dotted(reference.path)} may be absent, where engines differ; {_NEGATE}"
-        yield from portability.problems(module, rule, known)
-        if cycle := _cycle(module, rule, known):
-            yield rule.line, f"{'.'.join(rule.name)} refers to itself ({' -> '.join(cycle)}); Rego has no recursion"
+        yield from ((imported.line, problem) for problem in _path_problems(imported.path, module, known))
+
+
+def _of_rule(scope: Scope) -> Found:
+    module, rule, known = scope.module, scope.rule, scope.known
+    for name in sorted({*rule.name[:1], *rule.bound} & builtins.RESERVED):
+        yield rule.line, f"{name} is a name of Rego's own; choose another"
+    for invocation in rule.invocations:
+        yield from ((invocation.function.line, problem) for problem in _invocation_problems(invocation, scope))
+    for reference in rule.references:
+        path = scope.resolve(reference.path)
+        yield from ((reference.line, problem) for problem in (_path_problems(path, module, known) if path else ()))
+    for reference in rule.negated:
+        if reference.path not in rule.asserted and _may_be_absent(reference.path, scope):
+            yield reference.line, f"not: {syntax.dotted(reference.path)} may be absent, where engines differ; {_NEGATE}"
+    yield from _differences(scope)
+    if cycle := _cycle(scope):
+        yield rule.line, f"{'.'.join(rule.name)} refers to itself ({' -> '.join(cycle)}); Rego has no recursion"
 
 
 _NEGATE = "make the condition a rule of its own and write `not` before that rule's name"
 
 
-def _may_be_absent(path: Path, module: Module, rule: Rule, known: Names) -> bool:
+def _may_be_absent(path: Path, scope: Scope) -> bool:
     """Whether a reference leads to a part of the input that not every call has."""
-    found = names.resolve(path, module, rule, known.definitions)
-    schema = names.schema_of(module, known)
-    return bool(found and found[0] == "input" and schema and not _is_required(found[1:], schema))
-
-
-def _is_required(path: Path, schema: Mapping[str, object]) -> bool:
-    for step in path:
+    found, schema = scope.resolve(path), scope.known.schema(scope.module)
+    if not found or found[0] != "input" or not schema:
+        return False
+    for step in found[1:]:
         required = schema.get("required")
         if not isinstance(required, list) or step not in required:
-            return False
+            return True
         schema = names.part(names.part(schema, "properties"), step)
-    return True
+    return False
 
 
 # --- functions -------------------------------------------------------------------------------------------------------
 
 
-def _invocation_problems(invocation: Invocation, module: Module, rule: Rule, known: Names) -> Iterator[str]:
-    name = ".".join(step or "_" for step in invocation.function.path)
-    function = names.resolve(invocation.function.path, module, rule, known.definitions)
-    defined = known.definitions.get(tuple(step or "" for step in function)) if function else None
-    if invocation.function.root in rule.bound:
+def _invocation_problems(invocation: Invocation, scope: Scope) -> Iterator[str]:
+    name, known, function = invocation.name, scope.known, scope.resolve(invocation.function.path)
+    defined = known.defined(function) if function else []
+    if invocation.function.root in scope.rule.bound:
         yield f"{name} is hidden by the variable {invocation.function.root}; give that another name"
     elif defined:
-        arity = defined[0][1].arity
+        arity = defined[0].rule.arity
         if arity is None:
-            yield f"{name} is a rule here, no function"
+            yield f"{name} is a rule here, not a function"
         elif len(invocation.arguments) not in (arity, arity + 1):
             yield f"{name} takes {arity}, not {len(invocation.arguments)} arguments"
     elif name in builtins.REFUSED:
@@ -97,22 +110,22 @@ def _invocation_problems(invocation: Invocation, module: Module, rule: Rule, kno
     elif function or name not in known.builtins:
         yield f"there is no function {name}{_guess(name, [*known.builtins, *_functions(known)])}"
     if name == "object.get" and len(invocation.arguments) == 3:
-        yield from _lookup_problems(invocation, module, rule, known)
+        yield from _lookup_problems(invocation, scope)
 
 
 def _functions(known: Names) -> Iterator[str]:
     for path, defined in known.definitions.items():
-        if defined[0][1].arity is not None:
+        if defined[0].rule.arity is not None:
             yield from (path[-1], ".".join(path[-2:]), ".".join(path))
 
 
-def _lookup_problems(invocation: Invocation, module: Module, rule: Rule, known: Names) -> Iterator[str]:
+def _lookup_problems(invocation: Invocation, scope: Scope) -> Iterator[str]:
     """``object.get(input.run, "tennant", "")`` misses as silently as a reference does."""
     base, key = syntax.chain(invocation.arguments[0]), invocation.arguments[1]
     keys = key["Array"]["items"] if "Array" in key else [key]
-    path = names.resolve(base.path, module, rule, known.definitions) if base else None
+    path = scope.resolve(base.path) if base else None
     if path:
-        yield from _path_problems((*path, *(syntax.text(each) for each in keys)), module, known)
+        yield from _path_problems((*path, *(syntax.text(each) for each in keys)), scope.module, scope.known)
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -120,19 +133,18 @@ def _lookup_problems(invocation: Invocation, module: Module, rule: Rule, known: 
 
 def _path_problems(path: Path, module: Module, known: Names) -> Iterator[str]:
     if path[0] == "input":
-        if schema := names.schema_of(module, known):
+        if schema := known.schema(module):
             yield from _field_problems(path, schema)
     elif path[0] == "data" and not _is_known(path, known):
-        shown = _dotted(path)
+        shown = syntax.dotted(path)
         yield f"there is no {shown}{_guess(shown, ['.'.join(defined) for defined in known.definitions])}"
 
 
 def _is_known(path: Path, known: Names) -> bool:
-    settled = syntax.settled(path)
-    if any(names.begins(defined, settled) or names.begins(settled, defined) for defined in known.definitions):
+    if any(known.related(path)):
         return True
     node: object = known.data
-    for step in settled[1:]:
+    for step in syntax.settled(path)[1:]:
         if not isinstance(node, Mapping):
             break
         if step not in node:
@@ -144,26 +156,21 @@ def _is_known(path: Path, known: Names) -> bool:
 def _field_problems(path: Path, schema: Mapping[str, object]) -> Iterator[str]:
     """Follow a reference through the schema until it leaves what is ours, or is lost."""
     for at, step in enumerate(path[1:], start=1):
-        here = _dotted(path[:at])
-        if schema.get("type") == "array":
-            if step is not None:
-                yield f"{here} is a list, it has no field {step}"
-                return
-            schema = names.part(schema, "items")
-        elif schema.get("type") == "object":
-            fields = names.part(schema, "properties")
-            if step in fields:
-                schema = names.part(fields, step)
-            elif isinstance(schema.get("additionalProperties"), Mapping):
-                schema = names.part(schema, "additionalProperties")
-            else:
-                if step is not None:
-                    yield f"there is no {here}.{step}{_guess(step, fields)}"
-                return
-        else:
-            if "type" in schema:
-                yield f"{here} is a {schema['type']}, it has no fields"
+        here = syntax.dotted(path[:at])
+        kind = schema.get("type")
+        if kind not in ("array", "object"):
+            if kind is not None:
+                yield f"{here} is a {kind}, it has no fields"
             return
+        if kind == "array" and step is not None:
+            yield f"{here} is a list, it has no field {step}"
+            return
+        fields = names.part(schema, "properties")
+        if kind == "object" and step not in fields and not isinstance(schema.get("additionalProperties"), Mapping):
+            if step is not None:
+                yield f"there is no {here}.{step}{_guess(step, fields)}"
+            return
+        schema = names.member(schema, step)
 
 
 def _guess(name: str, candidates: Iterable[str]) -> str:
@@ -171,44 +178,105 @@ def _guess(name: str, candidates: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _dotted(path: Path) -> str:
-    return ".".join(step if step is not None else "_" for step in path)
-
-
 # --- recursion -------------------------------------------------------------------------------------------------------
 
 
-def _cycle(module: Module, rule: Rule, known: Names) -> list[str] | None:
+def _cycle(scope: Scope) -> list[str] | None:
     """The way from a rule back to itself.
 
     Checked here because the embedded engine follows a recursive function until the process dies of it.
     """
-    start = ("data", *module.package, *rule.name)
-    came_from: dict[tuple[str, ...], tuple[str, ...]] = {}
+    start = scope.path
+    ways: dict[tuple[str, ...], list[tuple[str, ...]]] = {start: [start]}
     waiting = [start]
     while waiting:
         at = waiting.pop()
-        for used in _uses(at, known):
+        for used in _uses(at, scope.known):
             if used == start:
-                return [".".join(path) for path in _way(came_from, start, at)] + [".".join(start)]
-            if used not in came_from:
-                came_from[used] = at
+                return [".".join(path) for path in (*ways[at], start)]
+            if used not in ways:
+                ways[used] = [*ways[at], used]
                 waiting.append(used)
     return None
 
 
-def _way(came_from: Mapping[tuple[str, ...], tuple[str, ...]], start: tuple[str, ...], end: tuple[str, ...]) -> list[tuple[str, ...]]:
-    way = [end]
-    while way[-1] != start:
-        way.append(came_from[way[-1]])
-    return way[::-1]
-
-
 def _uses(path: tuple[str, ...], known: Names) -> Iterator[tuple[str, ...]]:
-    for module, rule in known.definitions[path]:
-        mentioned = [reference.path for reference in rule.references] + [invocation.function.path for invocation in rule.invocations]
-        for each in mentioned:
-            used = names.resolve(each, module, rule, known.definitions)
+    for scope in known.definitions[path]:
+        for each in (*scope.rule.references, *(invocation.function for invocation in scope.rule.invocations)):
+            used = scope.resolve(each.path)
             if used and used[0] == "data":
-                settled = syntax.settled(used)
-                yield from (defined for defined in known.definitions if names.begins(defined, settled) or names.begins(settled, defined))
+                yield from known.related(used)
+
+
+# --- where engines differ --------------------------------------------------------------------------------------------
+
+_FRACTION = "fractional arithmetic differs between engines; wrap it in round(), counting in the smallest unit: round(100 * (a + b)) > 5000"
+_REMAINDER = "%: only of counts and of integers of the input, the embedded engine fails on others"
+_OBJECT = "engines differ in whether an object pattern may leave members out; name them: x.kind"
+_COMPREHENSION = "the embedded engine runs no comprehension here; give it a name in a body: found := [...]"
+_NEGATIVE = "the embedded engine negates no terms; write 0 - x"
+_SETS_BY_KEY = "engines differ in what an object of sets is that has no member yet; use sets, or objects"
+_NUMBER = "the embedded engine has whole numbers of up to 64 bits"
+
+
+def _differences(scope: Scope) -> Found:
+    rule = scope.rule
+    yield from _fractions(rule.syntax, scope)
+    for pattern in _patterns(rule.syntax):
+        yield from ((node["Object"]["span"]["line"], _OBJECT) for node in syntax.nodes(pattern) if "Object" in node)
+    yield from _unnamed_comprehensions(rule.syntax)
+    head = rule.syntax.get("head") or {}
+    if "RefBrack" in (head.get("Set") or {"refr": {}})["refr"]:
+        yield rule.line, _SETS_BY_KEY
+    for node in syntax.nodes(rule.syntax):
+        if (arithmetic := node.get("ArithExpr")) and arithmetic["op"] == "Mod" and scope.kind(node) is not Kind.INTEGER:
+            yield arithmetic["span"]["line"], _REMAINDER
+        if negative := node.get("UnaryExpr"):
+            yield negative["span"]["line"], _NEGATIVE
+        value = (node.get("Number") or {}).get("value")
+        if isinstance(value, float) and value.is_integer() and abs(value) >= 1 << 63:
+            yield node["Number"]["span"]["line"], _NUMBER
+    for invocation in rule.invocations if scope.module.package not in builtins.HELD_TO_A_REFERENCE else ():
+        is_builtin = scope.resolve(invocation.function.path) is None
+        if is_builtin and (fault := arguments.fault(invocation.name, invocation.arguments, scope)):
+            yield invocation.function.line, f"{invocation.name}: {fault}"
+
+
+def _fractions(node: Any, scope: Scope) -> Found:
+    """The outermost arithmetic whose result may have a fraction that nothing rounds away."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _fractions(each, scope)
+    if not isinstance(node, dict) or syntax.called(node) == "round":
+        return
+    arithmetic = node.get("ArithExpr")
+    if arithmetic and arithmetic["op"] != "Mod" and scope.kind(node) is None:
+        yield arithmetic["span"]["line"], _FRACTION
+    elif syntax.called(node) in ("sum", "product"):
+        yield node["Call"]["span"]["line"], _FRACTION
+    else:
+        for value in node.values():
+            yield from _fractions(value, scope)
+
+
+def _unnamed_comprehensions(tree: Mapping[str, Any]) -> Found:
+    """Those that are no part of a statement: in a head above a body, in the value of an ``else``, in the term of another."""
+    bodies = tree.get("bodies") or []
+    outside: list[Any] = [body["assign"] for body in bodies] + [tree["head"] for _ in bodies[:1]]
+    for node in syntax.nodes(tree):
+        for comprehension in (node[kind] for kind in COMPREHENSIONS if kind in node):
+            outside += [comprehension.get(part) for part in ("key", "term", "value")]
+    for node in syntax.nodes(outside):
+        yield from ((node[kind]["span"]["line"], _COMPREHENSION) for kind in COMPREHENSIONS if kind in node)
+
+
+def _patterns(tree: Mapping[str, Any]) -> Iterator[Any]:
+    """What values are taken apart by."""
+    yield ((tree.get("head") or {}).get("Func") or {}).get("args")
+    for node in syntax.nodes(tree):
+        if assigned := node.get("AssignExpr"):
+            yield assigned["lhs"]
+            if assigned["op"] == "Eq" and any(syntax.variables(assigned["rhs"])):
+                yield assigned["rhs"]
+        elif some := node.get("SomeIn"):
+            yield [some["key"], some["value"]]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clients import policy_tests
 from gateway.clients.rego import builtins as rego_builtins
-from gateway.clients.rego import test_runner
 from gateway.core.policy import schemas
 from tests.support.cases import builtins, bundles
 from tests.support.policies import POLICIES, ROOT, engine, written
@@ -35,7 +35,7 @@ def with_example(folder: Path, name: str) -> Path:
 def test_an_example_loads_beside_the_starter_bundle_and_its_tests_pass(tmp_path: Path, name: str) -> None:
     folder = with_example(tmp_path, name)
     assert engine(folder).health()[0]
-    trials = [trial for trial in test_runner.run_tests(folder) if f"/{name}" in trial.file]
+    trials = [trial for trial in policy_tests.run_embedded(folder) if f"/{name}" in trial.file]
     assert len(trials) >= 2 or name in UNTESTED
     assert [trial.message for trial in trials if not trial.passed] == []
 

@@ -138,7 +138,7 @@ async def test_a_question_on_which_the_engine_panics_has_no_answer_and_the_next_
     fine = 'response := {"action": "none", "rollback": false, "verdict": "recoverable", "why": "Fine."}'
     odd = f"{fine} if not odd\n\nodd if input.counters.steps % 2 == 1"
     active = engine(written(ruled(tmp_path, ALLOWED), {"killcord/response/r.rego": f"package killcord.response\n\n{odd}\n"}))
-    with pytest.raises(errors.PolicyUnavailable, match=r"gave up on data\.killcord\.response\.response"):
+    with pytest.raises(errors.PolicyUnavailable, match=r"crashed on data\.killcord\.response\.response"):
         await active.ask(rules.RESPONSE, {"counters": {"steps": 1e16}})
     assert await active.ask(rules.RESPONSE, {"counters": {"steps": 3}}) is None
     assert outcome(await active.decide(call())) == "allow"

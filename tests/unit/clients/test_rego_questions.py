@@ -66,12 +66,12 @@ def test_a_field_that_may_be_there_loads(tmp_path: Path, rule: str) -> None:
 )
 def test_what_is_asked_for_is_one_rule(tmp_path: Path, package: str, rule: str, how: str) -> None:
     (found,) = problems(asked(tmp_path, package, rule))
-    assert found == f"policies/killcord/{package}/x.rego:3: data.killcord.{package}.{how.split()[0]} has to be one rule, {how}"
+    assert found == f"policies/killcord/{package}/x.rego:3: data.killcord.{package}.{how.split()[0]} must be one rule, {how}"
 
 
 def test_what_is_asked_for_is_no_data(tmp_path: Path) -> None:
     folder = written(ruled(tmp_path, ALLOWED), {"killcord/recovery/data.yaml": "decision: {proceed: true}\n"})
-    assert problems(folder) == [f"{folder}: data.killcord.recovery.decision has to be a rule, no data"]
+    assert problems(folder) == [f"{folder}: data.killcord.recovery.decision must be a rule, not data"]
 
 
 @pytest.mark.parametrize(

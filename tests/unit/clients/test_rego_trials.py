@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.clients.rego import test_runner
+from gateway.clients import policy_tests
 from tests.support.policies import ALLOWED, POLICIES, ruled, written
 
 
 def test_the_starter_bundles_own_tests_pass() -> None:
-    trials = test_runner.run_tests(POLICIES)
+    trials = policy_tests.run_embedded(POLICIES)
     assert [trial.message for trial in trials if not trial.passed] == []
     assert len(trials) >= 36
 
@@ -23,7 +23,7 @@ test_bad if data.killcord.authz.decision.allow == 1
 
 test_error if startswith(1, 2)
 """
-    trials = test_runner.run_tests(written(ruled(tmp_path / "policies", ALLOWED), {"killcord/authz/x_test.rego": tests}))
+    trials = policy_tests.run_embedded(written(ruled(tmp_path / "policies", ALLOWED), {"killcord/authz/x_test.rego": tests}))
     assert [(trial.line, trial.rule.rpartition(".")[2], trial.passed) for trial in trials] == [
         (3, "test_good", True),
         (5, "test_bad", False),
@@ -44,4 +44,4 @@ test_it if {
 	not authz.allow with input.tool as "crm"
 }
 """
-    assert all(trial.passed for trial in test_runner.run_tests(written(ruled(tmp_path, rule), {"a_test.rego": tests})))
+    assert all(trial.passed for trial in policy_tests.run_embedded(written(ruled(tmp_path, rule), {"a_test.rego": tests})))

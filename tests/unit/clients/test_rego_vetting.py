@@ -67,7 +67,7 @@ from tests.support.policies import ALLOWED, engine, problems, ruled, written
         ("p contains input.runn", 3, "there is no input.runn"),
         (f"{ALLOWED} if input[`runn`]", 3, "there is no input.runn"),
         (f"{ALLOWED} if {{ x := input[`run`][`tenant`].a; x }}", 3, "input.run.tenant is a string"),
-        (f"{ALLOWED} if f\nf := [x | x := max([1, 2])]\nmax := 3", 4, "max is a rule here, no function"),
+        (f"{ALLOWED} if f\nf := [x | x := max([1, 2])]\nmax := 3", 4, "max is a rule here, not a function"),
         (f"{ALLOWED} if {{ time := input.now; time.clock(time) }}", 3, "time.clock is hidden by the variable time"),
         (f"{ALLOWED} if internal\ninternal if input.tool in {{`erp`}}", 4, "internal is a name of Rego's own"),
         (f"{ALLOWED} if f(1)\nf(plus) if plus > 0", 4, "plus is a name of Rego's own"),
@@ -133,7 +133,7 @@ def test_all_problems_are_named_at_once_in_order_of_place(tmp_path: Path) -> Non
 
 def test_a_package_has_to_lie_under_killcord(tmp_path: Path) -> None:
     folder = written(ruled(tmp_path / "policies", ALLOWED), {"other.rego": "package other\n\nx := 1\n"})
-    assert problems(folder) == ["policies/other.rego:1: package other has to lie under killcord"]
+    assert problems(folder) == ["policies/other.rego:1: package other must lie under killcord"]
 
 
 def test_other_packages_have_other_inputs(tmp_path: Path) -> None:
