@@ -12,9 +12,9 @@ from gateway.clients import policy_tests
 from gateway.clients.opa.channel import Channel
 from gateway.clients.opa.engine import OpaEngine
 from gateway.clients.rego.engine import EmbeddedEngine
-from gateway.settings import origin
+from gateway.settings import network
 from gateway.settings.config import Config, PolicyConfig
-from gateway.settings.origin import Origin
+from gateway.settings.network import Origin
 
 if TYPE_CHECKING:
     from gateway.clients.opa.push import Pushed
@@ -69,7 +69,7 @@ def push(folder: Path, url: str) -> Pushed:
         Misconfigured: the folder or the URL cannot be used, or OPA does not take it; one line per problem.
     """
     try:
-        at = origin.parse(url)
+        at = network.origin(url)
     except ValueError as error:
         raise errors.Misconfigured([f"--url: {error}"]) from error
     if at.scheme == "unix" or at.base:

@@ -24,7 +24,7 @@ from gateway.http.server.services import Serving
 from gateway.observe import logs
 from gateway.settings import check, loading
 from gateway.settings.config import Config
-from gateway.settings.units import Address
+from gateway.settings.network import Address
 from gateway.wire.inbound.server import Server
 
 DRAINING, FINISHING = 0.8, 0.1

@@ -1,4 +1,4 @@
-"""Durations, rates, amounts and counts as users write them, in files and in requests. Each raises ValueError saying what would be right."""
+"""Durations, sizes, rates, amounts and counts as users write them. Each raises ValueError saying what is right."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from gateway.model.run import Rate
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3_600), "d": Decimal(86_400)}
+_SIZE = re.compile(r"(\d{1,12})(B|KiB|MiB|GiB|kB|MB|GB)?", re.ASCII)
+_BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _RATE = re.compile(r"(\d{1,9})/(s|m|h)", re.ASCII)
 
 LONGEST = 10 * 366 * 86_400
@@ -25,6 +27,15 @@ def duration(value: object) -> float:
     if seconds is None or not 0 < seconds <= LONGEST:
         raise ValueError(f"{shown(value)} is not a duration; write 200ms, 10s, 15m, 8h, 7d or a number of seconds above 0")
     return float(seconds)
+
+
+def size(value: object) -> int:
+    """Bytes, at least one, of ``"1MiB"``, ``"64kB"`` or a number of bytes."""
+    found = _SIZE.fullmatch(str(value)) if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+    size = int(found[1]) * _BYTES[found[2] or "B"] if found else 0
+    if not 0 < size <= 2**40:
+        raise ValueError(f"{shown(value)} is not a size; write 64KiB, 1MiB or a number of bytes above 0")
+    return size
 
 
 def rate(value: object) -> Rate:

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from gateway.core.units import shown
 from gateway.model.action import Effect, Remedy, Reversibility
-from gateway.settings.document import Section, closest
-from gateway.settings.units import Duration, shown
+from gateway.settings.document import Duration, Section, closest
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]

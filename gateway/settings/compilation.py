@@ -7,22 +7,11 @@ from pathlib import Path
 
 from gateway.core.adapter import catalog
 from gateway.core.adapter.catalog import ActionType, ObjectType, Tool
-from gateway.core.adapter.expression import ROOTS, Expression
+from gateway.core.adapter.expression import ROOTS
 from gateway.model.action import Remedy
+from gateway.settings import adapter as documents
 from gateway.settings import consistency, document, located
-from gateway.settings.adapter import (
-    ActionDocument,
-    AdapterDocument,
-    CompensationDocument,
-    CostDocument,
-    CreatesDocument,
-    IdempotencyDocument,
-    InsteadDocument,
-    ListingDocument,
-    ProbeDocument,
-    VerifyDocument,
-)
-from gateway.settings.located import Where
+from gateway.settings.adapter import ActionDocument, AdapterDocument
 from gateway.settings.site import AFTER, BEFORE, ITEM, MATCHING, PROBING, READING, VERIFYING, Site
 
 FILE = "adapter.yaml"
@@ -42,9 +31,9 @@ def load(folder: Path, tool: str, variables: Mapping[str, object], shown: str | 
 
 
 def _tool(site: Site, adapter: AdapterDocument, name: str) -> Tool | None:
-    tenant = site.expression(("tenant",), adapter.tenant, BEFORE)
-    objects = [one for key in adapter.objects if (one := _object(site, adapter, key))]
-    compiled = {place: _action(site, declared, ("actions", place)) for place, declared in enumerate(adapter.actions)}
+    tenant = site.expression(adapter.tenant, BEFORE, "tenant")
+    objects = [kind for key, one in adapter.objects.items() if (kind := _object(site.at("objects", key), key, one))]
+    compiled = {place: _action(site.at("actions", place), declared) for place, declared in enumerate(adapter.actions)}
     actions = {place: action for place, action in compiled.items() if action}
     if tenant is None:
         return None
@@ -62,115 +51,94 @@ def _tool(site: Site, adapter: AdapterDocument, name: str) -> Tool | None:
     return built
 
 
-def _object(site: Site, adapter: AdapterDocument, name: str) -> ObjectType | None:
-    where, one = ("objects", name), adapter.objects[name]
-    template = site.template((*where, "path"), one.path)
-    version = site.optional((*where, "version"), one.version, READING)
-    state = site.optional((*where, "state"), one.state, READING)
-    identity = site.optional((*where, "id"), one.id, READING)
+def _object(site: Site, name: str, one: documents.ObjectDocument) -> ObjectType | None:
+    template = site.template(one.path, "path")
+    version, state, identity = (site.expression(getattr(one, key), READING, key) for key in ("version", "state", "id"))
     return ObjectType(name=name, template=template, version=version, state=state, identity=identity) if template else None
 
 
-def _action(site: Site, one: ActionDocument, where: Where) -> ActionType | None:
-    template = site.template((*where, "match", "path"), one.match.path)
+def _action(site: Site, one: ActionDocument) -> ActionType | None:
+    template = site.template(one.match.path, "match", "path")
     if template is None:
         return None
-    writes = one.effect == "write"
     return ActionType(
         name=one.name,
         method=one.match.method,
         template=template,
         effect=one.effect,
-        headers=site.optional((*where, "match", "headers"), one.match.headers, MATCHING),
-        body=site.optional((*where, "match", "body"), one.match.body, MATCHING),
-        query=frozenset(one.match.query or ()) if writes or one.match.query is not None else None,
+        headers=site.expression(one.match.headers, MATCHING, "match", "headers"),
+        body=site.expression(one.match.body, MATCHING, "match", "body"),
+        query=frozenset(one.match.query or ()) if one.effect == "write" or one.match.query is not None else None,
         object=one.object,
-        creates=_creates(site, one.creates, (*where, "creates")),
-        classes=_classes(site, one, where),
+        creates=_creates(site.at("creates"), one.creates),
+        classes=tuple(
+            catalog.Rule(site.expression(rule.condition, BEFORE, "class", "when", place, "if"), rule.then)
+            for place, rule in enumerate(one.classes.when if one.classes else [])
+        ),
         guarded=one.guard is not None,
-        idempotency=_idempotency(site, one.idempotency, (*where, "idempotency")),
-        cost=_cost(site, one.cost, (*where, "cost")),
-        verify=_verify(site, one.verify, (*where, "verify")),
-        probe=_probe(site, one.probe, (*where, "probe")),
-        undo=_undo(site, one.compensation, (*where, "compensation")),
+        idempotency=_idempotency(site.at("idempotency"), one.idempotency),
+        cost=catalog.Pricing(site.expression(one.cost.records, BEFORE, "cost", "records"), site.named(one.cost.amount, "cost", "amount")),
+        verify=_verify(site.at("verify"), one.verify),
+        probe=_probe(site.at("probe"), one.probe),
+        undo=_undo(site.at("compensation"), one.compensation),
         fanout=one.fanout,
         snapshot=one.snapshot,
-        demands=site.optional((*where, "success"), one.success, AFTER),
-        reply_conforms=None if one.reply_schema is None else site.schema((*where, "reply_schema"), one.reply_schema),
+        demands=site.expression(one.success, AFTER, "success"),
+        reply_conforms=None if one.reply_schema is None else site.schema(one.reply_schema, "reply_schema"),
         fallback=one.fallback,
     )
 
 
-def _creates(site: Site, one: CreatesDocument | None, where: Where) -> catalog.Creates | None:
-    identity = site.expression((*where, "id"), one.id, AFTER) if one else None
+def _creates(site: Site, one: documents.CreatesDocument | None) -> catalog.Creates | None:
+    identity = site.expression(one.id, AFTER, "id") if one else None
     return catalog.Creates(one.object, identity) if one and identity else None
 
 
-def _classes(site: Site, one: ActionDocument, where: Where) -> tuple[catalog.Rule, ...]:
-    rules = one.classes.when if one.classes else []
-    places = [(*where, "class", "when", place, "if") for place in range(len(rules))]
-    return tuple(catalog.Rule(site.optional(place, rule.condition, BEFORE), rule.then) for place, rule in zip(places, rules, strict=True))
-
-
-def _idempotency(site: Site, one: IdempotencyDocument, where: Where) -> catalog.Idempotency:
-    fields = None if one.identity is None else _expressions(site, one.identity, (*where, "identity"))
+def _idempotency(site: Site, one: documents.IdempotencyDocument) -> catalog.Idempotency:
+    fields = None if one.identity is None else tuple(site.named(enumerate(one.identity), "identity").values())
     header = one.header.encode("ascii", "replace") if one.header else None
     return catalog.Idempotency(header=header, quoted=one.quoted, honoured=one.honoured, window=one.window, identity=fields)
 
 
-def _expressions(site: Site, texts: list[str], where: Where) -> tuple[Expression, ...]:
-    built = [site.expression((*where, place), text, BEFORE) for place, text in enumerate(texts)]
-    return tuple(one for one in built if one)
-
-
-def _named(site: Site, texts: Mapping[str, str], where: Where) -> dict[str, Expression]:
-    built = {name: site.expression((*where, name), text, BEFORE) for name, text in texts.items()}
-    return {name: one for name, one in built.items() if one}
-
-
-def _cost(site: Site, one: CostDocument, where: Where) -> catalog.Pricing:
-    return catalog.Pricing(site.optional((*where, "records"), one.records, BEFORE), _named(site, one.amount, (*where, "amount")))
-
-
-def _verify(site: Site, one: VerifyDocument | None, where: Where) -> catalog.Verify | None:
-    expect = site.expression((*where, "expect"), one.expect, VERIFYING) if one else None
+def _verify(site: Site, one: documents.VerifyDocument | None) -> catalog.Verify | None:
+    expect = site.expression(one.expect, VERIFYING, "expect") if one else None
     return catalog.Verify(expect, one.within) if one and expect else None
 
 
-def _probe(site: Site, one: ProbeDocument | None, where: Where) -> catalog.Probe | None:
-    applied = site.expression((*where, "applied"), one.applied, PROBING) if one else None
+def _probe(site: Site, one: documents.ProbeDocument | None) -> catalog.Probe | None:
+    applied = site.expression(one.applied, PROBING, "applied") if one else None
     if one is None or applied is None:
         return None
-    return catalog.Probe(applied, one.settle, _listing(site, one.find, (*where, "find")) if one.find else None)
+    return catalog.Probe(applied, one.settle, _listing(site.at("find"), one.find) if one.find else None)
 
 
-def _listing(site: Site, one: ListingDocument, where: Where) -> catalog.Listing | None:
-    template = site.template((*where, "path"), one.path)
-    items = site.expression((*where, "items"), one.items, READING)
-    identity = site.expression((*where, "id"), one.id, ITEM)
-    query = _named(site, one.query, (*where, "query"))
+def _listing(site: Site, one: documents.ListingDocument) -> catalog.Listing | None:
+    template = site.template(one.path, "path")
+    items = site.expression(one.items, READING, "items")
+    identity = site.expression(one.id, ITEM, "id")
+    query = site.named(one.query, "query")
     return catalog.Listing(template=template, query=query, items=items, id=identity) if template and items and identity else None
 
 
-def _undo(site: Site, one: CompensationDocument | None, where: Where) -> catalog.Undo | None:
+def _undo(site: Site, one: documents.CompensationDocument | None) -> catalog.Undo | None:
     if one is None:
         return None
     restores = one.type in (Remedy.RESTORE_PREVIOUS_VERSION, Remedy.REVERT_STATUS)
-    body = site.optional((*where, "body"), one.body if one.body is not None else "snapshot" if restores else None, ROOTS)
+    body = one.body if one.body is not None else "snapshot" if restores else None
     return catalog.Undo(
         remedy=one.type,
         by=one.by,
-        body=body,
+        body=site.expression(body, ROOTS, "body"),
         automatic=one.auto,
         within=one.within,
         delete_created=one.delete_created,
         after=tuple(one.after),
-        instead=_instead(site, one.instead, (*where, "instead")),
+        instead=_instead(site.at("instead"), one.instead),
     )
 
 
-def _instead(site: Site, one: InsteadDocument | None, where: Where) -> catalog.Instead | None:
-    when = site.expression((*where, "if"), one.condition, ITEM) if one else None
+def _instead(site: Site, one: documents.InsteadDocument | None) -> catalog.Instead | None:
+    when = site.expression(one.condition, ITEM, "if") if one else None
     if one is None or when is None:
         return None
-    return catalog.Instead(when=when, remedy=one.type, by=one.by, body=site.optional((*where, "body"), one.body, ROOTS))
+    return catalog.Instead(when=when, remedy=one.type, by=one.by, body=site.expression(one.body, ROOTS, "body"))

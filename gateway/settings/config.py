@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.core.adapter import catalog
 from gateway.core.triggers.thresholds import Thresholds
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Webhook
-from gateway.settings.credential import Credential
-from gateway.settings.origin import Origin
-from gateway.settings.rates import RedisConfig
-from gateway.settings.units import Address
+from gateway.settings.network import Address, Origin
+from gateway.settings.secrets import Credential
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +41,26 @@ class PolicyConfig:
     path: Path
     timeout: float
     opa: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisConfig:
+    """``socket`` is a path and stands in place of ``host`` and ``port``.
+
+    ``share`` is by how much each node divides every rate while the server is lost; ``None`` refuses calls then. ``timeout`` in seconds.
+    """
+
+    host: str = ""
+    port: int = 6379
+    socket: str = ""
+    tls: bool = False
+    ca: Path | None = None
+    database: int = 0
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    prefix: str = "killcord"
+    timeout: float = 0.1
+    share: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

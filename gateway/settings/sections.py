@@ -1,89 +1,179 @@
-"""The killcord.yaml document: its keys and their kinds, and what is accepted by name but not built in yet."""
+"""The killcord.yaml document: its keys, the kinds of their values, and what they must be to each other."""
 
 from __future__ import annotations
 
-from datetime import date
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
-from gateway.settings.document import Section
-from gateway.settings.located import Located
+from gateway.core import addresses
+from gateway.core.authorization import lease
+from gateway.core.webhook import delivery
+from gateway.model.run import Limits, TaskClass
+from gateway.model.webhook import Topic, Webhook
+from gateway.settings import network, secrets
+from gateway.settings.config import RedisConfig
+from gateway.settings.document import Amount, Calls, Context, Count, Duration, Problem, Section, Size, between, closest, must
+from gateway.settings.network import Address, Listen, Origin, OriginUrl, RedisServer
+from gateway.settings.secrets import CredentialSection
 from gateway.settings.triggers import TriggersSection
-from gateway.settings.units import Address, Amount, Calls, Count, Duration, Listen, Size
+
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-
+Scope = Annotated[
+    str,
+    must(lambda text: text == "*" or ":" in text, "{!r} is not a scope; write <tool>:<action pattern>, such as erp:invoice.*, or *"),
+]
+Host = Annotated[
+    str,
+    must(
+        lambda text: addresses.literal(text.strip("[]")) or _HOST.fullmatch(text),
+        "{!r} is not a host; name each host or address by itself, without scheme, port or *",
+    ),
+]
 Told = Literal["order", "trigger", "incident"]
-
-NOT_YET: tuple[tuple[tuple[str, ...], str | None, str], ...] = (
-    (("journal", "store"), "postgres", "store postgres is not built in yet; use sqlite"),
-)
-"""(place, word or any, message): each row goes once its feature is there."""
 
 
 class ListenSection(Section):
     data: Listen = Address("127.0.0.1", 8090)
     control: Listen = Address("127.0.0.1", 8091)
 
+    def problems(self, context: Context) -> Iterator[Problem]:
+        if self.control == self.data and (self.data.port or self.data.path):
+            yield ("control",), f"{self.control} is where agents call (listen.data); operators need an address of their own"
+
 
 class PolicySection(Section):
     engine: Literal["embedded", "opa"] = "embedded"
     path: str = "./policies"
-    url: str | None = None
+    url: OriginUrl | None = None
     timeout: Duration = 0.2
+
+    def problems(self, context: Context) -> Iterator[Problem]:
+        if self.engine == "opa":
+            if self.url is None:
+                yield (), "engine opa needs url: http://127.0.0.1:8181 or unix:///run/opa.sock"
+            return
+        if not (context.folder / self.path).is_dir():
+            yield ("path",), f"there is no folder {context.folder / self.path}; name the folder that contains the policies"
+        if self.url is not None:
+            yield ("url",), "is the URL of a real OPA; add engine: opa, or remove url"
 
 
 class CandidateSection(Section):
     path: str
 
+    def problems(self, context: Context) -> Iterator[Problem]:
+        if not (context.folder / self.path).is_dir():
+            yield ("path",), f"there is no folder {context.folder / self.path}; name the folder that contains the candidate policies"
+
 
 class JournalSection(Section):
-    store: Literal["sqlite", "postgres"] = "sqlite"
+    store: Annotated[
+        Literal["sqlite", "postgres"], must(lambda word: word != "postgres", "store postgres is not implemented yet; use sqlite")
+    ] = "sqlite"
     dsn: str | None = None
 
 
 class RatesSection(Section):
     store: Literal["memory", "redis"] = "memory"
-    url: str | None = Field(default=None, description="redis://host:port/0, rediss://user:${NAME}@host:port/0 or unix:///path:0")
-    prefix: str = "killcord"
-    timeout: Duration = 0.1
+    url: RedisServer | None = Field(default=None, description="redis://host:port/0, rediss://user:${NAME}@host:port/0 or unix:///path:0")
+    prefix: Annotated[
+        str, must(re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII).fullmatch, "must be 1 to 64 letters, digits, _ . : and -")
+    ] = "killcord"
+    timeout: Annotated[Duration, must(lambda seconds: seconds <= 10.0, "must be at most 10 s: every call waits for it")] = 0.1
     ca: str | None = None
     on_loss: Literal["deny", "share"] = "deny"
-    share: Count | None = None
+    share: Annotated[Count, between(1, 1_000)] | None = None
 
+    def problems(self, context: Context) -> Iterator[Problem]:
+        if self.store == "memory":
+            if self.url is not None:
+                yield ("url",), "belongs to store: redis; rates in memory need none"
+            return
+        if self.url is None:
+            yield ("url",), "is needed by store: redis, such as redis://127.0.0.1:6379/0"
+        elif self.url.variable:
+            yield from ((("url",), problem) for problem in context.variable(self.url.variable))
+        if self.on_loss == "share" and self.share is None:
+            yield ("share",), "is needed by on_loss: share: the number of nodes, so that each takes its part of every rate"
+        if self.on_loss == "deny" and self.share is not None:
+            yield ("share",), "belongs to on_loss: share"
+        yield from context.file(self.ca, "ca")
 
-class CredentialSection(Section):
-    header: str | None = None
-    value: Any = None  # checked without ever being shown
-    file: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _file_as_value(cls, given: Any) -> Any:
-        """``value: {file: PATH}`` is another way to write ``file: PATH``."""
-        value = given.get("value") if isinstance(given, dict) else None
-        if isinstance(value, dict) and value.keys() == {"file"} and "file" not in given:
-            return {**{key: one for key, one in given.items() if key != "value"}, **value}
-        return given
+    def redis(self, context: Context) -> RedisConfig | None:
+        """The server that meters rates; ``None`` is memory."""
+        at = self.url
+        if self.store == "memory" or at is None:
+            return None
+        return RedisConfig(
+            host=at.host,
+            port=at.port,
+            socket=at.socket,
+            tls=at.tls,
+            database=at.database,
+            user=at.user or None,
+            password=context.environ.get(at.variable) if at.variable else None,
+            prefix=self.prefix,
+            timeout=self.timeout,
+            ca=context.path(self.ca),
+            share=self.share,
+        )
 
 
 class LeaseInSection(Section):
-    header: Name | None = None
+    header: (
+        Annotated[
+            Name,
+            must(
+                secrets.can_carry_a_lease,
+                "{} cannot carry a lease; name the header in which the tool's clients put their key, such as X-API-Key",
+            ),
+        ]
+        | None
+    ) = None
     basic: Literal["password"] | None = None
+
+    def problems(self, context: Context) -> Iterator[Problem]:
+        if bool(self.header) == bool(self.basic):
+            yield (), "needs exactly one of header (its name) and basic: password"
+
+
+def _tools_address(found: Origin) -> Origin:
+    if addresses.literal(found.host) and not addresses.allowed(found.host):
+        raise ValueError(f"{found.host} is an address that no tool may have: metadata, link-local, multicast")
+    return found
 
 
 class ToolSection(Section):
     adapter: str = Field(description="the name of a folder of adapters")
-    base_url: str = Field(description="http://host:port/path, https://... or unix:///path")
+    base_url: Annotated[OriginUrl, AfterValidator(_tools_address)] = Field(description="http://host:port/path, https://... or unix:///path")
     credential: CredentialSection | None = None
     timeout: Duration = 10.0
     mode: Literal["enforce", "shadow"] = "enforce"
     until: date | None = None
     lease_in: LeaseInSection | None = None
-    vars: dict[str, Any] = Field(default_factory=dict)
-    connections: Count = 64
+    vars: dict[str, Annotated[Any, must(lambda one: isinstance(one, (str, int)), "must be text, a whole number, true or false")]] = Field(
+        default_factory=dict
+    )
+    connections: Annotated[Count, between(1, 4_096)] = 64
     ca: str | None = None
+
+    def problems(self, context: Context) -> Iterator[Problem]:
+        if self.mode == "enforce" and self.until is not None:
+            yield ("until",), "belongs to mode: shadow; add that, or remove until"
+        if self.mode == "shadow" and self.until is None:
+            yield ("mode",), "shadow needs until: YYYY-MM-DD, the first day on which policy is enforced"
+        yield from context.file(self.ca, "ca")
+
+    @property
+    def shadow_until(self) -> float:
+        """The moment (Unix seconds) from which on policy is enforced; 0 where it is now."""
+        return 0.0 if self.until is None else datetime(self.until.year, self.until.month, self.until.day, tzinfo=UTC).timestamp()
 
 
 class LimitsSection(Section):
@@ -95,13 +185,26 @@ class LimitsSection(Section):
     systems: Count | None = None
     amount: dict[str, Amount] = Field(default_factory=dict)
 
+    def limits(self) -> Limits:
+        return Limits(**{name: getattr(self, name) for name in LimitsSection.model_fields})
+
 
 class TaskClassSection(Section):
     tenants: list[str] = Field(default_factory=lambda: ["*"])
-    scopes: list[str] = Field(default_factory=lambda: ["*"])
+    scopes: list[Scope] = Field(default_factory=lambda: ["*"])
     ttl: Duration = 28_800.0
     limits: LimitsSection = LimitsSection()
     total: LimitsSection | None = None
+
+    def task_class(self, name: str) -> TaskClass:
+        return TaskClass(
+            name=name,
+            tenants=tuple(self.tenants),
+            scopes=tuple(self.scopes),
+            ttl=self.ttl,
+            limits=self.limits.limits(),
+            total=self.total.limits() if self.total else None,
+        )
 
 
 class ApprovalsSection(Section):
@@ -117,7 +220,7 @@ class RollbackSection(Section):
 class HttpSection(Section):
     body_cap: Size = 1_048_576
     body_timeout: Duration = 10.0
-    allowed_hosts: list[str] = Field(default_factory=lambda: ["localhost", "127.0.0.1", "::1"])
+    allowed_hosts: list[Host] = Field(default_factory=lambda: ["localhost", "127.0.0.1", "::1"])
 
 
 class AnchorSection(Section):
@@ -132,17 +235,48 @@ class AmbientRunSection(Section):
     tenant: str
     agent_id: str
     task_class: str = "default"
-    scopes: list[str] = Field(description="what the run may do, such as ['erp:*']")
+    scopes: list[Scope] = Field(description="what the run may do, such as ['erp:*']")
 
 
 class WebhookSection(Section):
     url: str = Field(description="https://host/path")
     secret: Any = None  # checked without ever being shown
-    events: list[Told] = Field(default_factory=lambda: list(get_args(Told)))
-    timeout: Duration = 5.0
-    attempts: Count = 8
-    tenants: list[str] | None = None
+    events: Annotated[list[Told], must(len, f"is empty; name some of {', '.join(Topic)}, or leave it out for all of them")] = Field(
+        default_factory=lambda: list(get_args(Told))
+    )
+    timeout: Annotated[Duration, must(lambda seconds: seconds <= 60.0, "must be at most 60 s")] = 5.0
+    attempts: Annotated[Count, between(1, 1_000)] = 8
+    tenants: (
+        Annotated[list[str], must(len, "is empty, so that nothing would be sent; name tenants, or leave it out for everything")] | None
+    ) = None
     ca: str | None = None
+
+    def problems(self, context: Context) -> Iterator[Problem]:
+        """Neither the url nor the secret is repeated."""
+        try:
+            network.webhook_host(secrets.expanded(self.url, context))
+        except ValueError as wrong:
+            yield ("url",), str(wrong)
+        try:
+            delivery.key(secrets.read(self.secret, context))
+        except ValueError as wrong:
+            yield ("secret",), str(wrong)
+        yield from context.file(self.ca, "ca")
+
+    def webhook(self, name: str, context: Context) -> Webhook:
+        """A webhook of which :meth:`problems` found nothing."""
+        url = secrets.expanded(self.url, context)
+        return Webhook(
+            name=name,
+            host=network.webhook_host(url),
+            url=url,
+            key=delivery.key(secrets.read(self.secret, context)),
+            topics=frozenset(Topic(one) for one in self.events),
+            timeout=self.timeout,
+            attempts=self.attempts,
+            tenants=None if self.tenants is None else frozenset(self.tenants),
+            ca=context.path(self.ca),
+        )
 
 
 class KillcordDocument(Section):
@@ -166,21 +300,26 @@ class KillcordDocument(Section):
     ambient_run: AmbientRunSection | None = None
     webhooks: dict[Name, WebhookSection] = Field(default_factory=dict)
 
+    def problems(self, context: Context) -> Iterator[Problem]:
+        if not self.tools:
+            yield ("tools",), "names no tool; a gateway needs at least one"
+        path = context.folder / self.data_dir
+        if path.exists() and not path.is_dir():
+            yield ("data_dir",), f"{path} is not a folder; name a folder, or a path that does not exist yet"
+        elif path.is_dir() and (mode := path.stat().st_mode & 0o777) & 0o077:
+            yield ("data_dir",), f"{path} is open to others (mode {mode:04o}); run: chmod 700 {path}"
+        if self.ambient_run is not None:
+            yield from ((("ambient_run", *place), message) for place, message in self._ambient_problems(self.ambient_run))
 
-def not_yet(located: Located) -> list[str]:
-    """One problem for each thing asked for that is not built in yet."""
-    found: list[str] = []
-    for place, word, message in NOT_YET:
-        for where in _places(located, place):
-            value = located.at(where)
-            if value is not None and (word is None or value == word):
-                found.append(located.problem(where, message))
-    return found
-
-
-def _places(located: Located, pattern: tuple[str, ...]) -> list[tuple[str, ...]]:
-    if "*" not in pattern:
-        return [pattern]
-    star = pattern.index("*")
-    names = located.at(pattern[:star])
-    return [(*pattern[:star], name, *pattern[star + 1 :]) for name in names] if isinstance(names, dict) else []
+    def _ambient_problems(self, run: AmbientRunSection) -> Iterator[Problem]:
+        name, ceiling = run.task_class, self.task_classes.get(run.task_class)
+        if not self.listen.data.loopback:
+            yield (), f"needs listen.data on loopback, not {self.listen.data}: whoever reaches that address would be the agent"
+        if ceiling is None:
+            yield ("task_class",), f"there is no {name} under task_classes" + closest(name, self.task_classes)
+            return
+        if lease.beyond([run.tenant], ceiling.tenants):
+            yield ("tenant",), f"{run.tenant} is not one of the tenants of task class {name}"
+        for scope in lease.beyond(run.scopes, ceiling.scopes):
+            message = f"{scope} is wider than the scopes of task class {name}: {', '.join(ceiling.scopes)}"
+            yield ("scopes", run.scopes.index(scope)), message

@@ -1,9 +1,9 @@
-"""A place to compile at: which document, for which tool's variables; it collects the problems that compiling finds."""
+"""A place in an adapter's document at which to compile and check, for one tool's variables; it collects the problems found."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,43 +30,52 @@ class Site:
     located: Located
     folder: Path
     variables: Mapping[str, object]
+    where: Where = ()
     problems: list[str] = field(default_factory=list)
 
-    def tell(self, where: Where, message: str) -> None:
-        self.problems.append(self.located.problem(where, message))
+    def at(self, *steps: str | int) -> Site:
+        """The site of something in here; ``problems`` are shared."""
+        return replace(self, where=(*self.where, *steps))
 
-    def expression(self, where: Where, text: str, roots: frozenset[str]) -> Expression | None:
-        """The compiled expression, ``None`` where there is a problem."""
+    def tell(self, message: str, *steps: str | int) -> None:
+        """Note a problem here, or at a place in here."""
+        self.problems.append(self.located.problem((*self.where, *steps), message))
+
+    def expression(self, text: str | None, roots: frozenset[str], *steps: str | int) -> Expression | None:
+        """The compiled expression, ``None`` where there is none or a problem."""
         try:
-            return expression.compile(text, roots=roots)
+            return None if text is None else expression.compile(text, roots=roots)
         except ValueError as error:
-            self.tell(where, str(error))
+            self.tell(str(error), *steps)
             return None
 
-    def optional(self, where: Where, text: str | None, roots: frozenset[str]) -> Expression | None:
-        return None if text is None else self.expression(where, text, roots)
+    def named(self, texts: Mapping[str, str] | Iterable[tuple[int, str]], *steps: str) -> dict[str, Expression]:
+        """Expressions over the request by name, without those that have a problem."""
+        items = texts.items() if isinstance(texts, Mapping) else texts
+        built = {name: self.expression(text, BEFORE, *steps, name) for name, text in items}
+        return {str(name): one for name, one in built.items() if one}
 
-    def template(self, where: Where, text: str) -> Template | None:
+    def template(self, text: str, *steps: str | int) -> Template | None:
         """The template with the tool's variables in it, ``None`` where there is a problem."""
         try:
             return template.parse(text, self.variables)
         except ValueError as error:
-            self.tell(where, str(error))
+            self.tell(str(error), *steps)
             return None
 
-    def schema(self, where: Where, name: str) -> catalog.Conformity | None:
+    def schema(self, name: str, *steps: str) -> catalog.Conformity | None:
         """A JSON Schema file of the adapter's folder as a check, ``None`` where there is a problem."""
         path = self.folder / name
         try:
             return jsonschema_rs.validator_for(orjson.loads(path.read_bytes()), retriever=_not_retrieved).is_valid
         except OSError as error:
-            self.tell(where, f"{path} cannot be read: {error.strerror}")
+            self.tell(f"{path} cannot be read: {error.strerror}", *steps)
         except orjson.JSONDecodeError as error:
-            self.tell(where, f"{path} is no JSON: {error}")
+            self.tell(f"{path} is not JSON: {error}", *steps)
         except ValueError as error:
-            self.tell(where, f"{path} is no usable JSON Schema: {str(error).splitlines()[0]}")
+            self.tell(f"{path} is not a usable JSON Schema: {str(error).splitlines()[0]}", *steps)
         return None
 
 
 def _not_retrieved(uri: str) -> NoReturn:
-    raise ValueError(f"{uri} is not fetched; put what it holds into the schema's own file")
+    raise ValueError(f"{uri} is not fetched; put its content into the schema's own file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated
 
@@ -10,8 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from gateway.core.triggers.thresholds import Share, Thresholds, Times
 from gateway.core.triggers.window import REMEMBERED
-from gateway.settings.document import Section
-from gateway.settings.units import amount, count, duration, shown
+from gateway.core.units import amount, shown
+from gateway.settings.document import Count, Duration, Section, must
 
 MOST = 10_000
 """Occurrences that can be asked for: each is remembered until there are that many, for every run."""
@@ -23,47 +22,24 @@ NEVER_OFF = "cannot be off; what follows can be softened in Rego, by an override
 _DEFAULT = Thresholds()
 
 
-def _often(value: object) -> int:
-    found = count(value)
-    if not 1 <= found <= MOST:
-        raise ValueError(f"{found} is not how often; write a whole number from 1 to {MOST}")
-    return found
-
-
-def _remembered(value: object) -> int:
-    found = _often(value)
-    if found > REMEMBERED:
-        raise ValueError(f"{found} would never be reached: a run's last {REMEMBERED} writes are remembered; write at most that")
-    return found
-
-
-def _window(value: object) -> float:
-    found = duration(value)
-    if found > LONGEST:
-        raise ValueError(f"{shown(value)} is too long to look back; write at most 1d")
-    return found
-
-
-def _share(value: object) -> float:
-    return float(_fraction(value, "share; write a number above 0, up to 1, such as 0.8"))
-
-
-def _confidence(value: object) -> int:
-    return amount(_fraction(value, "confidence; write a number above 0, up to 1, such as 0.5"))
-
-
 def _fraction(value: object, what: str) -> Decimal:
     number = Decimal(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else None
     if number is None or not 0 < number <= 1:
-        raise ValueError(f"{shown(value)} is no {what}")
+        raise ValueError(f"{shown(value)} is not a {what}; write a number above 0, up to 1, such as 0.8")
     return number
 
 
-Often = Annotated[int, BeforeValidator(_often)]
-Remembered = Annotated[int, BeforeValidator(_remembered)]
-Within = Annotated[float, BeforeValidator(_window)]
-Part = Annotated[float, BeforeValidator(_share)]
-Confidence = Annotated[int, BeforeValidator(_confidence)]
+Often = Annotated[Count, must(lambda times: 1 <= times <= MOST, f"{{}} is not a number of times; write a whole number from 1 to {MOST}")]
+Remembered = Annotated[
+    Often,
+    must(
+        lambda times: times <= REMEMBERED,
+        f"{{}} would never be reached: a run's last {REMEMBERED} writes are remembered; write at most that",
+    ),
+]
+Within = Annotated[Duration, must(lambda seconds: seconds <= LONGEST, "{:g} s is too long to look back; write at most 1d")]
+Part = Annotated[float, BeforeValidator(lambda value: float(_fraction(value, "share")))]
+Confidence = Annotated[int, BeforeValidator(lambda value: amount(_fraction(value, "confidence")))]
 
 
 class BoundarySection(Section):
@@ -117,47 +93,34 @@ class BlastRateSection(Section):
     within: Within = _DEFAULT.blast_within
 
 
-def _switched(value: object) -> object:
-    """A trigger's numbers, ``None`` for one that is off. YAML reads a plain ``off`` as false."""
-    if value is False or value == "off":
-        return None
-    return _numbers(value, "a mapping of its numbers, or off")
+def _setting(*, numbers: bool, can_be_off: bool) -> BeforeValidator:
+    """How a trigger is set: its numbers, or off (``None``, or ``False`` for one without numbers). YAML reads a plain ``off`` as false."""
+
+    def read(value: object) -> object:
+        if value is False or value == "off":
+            if not can_be_off:
+                raise ValueError(NEVER_OFF)
+            return None if numbers else False
+        if not numbers:
+            raise ValueError(f"has no numbers to set: it fires each time. {'Write off, or remove it' if can_be_off else 'Remove it'}")
+        if not isinstance(value, dict):
+            form = "a mapping of its numbers, or off" if can_be_off else "a mapping of its numbers; it cannot be off"
+            raise ValueError(f"must be {form}, not {'a list' if isinstance(value, list) else shown(value)}")
+        return value
+
+    return BeforeValidator(read)
 
 
-def _kept(value: object) -> object:
-    if value is False or value == "off":
-        raise ValueError(NEVER_OFF)
-    return _numbers(value, "a mapping of its numbers; it cannot be off")
-
-
-def _numbers(value: object, kinds: str) -> object:
-    if not isinstance(value, dict):
-        raise ValueError(f"must be {kinds}, not {'a list' if isinstance(value, list) else shown(value)}")
-    return value
-
-
-def _on(value: object) -> bool:
-    """Whether a trigger without numbers is on."""
-    if value is False or value == "off":
-        return False
-    raise ValueError("has no numbers to set: it fires each time. Write off, or drop it")
-
-
-def _stays(value: object) -> bool:
-    if value is False or value == "off":
-        raise ValueError(NEVER_OFF)
-    raise ValueError("has no numbers to set: it fires each time. Drop it")
-
-
-_Switch = BeforeValidator(_switched)
-_Plain = Annotated[bool, BeforeValidator(_on)]
-_Always = Annotated[bool, BeforeValidator(_stays)]
+_Switch = _setting(numbers=True, can_be_off=True)
+_Kept = _setting(numbers=True, can_be_off=False)
+_Plain = Annotated[bool, _setting(numbers=False, can_be_off=True)]
+_Always = Annotated[bool, _setting(numbers=False, can_be_off=False)]
 
 
 class TriggersSection(Section):
     """``None`` and ``False`` are triggers that are off."""
 
-    boundary: Annotated[BoundarySection, BeforeValidator(_kept)] = Field(default=BoundarySection(), alias="policy.tenant-boundary")
+    boundary: Annotated[BoundarySection, _Kept] = Field(default=BoundarySection(), alias="policy.tenant-boundary")
     out_of_scope: _Plain = Field(default=True, alias="policy.out-of-scope")
     denied: Annotated[DeniedSection | None, _Switch] = Field(default=DeniedSection(), alias="policy.denied")
     postcondition: _Always = Field(default=True, alias="verify.postcondition-failed")
@@ -204,11 +167,5 @@ def thresholds(section: TriggersSection) -> Thresholds:
         tenants=Share(rate.share, rate.tenants),
         systems=Share(rate.share, rate.systems),
         blast_within=rate.within,
-        off=frozenset(_off(section)),
+        off=frozenset(str(one.alias) for name, one in TriggersSection.model_fields.items() if not getattr(section, name)),
     )
-
-
-def _off(section: TriggersSection) -> Iterator[str]:
-    for name, field in TriggersSection.model_fields.items():
-        if getattr(section, name) in (None, False):
-            yield str(field.alias)

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from gateway.clients.keys.tool_secret import ToolSecret
-from gateway.settings import credential
+from gateway.settings.document import Context
+from gateway.settings.secrets import CredentialSection
 
 HERE = Path(".")
 
 
 def made(value: str | None, file: str | None = None, folder: Path = HERE, **environ: str) -> ToolSecret:
-    assert credential.problems("Authorization", value, file, folder, environ) == []
-    declared = credential.credential("Authorization", value, file, folder, environ)
+    section, context = CredentialSection(header="Authorization", value=value, file=file), Context(folder, environ)
+    assert list(section.problems(context)) == []
+    declared = section.credential(context)
     return ToolSecret(declared.header, declared.value, declared.file, declared.environ)
 
 

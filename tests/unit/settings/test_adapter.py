@@ -100,8 +100,8 @@ def test_a_release_may_say_what_is_done_where_it_is_too_late(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("found", "put", "problem"),
     [
-        ("type: release", "type: delete_created", "instead.type: stands in for release or offsetting_action, and is one of them"),
-        ("type: offsetting_action", "type: revert_status", "instead.type: stands in for release or offsetting_action"),
+        ("type: release", "type: delete_created", "instead.type: replaces release or offsetting_action, and must be one of them"),
+        ("type: offsetting_action", "type: revert_status", "instead.type: replaces release or offsetting_action"),
         ("by: note.create", "by: note.delete", "instead.by: is note.delete, as without it; name another action"),
         ("by: note.create", "by: note.crate", "instead.by: there is no action note.crate; did you mean note.create?"),
         ("object.body.shipped", "reply.body.shipped", "instead.if: reply is not known here"),
@@ -153,14 +153,14 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
         (
             "    object: invoice\n    effect: write\n    class: reversible",
             "    effect: write\n    class: reversible",
-            "puts back a snapshot: the action needs an object",
+            "restores a snapshot: the action needs an object",
         ),
         (
             ", state: reply.body}",
             "}",
-            ":21: actions[1].compensation: puts back a snapshot: the action needs an object, and that object a state",
+            ":21: actions[1].compensation: restores a snapshot: the action needs an object, and that object a state",
         ),
-        ("    guard: if_match\n", "    guard: if_match\n    snapshot: false\n", "puts back a snapshot, but snapshot: false takes none"),
+        ("    guard: if_match\n", "    guard: if_match\n    snapshot: false\n", "restores a snapshot, but snapshot: false takes none"),
         (", version: reply.headers.etag", "", ":16: actions[1].guard: if_match needs an object that has a version"),
         (", version: reply.headers.etag", "", ":18: actions[1].probe: needs an object that has a version: its state alone proves nothing"),
         ("guard: if_match", "guard: if-match", ":16: actions[1].guard: 'if-match' is not one of if_match; did you mean if_match?"),
@@ -217,7 +217,7 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
         (
             "{header: Idempotency-Key, honoured: true}",
             "{gateway: true, honoured: true}",
-            ":20: actions[1].idempotency: honoured and quoted speak of the tool's header",
+            ":20: actions[1].idempotency: honoured and quoted describe the tool's header",
         ),
         ("header: Idempotency-Key", "header: Authorization", ":20: actions[1].idempotency.header: 'Authorization' cannot carry a key"),
         ("[{if: request", "[{then: reversible}, {if: request", ":26: actions[2].class.when[0]: a rule without if must be the last"),
@@ -259,7 +259,7 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
             "effect: read\n    fallback: invoice.read",
             ":11: actions[0].fallback: is this action itself, which has just failed",
         ),
-        ("effect: read", "effect: read\n    fallback: invoice.delete", ":11: actions[0].fallback: invoice.delete is no read by GET"),
+        ("effect: read", "effect: read\n    fallback: invoice.delete", ":11: actions[0].fallback: invoice.delete is not a read by GET"),
         ("    guard: if_match\n", "    fallback: invoice.read\n", ":16: actions[1].fallback: only a read has this: another write"),
         ("system: erp\n", "", ":1: system: is missing: a short name of the system, such as erp"),
         ('`1`"', '1"', ":19: actions[1].cost.records: syntax error at column 1 of '1', at 1; a literal stands between backticks"),
@@ -291,8 +291,8 @@ def test_a_read_may_have_a_fallback_that_its_own_captures_fill(tmp_path: Path) -
     ("old", "new", "problem"),
     [
         ("replica/{id}", "replica/{shard}", "the path of invoice.read.replica needs {shard}, which this action's path does not give"),
-        ("GET, path", "GET, body: request.body.x, path", "invoice.read.replica is told by its headers or body, which nobody fills in"),
-        ("GET, path", "POST, path", "invoice.read.replica is no read by GET"),
+        ("GET, path", "GET, body: request.body.x, path", "invoice.read.replica must match by path, not by header or body"),
+        ("GET, path", "POST, path", "invoice.read.replica is not a read by GET"),
     ],
 )
 def test_a_fallback_that_could_not_be_asked_does_not_load(tmp_path: Path, old: str, new: str, problem: str) -> None:
@@ -327,8 +327,8 @@ def test_of_two_actions_the_narrower_may_stand_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("schema", "problem"),
     [
-        ("{", "is no JSON"),
-        ('{"type": "objct"}', "is no usable JSON Schema"),
+        ("{", "is not JSON"),
+        ('{"type": "objct"}', "is not a usable JSON Schema"),
         ('{"$ref": "https://example.com/other.json"}', "is not fetched"),
     ],
 )

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import credential
+from gateway.settings.document import Context
+from gateway.settings.secrets import CredentialSection
+from tests.support.settings import problems_of
 
 HERE = Path(".")
 
@@ -24,14 +26,16 @@ HERE = Path(".")
         ("Authorization", "Bearer {file}", None, "value", "{file} in value and the key file belong together"),
         ("Host", "${SET}", None, "header", "must name the header that carries the secret"),
         ("X Key", "${SET}", None, "header", "must name the header that carries the secret"),
-        (None, "${SET}", None, "header", "must name the header that carries the secret"),
+        (None, "${SET}", None, "header", "is missing: the name of the header that carries the secret"),
     ],
 )
 def test_a_wrong_credential_says_what_would_be_right(header: str | None, value: object, file: str | None, key: str, message: str) -> None:
-    found = credential.problems(header, value, file, HERE, {"SET": "x", "EMPTY": ""})
-    assert any(place == key and text.startswith(message) for place, text in found), found
+    declared = {name: given for name, given in (("header", header), ("value", value), ("file", file)) if given is not None}
+    found = problems_of(CredentialSection, declared, HERE, {"SET": "x", "EMPTY": ""})
+    assert any(place == key and message in text for place, text in found), found
 
 
 def test_a_declared_secret_is_never_shown() -> None:
-    mine = credential.credential("Authorization", "Basic ${ERP} hunter1", None, HERE, {"ERP": "hunter2"})
+    section = CredentialSection(header="Authorization", value="Basic ${ERP} hunter1")
+    mine = section.credential(Context(HERE, {"ERP": "hunter2"}))
     assert "hunter" not in f"{mine} {mine!r}"

@@ -15,8 +15,8 @@ from gateway.core.triggers.thresholds import Thresholds, Times
 from gateway.model.run import Limits, Rate, TaskClass
 from gateway.settings import check, loading
 from gateway.settings.config import AmbientRun, Config
-from gateway.settings.credential import Credential
-from gateway.settings.units import Address
+from gateway.settings.network import Address
+from gateway.settings.secrets import Credential
 
 ADAPTERS = Path(__file__).parents[3] / "adapters"
 ENVIRON = {"ERP_BASIC": "aHVudGVyMg=="}
@@ -177,12 +177,12 @@ def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> No
         ),
         ("rate: 50/s", "rate: 50", "killcord.yaml:20: task_classes.billing.limits.rate: 50 is not a rate; write 50/s, 10/m or 100/h"),
         ("engine: embedded", "engine: opa", "killcord.yaml:3: policy: engine opa needs url: http://127.0.0.1:8181 or unix:///run/opa.sock"),
-        ("engine: embedded", 'engine: opa, url: "opa:8181"', "killcord.yaml:3: policy.url: is no base URL; write http://host:port/path"),
-        ("engine: embedded", 'engine: opa, url: "http://a:b@opa"', "killcord.yaml:3: policy.url: holds a user or password"),
+        ("engine: embedded", 'engine: opa, url: "opa:8181"', "killcord.yaml:3: policy.url: not a base URL; write http://host:port/path"),
+        ("engine: embedded", 'engine: opa, url: "http://a:b@opa"', "killcord.yaml:3: policy.url: contains a user or password"),
         (
             "engine: embedded",
             'engine: embedded, url: "http://127.0.0.1:8181"',
-            "killcord.yaml:3: policy.url: is where a real OPA is; say engine: opa as well, or drop it",
+            "killcord.yaml:3: policy.url: is the URL of a real OPA; add engine: opa, or remove url",
         ),
         (
             "engine: embedded",
@@ -190,16 +190,16 @@ def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> No
             "killcord.yaml:3: policy.engine: 'embeded' is not one of embedded or opa; did you mean embedded?",
         ),
         ("path: ./policies", "path: ./polices", "killcord.yaml:3: policy.path: there is no folder"),
-        ("store: sqlite", "store: postgres", "killcord.yaml:4: journal.store: store postgres is not built in yet; use sqlite"),
+        ("store: sqlite", "store: postgres", "killcord.yaml:4: journal.store: store postgres is not implemented yet; use sqlite"),
         ("store: memory", "store: redis", "killcord.yaml:5: rates.url: is needed by store: redis, such as redis://127.0.0.1:6379/0"),
         (
             "timeout: 5s",
             "mode: shadow",
             "killcord.yaml:12: tools.erp.mode: shadow needs until: YYYY-MM-DD, the first day on which policy is enforced",
         ),
-        ("timeout: 5s", "until: 2027-01-01", "killcord.yaml:12: tools.erp.until: goes with mode: shadow; drop it, or say so"),
+        ("timeout: 5s", "until: 2027-01-01", "killcord.yaml:12: tools.erp.until: belongs to mode: shadow; add that, or remove until"),
         ("${ERP_BASIC}", "${ERP_BASE}", "killcord.yaml:11: tools.erp.credential.value: the environment variable ERP_BASE is not set"),
-        ("http://127.0.0.1:8888/v1", "127.0.0.1:8888", "killcord.yaml:10: tools.erp.base_url: is no base URL; write http://host:port/path"),
+        ("http://127.0.0.1:8888/v1", "127.0.0.1:8888", "killcord.yaml:10: tools.erp.base_url: not a base URL; write http://host:port/path"),
         ("{header: X-API-Key}", "{}", "killcord.yaml:13: tools.erp.lease_in: needs exactly one of header (its name) and basic: password"),
         ("{collection: invoices}", "{}", "adapters/kinto/adapter.yaml:8: objects.invoice.path: the tool gives no vars.collection; add it"),
         ("data: 127.0.0.1:8190", "data: 0.0.0.0:8190", "killcord.yaml:28: ambient_run: needs listen.data on loopback, not 0.0.0.0:8190"),
@@ -211,14 +211,14 @@ def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> No
         (
             'agent_id: billing, task_class: billing, scopes: ["erp:invoice.*"]',
             "agent_id: billing, task_class: billing, scopes: [invoice]",
-            "killcord.yaml:28: ambient_run.scopes[0]: 'invoice' is no scope; write <tool>:<action pattern>",
+            "killcord.yaml:28: ambient_run.scopes[0]: 'invoice' is not a scope; write <tool>:<action pattern>",
         ),
         (
             'agent_id: billing, task_class: billing, scopes: ["erp:invoice.*"]',
             'agent_id: billing, task_class: billing, scopes: ["erp:*"]',
             "killcord.yaml:28: ambient_run.scopes[0]: erp:* is wider than the scopes of task class billing: erp:invoice.*",
         ),
-        ("{tenant: acme,", "{tenant: beta,", "killcord.yaml:28: ambient_run.tenant: beta is none of the tenants of task class billing"),
+        ("{tenant: acme,", "{tenant: beta,", "killcord.yaml:28: ambient_run.tenant: beta is not one of the tenants of task class billing"),
         (
             'control: "[::1]:8191"',
             "control: 127.0.0.1:8190",
@@ -244,16 +244,24 @@ def test_a_tenant_s_own_limits_stand_in_place_of_every_one_s(place: Place) -> No
             "{header: Killcord-Step}",
             "killcord.yaml:13: tools.erp.lease_in.header: Killcord-Step cannot carry a lease",
         ),
-        ("[localhost]", '[localhost, "*"]', "killcord.yaml:24: http.allowed_hosts[1]: '*' is no host; name each host or address by itself"),
-        ("[localhost]", '["localhost:8090"]', "killcord.yaml:24: http.allowed_hosts[0]: 'localhost:8090' is no host"),
+        (
+            "[localhost]",
+            '[localhost, "*"]',
+            "killcord.yaml:24: http.allowed_hosts[1]: '*' is not a host; name each host",
+        ),
+        ("[localhost]", '["localhost:8090"]', "killcord.yaml:24: http.allowed_hosts[0]: 'localhost:8090' is not a host"),
         (
             '["erp:invoice.*"]',
             "[invoice]",
-            "killcord.yaml:18: task_classes.billing.scopes[0]: 'invoice' is no scope; write <tool>:<action pattern>",
+            "killcord.yaml:18: task_classes.billing.scopes[0]: 'invoice' is not a scope; write <tool>:<action pattern>",
         ),
         ("allowed_hosts: [localhost]", "allowed_hosts: localhost", "killcord.yaml:24: http.allowed_hosts: must be a list, not 'localhost'"),
         ("triggers: {}", "triggers: []", "killcord.yaml:23: triggers: must be a mapping, not a list"),
-        ("triggers: {}", "triggers: {anomaly.loop: {count: 0}}", "killcord.yaml:23: triggers.anomaly.loop.count: 0 is not how often"),
+        (
+            "triggers: {}",
+            "triggers: {anomaly.loop: {count: 0}}",
+            "killcord.yaml:23: triggers.anomaly.loop.count: 0 is not a number",
+        ),
         ("tenants: [acme]", "tenants: [5]", "killcord.yaml:17: task_classes.billing.tenants[0]: must be text, not 5 (quote it)"),
     ],
 )

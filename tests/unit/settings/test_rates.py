@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from gateway.settings import rates
-from gateway.settings.rates import RedisConfig
+from gateway.settings.config import RedisConfig
+from gateway.settings.document import Context
 from gateway.settings.sections import RatesSection
+from tests.support.settings import problems_of
 
 ENVIRON = {"RATES_PASSWORD": "p@ss/w:rd%20"}
 
 
-def read(folder: Path, **declared: Any) -> tuple[RedisConfig | None, list[rates.Problem]]:
-    section = RatesSection.model_validate(declared)
-    found = rates.problems(section, folder, ENVIRON)
-    return (None if found else rates.rates(section, folder, ENVIRON)), found
+def read(folder: Path, **declared: Any) -> tuple[RedisConfig | None, list[tuple[str, str]]]:
+    found = problems_of(RatesSection, declared, folder, ENVIRON)
+    return (None if found else RatesSection.model_validate(declared).redis(Context(folder, ENVIRON))), found
 
 
 def test_memory_is_where_rates_are_unless_told_otherwise(tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ def test_what_holds_while_the_server_is_lost(tmp_path: Path) -> None:
     [
         ({"store": "redis"}, "url", "is needed by store: redis"),
         ({"url": "redis://cache"}, "url", "belongs to store: redis"),
-        ({"store": "redis", "url": "http://cache"}, "url", "is no url of a server"),
-        ({"store": "redis", "url": "redis://cache?socket_timeout=99"}, "url", "is no url of a server"),
-        ({"store": "redis", "url": "redis://cache:0"}, "url", "has a port that is none"),
+        ({"store": "redis", "url": "http://cache"}, "url", "not the URL of a server"),
+        ({"store": "redis", "url": "redis://cache?socket_timeout=99"}, "url", "not the URL of a server"),
+        ({"store": "redis", "url": "redis://cache:0"}, "url", "invalid port"),
         ({"store": "redis", "url": "redis://:${MISSING}@cache"}, "url", "the environment variable MISSING is not set"),
         ({"store": "redis", "url": "redis://cache", "prefix": "a{b}"}, "prefix", "must be 1 to 64 letters"),
         ({"store": "redis", "url": "redis://cache", "timeout": "1m"}, "timeout", "must be at most 10 s"),

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from gateway.core import units
 from gateway.model.run import Rate
-from gateway.settings import origin, units
+from gateway.settings import network
 
 
 @pytest.mark.parametrize(
@@ -63,14 +64,14 @@ def test_what_is_no_amount_says_what_is(value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        ("127.0.0.1:8090", units.Address("127.0.0.1", 8090)),
-        ("[::1]:8090", units.Address("::1", 8090)),
-        ("localhost:0", units.Address("localhost", 0)),
-        ("unix:///run/killcord.sock", units.Address(path="/run/killcord.sock")),
+        ("127.0.0.1:8090", network.Address("127.0.0.1", 8090)),
+        ("[::1]:8090", network.Address("::1", 8090)),
+        ("localhost:0", network.Address("localhost", 0)),
+        ("unix:///run/killcord.sock", network.Address(path="/run/killcord.sock")),
     ],
 )
-def test_addresses(text: str, address: units.Address) -> None:
-    assert units.address(text) == address
+def test_addresses(text: str, address: network.Address) -> None:
+    assert network.address(text) == address
     assert str(address) == text
     assert address.url == (text if text.startswith("unix:") else f"http://{text}")
     assert address.loopback
@@ -79,13 +80,13 @@ def test_addresses(text: str, address: units.Address) -> None:
 @pytest.mark.parametrize("text", ["8090", ":8090", "127.0.0.1", "127.0.0.1:99999", 8090, "unix://relative", "http://x:1"])
 def test_what_is_no_address_says_what_is(text: object) -> None:
     with pytest.raises(ValueError, match="is not an address"):
-        units.address(text)
+        network.address(text)
 
 
 def test_an_address_of_every_interface_is_not_loopback() -> None:
-    assert not units.address("0.0.0.0:8090").loopback
-    assert not units.address("10.0.0.1:8090").loopback
-    assert not units.address("127.evil.example:8090").loopback
+    assert not network.address("0.0.0.0:8090").loopback
+    assert not network.address("10.0.0.1:8090").loopback
+    assert not network.address("127.evil.example:8090").loopback
 
 
 @pytest.mark.parametrize(
@@ -103,23 +104,23 @@ def test_an_address_of_every_interface_is_not_loopback() -> None:
     ],
 )
 def test_only_this_machine_itself_is_no_network(url: str, readable: bool) -> None:
-    assert origin.parse(url).readable_on_the_way is readable
+    assert network.origin(url).readable_on_the_way is readable
 
 
 @pytest.mark.parametrize(
     ("url", "parts", "authority"),
     [
-        ("http://erp.internal:8080/v1", origin.Origin("http", "erp.internal", 8080, "", "/v1"), b"erp.internal:8080"),
-        ("https://ERP.example/", origin.Origin("https", "erp.example", 443, "", ""), b"erp.example"),
-        ("http://[::1]:80", origin.Origin("http", "::1", 80, "", ""), b"[::1]"),
-        ("unix:///run/erp.sock", origin.Origin("unix", "localhost", 0, "/run/erp.sock", ""), b"localhost"),
-        ("unix:///run/erp.sock:/v1", origin.Origin("unix", "localhost", 0, "/run/erp.sock", "/v1"), b"localhost"),
+        ("http://erp.internal:8080/v1", network.Origin("http", "erp.internal", 8080, "", "/v1"), b"erp.internal:8080"),
+        ("https://ERP.example/", network.Origin("https", "erp.example", 443, "", ""), b"erp.example"),
+        ("http://[::1]:80", network.Origin("http", "::1", 80, "", ""), b"[::1]"),
+        ("unix:///run/erp.sock", network.Origin("unix", "localhost", 0, "/run/erp.sock", ""), b"localhost"),
+        ("unix:///run/erp.sock:/v1", network.Origin("unix", "localhost", 0, "/run/erp.sock", "/v1"), b"localhost"),
     ],
 )
-def test_base_urls(url: str, parts: origin.Origin, authority: bytes) -> None:
-    assert origin.parse(url) == parts
+def test_base_urls(url: str, parts: network.Origin, authority: bytes) -> None:
+    assert network.origin(url) == parts
     assert parts.authority == authority
-    assert origin.parse(str(parts)) == parts
+    assert network.origin(str(parts)) == parts
 
 
 @pytest.mark.parametrize(
@@ -139,10 +140,10 @@ def test_base_urls(url: str, parts: origin.Origin, authority: bytes) -> None:
 )
 def test_what_is_no_base_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError):
-        origin.parse(url)
+        network.origin(url)
 
 
 def test_a_password_in_a_base_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(ValueError, match="put them under credential") as caught:
-        origin.parse("http://user:hunter2@erp/")
+        network.origin("http://user:hunter2@erp/")
     assert "hunter2" not in str(caught.value)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.model.webhook import Topic, Webhook
-from gateway.settings import webhooks
+from gateway.settings.document import Context
 from gateway.settings.sections import WebhookSection
+from tests.support.settings import problems_of
 
 ENVIRON = {
     "HOOK_SECRET": "a-secret-canary-of-more-than-24-characters",
@@ -22,10 +23,9 @@ URL = "https://hooks.example.com/killcord"
 WHOLE: dict[str, Any] = {"url": URL, "secret": "${HOOK_SECRET}"}
 
 
-def read(folder: Path, **declared: Any) -> tuple[Webhook | None, list[webhooks.Problem]]:
-    section = WebhookSection.model_validate(declared)
-    found = webhooks.problems(section, folder, ENVIRON)
-    return (None if found else webhooks.webhook("ops", section, folder, ENVIRON)), found
+def read(folder: Path, **declared: Any) -> tuple[Webhook | None, list[tuple[str, str]]]:
+    found = problems_of(WebhookSection, declared, folder, ENVIRON)
+    return (None if found else WebhookSection.model_validate(declared).webhook("ops", Context(folder, ENVIRON))), found
 
 
 def test_a_url_and_a_secret_are_enough(tmp_path: Path) -> None:
@@ -59,17 +59,17 @@ def test_all_that_can_be_said_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "key", "message"),
     [
-        ({"url": "hooks.example.com"}, "url", "is no URL of a webhook"),
-        ({"url": "ftp://hooks.example.com/"}, "url", "is no URL of a webhook"),
-        ({"url": "https://ann:canary@hooks.example.com/"}, "url", "is no URL of a webhook"),
-        ({"url": "https://hooks.example.com/#canary"}, "url", "is no URL of a webhook"),
-        ({"url": "https://hooks.example.com/a b"}, "url", "is no URL of a webhook"),
-        ({"url": "https://hooks.example.com/${CROOKED}"}, "url", "is no URL of a webhook"),
+        ({"url": "hooks.example.com"}, "url", "not the URL of a webhook"),
+        ({"url": "ftp://hooks.example.com/"}, "url", "not the URL of a webhook"),
+        ({"url": "https://ann:canary@hooks.example.com/"}, "url", "not the URL of a webhook"),
+        ({"url": "https://hooks.example.com/#canary"}, "url", "not the URL of a webhook"),
+        ({"url": "https://hooks.example.com/a b"}, "url", "not the URL of a webhook"),
+        ({"url": "https://hooks.example.com/${CROOKED}"}, "url", "not the URL of a webhook"),
         ({"url": "https://hooks.example.com/${MISSING}"}, "url", "the environment variable MISSING is not set"),
-        ({"url": "https://hooks.example.com:70000/"}, "url", "has a port that is none"),
-        ({"url": "http://169.254.169.254/latest"}, "url", "is an address that is never dialled"),
-        ({"url": "http://[::ffff:169.254.169.254]/"}, "url", "is an address that is never dialled"),
-        ({"url": "http://2852039166/"}, "url", "is an address that is never dialled"),
+        ({"url": "https://hooks.example.com:70000/"}, "url", "invalid port"),
+        ({"url": "http://169.254.169.254/latest"}, "url", "is an address that the gateway never calls"),
+        ({"url": "http://[::ffff:169.254.169.254]/"}, "url", "is an address that the gateway never calls"),
+        ({"url": "http://2852039166/"}, "url", "is an address that the gateway never calls"),
         ({"secret": None}, "secret", "is needed"),
         ({"secret": "canary-canary-canary-canary-canary"}, "secret", "is needed"),
         ({"secret": {"file": "none"}}, "secret", "there is no file"),
