@@ -111,16 +111,14 @@ async def show_approval(request: Request, approval_id: str) -> Json:
     "/v1/approvals/{approval_id}",
     Permission.DECIDE_APPROVALS,
     {200: Approval, 409: "it was decided before, has expired, was used or is void"},
+    {WrongDecision: problem.Conflict},
 )
 async def decide_approval(request: Request, approval_id: str, body: DecideApproval) -> Json:
     """Approve or deny."""
     await _find(request, approval_id)
-    try:
-        decided = await request.services.approvals.decide(
-            approval_id, grant=body.decision == "approve", reason=body.reason, by=request.operator.name
-        )
-    except WrongDecision as wrong:
-        raise problem.Conflict(str(wrong)) from wrong
+    decided = await request.services.approvals.decide(
+        approval_id, grant=body.decision == "approve", reason=body.reason, by=request.operator.name
+    )
     return await _shown(request, decided)
 
 

@@ -125,11 +125,33 @@ class ResumedRun(runs.OpenedRun):
     state_ref: str | None
 
 
+def too_wide(wide: admission.TooWide) -> problem.TooWide:
+    """The problem of a resumption that asks for more than the run had."""
+    return problem.TooWide("; ".join(wide.excess), hint=_NARROWER, excess=wide.excess)
+
+
+def _unverified(standing: NotVerified) -> problem.NotVerified:
+    """The problem, with the effects that stand against a place."""
+    return problem.NotVerified(str(standing), effects=[_effect(write) for write in standing.effects])
+
+
+def _effect(write: Write) -> Json:
+    return {
+        "entry": str(write.intent),
+        "tool": write.tool,
+        "action": write.action,
+        "target": target_json(write.target),
+        "state": write.state.value,
+        "verification": write.verification.value,
+    }
+
+
 @ROUTES.add(
     "POST",
     "/v1/runs/{run_id}/checkpoints",
     Permission.CHECKPOINT,
     {201: Checkpoint, 409: "`not-verified` with the `effects` that stand against it, or `conflict`"},
+    {NotVerified: _unverified},
 )
 async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -> Json:
     """Take a checkpoint: all that the run did is known and verified."""
@@ -138,12 +160,9 @@ async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -
         raise problem.BadRequest(f"state_ref: is longer than {STATE_REF} bytes; keep the state elsewhere and say where")
     if body.generation not in (None, run.generation):
         raise problem.Conflict(f"Run {run.run_id} was resumed: it is in generation {run.generation}, not {body.generation}.", hint=_RESUMED)
-    try:
-        taken = await request.services.checkpoints.take(
-            run, state_ref=body.state_ref, label=body.label, by=request.operator.name, reason=body.reason or "checkpoint"
-        )
-    except NotVerified as standing:
-        raise _unverified(standing) from standing
+    taken = await request.services.checkpoints.take(
+        run, state_ref=body.state_ref, label=body.label, by=request.operator.name, reason=body.reason or "checkpoint"
+    )
     return CHECKPOINT.shown(taken)
 
 
@@ -179,34 +198,20 @@ async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
         400: "`too-wide` with `excess`, or `bad-request`",
         409: "the run is active or closed, a rollback of it is not over, or it is `not-verified` or `not-ready`",
     },
+    {
+        admission.TooWide: too_wide,
+        UnknownCheckpoint: lambda unknown: problem.BadRequest(f"checkpoint: {unknown}"),
+        NotVerified: _unverified,
+        NotReady: problem.NotReady,
+        CannotResume: problem.Conflict,
+    },
 )
 async def resume_run(request: Request, run_id: str, body: ResumeRun) -> Json:
     """Resume a contained run from a checkpoint, with equal or tighter rights."""
     services, run = request.services, await request.run(run_id)
-    try:
-        resumed = await services.resume(run.run_id, body.request(), by=request.operator.name, reason=body.reason)
-    except admission.TooWide as wide:
-        raise too_wide(wide) from wide
-    except UnknownCheckpoint as unknown:
-        raise problem.BadRequest(f"checkpoint: {unknown}") from unknown
-    except NotVerified as standing:
-        raise _unverified(standing) from standing
-    except NotReady as why:
-        raise problem.NotReady(str(why)) from why
-    except CannotResume as wrong:
-        raise problem.Conflict(str(wrong)) from wrong
+    resumed = await services.resume(run.run_id, body.request(), by=request.operator.name, reason=body.reason)
     checkpoint = CHECKPOINT.shown(resumed.checkpoint)
     return await runs.with_lease(services, resumed.opened) | {"checkpoint": checkpoint, "state_ref": resumed.state_ref}
-
-
-def too_wide(wide: admission.TooWide) -> problem.TooWide:
-    """The problem of a resumption that asks for more than the run had."""
-    return problem.TooWide("; ".join(wide.excess), hint=_NARROWER, excess=wide.excess)
-
-
-def _unverified(standing: NotVerified) -> problem.NotVerified:
-    """The problem, with the effects that stand against a place."""
-    return problem.NotVerified(str(standing), effects=[_effect(write) for write in standing.effects])
 
 
 async def _resumed(services: Services, run: Run) -> ResumedState | None:
@@ -221,14 +226,3 @@ async def _recovery(services: Services, run: Run) -> RecoveryPoint:
             return {"ready": True, "checkpoint_id": checkpoint.checkpoint_id, "why": caution}
         case not_ready:
             return {"ready": False, "checkpoint_id": None, "why": not_ready.why}
-
-
-def _effect(write: Write) -> Json:
-    return {
-        "entry": str(write.intent),
-        "tool": write.tool,
-        "action": write.action,
-        "target": target_json(write.target),
-        "state": write.state.value,
-        "verification": write.verification.value,
-    }

@@ -196,14 +196,12 @@ async def show_incident(request: Request, incident_id: str) -> Json:
     "/v1/incidents/{incident_id}/recover",
     Permission.RESUME,
     {202: IncidentRecovery, 400: "`too-wide` with `excess`, or `bad-request`"},
+    {admission.TooWide: checkpoints.too_wide},
 )
 async def recover_incident(request: Request, incident_id: str, body: checkpoints.ResumeRun) -> Json:
     """Contain the run, roll it back, verify, and resume it with tighter rights. It waits where a person has to decide."""
     await _find(request, incident_id)
-    try:
-        incident, now = await request.services.recover(incident_id, body.request(), by=request.operator.name, reason=body.reason)
-    except admission.TooWide as wide:
-        raise checkpoints.too_wide(wide) from wide
+    incident, now = await request.services.recover(incident_id, body.request(), by=request.operator.name, reason=body.reason)
     return timeline.summary(incident) | {"recovery": _recovery(incident, now)}
 
 

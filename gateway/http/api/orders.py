@@ -140,6 +140,7 @@ class DryRun(TypedDict):
         200: DryRun,
         503: "`journal-unavailable`: it holds on this node, but is not durable",
     },
+    {containment.WrongOrder: problem.BadRequest},
 )
 async def contain(request: Request, body: Contain) -> Json | web.Response:
     """Contain: hold what the scope matches in a mode."""
@@ -149,10 +150,7 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
     if not await request.sees_scope(scope):
         raise problem.Forbidden("An order of this scope would go beyond this token's tenants and task classes.")
     mode, no_fanout = body.held()
-    try:
-        containment.check(scope, mode, ttl=body.ttl, no_fanout=no_fanout)
-    except containment.WrongOrder as wrong:
-        raise problem.BadRequest(str(wrong)) from wrong
+    containment.check(scope, mode, ttl=body.ttl, no_fanout=no_fanout)
     if body.dry_run:
         planned: DryRun = {"runs": await services.containment.hits(scope)}
         return routing.json(planned)
@@ -182,7 +180,13 @@ async def list_orders(request: Request, query: ListOrders) -> Json:
     return page.json([await _shown(services, order) for order in page.rows])
 
 
-@ROUTES.add("DELETE", "/v1/orders/{order_id}", Permission.ORDER, {200: OrderWithState, 409: "it was released before"})
+@ROUTES.add(
+    "DELETE",
+    "/v1/orders/{order_id}",
+    Permission.ORDER,
+    {200: OrderWithState, 409: "it was released before"},
+    {containment.WrongOrder: problem.Conflict},
+)
 async def release_order(request: Request, order_id: str, query: ReleaseReason, body: ReleaseOrder) -> Json:
     """Release an order; the reason stands in the body or in the query."""
     containing = request.services.containment
@@ -191,11 +195,7 @@ async def release_order(request: Request, order_id: str, query: ReleaseReason, b
         raise problem.BadRequest("reason: is missing; say in the body or the query why the order is released")
     order = containing.order(order_id)
     found(order if order is not None and await request.sees_scope(order.scope) else None, f"order {order_id}")
-    try:
-        released = await containing.release(order_id, reason=reason, by=request.operator.name)
-    except containment.WrongOrder as wrong:
-        raise problem.Conflict(str(wrong)) from wrong
-    return await _shown(request.services, released)
+    return await _shown(request.services, await containing.release(order_id, reason=reason, by=request.operator.name))
 
 
 async def _make(request: Request, body: Contain, scope: model.Scope, mode: Mode, *, no_fanout: bool) -> model.Order:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Literal, NotRequired, ParamSpec
 
@@ -22,7 +22,7 @@ from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import Body, Id, Listed, Name, Paged, Query, Reason, Target, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
-from gateway.http.server.routing import Json, Routes
+from gateway.http.server.routing import Json, Refusals, Routes
 from gateway.model import rollback as model
 from gateway.model.action import Remedy
 from gateway.model.effect import Write
@@ -30,6 +30,8 @@ from gateway.model.order import Scope
 from gateway.model.plan import Does, Node, NodeState, Plan, Way
 
 P = ParamSpec("P")
+
+_UNCHANGED: Refusals = {NotContained: problem.Conflict, WrongRollback: problem.Conflict}
 
 ROUTES = Routes()
 
@@ -164,6 +166,7 @@ class RollbackDetail(Rollback):
         200: RollbackPlan,
         409: "the scope is not contained",
     },
+    {Busy: problem.Conflict, WrongRollback: problem.BadRequest},
     also=plan_mermaid.MEDIA_TYPE,
 )
 async def roll_back(request: Request, body: StartRollback) -> Json | web.Response:
@@ -177,11 +180,7 @@ async def roll_back(request: Request, body: StartRollback) -> Json | web.Respons
     except NotContained as loose:
         below = " --subtree" if scope.subtree else ""
         hint = f"Contain it first: killcord contain --run {scope.run}{below} --mode quarantined --reason ..."
-        raise problem.Conflict(str(loose), hint=hint) from loose
-    except Busy as other:
-        raise problem.Conflict(str(other)) from other
-    except WrongRollback as wrong:
-        raise problem.BadRequest(str(wrong)) from wrong
+        raise problem.Conflict(loose, hint=hint) from loose
 
 
 async def _dry_run(request: Request, body: StartRollback) -> web.Response:
@@ -236,25 +235,18 @@ async def show_rollback(request: Request, rollback_id: str, query: ShowRollback)
     return await _in_thread(_view, view, tried, services.clock.now() - services.clock.monotonic())
 
 
-@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/stop", Permission.ROLL_BACK, {200: Rollback, 409: "it has ended"})
+@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/stop", Permission.ROLL_BACK, {200: Rollback, 409: "it has ended"}, _UNCHANGED)
 async def stop_rollback(request: Request, rollback_id: str, body: ChangeRollback) -> Json:
     """Stop a rollback: nothing more is sent for it."""
     await _find(request, rollback_id)
-    return await _changed(request.services.rollbacks.stop(rollback_id, reason=body.reason, by=request.operator.name))
+    return rollback_shown(await request.services.rollbacks.stop(rollback_id, reason=body.reason, by=request.operator.name))
 
 
-@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/continue", Permission.ROLL_BACK, {200: Rollback, 409: "it cannot go on"})
+@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/continue", Permission.ROLL_BACK, {200: Rollback, 409: "it cannot go on"}, _UNCHANGED)
 async def continue_rollback(request: Request, rollback_id: str, body: ChangeRollback) -> Json:
     """Continue a rollback that was stopped, or that waited for a person."""
     await _find(request, rollback_id)
-    return await _changed(request.services.rollbacks.resume(rollback_id, reason=body.reason, by=request.operator.name))
-
-
-async def _changed(change: Awaitable[model.Rollback]) -> Json:
-    try:
-        return rollback_shown(await change)
-    except (NotContained, WrongRollback) as wrong:
-        raise problem.Conflict(str(wrong)) from wrong
+    return rollback_shown(await request.services.rollbacks.resume(rollback_id, reason=body.reason, by=request.operator.name))
 
 
 async def _find(request: Request, rollback_id: str) -> None:

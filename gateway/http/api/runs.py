@@ -184,6 +184,11 @@ class ReportedFinding(TypedDict):
         400: "`too-wide` with `excess`, or `bad-request`",
         409: "the id stands for another run",
     },
+    {
+        UnknownClass: lambda unknown: problem.BadRequest(f"task_class: {unknown}"),
+        admission.TooWide: lambda wide: problem.TooWide("; ".join(wide.excess), excess=wide.excess),
+        OtherRun: problem.Conflict,
+    },
 )
 async def open_run(request: Request, body: OpenRun) -> web.Response:
     """Open a run, never wider than its class and its parent: 201; 200 if this request opened it before."""
@@ -192,14 +197,7 @@ async def open_run(request: Request, body: OpenRun) -> web.Response:
         raise problem.Forbidden(f"This token does not cover tenant {body.tenant} under task class {body.task_class}.")
     if body.parent_run is not None:
         await request.run(body.parent_run)
-    try:
-        opened = await services.runs.open(body.request(), by=request.operator.name, reason=body.reason or "opened")
-    except UnknownClass as unknown:
-        raise problem.BadRequest(f"task_class: {unknown}") from unknown
-    except admission.TooWide as wide:
-        raise problem.TooWide("; ".join(wide.excess), excess=wide.excess) from wide
-    except OtherRun as other:
-        raise problem.Conflict(str(other)) from other
+    opened = await services.runs.open(body.request(), by=request.operator.name, reason=body.reason or "opened")
     return routing.json(await with_lease(services, opened), 201 if opened.new else 200)
 
 
@@ -257,15 +255,13 @@ async def close_run(request: Request, run_id: str, body: CloseRun) -> Json:
     "/v1/runs/{run_id}/findings",
     Permission.REPORT_FINDINGS,
     {201: ReportedFinding},
+    {findings.TooMuchEvidence: lambda much: problem.BadRequest(f"evidence: {much}")},
 )
 async def report_finding(request: Request, run_id: str, body: ReportFinding) -> ReportedFinding:
     """Report that the run's state is unsafe, with the proof. Also for a closed run: what it left behind may be unsafe all the same."""
     run = await request.run(run_id)
     finding = findings.Finding(kind=body.kind, severity=body.severity, evidence=body.evidence, by=request.operator.name, reason=body.reason)
-    try:
-        reported = await request.services.findings.report(run, finding)
-    except findings.TooMuchEvidence as much:
-        raise problem.BadRequest(f"evidence: {much}") from much
+    reported = await request.services.findings.report(run, finding)
     answer: ReportedFinding = {"finding_id": reported.finding_id, "entry": reported.entry, "about": [str(one) for one in reported.about]}
     if reported.incident_id is not None:
         answer["incident_id"] = reported.incident_id

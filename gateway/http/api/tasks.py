@@ -98,6 +98,7 @@ async def show_task(request: Request, task_id: str) -> Json:
     "/v1/tasks/{task_id}/resolve",
     Permission.RESOLVE_TASKS,
     {200: Task, 400: "another word closes a task of its kind", 409: "it was resolved before"},
+    {WrongResolution: lambda wrong: problem.BadRequest(f"resolution: {wrong}"), AlreadyResolved: problem.Conflict},
 )
 async def resolve_task(request: Request, task_id: str, body: ResolveTask) -> Json:
     """Close a task with what a person found or did at the tool."""
@@ -105,12 +106,7 @@ async def resolve_task(request: Request, task_id: str, body: ResolveTask) -> Jso
     if note is None:
         raise problem.BadRequest("note: is missing; say what was found or done at the tool")
     await _find(request, task_id)
-    try:
-        closed = await request.services.tasks.resolve(task_id, resolution=body.resolution, note=note, by=request.operator.name)
-    except WrongResolution as wrong:
-        raise problem.BadRequest(f"resolution: {wrong}") from wrong
-    except AlreadyResolved as late:
-        raise problem.Conflict(str(late)) from late
+    closed = await request.services.tasks.resolve(task_id, resolution=body.resolution, note=note, by=request.operator.name)
     return TASK.shown(closed)
 
 

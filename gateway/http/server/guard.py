@@ -1,4 +1,4 @@
-"""What stands before every handler: the host rule against DNS rebinding, who is asking, and the headers every answer carries."""
+"""Checks before every handler: the allowed hosts, against DNS rebinding, and the operator; and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _HEADERS = {
 }
 
 _PROBED = frozenset({"/healthz", "/readyz"})
-"""Asked by supervisors under whatever address they know; they tell nothing worth rebinding for."""
+"""Supervisors use any address they know; these answers hold nothing that is worth a rebinding."""
 
 
 def hosts(allowed: tuple[str, ...]) -> Middleware:
-    """Refuse what was sent to another name than ours, or by a page of another origin."""
+    """Refuse a request for another host, or from a page of another origin."""
     known = Hosts(allowed)
 
     @web.middleware
@@ -44,21 +44,21 @@ def hosts(allowed: tuple[str, ...]) -> Middleware:
 
 
 async def harden(_: web.Request, response: web.StreamResponse) -> None:
-    """Put the headers on that every answer carries (an ``on_response_prepare`` signal, so that streams have them too)."""
+    """Add the headers of every answer (an ``on_response_prepare`` signal, so that streams have them too)."""
     hardened(response)
 
 
 def hardened(response: web.StreamResponse) -> None:
-    """Put them on an answer that no application prepares."""
+    """Add them to an answer that no application prepares."""
     for name, value in _HEADERS.items():
         response.headers[name] = value
 
 
 def operator(request: web.Request, identify: Callable[[str], Operator | None], permission: Permission) -> Operator:
-    """Whoever asks, where its role may do this.
+    """The operator that a request's token stands for.
 
     Raises:
-        Unauthenticated: no token, or none that is known.
+        Unauthenticated: no token, or an unknown one.
         Forbidden: the role does not have the permission.
     """
     sent = request.headers.getall(hdrs.AUTHORIZATION, [])
@@ -67,7 +67,7 @@ def operator(request: web.Request, identify: Callable[[str], Operator | None], p
         raise problem.Unauthenticated
     found = identify(token)
     if found is None:
-        raise problem.Unauthenticated("This token is not known here.")
+        raise problem.Unauthenticated("The token is unknown.")
     if not found.may(permission):
         raise problem.Forbidden(f"{found.name} is {found.role.value}, and may not {permission.value}.")
     return found

@@ -1,4 +1,4 @@
-"""What goes wrong at the operators' door, as problem documents (RFC 9457); the one edge where any exception becomes an answer."""
+"""Errors of the control API as problem documents (RFC 9457), and the middleware that turns every exception into one."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class ProblemDocument(TypedDict):
 
 
 class Problem(Exception):
-    """The request cannot be answered as asked."""
+    """The request is refused or failed: the docstring of each kind is its title."""
 
     code: ClassVar[str]
     status: ClassVar[int]
     hint: ClassVar[str]
 
-    def __init__(self, detail: str | None = None, *, hint: str | None = None, **members: object) -> None:
-        self.detail = detail or self.title
+    def __init__(self, detail: object = None, *, hint: str | None = None, **members: object) -> None:
+        self.detail = str(detail or self.title)
         self.advice = hint or self.hint
         self.members = members
         super().__init__(self.detail)
@@ -68,7 +68,7 @@ class Problem(Exception):
 
 
 class Unauthenticated(Problem):
-    """No operator's token came with the request."""
+    """The request has no operator token."""
 
     code = "unauthenticated"
     status = 401
@@ -76,7 +76,7 @@ class Unauthenticated(Problem):
 
 
 class Forbidden(Problem):
-    """This token may not do this."""
+    """The token does not permit this."""
 
     code = "forbidden"
     status = 403
@@ -84,46 +84,47 @@ class Forbidden(Problem):
 
 
 class ForeignHost(Problem):
-    """The request came for, or from a page of, a host that this gateway is not."""
+    """The Host or Origin of the request is not in http.allowed_hosts."""
 
     code = "foreign-host"
     status = 403
-    hint = "Use one of http.allowed_hosts of the gateway's configuration, or add this name there."
+    hint = "Use one of the names in http.allowed_hosts of the gateway's configuration, or add this one."
 
 
 class NotFound(Problem):
-    """There is nothing here under this name."""
+    """No such object, or none that this token may see."""
 
     code = "not-found"
     status = 404
-    hint = "Look at /openapi.json for the calls, and at the lists for names."
+    hint = "/openapi.json has the calls, the lists have the ids."
 
 
 class WrongMethod(Problem):
-    """This path takes other methods."""
+    """This path does not take this method."""
 
     code = "method-not-allowed"
     status = 405
-    hint = "Look at /openapi.json for the calls."
+    hint = "/openapi.json has the calls."
 
 
 class BadRequest(Problem):
-    """The request is not what this call takes."""
+    """The query or the body is not valid for this call."""
 
     code = "bad-request"
     status = 400
-    hint = "Mend what 'problems' names; /openapi.json has the schema."
+    hint = "Correct what 'problems' names; /openapi.json has the schema."
 
-    def __init__(self, *problems: str) -> None:
-        super().__init__("; ".join(problems), problems=list(problems))
+    def __init__(self, *problems: object) -> None:
+        lines = [str(one) for one in problems]
+        super().__init__("; ".join(lines), problems=lines)
 
 
 class MalformedRequest(Problem):
-    """The request is not HTTP as it has to be."""
+    """The request is not valid HTTP."""
 
     code = "malformed-request"
     status = 400
-    hint = "Send one plain HTTP/1.1 request; none of its lines is longer than 8 KiB."
+    hint = "Send one plain HTTP/1.1 request, with lines of at most 8 KiB."
 
 
 class TooWide(Problem):
@@ -135,31 +136,31 @@ class TooWide(Problem):
 
 
 class Conflict(Problem):
-    """The thing is not in a state in which this can be done."""
+    """The state of the object does not allow this."""
 
     code = "conflict"
     status = 409
-    hint = "Look at it as it is now, and decide anew."
+    hint = "Read its current state, then decide again."
 
 
 class NotVerified(Problem):
-    """What the run did is not all known and verified."""
+    """Some effects of the run are not known or not verified."""
 
     code = "not-verified"
     status = 409
-    hint = "Wait for the effects that 'effects' names, or have them decided; then try again, or name another checkpoint."
+    hint = "Wait until the effects that 'effects' names are settled, or resolve their tasks; then try again, or name another checkpoint."
 
 
 class NotReady(Problem):
-    """The run is not ready to be recovered without a person."""
+    """No checkpoint can be chosen for the run without a person."""
 
     code = "not-ready"
     status = 409
-    hint = "Look at the run's effects and tasks; then name the checkpoint, the entry or 'start' yourself."
+    hint = "Read the run's effects and tasks; then name a checkpoint, an entry or 'start'."
 
 
 class BodyTooLarge(Problem):
-    """The body is larger than this door takes."""
+    """The body is larger than 1 MiB."""
 
     code = "body-too-large"
     status = 413
@@ -167,15 +168,15 @@ class BodyTooLarge(Problem):
 
 
 class BodyTimeout(Problem):
-    """The body did not arrive whole in time."""
+    """The body did not arrive in time."""
 
     code = "body-timeout"
     status = 408
-    hint = "Send the whole request without pauses, and no chunk that is not as long as it says."
+    hint = "Send the whole request without pauses, and every chunk at its stated length."
 
 
 class WrongMedia(Problem):
-    """The body is not JSON by its Content-Type."""
+    """The Content-Type of the body is not JSON."""
 
     code = "unsupported-media-type"
     status = 415
@@ -187,11 +188,11 @@ class Unexpected(Problem):
 
     code = "internal"
     status = 500
-    hint = "Give 'error_id' to whoever runs this gateway: its log has the cause."
+    hint = "Give 'error_id' to the administrator of this gateway: its log has the cause."
 
 
 def answer(problem: Problem, headers: Mapping[str, str] | None = None) -> web.Response:
-    """A problem as it goes out."""
+    """The response for a problem."""
     own = dict(headers or {})
     if problem.status == 401:
         own[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="killcord"'
@@ -199,7 +200,7 @@ def answer(problem: Problem, headers: Mapping[str, str] | None = None) -> web.Re
 
 
 def refused(refusal: Refusal) -> web.Response:
-    """A refusal of the gateway's services as it goes out."""
+    """The response for a refusal of the gateway's services, with the code that agents see too."""
     status = refusals.status_of(refusal)
     own: dict[str, str] = {}
     if status == 503 or refusal.retry_after is not None:
@@ -208,7 +209,7 @@ def refused(refusal: Refusal) -> web.Response:
 
 
 def edge(clock: Clock, log: Callable[[str, dict[str, object]], None]) -> Middleware:
-    """The outermost middleware: whatever is raised further in leaves as a problem document, and tells nothing of our insides."""
+    """The outermost middleware: every exception becomes a problem document, and an unexpected one reveals only its ``error_id``."""
 
     @web.middleware
     async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Requests read: strict JSON and queries into their models, or a problem that names everything that is wrong."""
+"""Reads bodies (strict JSON) and queries into their models; a problem names everything that is wrong."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def body(request: web.Request, model: type[Model]) -> Model:
         BadRequest, WrongMedia, BodyTooLarge, BodyTimeout: it is not what the call takes.
     """
     if (encoding := request.headers.get(hdrs.CONTENT_ENCODING)) is not None:
-        raise problem.WrongMedia(f"The body came encoded, as {encoding}; send it as it is.")
+        raise problem.WrongMedia(f"The body is encoded as {encoding}; send it without a Content-Encoding.")
     # What says that it is too long is not waited for.
     if request.content_length is not None and request.content_length > request.client_max_size:
         raise problem.BodyTooLarge
@@ -56,7 +56,7 @@ async def body(request: web.Request, model: type[Model]) -> Model:
     except TimeoutError as late:
         raise problem.BodyTimeout from late
     if raw and request.content_type not in _TAKEN:
-        raise problem.WrongMedia(f"The body came as {request.content_type}.")
+        raise problem.WrongMedia(f"The Content-Type of the body is {request.content_type}.")
     return _validated(_json(raw) if raw else {}, model, "body")
 
 
@@ -64,11 +64,11 @@ def query(request: web.Request, model: type[Model]) -> Model:
     """The query as its model.
 
     Raises:
-        BadRequest: it is not what the call takes, or a key is there twice.
+        BadRequest: it is not what the call takes, or a key is repeated.
     """
     values = dict(request.query)
     if len(values) != len(request.query):
-        raise problem.BadRequest("query: a key is there twice; keep one")
+        raise problem.BadRequest("query: a key is repeated; keep one")
     return _validated(values, model, "query")
 
 
@@ -107,7 +107,7 @@ def _message(found: ErrorDetails, model: type[BaseModel]) -> str:
         case "value_error":
             return str(context["error"])
         case "string_pattern_mismatch":
-            return "is not a name that can be used here; use letters, digits and . _ : @ ~ -"
+            return "is not a valid name; use letters, digits and . _ : @ ~ -"
         case kind if kind in _KINDS:
             return f"must be {_KINDS[kind]}"
         case _:

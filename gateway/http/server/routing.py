@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_type_hints
 
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler as AiohttpHandler
 
-from gateway.http.server import guard, reading
+from gateway.http.server import guard, problem, reading
 from gateway.http.server.fields import Body, Query
 from gateway.http.server.operators import NOBODY, Permission
 from gateway.http.server.request import Request
@@ -26,6 +27,7 @@ Json = dict[str, object]
 Answer = str | type[Any]
 """What a status brings: a model, whose docstring describes it; else, in words, a problem document or (of a success) a text."""
 Handler = Callable[..., Awaitable[Mapping[str, object] | web.StreamResponse]]
+Refusals = Mapping[type[Exception], Callable[[Any], problem.Problem]]
 Declared = TypeVar("Declared", bound=Handler)
 
 
@@ -33,13 +35,15 @@ Declared = TypeVar("Declared", bound=Handler)
 class Route:
     """``permission`` ``None`` is open to all; ``answers`` maps a status to what it brings; ``on_sidecar`` operations are served there too.
 
-    ``media`` is the media type of a success, ``also`` another one that ``Accept`` can ask for.
+    ``refusals`` makes problems of what the services behind the handler raise; the first kind that fits counts. ``media`` is the media
+    type of a success, ``also`` another one that ``Accept`` can ask for.
     """
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
     permission: Permission | None
     answers: Mapping[int, Answer]
+    refusals: Refusals
     handler: Handler
     query: type[Query] | None
     body: type[Body] | None
@@ -58,7 +62,10 @@ class Route:
                 arguments["query"] = reading.query(raw, self.query)
             if self.body is not None:
                 arguments["body"] = await reading.body(raw, self.body)
-            answer = await self.handler(Request(services, operator, raw), **arguments)
+            try:
+                answer = await self.handler(Request(services, operator, raw), **arguments)
+            except tuple(self.refusals) as refused:
+                raise next(make(refused) for kind, make in self.refusals.items() if isinstance(refused, kind)) from refused
             return answer if isinstance(answer, web.StreamResponse) else json(answer, success)
 
         return handle
@@ -73,6 +80,7 @@ class Routes(list[Route]):
         path: str,
         permission: Permission | None,
         answers: Mapping[int, Answer],
+        refusals: Refusals = MappingProxyType({}),
         *,
         media: str = JSON,
         also: str | None = None,
@@ -87,6 +95,7 @@ class Routes(list[Route]):
                 path=path,
                 permission=permission,
                 answers=answers,
+                refusals=refusals,
                 handler=handler,
                 query=models.get("query"),
                 body=models.get("body"),

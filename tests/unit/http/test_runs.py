@@ -138,8 +138,8 @@ async def test_effects_say_what_can_be_undone(at: Door) -> None:
     [
         ({"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"], "tennant": 1}, "tennant: is not known here"),
         ({"agent_id": "a", "scopes": ["erp:*"]}, "tenant: is missing"),
-        ({"tenant": "a/b", "agent_id": "a", "scopes": ["erp:*"]}, "tenant: is not a name"),
-        ({"tenant": "acme", "agent_id": "a\r\nb", "scopes": ["erp:*"]}, "agent_id: is not a name"),
+        ({"tenant": "a/b", "agent_id": "a", "scopes": ["erp:*"]}, "tenant: is not a valid name"),
+        ({"tenant": "acme", "agent_id": "a\r\nb", "scopes": ["erp:*"]}, "agent_id: is not a valid name"),
         ({"tenant": "acme", "agent_id": "a", "scopes": "erp:*"}, "scopes: must be a list"),
         ({"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"], "ttl": "soon"}, "ttl: 'soon' is not a duration"),
         ({"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"], "mode": "off"}, "mode: must be one of active, read_only"),
