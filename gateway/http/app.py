@@ -13,19 +13,8 @@ from gateway.http.server.services import Services
 BODY_CAP = 1 << 20
 """Bytes of a request body."""
 
-ROUTES = (
-    *runs.ROUTES,
-    *effects.ROUTES,
-    *admission.ROUTES,
-    *orders.ROUTES,
-    *journal.ROUTES,
-    *incidents.ROUTES,
-    *rollbacks.ROUTES,
-    *checkpoints.ROUTES,
-    *tasks.ROUTES,
-    *approvals.ROUTES,
-    *process.ROUTES,
-)
+_RESOURCES = (runs, effects, admission, orders, journal, incidents, rollbacks, checkpoints, tasks, approvals, process)
+ROUTES = tuple(route for resource in _RESOURCES for route in resource.ROUTES)
 """Every operation: what is registered, guarded and described."""
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 import gateway
 from gateway.http.server import problem
@@ -26,13 +26,17 @@ _PART = re.compile(r"\{(\w+)\}")
 @cache
 def document(routes: tuple[Route, ...]) -> Json:
     """The whole description of these routes."""
-    models: list[Any] = [route.body for route in routes if route.body is not None]
+    queries = [route.query for route in routes if route.query is not None]
+    models: list[Any] = [problem.ProblemDocument, *queries, *(route.body for route in routes if route.body is not None)]
     models += [answer for route in routes for answer in route.answers.values() if not isinstance(answer, str)]
-    described = dict.fromkeys([*models, problem.ProblemDocument])
-    _, schemas = TypeAdapter.json_schemas([(one, "validation", TypeAdapter(one)) for one in described], ref_template=_REF)
+    # Pydantic looks up the names of a model's annotations among the local names here first: none may be one that a model uses.
+    described = [(declared, "validation", TypeAdapter(declared)) for declared in dict.fromkeys(models)]
+    schemas = TypeAdapter.json_schemas(described, ref_template=_REF)[1]["$defs"]  # type: ignore[arg-type]
     paths: Json = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    for query in dict.fromkeys(queries):
+        del schemas[query.__name__]  # it stands in the parameters
     return {
         "openapi": "3.1.0",
         "info": {
@@ -42,27 +46,26 @@ def document(routes: tuple[Route, ...]) -> Json:
         },
         "paths": paths,
         "components": {
-            "schemas": schemas["$defs"],
+            "schemas": schemas,
             "securitySchemes": {"operator": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _operation(route: Route) -> Json:
+def _operation(route: Route, schemas: Json) -> Json:
     described: Json = {
         "operationId": route.handler.__name__,
         "tags": [route.handler.__module__.rpartition(".")[2]],
         "summary": " ".join((route.handler.__doc__ or "").split()),
-        "parameters": _parts(route.path) + ([] if route.query is None else _parameters(route.query)),
+        "parameters": _parts(route.path) + ([] if route.query is None else _parameters(schemas[route.query.__name__])),
         "responses": {str(status): _answer(route, answer) for status, answer in route.answers.items()} | {"default": _DEFAULT},
         "security": [] if route.permission is None else [{"operator": []}],
     }
     if route.permission is not None:
         described["description"] = f"Needs a role that may {route.permission.value}."
     if route.body is not None:
-        schema = _reference(route.body)
         needed = any(field.is_required() for field in route.body.model_fields.values())
-        described["requestBody"] = {"required": needed, "content": {"application/json": {"schema": schema}}}
+        described["requestBody"] = {"required": needed, "content": {JSON: {"schema": _reference(route.body)}}}
     return described
 
 
@@ -70,25 +73,10 @@ def _parts(path: str) -> list[Json]:
     return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in _PART.findall(path)]
 
 
-def _parameters(query: type[BaseModel]) -> list[Json]:
-    schema = query.model_json_schema()
-    definitions = schema.get("$defs", {})
+def _parameters(schema: Json) -> list[Json]:
+    """The parameters of a query, whose schema this is."""
     required = schema.get("required", [])
-    return [
-        {"name": name, "in": "query", "required": name in required, "schema": _inlined(one, definitions)}
-        for name, one in schema.get("properties", {}).items()
-    ]
-
-
-def _inlined(schema: Any, definitions: Json) -> Any:
-    """A schema without references: a parameter's has no components to point into."""
-    if isinstance(schema, list):
-        return [_inlined(one, definitions) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    return {name: _inlined(one, definitions) for name, one in schema.items()}
+    return [{"name": name, "in": "query", "required": name in required, "schema": one} for name, one in schema["properties"].items()]
 
 
 def _answer(route: Route, answer: Answer) -> Json:

@@ -42,6 +42,10 @@ class Problem(Exception):
     code: ClassVar[str]
     status: ClassVar[int]
     hint: ClassVar[str]
+    """What to do about it, a sentence."""
+
+    def __init_subclass__(cls, *, code: str, status: int) -> None:
+        cls.code, cls.status = code, status
 
     def __init__(self, detail: object = None, *, hint: str | None = None, **members: object) -> None:
         self.detail = str(detail or self.title)
@@ -67,51 +71,39 @@ class Problem(Exception):
         return {**own, **self.members}
 
 
-class Unauthenticated(Problem):
+class Unauthenticated(Problem, code="unauthenticated", status=401):
     """The request has no operator token."""
 
-    code = "unauthenticated"
-    status = 401
     hint = "Send 'Authorization: Bearer <token>'; 'killcord operators add' makes a token."
 
 
-class Forbidden(Problem):
+class Forbidden(Problem, code="forbidden", status=403):
     """The token does not permit this."""
 
-    code = "forbidden"
-    status = 403
     hint = "Use a token whose role, tenants and task classes cover it."
 
 
-class ForeignHost(Problem):
+class ForeignHost(Problem, code="foreign-host", status=403):
     """The Host or Origin of the request is not in http.allowed_hosts."""
 
-    code = "foreign-host"
-    status = 403
     hint = "Use one of the names in http.allowed_hosts of the gateway's configuration, or add this one."
 
 
-class NotFound(Problem):
+class NotFound(Problem, code="not-found", status=404):
     """No such object, or none that this token may see."""
 
-    code = "not-found"
-    status = 404
     hint = "/openapi.json has the calls, the lists have the ids."
 
 
-class WrongMethod(Problem):
+class WrongMethod(Problem, code="method-not-allowed", status=405):
     """This path does not take this method."""
 
-    code = "method-not-allowed"
-    status = 405
     hint = "/openapi.json has the calls."
 
 
-class BadRequest(Problem):
+class BadRequest(Problem, code="bad-request", status=400):
     """The query or the body is not valid for this call."""
 
-    code = "bad-request"
-    status = 400
     hint = "Correct what 'problems' names; /openapi.json has the schema."
 
     def __init__(self, *problems: object) -> None:
@@ -119,75 +111,57 @@ class BadRequest(Problem):
         super().__init__("; ".join(lines), problems=lines)
 
 
-class MalformedRequest(Problem):
+class MalformedRequest(Problem, code="malformed-request", status=400):
     """The request is not valid HTTP."""
 
-    code = "malformed-request"
-    status = 400
     hint = "Send one plain HTTP/1.1 request, with lines of at most 8 KiB."
 
 
-class TooWide(Problem):
+class TooWide(Problem, code="too-wide", status=400):
     """The run asks for more than its class or its parent has."""
 
-    code = "too-wide"
-    status = 400
     hint = "Ask for no more than the class and the parent give; 'excess' names what is too wide."
 
 
-class Conflict(Problem):
+class Conflict(Problem, code="conflict", status=409):
     """The state of the object does not allow this."""
 
-    code = "conflict"
-    status = 409
     hint = "Read its current state, then decide again."
 
 
-class NotVerified(Problem):
+class NotVerified(Problem, code="not-verified", status=409):
     """Some effects of the run are not known or not verified."""
 
-    code = "not-verified"
-    status = 409
     hint = "Wait until the effects that 'effects' names are settled, or resolve their tasks; then try again, or name another checkpoint."
 
 
-class NotReady(Problem):
+class NotReady(Problem, code="not-ready", status=409):
     """No checkpoint can be chosen for the run without a person."""
 
-    code = "not-ready"
-    status = 409
     hint = "Read the run's effects and tasks; then name a checkpoint, an entry or 'start'."
 
 
-class BodyTooLarge(Problem):
+class BodyTooLarge(Problem, code="body-too-large", status=413):
     """The body is larger than 1 MiB."""
 
-    code = "body-too-large"
-    status = 413
     hint = "Send at most 1 MiB."
 
 
-class BodyTimeout(Problem):
+class BodyTimeout(Problem, code="body-timeout", status=408):
     """The body did not arrive in time."""
 
-    code = "body-timeout"
-    status = 408
     hint = "Send the whole request without pauses, and every chunk at its stated length."
 
 
-class WrongMedia(Problem):
+class WrongMedia(Problem, code="unsupported-media-type", status=415):
     """The Content-Type of the body is not JSON."""
 
-    code = "unsupported-media-type"
-    status = 415
     hint = "Send the body as JSON, with 'Content-Type: application/json'."
 
 
-class Unexpected(Problem):
+class Unexpected(Problem, code="internal", status=500):
     """Something failed inside the gateway."""
 
-    code = "internal"
-    status = 500
     hint = "Give 'error_id' to the administrator of this gateway: its log has the cause."
 
 

@@ -31,7 +31,7 @@ Refusals = Mapping[type[Exception], Callable[[Any], problem.Problem]]
 Declared = TypeVar("Declared", bound=Handler)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """``permission`` ``None`` is open to all; ``answers`` maps a status to what it brings; ``on_sidecar`` operations are served there too.
 
@@ -90,20 +90,8 @@ class Routes(list[Route]):
 
         def declare(handler: Declared) -> Declared:
             models = get_type_hints(handler)
-            route = Route(
-                method=method,
-                path=path,
-                permission=permission,
-                answers=answers,
-                refusals=refusals,
-                handler=handler,
-                query=models.get("query"),
-                body=models.get("body"),
-                media=media,
-                also=also,
-                on_sidecar=on_sidecar,
-            )
-            self.append(route)
+            query, body = models.get("query"), models.get("body")
+            self.append(Route(method, path, permission, answers, refusals, handler, query, body, media, also, on_sidecar))
             return handler
 
         return declare
