@@ -15,8 +15,6 @@ from gateway.model.run import Mode, Run
 from gateway.ports.clock import Clock
 from gateway.ports.rollback import RollbackRecords
 
-START = "start"
-_PAGE = 1000
 
 Checkpoints = Callable[[str, str], Awaitable[Position | None]]
 """Where a run's checkpoint stands, by run id and checkpoint id."""

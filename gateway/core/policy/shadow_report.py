@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-Entry = Mapping[str, Any]
 
 
 class Why(StrEnum):
