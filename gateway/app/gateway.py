@@ -27,8 +27,7 @@ from gateway.control.incident.timeline import Timelines
 from gateway.control.review.approvals import Approvals
 from gateway.control.review.findings import Findings
 from gateway.control.review.tasks import Tasks
-from gateway.control.runs.ambient import Ambient
-from gateway.control.runs.runs import Runs
+from gateway.control.runs.runs import Ambient, Runs
 from gateway.control.supervisor import Supervisor
 from gateway.control.triggers.catch_up import CatchUp
 from gateway.control.triggers.monitor import TriggerMonitor
@@ -36,8 +35,7 @@ from gateway.control.triggers.publishing_journal import PublishingJournal
 from gateway.control.triggers.responder import Responder
 from gateway.control.triggers.response_history import ResponseHistory
 from gateway.control.triggers.windows import TriggerWindows
-from gateway.control.upkeep.heads import Heads
-from gateway.control.upkeep.reconciler import Reconciler
+from gateway.control.upkeep import Heads, Reconciler
 from gateway.core import addresses, limits
 from gateway.core.adapter import catalog
 from gateway.core.authorization import admission

@@ -15,10 +15,9 @@ from gateway.control.rollback.automatic import Automatic, Wake
 from gateway.control.rollback.entries import Plans, RollbackEntries
 from gateway.control.rollback.executor import Executor
 from gateway.control.rollback.outcome import OutcomeCheck, StateCheck
-from gateway.control.rollback.preconditions import Preconditions
 from gateway.control.rollback.recheck import Recheck
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import ScopeQuery
+from gateway.control.rollback.scope import Preconditions, ScopeQuery
 from gateway.control.runs.checkpoints import Checkpoints
 from gateway.control.runs.resume import Resume
 from gateway.control.runs.runs import Runs

@@ -128,11 +128,11 @@ def replay(
 @app.command("would-deny")
 def would_deny(context: typer.Context, tool: OfTool = None, tenant: OfTenant = None) -> None:
     """Report what policy would have denied. Calls of a tool in shadow mode, or by the candidate; from the running gateway's journal."""
-    from gateway.core.policy import shadow_report
+    from gateway.core.policy import replay as policy_replay
 
     out, gateway = output.of(context), client.connect()
     entries = (one for kind in ("read", "intent") for one in gateway.items(path("journal"), kind=kind, tenant=tenant))
-    found = shadow_report.spared(one for one in entries if tool is None or one.get("tool") == tool)
+    found = policy_replay.spared(one for one in entries if tool is None or one.get("tool") == tool)
     value = [asdict(one) | {"runs": sorted(one.runs)} for one in found]
     if found:
         out.table(value, _DENIED, value)

@@ -12,7 +12,7 @@ from gateway.core.journal import chain
 from gateway.model.entry import Kind
 from gateway.model.order import Scope
 from gateway.model.run import Mode
-from gateway.stores.sqlite.projection.rebuild import FOLDED, rebuild
+from gateway.stores.sqlite.projection import FOLDED, rebuild
 from tests.support import driven, earlier
 from tests.support.rig import until_async
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.stores.sqlite.projection.known_keys import KnownKeys
+from gateway.stores.sqlite.projection import KnownKeys
 
 
 @contextmanager

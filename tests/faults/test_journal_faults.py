@@ -24,8 +24,8 @@ from gateway.model.effect import Charge
 from gateway.model.run import Mode
 from gateway.ports.journal import AlreadyTaken, Opened
 from gateway.stores.sqlite import SqliteStore
-from gateway.stores.sqlite.log.intake import WAITING
-from gateway.stores.sqlite.projection.rebuild import rebuild
+from gateway.stores.sqlite.log.journal import WAITING
+from gateway.stores.sqlite.projection import rebuild
 from tests.support import journaling as make
 from tests.support.approvals import DRAFT
 from tests.support.journal_files import assert_rebuilt_alike, child, database, lines, opened, tables, until

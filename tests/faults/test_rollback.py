@@ -14,10 +14,11 @@ import pytest
 from gateway import errors
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.control.rollback.execution import RollbackView
-from gateway.control.rollback.preconditions import START, WrongRollback
+from gateway.control.rollback.scope import WrongRollback
 from gateway.control.runs.runs import Opened
 from gateway.core.authorization import admission
 from gateway.model.approval import Approval
+from gateway.model.checkpoint import START
 from gateway.model.order import Scope
 from gateway.model.plan import NodeState
 from gateway.model.rollback import Rollback, RollbackStatus

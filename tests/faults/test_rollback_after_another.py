@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.control.rollback.execution import RollbackView
-from gateway.control.rollback.preconditions import START, Busy
+from gateway.control.rollback.scope import Busy
 from gateway.model.approval import ApprovalStatus
+from gateway.model.checkpoint import START
 from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus
 from tests.faults.test_rollback import ASKING, Scene, scene

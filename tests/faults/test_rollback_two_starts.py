@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.control.rollback.preconditions import WrongRollback
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import Gathered, ScopeQuery
+from gateway.control.rollback.scope import Gathered, ScopeQuery, WrongRollback
 from gateway.model.rollback import RollbackStatus
 from gateway.model.run import Mode
 from tests.support import rig

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.control.rollback.execution import RollbackView
-from gateway.control.rollback.preconditions import START
+from gateway.model.checkpoint import START
 from gateway.model.entry import Kind
 from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus

@@ -21,9 +21,8 @@ from gateway.model.entry import Position
 from gateway.model.order import Order
 from gateway.model.run import Mode, Run
 from gateway.model.wire import Outgoing
-from gateway.stores.sqlite import statements
-from gateway.stores.sqlite.projection.rebuild import FOLDED
-from gateway.stores.sqlite.projection.tables import Tables
+from gateway.stores.sqlite import database
+from gateway.stores.sqlite.projection import FOLDED, Tables
 from tests.support.invariants_tool import header
 
 Entry = dict[str, Any]
@@ -105,7 +104,7 @@ class Chronicle:
     def __post_init__(self) -> None:
         self._reader = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None)
         self._again = sqlite3.connect(":memory:", isolation_level=None)
-        for _, script in statements.migrations():
+        for _, script in database.migrations():
             self._again.executescript(script)
         self._tables = Tables(self._again)
 

@@ -18,7 +18,7 @@ from gateway import errors
 from gateway.control.containment.containment import WrongOrder
 from gateway.control.review.approvals import WrongDecision
 from gateway.control.review.findings import Finding
-from gateway.control.rollback.preconditions import START, NotContained, WrongRollback
+from gateway.control.rollback.scope import NotContained, WrongRollback
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
 from gateway.control.runs.resume import CannotResume, NotReady
 from gateway.control.runs.runs import Opened
@@ -27,6 +27,7 @@ from gateway.core.authorization.admission import TooWide
 from gateway.core.request import canonical
 from gateway.core.tasks import AlreadyResolved
 from gateway.model.approval import ApprovalStatus
+from gateway.model.checkpoint import START
 from gateway.model.order import Scope
 from gateway.model.run import Mode
 from gateway.model.task import TaskKind

@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway.clients.clock import SystemClock
 from gateway.ports.journal import Query
 from gateway.stores.sqlite import SqliteStore, open_store
-from gateway.stores.sqlite.projection.rebuild import FOLDED, rebuild
+from gateway.stores.sqlite.projection import FOLDED, rebuild
 
 
 async def opened(data_dir: Path) -> SqliteStore:

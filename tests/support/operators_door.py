@@ -26,7 +26,7 @@ from gateway.control.rollback.recheck import Recheck
 from gateway.control.runs.checkpoints import Checkpoints
 from gateway.control.runs.resume import Resume
 from gateway.control.runs.runs import Runs
-from gateway.control.upkeep.heads import Heads
+from gateway.control.upkeep import Heads
 from gateway.http.server.operators import Operator, Role
 from gateway.http.server.services import Services, Serving
 from gateway.model.effect import Write

@@ -14,9 +14,8 @@ from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.entries import Plans, RollbackEntries
 from gateway.control.rollback.executor import Executor
 from gateway.control.rollback.outcome import OutcomeCheck, StateCheck
-from gateway.control.rollback.preconditions import Preconditions
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import ScopeQuery
+from gateway.control.rollback.scope import Preconditions, ScopeQuery
 from gateway.core.adapter.catalog import Undo
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import State, Write

@@ -20,10 +20,10 @@ import pytest
 from gateway.app import gateway
 from gateway.control.rollback import executor
 from gateway.control.rollback.execution import RollbackView
-from gateway.control.rollback.preconditions import START
 from gateway.control.runs.runs import Opened
 from gateway.core.authorization import admission
 from gateway.model.approval import ApprovalStatus
+from gateway.model.checkpoint import START
 from gateway.model.effect import State as Fate
 from gateway.model.effect import Write
 from gateway.model.entry import Verification

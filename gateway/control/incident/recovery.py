@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from gateway import errors
 from gateway.control.containment.containment import Containment
 from gateway.control.review.tasks import Tasks
-from gateway.control.rollback.preconditions import START, NotContained, WrongRollback
 from gateway.control.rollback.rollbacks import Rollbacks
+from gateway.control.rollback.scope import NotContained, WrongRollback
 from gateway.control.runs.checkpoints import Checkpoints, NotVerified, UnknownCheckpoint
 from gateway.control.runs.resume import CannotResume, NotReady, Resume
 from gateway.core import tasks as handing
@@ -30,6 +30,7 @@ from gateway.core.codec.incident import INCIDENT
 from gateway.core.incident import incidents, recovery
 from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage
 from gateway.core.rollback import checkpoints as choosing
+from gateway.model.checkpoint import START
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
 from gateway.model.order import Scope

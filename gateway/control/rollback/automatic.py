@@ -8,8 +8,9 @@ from typing import Any
 
 from gateway import errors
 from gateway.control.containment.containment import Containment
-from gateway.control.rollback.preconditions import START, NotContained, WrongRollback
 from gateway.control.rollback.rollbacks import Rollbacks, Spawn
+from gateway.control.rollback.scope import NotContained, WrongRollback
+from gateway.model.checkpoint import START
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.rollback import Rollback

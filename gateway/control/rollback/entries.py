@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.control.rollback.preconditions import WrongRollback
+from gateway.control.rollback.scope import WrongRollback
 from gateway.core import timestamps
 from gateway.core.codec import plan as codec_plan
 from gateway.core.codec.incident import INCIDENT, ROLLBACK

@@ -14,8 +14,8 @@ from gateway.control.rollback.execution import Execution
 from gateway.core import tasks, timestamps
 from gateway.core.authorization import approvals
 from gateway.core.backoff import Backoff
-from gateway.core.rollback import progress, waiting
-from gateway.core.rollback.waiting import Wait
+from gateway.core.rollback import progress
+from gateway.core.rollback.progress import Wait
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.effect import State, Write
 from gateway.model.plan import Node, NodeState, Way
@@ -177,7 +177,7 @@ class Executor:
         """It is tried again later, for as long as there is patience with it: then a person says when."""
         known, since = driving.waits.get(node.node_id), driving.since.get(node.node_id)
         refused, now = carried.state is NodeState.FAILED, self.clock.now()
-        wait = waiting.longer(
+        wait = progress.longer(
             known,
             NodeState.WAITING if refused else carried.state,
             carried.why,
@@ -191,7 +191,7 @@ class Executor:
         if wait.refused >= TRIES:
             return await self._handed_over(driving, node, carried.why, carried.seen)
         if now - wait.since >= self.patience:
-            given_up = NodeOutcome(state=wait.state, why=f"{carried.why.rstrip('.')}; {waiting.GIVEN_UP}")
+            given_up = NodeOutcome(state=wait.state, why=f"{carried.why.rstrip('.')}; {progress.GIVEN_UP}")
             return await self._marked(driving, node, given_up, retriable=True)
         if known is None and since is None:
             await self._marked(driving, node, NodeOutcome(state=wait.state, why=carried.why), since=timestamps.rfc3339(wait.since))

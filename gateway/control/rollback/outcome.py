@@ -15,8 +15,8 @@ from gateway.control.rollback import executor
 from gateway.control.rollback.execution import Execution
 from gateway.control.rollback.scope import Gathered
 from gateway.core.policy import rules
-from gateway.core.rollback import plan, progress, waiting
-from gateway.core.rollback.waiting import Wait
+from gateway.core.rollback import plan, progress
+from gateway.core.rollback.progress import Wait
 from gateway.model.decision import Reason
 from gateway.model.effect import Write
 from gateway.model.plan import Node, NodeState
@@ -154,9 +154,9 @@ class OutcomeCheck:
             if not found.open:
                 return RollbackStatus.RESIDUE if left or found.residue else status, (*left, *found.residue)
             now, why = self.clock.now(), "it cannot be seen whether all is as it should be"
-            wait = waiting.longer(wait, NodeState.WAITING, why, now=now, monotonic=self.clock.monotonic(), backoff=executor.BACKOFF)
+            wait = progress.longer(wait, NodeState.WAITING, why, now=now, monotonic=self.clock.monotonic(), backoff=executor.BACKOFF)
             if now - wait.since >= self.patience:
-                return RollbackStatus.NEEDS_OPERATOR, (*left, *(f"{one.rstrip('.')}; {waiting.GIVEN_UP}" for one in found.open))
+                return RollbackStatus.NEEDS_OPERATOR, (*left, *(f"{one.rstrip('.')}; {progress.GIVEN_UP}" for one in found.open))
             driving.unseen = found.open
             await driving.pause(executor.BACKOFF.pause(wait.tries))
         return status, tuple(left)

@@ -9,9 +9,8 @@ from msgspec.structs import replace
 
 from gateway.control.rollback.execution import RollbackView
 from gateway.control.rollback.outcome import named
-from gateway.control.rollback.preconditions import WrongRollback
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import Gathered
+from gateway.control.rollback.scope import Gathered, WrongRollback
 from gateway.core import tasks
 from gateway.core.incident.recovery import Flaw
 from gateway.model.plan import Node, NodeState

@@ -10,13 +10,11 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.containment.containment import Containment
-from gateway.control.rollback.active import ActiveRollbacks
 from gateway.control.rollback.entries import Plans, RollbackEntries
-from gateway.control.rollback.execution import Execution, RollbackView, Tried
+from gateway.control.rollback.execution import ActiveRollbacks, Execution, RollbackView, Tried
 from gateway.control.rollback.executor import Executor
 from gateway.control.rollback.outcome import OutcomeCheck
-from gateway.control.rollback.preconditions import Preconditions, WrongRollback
-from gateway.control.rollback.scope import ScopeQuery
+from gateway.control.rollback.scope import Preconditions, ScopeQuery, WrongRollback
 from gateway.core.incident import incidents
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Schedule

@@ -13,7 +13,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from gateway.control.rollback.execution import RollbackView
-from gateway.control.rollback.preconditions import Busy, NotContained, WrongRollback
+from gateway.control.rollback.scope import Busy, NotContained, WrongRollback
 from gateway.core import timestamps
 from gateway.core.codec import plan as codec_plan
 from gateway.core.codec.incident import rollback_shown

@@ -18,10 +18,9 @@ from gateway.model.entry import Head, Kind, Sealed
 from gateway.model.run import Run
 from gateway.ports.projections import Registry
 from gateway.ports.vault import Blobs
-from gateway.stores.sqlite.database import FILE
-from gateway.stores.sqlite.log.pending import PendingEntries
-from gateway.stores.sqlite.statements import READING
-from gateway.stores.sqlite.views.registry import Runs, SqliteRegistry
+from gateway.stores.sqlite.database import FILE, READING
+from gateway.stores.sqlite.log.journal import PendingEntries
+from gateway.stores.sqlite.views import Runs, SqliteRegistry
 
 PAGE = 2_000
 

@@ -22,7 +22,7 @@ from gateway.model.order import Order
 from gateway.model.rollback import Rollback
 from gateway.model.run import Run
 from gateway.model.task import Task
-from gateway.stores.sqlite.statements import Row
+from gateway.stores.sqlite.database import Row
 
 
 def of_write(write: Write) -> Row:

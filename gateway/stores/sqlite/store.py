@@ -7,16 +7,20 @@ from pathlib import Path
 
 from gateway.ports.clock import Clock
 from gateway.stores.sqlite.database import Database
-from gateway.stores.sqlite.log import tail
-from gateway.stores.sqlite.log.blobs import SqliteBlobs
-from gateway.stores.sqlite.log.history import SqliteHistory
-from gateway.stores.sqlite.log.intake import Intake
-from gateway.stores.sqlite.log.journal import SqliteJournal
-from gateway.stores.sqlite.log.pending import PendingEntries
-from gateway.stores.sqlite.projection.known_keys import KnownKeys
-from gateway.stores.sqlite.views.recovery import SqliteApprovals, SqliteCheckpoints, SqliteIncidents, SqliteRollbacks
-from gateway.stores.sqlite.views.registry import Runs, SqliteRegistry
-from gateway.stores.sqlite.views.writes import SqliteSightings, SqliteWrites
+from gateway.stores.sqlite.log import history
+from gateway.stores.sqlite.log.history import SqliteBlobs, SqliteHistory
+from gateway.stores.sqlite.log.journal import Intake, PendingEntries, SqliteJournal
+from gateway.stores.sqlite.projection import KnownKeys
+from gateway.stores.sqlite.views import (
+    Runs,
+    SqliteApprovals,
+    SqliteCheckpoints,
+    SqliteIncidents,
+    SqliteRegistry,
+    SqliteRollbacks,
+    SqliteSightings,
+    SqliteWrites,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
     """
     database = Database(data_dir, stream=clock.mint("st"))
     try:
-        tip = tail.newest(database)
+        tip = history.newest(database)
     except BaseException:
         database.close()
         raise

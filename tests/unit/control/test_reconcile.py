@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from gateway.clients.clock import SystemClock
-from gateway.control.upkeep.reconciler import ROUND, Reconciler
+from gateway.control.upkeep import ROUND, Reconciler
 from gateway.model.effect import State, Write
 from gateway.stores.sqlite import SqliteStore
-from gateway.stores.sqlite.statements import READING
+from gateway.stores.sqlite.database import READING
 from gateway.stores.sqlite.store import open_store
 from tests.support import journaling
 

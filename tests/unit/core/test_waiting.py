@@ -6,9 +6,8 @@ from msgspec.structs import replace
 
 from gateway.control.rollback.executor import BACKOFF
 from gateway.core import timestamps
-from gateway.core.rollback import progress, waiting
-from gateway.core.rollback.progress import Schedule
-from gateway.core.rollback.waiting import Wait
+from gateway.core.rollback import progress
+from gateway.core.rollback.progress import Schedule, Wait
 from gateway.model.effect import State
 from gateway.model.plan import NodeState, Plan
 from tests.support.rolled import NODE, written
@@ -22,7 +21,7 @@ def waited(
     asked: float = 0.0,
     since: float | None = None,
 ) -> Wait:
-    return waiting.longer(known, state, "the tool is away", now=at, monotonic=at - 90.0, backoff=BACKOFF, asked=asked, since=since)
+    return progress.longer(known, state, "the tool is away", now=at, monotonic=at - 90.0, backoff=BACKOFF, asked=asked, since=since)
 
 
 def test_each_pause_is_twice_as_long_as_the_one_before_up_to_a_bound() -> None:

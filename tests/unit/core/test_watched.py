@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.core.policy import shadow_report
-from gateway.core.policy.shadow_report import Why
+from gateway.core.policy import replay
+from gateway.core.policy.replay import Why
 
 
 def entry(seq: int, run: str = "r1", **decision: Any) -> dict[str, Any]:
@@ -26,7 +26,7 @@ NO: dict[str, Any] = {"allow": False, "reasons": AMOUNT}
 
 
 def test_calls_are_gathered_by_action_and_reason_with_the_newest_as_example() -> None:
-    found = shadow_report.spared(
+    found = replay.spared(
         [
             entry(1, **YES, candidate=NO),
             entry(2, "r2", **YES, candidate=NO),
@@ -43,8 +43,8 @@ def test_calls_are_gathered_by_action_and_reason_with_the_newest_as_example() ->
 
 
 def test_what_the_active_policy_stopped_anyway_was_not_spared() -> None:
-    assert shadow_report.spared([entry(1, **NO, candidate=NO)]) == []
+    assert replay.spared([entry(1, **NO, candidate=NO)]) == []
 
 
 def test_a_candidate_that_failed_denied_nothing() -> None:
-    assert shadow_report.spared([entry(1, **YES, candidate={"error": "down"})]) == []
+    assert replay.spared([entry(1, **YES, candidate={"error": "down"})]) == []

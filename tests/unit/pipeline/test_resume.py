@@ -22,7 +22,7 @@ from gateway.model.order import Scope
 from gateway.model.rollback import RollbackStatus
 from gateway.model.run import Mode
 from gateway.model.wire import Reply
-from gateway.stores.sqlite.projection.rebuild import rebuild
+from gateway.stores.sqlite.projection import rebuild
 from tests.support import rig
 from tests.support.rig import Rig, code, header, until, until_async
 

@@ -1,7 +1,7 @@
 from gateway.model.effect import Sighting
 from gateway.model.entry import Position
-from gateway.stores.sqlite.log.jobs import prepare
-from gateway.stores.sqlite.log.pending import PendingEntries, Sight
+from gateway.stores.sqlite.log.journal import PendingEntries, Sight
+from gateway.stores.sqlite.log.writer import prepare
 from tests.support import journaling as make
 
 RUN, OBJECT = "run:run_1", "acme/erp:invoice:inv_"

@@ -1,4 +1,4 @@
-"""ports.History: the journal, read back."""
+"""ports.History and ports.Blobs: the journal read back, its sealed blobs, and its end checked before anything is appended."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import orjson
+
 from gateway import errors
 from gateway.core.codec.record import position_of
-from gateway.model.entry import Head, Position
+from gateway.core.journal import chain
+from gateway.model.entry import Head, Position, Sealed
 from gateway.ports.journal import History, Query
-from gateway.stores.sqlite.log.intake import Intake
-from gateway.stores.sqlite.statements import READING, WRITING
+from gateway.ports.vault import Blobs
+from gateway.stores.sqlite.database import READING, WRITING, Database
+from gateway.stores.sqlite.log.journal import Intake
+from gateway.stores.sqlite.log.writer import Tip
 
 PATIENCE = 1.0
 """Seconds that a reader waits for entries that are not on disk yet."""
@@ -70,4 +75,86 @@ def _nothing(writer: sqlite3.Connection) -> None:
 
 
 if TYPE_CHECKING:
-    _port: type[History] = SqliteHistory
+    _port_history: type[History] = SqliteHistory
+
+
+class SqliteBlobs:
+    """Blobs come in with the entries that name them; keys by themselves."""
+
+    def __init__(self, reader: sqlite3.Connection, intake: Intake) -> None:
+        self._reader = reader
+        self._intake = intake
+
+    async def blob(self, ref: str) -> Sealed | None:
+        row = self._reader.execute(READING["blob"], (ref,)).fetchone()
+        return None if row is None else Sealed(ref, *row)
+
+    async def tenant_key(self, tenant: str) -> bytes | None:
+        row = self._reader.execute(READING["tenant_key"], (tenant,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    async def keep_tenant_key(self, tenant: str, wrapped: bytes) -> bytes:
+        def keep(writer: sqlite3.Connection) -> bytes:
+            writer.execute(WRITING["keep_tenant_key"], (tenant, wrapped))
+            return bytes(writer.execute(READING["tenant_key"], (tenant,)).fetchone()[0])
+
+        return await self._intake.perform(keep)
+
+    async def forget_tenant_key(self, tenant: str) -> bool:
+        return await self._intake.perform(lambda writer: writer.execute(WRITING["forget_tenant_key"], (tenant,)).rowcount > 0)
+
+
+if TYPE_CHECKING:
+    _port_blobs: type[Blobs] = SqliteBlobs
+
+
+CHECKED = 1000
+"""How many of the newest entries are checked at every start; ``killcord journal verify`` checks all."""
+
+
+def newest(database: Database) -> Tip:
+    """The entry to go on from.
+
+    Raises:
+        Misconfigured: the newest entries do not link, or end below the newest signed head. Nothing is cut or mended.
+    """
+    rows = database.reader.execute(READING["tail"], (CHECKED + 1,)).fetchall()[::-1]
+    whole = len(rows) <= CHECKED
+    tip = Tip(0, chain.GENESIS, "") if whole else _tip(database, *rows[0])
+    for seq, line in rows if whole else rows[1:]:
+        tip = _linked(database, tip, seq, line)
+    _covered(database, tip)
+    return tip
+
+
+def _linked(database: Database, before: Tip, seq: int, line: bytes) -> Tip:
+    if seq != before.seq + 1:
+        raise _broken(database, before.seq + 1, "the entry is missing")
+    found = _tip(database, seq, line)
+    fields = orjson.loads(line)
+    del fields["hash"]
+    if fields.pop("prev_hash") != before.hash:
+        raise _broken(database, seq, "its prev_hash is not the hash of the entry before it")
+    if chain.draft(fields).link(before.hash).line != line or fields["seq"] != seq or fields["stream"] != database.stream:
+        raise _broken(database, seq, "it was changed: its hash does not cover it")
+    return found
+
+
+def _tip(database: Database, seq: int, line: bytes) -> Tip:
+    try:
+        fields = orjson.loads(line)
+        return Tip(seq, fields["hash"], fields["ts"])
+    except (orjson.JSONDecodeError, KeyError, TypeError) as broken:
+        raise _broken(database, seq, "it is no journal entry") from broken
+
+
+def _covered(database: Database, tip: Tip) -> None:
+    for stream, seq, *_ in database.reader.execute(READING["heads"]).fetchall():
+        if stream == database.stream and seq > tip.seq:
+            raise _broken(database, tip.seq + 1, f"a head was signed at seq {seq}, but the journal ends at {tip.seq}: its tail was cut")
+
+
+def _broken(database: Database, seq: int, problem: str) -> errors.Misconfigured:
+    look = f"look at it with 'killcord journal verify --file {database.path}'"
+    advice = f"keep this file as evidence, {look}, and start on a restored copy or a new data_dir"
+    return errors.Misconfigured([f"{database.path}: entry {database.stream}/{seq}: {problem}; {advice}"])

@@ -1,14 +1,34 @@
-"""ports.Journal: the one way in."""
+"""ports.Journal: entries are given their place on the loop's thread, sent to the writer, and readable before they are on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+import asyncio
+import contextlib
+import sqlite3
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never, cast
 
-from gateway.model.effect import Charge
+from gateway import errors
+from gateway.core.journal import projection
+from gateway.model.effect import Charge, Sighting
 from gateway.model.entry import Fields, Kind, Position, Sealed
+from gateway.model.run import Run
 from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
-from gateway.stores.sqlite.log.intake import Intake
+from gateway.stores.sqlite.log.writer import (
+    Durable,
+    Event,
+    Prepared,
+    Stop,
+    Submission,
+    Tip,
+    Writer,
+    WriterCall,
+    WriterFailed,
+    WriterRecovered,
+    prepare,
+)
+from gateway.stores.sqlite.projection import KnownKeys
 
 
 class SqliteJournal:
@@ -71,4 +91,199 @@ def _same(written: Mapping[str, object], charge: Charge) -> bool:
 
 
 if TYPE_CHECKING:
-    _port: type[Journal] = SqliteJournal
+    _port_journal: type[Journal] = SqliteJournal
+
+
+BOUND = 20_000
+"""Sightings kept in front of the table."""
+
+Sight = tuple[str, str]
+"""Scope (``run:r1``, ``workflow:w1``) and object."""
+
+
+class PendingEntries:
+    """Newest sightings and pending steps. Belongs to the event loop's thread."""
+
+    def __init__(self, *, bound: int = BOUND) -> None:
+        self._bound = bound
+        self._sightings: OrderedDict[Sight, Sighting] = OrderedDict()
+        self._steps: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._stepped: deque[tuple[int, tuple[str, str]]] = deque()
+        self._durable = 0
+
+    def take(self, entry: Prepared) -> None:
+        """Count an entry that was just given its place."""
+        seq = entry.position.seq
+        for change in entry.changes:
+            if isinstance(change, projection.Stepped):
+                self._stepped.append((seq, change.scopes))
+                for scope in change.scopes:
+                    self._steps[scope].append(seq)
+            elif isinstance(change, projection.Seen):
+                self.remember((f"run:{change.run_id}", change.object), Sighting(change.version, seq))
+                self.remember((f"workflow:{change.workflow_id}", change.object), Sighting(change.version, seq))
+
+    def remember(self, sight: Sight, sighting: Sighting) -> None:
+        self._sightings[sight] = sighting
+        self._sightings.move_to_end(sight)
+        while len(self._sightings) > self._bound:
+            oldest = next(iter(self._sightings))
+            if self._sightings[oldest].seq > self._durable:
+                return  # not on disk: this is the only place that knows it
+            del self._sightings[oldest]
+
+    def sighting(self, sight: Sight, find: Callable[[Sight], Sighting | None]) -> Sighting | None:
+        """The newest sighting, submitted or, by ``find``, durable."""
+        found = self._sightings.get(sight)
+        if found is None:
+            found = find(sight)
+            if found is not None:
+                self.remember(sight, found)
+        return found
+
+    def steps(self, scope: str, *, above: int) -> int:
+        """How many steps of a scope were taken at a seq above the one a reader saw."""
+        return sum(1 for seq in self._steps.get(scope, ()) if seq > above)
+
+    def settle(self, durable: int) -> None:
+        """All up to ``durable`` is on disk."""
+        self._durable = durable
+        while self._stepped and self._stepped[0][0] <= durable:
+            for scope in self._stepped.popleft()[1]:
+                pending = self._steps[scope]
+                pending.popleft()
+                if not pending:
+                    del self._steps[scope]
+
+    def fall_back(self, durable: int) -> None:
+        """All above ``durable`` never was."""
+        self._steps.clear()
+        self._stepped.clear()
+        for sight in [sight for sight, sighting in self._sightings.items() if sighting.seq > durable]:
+            del self._sightings[sight]
+
+
+T = TypeVar("T")
+
+WAITING = 20_000
+"""Entries that may wait for the disk; past it none are taken."""
+
+
+class Intake:
+    """Belongs to the thread of the running loop; nothing in it waits for the writer.
+
+    ``refresh`` hears of changed runs once they are durable, before anyone who waited for it goes on.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        stream: str,
+        tip: Tip,
+        ahead: PendingEntries,
+        keys: KnownKeys,
+        refresh: Callable[[Mapping[str, Run]], None],
+    ) -> None:
+        self.stream = stream
+        self.tip = tip
+        self._ahead = ahead
+        self._keys = keys
+        self._refresh = refresh
+        self._loop = asyncio.get_running_loop()
+        self._last = tip.seq
+        self._term = 0
+        self._down = ""
+        self._writer = Writer(connection, tip, self._deliver)
+        ahead.settle(tip.seq)
+        self._writer.start()
+
+    def submit(
+        self,
+        fields: Fields,
+        *,
+        blobs: Sequence[Sealed] = (),
+        opening: IntentRequest | None = None,
+        future: asyncio.Future[Any] | None = None,
+    ) -> Position:
+        """Give an entry the next seq and send it to the writer.
+
+        Raises:
+            JournalUnavailable: the journal cannot be written now, or too many entries wait.
+            TypeError, KeyError, ValueError: it is no entry; no seq was used.
+        """
+        self._admit()
+        entry = prepare(fields, Position(self.stream, self._last + 1))
+        self._last += 1
+        self._ahead.take(entry)
+        if opening is not None:
+            self._keys.note(opening.key.tenant, opening.key.workflow_id, opening.key.digest)
+        self._writer.put(Submission(entry, self._term, blobs, opening, future))
+        return entry.position
+
+    async def perform(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``write`` in the next batch's transaction; its result once that is durable.
+
+        Raises:
+            JournalUnavailable: nothing of it is, or will be, on disk.
+        """
+        self._admit()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._writer.put(WriterCall(write, future))
+        return await future
+
+    def future(self) -> asyncio.Future[Any]:
+        return self._loop.create_future()
+
+    def health(self) -> JournalHealth:
+        return JournalHealth(ok=not self._down, reason=self._down, lag=self._last - self.tip.seq, seq=self.tip.seq)
+
+    async def close(self) -> None:
+        """Write what was taken, then end the writer."""
+        if self._writer.alive:
+            future = self.future()
+            self._writer.put(Stop(future))
+            with contextlib.suppress(errors.JournalUnavailable):
+                await future
+        self._down = "it is closed"
+        self._writer.join()
+
+    def _admit(self) -> None:
+        if self._down:
+            raise errors.JournalUnavailable(
+                f"The journal cannot be written; nothing is forwarded without it ({self._down}).", retry_after=1.0
+            )
+        if self._last - self.tip.seq >= WAITING:
+            raise errors.JournalUnavailable(f"{WAITING} journal entries wait for the disk; no more are taken.", retry_after=1.0)
+
+    def _deliver(self, event: Event) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            self._loop.call_soon_threadsafe(self._hear, event)
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case Durable():
+                self._settle(event)
+            case WriterFailed():
+                self._fall(event)
+            case WriterRecovered():
+                self._down = ""
+            case _:
+                assert_never(event)
+
+    def _settle(self, event: Durable) -> None:
+        self.tip = event.tip
+        self._ahead.settle(event.tip.seq)
+        self._refresh(event.runs)
+        for future, result in event.results:
+            if not future.done():
+                future.set_result(result)
+
+    def _fall(self, event: WriterFailed) -> None:
+        if event.term != self._term:
+            self._term = event.term
+            self._last = self.tip.seq
+            self._ahead.fall_back(self.tip.seq)
+            self._down = event.reason
+        for future in [*event.futures, *(self._writer.leftover() if event.final else ())]:
+            if not future.done():
+                future.set_exception(errors.JournalUnavailable(retry_after=1.0))

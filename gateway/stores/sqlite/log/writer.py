@@ -1,4 +1,4 @@
-"""The writer thread: group commit. What is queued goes to disk together, in one transaction and one fsync."""
+"""The writer thread, its jobs, and its events. Group commit: all that is queued goes to disk in one transaction with one fsync."""
 
 from __future__ import annotations
 
@@ -8,22 +8,114 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
-from gateway.model.entry import Kind
-from gateway.ports.journal import AlreadyTaken, Exceeded, Opened, Unapproved
-from gateway.stores.sqlite import statements
-from gateway.stores.sqlite.log.jobs import Durable, Event, Job, Prepared, Stop, Submission, Tip, WriterCall, WriterFailed, WriterRecovered
-from gateway.stores.sqlite.projection.tables import Tables
+from gateway.core.journal import chain, projection
+from gateway.model.entry import Fields, Kind, Position, Sealed
+from gateway.model.run import Run
+from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Opened, Unapproved
+from gateway.stores.sqlite import database
+from gateway.stores.sqlite.projection import Tables
 
 BATCH = 512
 PROBE_EVERY = 0.5
 LINGER = 0.01
 """Seconds for which entries that nobody waits for gather before they go to disk; the first one that is waited for ends it."""
 
+
+class Tip(Struct, frozen=True):
+    """The newest durable entry; seq 0 and the genesis hash where there is none."""
+
+    seq: int
+    hash: str
+    ts: str
+
+
+class Prepared(Struct, frozen=True):
+    """An entry that can no longer be refused for its form: serialised, and its changes known."""
+
+    position: Position
+    draft: chain.Draft
+    changes: tuple[projection.Change, ...]
+    kind: str
+    run_id: str | None
+    tenant: str | None
+    ts: str
+
+
+def prepare(fields: Mapping[str, Any], position: Position) -> Prepared:
+    """Give an entry its place.
+
+    Raises:
+        TypeError, KeyError, ValueError: it is no entry, or lacks what its kind folds.
+    """
+    return Prepared(
+        position=position,
+        draft=chain.draft({**fields, "stream": position.stream, "seq": position.seq}),
+        changes=projection.changes(fields, position),
+        kind=fields["kind"],
+        run_id=fields.get("run_id"),
+        tenant=fields.get("tenant"),
+        ts=fields["ts"],
+    )
+
+
+class Submission(Struct, frozen=True):
+    """An entry on its way to the disk. ``term`` is the one its seq was given in: after a failed commit older terms are void."""
+
+    entry: Prepared
+    term: int
+    blobs: Sequence[Sealed] = ()
+    opening: IntentRequest | None = None
+    future: asyncio.Future[Any] | None = None
+
+    def refused(self, fields: Fields) -> Prepared:
+        """The refusal that takes this intent's place, at the same position."""
+        return prepare(fields, self.entry.position)
+
+
+class WriterCall(Struct, frozen=True):
+    """Anything else to be written: ``run`` gets the connection inside the batch's transaction."""
+
+    run: Callable[[sqlite3.Connection], object]
+    future: asyncio.Future[Any]
+
+
+class Stop(Struct, frozen=True):
+    """Write what came before, then end."""
+
+    future: asyncio.Future[Any]
+
+
+Job = Submission | WriterCall | Stop
+
+
+class Durable(Struct, frozen=True):
+    """A batch is on disk: fsync returned."""
+
+    tip: Tip
+    results: Sequence[tuple[asyncio.Future[Any], object]]
+    runs: Mapping[str, Run]
+
+
+class WriterFailed(Struct, frozen=True):
+    """Nothing of these jobs is, or will be, on disk; seqs are given anew, in a new ``term``. ``final``: the writer is gone."""
+
+    reason: str
+    term: int
+    futures: Sequence[asyncio.Future[Any]]
+    final: bool = False
+
+
+class WriterRecovered(Struct, frozen=True):
+    """A probe write went through again."""
+
+
+Event = Durable | WriterFailed | WriterRecovered
 Deliver = Callable[[Event], None]
 
 
@@ -108,8 +200,8 @@ class Writer:
 
     def _commit(self, jobs: Sequence[Job]) -> Durable:
         results: list[tuple[asyncio.Future[Any], object]] = []
-        lines: list[statements.Row] = []
-        blobs: list[statements.Row] = []
+        lines: list[database.Row] = []
+        blobs: list[database.Row] = []
         tip = self._tip
         self._connection.execute("BEGIN IMMEDIATE")
         self._tables.expect([_attempt(job) for job in jobs if isinstance(job, Submission) and job.opening is not None])
@@ -126,8 +218,8 @@ class Writer:
             tip = Tip(entry.position.seq, linked.hash, entry.ts)
             if job.future is not None:
                 results.append((job.future, result))
-        statements.put(self._connection, "keep_entries", lines)
-        statements.put(self._connection, "keep_blobs", blobs)
+        database.put(self._connection, "keep_entries", lines)
+        database.put(self._connection, "keep_blobs", blobs)
         runs = self._tables.flush()
         self._connection.execute("COMMIT")
         self._tip = tip
@@ -177,7 +269,7 @@ class Writer:
 
     def _probe(self) -> bool:
         try:
-            for statement in ("BEGIN IMMEDIATE", statements.WRITING["probe"], statements.WRITING["end_probe"], "COMMIT"):
+            for statement in ("BEGIN IMMEDIATE", database.WRITING["probe"], database.WRITING["end_probe"], "COMMIT"):
                 self._connection.execute(statement)
         except (sqlite3.Error, OSError):
             with contextlib.suppress(sqlite3.Error):

@@ -1,4 +1,4 @@
-"""Unknown outcomes are not left lying: what a stopped process left open becomes unknown, what a probe can decide is decided."""
+"""Periodic work: unknown outcomes are probed until they are decided, and the journal's newest hash is signed and anchored."""
 
 from __future__ import annotations
 
@@ -6,10 +6,40 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
+from gateway.core import timestamps
 from gateway.core.backoff import Backoff
 from gateway.model.effect import State, Write
+from gateway.model.entry import Head
 from gateway.ports.clock import Clock
+from gateway.ports.journal import History
+from gateway.ports.keys import HeadSigner
 from gateway.ports.projections import Writes
+
+
+@dataclass(slots=True)
+class Heads:
+    """``anchor`` takes a signed note to where it is kept outside the store, if anywhere."""
+
+    history: History
+    signer: HeadSigner
+    clock: Clock
+    anchor: Callable[[Head], None]
+    _signed: int = 0
+
+    async def turn(self) -> Head | None:
+        """Sign, keep and anchor the head, where there is anything new since the last one."""
+        tail = await self.history.tail()
+        if tail.seq == 0 or tail.seq == self._signed:
+            return None
+        ts = timestamps.rfc3339(self.clock.now())
+        head = replace(tail, ts=ts, note=self.signer.sign(tail.stream, tail.seq, tail.hash, ts))
+        await self.history.keep_head(head)
+        self.anchor(head)
+        self._signed = tail.seq
+        return head
+
 
 Probe = Callable[[Write], Awaitable[State]]
 Conclude = Callable[[Write], Awaitable[None]]

@@ -1,0 +1,311 @@
+"""The projection of journal entries into tables: written in batches, with exact counters, and rebuilt from the entries alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import assert_never
+
+import orjson
+
+from gateway import errors
+from gateway.core.authorization import gate
+from gateway.core.incident import incidents
+from gateway.core.journal import projection
+from gateway.model.effect import Charge, Violation, Write
+from gateway.model.entry import Position
+from gateway.model.order import Scope
+from gateway.model.run import Mode, Run
+from gateway.stores.sqlite import database, rows
+from gateway.stores.sqlite.database import FILE, READING, WRITING, Database
+
+_BOUND = 200_000
+"""Cached counters; past it the cache begins anew between two batches."""
+
+
+class Counters:
+    """What scopes have used, in the open transaction. :meth:`flush` before its commit, :meth:`drop` when it did not stand."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._used: dict[tuple[str, str], int] = {}
+        self._members: dict[tuple[str, str, str], bool] = {}
+        self._changed: set[tuple[str, str]] = set()
+        self._joined: list[database.Row] = []
+
+    def over(self, charges: Sequence[Charge]) -> tuple[Violation, ...]:
+        """The limits that these charges, taken together, would pass; nothing is charged."""
+        asked: dict[tuple[str, str], int] = {}
+        found: list[Violation] = []
+        counted: set[tuple[str, str, str]] = set()
+        for charge in charges:
+            key = (charge.scope, charge.name)
+            amount = charge.amount
+            if charge.member is not None:
+                member = (*key, charge.member)
+                amount = 0 if member in counted or self._has(member) else 1
+                counted.add(member)
+            used = self.used(*key) + asked.get(key, 0)
+            asked[key] = asked.get(key, 0) + amount
+            if charge.limit is not None and amount and used + amount > charge.limit:
+                found.append(Violation(charge.scope, charge.name, charge.limit, used, amount))
+        return tuple(found)
+
+    def take(self, charges: Sequence[Charge]) -> None:
+        """Charge without looking at limits."""
+        for charge in charges:
+            if charge.member is None:
+                self.add(charge.scope, charge.name, charge.amount)
+                continue
+            member = (charge.scope, charge.name, charge.member)
+            if not self._has(member):
+                self._members[member] = True
+                self._joined.append(member)
+                self.add(charge.scope, charge.name, 1)
+
+    def add(self, scope: str, name: str, amount: int) -> None:
+        key = (scope, name)
+        self._used[key] = self.used(scope, name) + amount
+        self._changed.add(key)
+
+    def used(self, scope: str, name: str) -> int:
+        found = self._used.get((scope, name))
+        if found is None:
+            row = self._connection.execute(database.WRITING["used"], (scope, name)).fetchone()
+            found = self._used[scope, name] = row[0] if row else 0
+        return found
+
+    def flush(self) -> None:
+        """Write what changed into the open transaction."""
+        database.put(self._connection, "keep_counters", [(*key, self._used[key]) for key in sorted(self._changed)])
+        database.put(self._connection, "keep_members", self._joined)
+        self._changed.clear()
+        self._joined = []
+        if len(self._used) + len(self._members) > _BOUND:
+            self.drop()
+
+    def drop(self) -> None:
+        """Forget everything: what was cached may not be what is on disk."""
+        self._used.clear()
+        self._members.clear()
+        self._changed.clear()
+        self._joined = []
+
+    def _has(self, member: tuple[str, str, str]) -> bool:
+        found = self._members.get(member)
+        if found is None:
+            found = self._members[member] = self._connection.execute(database.WRITING["member"], member).fetchone() is not None
+        return found
+
+
+WORKFLOWS = 20_000
+"""Workflows remembered at a time."""
+
+KEYS = 400_000
+"""Keys remembered over all of them, about 40 MB at the most."""
+
+Workflow = tuple[str, str]
+"""Tenant and workflow id."""
+
+
+class KnownKeys:
+    """Belongs to the event loop's thread. Says yes where it does not know: then the table is asked."""
+
+    def __init__(self, reader: sqlite3.Connection, *, bound: int = KEYS) -> None:
+        self._reader = reader
+        self._bound = bound
+        self._used: OrderedDict[Workflow, set[bytes]] = OrderedDict()
+        self._count = 0
+
+    def maybe(self, tenant: str, workflow_id: str, digest: str) -> bool:
+        """Whether the key may have been used; a no is certain, but for an intent that is on its way to the disk."""
+        workflow = (tenant, workflow_id)
+        used = self._used.get(workflow)
+        if used is None:
+            used = self._load(workflow)
+        else:
+            self._used.move_to_end(workflow)
+        return used is None or bytes.fromhex(digest) in used
+
+    def note(self, tenant: str, workflow_id: str, digest: str) -> None:
+        """An intent under this key was handed in."""
+        used = self._used.get((tenant, workflow_id))
+        if used is not None:
+            before = len(used)
+            used.add(bytes.fromhex(digest))
+            self._count += len(used) - before
+            self._trim()
+
+    def _load(self, workflow: Workflow) -> set[bytes] | None:
+        most = self._bound // 4
+        rows = self._reader.execute(READING["keys_of_workflow"], (*workflow, most + 1)).fetchall()
+        if len(rows) > most:
+            return None
+        used = self._used[workflow] = {bytes.fromhex(digest) for (digest,) in rows}
+        self._count += len(used)
+        self._trim()
+        return used
+
+    def _trim(self) -> None:
+        while len(self._used) > 1 and (self._count > self._bound or len(self._used) > WORKFLOWS):
+            self._count -= len(self._used.popitem(last=False)[1])
+
+
+Attempt = database.Row
+"""Tenant, workflow, key digest, attempt: unique."""
+
+
+class Tables:
+    """The folded tables in the open transaction; :meth:`flush` before its commit, :meth:`drop` when it did not stand."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._counters = Counters(connection)
+        self._taken: set[Attempt] = set()
+        self._writes: list[database.Row] = []
+        self._settled: dict[str, database.Row] = {}
+        self._sightings: dict[tuple[str, str], database.Row] = {}
+        self.runs: dict[str, Run] = {}
+        """Runs as this transaction leaves them."""
+
+    def expect(self, attempts: list[Attempt]) -> None:
+        """Look up at once which of these attempts are taken: those that a batch is about to open."""
+        self._taken |= set(database.pick(self._connection, "taken_keys", attempts))
+
+    def taken(self, attempt: Attempt) -> bool:
+        """Whether an expected attempt has been opened, in this batch or before it."""
+        return attempt in self._taken
+
+    def over(self, charges: tuple[Charge, ...]) -> tuple[Violation, ...]:
+        return self._counters.over(charges)
+
+    def granted(self, approval_id: str) -> bool:
+        """Whether an approval is there to be spent, as this transaction leaves it."""
+        return self._connection.execute(database.WRITING["granted"], (approval_id,)).fetchone() is not None
+
+    def apply(self, changes: tuple[projection.Change, ...], seq: int) -> None:
+        """Make the changes of the entry at ``seq``."""
+        for change in changes:
+            match change:
+                case projection.Stepped():
+                    for scope in change.scopes:
+                        self._counters.add(scope, projection.STEPS, 1)
+                case projection.Charged():
+                    self._counters.take(change.charges)
+                case projection.WriteOpened():
+                    self._open(change.write)
+                case projection.WriteSettled():
+                    self._settle(change)
+                case projection.Compensated():
+                    self._flush_writes()  # settled first: an effect is taken back only while it stands
+                    database.put(self._connection, "compensate_writes", [(key,) for key in change.wire_keys])
+                case projection.Seen():
+                    for scope in (f"run:{change.run_id}", f"workflow:{change.workflow_id}"):
+                        self._sightings[scope, change.object] = (scope, change.object, change.version, seq)
+                case projection.RunChanged():
+                    self._keep_run(change.run)
+                case projection.OrderChanged():
+                    self._keep_order(change)
+                case projection.TaskChanged():
+                    self._connection.execute(database.WRITING["keep_task"], rows.of_task(change.task))
+                case projection.IncidentChanged():
+                    self._keep_incident(change)
+                case projection.RollbackChanged():
+                    self._connection.execute(database.WRITING["keep_rollback"], rows.of_rollback(change.rollback))
+                case projection.CheckpointTaken():
+                    self._connection.execute(database.WRITING["keep_checkpoint"], rows.of_checkpoint(change.checkpoint))
+                case projection.ApprovalChanged():
+                    self._connection.execute(database.WRITING["keep_approval"], rows.of_approval(change.approval))
+                case projection.ApprovalSpent():
+                    self._connection.execute(database.WRITING["spend_approval"], (change.at, str(change.by), change.approval_id))
+                case _:
+                    assert_never(change)
+
+    def flush(self) -> dict[str, Run]:
+        """Write what was gathered into the open transaction; returns the runs it changed."""
+        self._flush_writes()
+        database.put(self._connection, "keep_sightings", list(self._sightings.values()))
+        self._counters.flush()
+        changed = self.runs
+        self._forget()
+        return changed
+
+    def drop(self) -> None:
+        self._counters.drop()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._taken, self._writes, self._settled, self._sightings, self.runs = set(), [], {}, {}, {}
+
+    def _keep_incident(self, change: projection.IncidentChanged) -> None:
+        row = self._connection.execute(database.READING["incident"], (change.incident.incident_id,)).fetchone()
+        incident = incidents.told(None if row is None else rows.incident(row), change.incident, change.change)
+        self._connection.execute(database.WRITING["keep_incident"], rows.of_incident(incident))
+
+    def _open(self, write: Write) -> None:
+        self._taken.add((write.key.tenant, write.key.workflow_id, write.key.digest, write.attempt))
+        self._writes.append(rows.of_write(write))
+
+    def _settle(self, settled: projection.WriteSettled) -> None:
+        if settled.wire_key in self._settled:  # one statement settles a write once: the order of two must show
+            self._flush_writes()
+        self._settled[settled.wire_key] = rows.of_settled(settled)
+
+    def _flush_writes(self) -> None:
+        database.put(self._connection, "keep_writes", self._writes)
+        database.put(self._connection, "settle_writes", list(self._settled.values()))
+        self._writes, self._settled = [], {}
+
+    def _keep_run(self, run: Run) -> None:
+        self._connection.execute(database.WRITING["keep_run"], rows.of_run(run))
+        # Read back: what was revoked stays so, whatever this entry's writer still believed.
+        self.runs[run.run_id] = rows.run(self._connection.execute(database.READING["run"], (run.run_id,)).fetchone())
+
+    def _open_runs(self, scope: Scope) -> list[database.Row]:
+        """The open runs that a scope could cover, and few others."""
+        wanted = {"run": None if scope.subtree else scope.run, "agent": scope.agent, "tenant": scope.tenant}
+        return self._connection.execute(database.WRITING["open_runs"], wanted).fetchall()
+
+    def _keep_order(self, change: projection.OrderChanged) -> None:
+        order = change.order
+        self._connection.execute(database.WRITING["keep_order"], rows.of_order(order))
+        # A lease is good for all tools: where an order takes one of them away, the lease stays.
+        if not (change.made and order.mode is Mode.REVOKED and order.scope.tool is None):
+            return
+        for row in self._open_runs(order.scope):
+            run = rows.run(row)
+            if gate.covers(order.scope, run):
+                self._connection.execute(database.WRITING["revoke_run"], (run.generation, run.run_id))
+                self.runs[run.run_id] = rows.run((row[0], run.generation))
+
+
+FOLDED = ("writes", "sightings", "counters", "members", "runs", "orders", "tasks", "incidents", "rollbacks", "approvals", "checkpoints")
+_AT_ONCE = 512
+
+
+def rebuild(data_dir: Path) -> int:
+    """Empty the folded tables and fold every entry again, in one transaction; returns how many. No gateway may have the folder.
+
+    Raises:
+        Misconfigured: a gateway has the folder, or there is no journal in it.
+    """
+    if not (data_dir / FILE).exists():
+        raise errors.Misconfigured([f"{data_dir}: there is no {FILE} to rebuild from; name the gateway's data_dir"])
+    database = Database(data_dir, stream="")
+    try:
+        connection = database.writer
+        connection.execute("BEGIN IMMEDIATE")
+        for table in FOLDED:
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
+        tables, last, count = Tables(connection), 0, 0
+        while rows := connection.execute(WRITING["all_entries"], (last, _AT_ONCE)).fetchall():
+            for seq, line in rows:
+                tables.apply(projection.changes(orjson.loads(line), Position(database.stream, seq)), seq)
+            tables.flush()
+            last, count = rows[-1][0], count + len(rows)
+        connection.execute("COMMIT")
+        return count
+    finally:
+        database.close()
