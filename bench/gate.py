@@ -29,31 +29,31 @@ class Plan:
 def run(plan: Plan, found: Found, note: Note) -> None:
     """The gate, asked once by every run after each change of the orders: nothing could have been remembered from before."""
     chance = random.Random(7)
-    mirror = OrderReplica()
+    replica = OrderReplica()
     for number in range(plan.orders):
-        mirror.put(_order(chance, number, plan.runs), now=NOW)
+        replica.put(_order(chance, number, plan.runs), now=NOW)
     runs = [_run(chance, number, plan.runs) for number in range(plan.runs)]
-    passes = [_asked(mirror, runs, _order(chance, plan.orders + number, plan.runs)) for number in range(plan.rounds)]
+    passes = [_asked(replica, runs, _order(chance, plan.orders + number, plan.runs)) for number in range(plan.rounds)]
     _keep(Part(of=f"the gate, {plan.runs:,} runs and {plan.orders:,} orders", goal="gate", seconds=median(passes)), found, note)
     _keep(Part(of=f"an order put in force, {plan.in_a_row:,} in a row", goal="order", seconds=_made(chance, plan)), found, note)
 
 
-def _asked(mirror: OrderReplica, runs: list[Run], order: Order) -> float:
+def _asked(replica: OrderReplica, runs: list[Run], order: Order) -> float:
     """Seconds of CPU a call."""
-    mirror.put(order, now=NOW)
+    replica.put(order, now=NOW)
     began = time.process_time()
     for one in runs:
-        mirror.hold(one, 1, "tool-1", now=NOW)
+        replica.hold(one, 1, "tool-1", now=NOW)
     return (time.process_time() - began) / len(runs)
 
 
 def _made(chance: random.Random, plan: Plan) -> float:
     """Seconds of CPU an order."""
     orders = [_order(chance, number, plan.runs) for number in range(plan.in_a_row)]
-    mirror = OrderReplica()
+    replica = OrderReplica()
     began = time.process_time()
     for order in orders:
-        mirror.put(order, now=NOW)
+        replica.put(order, now=NOW)
     return (time.process_time() - began) / len(orders)
 
 

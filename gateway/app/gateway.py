@@ -109,7 +109,7 @@ class Gateway:
         await self.webhooks.close()
         await self.rates.close()
         try:
-            await self.heads.turn()
+            await self.heads.tick()
         finally:
             await self.store.close()
             await self.engine.close()
@@ -154,11 +154,11 @@ async def _assembled(
     candidate: EmbeddedEngine | None,
 ) -> Gateway:
     vault = TenantVault(store.blobs, open_master_key(config.data_dir / "keys"))
-    mirror = OrderReplica()
+    replica = OrderReplica()
     supervisor = Supervisor(warn)
     watches = TriggerWindows(config.triggers)
     journal = PublishingJournal(store.journal)
-    containment = Containment(mirror, journal, store.registry, clock)
+    containment = Containment(replica, journal, store.registry, clock)
     await containment.load()
     respond = Responder(
         journal,
@@ -180,7 +180,7 @@ async def _assembled(
 
     sentinel = TriggerMonitor(watches, respond, roll_back, violations, supervisor.spawn, warn)
     journal.watch(sentinel)
-    runs = Runs(journal, store.registry, keys, mirror, clock, config.task_classes)
+    runs = Runs(journal, store.registry, keys, replica, clock, config.task_classes)
     ambient = Ambient(_ambient(config), runs, clock)
     tools = {name: _tool(one) for name, one in config.tools.items()}
     pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
@@ -188,9 +188,9 @@ async def _assembled(
     probe = Probe(tools, look, journal, store.registry, store.writes, store.history, store.blobs, vault, clock)
     metrics = CollectorRegistry()
     streams = Streams()
-    mirror.changed.append(streams.recheck)
-    gate = Gate(mirror, clock, engine)
-    replies = Replies(mirror, clock)
+    replica.changed.append(streams.recheck)
+    gate = Gate(replica, clock, engine)
+    replies = Replies(replica, clock)
     pace = StepCounter(store.registry)
     rates = await open_rates(config.rates, clock.monotonic)
     tenant_limits = functools.partial(limits.of_tenant, config.tenants)
@@ -252,7 +252,7 @@ async def _assembled(
     observe_metrics.gauges(
         metrics,
         {
-            "killcord_order_epoch": ("The epoch of the containment orders in force.", lambda: float(mirror.epoch)),
+            "killcord_order_epoch": ("The epoch of the containment orders in force.", lambda: float(replica.epoch)),
             "killcord_journal_lag_entries": ("Entries that wait for the disk.", lambda: float(store.journal.health().lag)),
             "killcord_journal_ok": ("1 while the journal can be written.", lambda: float(store.journal.health().ok)),
             "killcord_journal_seq": ("The newest entry's number.", lambda: float(store.journal.health().seq)),

@@ -50,19 +50,19 @@ class Recovery:
         """At start: go on with what an earlier process was taking back. Says with how many."""
         return await self.rollbacks.adopt() + await self.automatic.catch_up() + await self.recover.catch_up()
 
-    async def turn(self) -> None:
+    async def tick(self) -> None:
         """Go on with what the journal, or another rollback, stood against."""
         await self.rollbacks.tick()
-        await self.automatic.turn()
-        self.recover.turn()
+        await self.automatic.tick()
+        self.recover.tick()
 
     async def violations(self, run_id: str) -> Sequence[Reason]:
         """What is unsound about what a run touched, as the tools show it now."""
         run = await self.registry.run(run_id)
         if run is None:
             return ()
-        gathered = await self.rollbacks.gather(run, subtree=False, since=None, wait=False)
-        return (await self.rollbacks.outcome.sound(run, gathered, {})).violations
+        scope = await self.rollbacks.scope_query(run, subtree=False, since=None, wait=False)
+        return (await self.rollbacks.outcome.state_check(run, scope, {})).violations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +90,8 @@ class Parts:
 def recovery(parts: Parts) -> Recovery:
     """Put together what takes back, and have it hear of what people decide."""
     store, clock, line = parts.store, parts.clock, parts.line
-    carry = _compensate(parts)
-    ledger = RollbackEntries(parts.journal, clock)
+    compensations = _compensate(parts)
+    entries = RollbackEntries(parts.journal, clock)
     places = Checkpoints(
         journal=parts.journal,
         records=store.checkpoints,
@@ -105,14 +105,18 @@ def recovery(parts: Parts) -> Recovery:
     )
     undos = catalog.undos(tool.catalog for tool in parts.tools.values())
     alone = asyncio.Lock()
-    gather = ScopeQuery(store.registry, store.writes, store.history, clock, undos, line.send_write.live)
+    scope_query = ScopeQuery(store.registry, store.writes, store.history, clock, undos, line.send_write.live)
     rollbacks = Rollbacks(
-        preconditions=Preconditions(gather, store.rollbacks, parts.containment, clock, places.position, parts.journal.stream),
-        gather=gather,
-        execute=Executor(carry, store.rollbacks, parts.tasks, parts.approvals, ledger, clock, parts.supervisor.spawn, parts.patience),
-        outcome=OutcomeCheck(StateCheck(carry, parts.engine, parts.containment.mirror, clock), store.rollbacks, clock, parts.patience),
+        preconditions=Preconditions(scope_query, store.rollbacks, parts.containment, clock, places.position, parts.journal.stream),
+        scope_query=scope_query,
+        execute=Executor(
+            compensations, store.rollbacks, parts.tasks, parts.approvals, entries, clock, parts.supervisor.spawn, parts.patience
+        ),
+        outcome=OutcomeCheck(
+            StateCheck(compensations, parts.engine, parts.containment.replica, clock), store.rollbacks, clock, parts.patience
+        ),
         plans=Plans(store.blobs, parts.vault),
-        entries=ledger,
+        entries=entries,
         records=store.rollbacks,
         incidents=store.incidents,
         registry=store.registry,
@@ -123,7 +127,7 @@ def recovery(parts: Parts) -> Recovery:
         alone=alone,
     )
     wake = Wake(rollbacks, store.rollbacks, store.registry, parts.supervisor.spawn)
-    parts.journal.listeners.append(wake.heard)
+    parts.journal.listeners.append(wake.on_entry)
     resume = Resume(parts.runs, places, store.rollbacks, store.incidents, parts.containment, clock, alone)
     recover = RecoveryDriver(
         journal=parts.journal,
@@ -140,7 +144,7 @@ def recovery(parts: Parts) -> Recovery:
         spawn=parts.supervisor.spawn,
         log=parts.warn,
     )
-    parts.journal.listeners.append(recover.heard)
+    parts.journal.listeners.append(recover.on_entry)
     return Recovery(
         rollbacks=rollbacks,
         automatic=Automatic(rollbacks, store.incidents, parts.containment, places.last_for, parts.warn),

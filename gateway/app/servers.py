@@ -70,7 +70,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         clock=gateway.clock,
         identify=identify,
         ready=lambda: _ready(gateway),
-        sign_head=gateway.heads.turn,
+        sign_head=gateway.heads.tick,
         log=_logged(log),
         metrics=gateway.metrics,
         allowed_hosts=gateway.config.http.allowed_hosts,
@@ -83,12 +83,12 @@ def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
     journal = gateway.journal.health()
     deciding, policy = gateway.engine.health()
     metering, rates = gateway.rates.health()
-    fresh = gateway.containment.mirror.fresh(now=gateway.clock.now())
+    fresh = gateway.containment.replica.fresh(now=gateway.clock.now())
     parts: dict[str, object] = {
         "journal": {"ok": journal.ok, "detail": journal.reason, "lag": journal.lag, "seq": journal.seq},
         "policy": {"ok": deciding, "detail": policy},
         "rates": {"ok": metering, "detail": rates},
-        "containment": {"ok": fresh, "detail": f"epoch {gateway.containment.mirror.epoch}"},
+        "containment": {"ok": fresh, "detail": f"epoch {gateway.containment.replica.epoch}"},
         "draining": gateway.front.draining,
     }
     return journal.ok and deciding and metering and fresh and not gateway.front.draining, parts

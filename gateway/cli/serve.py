@@ -102,11 +102,11 @@ def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
     supervisor.run("policy", gateway.engine.watch(0.5))
     if gateway.candidate is not None:
         supervisor.run("candidate", gateway.candidate.watch(0.5))
-    supervisor.every(60.0, "heads", gateway.heads.turn)
+    supervisor.every(60.0, "heads", gateway.heads.tick)
     supervisor.every(1.0, "rates", gateway.rates.check)
-    supervisor.every(1.0, "reconcile", gateway.reconciler.turn)
+    supervisor.every(1.0, "reconcile", gateway.reconciler.tick)
     supervisor.every(1.0, "responses", gateway.sentinel.turn)
-    supervisor.every(1.0, "rollbacks", gateway.recovery.turn)
+    supervisor.every(1.0, "rollbacks", gateway.recovery.tick)
     supervisor.every(30.0, "ambient", gateway.ambient.keep_open)
     supervisor.every(1.0, "streams", gateway.streams.expire)
     for delivery in gateway.webhooks.deliveries:

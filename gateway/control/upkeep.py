@@ -28,7 +28,7 @@ class Heads:
     anchor: Callable[[Head], None]
     _signed: int = 0
 
-    async def turn(self) -> Head | None:
+    async def tick(self) -> Head | None:
         """Sign, keep and anchor the head, where there is anything new since the last one."""
         tail = await self.history.tail()
         if tail.seq == 0 or tail.seq == self._signed:
@@ -73,7 +73,7 @@ class Reconciler:
         await asyncio.gather(*(self.abandoned(write) for write in left))  # in few transactions, however many they are
         return len(left)
 
-    async def turn(self) -> None:
+    async def tick(self) -> None:
         """Probe the unknown writes whose time has come; each later try waits twice as long, up to a minute.
 
         One that cannot be probed keeps no other from it: what went wrong is raised once all were.

@@ -72,7 +72,7 @@ class Unseen(Struct, frozen=True):
 class Compensations(Protocol):
     """The line of compensating calls."""
 
-    async def carry(self, compensating: Compensating) -> NodeOutcome:
+    async def execute(self, compensating: Compensating) -> NodeOutcome:
         """Carry out a node: once, whatever was tried before, and only what the plan permits.
 
         Raises:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import Gathered, ScopeQuery, WrongRollback
+from gateway.control.rollback.scope import RollbackScope, ScopeQuery, WrongRollback
 from gateway.model.rollback import RollbackStatus
 from gateway.model.run import Mode
 from tests.support import rig
@@ -28,18 +28,18 @@ ADAPTER = rig.ADAPTER.replace(
 class Slow:
     """Plans as the real one does, and keeps the plan back until it may go on; ``planned`` once there is one."""
 
-    gather: ScopeQuery
+    scope_query: ScopeQuery
     planned: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def __call__(self, *given: Any, **more: Any) -> Gathered:
-        found = await self.gather(*given, **more)
+    async def __call__(self, *given: Any, **more: Any) -> RollbackScope:
+        found = await self.scope_query(*given, **more)
         self.planned.set()
         await self.go_on.wait()
         return found
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.gather, name)
+        return getattr(self.scope_query, name)
 
 
 async def over(rollbacks: Rollbacks, rollback_id: str) -> RollbackStatus:
@@ -63,8 +63,8 @@ async def refunded(at: Rig) -> str:
 async def test_what_was_planned_before_another_took_it_back_is_planned_anew(tmp_path: Path) -> None:
     async with rig.assembled(tmp_path, adapter=ADAPTER) as at:
         run_id, fast = await refunded(at), at.gateway.recovery.rollbacks
-        slow = Slow(fast.gather)
-        late = asyncio.ensure_future(replace(fast, gather=slow).start(run_id, subtree=False, to="start", reason="too", by="ops"))  # type: ignore[arg-type]
+        slow = Slow(fast.scope_query)
+        late = asyncio.ensure_future(replace(fast, scope_query=slow).start(run_id, subtree=False, to="start", reason="too", by="ops"))  # type: ignore[arg-type]
         await slow.planned.wait()
         first = await fast.start(run_id, subtree=False, to="start", reason="wrong", by="ops")
         assert await over(fast, first.rollback_id) is RollbackStatus.CLEAN
@@ -86,8 +86,8 @@ async def test_one_that_was_stopped_is_not_gone_on_with_by_a_plan_from_before_an
         at.ledger.hold.set()
         await stopping
         assert await over(fast, first.rollback_id) is RollbackStatus.STOPPED
-        slow = Slow(fast.gather)
-        late = asyncio.ensure_future(replace(fast, gather=slow).resume(first.rollback_id, reason="go on", by="ops"))  # type: ignore[arg-type]
+        slow = Slow(fast.scope_query)
+        late = asyncio.ensure_future(replace(fast, scope_query=slow).resume(first.rollback_id, reason="go on", by="ops"))  # type: ignore[arg-type]
         await slow.planned.wait()
         second = await fast.start(run_id, subtree=False, to="start", reason="again", by="ops")
         while second.rollback_id == first.rollback_id:

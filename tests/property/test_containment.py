@@ -76,9 +76,9 @@ steps = st.lists(
 
 @dataclass
 class World:
-    """Orders and runs as they come about: once as the gateway keeps them (``mirror``), once as plain lists that nothing leaves."""
+    """Orders and runs as they come about: once as the gateway keeps them (``replica``), once as plain lists that nothing leaves."""
 
-    mirror: OrderReplica = field(default_factory=OrderReplica)
+    replica: OrderReplica = field(default_factory=OrderReplica)
     orders: list[Order] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     resumed: list[tuple[str, float]] = field(default_factory=list)
@@ -105,7 +105,7 @@ class World:
             return
         order = Order(
             order_id=f"ord-{len(self.orders)}",
-            epoch=self.mirror.epoch + 1,
+            epoch=self.replica.epoch + 1,
             scope=make.scope,
             mode=make.mode,
             reason="property",
@@ -115,15 +115,15 @@ class World:
             expires_at=None if make.ttl is None else self.now + make.ttl,
         )
         self.orders.append(order)
-        self.mirror.put(order, now=self.now)
+        self.replica.put(order, now=self.now)
 
     def _release(self, place: int) -> None:
         if self.orders[place].released_at is not None:
             return
         standing = self.orders[place]
-        released = replace(standing, epoch=self.mirror.epoch + 1, made=standing.since, released_at=self.now)
+        released = replace(standing, epoch=self.replica.epoch + 1, made=standing.since, released_at=self.now)
         self.orders[place] = released
-        self.mirror.put(released, now=self.now)
+        self.replica.put(released, now=self.now)
 
     def _open(self, wanted: Open) -> None:
         parent = None if wanted.parent is None or not self.runs else self.runs[wanted.parent % len(self.runs)]
@@ -136,17 +136,17 @@ class World:
             parent_run=parent.run_id if parent else None,
             ancestors=(parent.run_id, *parent.ancestors) if parent else (),
             opened_at=self.now,
-            opened_under=self.mirror.epoch,
+            opened_under=self.replica.epoch,
         )
         if parent is not None:
-            run = replace(run, inherited=self.mirror.passed_on(parent, run, now=self.now))
+            run = replace(run, inherited=self.replica.passed_on(parent, run, now=self.now))
         self.runs.append(run)
 
     def _resume(self, place: int) -> None:
         run = self.runs[place]
         self.resumed.append((run.run_id, self.now))
-        self.mirror.end(run.run_id, run.generation)
-        self.runs[place] = replace(run, generation=run.generation + 1, superseded=self.mirror.epoch)
+        self.replica.end(run.run_id, run.generation)
+        self.runs[place] = replace(run, generation=run.generation + 1, superseded=self.replica.epoch)
 
     def matches(self, order: Order, run: Run) -> bool:
         """By the words of the contract, with nothing remembered but when each run was opened and each order made and ended."""
@@ -201,7 +201,7 @@ def _named(scope: Scope, run: Run) -> bool:
 def agrees(world: World, at: float) -> None:
     for run in world.runs:
         for tool in (None, *TOOLS):
-            held = world.mirror.hold(run, run.generation, tool, now=at)
+            held = world.replica.hold(run, run.generation, tool, now=at)
             mode, no_fanout = world.expected(run, tool, at)
             assert held.mode is mode, (run, tool, at)
             # From quarantined on nothing passes at all, so nobody asks for the flag.
@@ -211,7 +211,7 @@ def agrees(world: World, at: float) -> None:
                 assert named.mode is mode
             assert held.until > at
         for dead in range(1, run.generation):
-            assert world.mirror.hold(run, dead, None, now=at).mode is Mode.REVOKED
+            assert world.replica.hold(run, dead, None, now=at).mode is Mode.REVOKED
 
 
 @settings(max_examples=2_000)
@@ -260,10 +260,10 @@ def test_what_is_read_back_after_a_restart_holds_the_same(taken: list[Step]) -> 
         world.step(step)
     again = OrderReplica()
     again.load(sorted(world.orders, key=lambda order: order.epoch))
-    assert again.epoch == world.mirror.epoch
+    assert again.epoch == world.replica.epoch
     for run in world.runs:
         for tool in (None, *TOOLS):
-            before, after = (one.hold(run, run.generation, tool, now=world.now) for one in (world.mirror, again))
+            before, after = (one.hold(run, run.generation, tool, now=world.now) for one in (world.replica, again))
             assert (before.mode, before.until) == (after.mode, after.until)
 
 
@@ -273,10 +273,10 @@ def test_what_has_ended_for_everybody_is_forgotten(taken: list[Step]) -> None:
     world = World()
     for step in taken:
         world.step(step)
-    world.mirror.standing.expire(now=world.now)
+    world.replica.standing.expire(now=world.now)
     kept = [
         order
         for order in world.orders
         if (order.expires_at is None or order.expires_at > world.now) and (order.released_at is None or order.mode >= Mode.QUARANTINED)
     ]
-    assert len(world.mirror.standing) == len(kept)
+    assert len(world.replica.standing) == len(kept)

@@ -67,7 +67,7 @@ async def rest(at: Rig, incident_id: str, *wanted: Stage) -> Stage:
 
 
 async def told(at: Rig, incident_id: str) -> Recovery:
-    return await at.gateway.recovery.recover.told(await known(at, incident_id))
+    return await at.gateway.recovery.recover.view(await known(at, incident_id))
 
 
 async def is_closed(at: Rig, incident_id: str) -> bool:
@@ -163,8 +163,8 @@ async def come_up(folder: Path, ledger: Ledger, shears: Shears | None = None) ->
             await gateway.catch_up()
             await gateway.sentinel.idle()
             await gateway.recovery.catch_up()
-            gateway.supervisor.every(0.05, "reconcile", gateway.reconciler.turn)
-            gateway.supervisor.every(0.05, "rollbacks", gateway.recovery.turn)
+            gateway.supervisor.every(0.05, "reconcile", gateway.reconciler.tick)
+            gateway.supervisor.every(0.05, "rollbacks", gateway.recovery.tick)
             try:
                 yield at
             finally:

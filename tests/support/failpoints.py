@@ -165,5 +165,5 @@ async def recovered(gateway: Gateway) -> None:
     assert await gateway.reconciler.adopt() == 0
     await gateway.recovery.rollbacks.adopt()
     await gateway.recovery.automatic.catch_up()
-    gateway.supervisor.every(0.02, "reconcile", gateway.reconciler.turn)
-    gateway.supervisor.every(0.02, "rollbacks", gateway.recovery.turn)
+    gateway.supervisor.every(0.02, "reconcile", gateway.reconciler.tick)
+    gateway.supervisor.every(0.02, "rollbacks", gateway.recovery.tick)

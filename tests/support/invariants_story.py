@@ -412,7 +412,7 @@ class Story:
         self.undoing_fate = Fate.GOOD
 
     async def sign(self) -> None:
-        await self.world.gateway.heads.turn()
+        await self.world.gateway.heads.tick()
 
     async def arm(self, point: str) -> None:
         """The process will be gone when it comes to a point."""

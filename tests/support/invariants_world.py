@@ -168,8 +168,8 @@ class World:
 
     async def turn(self) -> None:
         """One turn of each routine."""
-        await self.gateway.reconciler.turn()
-        await self.gateway.recovery.turn()
+        await self.gateway.reconciler.tick()
+        await self.gateway.recovery.tick()
 
     async def settled(self) -> None:
         """Everything that was begun in the background has ended, or the process has."""

@@ -94,7 +94,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
     vault = TenantVault(store.blobs, open_master_key(folder / "keys"))
     tasks = Tasks(store.journal, store.registry, store.writes, clock, conclude)
     approvals = Approvals(store.journal, store.approvals, store.registry, store.blobs, vault, clock, 3_600.0)
-    runs = Runs(store.journal, store.registry, keys, containment.mirror, clock, CLASSES)
+    runs = Runs(store.journal, store.registry, keys, containment.replica, clock, CLASSES)
     checkpoints = Checkpoints(
         journal=store.journal,
         records=store.checkpoints,
@@ -145,7 +145,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         clock=clock,
         identify=OPERATORS.get,
         ready=lambda: (store.journal.health().ok, {"journal": {"ok": store.journal.health().ok}}),
-        sign_head=Heads(store.history, signer, clock, anchored.append).turn,
+        sign_head=Heads(store.history, signer, clock, anchored.append).tick,
         log=lambda event, members: logged.append((event, members)),
         metrics=CollectorRegistry(),
         role=role,

@@ -110,7 +110,7 @@ async def until(true: Callable[[], Awaitable[bool]], wait: float = 60.0) -> None
 class _NoTools:
     """The line of compensating calls of a gateway without tools."""
 
-    async def carry(self, compensating: Compensating) -> NodeOutcome:
+    async def execute(self, compensating: Compensating) -> NodeOutcome:
         return NodeOutcome(state=NodeState.TASK, why="its tool is not there")
 
     async def proposal(self, compensating: Compensating) -> Proposal | NodeOutcome:
@@ -137,19 +137,21 @@ def rollbacks(
     store: SqliteStore, clock: Clock, containment: Containment, tasks: Tasks, approvals: Approvals, vault: TenantVault
 ) -> Rollbacks:
     """Rollbacks over a journal alone: what is planned, told and handed over is real, and nothing can be sent."""
-    ledger, carry = RollbackEntries(store.journal, clock), _NoTools()
+    entries, compensations = RollbackEntries(store.journal, clock), _NoTools()
 
     async def nowhere(run_id: str, checkpoint_id: str) -> Position | None:
         return None
 
-    gather = ScopeQuery(store.registry, store.writes, store.history, clock, UNDOS, ())
+    scope_query = ScopeQuery(store.registry, store.writes, store.history, clock, UNDOS, ())
     return Rollbacks(
-        preconditions=Preconditions(gather, store.rollbacks, containment, clock, nowhere, store.journal.stream),
-        gather=gather,
-        execute=Executor(carry, store.rollbacks, tasks, approvals, ledger, clock, asyncio.ensure_future, patience=0.0),
-        outcome=OutcomeCheck(StateCheck(carry, _NothingDemanded(), containment.mirror, clock), store.rollbacks, clock, patience=0.0),
+        preconditions=Preconditions(scope_query, store.rollbacks, containment, clock, nowhere, store.journal.stream),
+        scope_query=scope_query,
+        execute=Executor(compensations, store.rollbacks, tasks, approvals, entries, clock, asyncio.ensure_future, patience=0.0),
+        outcome=OutcomeCheck(
+            StateCheck(compensations, _NothingDemanded(), containment.replica, clock), store.rollbacks, clock, patience=0.0
+        ),
         plans=Plans(store.blobs, vault),
-        entries=ledger,
+        entries=entries,
         records=store.rollbacks,
         incidents=store.incidents,
         registry=store.registry,

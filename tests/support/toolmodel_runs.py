@@ -73,8 +73,8 @@ async def modelled(folder: Path, tool: Tool, adapter: str = ADAPTER, extra: str 
     """A gateway over the tool, with its routines; in the same folder again it is the same gateway, restarted."""
     gateway = await opened(folder, tool, adapter, extra)
     supervisor = gateway.supervisor
-    supervisor.every(0.05, "reconcile", gateway.reconciler.turn)
-    supervisor.every(0.05, "rollbacks", gateway.recovery.turn)
+    supervisor.every(0.05, "reconcile", gateway.reconciler.tick)
+    supervisor.every(0.05, "rollbacks", gateway.recovery.tick)
     try:
         yield Rig(gateway, Ledger())
     finally:

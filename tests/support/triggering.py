@@ -146,7 +146,7 @@ class Agent:
     def mode(self) -> Mode:
         """What the mirror says now, without any wait in between."""
         run, generation = self.opened.run, self.opened.run.generation
-        return self.rig.gateway.containment.mirror.hold(run, generation, "ledger", now=self.rig.gateway.clock.now()).mode
+        return self.rig.gateway.containment.replica.hold(run, generation, "ledger", now=self.rig.gateway.clock.now()).mode
 
     async def incidents(self) -> list[Incident]:
         return list(await self.rig.gateway.store.incidents.incidents(run=self.run_id))

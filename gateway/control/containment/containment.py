@@ -1,4 +1,4 @@
-"""Containment: orders are made, hold at once, and are journaled; the mirror that the line and the fence ask."""
+"""Containment: orders are made, hold at once, and are journaled; the replica that the line and the fence ask."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class OrderReplica:
         return gate.hold(later, replace(run, mode=Mode.ACTIVE), tool, now=now)
 
     def fresh(self, *, now: float) -> bool:
-        """One node alone is its own truth; a mirror of a shared store can be stale."""
+        """One node alone is its own truth; a replica of a shared store can be stale."""
         return True
 
     def load(self, orders: Iterable[Order]) -> None:
@@ -91,7 +91,7 @@ class OrderReplica:
 class Containment:
     """Makes and releases orders. Containment fires first: an order holds before it is journaled, and also where it cannot be."""
 
-    mirror: OrderReplica
+    replica: OrderReplica
     journal: Journal
     registry: Registry
     clock: Clock
@@ -107,7 +107,7 @@ class Containment:
         self._all = {order.order_id: order for order in known}
         self._ids = sorted(self._all)
         self._issued = max((order.epoch for order in known), default=0)
-        self.mirror.load(known)
+        self.replica.load(known)
 
     def listed(self, *, after: str | None = None, limit: int | None = None) -> list[Order]:
         """Orders, released ones too, by id (ids ascend with time), beginning after ``after``."""
@@ -140,7 +140,7 @@ class Containment:
         )
         self._all[order.order_id] = order
         bisect.insort(self._ids, order.order_id)
-        self.mirror.put(order, now=now)
+        self.replica.put(order, now=now)
         try:
             await self.journal.append(_fields(order, "made", now, by=by, reason=reason))
         except errors.JournalUnavailable:
@@ -174,7 +174,7 @@ class Containment:
             # Widening waits for the disk: an order must not come back after a crash as if nobody had released it, nor vanish unsaid.
             await self.journal.append(_fields(released, "released", now, by=by, reason=reason))
             self._all[order_id] = released
-            self.mirror.put(released, now=self.clock.now())
+            self.replica.put(released, now=self.clock.now())
         return released
 
     async def hits(self, scope: Scope) -> int:

@@ -105,17 +105,17 @@ class RecoveryDriver:
             JournalUnavailable: nothing was begun.
         """
         incident = await self._known(incident_id)
-        now = await self.told(incident)
+        now = await self.view(incident)
         if now.stage is Stage.RESUMED or incident.closed_at is not None:
             return incident, now
         resumption.checked(await self._run(incident.run_id), request)
         wanted = {"by": by, "reason": reason, "request": resumption.written(request), "asked_at": timestamps.micros(self.clock.now())}
         asked = replace(incident, recovery=wanted, updated_at=self.clock.now())
         await self._journal(asked, "recover", by=by, reason=reason)
-        self.spawn(self.go_on(incident_id))
-        return asked, await self.told(asked)
+        self.spawn(self.proceed(incident_id))
+        return asked, await self.view(asked)
 
-    async def told(self, incident: Incident) -> Recovery:
+    async def view(self, incident: Incident) -> Recovery:
         """Where an incident's recovery stands now."""
         run = await self.registry.run(incident.run_id)
         if run is None:
@@ -129,7 +129,7 @@ class RecoveryDriver:
         found = await self.unsound(run, situation.rollback)
         return recovery.recovery(replace(situation, unsound=found))
 
-    async def go_on(self, incident_id: str) -> None:
+    async def proceed(self, incident_id: str) -> None:
         """Take the steps that need no person. Whatever stops it, calling this again goes on from there."""
         driven = self._driven.setdefault(incident_id, _Driven())
         driven.woken = True
@@ -156,10 +156,10 @@ class RecoveryDriver:
             await self._close(incident.incident_id)
         asked = [one.incident_id for one in open_ if one.recovery is not None]
         for incident_id in asked:
-            self.spawn(self.go_on(incident_id))
+            self.spawn(self.proceed(incident_id))
         return len(asked)
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         """Look again at those that wait for what no entry tells of: a tool that was mended by hand, a journal that was down."""
         now = self.clock.monotonic()
         due = [name for name, one in self._driven.items() if one.due <= now and not one.busy]
@@ -167,9 +167,9 @@ class RecoveryDriver:
             driven = self._driven[incident_id]
             driven.looks += 1
             driven.due = now + _BACKOFF.pause(driven.looks)
-            self.spawn(self.go_on(incident_id))
+            self.spawn(self.proceed(incident_id))
 
-    def heard(self, fields: Mapping[str, Any], position: Position) -> None:
+    def on_entry(self, fields: Mapping[str, Any], position: Position) -> None:
         """Hear of whatever a recovery may wait for."""
         match fields["kind"]:
             case Kind.ROLLBACK if fields.get("change") in ("ended", "waits", "stopped"):
@@ -182,7 +182,7 @@ class RecoveryDriver:
     async def _steps(self, incident_id: str) -> None:
         while True:
             incident = await self._known(incident_id)
-            now = await self.told(incident)
+            now = await self.view(incident)
             if incident.recovery is None or now.stage in _OVER:
                 await self._close(incident_id)
                 self._driven.pop(incident_id, None)
@@ -280,7 +280,7 @@ class RecoveryDriver:
     async def _woken(self, run_id: str) -> None:
         for incident in await self._open(run_id):
             if incident.recovery is not None:
-                await self.go_on(incident.incident_id)
+                await self.proceed(incident.incident_id)
 
     async def _closed(self, run_id: str) -> None:
         """A run that goes on, or was given up, closes its incidents."""

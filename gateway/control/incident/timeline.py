@@ -60,7 +60,7 @@ class Timelines:
         now = self.clock.now()
         writes = await self.writes.of_run(incident.run_id)
         run = await self.registry.run(incident.run_id)
-        holding = () if run is None else self.containment.mirror.standing.of(run, now=now)
+        holding = () if run is None else self.containment.replica.standing.of(run, now=now)
         seen = await _seen(holding, sees)
         return timeline.Sources(
             incident=incident,

@@ -62,17 +62,17 @@ class Automatic:
                 incident=incident,
             )
         except NotContained as released:
-            self._told(incident, released)
+            self._log_delay(incident, released)
         except (WrongRollback, errors.JournalUnavailable) as not_now:
             if self._later.setdefault(incident.incident_id, incident) is incident:
-                self._told(incident, not_now)
+                self._log_delay(incident, not_now)
             return
         if begun is not None and begun.incident_id != incident.incident_id:
             self._later[incident.incident_id] = incident  # another's is under way: this one's begins once that has ended
             return
         self._later.pop(incident.incident_id, None)
 
-    async def turn(self) -> None:
+    async def tick(self) -> None:
         """Begin what could not begin before: the journal was down, or part of the scope was being taken back already."""
         for incident in list(self._later.values()):
             await self(incident)
@@ -87,7 +87,7 @@ class Automatic:
             await self(incident)
         return len(due)
 
-    def _told(self, incident: Incident, error: Exception) -> None:
+    def _log_delay(self, incident: Incident, error: Exception) -> None:
         self.log("rollback-not-started", run=incident.run_id, incident=incident.incident_id, error=str(error))
 
     def _subtree(self, incident: Incident) -> bool:
@@ -104,7 +104,7 @@ class Wake:
     registry: Registry
     spawn: Spawn
 
-    def heard(self, fields: Mapping[str, Any], position: Position) -> None:
+    def on_entry(self, fields: Mapping[str, Any], position: Position) -> None:
         match fields["kind"]:
             case Kind.TASK if fields.get("change") == "resolved":
                 self.spawn(self._wake(fields["run_id"]))
@@ -118,4 +118,4 @@ class Wake:
         run = await self.registry.run(run_id)
         for name in (run_id, *(run.ancestors if run is not None else ())):
             for rollback in await self.records.rollbacks(run=name, limit=_PAGE):
-                await self.rollbacks.go_on(rollback.rollback_id)
+                await self.rollbacks.continue_waiting(rollback.rollback_id)

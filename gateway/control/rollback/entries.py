@@ -32,17 +32,17 @@ class RollbackEntries:
         self, rollback: Rollback, change: str, *, by: str, reason: str, blobs: Sequence[Sealed] = (), incident: Incident | None = None
     ) -> None:
         """Journal what became of a rollback, with its whole record."""
-        entry = self._who(rollback) | {"change": change, "rollback": ROLLBACK.journal(rollback), "by": by, "reason": reason}
+        entry = self._head(rollback) | {"change": change, "rollback": ROLLBACK.journal(rollback), "by": by, "reason": reason}
         if incident is not None:
             entry["incident"] = INCIDENT.journal(incident)
         await self.journal.append(entry, blobs)
 
     async def node(self, rollback: Rollback, node: Node, state: NodeState, why: str, **more: object) -> None:
         """Journal a node's state where no call of its own tells it."""
-        entry = self._who(rollback) | {"change": "node", "node": node.node_id, "state": state.value, "why": why}
+        entry = self._head(rollback) | {"change": "node", "node": node.node_id, "state": state.value, "why": why}
         await self.journal.append(entry | {name: value for name, value in more.items() if value is not None})
 
-    def whose(self, rollback: Rollback) -> dict[str, object]:
+    def owner_fields(self, rollback: Rollback) -> dict[str, object]:
         """Whose work it is, for entries beside it."""
         return {
             "tenant": rollback.tenant,
@@ -51,11 +51,11 @@ class RollbackEntries:
             "generation": rollback.generation,
         }
 
-    def _who(self, rollback: Rollback) -> dict[str, object]:
+    def _head(self, rollback: Rollback) -> dict[str, object]:
         return {
             "ts": timestamps.rfc3339(self.clock.now()),
             "kind": Kind.ROLLBACK.value,
-            **self.whose(rollback),
+            **self.owner_fields(rollback),
             "rollback_id": rollback.rollback_id,
         }
 
@@ -70,7 +70,7 @@ class Plans:
         return await self.vault.seal(tenant, orjson.dumps(codec_plan.written(plan)))
 
     async def of(self, rollback: Rollback) -> Plan:
-        """The plan by which a rollback is carried out.
+        """The plan by which a rollback is executed.
 
         Raises:
             WrongRollback: it is not there any more.

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway import errors
-from gateway.control.rollback.scope import Gathered
+from gateway.control.rollback.scope import RollbackScope
 from gateway.core.rollback.progress import Schedule, Wait
 from gateway.model.effect import State, Write
 from gateway.model.plan import Node, NodeState, Plan
 from gateway.model.rollback import Rollback
 
 PARALLEL = 16
-"""Nodes carried out at once."""
+"""Nodes executed at once."""
 RETRIED = 4
 """How many of these may have waited before: what is away keeps nothing else from going on."""
 
@@ -67,7 +67,7 @@ class Execution:
     """
 
     rollback: Rollback
-    gathered: Gathered
+    scope: RollbackScope
     schedule: Schedule
     tried: Tried
     since: Mapping[str, float] = field(default_factory=dict)
@@ -77,12 +77,12 @@ class Execution:
     woken: bool = False
     unseen: tuple[str, ...] = ()
     """What could not be looked at in the end, and is looked at again."""
-    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def next(self, now: float) -> Node | None:
-        """The node to be carried out now, which counts as running from here on; ``now`` is on the monotonic clock."""
+        """The node to execute now, which counts as running from here on; ``now`` is on the monotonic clock."""
         if self.stopped.is_set() or self.running >= PARALLEL:
             return None
         node = self.schedule.ready(now if self._retries else None)
@@ -91,7 +91,7 @@ class Execution:
             self.retrying += node.node_id in self.waits
         return node
 
-    def came(self, node: Node, to: NodeState | Wait) -> None:
+    def settle(self, node: Node, to: NodeState | Wait) -> None:
         """A running node has come to an end, or waits."""
         if isinstance(to, Wait):
             self.waits[node.node_id] = to
@@ -100,11 +100,11 @@ class Execution:
             self.waits.pop(node.node_id, None)
             self.schedule.settle(node.node_id, to)
 
-    def put_down(self, *, retried: bool) -> None:
+    def release(self, *, retried: bool) -> None:
         """A node does not run any more."""
         self.running -= 1
         self.retrying -= retried
-        self.turn.set()
+        self.changed.set()
 
     def states(self) -> dict[str, NodeState]:
         """The nodes' states as they are told: what is tried again waits until that has come to something."""
@@ -118,19 +118,19 @@ class Execution:
     def wake(self) -> None:
         """Something was decided: what waits for a time is planned anew with it, as soon as nothing else is left to do."""
         self.woken = True
-        self.turn.set()
+        self.changed.set()
 
     def stop(self) -> None:
         """Keep what is not on the wire from being sent."""
         self.stopped.set()
-        self.turn.set()
+        self.changed.set()
 
-    async def something(self, now: float) -> None:
+    async def wait(self, now: float) -> None:
         """Wait until a node has come to something, or one that waits is due, or it is stopped or woken."""
         due = self.schedule.due() if self._retries and self.running < PARALLEL else None
-        self.turn.clear()
+        self.changed.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.turn.wait(), None if due is None else max(0.0, due - now))
+            await asyncio.wait_for(self.changed.wait(), None if due is None else max(0.0, due - now))
 
     async def pause(self, seconds: float) -> None:
         """Wait, but not past a stop."""
@@ -198,7 +198,7 @@ class ActiveRollbacks:
 
     def await_calls(self, execution: Execution) -> None:
         """Go on later if calls of the rollback's scope are still on the wire."""
-        calls = [key for key, write in execution.gathered.effects.items() if write.state is State.IN_FLIGHT]
+        calls = [key for key, write in execution.scope.effects.items() if write.state is State.IN_FLIGHT]
         if calls:
             self.in_flight[execution.rollback.rollback_id] = frozenset(calls)
 

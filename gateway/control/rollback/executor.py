@@ -50,16 +50,16 @@ class Executor:
     when it is tried again.
     """
 
-    carry: Compensations
+    compensations: Compensations
     records: RollbackRecords
     tasks: Tasks
     approvals: Approvals
-    ledger: RollbackEntries
+    entries: RollbackEntries
     clock: Clock
     spawn: Spawn
     patience: float
 
-    async def __call__(self, driving: Execution) -> None:
+    async def __call__(self, execution: Execution) -> None:
         """Run until nothing is ready, nothing runs, and nothing waits for a time to come; or, where it was woken, only such nodes are left.
 
         Raises:
@@ -67,178 +67,178 @@ class Executor:
         """
         failures: list[BaseException] = []
         while True:
-            while not failures and (node := driving.next(self.clock.monotonic())) is not None:
-                self.spawn(self._node(driving, node, failures))
-            if not driving.running and (failures or driving.stopped.is_set() or driving.woken or not driving.waiting):
+            while not failures and (node := execution.next(self.clock.monotonic())) is not None:
+                self.spawn(self._node(execution, node, failures))
+            if not execution.running and (failures or execution.stopped.is_set() or execution.woken or not execution.waiting):
                 break
-            await driving.something(self.clock.monotonic())
+            await execution.wait(self.clock.monotonic())
         if failures:
             raise failures[0]
 
-    async def _node(self, driving: Execution, node: Node, failures: list[BaseException]) -> None:
-        retried = node.node_id in driving.waits
+    async def _node(self, execution: Execution, node: Node, failures: list[BaseException]) -> None:
+        retried = node.node_id in execution.waits
         try:
-            driving.came(node, await self._came_of(driving, node))
+            execution.settle(node, await self._outcome_of(execution, node))
         except errors.JournalUnavailable as down:
             failures.append(down)
         except Exception:
             # Nobody knows what it came to: the rollback waits for a person, who finds the error in the log.
-            driving.came(node, NodeState.UNKNOWN)
+            execution.settle(node, NodeState.UNKNOWN)
             raise
         finally:
-            driving.put_down(retried=retried)
+            execution.release(retried=retried)
 
-    async def _came_of(self, driving: Execution, node: Node) -> NodeState | Wait:
+    async def _outcome_of(self, execution: Execution, node: Node) -> NodeState | Wait:
         match node.way:
             case Way.NOTHING:
-                return await self._marked(driving, node, NodeOutcome(state=NodeState.NOTHING, why=node.why))
+                return await self._marked(execution, node, NodeOutcome(state=NodeState.NOTHING, why=node.why))
             case Way.TASK | Way.REVIEW:
-                return await self._handed_over(driving, node, node.why, None)
+                return await self._handed_to_person(execution, node, node.why, None)
             case Way.PROBE:
-                return await self._probed(driving, node)
+                return await self._probed(execution, node)
             case Way.CALL:
-                return await self._called(driving, node)
+                return await self._called(execution, node)
 
-    async def _called(self, driving: Execution, node: Node) -> NodeState | Wait:
+    async def _called(self, execution: Execution, node: Node) -> NodeState | Wait:
         try:
-            order = self._order(driving, node)
+            order = self._order(execution, node)
         except KeyError:
-            return await self._handed_over(driving, node, "what was done to the object after it could not be undone", None)
-        if not node.automatic and (unapproved := await self._unapproved(driving, order)) is not None:
+            return await self._handed_to_person(execution, node, "what was done to the object after it could not be undone", None)
+        if not node.automatic and (unapproved := await self._unapproved(execution, order)) is not None:
             return unapproved
-        carried = await self._carried(driving, order)
-        match carried.state:
+        outcome = await self._attempted(execution, order)
+        match outcome.state:
             case NodeState.DONE:
                 return NodeState.DONE
             case NodeState.NOTHING:
-                return await self._marked(driving, node, carried)
-            case NodeState.UNKNOWN if driving.stopped.is_set() or not carried.again:
-                return await self._marked(driving, node, carried)
-            case _ if driving.stopped.is_set():
+                return await self._marked(execution, node, outcome)
+            case NodeState.UNKNOWN if execution.stopped.is_set() or not outcome.again:
+                return await self._marked(execution, node, outcome)
+            case _ if execution.stopped.is_set():
                 return NodeState.STOPPED
             case NodeState.STOPPED:
-                return await self._marked(driving, node, carried)
-            case _ if carried.again:
-                return await self._waited(driving, node, carried)
+                return await self._marked(execution, node, outcome)
+            case _ if outcome.again:
+                return await self._waited(execution, node, outcome)
             case _:
-                return await self._handed_over(driving, node, carried.why, carried.seen)
+                return await self._handed_to_person(execution, node, outcome.why, outcome.seen)
 
-    async def _unapproved(self, driving: Execution, order: Compensating) -> NodeState | None:
+    async def _unapproved(self, execution: Execution, order: Compensating) -> NodeState | None:
         """What a node comes to for which there is no yes: whoever is asked is shown what would be sent."""
-        node, rollback = order.node, driving.rollback
+        node, rollback = order.node, execution.rollback
         asked = await self.approvals.compensation(rollback.rollback_id, node.node_id)
         if asked is not None and asked.status in (ApprovalStatus.GRANTED, ApprovalStatus.USED):
             return None
         if asked is not None and asked.status in (ApprovalStatus.DENIED, ApprovalStatus.EXPIRED):
-            return await self._handed_over(driving, node, approvals.not_given(asked), None)
-        proposal = await self.carry.proposal(order)
+            return await self._handed_to_person(execution, node, approvals.not_given(asked), None)
+        proposal = await self.compensations.proposal(order)
         if isinstance(proposal, NodeOutcome):
-            return await self._handed_over(driving, node, proposal.why, proposal.seen)
+            return await self._handed_to_person(execution, node, proposal.why, proposal.seen)
         summary = f"{node.by} to take back {node.action}: {node.why}"
         asked = await self.approvals.request_compensation(rollback, node, order.run, summary, order.guard, proposal.shown)
         request = {"method": proposal.method, "path": proposal.path, "body_digest": proposal.body_digest}
-        carried = NodeOutcome(state=NodeState.WAITING, why="a person has to approve it")
-        return await self._marked(driving, node, carried, approval_id=asked.approval_id, request=request)
+        outcome = NodeOutcome(state=NodeState.WAITING, why="a person has to approve it")
+        return await self._marked(execution, node, outcome, approval_id=asked.approval_id, request=request)
 
-    async def _carried(self, driving: Execution, order: Compensating) -> NodeOutcome:
+    async def _attempted(self, execution: Execution, order: Compensating) -> NodeOutcome:
         """One try, unless an earlier one may have been applied: what is unknown is looked after, never sent again."""
         node_id = order.node.node_id
         # While it waited, a person may have said what became of it.
-        newest = await self._remember(driving, node_id) if node_id in driving.waits else driving.tried.newest(node_id)
-        carried = NodeOutcome(state=NodeState.UNKNOWN, why="nobody knows whether it was applied")
+        newest = await self._remember(execution, node_id) if node_id in execution.waits else execution.tried.newest(node_id)
+        outcome = NodeOutcome(state=NodeState.UNKNOWN, why="nobody knows whether it was applied")
         if newest is None or newest.state is not State.UNKNOWN:
-            carried = await self.carry.carry(order)
-            newest = await self._remember(driving, node_id)
-        if carried.state is not NodeState.UNKNOWN or newest is None:
-            return carried
-        return await self._looked_after(driving, order, newest, carried)
+            outcome = await self.compensations.execute(order)
+            newest = await self._remember(execution, node_id)
+        if outcome.state is not NodeState.UNKNOWN or newest is None:
+            return outcome
+        return await self._settled_unknown(execution, order, newest, outcome)
 
-    async def _looked_after(self, driving: Execution, order: Compensating, write: Write, carried: NodeOutcome) -> NodeOutcome:
+    async def _settled_unknown(self, execution: Execution, order: Compensating, write: Write, outcome: NodeOutcome) -> NodeOutcome:
         """Look once whether a compensation of unknown outcome was applied; what shows to nobody becomes a person's in the end."""
-        wait = driving.waits.get(order.node.node_id)
+        wait = execution.waits.get(order.node.node_id)
         unknown_for = self.clock.now() - wait.entered if wait is not None and wait.state is NodeState.UNKNOWN else 0.0
         late, newest = unknown_for >= UNKNOWN_FOR, write
         if write.state is State.UNKNOWN:
             try:
-                if await self.carry.settle_unknown(order, write) is None and late:
-                    await self.carry.decide(write)
+                if await self.compensations.settle_unknown(order, write) is None and late:
+                    await self.compensations.decide(write)
             except errors.ToolUnreachable as lost:
-                return _unseen(lost)
-            newest = await self._remember(driving, order.node.node_id) or write
+                return _unread(lost)
+            newest = await self._remember(execution, order.node.node_id) or write
         match newest.state:
             case State.STANDING:
                 return NodeOutcome(state=NodeState.DONE)
             case State.FAILED:
                 return NodeOutcome(state=NodeState.WAITING, why="it was not applied", again=True)
             case _:
-                return NodeOutcome(state=NodeState.UNKNOWN, why=carried.why, again=not late)
+                return NodeOutcome(state=NodeState.UNKNOWN, why=outcome.why, again=not late)
 
-    async def _waited(self, driving: Execution, node: Node, carried: NodeOutcome) -> NodeState | Wait:
+    async def _waited(self, execution: Execution, node: Node, outcome: NodeOutcome) -> NodeState | Wait:
         """It is tried again later, for as long as there is patience with it: then a person says when."""
-        known, since = driving.waits.get(node.node_id), driving.since.get(node.node_id)
-        refused, now = carried.state is NodeState.FAILED, self.clock.now()
+        known, since = execution.waits.get(node.node_id), execution.since.get(node.node_id)
+        refused, now = outcome.state is NodeState.FAILED, self.clock.now()
         wait = progress.longer(
             known,
-            NodeState.WAITING if refused else carried.state,
-            carried.why,
+            NodeState.WAITING if refused else outcome.state,
+            outcome.why,
             now=now,
             monotonic=self.clock.monotonic(),
             backoff=BACKOFF,
-            asked=carried.pause,
+            asked=outcome.pause,
             since=since,
             refused=refused,
         )
         if wait.refused >= TRIES:
-            return await self._handed_over(driving, node, carried.why, carried.seen)
+            return await self._handed_to_person(execution, node, outcome.why, outcome.seen)
         if now - wait.since >= self.patience:
-            given_up = NodeOutcome(state=wait.state, why=f"{carried.why.rstrip('.')}; {progress.GIVEN_UP}")
-            return await self._marked(driving, node, given_up, retriable=True)
+            given_up = NodeOutcome(state=wait.state, why=f"{outcome.why.rstrip('.')}; {progress.GIVEN_UP}")
+            return await self._marked(execution, node, given_up, retriable=True)
         if known is None and since is None:
-            await self._marked(driving, node, NodeOutcome(state=wait.state, why=carried.why), since=timestamps.rfc3339(wait.since))
+            await self._marked(execution, node, NodeOutcome(state=wait.state, why=outcome.why), since=timestamps.rfc3339(wait.since))
         return wait
 
-    async def _probed(self, driving: Execution, node: Node) -> NodeState | Wait:
+    async def _probed(self, execution: Execution, node: Node) -> NodeState | Wait:
         """Whether there is anything to undo has to be found out first."""
-        effects = self._effects(driving, node)
+        effects = self._effects(execution, node)
         try:
-            found = [await self.carry.decide(write) for write in effects if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
+            found = [await self.compensations.decide(write) for write in effects if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
         except errors.ToolUnreachable as lost:
-            return NodeState.UNKNOWN if driving.stopped.is_set() else await self._waited(driving, node, _unseen(lost))
+            return NodeState.UNKNOWN if execution.stopped.is_set() else await self._waited(execution, node, _unread(lost))
         if any(one is None for one in found):
-            return await self._marked(driving, node, NodeOutcome(state=NodeState.UNKNOWN, why="nobody knows yet whether it was applied"))
-        driving.wake()  # it has an answer now, whoever found it: the next plan knows what it means
-        return await self._marked(driving, node, NodeOutcome(state=NodeState.UNKNOWN, why="it was decided; the rollback plans anew"))
+            return await self._marked(execution, node, NodeOutcome(state=NodeState.UNKNOWN, why="nobody knows yet whether it was applied"))
+        execution.wake()  # it has an answer now, whoever found it: the next plan knows what it means
+        return await self._marked(execution, node, NodeOutcome(state=NodeState.UNKNOWN, why="it was decided; the rollback plans anew"))
 
-    async def _handed_over(self, driving: Execution, node: Node, why: str, seen: str | None) -> NodeState:
-        effects, rollback = self._effects(driving, node), driving.rollback
+    async def _handed_to_person(self, execution: Execution, node: Node, why: str, seen: str | None) -> NodeState:
+        effects, rollback = self._effects(execution, node), execution.rollback
         task = tasks.of_node(rollback, node, effects, why=why, seen=seen, at=self.clock.now())
-        opened = await self.tasks.open(task, self.ledger.whose(rollback))
-        return await self._marked(driving, node, NodeOutcome(state=NodeState.TASK, why=why, seen=seen), task_id=opened.task_id)
+        opened = await self.tasks.open(task, self.entries.owner_fields(rollback))
+        return await self._marked(execution, node, NodeOutcome(state=NodeState.TASK, why=why, seen=seen), task_id=opened.task_id)
 
-    async def _marked(self, driving: Execution, node: Node, carried: NodeOutcome, **more: object) -> NodeState:
-        await self.ledger.node(driving.rollback, node, carried.state, carried.why, seen=carried.seen, **more)
-        return carried.state
+    async def _marked(self, execution: Execution, node: Node, outcome: NodeOutcome, **more: object) -> NodeState:
+        await self.entries.node(execution.rollback, node, outcome.state, outcome.why, seen=outcome.seen, **more)
+        return outcome.state
 
-    async def _remember(self, driving: Execution, node_id: str) -> Write | None:
+    async def _remember(self, execution: Execution, node_id: str) -> Write | None:
         """What was tried for a node, as the journal has it now: later nodes on its object are bound to what it left. Gives the newest."""
-        driving.tried.keep(node_id, await self.records.compensations(driving.rollback.rollback_id, node_id))
-        return driving.tried.newest(node_id)
+        execution.tried.keep(node_id, await self.records.compensations(execution.rollback.rollback_id, node_id))
+        return execution.tried.newest(node_id)
 
-    def _order(self, driving: Execution, node: Node) -> Compensating:
-        tried, follows = driving.tried, node.guard_follows
-        state = driving.schedule.states.get(follows) if follows is not None else None
+    def _order(self, execution: Execution, node: Node) -> Compensating:
+        tried, follows = execution.tried, node.guard_follows
+        state = execution.schedule.states.get(follows) if follows is not None else None
         return Compensating(
-            rollback=driving.rollback,
+            rollback=execution.rollback,
             node=node,
-            run=driving.gathered.runs[node.run_id],
-            effects=self._effects(driving, node),
+            run=execution.scope.runs[node.run_id],
+            effects=self._effects(execution, node),
             guard=progress.guard(node, tried.of_object(node.target.object), tried.of_node(follows), state),
-            fence=driving.fence,
+            fence=execution.fence,
         )
 
-    def _effects(self, driving: Execution, node: Node) -> Sequence[Write]:
-        return [driving.gathered.effects[key] for key in node.effects]
+    def _effects(self, execution: Execution, node: Node) -> Sequence[Write]:
+        return [execution.scope.effects[key] for key in node.effects]
 
 
-def _unseen(lost: errors.ToolUnreachable) -> NodeOutcome:
+def _unread(lost: errors.ToolUnreachable) -> NodeOutcome:
     return NodeOutcome(state=NodeState.UNKNOWN, why=f"nobody can look whether it was applied: {lost.detail}", again=True)

@@ -13,7 +13,7 @@ from gateway import errors
 from gateway.control.containment.containment import OrderReplica
 from gateway.control.rollback import executor
 from gateway.control.rollback.execution import Execution
-from gateway.control.rollback.scope import Gathered
+from gateway.control.rollback.scope import RollbackScope
 from gateway.core.policy import rules
 from gateway.core.rollback import plan, progress
 from gateway.core.rollback.progress import Wait
@@ -52,27 +52,27 @@ class Soundness:
 
 @dataclass(frozen=True, slots=True)
 class StateCheck:
-    carry: Compensations
+    compensations: Compensations
     rules: Rules
-    mirror: OrderReplica
+    replica: OrderReplica
     clock: Clock
 
     async def __call__(
-        self, run: Run, gathered: Gathered, states: Mapping[str, NodeState], *, known: dict[str, Examined] | None = None
+        self, run: Run, scope: RollbackScope, states: Mapping[str, NodeState], *, known: dict[str, Examined] | None = None
     ) -> Soundness:
         """Look at what the plan touched, and ask whether the state is sound. What is ``known``, by node, was seen before and is not looked
         at again; what is seen now is added: a tool that comes and goes need not show everything at once.
         """
-        found = await self._examined(list(_last(gathered, states).values()), gathered, states, {} if known is None else known)
+        found = await self._examined(list(_last(scope, states).values()), scope, states, {} if known is None else known)
         seen = [(node, one) for node, one in found if isinstance(one, Examined)]
         differing = tuple((node, one) for node, one in seen if one.as_expected is False)
         unseen = [(node, named(node, one.why)) for node, one in found if isinstance(one, Unseen)]
-        violations, unasked = await self._violations(run, gathered, seen)
+        violations, unasked = await self._violations(run, scope, seen)
         taken_back = [told for node, told in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
         return Soundness(differing, violations, tuple(told for _, told in unseen), (*taken_back, *unasked))
 
     async def _examined(
-        self, nodes: Sequence[Node], gathered: Gathered, states: Mapping[str, NodeState], known: dict[str, Examined]
+        self, nodes: Sequence[Node], scope: RollbackScope, states: Mapping[str, NodeState], known: dict[str, Examined]
     ) -> list[tuple[Node, Examined | Unseen]]:
         gate = asyncio.Semaphore(PARALLEL)
 
@@ -80,8 +80,8 @@ class StateCheck:
             if node.node_id in known:
                 return known[node.node_id]
             async with gate:
-                effects, state = _effects(node, gathered), states.get(node.node_id, NodeState.PENDING)
-                shown = await self.carry.examine(node, gathered.runs[node.run_id], effects, state)
+                effects, state = _effects(node, scope), states.get(node.node_id, NodeState.PENDING)
+                shown = await self.compensations.examine(node, scope.runs[node.run_id], effects, state)
             if isinstance(shown, Examined):
                 known[node.node_id] = shown
             return shown
@@ -90,11 +90,11 @@ class StateCheck:
         return [(node, one) for node, one in zip(nodes, found, strict=True) if one is not None]
 
     async def _violations(
-        self, run: Run, gathered: Gathered, seen: Sequence[tuple[Node, Examined]]
+        self, run: Run, scope: RollbackScope, seen: Sequence[tuple[Node, Examined]]
     ) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
         """What policy says, and why it said nothing: then that is a violation."""
-        mode = self.mirror.hold(run, run.generation, None, now=self.clock.now()).mode
-        nodes = [rules.node_document(node, _effects(node, gathered)) for node in gathered.plan.nodes]
+        mode = self.replica.hold(run, run.generation, None, now=self.clock.now()).mode
+        nodes = [rules.node_document(node, _effects(node, scope)) for node in scope.plan.nodes]
         document = rules.invariants_document(run=run, mode=mode, objects=[_object(*one) for one in seen], plan={"nodes": nodes})
         try:
             return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document)), ()
@@ -103,17 +103,17 @@ class StateCheck:
             return violations, tuple(one.message for one in violations)
 
 
-def _last(gathered: Gathered, states: Mapping[str, NodeState]) -> dict[str, Node]:
-    """For each object the node that tells how it has to be: the last one that was carried out, else its newest."""
+def _last(scope: RollbackScope, states: Mapping[str, NodeState]) -> dict[str, Node]:
+    """For each object the node that tells how it has to be: the last one that was executed, else its newest."""
     found: dict[str, Node] = {}
-    for node in gathered.plan.nodes:
+    for node in scope.plan.nodes:
         if node.target.id and (node.target.object not in found or states.get(node.node_id) is NodeState.DONE):
             found[node.target.object] = node
     return found
 
 
-def _effects(node: Node, gathered: Gathered) -> list[Write]:
-    return [gathered.effects[key] for key in node.effects]
+def _effects(node: Node, scope: RollbackScope) -> list[Write]:
+    return [scope.effects[key] for key in node.effects]
 
 
 def _object(node: Node, seen: Examined) -> dict[str, object]:
@@ -135,28 +135,28 @@ _OVER = (RollbackStatus.CLEAN, RollbackStatus.RESIDUE)
 class OutcomeCheck:
     """``patience``: seconds for which a tool that cannot be looked at, or policy that cannot be asked, is waited for."""
 
-    sound: StateCheck
+    state_check: StateCheck
     records: RollbackRecords
     clock: Clock
     patience: float
 
-    async def __call__(self, run: Run, driving: Execution) -> tuple[RollbackStatus, tuple[str, ...]]:
+    async def __call__(self, run: Run, execution: Execution) -> tuple[RollbackStatus, tuple[str, ...]]:
         """The state it comes to, and what is left: a sentence each. It is over only once everything that was taken back was seen."""
-        rollback, planned, states = driving.rollback, driving.gathered.plan, driving.schedule.states
+        rollback, planned, states = execution.rollback, execution.scope.plan, execution.schedule.states
         status = RollbackStatus(plan.finished(planned, states).value)
         left = progress.residue(planned, states, await self.records.marks(rollback.rollback_id, rollback.run_id))
         if status not in _OVER:
             return status, tuple(left)
         wait: Wait | None = None
         known: dict[str, Examined] = {}
-        while not driving.stopped.is_set():
-            found = await self.sound(run, driving.gathered, states, known=known)
+        while not execution.stopped.is_set():
+            found = await self.state_check(run, execution.scope, states, known=known)
             if not found.open:
                 return RollbackStatus.RESIDUE if left or found.residue else status, (*left, *found.residue)
             now, why = self.clock.now(), "it cannot be seen whether all is as it should be"
             wait = progress.longer(wait, NodeState.WAITING, why, now=now, monotonic=self.clock.monotonic(), backoff=executor.BACKOFF)
             if now - wait.since >= self.patience:
                 return RollbackStatus.NEEDS_OPERATOR, (*left, *(f"{one.rstrip('.')}; {progress.GIVEN_UP}" for one in found.open))
-            driving.unseen = found.open
-            await driving.pause(executor.BACKOFF.pause(wait.tries))
+            execution.unseen = found.open
+            await execution.pause(executor.BACKOFF.pause(wait.tries))
         return status, tuple(left)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gateway.control.rollback.execution import RollbackView
 from gateway.control.rollback.outcome import named
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import Gathered, WrongRollback
+from gateway.control.rollback.scope import RollbackScope, WrongRollback
 from gateway.core import tasks
 from gateway.core.incident.recovery import Flaw
 from gateway.model.plan import Node, NodeState
@@ -34,29 +34,29 @@ class Recheck:
         An object comes with the task by which a person may take it over. One that a person took over is as that person left it.
         """
         try:
-            told = await self.rollbacks.view(rollback.rollback_id)
+            view = await self.rollbacks.view(rollback.rollback_id)
         except (WrongRollback, KeyError, ValueError):
             return (Flaw(f"the plan of rollback {rollback.rollback_id} cannot be read any more"),)  # its tenant was forgotten
-        gathered = await self.rollbacks.gather(run, subtree=rollback.subtree, since=None, wait=False)
-        states = await self._taken_over(told, gathered)
-        found = await self.rollbacks.outcome.sound(run, replace(gathered, plan=told.plan), states)
-        objects = [Flaw(named(node, one.why), self._task(rollback, gathered, node, one)) for node, one in found.differing]
+        scope = await self.rollbacks.scope_query(run, subtree=rollback.subtree, since=None, wait=False)
+        states = await self._taken_over(view, scope)
+        found = await self.rollbacks.outcome.state_check(run, replace(scope, plan=view.plan), states)
+        objects = [Flaw(named(node, one.why), self._task(rollback, scope, node, one)) for node, one in found.differing]
         return (*objects, *map(Flaw, found.violated), *map(Flaw, found.unseen))
 
-    async def _taken_over(self, told: RollbackView, gathered: Gathered) -> Mapping[str, NodeState]:
+    async def _taken_over(self, view: RollbackView, scope: RollbackScope) -> Mapping[str, NodeState]:
         """The nodes' states; those on an object that a person took over are a person's."""
         resolved: dict[str, Task] = {}
-        for run_id in gathered.runs:
+        for run_id in scope.runs:
             after: str | None = None
             while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
-                resolved |= {task.task_id: task for task in page if task.rollback_id == told.rollback.rollback_id and task.resolution}
+                resolved |= {task.task_id: task for task in page if task.rollback_id == view.rollback.rollback_id and task.resolution}
                 after = page[-1].task_id
-        persons = {node.target.object for node in told.plan.nodes if _is_taken_over(told.rollback, node, resolved)}
-        theirs = {node.node_id: NodeState.TASK for node in told.plan.nodes if node.target.object in persons}
-        return {**told.states, **theirs}
+        persons = {node.target.object for node in view.plan.nodes if _is_taken_over(view.rollback, node, resolved)}
+        theirs = {node.node_id: NodeState.TASK for node in view.plan.nodes if node.target.object in persons}
+        return {**view.states, **theirs}
 
-    def _task(self, rollback: Rollback, gathered: Gathered, node: Node, seen: Examined) -> Task:
-        effects = [gathered.effects[key] for key in node.effects]
+    def _task(self, rollback: Rollback, scope: RollbackScope, node: Node, seen: Examined) -> Task:
+        effects = [scope.effects[key] for key in node.effects]
         version = seen.version if seen.exists else ABSENT
         return tasks.of_object(rollback, node, effects, why=seen.why, seen=version, at=self.rollbacks.clock.now())
 

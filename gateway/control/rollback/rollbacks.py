@@ -40,7 +40,7 @@ class Rollbacks:
     still so when its entry is durable, and whoever is stopped has not begun anew meanwhile."""
 
     preconditions: Preconditions
-    gather: ScopeQuery
+    scope_query: ScopeQuery
     execute: Executor
     outcome: OutcomeCheck
     plans: Plans
@@ -63,7 +63,7 @@ class Rollbacks:
             WrongRollback: ``to`` is neither ``start`` nor a checkpoint of the run nor an entry.
         """
         run = await self._run(run_id)
-        return (await self.gather(run, subtree=subtree, since=await self.preconditions.since(run, to), wait=False)).plan
+        return (await self.scope_query(run, subtree=subtree, since=await self.preconditions.since(run, to), wait=False)).plan
 
     async def start(self, run_id: str, *, subtree: bool, to: str, reason: str, by: str, incident: Incident | None = None) -> Rollback:
         """Begin to take back what a run did since ``to``; the one that runs already, where one does.
@@ -79,18 +79,18 @@ class Rollbacks:
             return known
         await self.preconditions.contained(run, subtree=subtree)
         since, before = await self.preconditions.since(run, to), await self.preconditions.begun(run, subtree=subtree)
-        gathered = await self.gather(run, subtree=subtree, since=since)
+        scope = await self.scope_query(run, subtree=subtree, since=since)
         async with self.alone:
             if (known := await self.preconditions.under_way(run, subtree=subtree)) is not None:
                 return known
             if await self.preconditions.begun(run, subtree=subtree) != before:  # what is planned here was taken back meanwhile
-                gathered = await self.gather(run, subtree=subtree, since=since, wait=False)
+                scope = await self.scope_query(run, subtree=subtree, since=since, wait=False)
             await self.preconditions.contained(await self._run(run_id), subtree=subtree)  # it may have been taken up again meanwhile
             rollback_id = self.clock.mint("rb")
-            if gathered.plan.irreversible:
+            if scope.plan.irreversible:
                 # Before it begins: whoever goes on with it after a crash finds that nothing could follow.
                 await self.preconditions.freeze(run, rollback_id, subtree=subtree)
-            sealed = await self.plans.sealed(run.tenant, gathered.plan)
+            sealed = await self.plans.sealed(run.tenant, scope.plan)
             now = self.clock.now()
             rollback = Rollback(
                 rollback_id=rollback_id,
@@ -104,18 +104,18 @@ class Rollbacks:
                 reason=reason,
                 by=by,
                 status=RollbackStatus.RUNNING,
-                epoch=self.containment.mirror.epoch,
+                epoch=self.containment.replica.epoch,
                 owner=self.owner,
                 owner_epoch=1,
                 plan_ref=sealed.ref,
-                nodes=len(gathered.plan.nodes),
+                nodes=len(scope.plan.nodes),
                 started_at=now,
                 updated_at=now,
                 incident_id=incident.incident_id if incident is not None else None,
             )
-            begun = incidents.rolled(incident, rollback, now)
+            begun = incidents.with_rollback(incident, rollback, now)
             await self.entries.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=begun)
-            self._begin(Execution(rollback, gathered, Schedule(gathered.plan, {}), Tried()))
+            self._begin(Execution(rollback, scope, Schedule(scope.plan, {}), Tried()))
             return rollback
 
     async def view(self, rollback_id: str) -> RollbackView:
@@ -128,7 +128,7 @@ class Rollbacks:
         marks = await self.records.marks(rollback_id, rollback.run_id)
         if (execution := self.active.get(rollback_id)) is not None:
             # Whoever watches asks again and again: what is known here need not be read, and the rollback is not slowed down.
-            return RollbackView(rollback, execution.gathered.plan, execution.states(), marks, dict(execution.waits), execution.unseen)
+            return RollbackView(rollback, execution.scope.plan, execution.states(), marks, dict(execution.waits), execution.unseen)
         planned = await self.plans.of(rollback)
         states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
         return RollbackView(rollback, planned, states, marks)
@@ -172,7 +172,7 @@ class Rollbacks:
         return len(left)
 
     def is_executing(self, rollback_id: str) -> bool:
-        """Whether a rollback is being carried out here, now."""
+        """Whether a rollback is executed here, now."""
         return rollback_id in self.active.executions
 
     def stop_all(self) -> None:
@@ -192,10 +192,10 @@ class Rollbacks:
                 continue  # whoever keeps the writes has yet to say that nobody carries it
             await self._claim(await self._known(rollback_id))
             self.active.orphaned.discard(rollback_id)
-        for rollback_id in self.active.calls_ended(self.gather.live):
-            await self.go_on(rollback_id)
+        for rollback_id in self.active.calls_ended(self.scope_query.live):
+            await self.continue_waiting(rollback_id)
 
-    async def go_on(self, rollback_id: str) -> None:
+    async def continue_waiting(self, rollback_id: str) -> None:
         """Something that a rollback waited for was decided: go on where it waits; where it still runs, once it comes to wait."""
         if (execution := self.active.get(rollback_id)) is not None:
             execution.wake()
@@ -215,11 +215,11 @@ class Rollbacks:
         """Go on with it, unless somebody did meanwhile, or stopped it. ``anew``: with new patience for what waits."""
         since = Position(self.entries.journal.stream, rollback.since) if rollback.since else None
         before = await self.preconditions.begun(run, subtree=rollback.subtree)
-        gathered = await self.gather(run, subtree=rollback.subtree, since=since)
+        scope = await self.scope_query(run, subtree=rollback.subtree, since=since)
         # As it was, with what was decided since: nodes that are done stay in it, so that others may follow them.
-        gone = progress.elsewhere(gathered.effects.values(), await self.records.compensations(rollback.rollback_id))
-        gathered = replace(gathered, plan=progress.renewed(await self.plans.of(rollback), gathered.plan, gone))
-        sealed = await self.plans.sealed(run.tenant, gathered.plan)
+        gone = progress.elsewhere(scope.effects.values(), await self.records.compensations(rollback.rollback_id))
+        scope = replace(scope, plan=progress.renewed(await self.plans.of(rollback), scope.plan, gone))
+        sealed = await self.plans.sealed(run.tenant, scope.plan)
         async with self.alone:
             found = await self._known(rollback.rollback_id)
             if (execution := self.active.get(rollback.rollback_id)) is not None:
@@ -237,15 +237,15 @@ class Rollbacks:
                 owner=self.owner,
                 owner_epoch=rollback.owner_epoch + 1,
                 plan_ref=sealed.ref,
-                nodes=len(gathered.plan.nodes),
+                nodes=len(scope.plan.nodes),
                 updated_at=self.clock.now(),
                 ended_at=None,
             )
             await self.entries.change(claimed, change, by=by, reason=reason, blobs=(sealed,), incident=await self._incident(claimed))
             tried = Tried.of(await self.records.compensations(rollback.rollback_id))
             marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
-            schedule = Schedule(gathered.plan, progress.states(gathered.plan, tried.all(), marks, driven=True))
-            self._begin(Execution(claimed, gathered, schedule, tried, {} if anew else progress.since(marks)))
+            schedule = Schedule(scope.plan, progress.states(scope.plan, tried.all(), marks, driven=True))
+            self._begin(Execution(claimed, scope, schedule, tried, {} if anew else progress.since(marks)))
             return claimed
 
     async def _stop(self, rollback_id: str) -> Rollback:
@@ -287,7 +287,7 @@ class Rollbacks:
         if anew:
             await self._renew(rollback_id)
         elif waits and execution.woken:
-            await self.go_on(rollback_id)
+            await self.continue_waiting(rollback_id)
         elif waits:
             self.active.await_calls(execution)
 
@@ -316,7 +316,7 @@ class Rollbacks:
     async def _incident(self, rollback: Rollback) -> Incident | None:
         if rollback.incident_id is None:
             return None
-        return incidents.rolled(await self.incidents.incident(rollback.incident_id), rollback, self.clock.now())
+        return incidents.with_rollback(await self.incidents.incident(rollback.incident_id), rollback, self.clock.now())
 
     async def _known(self, rollback_id: str) -> Rollback:
         found = await self.records.rollback(rollback_id)

@@ -30,7 +30,7 @@ PATIENCE = 15.0
 """Seconds for which calls that are on the wire are waited for, before their outcome counts as unknown."""
 
 
-class Gathered(Struct, frozen=True):
+class RollbackScope(Struct, frozen=True):
     """``runs`` and ``effects`` (wire key to write) of the scope; compensations are among them: they tell which version they left."""
 
     plan: Plan
@@ -59,14 +59,14 @@ class ScopeQuery(Struct, frozen=True):
                 after = page[-1].run_id
         return found
 
-    async def __call__(self, run: Run, *, subtree: bool, since: Position | None, wait: bool = True) -> Gathered:
+    async def __call__(self, run: Run, *, subtree: bool, since: Position | None, wait: bool = True) -> RollbackScope:
         """Gather and plan. With ``wait``, calls of the scope that are on the wire end first, so that their outcome is known."""
         runs = await self.runs(run, subtree=subtree)
         effects = await self._settled(runs, wait=wait)
         parents = await self._parents(runs)
         # A large plan takes a while, and calls of other runs do not wait for it.
         planned = await asyncio.to_thread(plan.plan, effects, self.undos, parents=parents, now=self.clock.now(), since=since)
-        return Gathered(planned, runs, {write.wire_key: write for write in effects})
+        return RollbackScope(planned, runs, {write.wire_key: write for write in effects})
 
     async def _settled(self, runs: Mapping[str, Run], *, wait: bool) -> list[Write]:
         deadline = self.clock.monotonic() + (PATIENCE if wait else 0.0)
@@ -115,7 +115,7 @@ class Busy(WrongRollback):
 class Preconditions:
     """``stream`` is the journal's: what was done on another node's cannot be gone back to from here."""
 
-    gather: ScopeQuery
+    scope_query: ScopeQuery
     records: RollbackRecords
     containment: Containment
     clock: Clock
@@ -132,7 +132,7 @@ class Preconditions:
             for known in await self.records.rollbacks(run=name, limit=_PAGE):
                 if not known.status.ended and (known.subtree or name == run.run_id):
                     return known
-        for name in (await self.gather.runs(run, subtree=subtree)).keys() - {run.run_id}:
+        for name in (await self.scope_query.runs(run, subtree=subtree)).keys() - {run.run_id}:
             for known in await self.records.rollbacks(run=name, limit=_PAGE):
                 if not known.status.ended:
                     raise Busy(known)
@@ -140,7 +140,7 @@ class Preconditions:
 
     async def begun(self, run: Run, *, subtree: bool) -> frozenset[str]:
         """The ids of all rollbacks that ever began in this scope: what was planned before another one did may be done by now."""
-        names = {run.run_id, *run.ancestors, *(await self.gather.runs(run, subtree=subtree))}
+        names = {run.run_id, *run.ancestors, *(await self.scope_query.runs(run, subtree=subtree))}
         return frozenset([one.rollback_id for name in names for one in await self._all(name)])
 
     async def _all(self, run_id: str) -> list[Rollback]:
@@ -161,8 +161,8 @@ class Preconditions:
         NotContained: a run of the scope is active.
         """
         now = self.clock.now()
-        for one in (await self.gather.runs(run, subtree=subtree)).values():
-            held = self.containment.mirror.hold(one, one.generation, None, now=now)
+        for one in (await self.scope_query.runs(run, subtree=subtree)).values():
+            held = self.containment.replica.hold(one, one.generation, None, now=now)
             if held.mode is Mode.ACTIVE and one.closed_at is None and one.revoked < one.generation:
                 raise NotContained(f"Run {one.run_id} is active; contain it first (read_only or stricter), then roll it back.")
 
@@ -179,7 +179,7 @@ class Preconditions:
         named = position_of(to)
         if named is None or named.stream != self.stream:
             raise WrongRollback(f"'to' is {START!r}, the id of a checkpoint of run {run.run_id}, or an entry, not {to!r}.")
-        if await self.gather.history.entry(named) is None:
+        if await self.scope_query.history.entry(named) is None:
             # After what is yet to come there is nothing to take back, and that must not look like a clean end.
             raise WrongRollback(f"There is no entry {to} in this journal (or not yet); 'to' is the last entry that is to stay.")
         return named

@@ -70,7 +70,7 @@ class Resume:
         found: list[Checkpoint] = []
 
         async def resumed(run: Run, expires_at: float) -> Resumed:
-            epoch = self.containment.mirror.epoch
+            epoch = self.containment.replica.epoch
             await self._may_go_on(run)
             checkpoint = await self._from(run, request.checkpoint)
             found.append(checkpoint)
@@ -109,7 +109,7 @@ class Resume:
         if run.revoked >= run.generation:
             return True
         now = self.clock.now()
-        orders = self.containment.mirror.standing.of(run, now=now)
+        orders = self.containment.replica.standing.of(run, now=now)
         return any(order.mode > Mode.ACTIVE and order.scope.tool is None for order in orders)
 
     async def _settled(self, run: Run) -> None:

@@ -59,7 +59,7 @@ class Runs:
     journal: Journal
     registry: Registry
     keys: LeaseKeys
-    mirror: OrderReplica
+    replica: OrderReplica
     clock: Clock
     task_classes: Mapping[str, TaskClass]
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
@@ -80,13 +80,13 @@ class Runs:
         async with self._turn(run_id):
             parent = await self._parent(request.parent_run)
             now = self.clock.now()
-            run = admission.run(request, task_class, parent, run_id=run_id, now=now, epoch=self.mirror.epoch)
+            run = admission.run(request, task_class, parent, run_id=run_id, now=now, epoch=self.replica.epoch)
             existing = await self.registry.run(run_id)
             if existing is not None:
                 return self._again(run, existing, now)
             if parent is not None:
                 self._may_have_children(parent, now)
-                run = replace(run, inherited=self.mirror.passed_on(parent, run, now=now))
+                run = replace(run, inherited=self.replica.passed_on(parent, run, now=now))
             await self.journal.append(fields(run, "opened", now, by=by, reason=reason))
         return Opened(run, self._sign(run, now), new=True)
 
@@ -118,7 +118,7 @@ class Runs:
             made = await resumed(run, await self._until(run, None, now))
             told = {"checkpoint_id": made.checkpoint.checkpoint_id}
             await self.journal.append(fields(made.run, "resumed", now, by=by, reason=reason) | told)
-            self.mirror.end(run_id, run.generation)
+            self.replica.end(run_id, run.generation)
         return Opened(made.run, self._sign(made.run, now), new=False)
 
     async def close(self, run_id: str, *, by: str, reason: str) -> Run:
@@ -128,7 +128,7 @@ class Runs:
             KeyError: there is no such run.
         """
         run = await self._known(run_id)
-        self.mirror.end(run_id, run.generation)  # at once, whatever change of the run still waits for the disk
+        self.replica.end(run_id, run.generation)  # at once, whatever change of the run still waits for the disk
         async with self._turn(run_id):
             run = await self._known(run_id)
             if run.closed_at is not None:
@@ -149,7 +149,7 @@ class Runs:
 
     def mode(self, run: Run) -> Mode:
         """The run's effective mode over all tools."""
-        return self.mirror.hold(run, run.generation, None, now=self.clock.now()).mode
+        return self.replica.hold(run, run.generation, None, now=self.clock.now()).mode
 
     def _turn(self, run_id: str) -> asyncio.Lock:
         return self._turns.setdefault(run_id, asyncio.Lock())
@@ -182,7 +182,7 @@ class Runs:
         return None if run_id is None else await self._known(run_id)
 
     def _may_renew(self, run: Run, now: float) -> None:
-        held = self.mirror.hold(run, run.generation, None, now=now)
+        held = self.replica.hold(run, run.generation, None, now=now)
         if run.closed_at is not None:
             raise errors.LeaseRevoked(f"Run {run.run_id} was closed.", hint="Open a new run for new work.")
         if run.revoked >= run.generation or held.mode is Mode.REVOKED:
@@ -196,7 +196,7 @@ class Runs:
         self._may_renew(parent, now)
         if parent.expires_at <= now:
             raise errors.LeaseExpired(f"The lease of parent {parent.run_id} has ended.")
-        held: gate.Hold = self.mirror.hold(parent, parent.generation, None, now=now)
+        held: gate.Hold = self.replica.hold(parent, parent.generation, None, now=now)
         if held.no_fanout:
             raise errors.FanoutBlocked(f"Run {parent.run_id} may not open child runs.")
 

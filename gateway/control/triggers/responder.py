@@ -193,11 +193,11 @@ class Responder:
         """Orders on the run that were made for this cause and are no incident's: whoever made them was cut off before it was told, by a
         crash or by a journal that could not be written.
         """
-        holding = self.containment.mirror.standing.of(answer.run, now=self.clock.now())
+        holding = self.containment.replica.standing.of(answer.run, now=self.clock.now())
         return [one for one in holding if one.by == f"trigger:{answer.trigger.name}" and one.scope.run == answer.run.run_id]
 
     def _mode(self, run: Run, generation: int) -> Mode:
-        return self.containment.mirror.hold(run, generation, None, now=self.clock.now()).mode
+        return self.containment.replica.hold(run, generation, None, now=self.clock.now()).mode
 
     def _kept(self, run: Run, generation: int, trigger: Trigger, response: Response) -> None:
         self.answered.keep(run.run_id, generation, Earlier(trigger.name, self.clock.now(), response.action))

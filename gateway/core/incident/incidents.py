@@ -59,14 +59,14 @@ def joined(incident: Incident, trigger: Trigger, response: Response, *, stands: 
     return replace(counted, action=response.action, verdict=response.verdict, why=response.why)
 
 
-def rolled(incident: Incident | None, rollback: Rollback, now: float) -> Incident | None:
+def with_rollback(incident: Incident | None, rollback: Rollback, now: float) -> Incident | None:
     """The incident that a rollback is for, as the rollback leaves it."""
     if incident is None:
         return None
     return replace(incident, rollback=RollbackState(rollback.status.value), rollback_id=rollback.rollback_id, updated_at=now)
 
 
-def told(known: Incident | None, said: Incident, change: str) -> Incident:
+def merged(known: Incident | None, said: Incident, change: str) -> Incident:
     """An incident once an entry was told of it. Each ``change`` has members of its own, and is believed about no others: whoever wrote
     the entry may have read them before somebody else's entry.
     """

@@ -99,7 +99,7 @@ class RollbackChanged(Struct, frozen=True):
 
 
 class IncidentChanged(Struct, frozen=True):
-    """``change`` says which members of the incident the entry tells of (``core.incident.incidents.told``)."""
+    """``change`` says which members of the incident the entry tells of (``core.incident.incidents.merged``)."""
 
     incident: Incident
     change: str

@@ -185,14 +185,14 @@ def residue(plan: Plan, states: Mapping[str, NodeState], marks: Marks) -> list[s
     ]
 
 
-def told(node: Node, states: Mapping[str, NodeState], marks: Marks) -> Mapping[str, Any]:
+def current_mark(node: Node, states: Mapping[str, NodeState], marks: Marks) -> Mapping[str, Any]:
     """The mark that says how a node came to be as it is; none where it has moved on since its newest one."""
     mark = marks.get(node.node_id, {})
     return mark if mark.get("state") == states.get(node.node_id, NodeState.PENDING).value else {}
 
 
 def _why(node: Node, states: Mapping[str, NodeState], marks: Marks) -> str:
-    return str(told(node, states, marks).get("why") or node.why)
+    return str(current_mark(node, states, marks).get("why") or node.why)
 
 
 GIVEN_UP = "mend that, then continue the rollback, and it is tried again"

@@ -65,8 +65,8 @@ def _decided(services: Services, task_class: TaskClass, body: AskAdmission, exis
         return {"admit": False, "mode": "active", "reason": f"tenant {body.tenant} is not one of class {task_class.name}'s"}
     if existing is not None and existing.closed_at is not None:
         return {"admit": False, "mode": "active", "reason": f"run {existing.run_id} was closed"}
-    run = existing or _run_of_task(body, now, services.containment.mirror.epoch)
-    held = services.containment.mirror.standing.hold(run, None, now=now)
+    run = existing or _run_of_task(body, now, services.containment.replica.epoch)
+    held = services.containment.replica.standing.hold(run, None, now=now)
     if run.revoked >= run.generation:
         held = gate.Hold(Mode.REVOKED, True, held.order_id, math.inf)
     answer: Admission = {"admit": held.mode < Mode.READ_ONLY, "mode": held.mode.word}

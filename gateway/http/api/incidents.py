@@ -188,7 +188,7 @@ async def show_incident(request: Request, incident_id: str) -> Json:
     """One incident: what was seen, what was done about it, what it touched, what is still open."""
     incident = await _find(request, incident_id)
     told = await request.services.stories.tell(incident, request.sees_scope)
-    return told | {"recovery": _recovery(incident, await request.services.recover.told(incident))}
+    return told | {"recovery": _recovery(incident, await request.services.recover.view(incident))}
 
 
 @ROUTES.add(

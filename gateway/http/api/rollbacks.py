@@ -302,7 +302,7 @@ def _nodes(view: RollbackView, compensations: Iterable[Write], since: float) -> 
 def _outcome(node: Node, view: RollbackView, tried: Sequence[Write], since: float) -> Json:
     """What came of a node so far. ``entries`` are the positions of the calls that were made for it."""
     mark, wait = view.marks.get(node.node_id, {}), view.waits.get(node.node_id)
-    newest = progress.told(node, view.states, view.marks)
+    newest = progress.current_mark(node, view.states, view.marks)
     shown = {
         "state": view.states.get(node.node_id, NodeState.PENDING).value,
         "why": wait.why if wait is not None else newest.get("why") or node.why,

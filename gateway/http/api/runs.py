@@ -282,5 +282,5 @@ async def _shown(services: Services, run: model.Run) -> Json:
 def _mode(services: Services, run: model.Run) -> model.Mode:
     # A closed run's leases are dead on the replica, which is no order: closed_at says that it ended.
     if run.closed_at is not None:
-        return services.containment.mirror.standing.hold(run, None, now=services.clock.now()).mode
+        return services.containment.replica.standing.hold(run, None, now=services.clock.now()).mode
     return services.runs.mode(run)

@@ -58,7 +58,7 @@ class Compensate:
     probe: probe.Probe
     clock: Clock
 
-    async def carry(self, compensating: Compensating) -> NodeOutcome:
+    async def execute(self, compensating: Compensating) -> NodeOutcome:
         """Carry out a node. What stands against it becomes a state of the node, never an exception.
 
         Raises:

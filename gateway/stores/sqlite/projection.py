@@ -241,7 +241,7 @@ class Tables:
 
     def _keep_incident(self, change: projection.IncidentChanged) -> None:
         row = self._connection.execute(database.READING["incident"], (change.incident.incident_id,)).fetchone()
-        incident = incidents.told(None if row is None else rows.incident(row), change.incident, change.change)
+        incident = incidents.merged(None if row is None else rows.incident(row), change.incident, change.change)
         self._connection.execute(database.WRITING["keep_incident"], rows.of_incident(incident))
 
     def _open(self, write: Write) -> None:

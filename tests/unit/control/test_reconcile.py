@@ -97,14 +97,14 @@ async def test_every_unknown_is_probed_and_what_stays_unknown_ever_less_often(st
     await left_open(store, "a", "b", "c")
     clock, probed = Clock(), Probed(finds={"a": State.STANDING, "b": State.FAILED})
     one = reconciler(store, probed, clock)
-    await one.turn()
+    await one.tick()
     assert sorted(probed.asked) == ["a", "b", "c"]
     assert [write.target.id for write in await store.writes.unsettled()] == ["c"]
     probed.asked.clear()
-    await one.turn()
+    await one.tick()
     assert probed.asked == [], "not at once again"
     clock.time += 60.0
-    await one.turn()
+    await one.tick()
     assert probed.asked == ["c"]
 
 
@@ -113,9 +113,9 @@ async def test_one_that_cannot_be_probed_keeps_no_other_from_it(store: SqliteSto
     probed = Probed(finds={f"inv_{number:03}": State.STANDING for number in range(ROUND + 2)} | {"inv_000": OSError("broken")})
     one = reconciler(store, probed, Clock())
     with pytest.raises(OSError, match="broken"):
-        await one.turn()
+        await one.tick()
     assert len(probed.asked) == ROUND
-    await one.turn()
+    await one.tick()
     assert [write.target.id for write in await store.writes.unsettled()] == ["inv_000"]
 
 

@@ -73,5 +73,5 @@ def test_of_what_was_done_after_all_nobody_says_that_its_tool_is_away() -> None:
     mark = {"state": "waiting", "why": "the tool is away", "since": timestamps.rfc3339(40.0)}
     done = replace(written(1), step_id="n1", state=State.STANDING)
     states = progress.states(Plan((NODE,)), [done], {"n1": mark}, driven=False)
-    assert progress.told(NODE, states, {"n1": mark}) == {}
-    assert progress.told(NODE, {"n1": NodeState.WAITING}, {"n1": mark}) == mark
+    assert progress.current_mark(NODE, states, {"n1": mark}) == {}
+    assert progress.current_mark(NODE, {"n1": NodeState.WAITING}, {"n1": mark}) == mark

@@ -32,7 +32,7 @@ async def test_an_order_holds_when_it_is_acknowledged(at: Door) -> None:
     assert order["nodes"] == [{"node": at.parts.store.journal.stream, "held": True}]
     assert (order["mode"], order["scope"], order["by"], order["reason"]) == ("read_only", {"run": "r1"}, "operator", "test")
     assert isinstance(order["held_ms"], float)
-    assert order["epoch"] == at.parts.services.containment.mirror.epoch
+    assert order["epoch"] == at.parts.services.containment.replica.epoch
     assert (await at.ask("GET", "/v1/runs/r1"))[1]["mode"] == "read_only"
 
 
@@ -67,10 +67,10 @@ async def test_no_fanout_is_a_mode_by_word_and_a_flag_beside_one(at: Door) -> No
 async def test_a_dry_run_counts_and_changes_nothing(at: Door) -> None:
     await at.open_run("r1")
     await at.open_run("r2")
-    before = at.parts.services.containment.mirror.epoch
+    before = at.parts.services.containment.replica.epoch
     status, answer = await contain(at, scope={"tenant": "acme"}, mode="paused", dry_run=True)
     assert (status, answer) == (200, {"runs": 2})
-    assert at.parts.services.containment.mirror.epoch == before
+    assert at.parts.services.containment.replica.epoch == before
     assert (await at.ask("GET", "/v1/orders"))[1] == {"items": [], "next": None}
 
 

@@ -205,13 +205,13 @@ async def test_after_a_restart_leases_keys_counters_sightings_and_orders_are_sti
         refund = await first.call(run.lease, "POST", REFUNDS, {"amount": 5})
         await first.call(run.lease, "GET", INVOICE)
         await first.contain(held.run.run_id)
-        epoch = first.gateway.containment.mirror.epoch
+        epoch = first.gateway.containment.replica.epoch
     ledger.put("acme", "invoices", "inv_1", status="held")
     async with rig.assembled(tmp_path, ledger) as second:
         again = await second.call(run.lease, "POST", REFUNDS, {"amount": 5})
         assert (again.body, header(again, "idempotent-replayed")) == (refund.body, "true")
         assert code(await second.call(run.lease, "PATCH", INVOICE, {"status": "paid"})) == "precondition-changed"
         assert code(await second.call(held.lease, "POST", REFUNDS, {"amount": 1})) == "run-read-only"
-        assert second.gateway.containment.mirror.epoch >= epoch
+        assert second.gateway.containment.replica.epoch >= epoch
         await second.call(run.lease, "POST", REFUNDS, {"amount": 6})
         assert code(await second.call(run.lease, "POST", REFUNDS, {"amount": 7})) == "blast-radius"

@@ -258,4 +258,4 @@ async def test_epochs_never_repeat_however_many_orders_are_made_and_released_at_
     await asyncio.gather(*(release(gateway, one) for one in made), *(order(gateway, Mode.PAUSED, run=f"s{n}") for n in range(20)))
     epochs = [one["epoch"] for one in await gateway.journal(kind="order")]
     assert len(set(epochs)) == 60
-    assert gateway.gateway.containment.mirror.epoch == max(epochs)
+    assert gateway.gateway.containment.replica.epoch == max(epochs)

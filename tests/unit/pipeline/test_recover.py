@@ -257,7 +257,7 @@ async def test_an_unsound_state_waits_and_is_found_sound_without_being_told(gate
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
     assert "the state is not sound: invoice:inv_1" in (await told(gateway, incident.incident_id)).why
     gateway.ledger.put("acme", "invoices", "inv_1", status="open", amount=10)
-    gateway.gateway.supervisor.every(0.05, "rollbacks", gateway.gateway.recovery.turn)
+    gateway.gateway.supervisor.every(0.05, "rollbacks", gateway.gateway.recovery.tick)
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
     assert await generation(gateway, run) == 2
     (task,) = await gateway.gateway.store.registry.tasks(run=run.run.run_id)
@@ -308,7 +308,7 @@ async def test_a_tool_that_cannot_be_looked_at_proves_nothing(gateway: Rig) -> N
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
     assert "the state is not sound: invoice:inv_1: ledger cannot show the object" in (await told(gateway, incident.incident_id)).why
     gateway.ledger.down = False
-    await gateway.gateway.recovery.recover.go_on(incident.incident_id)
+    await gateway.gateway.recovery.recover.proceed(incident.incident_id)
     assert await rest(gateway, incident.incident_id) is Stage.RESUMED
 
 
