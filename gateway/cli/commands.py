@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
@@ -55,6 +54,8 @@ def serve(config: Config = CONFIG, role: Annotated[str, typer.Option(help="all, 
 @app.command("demo", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def demo(context: typer.Context) -> None:
     """Show on a real ERP what the gateway does. `killcord demo --help` lists the options. Needs the package killcord-demo."""
+    from importlib.metadata import entry_points
+
     found = next(iter(entry_points(group="killcord.demo")), None)
     if found is None:
         raise wrong_use("The demo is not installed. Run: pip install 'killcord[demo]' (in a checkout: make setup).")

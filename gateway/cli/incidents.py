@@ -12,7 +12,6 @@ import typer
 from gateway.cli import client, output, runs
 from gateway.cli.options import IncidentId, Limits, OfRun, Reason, group
 from gateway.cli.output import REFUSED, accessing, columns
-from gateway.core.incident import explanation, postmortem
 from gateway.sdk.messages import path
 from gateway.sdk.sync import Killcord
 from gateway.sdk.values import Json
@@ -49,6 +48,9 @@ def show(context: typer.Context, incident: IncidentId) -> None:
 @app.command("explain")
 def explain(context: typer.Context, incident: IncidentId) -> None:
     """Show why the controller acted as it did. Each decision (retry, degrade, contain, roll back, task), its rule and its reason."""
+    # Here and below: a containment must not wait for the import of what it does not need.
+    from gateway.core.incident import explanation
+
     gateway = client.connect()
     found = gateway.ask("GET", path("incidents", incident))
     entries = [one for kind in explanation.KINDS for one in gateway.items(path("journal"), run=found["run_id"], kind=kind)]
@@ -62,6 +64,8 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
 ) -> None:
     """Write an incident's post-mortem in Markdown. It names the entries that it rests on and how to verify them."""
+    from gateway.core.incident import postmortem
+
     gateway, printed = client.connect(), output.of(context)
     found = gateway.ask("GET", path("incidents", incident))
     heads = _heads(gateway, found)

@@ -116,20 +116,20 @@ def _newest(gateway: Killcord, count: int, end: Json, **wanted: str | None) -> I
 
 def _print(out: Output, line: str) -> None:
     """An entry: unchanged for programs, its main members for people."""
-    if out.as_json:
-        out.line(line)
-        return
-    entry: Json = json.loads(line)
+    out.line(line if out.as_json else _gist(json.loads(line)))
+
+
+def _gist(entry: Json) -> str:
     parts = [
         f"{entry['stream']}/{entry['seq']}",
         entry["ts"],
         f"{entry['kind']:<14}",
         entry.get("run_id", "-"),
-        entry.get("step_id", ""),
-        entry.get("action", ""),
-        output.target(entry) if entry.get("target") else "",
-        (entry.get("order") or {}).get("mode", ""),
-        entry.get("result") or entry.get("code") or entry.get("change") or "",
-        entry.get("reason", ""),
+        entry.get("step_id"),
+        entry.get("action"),
+        entry.get("target") and output.target(entry),
+        (entry.get("order") or {}).get("mode"),
+        entry.get("result") or entry.get("code") or entry.get("change"),
+        entry.get("reason"),
     ]
-    out.line(" ".join(str(part).replace("\n", " ") for part in parts if part))
+    return " ".join(str(part).replace("\n", " ") for part in parts if part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -145,15 +146,8 @@ def resume(
 
 def permissions(options: Mapping[str, Any]) -> Json:
     """The body that requests a resume, from the values of the options above."""
-    return given(
-        checkpoint=options["checkpoint"],
-        scopes=options["scope"],
-        tools=options["tool"],
-        mode=options["mode"],
-        limits=_limits(options["limit"]),
-        require_approval=options["require_approval"],
-        reason=options["reason"],
-    )
+    same = {name: options[name] for name in ("checkpoint", "mode", "require_approval", "reason")}
+    return given(scopes=options["scope"], tools=options["tool"], limits=_limits(options["limit"]), **same)
 
 
 def _lease(granted: Json) -> list[str]:
@@ -184,8 +178,6 @@ def _limits(words: list[str] | None) -> Json | None:
 
 def _number(text: str) -> object:
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return text

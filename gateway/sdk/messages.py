@@ -110,7 +110,14 @@ def path(*segments: str) -> str:
 
 def lost(url: str, error: Exception) -> Lost:
     """No answer came from ``url``, and why."""
-    return Lost(f"{url} gave no answer: {'it took too long' if isinstance(error, TimeoutError) else str(error) or type(error).__name__}")
+    if isinstance(error, TimeoutError):
+        why = "it took too long"
+    elif isinstance(error, ValueError):
+        # Its text contains the header, and so the token.
+        why = "the request cannot be sent; check the address and the characters of the token"
+    else:
+        why = str(error) or type(error).__name__
+    return Lost(f"{url} gave no answer: {why}")
 
 
 def _problem(status: int, headers: Mapping[str, str], raw: bytes) -> Problem:

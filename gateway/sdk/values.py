@@ -44,7 +44,9 @@ class Problem(Exception):
 
 
 class Lost(Exception):
-    """No complete answer came. Whether the gateway carried out the request is unknown; what the methods of ``Run`` send may be repeated."""
+    """No complete answer came. Whether the gateway carried out the request is unknown; each request of a method but ``ask`` and
+    ``fetch`` may be repeated.
+    """
 
 
 class Superseded(Exception):

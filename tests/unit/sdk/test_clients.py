@@ -269,6 +269,12 @@ def test_an_answer_of_another_server_is_a_problem_without_a_code(tool: Tool) -> 
     assert (refused.value.status, "code" in refused.value.document) == (404, False)
 
 
+def test_a_token_that_cannot_be_sent_is_not_repeated_in_the_error() -> None:
+    with pytest.raises(Lost, match="check the address and the characters of the token") as lost:
+        sync.Killcord("http://127.0.0.1:1", "secret\nline").admission("acme")
+    assert "secret" not in str(lost.value)
+
+
 def test_both_clients_have_one_surface() -> None:
     for blocking, asynchronous in ((sync.Killcord, aio.Killcord), (sync.Run, aio.Run)):
         public = [name for name in vars(blocking) if not name.startswith("_") and callable(getattr(blocking, name))]
