@@ -1,4 +1,7 @@
-"""``killcord journal``: read, export and verify it."""
+"""``killcord journal``: read, export and verify it.
+
+What checks signatures is imported inside the functions: a containment must not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import client, evidence, output
+from gateway.cli import client, output
 from gateway.cli.options import OfRun, OfTenant, group
 from gateway.cli.output import Failure, Output, columns, wrong_use
 from gateway.sdk.messages import path
@@ -68,6 +71,8 @@ def export(
     tenant: OfTenant = None,
 ) -> None:
     """Write the journal to a file. One canonical entry per line, then the signed heads."""
+    from gateway.cli import evidence
+
     printed = output.of(context)
     written = evidence.export(client.connect(), out, run=run, tenant=tenant)
     printed.value(written.value, ["{entries} entries and {heads} signed head(s) are in {file}.".format_map(written.value)])
@@ -85,6 +90,8 @@ def verify(
     key: Annotated[str | None, typer.Option(help="The trusted verifying key, NAME+HASH+BASE64; without it, the running gateway's.")] = None,
 ) -> None:
     """Check chain, heads and signatures. Exits with code 1 and prints the first bad stream and seq if they are not intact."""
+    from gateway.cli import evidence
+
     out = output.of(context)
     checked = evidence.verify(file, heads, key)
     for warning in checked.warnings:
@@ -100,6 +107,8 @@ def _newest(gateway: Killcord, count: int, end: Json, **wanted: str | None) -> I
     """The last entries up to ``end``, where the journal ended before."""
     if not count:
         return
+    from gateway.cli import evidence
+
     # Filtered entries may lie anywhere; without a filter the last ones are the last positions.
     filtered = any(value is not None for value in wanted.values())
     first = None if filtered else f"{end['stream']}/{max(0, end['seq'] - count)}"

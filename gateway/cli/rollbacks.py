@@ -13,8 +13,7 @@ from rich.progress import Progress
 from gateway.cli import client, output
 from gateway.cli.options import OfRun, Reason, RunId, group
 from gateway.cli.output import REFUSED, columns
-from gateway.core.codec import plan as codec_plan
-from gateway.core.rollback import plan_mermaid, plan_table
+from gateway.core.rollback import plan_table
 from gateway.sdk.messages import path
 from gateway.sdk.values import Json
 
@@ -30,6 +29,7 @@ POLLED = 0.25
 
 _ROLLBACKS = columns("ROLLBACK=rollback_id RUN=run_id TENANT TO STATE STARTED=started_at BY REASON")
 
+_CHANGED = "Rollback {rollback_id}: {state}."
 _LEFT = {
     "residue": "See what is left for a person, with evidence: killcord tasks --run {run}",
     "needs_operator": "The rollback continues automatically after these decisions: killcord approvals; killcord tasks --run {run}",
@@ -58,9 +58,12 @@ def plan(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart instead.")] = False,
 ) -> None:
     """Show what a rollback would do, in order. It changes nothing."""
+    # A containment must not wait for the import of what it does not need.
+    from gateway.core.codec import plan as codec_plan
+    from gateway.core.rollback import plan_mermaid
+
     body = {"scope": {"run": run, "subtree": subtree}, "to": to, "dry_run": True}
-    out = output.of(context)
-    planned = client.post(path("rollbacks"), body)
+    planned, out = client.post(path("rollbacks"), body), output.of(context)
     found = codec_plan.read(planned)
     if mermaid:
         drawn = plan_mermaid.drawn(found)
@@ -115,9 +118,6 @@ def continue_rollback(context: typer.Context, rollback: RollbackId, reason: Reas
         _follow(context, rollback)
     else:
         client.change(context, where, body, _CHANGED)
-
-
-_CHANGED = "Rollback {rollback_id}: {state}."
 
 
 def _follow(context: typer.Context, rollback: str) -> None:

@@ -32,7 +32,7 @@ DRAINING, FINISHING = 0.8, 0.1
 
 
 def serve(config: Path, role: str) -> None:
-    """Run a gateway until SIGTERM or SIGINT; exit 0 after a clean drain, 2 where it cannot start."""
+    """Run a gateway until SIGTERM or SIGINT; exits with code 0 after a clean drain, 2 if it cannot start."""
     if role not in get_args(Serving):
         raise wrong_use(f"--role {role!r}: write one of {', '.join(get_args(Serving))}")
     try:
@@ -66,9 +66,9 @@ async def _serve(config: Config, role: Serving) -> int:
 async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
     """Settle what an earlier process left: no call of it is in flight any more."""
     if left := await gateway.reconciler.adopt():
-        warn("calls-left-open", count=left, now="their outcomes are unknown; probes and tasks decide them")
+        warn("calls-left-open", count=left, detail="their outcomes are unknown; probes and tasks decide them")
     if unanswered := await gateway.catch_up():
-        warn("triggers-left-unanswered", count=unanswered, now="they are answered before calls are accepted")
+        warn("triggers-left-unanswered", count=unanswered, detail="they are answered before calls are accepted")
     await gateway.sentinel.idle()
     if adopted := await gateway.recovery.catch_up():
         warn("rollbacks-continued", count=adopted)

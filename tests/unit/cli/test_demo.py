@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-from gateway.cli import commands
 from tests.support.command_line import Cli
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *found: EntryPoint) -> None:
-    monkeypatch.setattr(commands, "entry_points", lambda *, group: EntryPoints(found).select(group=group))
+    monkeypatch.setattr(metadata, "entry_points", lambda *, group: EntryPoints(found).select(group=group))
 
 
 def test_where_it_is_not_installed_the_command_says_how(killcord: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
