@@ -99,8 +99,8 @@ def refusal(status: int, headers: Mapping[str, str], raw: bytes) -> Problem | No
 
 
 def given(**fields: object) -> Json:
-    """A body of the fields that are not ``None``, ``False`` or an empty list."""
-    return {name: value for name, value in fields.items() if value not in (None, []) and value is not False}
+    """A body of the fields that are not ``None``, ``False`` or an empty list or tuple."""
+    return {name: value for name, value in fields.items() if value not in (None, [], ()) and value is not False}
 
 
 def path(*segments: str) -> str:

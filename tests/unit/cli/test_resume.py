@@ -71,6 +71,16 @@ def test_a_contained_run_is_resumed_with_what_it_keeps(written: Gateway, killcor
     assert (run["scopes"], run["tools"], run["limits"]["writes"], run["require_approval"]) == (["erp:invoice.*"], ["erp"], 5, ["erp:*"])
 
 
+def test_a_resume_without_options_keeps_the_runs_permissions(written: Gateway, killcord: Cli) -> None:
+    before = killcord.json("runs", "show", "run_1")
+    killcord("contain", "--run", "run_1", "--mode", "paused", "--reason", "x")
+    assert killcord("resume", "run_1", "--reason", "mended").code == 0
+    run = killcord.json("runs", "show", "run_1")
+    kept = ("scopes", "tools", "limits")
+    assert [run.get(name) for name in kept] == [before.get(name) for name in kept]
+    assert (run["generation"], run["scopes"], run.get("tools")) == (2, ["erp:*"], None)
+
+
 def test_a_wider_resume_says_what_is_too_wide(written: Gateway, killcord: Cli) -> None:
     killcord("contain", "--run", "run_1", "--mode", "paused", "--reason", "x")
     said = killcord("resume", "run_1", "--reason", "x", "--scope", "crm:*", "--checkpoint", "start")
