@@ -21,7 +21,7 @@ from gateway.clients.keys.leases import SignedLeases, open_lease_keys
 from gateway.clients.keys.tool_secret import ToolSecret
 from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.clients.rego.engine import EmbeddedEngine
-from gateway.clients.webhook.webhooks import Webhooks
+from gateway.clients.webhook.delivery import Webhooks
 from gateway.control.containment.containment import Containment, OrderReplica
 from gateway.control.incident.timeline import Timelines
 from gateway.control.review.approvals import Approvals

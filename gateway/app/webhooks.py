@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from gateway.clients.clock import SystemClock
-from gateway.clients.webhook.webhooks import FOLDER, Webhooks, open_webhooks
+from gateway.clients.webhook.delivery import FOLDER, Webhooks, open_webhooks
 from gateway.observe.metrics import Delivered, Deliveries
 from gateway.settings.config import Config
 from gateway.stores.sqlite.store import SqliteStore

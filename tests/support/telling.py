@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.clients.webhook.webhooks import Webhooks, open_webhooks
+from gateway.clients.webhook.delivery import Webhooks, open_webhooks
 from gateway.control.supervisor import Supervisor
 from gateway.core.codec import incident as codec_incident
 from gateway.core.webhook import delivery

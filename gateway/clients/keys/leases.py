@@ -7,8 +7,9 @@ import binascii
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal
 
+import msgspec
 import orjson
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -21,10 +22,22 @@ from gateway.ports.keys import LeaseKeys
 
 ALGORITHM: Final = "Ed25519"
 TYPE = "killcord-lease+jwt"
-ISSUER = "killcord"
-AUDIENCE = "killcord:agents"
+ISSUER: Final = "killcord"
+AUDIENCE: Final = "killcord:agents"
 LONGEST = 4096
 """Bytes of a token; a longer one is not looked at."""
+
+
+class _Claims(msgspec.Struct):
+    """What a token says; ``nbf`` and ``exp`` in Unix seconds."""
+
+    iss: Literal["killcord"]
+    aud: Literal["killcord:agents"]
+    sub: str
+    ten: str
+    gen: int
+    nbf: float
+    exp: float
 
 
 class SignedLeases:
@@ -59,9 +72,10 @@ class SignedLeases:
             raise errors.LeaseInvalid
         try:
             payload = jws.deserialize_compact(token, key, algorithms=[ALGORITHM]).payload
-            return _lease(orjson.loads(payload))
-        except (JoseError, ValueError) as refused:
+            claims = msgspec.convert(orjson.loads(payload), _Claims)
+        except (JoseError, ValueError, msgspec.ValidationError) as refused:
             raise errors.LeaseInvalid from refused
+        return Lease(run_id=claims.sub, tenant=claims.ten, generation=claims.gen, not_before=claims.nbf, expires_at=claims.exp)
 
     def jwks(self) -> Mapping[str, object]:
         """Public keys only, the signing one first."""
@@ -129,23 +143,6 @@ def _date(seconds: float) -> int | float:
     """A NumericDate, exact to the millisecond and never later than what is meant."""
     millis = math.floor(seconds * 1000)
     return millis // 1000 if millis % 1000 == 0 else millis / 1000
-
-
-def _lease(claims: Any) -> Lease:
-    if not isinstance(claims, dict) or claims.get("iss") != ISSUER or claims.get("aud") != AUDIENCE:
-        raise ValueError("not a lease for the agents' door")
-    run_id, tenant, generation = claims.get("sub"), claims.get("ten"), claims.get("gen")
-    if type(run_id) is not str or type(tenant) is not str or type(generation) is not int:
-        raise ValueError("a claim is missing or of another type")
-    return Lease(
-        run_id=run_id, tenant=tenant, generation=generation, not_before=_seconds(claims.get("nbf")), expires_at=_seconds(claims.get("exp"))
-    )
-
-
-def _seconds(date: Any) -> float:
-    if type(date) not in (int, float):
-        raise ValueError("a time is missing or no number")
-    return float(date)
 
 
 if TYPE_CHECKING:

@@ -20,47 +20,29 @@ class Kind(Enum):
     SET = "set"
 
 
-_REPLAYED = "a replayed decision must come out the same"
-_JSON = "engines differ in what they accept as {0} and in how they write it; have agents send the values themselves"
-_BITS = "engines differ in numbers beyond 53 bits; use a list of names instead of bits"
-_ADDRESS = "engines differ in addresses with leading zeros and in IPv4 inside IPv6; compare texts, by startswith or regex.match"
-_DECODED = "decoders differ in what they accept; encode what you expect, and compare that"
-_SHIFT = "engines differ at the ends of months and in time zones; calculate in nanoseconds: input.now + (24 * 3600) * 1000000000"
-_LONG = "its cost grows with a number in the call; write the numbers as literals, or put them into a data file"
-
-REFUSED: Mapping[str, str] = {
-    "base64.decode": _DECODED,
+_PARSED = "engines differ in what they accept as {} and in how they write it; have agents send the values themselves"
+_REFUSED = {
+    "base64.decode base64url.decode": "decoders differ in what they accept; encode what you expect, and compare that",
     "base64.is_valid": "engines differ in what they accept; use regex.match",
-    "base64url.decode": _DECODED,
-    "bits.and": _BITS,
-    "bits.lsh": _BITS,
-    "bits.negate": _BITS,
-    "bits.or": _BITS,
-    "bits.rsh": _BITS,
-    "bits.xor": _BITS,
-    "ceil": "engines differ between -1 and 0; use round",
-    "floor": "engines differ between -1 and 0; use round",
+    "bits.and bits.lsh bits.negate bits.or bits.rsh bits.xor": "engines differ in numbers beyond 53 bits; "
+    "use a list of names instead of bits",
+    "ceil floor": "engines differ between -1 and 0; use round",
     "format_int": 'engines differ in bases and in fractions; use sprintf("%v", [...])',
     "glob.match": "engines differ in ?, classes, ** and most delimiters; use data.killcord.lib.wildcard.matches, or regex.match",
     "glob.quote_meta": "it quotes nothing on the embedded engine; use data.killcord.lib.wildcard.matches",
     "graph.reachable_paths": "engines differ in loops; use graph.reachable",
     "http.send": "the gateway makes no calls while it decides; put what the rule needs into a data file",
     "json.filter": "engines differ in how they read paths; use object.filter",
-    "json.is_valid": _JSON.format("JSON"),
-    "json.marshal": _JSON.format("JSON"),
-    "json.marshal_with_options": _JSON.format("JSON"),
-    "json.match_schema": "engines describe errors differently; write what must hold as rules",
+    "json.is_valid json.marshal json.marshal_with_options json.unmarshal": _PARSED.format("JSON"),
+    "json.match_schema json.verify_schema": "engines describe errors differently; write what must hold as rules",
     "json.remove": "engines differ in how they read paths; use object.remove",
-    "json.unmarshal": _JSON.format("JSON"),
-    "json.verify_schema": "engines describe errors differently; write what must hold as rules",
-    "net.cidr_contains": _ADDRESS,
-    "net.cidr_expand": _ADDRESS,
-    "net.cidr_is_valid": _ADDRESS,
-    "numbers.range": _LONG,
-    "numbers.range_step": _LONG,
+    "net.cidr_contains net.cidr_expand net.cidr_is_valid": "engines differ in addresses with leading zeros and in IPv4 inside IPv6; "
+    "compare texts, by startswith or regex.match",
+    "numbers.range numbers.range_step": "its cost grows with a number in the call; "
+    "write the numbers as literals, or put them into a data file",
     "object.subset": "the embedded engine fails on empty lists; compare keys as sets: object.keys(x) - {...}",
     "opa.runtime": "it answers differently on each engine; put what the rule needs into a data file",
-    "rand.intn": _REPLAYED,
+    "rand.intn uuid.rfc4122": "a replayed decision must come out the same",
     "regex.is_valid": "engines differ in their patterns; the patterns of a bundle are checked when it loads",
     "regex.split": "engines differ in empty matches; use split",
     "regex.template_match": "the embedded engine fails on texts shorter than the template; use regex.match",
@@ -68,21 +50,19 @@ REFUSED: Mapping[str, str] = {
     "semver.is_valid": "engines differ in a leading v; use regex.match",
     "strings.count": "engines differ in overlapping matches; use count(indexof_n(...))",
     "strings.replace_n": "engines differ in whether a replacement is replaced again; use replace or regex.replace",
-    "time.add_date": _SHIFT,
-    "time.diff": _SHIFT,
+    "time.add_date time.diff": "engines differ at the ends of months and in time zones; "
+    "calculate in nanoseconds: input.now + (24 * 3600) * 1000000000",
     "time.format": "engines differ in layouts; use time.date and time.clock",
-    "time.now_ns": f"{_REPLAYED}; use input.now",
+    "time.now_ns": "a replayed decision must come out the same; use input.now",
     "time.parse_ns": "engines differ in layouts; compare dates as texts, which YYYY-MM-DD sorts",
     "trace": "it is not true on every engine; use print",
     "upper": "engines differ in letters that become two, as the German sharp s; use lower",
     "urlquery.decode": "engines differ in what they drop; input.http.query is decoded already",
     "urlquery.decode_object": "engines differ in what they accept; input.http.query is decoded already",
     "uuid.parse": "engines differ in what they return; use regex.match",
-    "uuid.rfc4122": _REPLAYED,
-    "yaml.is_valid": _JSON.format("YAML"),
-    "yaml.marshal": _JSON.format("YAML"),
-    "yaml.unmarshal": _JSON.format("YAML"),
+    "yaml.is_valid yaml.marshal yaml.unmarshal": _PARSED.format("YAML"),
 }
+REFUSED: Mapping[str, str] = {name: reason for names, reason in _REFUSED.items() for name in names.split(" ")}
 """Built-ins that the embedded engine has and a policy may not use, each with the reason and an alternative."""
 
 _LACKING = {

@@ -1,17 +1,17 @@
-"""How far a webhook has been told, in a file of its own: what outlives a restart.
+"""Webhooks: orders, triggers and incidents sent to the outside, from the journal and as far as it is durable.
 
-One webhook, told in order: the journal is read behind its cursor, and an event is done with before the next one begins.
+Each webhook gets its events in order: the journal is read behind its cursor, and an event is finished before the next one begins.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 
 import orjson
 
@@ -20,11 +20,17 @@ from gateway.clients.webhook.post import Answer, Post
 from gateway.core.backoff import Backoff
 from gateway.core.webhook import cloudevents, delivery
 from gateway.core.webhook.delivery import Verdict
-from gateway.model.entry import Kind, Position
+from gateway.model.entry import Fields, Kind, Position
 from gateway.model.webhook import Topic, Webhook
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Query
 from gateway.ports.projections import Registry
+
+FOLDER = "webhooks"
+FIRST_WAIT = 1.0
+"""Seconds before an event is tried a second time."""
+
+_TOPICS: dict[object, Topic] = {kind.value: topic for topic, kinds in cloudevents.KINDS.items() for kind in kinds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +46,12 @@ class Cursor:
             Misconfigured: the file is there, and is no cursor.
         """
         try:
-            found = json.loads(self.path.read_bytes())
+            found = orjson.loads(self.path.read_bytes())
             return Position(str(found["stream"]), int(found["seq"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as broken:
-            message = "is no cursor of a webhook; delete it, and the webhook is told of what happens from then on"
+            message = "not a cursor of a webhook; delete it, and the webhook gets what happens from then on"
             raise errors.Misconfigured([f"{self.path}: {message}"]) from broken
 
     async def keep(self, position: Position) -> None:
@@ -55,7 +61,7 @@ class Cursor:
             OSError: it could not be written; the one before stands.
         """
         # In a thread: an fsync here must not hold up the calls of agents.
-        await asyncio.to_thread(self._write, json.dumps({"stream": position.stream, "seq": position.seq}).encode())
+        await asyncio.to_thread(self._write, orjson.dumps({"stream": position.stream, "seq": position.seq}))
 
     def _write(self, content: bytes) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -210,3 +216,52 @@ class Delivery:
             await self.cursor.keep(Position(self.stream, self.at))
         except OSError as error:
             self.log("webhook-cursor-not-kept", webhook=self.webhook.name, error=error.strerror or type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Deliveries that know nothing of each other: each is a routine of its own, and has its own place in the journal."""
+
+    deliveries: tuple[Delivery, ...]
+    post: Post
+
+    def heard(self, fields: Fields, position: Position) -> None:
+        """Hear of every entry as it enters the journal; rings the bell of those who have to tell of it. Never waits."""
+        topic = _TOPICS.get(fields["kind"])
+        if topic is not None:
+            for delivery in self.deliveries:
+                if topic in delivery.webhook.topics:
+                    delivery.wake(position.seq)
+
+    async def close(self) -> None:
+        await self.post.close()
+
+
+async def open_webhooks(
+    declared: Sequence[Webhook],
+    folder: Path,
+    history: History,
+    registry: Registry,
+    clock: Clock,
+    log: Callable[..., object],
+    *,
+    first: float = FIRST_WAIT,
+) -> Webhooks:
+    """Webhooks at their places in the journal, to be closed. ``folder`` keeps their cursors, a file for each.
+
+    Raises:
+        Misconfigured: a cursor cannot be read.
+    """
+    post, chance = Post(), SystemRandom().random
+    stream = (await history.tail()).stream
+    try:
+        deliveries = tuple(
+            Delivery(one, history, registry, Cursor(folder / f"{one.name}.json"), post, clock, chance, log, stream, first)
+            for one in declared
+        )
+        for delivery in deliveries:
+            await delivery.begin()
+    except BaseException:
+        await post.close()
+        raise
+    return Webhooks(deliveries, post)
