@@ -25,7 +25,7 @@ class Bundle:
     """``modules`` and ``tests`` map file names (the folder's own name in front, as an editor shows them) to Rego.
 
     ``data`` is what lies under ``data``. ``revision`` is the first 12 hex digits of SHA-256 over names and contents of
-    modules and data, so that a change of tests alone is no new revision.
+    modules and data, so that a change of tests alone makes no new revision.
     """
 
     modules: Mapping[str, str]
@@ -90,16 +90,16 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _graft(data: dict[str, object], name: PurePosixPath, content: bytes) -> str | None:
-    """Put a data file's content in its place; returns what stands against it."""
+    """Put a data file's content in its place; returns what prevents it."""
     try:
         # Through JSON, so that YAML's dates and the like are found here and not by a rule that misreads them.
         document = orjson.loads(content if name.suffix == ".json" else orjson.dumps(yaml.safe_load(content)))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, yaml.YAMLError) as error:
-        return f"not usable as data: {' '.join(str(error).split())}"
+        return f"cannot be used as data: {' '.join(str(error).split())}"
     for part in reversed(name.parent.parts):
         document = {part: document}
     if not isinstance(document, dict):
-        return "data at the top of the folder has to be an object"
+        return "data at the top of the folder must be an object"
     return _merge(data, document, "data")
 
 
@@ -109,7 +109,7 @@ def _merge(into: dict[str, object], new: Mapping[str, object], at: str) -> str |
         if present is value:
             continue
         if not (isinstance(present, dict) and isinstance(value, dict)):
-            return f"{at}.{key} is said by another data file as well"
+            return f"{at}.{key} is defined by another data file as well"
         if problem := _merge(present, value, f"{at}.{key}"):
             return problem
     return None

@@ -1,7 +1,4 @@
-"""Calls counted and timed, for Prometheus. On the way of every call, so no more than a few additions; sums are made when asked for.
-
-Webhooks counted, for Prometheus.
-"""
+"""Calls and webhook deliveries, counted for Prometheus. A call costs no more than a few additions; sums are made when they are read."""
 
 from __future__ import annotations
 
@@ -38,17 +35,17 @@ class Observer(Collector):
     _stages: dict[str, _Spent] = field(default_factory=dict)
 
     def passed(self, tool: str, action: str, status: int, started: float, marks: Sequence[tuple[str, float]]) -> None:
-        """A call that the line let through; its status is the tool's."""
+        """A call that the pipeline let through; its status is the tool's."""
         self._count(tool, action, "allow", started, marks)
         self.log("call", tool=tool, action=action, status=status, ms=round((self.monotonic() - started) * 1000, 2))
 
     def refused(self, tool: str, action: str, code: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
-        """A call that a stage stood against."""
+        """A call that a stage refused."""
         self._count(tool if action else "", action, code, started, marks)
         self.log("refusal", tool=tool, action=action, code=code)
 
     def collect(self) -> Iterable[Metric]:
-        """What Prometheus is told."""
+        """The metrics as Prometheus reads them."""
         calls = CounterMetricFamily("killcord_calls", "Calls by tool, action and decision.", labels=("tool", "action", "decision"))
         for labels, count in self._calls.items():
             calls.add_metric(labels, count)
@@ -101,7 +98,7 @@ class Deliveries(Collector):
     read: Callable[[], Iterable[Delivered]]
 
     def collect(self) -> Iterable[Metric]:
-        """What Prometheus is told."""
+        """The metrics as Prometheus reads them."""
         delivered = CounterMetricFamily("killcord_webhook_delivered", "Events that a webhook took.", labels=("webhook",))
         given_up = CounterMetricFamily("killcord_webhook_given_up", "Events that a webhook never took.", labels=("webhook",))
         lag = GaugeMetricFamily("killcord_webhook_lag_entries", "Journal entries from the event being delivered on.", labels=("webhook",))

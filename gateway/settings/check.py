@@ -1,4 +1,4 @@
-"""What ``killcord check`` tells: problems, warnings, and what the configuration would open up."""
+"""What ``killcord check`` reports: problems, warnings, and what the configuration would open up."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ def _warnings(config: Config) -> Iterator[str]:
     if not config.task_classes:
         yield f"{config.path.name}: no task_classes: no run can be opened"
     if config.tokens_file is None:
-        yield f"{config.path.name}: no operators: only KILLCORD_BOOTSTRAP_TOKEN can open the operators' door"
+        yield f"{config.path.name}: no operators: only KILLCORD_BOOTSTRAP_TOKEN gives access to the control API"
     elif not config.tokens_file.exists():
         yield f"{config.path.name}: operators: there is no {config.tokens_file} yet; run: killcord operators add NAME --role admin"
     if config.anchor is None:
-        yield f"{config.path.name}: no anchor: a cut end of the journal will not show"
+        yield f"{config.path.name}: no anchor: a truncated journal will not be detected"
     opa = config.policy.opa
     if opa is not None and opa.readable_on_the_way:
-        yield f"{config.path.name}: policy.url: plain http to {opa.host}: whoever is between can decide in its place"
+        yield f"{config.path.name}: policy.url: plain http to {opa.host}: anyone on the network path can decide in its place"
     for webhook in config.webhooks:
         if webhook.readable_on_the_way:
-            yield f"{config.path.name}: webhooks.{webhook.name}: plain http to {webhook.host}: whoever is between can read what it is told"
+            yield f"{config.path.name}: webhooks.{webhook.name}: plain http to {webhook.host}: the network can read its events"
     yield from _scopes(config)
     yield from _amounts(config)
     for tool in config.tools.values():
@@ -99,9 +99,9 @@ def _tool(config: Config, tool: ToolConfig) -> Iterator[str]:
     if tool.origin.readable_on_the_way:
         yield f"{name}: plain http to {tool.origin.host}: the secret and the data cross the network readable"
     if tool.credential is not None and tool.credential.inline:
-        yield f"{name}.credential: the secret stands in the file itself; move it to an environment variable or a file"
+        yield f"{name}.credential: the secret is written in the file itself; move it to an environment variable or a file"
     secret = tool.credential.one_file if tool.credential else None
     if secret is not None and secret.stat().st_mode & stat.S_IROTH:
         yield f"{name}.credential: {secret} can be read by everyone; run: chmod 600 {secret}"
     if tool.catalog.unlisted_write:
-        yield f"{name}: its adapter lets writes on that it does not know: they can never be undone"
+        yield f"{name}: its adapter allows writes that it does not list: they can never be undone"

@@ -1,4 +1,4 @@
-"""The tokens file: who may come in at the operators' door. It holds hashes only; a token is shown once, when it is made."""
+"""The tokens file: who may use the control API. It holds hashes only; a token is shown once, when it is made."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Operators:
         self._by_hash = by_hash
 
     def find(self, token: str) -> Operator | None:
-        """Whose token this is. Looked up by its digest, so that the time taken tells nothing of a token."""
+        """Whose token this is. Looked up by its digest, so that the time taken reveals nothing of a token."""
         return self._by_hash.get(digest(token))
 
     def rows(self) -> Sequence[tuple[str, Operator]]:
@@ -64,7 +64,7 @@ def load(path: Path) -> Operators:
     found, problems = located.read(path)
     entries = [] if problems else _entries(found, problems)
     if path.stat().st_mode & 0o022:
-        problems.append(f"{path}: can be changed by others; run: chmod 600 {path}")
+        problems.append(f"{path}: others can change this file; run: chmod 600 {path}")
     if problems:
         raise errors.Misconfigured(problems)
     return Operators({one.hash: Operator(one.name, one.role, tuple(one.tenants), tuple(one.classes)) for one in entries})
@@ -78,9 +78,9 @@ def add(path: Path, name: str, role: Role, *, tenants: Sequence[str] = ("*",), c
     """
     known = load(path)
     if not _NAME.fullmatch(name):
-        raise errors.Misconfigured([f"{name!r} is no operator's name; use letters, digits and . _ @ -"])
+        raise errors.Misconfigured([f"{name!r} is not an operator's name; use letters, digits and . _ @ -"])
     if any(one.name == name for _, one in known.rows()):
-        raise errors.Misconfigured([f"{path}: there is an operator {name} already; choose another name, or take that entry out"])
+        raise errors.Misconfigured([f"{path}: there is an operator {name} already; choose another name, or remove that entry"])
     token = PREFIX + secrets.token_urlsafe(32)
     made = (digest(token), Operator(name, role, tuple(tenants), tuple(classes)))
     _replace(path, [_row(key, one) for key, one in (*known.rows(), made)])

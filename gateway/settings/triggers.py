@@ -146,7 +146,7 @@ class TriggersSection(Section):
 
 def thresholds(section: TriggersSection) -> Thresholds:
     """The thresholds that a section says; one that says nothing says the defaults."""
-    # Of a trigger that is off the numbers do not matter: the defaults stand in.
+    # The numbers of a trigger that is off do not matter: the defaults are used.
     denied, loop = section.denied or DeniedSection(), section.loop or LoopSection()
     retries, steps = section.retry_spike or RetrySpikeSection(), section.step_count or StepCountSection()
     writes, rate = section.mutation_volume or MutationVolumeSection(), section.rate or BlastRateSection()

@@ -39,9 +39,10 @@ class Remote:
             answer = self._answer(entry_points.RULE, document)
         except TypeError:
             return _denied(decision.UNREADABLE)
-        if answer.status != 200:
-            return _denied(channel.failure(answer))
-        return decision.parse(channel.told(answer).result, decision_id="dec_1", revision="")
+        try:
+            return decision.parse(channel.result(answer).value, decision_id="dec_1", revision="")
+        except channel.RuleFailed as failed:
+            return _denied(decision.inapplicable(failed.where))
 
     def ask(self, rule: str, document: Mapping[str, object]) -> Outcome:
         """As ``OpaEngine`` asks, without its deadline."""

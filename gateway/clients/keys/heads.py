@@ -38,7 +38,7 @@ def open_head_key(folder: Path) -> SignedHeads:
     """The key ``head.pem`` of a folder, made where there is none.
 
     Raises:
-        Misconfigured: it is no Ed25519 key, or others than its owner can read it.
+        Misconfigured: it is not an Ed25519 key, or others than its owner can read it.
     """
     path = files.folder(folder) / "head.pem"
     if not path.exists():

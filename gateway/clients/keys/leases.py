@@ -88,7 +88,7 @@ def open_lease_keys(folder: Path) -> SignedLeases:
     """The keys ``lease-*.pem`` of a folder, in the order of their names; the first one is made where there is none.
 
     Raises:
-        Misconfigured: a key is no Ed25519 key, or others than its owner can read it.
+        Misconfigured: a key is not an Ed25519 key, or others than its owner can read it.
     """
     files.folder(folder)
     if not list(folder.glob("lease-*.pem")):
@@ -110,7 +110,7 @@ def read_lease_key(path: Path) -> SignedLeases:
     """One key from a file of the user's own.
 
     Raises:
-        Misconfigured: it is no Ed25519 key, or others than its owner can read it.
+        Misconfigured: it is not an Ed25519 key, or others than its owner can read it.
     """
     return SignedLeases([_load(path)])
 

@@ -61,7 +61,7 @@ class TenantVault:
         key = await self._key(sealed.tenant)
         data = sealed.data
         if data[:1] != _VERSION:
-            raise ValueError(f"{sealed.ref} is no sealed blob of this gateway")
+            raise ValueError(f"{sealed.ref} is not a sealed blob of this gateway")
         if key is None or data[1:9] != key.ident:
             raise KeyError(sealed.tenant)
         try:
@@ -105,7 +105,7 @@ def open_master_key(folder: Path) -> bytes:
     """The master key ``master.key`` of a folder (64 hex digits), made where there is none.
 
     Raises:
-        Misconfigured: it is no such key, or others than its owner can read it.
+        Misconfigured: it is not such a key, or others than its owner can read it.
     """
     path = files.folder(folder) / "master.key"
     if not path.exists():

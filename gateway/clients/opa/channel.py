@@ -16,20 +16,26 @@ from yarl import URL
 
 from gateway import errors
 from gateway.clients import policy_bundle
-from gateway.core.policy import decision
 from gateway.core.request import strict_json
-from gateway.model.decision import Reason
 
 _LONGEST_ID = 100
 _FAILED_RULE = frozenset({"eval_type_error", "eval_builtin_error", "eval_conflict_error"})
 """OPA's codes for what a rule does on the same input again and again; others (a cancelled query, say) may not come back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """``result`` is ``None`` where it is undefined; ``bundles`` are those that answered, with their revisions ('' for none)."""
+class RuleFailed(Exception):
+    """A rule cannot be applied to what OPA was asked about; ``where`` it is, as far as OPA says."""
 
-    result: object
+    def __init__(self, where: str) -> None:
+        super().__init__(where)
+        self.where = where
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """``value`` is ``None`` where it is undefined; ``bundles`` are those that answered, with their revisions ('' for none)."""
+
+    value: object
     decision_id: str | None
     bundles: Mapping[str, str]
 
@@ -43,43 +49,36 @@ class Told:
         return ",".join(f"{name}={revision}" for name, revision in sorted(self.bundles.items()))
 
 
-def told(answer: Answer) -> Told:
-    """What a 200 of the Data API says, asked for with ``provenance=true``.
+def result(answer: Answer) -> Result:
+    """What an answer of the Data API says, asked for with ``provenance=true``.
 
     Raises:
-        PolicyUnavailable: it says nothing: no JSON object that every reader reads alike.
+        RuleFailed: the rule cannot be applied to the document; it would fail again.
+        PolicyUnavailable: the answer is not a JSON object that every reader reads alike, or something else failed.
     """
-    shown = _object(answer)
+    try:
+        shown = strict_json.loads(answer.body)
+    except errors.MalformedRequest as error:
+        raise _unreadable() from error
+    if not isinstance(shown, dict):
+        raise _unreadable()
+    if answer.status != 200:
+        raise _failure(shown.get("errors"), answer.status)
     decision_id, provenance = shown.get("decision_id"), shown.get("provenance")
     bundles = provenance.get("bundles") if isinstance(provenance, dict) else None
-    return Told(
+    return Result(
         shown.get("result"),
         decision_id if isinstance(decision_id, str) and 0 < len(decision_id) <= _LONGEST_ID else None,
         {name: _revision(one) for name, one in bundles.items()} if isinstance(bundles, dict) else {},
     )
 
 
-def failure(answer: Answer) -> Reason:
-    """Why a call is denied to which OPA answered with an error: a rule that cannot be applied to it.
-
-    Raises:
-        PolicyUnavailable: it was something else that failed.
-    """
-    return decision.inapplicable(failed_at(answer))
-
-
-def failed_at(answer: Answer) -> str:
-    """Where the rule stands that could not be applied to what OPA was asked about, as far as OPA says.
-
-    Raises:
-        PolicyUnavailable: it was something else that failed.
-    """
-    found = _object(answer).get("errors")
+def _failure(found: object, status: int) -> Exception:
     failed = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    if answer.status != 500 or not failed or not all(one.get("code") in _FAILED_RULE for one in failed):
-        raise errors.PolicyUnavailable(f"The policy engine answered with status {answer.status}.", retry_after=1.0)
+    if status != 500 or not failed or not all(one.get("code") in _FAILED_RULE for one in failed):
+        return errors.PolicyUnavailable(f"The policy engine answered with status {status}.", retry_after=1.0)
     where = failed[0].get("location")
-    return f"{where.get('file')}:{where.get('row')}" if isinstance(where, dict) else "an unknown place"
+    return RuleFailed(f"{where.get('file')}:{where.get('row')}" if isinstance(where, dict) else "an unknown place")
 
 
 def modules(answer: Answer) -> dict[str, str]:
@@ -100,18 +99,8 @@ def revision_of(found: Mapping[str, str]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _object(answer: Answer) -> dict[str, object]:
-    try:
-        shown = strict_json.loads(answer.body)
-    except errors.MalformedRequest as error:
-        raise _unreadable() from error
-    if not isinstance(shown, dict):
-        raise _unreadable()
-    return shown
-
-
 def _unreadable() -> errors.PolicyUnavailable:
-    return errors.PolicyUnavailable("The policy engine's answer is no JSON object, or not a whole one.", retry_after=1.0)
+    return errors.PolicyUnavailable("The policy engine's answer is not a whole JSON object.", retry_after=1.0)
 
 
 def _revision(provenance: object) -> str:
@@ -170,7 +159,7 @@ class Channel:
         aiohttp resends what is idempotent after a dropped connection: GET is, POST is not.
 
         Raises:
-            PolicyUnavailable: there is no such answer.
+            PolicyUnavailable: no such answer came.
         """
         try:
             async with (
@@ -183,7 +172,7 @@ class Channel:
         except TimeoutError as error:
             raise errors.PolicyUnavailable(f"The policy engine did not answer within {within * 1000:g} ms.", retry_after=1.0) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise errors.PolicyUnavailable("The policy engine cannot be reached, or dropped the question.", retry_after=1.0) from error
+            raise errors.PolicyUnavailable("The policy engine cannot be reached, or dropped the request.", retry_after=1.0) from error
 
     async def close(self) -> None:
         await self._session.close()

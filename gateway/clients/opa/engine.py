@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
+from yarl import URL
 
 from gateway import errors
 from gateway.clients.opa import channel
-from gateway.clients.opa.channel import Channel
+from gateway.clients.opa.channel import Channel, Result, RuleFailed
 from gateway.clients.rego import entry_points
 from gateway.clients.rego.engine import Report
 from gateway.core.policy import decision as policy_decision
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.ports.rules import Rules
 
 LOOK = 2.0
-"""Seconds that OPA has for each question of a look: nobody waits for those, so one slow answer is no outage."""
+"""Seconds that OPA has for each question of a look: nobody waits for those, so one slow answer is not an outage."""
 LARGEST_DECISION = 1 << 20
 LARGEST_LISTING = 1 << 26
 _ASKED = "/v1/data/killcord/{path}?strict-builtin-errors=true&provenance=true"
@@ -76,31 +77,22 @@ class OpaEngine:
 
         A document that cannot be sent, or on which a rule fails, is denied: asking again would not help.
         """
-        decision_id, seen = self._mint("dec"), self._seen
-        if seen.trouble:
-            raise errors.PolicyUnavailable("The policy engine is not ready.", retry_after=1.0)
+        decision_id, seen = self._mint("dec"), self._ready()
         try:
-            question = orjson.dumps({"input": document})
+            found = await self._evaluate(self._decision, document, within=self._timeout)
         except TypeError:
             return Deny(decision_id=decision_id, revision=seen.revision, reasons=(policy_decision.UNREADABLE,))
-        answer = await self._channel.ask("POST", self._decision, question, within=self._timeout, most=LARGEST_DECISION)
-        if answer.status != 200:
-            return Deny(decision_id=decision_id, revision=seen.revision, reasons=(channel.failure(answer),))
-        told = channel.told(answer)
-        # An OPA that just restarted may have one of its bundles and not yet the one that denies.
-        if told.bundles.keys() != seen.bundles:
-            raise errors.PolicyUnavailable("The policy engine is changing its bundles.", retry_after=1.0)
-        return policy_decision.parse(told.result, decision_id=told.decision_id or decision_id, revision=told.revision or seen.revision)
+        except RuleFailed as failed:
+            return Deny(decision_id=decision_id, revision=seen.revision, reasons=(policy_decision.inapplicable(failed.where),))
+        _check_bundles(found, seen)
+        return policy_decision.parse(found.value, decision_id=found.decision_id or decision_id, revision=found.revision or seen.revision)
 
     async def ask(self, rule: str, document: Mapping[str, object]) -> object:
         """What ``data.killcord.<rule>`` is on an input document; ``ports.rules.Rules`` says what is raised."""
-        seen = self._seen
-        if seen.trouble:
-            raise errors.PolicyUnavailable("The policy engine is not ready.", retry_after=1.0)
-        told = await self._told(rule, document, within=self._timeout)
-        if told.bundles.keys() != seen.bundles:
-            raise errors.PolicyUnavailable("The policy engine is changing its bundles.", retry_after=1.0)
-        return told.result
+        seen = self._ready()
+        found = await self._ask(rule, document, within=self._timeout)
+        _check_bundles(found, seen)
+        return found.value
 
     async def watch(self, interval: float) -> None:
         """Look every ``interval`` seconds until cancelled."""
@@ -121,7 +113,7 @@ class OpaEngine:
             self._report("info", f"policy revision {seen.revision} is active")
         if not seen.trouble and seen.revision != self._tried:
             self._tried = seen.revision
-            await self._tell_lacking()
+            await self._report_lacking()
 
     async def close(self) -> None:
         await self._channel.close()
@@ -132,32 +124,41 @@ class OpaEngine:
             return _Seen(
                 "its bundles are not all active yet" if health.status == 500 else f"its /health answers with status {health.status}"
             )
-        sample = orjson.dumps({"input": entry_points.sample_call()})
-        answer = await self._channel.ask("POST", self._decision, sample, within=LOOK, most=LARGEST_DECISION)
-        if answer.status != 200:
-            return _Seen(f"on a sample call: {channel.failure(answer).message}")
-        told = channel.told(answer)
-        decision = policy_decision.parse(told.result, decision_id="sample", revision="sample")
+        try:
+            found = await self._evaluate(self._decision, entry_points.sample_call(), within=LOOK)
+        except RuleFailed as failed:
+            return _Seen(f"on a sample call: {policy_decision.inapplicable(failed.where).message}")
+        decision = policy_decision.parse(found.value, decision_id="sample", revision="sample")
         if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:
             return _Seen(f"on a sample call, {entry_points.RULE} gives no usable decision: {decision.reasons[0].message}")
-        return _Seen("", told.revision or await self._digest(), frozenset(told.bundles))
+        return _Seen("", found.revision or await self._digest(), frozenset(found.bundles))
 
-    async def _told(self, rule: str, document: Mapping[str, object], *, within: float) -> channel.Told:
+    async def _ask(self, rule: str, document: Mapping[str, object], *, within: float) -> Result:
         try:
-            question = orjson.dumps({"input": document})
+            return await self._evaluate(self._channel.at(_ASKED.format(path=rule.replace(".", "/"))), document, within=within)
         except TypeError as error:
-            raise errors.PolicyUnavailable("The document is no JSON.") from error
-        url = self._channel.at(_ASKED.format(path=rule.replace(".", "/")))
-        answer = await self._channel.ask("POST", url, question, within=within, most=LARGEST_DECISION)
-        if answer.status != 200:
-            raise errors.PolicyUnavailable(f"The rule at {channel.failed_at(answer)} cannot be applied to this document.")
-        return channel.told(answer)
+            raise errors.PolicyUnavailable("The document is not JSON.") from error
+        except RuleFailed as failed:
+            raise errors.PolicyUnavailable(f"The rule at {failed.where} cannot be applied to this document.") from failed
 
-    async def _tell_lacking(self) -> None:
+    async def _evaluate(self, rule: URL, document: Mapping[str, object], *, within: float) -> Result:
+        """Raises:
+        TypeError: the document is not JSON.
+        RuleFailed, PolicyUnavailable: see ``channel.result``.
+        """
+        question = orjson.dumps({"input": document})
+        return channel.result(await self._channel.ask("POST", rule, question, within=within, most=LARGEST_DECISION))
+
+    def _ready(self) -> _Seen:
+        if self._seen.trouble:
+            raise errors.PolicyUnavailable("The policy engine is not ready.", retry_after=1.0)
+        return self._seen
+
+    async def _report_lacking(self) -> None:
         """Say what a new revision does not answer, or not so that it could be used. OPA decides on calls all the same."""
         for rule, document in entry_points.samples().items():
             try:
-                result = (await self._told(rule, document, within=LOOK)).result
+                result = (await self._ask(rule, document, within=LOOK)).value
             except errors.PolicyUnavailable as refused:
                 self._report("warning", f"revision {self.revision}: data.killcord.{rule} has no answer to a sample: {refused.detail}")
                 continue
@@ -168,9 +169,15 @@ class OpaEngine:
                 self._report("warning", f"revision {self.revision}: data.killcord.{rule} gives no usable answer to a sample: {fault}")
 
     async def _digest(self) -> str:
-        """A revision where the bundles tell none: it follows the modules, not the data."""
+        """A revision where the bundles name none: it follows the modules, not the data."""
         found = channel.modules(await self._channel.ask("GET", self._policies, within=LOOK, most=LARGEST_LISTING))
         return channel.revision_of(found) if found else "unknown"
+
+
+def _check_bundles(found: Result, seen: _Seen) -> None:
+    """An OPA that just restarted may have one of its bundles and not yet the one that denies."""
+    if found.bundles.keys() != seen.bundles:
+        raise errors.PolicyUnavailable("The policy engine is changing its bundles.", retry_after=1.0)
 
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import requests
 from opa_client import OpaClient
-from opa_client import errors as told
+from opa_client import errors as opa_errors
 
 from gateway import errors
 from gateway.clients import policy_bundle
@@ -28,7 +28,7 @@ TIMEOUT = 10.0
 
 _CLOSED = f"{OURS}closed.rego"
 _CLOSING = 'package killcord.authz\n\ndecision := "closed while policies are pushed"\n'
-_REFUSALS = (told.RegoParseError, told.DeletePolicyError)
+_REFUSALS = (opa_errors.RegoParseError, opa_errors.DeletePolicyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Pushed:
 
 
 class _Straight(OpaClient):  # type: ignore[misc]
-    """Goes where it is told, by no proxy that the environment names; asks once."""
+    """Uses no proxy that the environment names; asks once."""
 
     def _init_session(self) -> requests.Session:
         session: requests.Session = super()._init_session()
@@ -52,8 +52,8 @@ class _Straight(OpaClient):  # type: ignore[misc]
 def push(folder: Path, *, host: str, port: int, tls: bool) -> Pushed:
     """Vet a folder as the embedded engine does, then put its modules and data in the place of those pushed before.
 
-    OPA takes one module at a time: until the last is in, its decision is no decision, and gateways refuse calls. Where
-    something stands against it midway it stays so, until a push goes through.
+    OPA takes one module at a time: until the last is in, it gives no usable decision, and gateways refuse calls. Where
+    a push fails midway it stays so, until another succeeds.
 
     Raises:
         Misconfigured: the folder cannot be used, or OPA cannot be reached or does not take it; one line per problem.
@@ -64,7 +64,7 @@ def push(folder: Path, *, host: str, port: int, tls: bool) -> Pushed:
         raise errors.Misconfigured(list(examined.problems))
     loading.compiled(examined.modules, found.data, examined.answers)
     if misplaced := sorted(name for name, value in found.data.items() if not isinstance(value, dict)):
-        raise errors.Misconfigured([f"{folder}: data.{misplaced[0]} is no object, which is all that can be pushed; put it into a folder"])
+        raise errors.Misconfigured([f"{folder}: data.{misplaced[0]} is not an object, and only an object can be pushed; use a folder"])
     with _complaining(f"{'https' if tls else 'http'}://{host}:{port}"):
         client = _Straight(host=f"[{host}]" if ":" in host else host, port=port, ssl=tls, retries=0, timeout=TIMEOUT)
         with client:
@@ -140,10 +140,10 @@ def _complaining(shown: str) -> Iterator[None]:
     """What the client raises, as lines that say which OPA."""
     try:
         yield
-    except told.RegoParseError as refusal:
+    except opa_errors.RegoParseError as refusal:
         details = [f"OPA at {shown}: {_located(one)}" for one in refusal.errors if isinstance(one, dict)]
         raise errors.Misconfigured(details or [f"OPA at {shown}: {refusal.expression}: {refusal.message}"]) from refusal
-    except (told.DeletePolicyError, told.PolicyNotFoundError) as refusal:
+    except (opa_errors.DeletePolicyError, opa_errors.PolicyNotFoundError) as refusal:
         raise errors.Misconfigured([f"OPA at {shown}: {refusal.expression}: {refusal.message}"]) from refusal
     except requests.RequestException as error:
         raise errors.Misconfigured([f"OPA at {shown}: {type(error).__name__}: it cannot be reached, or did not do as asked"]) from error

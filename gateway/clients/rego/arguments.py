@@ -16,7 +16,7 @@ from gateway.clients.rego.names import Scope
 
 Node = Mapping[str, Any]
 Check = Callable[[Node, Scope], str | None]
-"""Takes one argument and the rule that it stands in; returns what is wrong with it."""
+"""Takes one argument and the scope of its rule; returns what is wrong with it."""
 
 _VERB = re.compile(r"%(.?)", re.DOTALL)
 _PLAIN_VERBS = {"%", "s", "v"}

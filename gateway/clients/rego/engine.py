@@ -43,7 +43,7 @@ _ABSENT = orjson.Fragment(b"\x00")
 
 
 class Memory:
-    """Belongs to one revision of a bundle. ``paths`` are the paths that its rules look at, ``None`` where that cannot be told."""
+    """Belongs to one revision of a bundle. ``paths`` are the paths that its rules look at, ``None`` where that is not known."""
 
     def __init__(self, paths: Sequence[tuple[str, ...]] | None) -> None:
         self._paths = None if paths is None or any(path[0] in _NEW_EACH_TIME for path in paths) else tuple(paths)
@@ -69,7 +69,7 @@ class Memory:
 
 
 def _at(document: Mapping[str, object], path: tuple[str, ...]) -> object:
-    """What stands at a path; where something on the way is no object, that something, marked as such: a rule may see parts of it."""
+    """The value at a path; where something on the way is not an object, that something, marked as such: a rule may see parts of it."""
     value: object = document
     for step in path:
         if not isinstance(value, dict):
@@ -200,7 +200,7 @@ class EmbeddedEngine:
     async def look(self) -> None:
         """Look at the folder once; replace the engine, in one step, where there is a new revision that can be used.
 
-        Files count as changed once they are the same at two looks: a folder that is being copied is no revision.
+        Files count as changed once they are the same at two looks: a folder that is being copied is not a revision.
         """
         try:
             seen = await asyncio.to_thread(policy_bundle.fingerprint, self._folder)

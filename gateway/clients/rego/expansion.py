@@ -19,7 +19,7 @@ _MEMBERS = f"{_LIBRARY}.members("
 _COLLECTIONS = ("Array", "Object", "Set", *syntax.COMPREHENSIONS)
 
 LIBRARY: Mapping[str, str] = {
-    # This engine fails on `some x in 1`; on OPA there is no such x.
+    # This engine fails on `some x in 1`; on OPA no such x exists.
     "a use of some ... in": """package killcord.__opa
 
 members(x) := x if type_name(x) in {"array", "object", "set"}
@@ -47,7 +47,7 @@ letter(each) := "i" if {
 	regex.match(`[\x{1c89}\x{a7cb}\x{a7cc}\x{a7ce}\x{a7d2}\x{a7d4}\x{a7da}\x{a7dc}\x{10d50}-\x{10d65}\x{16ea0}-\x{16eb8}]`, each)
 } else := lower(each)
 """,
-    # This engine forgives white space around a number, and takes some for numbers that OPA cannot write down.
+    # This engine accepts white space around a number, and takes some for numbers that OPA cannot write down.
     "a use of to_number": r"""package killcord.__opa
 
 number_of(x) := to_number("no number") if {

@@ -1,4 +1,4 @@
-"""What the names and terms of a bundle stand for: rules, data, built-ins, fields of the input, and the kind of value that a term has."""
+"""What the names and terms of a bundle mean: rules, data, built-ins, fields of the input, and the kind of value that a term has."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Scope:
-    """One definition of a rule, with all that its names can stand for. ``depth`` bounds how many constants are followed into each other."""
+    """One definition of a rule, with all that its names can mean. ``depth`` bounds how many constants are followed into each other."""
 
     module: Module
     rule: Rule

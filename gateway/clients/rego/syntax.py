@@ -148,7 +148,7 @@ def chain(node: Any) -> Reference | None:
 
 
 def called(node: Mapping[str, Any]) -> str:
-    """The dotted name that a node calls, as it is written; empty where it is no call."""
+    """The dotted name that a node calls, as it is written; empty where it is not a call."""
     function = chain(node["Call"]["fcn"]) if "Call" in node else None
     return dotted(function.path) if function else ""
 

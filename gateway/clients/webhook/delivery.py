@@ -43,7 +43,7 @@ class Cursor:
         """What was kept last; ``None`` where nothing ever was.
 
         Raises:
-            Misconfigured: the file is there, and is no cursor.
+            Misconfigured: the file is there, and is not a cursor.
         """
         try:
             found = orjson.loads(self.path.read_bytes())
@@ -125,12 +125,12 @@ class Delivery:
         await self._keep()
 
     def wake(self, seq: int) -> None:
-        """There is, or will in a moment be, something to tell at this seq. Never waits."""
+        """There is, or will in a moment be, something to send at this seq. Never waits."""
         self._heard = max(self._heard, seq)
         self._bell.set()
 
     async def turn(self) -> None:
-        """Wait for the bell, or a while without it; then tell all that is durable."""
+        """Wait for the bell, or a while without it; then send all that is durable."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._bell.wait(), IDLE)
         end = (await self.history.tail()).seq
@@ -139,7 +139,7 @@ class Delivery:
         while self.at < end and not self.gone:
             due, reach = await self._look(end)
             for topic, seq, entry in due:
-                if not await self._told(topic, entry):
+                if not await self._sent(topic, entry):
                     return
                 self.at = seq
                 await self._keep()
@@ -170,13 +170,13 @@ class Delivery:
             tenant = held.tenant
         return tenant in self.webhook.tenants
 
-    async def _told(self, topic: Topic, entry: Entry) -> bool:
+    async def _sent(self, topic: Topic, entry: Entry) -> bool:
         """Whether the entry is done with; false where the webhook is gone, and the entry waits for a restart."""
         event = cloudevents.event(topic, entry)
         if event is not None:
             self.busy = True
             await self._attempts(str(event["id"]), orjson.dumps(event))
-            # Not in a ``finally``: what a failure cut off is still to be told.
+            # Not in a ``finally``: what a failure cut off is still to be sent.
             self.busy = self.gone
         return not self.gone
 
@@ -226,7 +226,7 @@ class Webhooks:
     post: Post
 
     def heard(self, fields: Fields, position: Position) -> None:
-        """Hear of every entry as it enters the journal; rings the bell of those who have to tell of it. Never waits."""
+        """Hear of every entry as it enters the journal; wakes the deliveries that it concerns. Never waits."""
         topic = _TOPICS.get(fields["kind"])
         if topic is not None:
             for delivery in self.deliveries:

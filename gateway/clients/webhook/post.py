@@ -94,7 +94,7 @@ class _Resolver(AbstractResolver):
 
 
 def _socket(address: _Address) -> socket.socket:
-    """A socket for the address that is dialled next: what stands in a URL as an address never meets the resolver."""
+    """A socket for the address that is dialled next: an address that is written in a URL never meets the resolver."""
     family, kind, protocol, _, place = address
     if not addresses.allowed(str(place[0])):
         raise Forbidden

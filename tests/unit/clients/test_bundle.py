@@ -21,11 +21,11 @@ async def test_data_lies_under_its_folders_path(tmp_path: Path, name: str, conte
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({"data.json": "{"}, "policies/data.json: not usable as data"),
-        ({"data.yaml": "a: [1"}, "policies/data.yaml: not usable as data"),
+        ({"data.json": "{"}, "policies/data.json: cannot be used as data"),
+        ({"data.yaml": "a: [1"}, "policies/data.yaml: cannot be used as data"),
         ({"data.yaml": "a: 2026-11-24"}, "there is no"),
-        ({"data.json": "[1]"}, "has to be an object"),
-        ({"a/data.json": '{"b": 1}', "a/b/data.yaml": "c: 1"}, "data.a.b is said by another data file as well"),
+        ({"data.json": "[1]"}, "must be an object"),
+        ({"a/data.json": '{"b": 1}', "a/b/data.yaml": "c: 1"}, "data.a.b is defined by another data file as well"),
     ],
 )
 def test_unusable_data_is_named(tmp_path: Path, files: dict[str, str], expected: str) -> None:

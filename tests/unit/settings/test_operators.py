@@ -49,7 +49,7 @@ def test_a_name_is_taken_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "../x", "-x", "a\nb", "x" * 65])
 def test_what_is_no_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(errors.Misconfigured, match="is no operator's name"):
+    with pytest.raises(errors.Misconfigured, match="is not an operator's name"):
         operators.add(tmp_path / "operators.yaml", name, Role.VIEWER)
 
 
@@ -98,5 +98,5 @@ def test_a_file_that_others_can_change_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "operators.yaml"
     operators.add(path, "ann", Role.VIEWER)
     path.chmod(0o622)
-    with pytest.raises(errors.Misconfigured, match="can be changed by others; run: chmod 600"):
+    with pytest.raises(errors.Misconfigured, match="others can change this file; run: chmod 600"):
         operators.load(path)
