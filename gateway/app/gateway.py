@@ -324,7 +324,7 @@ def _ambient(config: Config) -> admission.Request | None:
     one = config.ambient_run
     if one is None:
         return None
-    return admission.Request(tenant=one.tenant, agent_id=one.agent_id, task_class=one.task_class, scopes=one.scopes)
+    return admission.Request(tenant=one.tenant, agent_id=one.agent_id, task_class=one.task_class, scopes=tuple(one.scopes))
 
 
 def _probed(probe: Probe) -> Callable[[Write], Awaitable[State]]:

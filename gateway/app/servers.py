@@ -29,7 +29,7 @@ def agents(gateway: Gateway) -> Server:
     lease_fields = {tool.lease_header.decode().lower() for tool in gateway.config.tools.values() if tool.lease_header is not None}
     return Server(
         gateway.front,
-        hosts=http.allowed_hosts,
+        hosts=tuple(http.allowed_hosts),
         clock=gateway.clock,
         spawn=gateway.supervisor.spawn,
         bounds=Bounds(body_cap=http.body_cap, body_timeout=http.body_timeout),
@@ -73,7 +73,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         sign_head=gateway.heads.tick,
         log=_logged(log),
         metrics=gateway.metrics,
-        allowed_hosts=gateway.config.http.allowed_hosts,
+        allowed_hosts=tuple(gateway.config.http.allowed_hosts),
         role=role,
         undos=catalog.undos(tool.catalog for tool in gateway.config.tools.values()),
     )

@@ -19,7 +19,7 @@ from gateway.clients.keys.leases import add_lease_key, open_lease_keys
 from gateway.clients.keys.vault import open_master_key
 from gateway.model.entry import Head
 from gateway.ports.rates import Rates
-from gateway.settings.config import RedisConfig
+from gateway.settings.network import RedisConfig
 from gateway.stores.memory.rates import MemoryRates
 from gateway.stores.sqlite import read_only
 

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
-
-from gateway.ports.clock import Clock
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
@@ -49,10 +46,6 @@ class SystemClock:
 
 def _coded(number: int, bits: int) -> str:
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(bits - 10, -10, -10)])
-
-
-if TYPE_CHECKING:
-    _port_clock: type[Clock] = SystemClock
 
 
 _FETCHED = 4096

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.core.adapter import catalog
 from gateway.core.triggers.thresholds import Thresholds
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Webhook
-from gateway.settings.network import Address, Origin
+from gateway.settings.network import Address, Origin, RedisConfig
 from gateway.settings.secrets import Credential
+from gateway.settings.sections import AmbientRunSection, HttpSection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,43 +45,6 @@ class PolicyConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RedisConfig:
-    """``socket`` is a path and stands in place of ``host`` and ``port``.
-
-    ``share`` is by how much each node divides every rate while the server is lost; ``None`` refuses calls then. ``timeout`` in seconds.
-    """
-
-    host: str = ""
-    port: int = 6379
-    socket: str = ""
-    tls: bool = False
-    ca: Path | None = None
-    database: int = 0
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    prefix: str = "killcord"
-    timeout: float = 0.1
-    share: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HttpConfig:
-    """``body_cap`` in bytes, ``body_timeout`` in seconds."""
-
-    body_cap: int
-    body_timeout: float
-    allowed_hosts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AmbientRun:
-    tenant: str
-    agent_id: str
-    task_class: str
-    scopes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Paths are absolute. ``tenants`` holds limits by tenant, ``*`` those of every tenant without its own.
 
@@ -97,12 +61,12 @@ class Config:
     task_classes: Mapping[str, TaskClass]
     tenants: Mapping[str, Limits]
     triggers: Thresholds
-    http: HttpConfig
+    http: HttpSection
     shutdown_grace: float
     approval_ttl: float = 3_600.0
     rollback_patience: float = 900.0
     rates: RedisConfig | None = None
     anchor: Path | None = None
     tokens_file: Path | None = None
-    ambient_run: AmbientRun | None = None
+    ambient_run: AmbientRunSection | None = None
     webhooks: tuple[Webhook, ...] = ()

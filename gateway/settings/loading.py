@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway import errors
 from gateway.settings import compilation, document, located
-from gateway.settings.config import AmbientRun, Config, HttpConfig, PolicyConfig, ToolConfig
+from gateway.settings.config import Config, PolicyConfig, ToolConfig
 from gateway.settings.document import Context
 from gateway.settings.located import Located
 from gateway.settings.sections import KillcordDocument, ToolSection
@@ -55,14 +55,14 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[st
         task_classes={name: one.task_class(name) for name, one in parsed.task_classes.items()},
         tenants={name: one.limits() for name, one in parsed.tenants.items()},
         triggers=thresholds(parsed.triggers),
-        http=HttpConfig(parsed.http.body_cap, parsed.http.body_timeout, tuple(parsed.http.allowed_hosts)),
+        http=parsed.http,
         shutdown_grace=parsed.shutdown_grace,
         approval_ttl=parsed.approvals.ttl,
         rollback_patience=parsed.rollback.patience,
         rates=parsed.rates.redis(context),
         anchor=context.path(parsed.anchor.file if parsed.anchor else None),
         tokens_file=context.path(parsed.operators.tokens_file if parsed.operators else None),
-        ambient_run=AmbientRun(run.tenant, run.agent_id, run.task_class, tuple(run.scopes)) if (run := parsed.ambient_run) else None,
+        ambient_run=parsed.ambient_run,
         webhooks=tuple(one.webhook(name, context) for name, one in parsed.webhooks.items() if name not in unusable),
     )
     return config, list(dict.fromkeys(problems))

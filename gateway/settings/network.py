@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -79,16 +80,25 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RedisUrl:
-    """``socket`` is a path and stands in place of ``host`` and ``port``; ``variable`` is that of the password, empty for none."""
+class RedisConfig:
+    """``socket`` is a path and stands in place of ``host`` and ``port``.
+
+    ``variable`` of the environment holds the password. ``share`` is by how much each node divides every rate while the server is lost;
+    ``None`` refuses calls then. ``timeout`` in seconds.
+    """
 
     host: str = ""
     port: int = 6379
     socket: str = ""
     tls: bool = False
+    ca: Path | None = None
     database: int = 0
-    user: str = ""
-    variable: str = ""
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    variable: str = field(default="", compare=False)
+    prefix: str = "killcord"
+    timeout: float = 0.1
+    share: int | None = None
 
 
 def address(value: object) -> Address:
@@ -123,7 +133,7 @@ def origin(url: object) -> Origin:
     return Origin(found[1], found[2].strip("[]").lower(), port or _PORTS[found[1]], "", _base(found[4] or ""))
 
 
-def redis_url(url: object) -> RedisUrl:
+def redis_url(url: object) -> RedisConfig:
     """``redis://host:port/0``, ``rediss://user:${NAME}@host:port/0`` or ``unix:///path:0``.
 
     Raises:
@@ -131,19 +141,14 @@ def redis_url(url: object) -> RedisUrl:
     """
     text = _text(url)
     if found := _REDIS_SOCKET.fullmatch(text):
-        return RedisUrl(socket=found[3], database=int(found[4] or 0), user=found["user"] or "", variable=found["variable"] or "")
-    if found := _REDIS.fullmatch(text):
-        return RedisUrl(
-            host=found[4].strip("[]"),
-            port=_port(found[5] or "6379"),
-            tls=found[1] == "rediss",
-            database=int(found[6] or 0),
-            user=found["user"] or "",
-            variable=found["variable"] or "",
-        )
-    if "@" in text and "${" not in text:
+        at = RedisConfig(socket=found[3], database=int(found[4] or 0))
+    elif found := _REDIS.fullmatch(text):
+        at = RedisConfig(host=found[4].strip("[]"), port=_port(found[5] or "6379"), tls=found[1] == "rediss", database=int(found[6] or 0))
+    elif "@" in text and "${" not in text:
         raise ValueError("contains a password; put it into an environment variable and write redis://user:${NAME}@host:port/0")
-    raise ValueError("not the URL of a server; write redis://host:port/0, rediss://user:${NAME}@host:port/0 or unix:///path:0")
+    else:
+        raise ValueError("not the URL of a server; write redis://host:port/0, rediss://user:${NAME}@host:port/0 or unix:///path:0")
+    return replace(at, user=found["user"] or None, variable=found["variable"] or "")
 
 
 def webhook_host(url: str) -> str:
@@ -182,4 +187,4 @@ def _base(path: str) -> str:
 
 Listen = Annotated[Address, BeforeValidator(address)]
 OriginUrl = Annotated[Origin, BeforeValidator(origin)]
-RedisServer = Annotated[RedisUrl, BeforeValidator(redis_url)]
+RedisServer = Annotated[RedisConfig, BeforeValidator(redis_url)]

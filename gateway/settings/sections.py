@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,9 +16,8 @@ from gateway.core.webhook import delivery
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Topic, Webhook
 from gateway.settings import network, secrets
-from gateway.settings.config import RedisConfig
 from gateway.settings.document import Amount, Calls, Context, Count, Duration, Problem, Section, Size, between, closest, must
-from gateway.settings.network import Address, Listen, Origin, OriginUrl, RedisServer
+from gateway.settings.network import Address, Listen, Origin, OriginUrl, RedisConfig, RedisServer
 from gateway.settings.secrets import CredentialSection
 from gateway.settings.triggers import TriggersSection
 
@@ -107,22 +107,11 @@ class RatesSection(Section):
 
     def redis(self, context: Context) -> RedisConfig | None:
         """The server that meters rates; ``None`` is memory."""
-        at = self.url
-        if self.store == "memory" or at is None:
+        if self.store == "memory" or self.url is None:
             return None
-        return RedisConfig(
-            host=at.host,
-            port=at.port,
-            socket=at.socket,
-            tls=at.tls,
-            database=at.database,
-            user=at.user or None,
-            password=context.environ.get(at.variable) if at.variable else None,
-            prefix=self.prefix,
-            timeout=self.timeout,
-            ca=context.path(self.ca),
-            share=self.share,
-        )
+        password = context.environ.get(self.url.variable) if self.url.variable else None
+        ca = context.path(self.ca)
+        return replace(self.url, password=password, prefix=self.prefix, timeout=self.timeout, ca=ca, share=self.share)
 
 
 class LeaseInSection(Section):

@@ -8,7 +8,7 @@ from gateway.app.store import open_rates
 from gateway.clients.clock import SystemClock
 from gateway.model.run import Rate
 from gateway.ports.rates import Rates
-from gateway.settings.config import RedisConfig
+from gateway.settings.network import RedisConfig
 from tests.support import valkey
 from tests.support.certificate import certificate
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway import errors
 from gateway.clients.keys import files
 from gateway.core.journal import signed_note
-from gateway.ports.keys import HeadSigner
 
 NAME = "killcord"
 """The key's name on its notes; nodes differ by key id."""
@@ -58,7 +56,3 @@ def _pem(key: Ed25519PrivateKey) -> bytes:
 
 def _advice(path: Path) -> str:
     return f"{path}: not an Ed25519 private key in PEM form; restore it from your backup, or move it away to begin with a new key"
-
-
-if TYPE_CHECKING:
-    _port: type[HeadSigner] = SignedHeads

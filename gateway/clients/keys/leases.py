@@ -7,7 +7,7 @@ import binascii
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 import orjson
@@ -18,7 +18,6 @@ from joserfc.jwk import OKPKey
 from gateway import errors
 from gateway.clients.keys import files
 from gateway.model.run import Lease
-from gateway.ports.keys import LeaseKeys
 
 ALGORITHM: Final = "Ed25519"
 TYPE = "killcord-lease+jwt"
@@ -143,7 +142,3 @@ def _date(seconds: float) -> int | float:
     """A NumericDate, exact to the millisecond and never later than what is meant."""
     millis = math.floor(seconds * 1000)
     return millis // 1000 if millis % 1000 == 0 else millis / 1000
-
-
-if TYPE_CHECKING:
-    _port: type[LeaseKeys] = SignedLeases

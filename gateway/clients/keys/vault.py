@@ -12,7 +12,6 @@ import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -21,7 +20,7 @@ from gateway import errors
 from gateway.clients.clock import Chance
 from gateway.clients.keys import files
 from gateway.model.entry import Sealed
-from gateway.ports.vault import Blobs, Vault
+from gateway.ports.vault import Blobs
 
 _VERSION = b"\x01"
 _NONCE = 12
@@ -122,7 +121,3 @@ def open_master_key(folder: Path) -> bytes:
 
 def _bound(what: str, tenant: str) -> bytes:
     return f"killcord-{what}\x00{tenant}".encode()
-
-
-if TYPE_CHECKING:
-    _port: type[Vault] = TenantVault

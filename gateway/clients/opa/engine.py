@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import orjson
 from yarl import URL
@@ -17,10 +16,6 @@ from gateway.clients.rego import entry_points
 from gateway.clients.rego.engine import Report
 from gateway.core.policy import decision as policy_decision
 from gateway.model.decision import Decision, Deny
-
-if TYPE_CHECKING:
-    from gateway.ports.policy import PolicyEngine
-    from gateway.ports.rules import Rules
 
 LOOK = 2.0
 """Seconds that OPA has for each question of a look: nobody waits for those, so one slow answer is not an outage."""
@@ -178,8 +173,3 @@ def _check_bundles(found: Result, seen: _Seen) -> None:
     """An OPA that just restarted may have one of its bundles and not yet the one that denies."""
     if found.bundles.keys() != seen.bundles:
         raise errors.PolicyUnavailable("The policy engine is changing its bundles.", retry_after=1.0)
-
-
-if TYPE_CHECKING:
-    _port: type[PolicyEngine] = OpaEngine
-    _rules: type[Rules] = OpaEngine

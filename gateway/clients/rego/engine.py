@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import orjson
 import regorus
@@ -23,10 +22,6 @@ from gateway.clients import policy_bundle
 from gateway.clients.rego import entry_points, loading
 from gateway.core.policy import decision as policy_decision
 from gateway.model.decision import Decision, Deny
-
-if TYPE_CHECKING:
-    from gateway.ports.policy import PolicyEngine
-    from gateway.ports.rules import Rules
 
 _SOMEWHERE = "an unknown place"  # some built-ins fail without saying where
 Report = Callable[[str, str], None]
@@ -246,8 +241,3 @@ def _activated(found: policy_bundle.Bundle, examined: loading.Examined) -> _Acti
         raise errors.Misconfigured(list(examined.problems))
     engine = loading.compiled(examined.modules, found.data, examined.answers)
     return _Active(engine, found.revision, examined.asked, examined.answers, Memory(examined.looked_at), examined.modules, found.data)
-
-
-if TYPE_CHECKING:
-    _port_rego: type[PolicyEngine] = EmbeddedEngine
-    _rules: type[Rules] = EmbeddedEngine

@@ -14,9 +14,10 @@ from gateway.core import limits
 from gateway.core.triggers.thresholds import Thresholds, Times
 from gateway.model.run import Limits, Rate, TaskClass
 from gateway.settings import check, loading
-from gateway.settings.config import AmbientRun, Config
+from gateway.settings.config import Config
 from gateway.settings.network import Address
 from gateway.settings.secrets import Credential
+from gateway.settings.sections import AmbientRunSection
 
 ADAPTERS = Path(__file__).parents[3] / "adapters"
 ENVIRON = {"ERP_BASIC": "aHVudGVyMg=="}
@@ -96,9 +97,9 @@ def test_a_whole_configuration_becomes_values(place: Place) -> None:
     assert (config.data, config.control) == (Address("127.0.0.1", 8190), Address("::1", 8191))
     assert config.data_dir == place.folder / "var"
     assert (config.policy.path, config.policy.timeout) == (place.folder / "policies", 0.15)
-    assert (config.http.body_cap, config.http.body_timeout, config.http.allowed_hosts) == (65_536, 3.0, ("localhost",))
+    assert (config.http.body_cap, config.http.body_timeout, config.http.allowed_hosts) == (65_536, 3.0, ["localhost"])
     assert (config.shutdown_grace, config.anchor, config.tokens_file) == (4.0, place.folder / "heads", place.folder / "operators.yaml")
-    assert config.ambient_run == AmbientRun("acme", "billing", "billing", ("erp:invoice.*",))
+    assert config.ambient_run == AmbientRunSection(tenant="acme", agent_id="billing", task_class="billing", scopes=["erp:invoice.*"])
     assert config.task_classes["billing"] == TaskClass(
         name="billing",
         tenants=("acme",),

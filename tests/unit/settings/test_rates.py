@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.settings.config import RedisConfig
 from gateway.settings.document import Context
+from gateway.settings.network import RedisConfig
 from gateway.settings.sections import RatesSection
 from tests.support.settings import problems_of
 
