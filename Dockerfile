@@ -40,7 +40,7 @@ WORKDIR /var/lib/killcord
 VOLUME ["/var/lib/killcord"]
 EXPOSE 8090 8091
 
-# KILLCORD_URL, where the operators' door is elsewhere; a proxy named in the environment is not asked.
+# KILLCORD_URL, where the control API is elsewhere; a proxy named in the environment is not asked.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(os.environ.get('KILLCORD_URL', 'http://127.0.0.1:8091') + '/healthz', timeout=2)"]
 
 ENTRYPOINT ["killcord"]

@@ -227,10 +227,10 @@ async def _site(folder: Path) -> AsyncIterator[Site]:
     tool = await asyncio.get_running_loop().create_server(lambda: Connection(objects), "127.0.0.1", 0)
     config = killcord.configured(folder, children.free_port(), children.free_port(), tool.sockets[0].getsockname()[1])
     gateway = await app_gateway.assemble(loading.load(config, killcord.SECRET), _silent, _silent)
-    agents = servers.agents(gateway)
+    agents = servers.data_api(gateway)
     agents.state.bounds = structs.replace(agents.state.bounds, sweep=3600.0)
     _, data = await agents.open_tcp("127.0.0.1", 0)
-    operators = servers.operators_door(gateway, lambda _: Operator("bench", Role.ADMIN), "all", _silent)
+    operators = servers.control_api(gateway, lambda _: Operator("bench", Role.ADMIN), "all", _silent)
     try:
         await operators.setup()
         control = web.TCPSite(operators, "127.0.0.1", gateway.config.control.port)

@@ -129,7 +129,7 @@ def _stamp(text: str) -> float:
 
 
 def ask(gateway: Gateway, method: str, path: str, body: object = None) -> dict[str, Any]:
-    """What the operators' door answers.
+    """What the control API answers.
 
     Raises:
         Broken: it refuses.

@@ -1,4 +1,4 @@
-"""The gateway's site: a killcord.yaml, the gateway as a process of its own, and the operators' door."""
+"""The gateway's site: a killcord.yaml, the gateway as a process of its own, and the control API."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _SOON = 10.0
 class Site:
     """``data`` and ``control`` are the doors' URLs; ``token`` is the operator's and not shown by ``repr``.
 
-    Every request to the operators' door raises ``Problem`` (it was refused) or ``Lost`` (there was no answer).
+    Every request to the control API raises ``Problem`` (it was refused) or ``Lost`` (there was no answer).
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""The two doors of a node: the agents' on the wire layer, the operators' on aiohttp."""
+"""The two servers of a node: the data API on the wire layer, the control API on aiohttp."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ BOOTSTRAP = "KILLCORD_BOOTSTRAP_TOKEN"
 BOOTSTRAP_LENGTH = 24
 
 
-def agents(gateway: Gateway) -> Server:
-    """The agents' door, still closed."""
+def data_api(gateway: Gateway) -> Server:
+    """The server of the data API, not listening yet."""
     http = gateway.config.http
     lease_fields = {tool.lease_header.decode().lower() for tool in gateway.config.tools.values() if tool.lease_header is not None}
     return Server(
@@ -37,10 +37,8 @@ def agents(gateway: Gateway) -> Server:
     )
 
 
-def operators_door(
-    gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]
-) -> web.AppRunner:
-    """The operators' door, still closed."""
+def control_api(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]) -> web.AppRunner:
+    """The server of the control API, not listening yet."""
     built = app.build(_services(gateway, identify, role, log))
     # A compressed body is refused, and never unpacked for that.
     return app.Runner(built, access_log=None, handle_signals=False, auto_decompress=False)

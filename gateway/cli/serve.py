@@ -52,8 +52,8 @@ async def _serve(config: Config, role: Serving) -> int:
     )
     try:
         await _recover(gateway, logger.warning)
-        agents = servers.agents(gateway) if role != "control" else None
-        runner = servers.operators_door(gateway, identify, role, logger.error)
+        agents = servers.data_api(gateway) if role != "control" else None
+        runner = servers.control_api(gateway, identify, role, logger.error)
         await _listen(gateway, agents, runner)
         _routines(gateway, gateway.supervisor)
         _print(gateway, role)

@@ -1,4 +1,4 @@
-"""A request as the agents' door understood it, once, and as it will be decided on and sent."""
+"""A request of the data API, parsed once, as it is decided on and sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the agents' door calls: the line, with refusals turned into problem documents, counted and journaled."""
+"""The handler of the data API: the line, with refusals turned into problem documents, counted and journaled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Approvals, as the line and the operators' door meet them."""
+"""Approvals, as the line and the control API use them."""
 
 from __future__ import annotations
 

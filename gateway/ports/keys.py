@@ -14,7 +14,7 @@ class LeaseKeys(Protocol):
     def sign(self, lease: Lease, *, now: float) -> str: ...
 
     def verify(self, token: str) -> Lease:
-        """The claims of a token that this gateway signed for the agents' door; times are not judged.
+        """The claims of a token that this gateway signed for the data API; times are not judged.
 
         Raises:
             LeaseInvalid: signature, key id, algorithm, issuer, audience or a claim is not ours.

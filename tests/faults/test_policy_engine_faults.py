@@ -66,7 +66,7 @@ async def asking(folder: Path, url: str, *, timeout: str = "5s", watching: bool 
     """A gateway over an empty ledger but for one invoice; it looks at its OPA while it is ``watching``, else only at the start."""
     async with rig.assembled(folder, policy=f'{{engine: opa, url: "{url}", timeout: {timeout}}}') as made:
         made.ledger.put("acme", "invoices", "inv_1", status="open")
-        runner = servers.operators_door(made.gateway, lambda _: None, "all", lambda *_, **__: None)
+        runner = servers.control_api(made.gateway, lambda _: None, "all", lambda *_, **__: None)
         await runner.setup()
         watch = asyncio.ensure_future(made.gateway.engine.watch(0.05 if watching else 3_600.0))
         try:

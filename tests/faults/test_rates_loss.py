@@ -246,7 +246,7 @@ async def test_a_gateway_starts_without_its_store_and_is_ready_when_that_is_ther
 
 async def ready(made: rig.Rig) -> tuple[int, dict[str, object]]:
     """What ``/readyz`` says, parts by name."""
-    runner = servers.operators_door(made.gateway, lambda _: None, "all", lambda *_, **__: None)
+    runner = servers.control_api(made.gateway, lambda _: None, "all", lambda *_, **__: None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

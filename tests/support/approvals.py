@@ -10,7 +10,7 @@ from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.decision import Reason
 from gateway.ports.approvals import Requested
 from tests.support import journaling
-from tests.support.operators_door import Parts
+from tests.support.control_api import Parts
 
 DRAFT = Approval(
     approval_id="",

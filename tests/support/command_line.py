@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from gateway.__main__ import main
-from tests.support.operators_door import Parts
+from tests.support.control_api import Parts
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from gateway.model.response import Measure, Verdict
 from gateway.model.run import Mode
 from gateway.model.task import Task, TaskKind
 from tests.support import journaling
-from tests.support.operators_door import Parts
+from tests.support.control_api import Parts
 
 Entry = dict[str, Any]
 

@@ -128,7 +128,7 @@ class Gateway:
             self.terminate()
 
     def ask(self, method: str, path: str, body: object = None) -> web.Answer:
-        """The operators' door."""
+        """The control API."""
         return web.send(method, self.control + path, body, {"Authorization": f"Bearer {self.token}"})
 
     def open_run(self, tenant: str, **asked: object) -> tuple[str, str]:
@@ -165,7 +165,7 @@ class Gateway:
     def call(
         self, method: str, path: str, body: object = None, *, lease: str = "", headers: Mapping[str, str] | None = None, tool: str = "erp"
     ) -> web.Answer:
-        """The agents' door; ``path`` is the tool's own."""
+        """The data API; ``path`` is the tool's own."""
         sent = {**({"Authorization": f"Bearer {lease}"} if lease else {}), **(headers or {})}
         return web.send(method, f"{self.data}/{tool}{path}", body, sent)
 

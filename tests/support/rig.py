@@ -198,8 +198,8 @@ async def assembled(
 
 @asynccontextmanager
 async def on_the_wire(rig: Rig) -> AsyncIterator[int]:
-    """The agents' door in front of the rig, on a free port."""
-    door = servers.agents(rig.gateway)
+    """The data API in front of the rig, on a free port."""
+    door = servers.data_api(rig.gateway)
     _, port = await door.open_tcp("127.0.0.1", 0)
     try:
         yield port

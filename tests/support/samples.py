@@ -29,7 +29,7 @@ def read(folder: Path) -> list[Sample]:
 
 
 def call(method: str, target: str, body: object = None, headers: Mapping[str, str] | None = None) -> Call:
-    """A call as the agents' door would make it; ``target`` is the tool's own path and query."""
+    """A call as the data API would make it; ``target`` is the tool's own path and query."""
     split = canonical.split("/erp" + target)
     raw = b"" if body is None else json.dumps(body).encode()
     lines = tuple((name.encode(), value.encode()) for name, value in (headers or {}).items())

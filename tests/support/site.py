@@ -68,7 +68,7 @@ async def site(folder: Path, adapter: str = ADAPTER, **more: Any) -> AsyncIterat
         ledger.put("acme", "invoices", f"inv_{number}", status="open", number=number)
     operators = {role.value: Operator(role.value, role) for role in Role}
     async with rig.assembled(folder, ledger, adapter=adapter, **more) as found:
-        app = servers.operators_door(found.gateway, operators.get, "all", lambda *_, **__: None).app
+        app = servers.control_api(found.gateway, operators.get, "all", lambda *_, **__: None).app
         client = TestClient(TestServer(app), cookie_jar=aiohttp.DummyCookieJar())
         await client.start_server()
         try:

@@ -81,7 +81,7 @@ def parse(text: str, variables: Mapping[str, object]) -> Template:
 
 
 def encode(value: object) -> str:
-    """A value as one path segment, percent-encoded; judged by the agents' door's own rules, so that no path is filled that it would refuse.
+    """A value as one path segment, percent-encoded; judged by the data API's own rules, so that no path is filled that it would refuse.
 
     Raises:
         ValueError: no text or whole number, empty, dots, or what some tool could read as more, or other, than one segment.

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from gateway.http import app
-from tests.support import operators_door
+from tests.support import control_api
 from tests.support.command_line import Cli, Gateway
 
 
@@ -20,7 +20,7 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
     ready = threading.Event()
 
     async def serve() -> None:
-        async with operators_door.parts(tmp_path / "var") as parts:
+        async with control_api.parts(tmp_path / "var") as parts:
             runner = web.AppRunner(app.build(parts.services), access_log=None, handle_signals=False)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -9,26 +9,26 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.http import app
-from tests.support import operators_door
-from tests.support.operators_door import Door, Opened, Parts
+from tests.support import control_api
+from tests.support.control_api import Api, Opened, Parts
 
 
 @pytest.fixture
 async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
-    async with operators_door.parts(tmp_path / "var") as found:
+    async with control_api.parts(tmp_path / "var") as found:
         yield found
 
 
 @pytest.fixture
 async def opened(parts: Parts) -> AsyncIterator[Opened]:
-    """Opens a door over the parts, with some of them changed."""
+    """An API over the parts, with some of them changed."""
     clients: list[TestClient[Any, Any]] = []
 
-    async def open_(**changed: object) -> Door:
-        client = TestClient(TestServer(app.build(operators_door.with_services(parts, **changed))), cookie_jar=aiohttp.DummyCookieJar())
+    async def open_(**changed: object) -> Api:
+        client = TestClient(TestServer(app.build(control_api.with_services(parts, **changed))), cookie_jar=aiohttp.DummyCookieJar())
         await client.start_server()
         clients.append(client)
-        return Door(client, parts)
+        return Api(client, parts)
 
     yield open_
     for client in clients:
@@ -36,5 +36,5 @@ async def opened(parts: Parts) -> AsyncIterator[Opened]:
 
 
 @pytest.fixture
-async def at(opened: Opened) -> Door:
+async def at(opened: Opened) -> Api:
     return await opened()

@@ -7,15 +7,15 @@ import pytest
 from gateway.clients.keys.vault import TenantVault
 from gateway.model.approval import Approval
 from tests.support.approvals import DRAFT, REQUEST, ask
-from tests.support.operators_door import Door
+from tests.support.control_api import Api
 
 
 @pytest.fixture
-async def asked(at: Door) -> Approval:
+async def asked(at: Api) -> Approval:
     return await ask(at.parts)
 
 
-async def test_an_approval_shows_what_would_be_done(at: Door, asked: Approval) -> None:
+async def test_an_approval_shows_what_would_be_done(at: Api, asked: Approval) -> None:
     status, page = await at.ask("GET", "/v1/approvals?run=run_1&status=pending", as_="approver-token")
     assert (status, page["next"], len(page["items"])) == (200, None, 1)
     (shown,) = page["items"]
@@ -31,7 +31,7 @@ async def test_an_approval_shows_what_would_be_done(at: Door, asked: Approval) -
 
 
 @pytest.mark.parametrize("token", ["viewer-token", "operator-token", "verifier-token"])
-async def test_whoever_may_not_decide_does_not_see_the_request(at: Door, asked: Approval, token: str) -> None:
+async def test_whoever_may_not_decide_does_not_see_the_request(at: Api, asked: Approval, token: str) -> None:
     _, page = await at.ask("GET", "/v1/approvals", as_=token)
     assert "very-private" not in str(page)
     assert "request" not in page["items"][0]
@@ -39,7 +39,7 @@ async def test_whoever_may_not_decide_does_not_see_the_request(at: Door, asked: 
     assert (await at.ask("POST", f"/v1/approvals/{asked.approval_id}", body, as_=token))[0] == 403
 
 
-async def test_an_orchestrator_neither_sees_nor_decides(at: Door, asked: Approval) -> None:
+async def test_an_orchestrator_neither_sees_nor_decides(at: Api, asked: Approval) -> None:
     assert (await at.ask("GET", "/v1/approvals", as_="orchestrator-token"))[0] == 403
     body = {"decision": "approve", "reason": "mine"}
     assert (await at.ask("POST", f"/v1/approvals/{asked.approval_id}", body, as_="orchestrator-token"))[0] == 403
@@ -47,7 +47,7 @@ async def test_an_orchestrator_neither_sees_nor_decides(at: Door, asked: Approva
 
 
 @pytest.mark.parametrize(("decision", "becomes"), [("approve", "granted"), ("deny", "denied")])
-async def test_a_decision_is_taken_once_and_journaled_with_who_took_it(at: Door, asked: Approval, decision: str, becomes: str) -> None:
+async def test_a_decision_is_taken_once_and_journaled_with_who_took_it(at: Api, asked: Approval, decision: str, becomes: str) -> None:
     path, body = f"/v1/approvals/{asked.approval_id}", {"decision": decision, "reason": "looked"}
     status, shown = await at.ask("POST", path, body, as_="approver-token")
     assert (status, shown["status"], shown["decided_by"], shown["reason"]) == (200, becomes, "approver", "looked")
@@ -61,7 +61,7 @@ async def test_a_decision_is_taken_once_and_journaled_with_who_took_it(at: Door,
     ]
 
 
-async def test_of_many_decisions_at_once_one_is_taken(at: Door, asked: Approval) -> None:
+async def test_of_many_decisions_at_once_one_is_taken(at: Api, asked: Approval) -> None:
     path = f"/v1/approvals/{asked.approval_id}"
     taken = await asyncio.gather(
         *(at.ask("POST", path, {"decision": word, "reason": "r"}) for word in ("approve", "deny") for _ in range(10))
@@ -72,12 +72,12 @@ async def test_of_many_decisions_at_once_one_is_taken(at: Door, asked: Approval)
 @pytest.mark.parametrize(
     "body", [{"decision": "maybe", "reason": "x"}, {"decision": "approve"}, {"decision": "approve", "reason": ""}, {"reason": "x"}, {}]
 )
-async def test_a_decision_is_a_word_and_a_reason(at: Door, asked: Approval, body: dict[str, str]) -> None:
+async def test_a_decision_is_a_word_and_a_reason(at: Api, asked: Approval, body: dict[str, str]) -> None:
     status, answer = await at.ask("POST", f"/v1/approvals/{asked.approval_id}", body)
     assert (status, answer["code"]) == (400, "bad-request")
 
 
-async def test_what_is_void_or_has_expired_cannot_be_decided(at: Door, asked: Approval) -> None:
+async def test_what_is_void_or_has_expired_cannot_be_decided(at: Api, asked: Approval) -> None:
     approvals = at.parts.services.approvals
     await approvals.void(asked, "it changed")
     approvals.ttl = 0.0
@@ -91,7 +91,7 @@ async def test_what_is_void_or_has_expired_cannot_be_decided(at: Door, asked: Ap
     assert [one["status"] for one in (await at.ask("GET", "/v1/approvals?status=expired"))[1]["items"]] == ["expired"]
 
 
-async def test_a_run_that_ended_or_went_on_is_not_decided_for(at: Door, asked: Approval) -> None:
+async def test_a_run_that_ended_or_went_on_is_not_decided_for(at: Api, asked: Approval) -> None:
     earlier = await ask(at.parts, generation=0)
     status, answer = await at.ask("POST", f"/v1/approvals/{earlier.approval_id}", {"decision": "approve", "reason": "r"})
     assert (status, "was resumed since" in answer["detail"]) == (409, True)
@@ -100,7 +100,7 @@ async def test_a_run_that_ended_or_went_on_is_not_decided_for(at: Door, asked: A
     assert (status, "has ended" in answer["detail"]) == (409, True)
 
 
-async def test_another_tenants_approval_is_not_there(at: Door, asked: Approval) -> None:
+async def test_another_tenants_approval_is_not_there(at: Api, asked: Approval) -> None:
     foreign = await ask(at.parts, run_id="run_2", tenant="globex")
     assert [one["tenant"] for one in (await at.ask("GET", "/v1/approvals", as_="acme-approver"))[1]["items"]] == ["acme"]
     body = {"decision": "approve", "reason": "r"}
@@ -110,7 +110,7 @@ async def test_another_tenants_approval_is_not_there(at: Door, asked: Approval) 
     assert (await at.ask("POST", f"/v1/approvals/{asked.approval_id}", body, as_="acme-approver"))[0] == 200
 
 
-async def test_a_forgotten_tenants_request_is_not_there_any_more(at: Door, asked: Approval) -> None:
+async def test_a_forgotten_tenants_request_is_not_there_any_more(at: Api, asked: Approval) -> None:
     vault = at.parts.services.approvals.vault
     assert isinstance(vault, TenantVault)
     await vault.forget("acme")

@@ -1,4 +1,4 @@
-"""What is no HTTP, or none that ends, at the operators' door: over the runner that serves it, byte by byte."""
+"""What is no HTTP, or none that ends, at the control API: over the runner that serves it, byte by byte."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiohttp import web
 from gateway.http import app
 from gateway.http.app import Runner
 from gateway.http.server import reading
-from tests.support.operators_door import Parts
+from tests.support.control_api import Parts
 
 TOKEN = b"kcop_canary-canary-canary-canary"
 BEFORE = b"POST /v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer %b\r\n"

@@ -10,23 +10,23 @@ from gateway.model.order import Scope
 from gateway.model.run import Mode
 from tests.support import contained, journaling
 from tests.support.contained import Contained
-from tests.support.operators_door import Door
+from tests.support.control_api import Api
 
 Json = dict[str, Any]
 
 
 @pytest.fixture
-async def held(at: Door) -> Contained:
+async def held(at: Api) -> Contained:
     return await contained.contain(at.parts)
 
 
-async def story(at: Door, *, as_: str = "viewer-token") -> Json:
+async def story(at: Api, *, as_: str = "viewer-token") -> Json:
     status, told = await at.ask("GET", "/v1/incidents/inc_1", as_=as_)
     assert status == 200, told
     return told
 
 
-async def test_an_incident_is_listed_with_its_state(at: Door, held: Contained) -> None:
+async def test_an_incident_is_listed_with_its_state(at: Api, held: Contained) -> None:
     _, page = await at.ask("GET", "/v1/incidents?run=run_1", as_="viewer-token")
     (one,) = page["items"]
     assert (one["incident_id"], one["run_id"], one["state"], one["closed_at"]) == ("inc_1", "run_1", "open", None)
@@ -34,7 +34,7 @@ async def test_an_incident_is_listed_with_its_state(at: Door, held: Contained) -
     assert (await at.ask("GET", "/v1/incidents?run=run_2"))[1] == {"items": [], "next": None}
 
 
-async def test_incidents_are_filtered_by_state_and_paged(at: Door, held: Contained) -> None:
+async def test_incidents_are_filtered_by_state_and_paged(at: Api, held: Contained) -> None:
     for name, closed in (("inc_2", 11.0), ("inc_3", None)):
         other = replace(held.incident, incident_id=name, cause=name, closed_at=closed)
         await at.parts.store.journal.append(journaling.entry("response", incident=codec_incident.INCIDENT.journal(other)))
@@ -52,7 +52,7 @@ async def test_incidents_are_filtered_by_state_and_paged(at: Door, held: Contain
     assert (await at.ask("GET", "/v1/incidents?limit=1"))[1]["next"] == "inc_1"
 
 
-async def test_the_timeline_goes_from_the_evidence_to_the_answer(at: Door, held: Contained) -> None:
+async def test_the_timeline_goes_from_the_evidence_to_the_answer(at: Api, held: Contained) -> None:
     told = await story(at)
     assert [(one["kind"], one.get("is_evidence", False)) for one in told["timeline"]] == [
         ("outcome", True),
@@ -69,7 +69,7 @@ async def test_the_timeline_goes_from_the_evidence_to_the_answer(at: Door, held:
     assert response["what"] == "answered read_only (containment), with a rollback: ten times the same"
 
 
-async def test_what_a_person_does_later_joins_the_story(at: Door, held: Contained) -> None:
+async def test_what_a_person_does_later_joins_the_story(at: Api, held: Contained) -> None:
     await at.ask("POST", "/v1/runs/run_1/findings", {"kind": "ledger.sum", "severity": "high", "evidence": {}}, as_="verifier-token")
     await at.ask("POST", "/v1/tasks/task_1/resolve", {"resolution": "not_applied", "note": "looked"})
     await at.ask("DELETE", f"/v1/orders/{held.order.order_id}", {"reason": "clear"})
@@ -86,7 +86,7 @@ async def test_what_a_person_does_later_joins_the_story(at: Door, held: Containe
     assert [one["what"] for one in told["open"]] == ["standing-effects", "rollback"]
 
 
-async def test_the_story_of_another_cause_is_another_story(at: Door, held: Contained) -> None:
+async def test_the_story_of_another_cause_is_another_story(at: Api, held: Contained) -> None:
     clock = at.parts.services.clock
     other = replace(held.incident, incident_id="inc_2", cause="blast.limit")
     journal = at.parts.store.journal
@@ -97,13 +97,13 @@ async def test_the_story_of_another_cause_is_another_story(at: Door, held: Conta
     assert [one["what"].split()[0] for one in second["timeline"] if one["kind"] == "trigger"] == ["blast.limit"]
 
 
-async def test_it_says_how_fast_the_run_was_stopped(at: Door, held: Contained) -> None:
+async def test_it_says_how_fast_the_run_was_stopped(at: Api, held: Contained) -> None:
     stopped = (await story(at))["stopped"]
     assert (stopped["trigger"], stopped["order_id"]) == (held.trigger, held.order.order_id)
     assert 0 <= stopped["after_ms"] < 60_000
 
 
-async def test_affected_objects_come_with_what_is_unknown_first(at: Door, held: Contained) -> None:
+async def test_affected_objects_come_with_what_is_unknown_first(at: Api, held: Contained) -> None:
     told = await story(at)
     unknown, standing = told["affected"]
     assert (unknown["object"]["id"], unknown["state"], unknown["can_undo"]) == ("inv_2", "unknown", False)
@@ -112,7 +112,7 @@ async def test_affected_objects_come_with_what_is_unknown_first(at: Door, held: 
     assert told["effects"] == {"in_flight": 0, "failed": 1, "unknown": 1, "standing": 1, "compensated": 0}
 
 
-async def test_what_is_open_is_named(at: Door, held: Contained) -> None:
+async def test_what_is_open_is_named(at: Api, held: Contained) -> None:
     found = {one["what"]: one for one in (await story(at))["open"]}
     assert set(found) == {"unknown-effect", "task", "standing-effects", "order", "rollback"}
     assert found["task"]["task_id"] == "task_1"
@@ -120,7 +120,7 @@ async def test_what_is_open_is_named(at: Door, held: Contained) -> None:
     assert found["rollback"]["text"] == "the rollback is due"
 
 
-async def test_every_entry_that_is_named_comes_with_its_hash(at: Door, held: Contained) -> None:
+async def test_every_entry_that_is_named_comes_with_its_hash(at: Api, held: Contained) -> None:
     told = await story(at)
     named = {one["entry"] for part in ("timeline", "affected", "open") for one in told[part] if "entry" in one}
     assert set(told["hashes"]) == named
@@ -129,14 +129,14 @@ async def test_every_entry_that_is_named_comes_with_its_hash(at: Door, held: Con
         assert entry["hash"] == known
 
 
-async def test_an_order_wider_than_the_run_is_part_of_the_story(at: Door) -> None:
+async def test_an_order_wider_than_the_run_is_part_of_the_story(at: Api) -> None:
     held = await contained.contain(at.parts, wider=True)
     told = await story(at)
     assert [one["kind"] for one in told["timeline"]] == ["outcome", "trigger", "order", "response"]
     assert told["stopped"]["order_id"] == held.order.order_id
 
 
-async def test_a_narrowed_token_is_told_of_its_own_and_only_that_more_holds(at: Door, held: Contained) -> None:
+async def test_a_narrowed_token_is_told_of_its_own_and_only_that_more_holds(at: Api, held: Contained) -> None:
     await at.parts.services.containment.make(Scope(everything=True), Mode.PAUSED, reason="globex leaks", by="ops")
     told = await story(at, as_="acme-viewer")
     assert [one.get("order_id") for one in told["open"] if one["what"] == "order"] == [held.order.order_id, None]
@@ -144,7 +144,7 @@ async def test_a_narrowed_token_is_told_of_its_own_and_only_that_more_holds(at: 
 
 
 @pytest.mark.parametrize("token", ["acme-viewer", "viewer-token"])
-async def test_another_tenants_incident_is_not_there(at: Door, held: Contained, token: str) -> None:
+async def test_another_tenants_incident_is_not_there(at: Api, held: Contained, token: str) -> None:
     other = replace(held.incident, incident_id="inc_9", tenant="globex", run_id="run_9", cause="x")
     await at.parts.store.journal.append(
         journaling.entry("response", incident=codec_incident.INCIDENT.journal(other)) | {"tenant": "globex"}
@@ -155,5 +155,5 @@ async def test_another_tenants_incident_is_not_there(at: Door, held: Contained, 
     assert (status, seen) == ((404, False) if token == "acme-viewer" else (200, True))
 
 
-async def test_an_unknown_incident_is_not_found(at: Door) -> None:
+async def test_an_unknown_incident_is_not_found(at: Api) -> None:
     assert (await at.ask("GET", "/v1/incidents/inc_404"))[0] == 404

@@ -7,13 +7,13 @@ import orjson
 import pytest
 
 from gateway.core.journal import chain
-from tests.support.operators_door import Door
+from tests.support.control_api import Api
 
 PATIENCE = 20.0
 """Seconds in which what must come has come, on the slowest machine."""
 
 
-async def test_entries_are_passed_on_as_they_are_stored(at: Door) -> None:
+async def test_entries_are_passed_on_as_they_are_stored(at: Api) -> None:
     await at.open_run("r1", agent_id="billing", reason="Zoë said so")
     async with at.raw("GET", "/v1/journal", headers={"Accept": "application/x-ndjson"}) as response:
         assert response.content_type == "application/x-ndjson"
@@ -27,7 +27,7 @@ async def test_entries_are_passed_on_as_they_are_stored(at: Door) -> None:
         assert await response.read() == lines[0]
 
 
-async def test_entries_come_in_pages_and_by_filter(at: Door) -> None:
+async def test_entries_come_in_pages_and_by_filter(at: Api) -> None:
     for name in ("r1", "r2"):
         await at.open_run(name)
         await at.ask("POST", f"/v1/runs/{name}/close")
@@ -44,24 +44,24 @@ async def test_entries_come_in_pages_and_by_filter(at: Door) -> None:
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1001", "limit=x", "kind=nope", "after=elsewhere/1", "after=x", "nope=1", "run=a&run=b"]
 )
-async def test_a_query_that_makes_no_sense_is_refused(at: Door, query: str) -> None:
+async def test_a_query_that_makes_no_sense_is_refused(at: Api, query: str) -> None:
     status, answer = await at.ask("GET", f"/v1/journal?{query}")
     assert (status, answer["code"]) == (400, "bad-request")
 
 
-async def test_a_cursor_beyond_all_numbers_is_refused(at: Door) -> None:
+async def test_a_cursor_beyond_all_numbers_is_refused(at: Api) -> None:
     status, answer = await at.ask("GET", f"/v1/journal?after={at.parts.store.journal.stream}/{10**30}")
     assert (status, answer["code"]) == (400, "bad-request")
 
 
 @pytest.mark.parametrize("where", ["{stream}/2", "{stream}/0", "{stream}/x", "elsewhere/1", "{stream}/99999999999999999999"])
-async def test_an_entry_that_is_not_there_is_not_found(at: Door, where: str) -> None:
+async def test_an_entry_that_is_not_there_is_not_found(at: Api, where: str) -> None:
     await at.open_run("r1")
     status, answer = await at.ask("GET", f"/v1/journal/{where.format(stream=at.parts.store.journal.stream)}")
     assert (status, answer["code"]) == (404, "not-found")
 
 
-async def test_a_head_can_be_signed_now(at: Door) -> None:
+async def test_a_head_can_be_signed_now(at: Api) -> None:
     await at.open_run("r1")
     assert (await at.ask("GET", "/v1/journal/heads"))[1]["items"] == []
     status, signed = await at.ask("POST", "/v1/journal/heads", as_="viewer-token")
@@ -94,7 +94,7 @@ class Follower:
             await self._response.read()
 
 
-async def test_a_follower_sees_what_comes(at: Door) -> None:
+async def test_a_follower_sees_what_comes(at: Api) -> None:
     await at.open_run("r1")
     async with at.raw("GET", "/v1/journal/follow") as response:
         assert response.content_type == "text/event-stream"
@@ -103,7 +103,7 @@ async def test_a_follower_sees_what_comes(at: Door) -> None:
         assert (await follower.entry())["run_id"] == "r2"
 
 
-async def test_a_follower_begins_where_it_left_off(at: Door) -> None:
+async def test_a_follower_begins_where_it_left_off(at: Api) -> None:
     await at.open_run("r1")
     await at.open_run("r2")
     first = f"{at.parts.store.journal.stream}/1"
@@ -113,20 +113,20 @@ async def test_a_follower_begins_where_it_left_off(at: Door) -> None:
         assert (await Follower(response).entry())["run_id"] == "r2"
 
 
-async def test_a_follower_sees_only_what_it_may(at: Door) -> None:
+async def test_a_follower_sees_only_what_it_may(at: Api) -> None:
     async with at.raw("GET", "/v1/journal/follow?kind=run", as_="acme-viewer") as response:
         await at.open_run("other", tenant="globex")
         await at.open_run("own")
         assert (await Follower(response).entry())["run_id"] == "own"
 
 
-async def test_a_stream_ends_when_the_door_shuts(at: Door) -> None:
+async def test_a_stream_ends_when_the_door_shuts(at: Api) -> None:
     async with at.raw("GET", "/v1/journal/follow") as response:
         closing = asyncio.ensure_future(at.client.server.close())
         await Follower(response).end()
         await asyncio.wait_for(closing, PATIENCE)
 
 
-async def test_a_wrong_cursor_is_a_problem_before_the_stream_begins(at: Door) -> None:
+async def test_a_wrong_cursor_is_a_problem_before_the_stream_begins(at: Api) -> None:
     status, answer = await at.ask("GET", "/v1/journal/follow?after=elsewhere/1")
     assert (status, answer["code"]) == (400, "bad-request")

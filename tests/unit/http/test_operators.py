@@ -8,7 +8,7 @@ from gateway.http.app import ROUTES
 from gateway.http.server.operators import PERMITTED, Operator, Permission, Role
 from gateway.http.server.routing import Route
 from tests.support import journaling
-from tests.support.operators_door import Door
+from tests.support.control_api import Api
 
 READING = {
     Permission.READ_RUNS,
@@ -58,7 +58,7 @@ def test_a_role_may_what_the_table_says_and_no_more(role: Role, permission: Perm
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
-async def test_every_call_asks_for_its_permission(at: Door, route: Route) -> None:
+async def test_every_call_asks_for_its_permission(at: Api, route: Route) -> None:
     for role in Role:
         path = route.path.format(**NOWHERE)
         if path == "/v1/journal/follow" and route.permission in MAY[role]:
@@ -72,7 +72,7 @@ async def test_every_call_asks_for_its_permission(at: Door, route: Route) -> Non
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer "}])
-async def test_nothing_is_told_without_a_token(at: Door, route: Route, headers: dict[str, str]) -> None:
+async def test_nothing_is_told_without_a_token(at: Api, route: Route, headers: dict[str, str]) -> None:
     path = route.path.format(**NOWHERE)
     async with at.raw(route.method, path, as_=None, headers=headers) as response:
         assert response.status == 401
@@ -80,21 +80,21 @@ async def test_nothing_is_told_without_a_token(at: Door, route: Route, headers: 
         assert (await response.json(content_type=None))["code"] == "unauthenticated"
 
 
-async def test_two_tokens_are_none(at: Door) -> None:
+async def test_two_tokens_are_none(at: Api) -> None:
     headers = [("Authorization", "Bearer admin-token"), ("Authorization", "Bearer viewer-token")]
     async with at.client.get("/v1/runs", headers=headers) as response:
         assert response.status == 401
 
 
 @pytest.fixture
-async def two_tenants(at: Door) -> Door:
+async def two_tenants(at: Api) -> Api:
     await at.open_run("mine")
     await at.open_run("mine-billing", task_class="billing")
     await at.open_run("theirs", tenant="globex")
     return at
 
 
-async def test_lists_hold_only_runs_in_reach(two_tenants: Door) -> None:
+async def test_lists_hold_only_runs_in_reach(two_tenants: Api) -> None:
     for token, expected in (
         ("viewer-token", ["mine", "mine-billing", "theirs"]),
         ("acme-viewer", ["mine", "mine-billing"]),
@@ -105,7 +105,7 @@ async def test_lists_hold_only_runs_in_reach(two_tenants: Door) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/runs/{}"), ("GET", "/v1/runs/{}/effects"), ("POST", "/v1/runs/{}/close")])
-async def test_another_tenants_run_is_not_there(two_tenants: Door, method: str, path: str) -> None:
+async def test_another_tenants_run_is_not_there(two_tenants: Api, method: str, path: str) -> None:
     for run in ("theirs", "r404"):
         status, answer = await two_tenants.ask(method, path.format(run), as_="acme-operator")
         assert (status, answer["code"]) == (404, "not-found")
@@ -115,7 +115,7 @@ async def test_another_tenants_run_is_not_there(two_tenants: Door, method: str, 
     assert (await two_tenants.ask("POST", "/v1/runs/mine-billing/lease", as_="acme-billing"))[0] == 200
 
 
-async def test_an_orchestrator_opens_runs_only_in_its_reach(at: Door) -> None:
+async def test_an_orchestrator_opens_runs_only_in_its_reach(at: Api) -> None:
     body = {"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"]}
     assert (await at.ask("POST", "/v1/runs", {**body, "task_class": "billing"}, as_="acme-billing"))[0] == 201
     for other in ({"tenant": "globex", "task_class": "billing"}, {"task_class": "default"}):
@@ -125,7 +125,7 @@ async def test_an_orchestrator_opens_runs_only_in_its_reach(at: Door) -> None:
         assert (status, answer["code"]) == (403, "forbidden")
 
 
-async def test_no_child_is_opened_under_a_run_out_of_reach(two_tenants: Door) -> None:
+async def test_no_child_is_opened_under_a_run_out_of_reach(two_tenants: Api) -> None:
     body = {"tenant": "acme", "agent_id": "a", "task_class": "billing", "scopes": ["erp:*"], "parent_run": "theirs"}
     assert (await two_tenants.ask("POST", "/v1/runs", body, as_="acme-billing"))[0] == 404
 
@@ -147,7 +147,7 @@ async def test_no_child_is_opened_under_a_run_out_of_reach(two_tenants: Door) ->
         ({"all": True}, 403),
     ],
 )
-async def test_an_order_reaches_no_further_than_its_token(two_tenants: Door, scope: dict[str, object], status: int) -> None:
+async def test_an_order_reaches_no_further_than_its_token(two_tenants: Api, scope: dict[str, object], status: int) -> None:
     body = {"scope": scope, "mode": "read_only", "reason": "x"}
     answered, answer = await two_tenants.ask("POST", "/v1/orders", body, as_="acme-operator")
     assert answered == status
@@ -159,7 +159,7 @@ async def test_an_order_reaches_no_further_than_its_token(two_tenants: Door, sco
         assert two_tenants.parts.services.containment.listed() == []
 
 
-async def test_orders_out_of_reach_are_neither_seen_nor_released(two_tenants: Door) -> None:
+async def test_orders_out_of_reach_are_neither_seen_nor_released(two_tenants: Api) -> None:
     for scope in ({"all": True}, {"tenant": "globex"}, {"tenant": "acme"}):
         await two_tenants.ask("POST", "/v1/orders", {"scope": scope, "mode": "read_only", "reason": "x"})
     _, page = await two_tenants.ask("GET", "/v1/orders", as_="acme-operator")
@@ -169,7 +169,7 @@ async def test_orders_out_of_reach_are_neither_seen_nor_released(two_tenants: Do
         assert status == (200 if order.scope.tenant == "acme" else 404)
 
 
-async def test_the_journal_shows_only_what_is_in_reach(two_tenants: Door) -> None:
+async def test_the_journal_shows_only_what_is_in_reach(two_tenants: Api) -> None:
     for scope in ({"all": True}, {"run": "theirs"}, {"run": "mine"}):
         await two_tenants.ask("POST", "/v1/orders", {"scope": scope, "mode": "read_only", "reason": "x"})
     for token, expected in (("acme-viewer", [1, 2, 6]), ("acme-billing", [2]), ("viewer-token", [1, 2, 3, 4, 5, 6])):
@@ -180,7 +180,7 @@ async def test_the_journal_shows_only_what_is_in_reach(two_tenants: Door) -> Non
             assert (await two_tenants.ask("GET", where, as_=token))[0] == (200 if seq in expected else 404), (token, seq)
 
 
-async def test_tasks_are_listed_and_resolved_in_reach(two_tenants: Door) -> None:
+async def test_tasks_are_listed_and_resolved_in_reach(two_tenants: Api) -> None:
     journal = two_tenants.parts.store.journal
     for name, tenant, run in (("task_1", "acme", "mine"), ("task_2", "globex", "theirs")):
         task = {

@@ -9,7 +9,7 @@ from gateway import errors
 from gateway.control.runs.runs import fields
 from gateway.model.entry import Fields, Position, Sealed
 from gateway.model.order import Scope
-from tests.support.operators_door import Door
+from tests.support.control_api import Api
 
 
 class FullDisk:
@@ -21,11 +21,11 @@ class FullDisk:
         raise errors.JournalUnavailable("The disk is full.")
 
 
-async def contain(at: Door, **body: object) -> tuple[int, dict[str, object]]:
+async def contain(at: Api, **body: object) -> tuple[int, dict[str, object]]:
     return await at.ask("POST", "/v1/orders", {"reason": "test", **body}, as_="operator-token")
 
 
-async def test_an_order_holds_when_it_is_acknowledged(at: Door) -> None:
+async def test_an_order_holds_when_it_is_acknowledged(at: Api) -> None:
     await at.open_run("r1")
     status, order = await contain(at, scope={"run": "r1"}, mode="read_only")
     assert status == 201
@@ -36,7 +36,7 @@ async def test_an_order_holds_when_it_is_acknowledged(at: Door) -> None:
     assert (await at.ask("GET", "/v1/runs/r1"))[1]["mode"] == "read_only"
 
 
-async def test_a_released_order_lets_go(at: Door) -> None:
+async def test_a_released_order_lets_go(at: Api) -> None:
     await at.open_run("r1")
     _, order = await contain(at, scope={"run": "r1"}, mode="paused")
     status, released = await at.ask("DELETE", f"/v1/orders/{order['order_id']}", {"reason": "all clear"}, as_="operator-token")
@@ -47,7 +47,7 @@ async def test_a_released_order_lets_go(at: Door) -> None:
     assert (status, answer["code"]) == (409, "conflict")
 
 
-async def test_a_release_takes_its_reason_from_the_query_too(at: Door) -> None:
+async def test_a_release_takes_its_reason_from_the_query_too(at: Api) -> None:
     _, order = await contain(at, scope={"tenant": "acme"}, mode="paused")
     status, answer = await at.ask("DELETE", f"/v1/orders/{order['order_id']}")
     assert (status, answer["code"]) == (400, "bad-request")
@@ -56,7 +56,7 @@ async def test_a_release_takes_its_reason_from_the_query_too(at: Door) -> None:
     assert (await at.ask("DELETE", "/v1/orders/ord_404?reason=x"))[0] == 404
 
 
-async def test_no_fanout_is_a_mode_by_word_and_a_flag_beside_one(at: Door) -> None:
+async def test_no_fanout_is_a_mode_by_word_and_a_flag_beside_one(at: Api) -> None:
     for body in ({"mode": "no_fanout"}, {"no_fanout": True}):
         status, order = await contain(at, scope={"tenant": "acme"}, **body)
         assert (status, order["mode"], order["no_fanout"]) == (201, "active", True)
@@ -64,7 +64,7 @@ async def test_no_fanout_is_a_mode_by_word_and_a_flag_beside_one(at: Door) -> No
     assert (order["mode"], order["no_fanout"]) == ("read_only", True)
 
 
-async def test_a_dry_run_counts_and_changes_nothing(at: Door) -> None:
+async def test_a_dry_run_counts_and_changes_nothing(at: Api) -> None:
     await at.open_run("r1")
     await at.open_run("r2")
     before = at.parts.services.containment.replica.epoch
@@ -74,7 +74,7 @@ async def test_a_dry_run_counts_and_changes_nothing(at: Door) -> None:
     assert (await at.ask("GET", "/v1/orders"))[1] == {"items": [], "next": None}
 
 
-async def test_a_dry_run_counts_whom_an_order_would_hold_and_nobody_else(at: Door) -> None:
+async def test_a_dry_run_counts_whom_an_order_would_hold_and_nobody_else(at: Api) -> None:
     await at.open_run("boss", agent_id="boss")
     await at.open_run("worker", parent_run="boss")
     await at.open_run("helper", parent_run="worker")
@@ -93,7 +93,7 @@ async def test_a_dry_run_counts_whom_an_order_would_hold_and_nobody_else(at: Doo
     assert [await hits(run="boss", tool="erp"), await hits(run="boss", tool="crm")] == [1, 0]
 
 
-async def test_a_dry_run_over_many_runs_lets_others_work_in_between(at: Door) -> None:
+async def test_a_dry_run_over_many_runs_lets_others_work_in_between(at: Api) -> None:
     journal, registry = at.parts.store.journal, at.parts.store.registry
     await at.open_run("r0")
     one = await registry.run("r0")
@@ -135,18 +135,18 @@ async def test_a_dry_run_over_many_runs_lets_others_work_in_between(at: Door) ->
         ({"scope": {"run": "r1"}, "mode": "paused", "reason": " \n\t "}, "reason: is blank; say why"),
     ],
 )
-async def test_an_order_that_makes_no_sense_is_refused(at: Door, body: dict[str, object], expected: str) -> None:
+async def test_an_order_that_makes_no_sense_is_refused(at: Api, body: dict[str, object], expected: str) -> None:
     status, answer = await contain(at, **body)
     assert (status, answer["code"]) == (400, "bad-request")
     assert expected in str(answer["detail"])
 
 
-async def test_wait_is_taken(at: Door) -> None:
+async def test_wait_is_taken(at: Api) -> None:
     for wait in (0, "2s", 1.5):
         assert (await contain(at, scope={"tenant": "acme"}, mode="paused", wait=wait))[0] == 201
 
 
-async def test_an_order_for_an_unknown_run_holds_and_warns(at: Door) -> None:
+async def test_an_order_for_an_unknown_run_holds_and_warns(at: Api) -> None:
     status, order = await contain(at, scope={"run": "r9"}, mode="read_only")
     assert status == 201
     assert "no run r9" in str(order["warning"])
@@ -154,7 +154,7 @@ async def test_an_order_for_an_unknown_run_holds_and_warns(at: Door) -> None:
     assert opened["run"]["mode"] == "read_only"
 
 
-async def test_orders_are_listed_by_the_run_they_match(at: Door) -> None:
+async def test_orders_are_listed_by_the_run_they_match(at: Api) -> None:
     await at.open_run("r1")
     await at.open_run("r2")
     for scope in ({"run": "r1"}, {"run": "r2"}, {"tenant": "acme"}):
@@ -166,7 +166,7 @@ async def test_orders_are_listed_by_the_run_they_match(at: Door) -> None:
     assert [len(page["items"]), len(rest["items"]), rest["next"]] == [2, 1, None]
 
 
-async def test_an_order_says_what_has_become_of_it(at: Door) -> None:
+async def test_an_order_says_what_has_become_of_it(at: Api) -> None:
     async def states() -> list[str]:
         return [order["state"] for order in (await at.ask("GET", "/v1/orders"))[1]["items"]]
 
@@ -185,7 +185,7 @@ async def test_an_order_says_what_has_become_of_it(at: Door) -> None:
     assert await states() == ["superseded", "standing", "standing", "released", "expired"]
 
 
-async def test_an_order_that_cannot_be_journaled_holds_all_the_same_and_says_so(at: Door) -> None:
+async def test_an_order_that_cannot_be_journaled_holds_all_the_same_and_says_so(at: Api) -> None:
     await at.open_run("r1")
     containment = at.parts.services.containment
     containment.journal = FullDisk()  # type: ignore[assignment]
@@ -199,7 +199,7 @@ async def test_an_order_that_cannot_be_journaled_holds_all_the_same_and_says_so(
     ("mode", "admitted", "again"),
     [("read_only", False, True), ("paused", False, True), ("quarantined", False, False), ("no_fanout", True, False)],
 )
-async def test_admission_follows_the_orders(at: Door, mode: str, admitted: bool, again: bool) -> None:
+async def test_admission_follows_the_orders(at: Api, mode: str, admitted: bool, again: bool) -> None:
     _, order = await contain(at, scope={"tenant": "acme"}, mode=mode)
     status, answer = await at.ask("POST", "/v1/admission", {"tenant": "acme", "task_class": "default"}, as_="orchestrator-token")
     assert status == 200
@@ -209,7 +209,7 @@ async def test_admission_follows_the_orders(at: Door, mode: str, admitted: bool,
         assert answer["order_id"] == order["order_id"]
 
 
-async def test_admission_knows_classes_tenants_and_runs(at: Door) -> None:
+async def test_admission_knows_classes_tenants_and_runs(at: Api) -> None:
     async def admit(**body: object) -> dict[str, object]:
         return (await at.ask("POST", "/v1/admission", {"tenant": "acme", "task_class": "default", **body}))[1]
 

@@ -1,4 +1,4 @@
-"""Checkpoints and resume at the operators' door; what they mean for calls is tested over the line."""
+"""Checkpoints and resume at the control API; what they mean for calls is tested over the line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gateway.model.order import Scope
 from gateway.model.run import Mode
 from tests.support import contained, journaling
-from tests.support.operators_door import Door
+from tests.support.control_api import Api
 
 CHECKPOINTS = "/v1/runs/run_1/checkpoints"
 RESUME = "/v1/runs/run_1/resume"
@@ -26,7 +26,7 @@ SHAPE = {"checkpoint_id", "run_id", "workflow_id", "tenant", "generation", "at",
 
 
 @pytest.fixture
-async def written(at: Door) -> Door:
+async def written(at: Api) -> Api:
     """A run with one effect that stands."""
     await at.open_run("run_1", workflow_id="wf_1")
     await at.parts.store.journal.intend(journaling.opening("first"))
@@ -34,18 +34,18 @@ async def written(at: Door) -> Door:
     return at
 
 
-async def hold(at: Door, mode: str = "quarantined", **scope: object) -> None:
+async def hold(at: Api, mode: str = "quarantined", **scope: object) -> None:
     status, _ = await at.ask("POST", "/v1/orders", {"scope": scope or {"run": "run_1"}, "mode": mode, "reason": "test"})
     assert status == 201
 
 
-async def lose(at: Door) -> None:
+async def lose(at: Api) -> None:
     """One more effect, of unknown outcome."""
     await at.parts.store.journal.intend(journaling.opening("lost", id_="inv_2"))
     await at.parts.store.journal.append(journaling.outcome("lost", id_="inv_2", result="unknown"))
 
 
-async def test_an_orchestrator_takes_a_checkpoint_and_it_is_listed(written: Door) -> None:
+async def test_an_orchestrator_takes_a_checkpoint_and_it_is_listed(written: Api) -> None:
     status, taken = await written.ask("POST", CHECKPOINTS, STATE, as_="orchestrator-token")
     assert status == 201, taken
     assert set(taken) == SHAPE
@@ -59,7 +59,7 @@ async def test_an_orchestrator_takes_a_checkpoint_and_it_is_listed(written: Door
     assert listed["recovery"] == {"ready": True, "checkpoint_id": taken["checkpoint_id"], "why": None}
 
 
-async def test_a_finding_that_names_nothing_leaves_only_what_somebody_took_and_says_what_stands_there(written: Door) -> None:
+async def test_a_finding_that_names_nothing_leaves_only_what_somebody_took_and_says_what_stands_there(written: Api) -> None:
     _, taken = await written.ask("POST", CHECKPOINTS, STATE)
     finding = {"kind": "books.off", "severity": "high", "evidence": {}}
     journal, clock = written.parts.store.journal, written.parts.services.clock
@@ -72,7 +72,7 @@ async def test_a_finding_that_names_nothing_leaves_only_what_somebody_took_and_s
     assert "its first bad entry is not known" in listed["recovery"]["why"]
 
 
-async def test_pages_of_checkpoints_follow_each_other(written: Door) -> None:
+async def test_pages_of_checkpoints_follow_each_other(written: Api) -> None:
     taken = [(await written.ask("POST", CHECKPOINTS, STATE))[1] for _ in range(3)]
     _, first = await written.ask("GET", CHECKPOINTS + "?limit=2")
     _, rest = await written.ask("GET", CHECKPOINTS + f"?limit=2&after={first['next']}")
@@ -80,7 +80,7 @@ async def test_pages_of_checkpoints_follow_each_other(written: Door) -> None:
     assert rest["next"] is None
 
 
-async def test_what_stands_against_a_checkpoint_is_named(written: Door) -> None:
+async def test_what_stands_against_a_checkpoint_is_named(written: Api) -> None:
     await lose(written)
     status, problem = await written.ask("POST", CHECKPOINTS, STATE)
     (effect,) = problem["effects"]
@@ -93,7 +93,7 @@ def effect_path(effect: dict[str, Any]) -> str:
     return f"/v1/journal/{effect['entry']}"
 
 
-async def test_a_run_that_nothing_can_be_chosen_for_says_so(at: Door) -> None:
+async def test_a_run_that_nothing_can_be_chosen_for_says_so(at: Api) -> None:
     await at.open_run("run_1", workflow_id="wf_1")
     await lose(at)
     await hold(at)
@@ -107,13 +107,13 @@ async def test_a_run_that_nothing_can_be_chosen_for_says_so(at: Door) -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"state_ref": ""}, {"state_ref": "x" * 1025}, {"state_ref": "ä" * 600}, {"state_ref": "x", "more": 1}]
 )
-async def test_a_state_reference_is_a_text_of_at_most_a_kibibyte(written: Door, body: dict[str, object]) -> None:
+async def test_a_state_reference_is_a_text_of_at_most_a_kibibyte(written: Api, body: dict[str, object]) -> None:
     status, problem = await written.ask("POST", CHECKPOINTS, body)
     assert (status, problem["code"]) == (400, "bad-request")
     assert (await written.ask("POST", CHECKPOINTS, {"state_ref": "ä" * 512}))[0] == 201
 
 
-async def test_a_run_is_resumed_with_the_next_lease_and_the_checkpoint_it_goes_on_from(written: Door) -> None:
+async def test_a_run_is_resumed_with_the_next_lease_and_the_checkpoint_it_goes_on_from(written: Api) -> None:
     _, taken = await written.ask("POST", CHECKPOINTS, STATE)
     await hold(written)
     body = {"checkpoint": taken["checkpoint_id"], "scopes": ["erp:invoice.*"], "require_approval": ["erp:*"], "reason": "mended"}
@@ -130,7 +130,7 @@ async def test_a_run_is_resumed_with_the_next_lease_and_the_checkpoint_it_goes_o
     assert (status, renewed["run"]["generation"]) == (200, 2)
 
 
-async def test_whoever_opens_a_run_again_learns_which_state_it_was_resumed_with(written: Door) -> None:
+async def test_whoever_opens_a_run_again_learns_which_state_it_was_resumed_with(written: Api) -> None:
     _, listed = await written.ask("GET", CHECKPOINTS)
     assert listed["resumed"] is None
     _, taken = await written.ask("POST", CHECKPOINTS, STATE | {"generation": 1})
@@ -141,7 +141,7 @@ async def test_whoever_opens_a_run_again_learns_which_state_it_was_resumed_with(
     assert listed["resumed"] == {"generation": 2, "state_ref": STATE["state_ref"]}
 
 
-async def test_a_process_that_slept_through_a_resume_takes_no_checkpoint_of_what_it_remembers(written: Door) -> None:
+async def test_a_process_that_slept_through_a_resume_takes_no_checkpoint_of_what_it_remembers(written: Api) -> None:
     await hold(written)
     assert (await written.ask("POST", RESUME, {"reason": "mended"}))[0] == 201
     status, problem = await written.ask("POST", CHECKPOINTS, STATE | {"generation": 1})
@@ -149,7 +149,7 @@ async def test_a_process_that_slept_through_a_resume_takes_no_checkpoint_of_what
     assert (await written.ask("POST", CHECKPOINTS, STATE | {"generation": 2}))[0] == 201
 
 
-async def test_the_newest_boundary_can_be_named_by_its_entry(written: Door) -> None:
+async def test_the_newest_boundary_can_be_named_by_its_entry(written: Api) -> None:
     _, listed = await written.ask("GET", CHECKPOINTS)
     await hold(written)
     status, resumed = await written.ask("POST", RESUME, {"checkpoint": listed["automatic"]["at"], "reason": "test"})
@@ -157,7 +157,7 @@ async def test_the_newest_boundary_can_be_named_by_its_entry(written: Door) -> N
     assert resumed["state_ref"] is None, "nobody has kept a state"
 
 
-async def test_every_excess_of_a_resume_is_named(written: Door) -> None:
+async def test_every_excess_of_a_resume_is_named(written: Api) -> None:
     await hold(written)
     body = {"scopes": ["*:*", "crm:*"], "mode": "read_only", "limits": {"writes": 100_000, "amount": {"refund": 2000}}, "reason": "test"}
     status, problem = await written.ask("POST", RESUME, body)
@@ -165,13 +165,13 @@ async def test_every_excess_of_a_resume_is_named(written: Door) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"reason": "x", "ttl": "1h"}, {"reason": "x", "checkpoint": "chk_404"}])
-async def test_a_resume_needs_a_reason_and_a_checkpoint_that_is_one(written: Door, body: dict[str, object]) -> None:
+async def test_a_resume_needs_a_reason_and_a_checkpoint_that_is_one(written: Api, body: dict[str, object]) -> None:
     await hold(written)
     status, problem = await written.ask("POST", RESUME, body)
     assert (status, problem["code"]) == (400, "bad-request")
 
 
-async def test_a_run_that_is_not_contained_is_not_resumed(written: Door) -> None:
+async def test_a_run_that_is_not_contained_is_not_resumed(written: Api) -> None:
     assert (await written.ask("POST", RESUME, {"reason": "test"}))[1]["code"] == "conflict"
     await hold(written, run="run_1", tool="erp")
     assert (await written.ask("POST", RESUME, {"reason": "test"}))[0] == 409
@@ -179,7 +179,7 @@ async def test_a_run_that_is_not_contained_is_not_resumed(written: Door) -> None
     assert (await written.ask("POST", RESUME, {"reason": "test"}))[0] == 201
 
 
-async def test_runs_beyond_a_tokens_reach_are_not_there(at: Door) -> None:
+async def test_runs_beyond_a_tokens_reach_are_not_there(at: Api) -> None:
     await at.open_run("run_1", tenant="globex")
     for method, path, body in (("GET", CHECKPOINTS, None), ("POST", RESUME, {"reason": "x"})):
         status, problem = await at.ask(method, path, body, as_="acme-operator")

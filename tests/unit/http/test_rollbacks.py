@@ -1,4 +1,4 @@
-"""Rollbacks at the operators' door, where no tool can be reached: planned, begun, told, stopped, gone on with."""
+"""Rollbacks at the control API, where no tool can be reached: planned, begun, told, stopped, gone on with."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import pytest
 
 from gateway.core.codec import plan
 from tests.support import journaling, rolled
-from tests.support.operators_door import Door
+from tests.support.control_api import Api
 
 START = {"scope": {"run": "run_1"}, "to": "start", "reason": "wrong prices"}
 PLAN = {"scope": {"run": "run_1"}, "dry_run": True}
 
 
 @pytest.fixture
-async def changed(at: Door) -> Door:
+async def changed(at: Api) -> Api:
     """A run that changed two invoices and stands uncontained."""
     journal = at.parts.store.journal
     await journal.append(journaling.run_entry())
@@ -24,19 +24,19 @@ async def changed(at: Door) -> Door:
 
 
 @pytest.fixture
-async def contained(changed: Door) -> Door:
+async def contained(changed: Api) -> Api:
     status, _ = await changed.ask("POST", "/v1/orders", {"scope": {"run": "run_1"}, "mode": "quarantined", "reason": "wrong prices"})
     assert status == 201
     return changed
 
 
-async def begun(door: Door) -> str:
+async def begun(door: Api) -> str:
     status, answer = await door.ask("POST", "/v1/rollbacks", START, as_="operator-token")
     assert status == 202, answer
     return str(answer["rollback_id"])
 
 
-async def ended(door: Door, rollback_id: str) -> dict[str, object]:
+async def ended(door: Api, rollback_id: str) -> dict[str, object]:
     async def over() -> bool:
         return bool((await door.ask("GET", f"/v1/rollbacks/{rollback_id}?nodes=false"))[1]["state"] != "running")
 
@@ -44,7 +44,7 @@ async def ended(door: Door, rollback_id: str) -> dict[str, object]:
     return (await door.ask("GET", f"/v1/rollbacks/{rollback_id}"))[1]
 
 
-async def test_a_plan_is_shown_and_changes_nothing(changed: Door) -> None:
+async def test_a_plan_is_shown_and_changes_nothing(changed: Api) -> None:
     before = (await changed.ask("GET", "/v1/journal"))[1]["items"]
     status, plan = await changed.ask("POST", "/v1/rollbacks", PLAN)
     assert (status, plan["dry_run"], plan["scope"], plan["to"]) == (200, True, {"run": "run_1", "subtree": False}, "start")
@@ -57,12 +57,12 @@ async def test_a_plan_is_shown_and_changes_nothing(changed: Door) -> None:
     assert (await changed.ask("GET", "/v1/journal"))[1]["items"] == before
 
 
-async def test_a_shown_plan_is_the_plan_itself(changed: Door) -> None:
+async def test_a_shown_plan_is_the_plan_itself(changed: Api) -> None:
     _, shown = await changed.ask("POST", "/v1/rollbacks", PLAN)
     assert plan.read(shown) == await changed.parts.services.rollbacks.dry_run("run_1", subtree=False, to="start")
 
 
-async def test_a_plan_is_drawn_for_who_wants_a_flowchart(changed: Door) -> None:
+async def test_a_plan_is_drawn_for_who_wants_a_flowchart(changed: Api) -> None:
     async with changed.raw("POST", "/v1/rollbacks", PLAN, headers={"Accept": "text/vnd.mermaid"}) as response:
         assert (response.status, response.content_type) == (200, "text/vnd.mermaid")
         text = await response.text()
@@ -70,14 +70,14 @@ async def test_a_plan_is_drawn_for_who_wants_a_flowchart(changed: Door) -> None:
         assert "erp:invoice:inv_1" in text
 
 
-async def test_a_plan_to_an_entry_leaves_what_came_before_it(changed: Door) -> None:
+async def test_a_plan_to_an_entry_leaves_what_came_before_it(changed: Api) -> None:
     first = f"{changed.parts.store.journal.stream}/3"
     _, plan = await changed.ask("POST", "/v1/rollbacks", {**PLAN, "to": first})
     assert [node["target"]["id"] for node in plan["nodes"]] == ["inv_2"]
 
 
 @pytest.mark.parametrize("past", [None, 1, 999_999])
-async def test_an_entry_that_is_not_there_is_nothing_to_go_back_to(contained: Door, past: int | None) -> None:
+async def test_an_entry_that_is_not_there_is_nothing_to_go_back_to(contained: Api, past: int | None) -> None:
     tail = await contained.parts.store.history.tail()
     nowhere = f"{tail.stream}/{0 if past is None else tail.seq + past}"
     for body in (START, PLAN):
@@ -86,7 +86,7 @@ async def test_an_entry_that_is_not_there_is_nothing_to_go_back_to(contained: Do
     assert (await contained.ask("GET", "/v1/rollbacks"))[1]["items"] == []
 
 
-async def test_only_what_is_contained_is_rolled_back(changed: Door) -> None:
+async def test_only_what_is_contained_is_rolled_back(changed: Api) -> None:
     status, answer = await changed.ask("POST", "/v1/rollbacks", START)
     assert (status, answer["code"]) == (409, "conflict")
     assert "contain it first" in answer["detail"]
@@ -94,7 +94,7 @@ async def test_only_what_is_contained_is_rolled_back(changed: Door) -> None:
     assert (await changed.ask("GET", "/v1/rollbacks"))[1]["items"] == []
 
 
-async def test_the_hint_contains_all_of_what_was_to_be_rolled_back(changed: Door) -> None:
+async def test_the_hint_contains_all_of_what_was_to_be_rolled_back(changed: Api) -> None:
     status, answer = await changed.ask("POST", "/v1/rollbacks", {**START, "scope": {"run": "run_1", "subtree": True}})
     assert (status, "--run run_1 --subtree --mode" in str(answer["hint"])) == (409, True)
 
@@ -110,12 +110,12 @@ async def test_the_hint_contains_all_of_what_was_to_be_rolled_back(changed: Door
         ({**START, "scope": {"run": "run_404"}}, 404),
     ],
 )
-async def test_what_cannot_be_rolled_back_is_refused_and_nothing_is_begun(contained: Door, body: dict[str, object], status: int) -> None:
+async def test_what_cannot_be_rolled_back_is_refused_and_nothing_is_begun(contained: Api, body: dict[str, object], status: int) -> None:
     assert (await contained.ask("POST", "/v1/rollbacks", body))[0] == status
     assert (await contained.ask("GET", "/v1/rollbacks"))[1]["items"] == []
 
 
-async def test_what_no_call_takes_back_is_told_as_residue_with_a_task_each(contained: Door) -> None:
+async def test_what_no_call_takes_back_is_told_as_residue_with_a_task_each(contained: Api) -> None:
     told = await ended(contained, await begun(contained))
     assert (told["state"], told["by"], told["reason"], len(told["residue"])) == ("residue", "operator", "wrong prices", 2)  # type: ignore[arg-type]
     assert (told["progress"]["task"], told["ended_at"] is not None) == (2, True)  # type: ignore[index]
@@ -125,14 +125,14 @@ async def test_what_no_call_takes_back_is_told_as_residue_with_a_task_each(conta
     assert {(node["state"], node["why"]) for node in nodes} == {("task", "its tool is not there")}
 
 
-async def test_the_nodes_can_be_left_out(contained: Door) -> None:
+async def test_the_nodes_can_be_left_out(contained: Api) -> None:
     name = await begun(contained)
     await ended(contained, name)
     _, told = await contained.ask("GET", f"/v1/rollbacks/{name}?nodes=false")
     assert ("nodes" in told, told["progress"]["nodes"]) == (False, 2)
 
 
-async def test_a_rollback_is_drawn_as_it_stands(contained: Door) -> None:
+async def test_a_rollback_is_drawn_as_it_stands(contained: Api) -> None:
     name = await begun(contained)
     await ended(contained, name)
     async with contained.raw("GET", f"/v1/rollbacks/{name}", headers={"Accept": "text/vnd.mermaid"}) as response:
@@ -140,7 +140,7 @@ async def test_a_rollback_is_drawn_as_it_stands(contained: Door) -> None:
         assert '<br/>1 effect - task"]:::call_way' in await response.text()
 
 
-async def test_rollbacks_are_listed_by_run_and_state(contained: Door) -> None:
+async def test_rollbacks_are_listed_by_run_and_state(contained: Api) -> None:
     name = await begun(contained)
     await ended(contained, name)
     for query, expected in (("", [name]), ("run=run_1", [name]), ("run=run_2", []), ("state=residue", [name]), ("state=clean", [])):
@@ -149,12 +149,12 @@ async def test_rollbacks_are_listed_by_run_and_state(contained: Door) -> None:
     assert (await contained.ask("GET", "/v1/rollbacks?state=odd"))[0] == 400
 
 
-async def test_how_it_is_driven_is_nobodys_business(contained: Door) -> None:
+async def test_how_it_is_driven_is_nobodys_business(contained: Api) -> None:
     _, page = await contained.ask("POST", "/v1/rollbacks", START)
     assert {"owner", "owner_epoch", "epoch", "plan_ref", "status", "since"} & page.keys() == set()
 
 
-async def test_what_has_ended_is_not_stopped_and_what_left_residue_goes_on(contained: Door) -> None:
+async def test_what_has_ended_is_not_stopped_and_what_left_residue_goes_on(contained: Api) -> None:
     name = await begun(contained)
     await ended(contained, name)
     status, answer = await contained.ask("POST", f"/v1/rollbacks/{name}/stop", {"reason": "enough"})
@@ -165,7 +165,7 @@ async def test_what_has_ended_is_not_stopped_and_what_left_residue_goes_on(conta
 
 
 @pytest.mark.parametrize("change", ["stop", "continue"])
-async def test_a_change_needs_a_reason_and_a_rollback(contained: Door, change: str) -> None:
+async def test_a_change_needs_a_reason_and_a_rollback(contained: Api, change: str) -> None:
     name = await begun(contained)
     await ended(contained, name)
     assert (await contained.ask("POST", f"/v1/rollbacks/{name}/{change}", {}))[0] == 400
@@ -173,12 +173,12 @@ async def test_a_change_needs_a_reason_and_a_rollback(contained: Door, change: s
 
 
 @pytest.mark.parametrize("token", ["viewer-token", "approver-token", "verifier-token", "orchestrator-token"])
-async def test_only_operators_roll_back(contained: Door, token: str) -> None:
+async def test_only_operators_roll_back(contained: Api, token: str) -> None:
     for path, body in (("", START), ("/rb_1/stop", {"reason": "x"}), ("/rb_1/continue", {"reason": "x"})):
         assert (await contained.ask("POST", f"/v1/rollbacks{path}", body, as_=token))[0] == 403
 
 
-async def test_another_tenants_run_and_rollback_are_not_there(contained: Door) -> None:
+async def test_another_tenants_run_and_rollback_are_not_there(contained: Api) -> None:
     name = await begun(contained)
     await ended(contained, name)
     for method, path, body in (

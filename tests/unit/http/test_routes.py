@@ -7,16 +7,16 @@ import jsonschema_rs
 import pytest
 
 from gateway.http.app import ROUTES
-from tests.support.operators_door import Door, Opened
+from tests.support.control_api import Api, Opened
 
 
-async def description(at: Door) -> dict[str, Any]:
+async def description(at: Api) -> dict[str, Any]:
     status, found = await at.ask("GET", "/openapi.json", as_=None)
     assert status == 200
     return found
 
 
-async def test_every_call_is_described_and_nothing_else(at: Door) -> None:
+async def test_every_call_is_described_and_nothing_else(at: Api) -> None:
     paths = (await description(at))["paths"]
     described = {(method.upper(), path) for path, item in paths.items() for method in item}
     assert described == {(route.method, route.path) for route in ROUTES}
@@ -24,7 +24,7 @@ async def test_every_call_is_described_and_nothing_else(at: Door) -> None:
     assert registered == described
 
 
-async def test_the_description_is_openapi_3_1(at: Door) -> None:
+async def test_the_description_is_openapi_3_1(at: Api) -> None:
     found = await description(at)
     assert found["openapi"] == "3.1.0"
     assert {"title", "version"} <= set(found["info"])
@@ -43,7 +43,7 @@ async def test_the_description_is_openapi_3_1(at: Door) -> None:
             assert all(one["required"] for one in operation["parameters"] if one["in"] == "path")
 
 
-async def test_every_reference_of_the_description_leads_somewhere(at: Door) -> None:
+async def test_every_reference_of_the_description_leads_somewhere(at: Api) -> None:
     found = await description(at)
     references = set(re.findall(r"'\$ref': '([^']+)'", str(found)))
     assert references
@@ -51,7 +51,7 @@ async def test_every_reference_of_the_description_leads_somewhere(at: Door) -> N
         assert reference.removeprefix("#/components/schemas/") in found["components"]["schemas"]
 
 
-async def test_the_schemas_judge_bodies_as_the_door_does(at: Door) -> None:
+async def test_the_schemas_judge_bodies_as_the_door_does(at: Api) -> None:
     found = await description(at)
     body = {"scope": {"run": "r1"}, "mode": "paused", "reason": "x", "ttl": "5m"}
     schema = {"$ref": "#/components/schemas/Contain", "components": found["components"]}
@@ -94,7 +94,7 @@ async def test_readiness_names_each_part(opened: Opened, can_pass: bool, status:
     assert answer == {"status": "ready" if can_pass else "not ready", **parts}
 
 
-async def test_keys_metrics_and_the_front_are_open_to_all(at: Door) -> None:
+async def test_keys_metrics_and_the_front_are_open_to_all(at: Api) -> None:
     _, keys = await at.ask("GET", "/.well-known/jwks.json", as_=None)
     assert all("d" not in key for key in keys["keys"])
     for path, said in (("/", "/openapi.json"), ("/metrics", "")):

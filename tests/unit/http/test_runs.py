@@ -4,10 +4,10 @@ import pytest
 
 from gateway.core.codec import run as codec_run
 from tests.support import journaling
-from tests.support.operators_door import Door
+from tests.support.control_api import Api
 
 
-async def test_a_run_opens_with_a_lease(at: Door) -> None:
+async def test_a_run_opens_with_a_lease(at: Api) -> None:
     status, answer = await at.ask("POST", "/v1/runs", {"tenant": "acme", "agent_id": "billing", "scopes": ["erp:*"], "ttl": "15m"})
     assert status == 201
     run = answer["run"]
@@ -18,7 +18,7 @@ async def test_a_run_opens_with_a_lease(at: Door) -> None:
     assert (lease.run_id, lease.tenant) == (run["run_id"], "acme")
 
 
-async def test_the_same_request_finds_the_run_it_opened(at: Door) -> None:
+async def test_the_same_request_finds_the_run_it_opened(at: Api) -> None:
     await at.open_run("r1")
     body = {"run_id": "r1", "tenant": "acme", "agent_id": "billing", "scopes": ["erp:*"]}
     status, answer = await at.ask("POST", "/v1/runs", body)
@@ -27,14 +27,14 @@ async def test_the_same_request_finds_the_run_it_opened(at: Door) -> None:
     assert (status, answer["code"]) == (409, "conflict")
 
 
-async def test_what_is_too_wide_is_named(at: Door) -> None:
+async def test_what_is_too_wide_is_named(at: Api) -> None:
     body = {"tenant": "globex", "agent_id": "a", "task_class": "billing", "scopes": ["crm:*"]}
     status, answer = await at.ask("POST", "/v1/runs", body)
     assert (status, answer["code"]) == (400, "too-wide")
     assert [line.partition(":")[0] for line in answer["excess"]] == ["tenant", "scopes"]
 
 
-async def test_limits_are_taken_exactly_as_written(at: Door) -> None:
+async def test_limits_are_taken_exactly_as_written(at: Api) -> None:
     opened = await at.open_run("r1", limits={"amount": {"refund": 12.000001}, "rate": "5/s", "steps": None})
     assert opened["run"]["limits"] == {"rate": "5/s", "steps": 500, "writes": 200, "amount": {"refund": 12.000001}}
     run = await at.parts.services.registry.run("r1")
@@ -42,7 +42,7 @@ async def test_limits_are_taken_exactly_as_written(at: Door) -> None:
     assert run.limits.amount == {"refund": 12_000_001}
 
 
-async def test_an_unknown_class_and_an_unknown_parent_are_told(at: Door) -> None:
+async def test_an_unknown_class_and_an_unknown_parent_are_told(at: Api) -> None:
     body = {"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"]}
     status, answer = await at.ask("POST", "/v1/runs", {**body, "task_class": "nope"})
     assert (status, answer["code"]) == (400, "bad-request")
@@ -51,7 +51,7 @@ async def test_an_unknown_class_and_an_unknown_parent_are_told(at: Door) -> None
     assert (status, answer["code"]) == (404, "not-found")
 
 
-async def test_runs_are_listed_in_pages_that_ascend(at: Door) -> None:
+async def test_runs_are_listed_in_pages_that_ascend(at: Api) -> None:
     for name in ("r3", "r1", "r5", "r2", "r4"):
         await at.open_run(name)
     seen: list[str] = []
@@ -67,7 +67,7 @@ async def test_runs_are_listed_in_pages_that_ascend(at: Door) -> None:
     assert (seen, pages) == (["r1", "r2", "r3", "r4", "r5"], 3)
 
 
-async def test_runs_are_filtered_by_what_they_are_now(at: Door) -> None:
+async def test_runs_are_filtered_by_what_they_are_now(at: Api) -> None:
     await at.open_run("r1")
     await at.open_run("r2", agent_id="other")
     await at.open_run("r3", parent_run="r1")
@@ -83,7 +83,7 @@ async def test_runs_are_filtered_by_what_they_are_now(at: Door) -> None:
         assert [run["run_id"] for run in page["items"]] == expected, query
 
 
-async def test_a_lease_is_renewed_but_not_for_a_held_run(at: Door) -> None:
+async def test_a_lease_is_renewed_but_not_for_a_held_run(at: Api) -> None:
     await at.open_run("r1")
     status, answer = await at.ask("POST", "/v1/runs/r1/lease", {"ttl": 60})
     assert status == 200
@@ -97,7 +97,7 @@ async def test_a_lease_is_renewed_but_not_for_a_held_run(at: Door) -> None:
     assert (await at.ask("POST", "/v1/runs/r1/lease"))[0] == 403
 
 
-async def test_a_closed_run_stays_closed_and_says_so(at: Door) -> None:
+async def test_a_closed_run_stays_closed_and_says_so(at: Api) -> None:
     await at.open_run("r1")
     status, run = await at.ask("POST", "/v1/runs/r1/close", {"reason": "done"})
     assert status == 200
@@ -112,7 +112,7 @@ async def test_a_closed_run_stays_closed_and_says_so(at: Door) -> None:
     ]
 
 
-async def test_effects_say_what_can_be_undone(at: Door) -> None:
+async def test_effects_say_what_can_be_undone(at: Api) -> None:
     journal = at.parts.store.journal
     await journal.append(journaling.entry("run", run=_run_entry(), change="opened", by="t", reason="t"))
     for name in ("standing", "failed", "unknown"):
@@ -151,13 +151,13 @@ async def test_effects_say_what_can_be_undone(at: Door) -> None:
         ([], "body: must be an object"),
     ],
 )
-async def test_what_is_wrong_with_a_body_is_named(at: Door, body: object, expected: str) -> None:
+async def test_what_is_wrong_with_a_body_is_named(at: Api, body: object, expected: str) -> None:
     status, answer = await at.ask("POST", "/v1/runs", body)
     assert (status, answer["code"]) == (400, "bad-request")
     assert any(problem.startswith(expected) for problem in answer["problems"]), answer["problems"]
 
 
-async def test_every_problem_of_a_body_is_listed(at: Door) -> None:
+async def test_every_problem_of_a_body_is_listed(at: Api) -> None:
     _, answer = await at.ask("POST", "/v1/runs", {"tenant": 1, "agent_id": 2, "scopes": 3, "nope": 4})
     assert len(answer["problems"]) == 4
 

@@ -331,7 +331,7 @@ async def test_what_is_decided_while_somebody_looks_is_looked_at_again(gateway: 
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
     driving = gateway.gateway.recovery.recover._driven[incident.incident_id]
     await until(lambda: not driving.busy)
-    go_on, seen = gateway.gateway.recovery.recover.go_on, len(gateway.ledger.seen)
+    go_on, seen = gateway.gateway.recovery.recover.proceed, len(gateway.ledger.seen)
     gateway.ledger.hold = asyncio.Event()
     looking = asyncio.ensure_future(go_on(incident.incident_id))
     await until(lambda: len(gateway.ledger.seen) > seen)

@@ -1,4 +1,4 @@
-"""The operators' door over a real journal in a folder, with operators of every role."""
+"""The control API over a real journal in a folder, with operators of every role."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Parts:
 
 @asynccontextmanager
 async def parts(folder: Path, role: Serving = "all") -> AsyncIterator[Parts]:
-    """Everything behind the door; the store is closed at the end."""
+    """Everything behind the API; the store is closed at the end."""
     clock = SystemClock()
     store = await open_store(folder, clock)
     try:
@@ -158,8 +158,8 @@ def with_services(found: Parts, **changed: object) -> Services:
 
 
 @dataclass(slots=True)
-class Door:
-    """The door as clients see it; ``as_`` names the token. Every answer has to be as /openapi.json says."""
+class Api:
+    """The API as clients see it; ``as_`` names the token. Every answer has to be as /openapi.json says."""
 
     client: TestClient[Any, Any]
     parts: Parts
@@ -183,5 +183,5 @@ class Door:
         return answer
 
 
-Opened = Callable[..., Awaitable[Door]]
-"""Opens a door over the parts, with some of the services changed."""
+Opened = Callable[..., Awaitable[Api]]
+"""An API over the parts, with some of the services changed."""
