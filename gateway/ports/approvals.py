@@ -24,7 +24,7 @@ class ApprovalRecords(Protocol):
 
     async def approval(self, approval_id: str) -> Approval | None: ...
 
-    async def approvals(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Approval]:
+    async def approvals(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Approval]:
         """Ascending by id, beginning after ``after``."""
         ...
 

@@ -14,7 +14,7 @@ class CheckpointRecords(Protocol):
 
     async def checkpoint(self, checkpoint_id: str) -> Checkpoint | None: ...
 
-    async def checkpoints(self, run: str, *, after: str | None = None, limit: int = 100) -> Sequence[Checkpoint]:
+    async def checkpoints(self, run: str, *, after: str | None = None, limit: int | None = 100) -> Sequence[Checkpoint]:
         """Those of a run, ascending by id, beginning after ``after``."""
         ...
 

@@ -111,7 +111,7 @@ class Query(Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     kind: str | None = None
     after: str | None = None
-    limit: int = 100
+    limit: int | None = 100
 
 
 class History(Protocol):

@@ -1,4 +1,7 @@
-"""What is folded from the journal, read back: writes, sightings, runs, orders and tasks."""
+"""What is folded from the journal, read back: writes, sightings, runs, orders and tasks.
+
+Here and in the other projections, a ``limit`` of ``None`` reads a list to its end.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,13 @@ class Registry(Protocol):
     async def run(self, run_id: str) -> Run | None: ...
 
     async def runs(
-        self, *, tenant: str | None = None, agent: str | None = None, parent: str | None = None, after: str | None = None, limit: int = 100
+        self,
+        *,
+        tenant: str | None = None,
+        agent: str | None = None,
+        parent: str | None = None,
+        after: str | None = None,
+        limit: int | None = 100,
     ) -> Sequence[Run]:
         """Ascending by run id, beginning after ``after``."""
         ...
@@ -56,7 +65,7 @@ class Registry(Protocol):
 
     async def task(self, task_id: str) -> Task | None: ...
 
-    async def tasks(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Task]: ...
+    async def tasks(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Task]: ...
 
     async def counters(self, scope: str) -> Mapping[str, int]:
         """What a scope (``run:r1``) has used, by name; ``amount:<name>`` in millionths, ``tenants`` and ``systems`` distinct."""

@@ -38,7 +38,7 @@ class Incidents(Protocol):
 
     async def incident(self, incident_id: str) -> Incident | None: ...
 
-    async def incidents(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Incident]:
+    async def incidents(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Incident]:
         """Ascending by id, beginning after ``after``."""
         ...
 

@@ -43,7 +43,6 @@ from gateway.ports.projections import Registry
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents
 
-_PAGE = 1000
 _BACKOFF = Backoff(1.0, 60.0)
 """Between two looks at what nobody told of."""
 _OVER = (Stage.RESUMED, Stage.GIVEN_UP)
@@ -147,11 +146,7 @@ class RecoveryDriver:
 
     async def catch_up(self) -> int:
         """At start: go on with the recoveries that an earlier process was driving, and close what ended unheard. Says how many go on."""
-        open_: list[Incident] = []
-        after: str | None = None
-        while page := await self.incidents.incidents(after=after, limit=_PAGE):
-            open_ += [one for one in page if one.closed_at is None]
-            after = page[-1].incident_id
+        open_ = await self._open(None)
         for incident in open_:
             await self._close(incident.incident_id)
         asked = [one.incident_id for one in open_ if one.recovery is not None]
@@ -222,7 +217,7 @@ class RecoveryDriver:
             contained=self.resume.contained(run),
             choice=choice,
             rollback=rollback,
-            tasks=await self._tasks(run.run_id),
+            tasks=await self._tasks(run.run_id, of_objects=False),
             hindered=await self.resume.hindered(run),
         )
         if rollback is None:
@@ -244,12 +239,7 @@ class RecoveryDriver:
 
     async def _rollbacks(self, incident: Incident, run: Run) -> list[Rollback]:
         """The rollbacks of this generation of the run: the incident's own, and those that somebody else began."""
-        found: list[Rollback] = []
-        after: str | None = None
-        while page := await self.records.rollbacks(run=run.run_id, after=after, limit=_PAGE):
-            found += [one for one in page if one.generation == incident.generation]
-            after = page[-1].rollback_id
-        return found
+        return [one for one in await self.records.rollbacks(run=run.run_id, limit=None) if one.generation == incident.generation]
 
     async def _approvals(self, rollback: Rollback) -> tuple[str, ...]:
         """The approvals that a rollback waits for."""
@@ -259,23 +249,16 @@ class RecoveryDriver:
         waiting = [mark for mark in marks.values() if mark.get("state") == NodeState.WAITING]
         return tuple(str(mark["approval_id"]) for mark in waiting if "approval_id" in mark)
 
-    async def _tasks(self, run_id: str) -> tuple[str, ...]:
-        open_: list[str] = []
-        after: str | None = None
-        while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
-            open_ += [task.task_id for task in page if task.resolution is None and not handing.is_of_object(task.task_id)]
-            after = page[-1].task_id
-        return tuple(open_)
+    async def _tasks(self, run_id: str, *, of_objects: bool) -> tuple[str, ...]:
+        """The run's open tasks: those of objects that a recheck found otherwise, or all others."""
+        known = await self.registry.tasks(run=run_id, limit=None)
+        return tuple([one.task_id for one in known if one.resolution is None and handing.is_of_object(one.task_id) is of_objects])
 
     async def _settled(self, run_id: str) -> None:
         """What was found otherwise after a rollback, and is right again, waits for nobody."""
-        after: str | None = None
-        while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
-            for task in page:
-                if task.resolution is None and handing.is_of_object(task.task_id):
-                    with suppress(handing.AlreadyResolved):
-                        await self.tasks.resolve(task.task_id, resolution="not_needed", note="It is as it should be again.", by="gateway")
-            after = page[-1].task_id
+        for task_id in await self._tasks(run_id, of_objects=True):
+            with suppress(handing.AlreadyResolved):
+                await self.tasks.resolve(task_id, resolution="not_needed", note="It is as it should be again.", by="gateway")
 
     async def _woken(self, run_id: str) -> None:
         for incident in await self._open(run_id):
@@ -299,14 +282,9 @@ class RecoveryDriver:
                 await self._journal(closed, "closed", by="gateway", reason=why)
         self._driven.pop(incident_id, None)
 
-    async def _open(self, run_id: str) -> list[Incident]:
-        """The run's incidents that are not closed."""
-        open_: list[Incident] = []
-        after: str | None = None
-        while page := await self.incidents.incidents(run=run_id, after=after, limit=_PAGE):
-            open_ += [one for one in page if one.closed_at is None]
-            after = page[-1].incident_id
-        return open_
+    async def _open(self, run_id: str | None) -> list[Incident]:
+        """The incidents that are not closed, of one run or of all."""
+        return [one for one in await self.incidents.incidents(run=run_id, limit=None) if one.closed_at is None]
 
     async def _journal(self, incident: Incident, change: str, *, by: str, reason: str) -> None:
         entry: dict[str, object] = {

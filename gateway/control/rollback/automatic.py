@@ -18,8 +18,6 @@ from gateway.ports.projections import Registry
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents
 
-_PAGE = 1000
-
 LastCheckpoint = Callable[[Incident], Awaitable[str | None]]
 """The id of the checkpoint to go back to for an incident, if its run has one that can be used."""
 
@@ -79,10 +77,8 @@ class Automatic:
 
     async def catch_up(self) -> int:
         """At start: begin what was due and not begun. Says how many."""
-        due, after = [], None
-        while page := await self.incidents.incidents(after=after, limit=_PAGE):
-            due += [one for one in page if one.rollback is RollbackState.DUE and one.closed_at is None]
-            after = page[-1].incident_id
+        known = await self.incidents.incidents(limit=None)
+        due = [one for one in known if one.rollback is RollbackState.DUE and one.closed_at is None]
         for incident in due:
             await self(incident)
         return len(due)
@@ -117,5 +113,5 @@ class Wake:
     async def _wake(self, run_id: str) -> None:
         run = await self.registry.run(run_id)
         for name in (run_id, *(run.ancestors if run is not None else ())):
-            for rollback in await self.records.rollbacks(run=name, limit=_PAGE):
+            for rollback in await self.records.rollbacks(run=name, limit=None):
                 await self.rollbacks.continue_waiting(rollback.rollback_id)

@@ -20,8 +20,6 @@ from gateway.model.task import ABSENT, Resolution, Task
 from gateway.ports.projections import Registry
 from gateway.ports.rollback import Examined
 
-_PAGE = 1000
-
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
@@ -45,12 +43,8 @@ class Recheck:
 
     async def _taken_over(self, view: RollbackView, scope: RollbackScope) -> Mapping[str, NodeState]:
         """The nodes' states; those on an object that a person took over are a person's."""
-        resolved: dict[str, Task] = {}
-        for run_id in scope.runs:
-            after: str | None = None
-            while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
-                resolved |= {task.task_id: task for task in page if task.rollback_id == view.rollback.rollback_id and task.resolution}
-                after = page[-1].task_id
+        tasks = [task for run_id in scope.runs for task in await self.registry.tasks(run=run_id, limit=None)]
+        resolved = {task.task_id: task for task in tasks if task.rollback_id == view.rollback.rollback_id and task.resolution}
         persons = {node.target.object for node in view.plan.nodes if _is_taken_over(view.rollback, node, resolved)}
         theirs = {node.node_id: NodeState.TASK for node in view.plan.nodes if node.target.object in persons}
         return {**view.states, **theirs}

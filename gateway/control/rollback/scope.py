@@ -52,11 +52,9 @@ class ScopeQuery(Struct, frozen=True):
         """The run and, with ``subtree``, all its descendants."""
         found, pending = {run.run_id: run}, [run.run_id] if subtree else []
         while pending:
-            parent, after = pending.pop(), None
-            while page := await self.registry.runs(parent=parent, after=after, limit=_PAGE):
-                found |= {child.run_id: child for child in page}
-                pending += [child.run_id for child in page]
-                after = page[-1].run_id
+            children = {child.run_id: child for child in await self.registry.runs(parent=pending.pop(), limit=None)}
+            found |= children
+            pending += children
         return found
 
     async def __call__(self, run: Run, *, subtree: bool, since: Position | None, wait: bool = True) -> RollbackScope:
@@ -129,11 +127,11 @@ class Preconditions:
             Busy: part of the subtree is being taken back by itself.
         """
         for name in (run.run_id, *run.ancestors):
-            for known in await self.records.rollbacks(run=name, limit=_PAGE):
+            for known in await self.records.rollbacks(run=name, limit=None):
                 if not known.status.ended and (known.subtree or name == run.run_id):
                     return known
         for name in (await self.scope_query.runs(run, subtree=subtree)).keys() - {run.run_id}:
-            for known in await self.records.rollbacks(run=name, limit=_PAGE):
+            for known in await self.records.rollbacks(run=name, limit=None):
                 if not known.status.ended:
                     raise Busy(known)
         return None
@@ -141,13 +139,7 @@ class Preconditions:
     async def begun(self, run: Run, *, subtree: bool) -> frozenset[str]:
         """The ids of all rollbacks that ever began in this scope: what was planned before another one did may be done by now."""
         names = {run.run_id, *run.ancestors, *(await self.scope_query.runs(run, subtree=subtree))}
-        return frozenset([one.rollback_id for name in names for one in await self._all(name)])
-
-    async def _all(self, run_id: str) -> list[Rollback]:
-        found: list[Rollback] = []
-        while page := await self.records.rollbacks(run=run_id, after=found[-1].rollback_id if found else None, limit=_PAGE):
-            found += page
-        return found
+        return frozenset([one.rollback_id for name in names for one in await self.records.rollbacks(run=name, limit=None)])
 
     async def free(self, run: Run, *, subtree: bool) -> None:
         """Raises:

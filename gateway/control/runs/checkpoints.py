@@ -10,6 +10,7 @@ The automatic ones have none: they are a fold of the run's effects.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,6 @@ from gateway.model.checkpoint import START, Checkpoint
 from gateway.model.effect import Write
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
-from gateway.model.rollback import Rollback
 from gateway.model.run import Run
 from gateway.ports.approvals import ApprovalRecords
 from gateway.ports.checkpoints import CheckpointRecords
@@ -39,8 +39,6 @@ from gateway.ports.journal import History, Journal, Query
 from gateway.ports.projections import Registry, Writes
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents
-
-_PAGE = 1000
 
 
 class NotVerified(Exception):
@@ -80,15 +78,15 @@ class Checkpoints:
         place = checkpoints.entry(run.run_id, run.generation, Position(end.stream, end.seq), writes)
         if standing := checkpoints.against(writes, end.seq):
             raise NotVerified(checkpoints.assumed(place, standing), standing)
-        now = self.clock.now()
+        now, asked = self.clock.now(), await self.approvals.approvals(run=run.run_id, limit=None)
         taken = replace(
             self._of(run, place),
             checkpoint_id=self.clock.mint("chk"),
             automatic=False,
             state_ref=state_ref,
             label=label,
-            approvals=await self._pending(run.run_id, now),
-            tasks=await self._open_tasks(run.run_id),
+            approvals=tuple([one.approval_id for one in asked if approvals.status(one, now=now) is ApprovalStatus.PENDING]),
+            tasks=tuple([one.task_id for one in await self.registry.tasks(run=run.run_id, limit=None) if one.resolution is None]),
             by=by,
             taken_at=now,
         )
@@ -103,7 +101,9 @@ class Checkpoints:
     async def choose(self, run: Run) -> Chosen | NotReady:
         """Where to take a run up again, by what its journal says: before the first bad entry of what it is contained for."""
         writes = await self.writes.of_run(run.run_id)
-        places = [*await self._led_back_to(run, writes), *await self._taken(run.run_id)]
+        rollbacks = await self.rollbacks.rollbacks(run=run.run_id, limit=None)
+        led_back_to = checkpoints.led_back_to(rollbacks, run.generation, self.journal.stream, writes)
+        places = [*led_back_to, *await self.records.checkpoints(run.run_id, limit=None)]
         match checkpoints.choose(places, writes, await self.first_bad(run)):
             case Chosen(found, caution):
                 return Chosen(self._of(run, found), caution)
@@ -112,12 +112,8 @@ class Checkpoints:
 
     async def first_bad(self, run: Run) -> FirstBad:
         """The first entry that an incident of the run's generation is about, or was seen in."""
-        found: list[Incident] = []
-        after: str | None = None
-        while page := await self.incidents.incidents(run=run.run_id, after=after, limit=_PAGE):
-            found += [incident for incident in page if incident.generation == run.generation]
-            after = page[-1].incident_id
-        return await self._first_bad(found)
+        incidents = await self.incidents.incidents(run=run.run_id, limit=None)
+        return await self._first_bad([one for one in incidents if one.generation == run.generation])
 
     async def find(self, run: Run, name: str) -> Checkpoint:
         """The place of a name: a checkpoint's id, ``start``, or an entry.
@@ -158,14 +154,18 @@ class Checkpoints:
         """
         bad = (await self._first_bad([incident])).seq
         writes = await self.writes.of_run(incident.run_id)
-        taken = [one for one in await self._taken(incident.run_id) if bad is None or one.seq < bad]
-        sound = [one for one in taken if not checkpoints.against(writes, one.seq)]
-        return max(sound, key=lambda one: one.seq).checkpoint_id if sound else None
+        found = await self._newest(incident.run_id, writes, math.inf if bad is None else bad - 1)
+        return None if found is None else found.checkpoint_id
 
     async def _state_ref(self, run: Run, seq: int) -> str | None:
-        writes = await self.writes.of_run(run.run_id)
-        taken = [one for one in await self._taken(run.run_id) if one.seq <= seq and not checkpoints.against(writes, one.seq)]
-        return max(taken, key=lambda one: one.seq).state_ref if taken else None
+        found = await self._newest(run.run_id, await self.writes.of_run(run.run_id), seq)
+        return None if found is None else found.state_ref
+
+    async def _newest(self, run_id: str, writes: Sequence[Write], until: float) -> Checkpoint | None:
+        """The newest sound checkpoint that somebody took up to a place."""
+        taken = await self.records.checkpoints(run_id, limit=None)
+        sound = [one for one in taken if one.seq <= until and not checkpoints.against(writes, one.seq)]
+        return max(sound, key=lambda one: one.seq, default=None)
 
     async def _first_bad(self, incidents: Sequence[Incident]) -> FirstBad:
         """By the incidents' evidence; of a finding the whole journal is asked, since an incident names only some of those it was told."""
@@ -174,13 +174,8 @@ class Checkpoints:
         return findings.first_bad(seen, told)
 
     async def _findings(self, incident: Incident) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        after: str | None = None
-        while page := await self.history.entries(Query(run=incident.run_id, kind=Kind.FINDING.value, after=after, limit=_PAGE)):
-            entries = [orjson.loads(line) for line in page]
-            found += [entry for entry in entries if entry["generation"] == incident.generation]
-            after = f"{entries[-1]['stream']}/{entries[-1]['seq']}"
-        return found
+        lines = await self.history.entries(Query(run=incident.run_id, kind=Kind.FINDING.value, limit=None))
+        return [entry for line in lines if (entry := orjson.loads(line))["generation"] == incident.generation]
 
     async def _named(self, run: Run, name: str, writes: Sequence[Write]) -> Checkpoint:
         if name == START:
@@ -192,34 +187,6 @@ class Checkpoints:
         if place is None or place.stream != end.stream or not 0 < place.seq <= end.seq:
             raise UnknownCheckpoint(f"{name!r} is neither a checkpoint of run {run.run_id} nor an entry of this journal, nor {START!r}.")
         return checkpoints.entry(run.run_id, run.generation, place, writes)
-
-    async def _taken(self, run_id: str) -> list[Checkpoint]:
-        found: list[Checkpoint] = []
-        while page := await self.records.checkpoints(run_id, after=found[-1].checkpoint_id if found else None, limit=_PAGE):
-            found += page
-        return found
-
-    async def _led_back_to(self, run: Run, writes: Sequence[Write]) -> list[Checkpoint]:
-        begun: list[Rollback] = []
-        while page := await self.rollbacks.rollbacks(run=run.run_id, after=begun[-1].rollback_id if begun else None, limit=_PAGE):
-            begun += page
-        return checkpoints.led_back_to(begun, run.generation, self.journal.stream, writes)
-
-    async def _pending(self, run_id: str, now: float) -> tuple[str, ...]:
-        found: list[str] = []
-        after: str | None = None
-        while page := await self.approvals.approvals(run=run_id, after=after, limit=_PAGE):
-            found += [one.approval_id for one in page if approvals.status(one, now=now) is ApprovalStatus.PENDING]
-            after = page[-1].approval_id
-        return tuple(found)
-
-    async def _open_tasks(self, run_id: str) -> tuple[str, ...]:
-        found: list[str] = []
-        after: str | None = None
-        while page := await self.registry.tasks(run=run_id, after=after, limit=_PAGE):
-            found += [one.task_id for one in page if one.resolution is None]
-            after = page[-1].task_id
-        return tuple(found)
 
     def _evidence(self, incident: Incident) -> list[int]:
         places = [position_of(text) for text in incident.evidence]

@@ -21,8 +21,6 @@ from gateway.ports.clock import Clock
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents
 
-_PAGE = 1000
-
 
 class CannotResume(ValueError):
     """The run is not in a state in which it can be taken up again; the message says why and what would be right."""
@@ -118,23 +116,16 @@ class Resume:
 
     async def _taken_back(self, run: Run, name: str) -> None:
         """Raise while what the run did is being taken back, or is about to be: by a rollback of it, or of an ancestor with all below it."""
-        ended = False
-        after: str | None = None
-        while page := await self.rollbacks.rollbacks(run=name, after=after, limit=_PAGE):
-            for rollback in page:
-                if not rollback.status.ended and (name == run.run_id or rollback.subtree):
-                    raise CannotResume(
-                        f"Rollback {rollback.rollback_id} is {rollback.status}: wait for its end or stop it, then resume run {run.run_id}."
-                    )
-                ended = ended or (rollback.run_id == run.run_id and rollback.generation == run.generation)
-            after = page[-1].rollback_id
-        if name == run.run_id and not ended:
+        rollbacks = await self.rollbacks.rollbacks(run=name, limit=None)
+        for one in rollbacks:
+            if not one.status.ended and (name == run.run_id or one.subtree):
+                raise CannotResume(
+                    f"Rollback {one.rollback_id} is {one.status}: wait for its end or stop it, then resume run {run.run_id}."
+                )
+        if name == run.run_id and not any(one.generation == run.generation for one in rollbacks):
             await self._due(run)
 
     async def _due(self, run: Run) -> None:
-        after: str | None = None
-        while page := await self.incidents.incidents(run=run.run_id, after=after, limit=_PAGE):
-            for incident in page:
-                if incident.generation == run.generation and incident.rollback is RollbackState.DUE:
-                    raise CannotResume(f"The rollback of incident {incident.incident_id} is due; roll run {run.run_id} back first.")
-            after = page[-1].incident_id
+        for incident in await self.incidents.incidents(run=run.run_id, limit=None):
+            if incident.generation == run.generation and incident.rollback is RollbackState.DUE:
+                raise CannotResume(f"The rollback of incident {incident.incident_id} is due; roll run {run.run_id} back first.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
@@ -25,46 +26,55 @@ from gateway.ports.projections import Registry, Sightings, Writes
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents
 from gateway.stores.sqlite import rows
-from gateway.stores.sqlite.database import READING
+from gateway.stores.sqlite.database import READING, Row
 from gateway.stores.sqlite.log.journal import PendingEntries, Sight
 from gateway.stores.sqlite.projection import KnownKeys
 
+T = TypeVar("T")
 
-class SqliteWrites:
+
+class _View:
+    """Reads of durable rows, by the named queries; ``read`` makes the model's value of a row."""
+
+    def __init__(self, reader: sqlite3.Connection) -> None:
+        self._reader = reader
+
+    def _one(self, query: str, read: Callable[[Row], T], *arguments: object) -> T | None:
+        row = self._reader.execute(READING[query], arguments).fetchone()
+        return None if row is None else read(row)
+
+    def _all(self, query: str, read: Callable[[Row], T], *arguments: object) -> list[T]:
+        return [read(row) for row in self._reader.execute(READING[query], arguments).fetchall()]
+
+    def _page(self, query: str, read: Callable[[Row], T], after: str | None, limit: int | None, **wanted: str | None) -> list[T]:
+        named = {"after": after or "", "limit": -1 if limit is None else limit, **wanted}
+        return [read(row) for row in self._reader.execute(READING[query], named).fetchall()]
+
+
+class SqliteWrites(_View):
     """A write's row is there when its append or intend has returned."""
 
     def __init__(self, reader: sqlite3.Connection, stream: str, keys: KnownKeys) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._keys = keys
-        self._stream = stream
+        self._write = functools.partial(rows.write, stream=stream)
 
     async def latest(self, tenant: str, workflow_id: str, key_digest: str) -> Write | None:
         if not self._keys.maybe(tenant, workflow_id, key_digest):
             return None
-        return self._one("latest_write", tenant, workflow_id, key_digest)
+        return self._one("latest_write", self._write, tenant, workflow_id, key_digest)
 
     async def of_run(self, run_id: str) -> Sequence[Write]:
-        return self._all("writes_of_run", run_id)
+        return self._all("writes_of_run", self._write, run_id)
 
     async def rewritten(self, workflow_id: str, target_object: str, since: int) -> bool:
         return self._reader.execute(READING["rewritten"], (workflow_id, target_object, since)).fetchone() is not None
 
     async def unsettled(self) -> Sequence[Write]:
-        return self._all("unsettled_writes")
+        return self._all("unsettled_writes", self._write)
 
     async def by_wire_key(self, wire_key: str) -> Write | None:
-        return self._one("write_by_wire_key", wire_key)
-
-    def _one(self, query: str, *arguments: str) -> Write | None:
-        row = self._reader.execute(READING[query], arguments).fetchone()
-        return None if row is None else rows.write(row, self._stream)
-
-    def _all(self, query: str, *arguments: str) -> list[Write]:
-        return [rows.write(row, self._stream) for row in self._reader.execute(READING[query], arguments).fetchall()]
-
-
-if TYPE_CHECKING:
-    _port_writes: type[Writes] = SqliteWrites
+        return self._one("write_by_wire_key", self._write, wire_key)
 
 
 class SqliteSightings:
@@ -83,10 +93,6 @@ class SqliteSightings:
     def _durable(self, sight: Sight) -> Sighting | None:
         row = self._reader.execute(READING["sighting"], sight).fetchone()
         return None if row is None else Sighting(*row)
-
-
-if TYPE_CHECKING:
-    _port_sightings: type[Sightings] = SqliteSightings
 
 
 class Runs:
@@ -113,40 +119,39 @@ class Runs:
             self.keep(run)
 
 
-class SqliteRegistry:
-    """The fold of ``run``, ``order`` and ``task`` entries, and of all that is counted."""
+class SqliteRegistry(_View):
+    """The projection of ``run``, ``order`` and ``task`` entries, and of all that is counted."""
 
     def __init__(self, reader: sqlite3.Connection, runs: Runs, ahead: PendingEntries) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._runs = runs
         self._ahead = ahead
 
     async def run(self, run_id: str) -> Run | None:
         run = self._runs.get(run_id)
-        if run is None:
-            row = self._reader.execute(READING["run"], (run_id,)).fetchone()
-            if row is None:
-                return None
-            run = rows.run(row)
+        if run is None and (run := self._one("run", rows.run, run_id)) is not None:
             self._runs.keep(run)
         return run
 
     async def runs(
-        self, *, tenant: str | None = None, agent: str | None = None, parent: str | None = None, after: str | None = None, limit: int = 100
+        self,
+        *,
+        tenant: str | None = None,
+        agent: str | None = None,
+        parent: str | None = None,
+        after: str | None = None,
+        limit: int | None = 100,
     ) -> Sequence[Run]:
-        wanted = {"tenant": tenant, "agent": agent, "parent": parent, "after": after or "", "limit": limit}
-        return [rows.run(row) for row in self._reader.execute(READING["runs"], wanted).fetchall()]
+        return self._page("runs", rows.run, after, limit, tenant=tenant, agent=agent, parent=parent)
 
     async def orders(self) -> Sequence[Order]:
-        return [rows.order(row) for row in self._reader.execute(READING["orders"]).fetchall()]
+        return self._all("orders", rows.order)
 
     async def task(self, task_id: str) -> Task | None:
-        row = self._reader.execute(READING["task"], (task_id,)).fetchone()
-        return None if row is None else rows.task(row)
+        return self._one("task", rows.task, task_id)
 
-    async def tasks(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Task]:
-        wanted = {"run": run, "after": after or "", "limit": limit}
-        return [rows.task(row) for row in self._reader.execute(READING["tasks"], wanted).fetchall()]
+    async def tasks(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Task]:
+        return self._page("tasks", rows.task, after, limit, run=run)
 
     async def counters(self, scope: str) -> Mapping[str, int]:
         """Durable, with the steps that were taken since: two reads in a row cannot both be the last step."""
@@ -158,107 +163,58 @@ class SqliteRegistry:
         return used
 
 
-if TYPE_CHECKING:
-    _port_registry: type[Registry] = SqliteRegistry
-
-
-class SqliteIncidents:
-    """Durable ones only."""
-
-    def __init__(self, reader: sqlite3.Connection) -> None:
-        self._reader = reader
-
+class SqliteIncidents(_View):
     async def incident(self, incident_id: str) -> Incident | None:
-        row = self._reader.execute(READING["incident"], (incident_id,)).fetchone()
-        return None if row is None else rows.incident(row)
+        return self._one("incident", rows.incident, incident_id)
 
-    async def incidents(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Incident]:
-        wanted = {"run": run, "after": after or "", "limit": limit}
-        return [rows.incident(row) for row in self._reader.execute(READING["incidents"], wanted).fetchall()]
+    async def incidents(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Incident]:
+        return self._page("incidents", rows.incident, after, limit, run=run)
 
     async def incident_of(self, run_id: str, generation: int, cause: str) -> Incident | None:
-        row = self._reader.execute(READING["incident_of"], (run_id, generation, cause)).fetchone()
-        return None if row is None else rows.incident(row)
+        return self._one("incident_of", rows.incident, run_id, generation, cause)
 
 
-if TYPE_CHECKING:
-    _port_incidents: type[Incidents] = SqliteIncidents
-
-
-class SqliteApprovals:
-    """Durable ones only."""
-
-    def __init__(self, reader: sqlite3.Connection) -> None:
-        self._reader = reader
-
+class SqliteApprovals(_View):
     async def approval(self, approval_id: str) -> Approval | None:
-        row = self._reader.execute(READING["approval"], (approval_id,)).fetchone()
-        return None if row is None else rows.approval(row)
+        return self._one("approval", rows.approval, approval_id)
 
-    async def approvals(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Approval]:
-        wanted = {"run": run, "after": after or "", "limit": limit}
-        return [rows.approval(row) for row in self._reader.execute(READING["approvals"], wanted).fetchall()]
+    async def approvals(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Approval]:
+        return self._page("approvals", rows.approval, after, limit, run=run)
 
     async def newest_of(self, run_id: str, generation: int, action: str, content: str) -> Approval | None:
-        row = self._reader.execute(READING["approval_of_call"], (run_id, generation, action, content)).fetchone()
-        return None if row is None else rows.approval(row)
+        return self._one("approval_of_call", rows.approval, run_id, generation, action, content)
 
 
-if TYPE_CHECKING:
-    _port_approvals: type[ApprovalRecords] = SqliteApprovals
-
-
-class SqliteCheckpoints:
-    """Durable ones only."""
-
+class SqliteCheckpoints(_View):
     def __init__(self, reader: sqlite3.Connection, stream: str) -> None:
-        self._reader = reader
-        self._stream = stream
+        super().__init__(reader)
+        self._write = functools.partial(rows.write, stream=stream)
 
     async def checkpoint(self, checkpoint_id: str) -> Checkpoint | None:
-        row = self._reader.execute(READING["checkpoint"], (checkpoint_id,)).fetchone()
-        return None if row is None else rows.checkpoint(row)
+        return self._one("checkpoint", rows.checkpoint, checkpoint_id)
 
-    async def checkpoints(self, run: str, *, after: str | None = None, limit: int = 100) -> Sequence[Checkpoint]:
-        wanted = {"run": run, "after": after or "", "limit": limit}
-        return [rows.checkpoint(row) for row in self._reader.execute(READING["checkpoints"], wanted).fetchall()]
+    async def checkpoints(self, run: str, *, after: str | None = None, limit: int | None = 100) -> Sequence[Checkpoint]:
+        return self._page("checkpoints", rows.checkpoint, after, limit, run=run)
 
     async def standing(self, key: Key, until: int) -> Write | None:
         wanted = {"tenant": key.tenant, "workflow": key.workflow_id, "key": key.digest, "until": until}
         row = self._reader.execute(READING["standing_write"], wanted).fetchone()
-        return None if row is None else rows.write(row, self._stream)
+        return None if row is None else self._write(row)
 
 
-if TYPE_CHECKING:
-    _records: type[CheckpointRecords] = SqliteCheckpoints
-    _standing: type[Standing] = SqliteCheckpoints
-
-
-_PAGE = 1000
-
-
-class SqliteRollbacks:
-    """Durable ones only."""
-
+class SqliteRollbacks(_View):
     def __init__(self, reader: sqlite3.Connection, stream: str) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._stream = stream
 
     async def rollback(self, rollback_id: str) -> Rollback | None:
-        row = self._reader.execute(READING["rollback"], (rollback_id,)).fetchone()
-        return None if row is None else rows.rollback(row)
+        return self._one("rollback", rows.rollback, rollback_id)
 
-    async def rollbacks(self, *, run: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[Rollback]:
-        wanted = {"run": run, "after": after or "", "limit": limit}
-        return [rows.rollback(row) for row in self._reader.execute(READING["rollbacks"], wanted).fetchall()]
+    async def rollbacks(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Rollback]:
+        return self._page("rollbacks", rows.rollback, after, limit, run=run)
 
     async def unfinished(self) -> Sequence[Rollback]:
-        found: list[Rollback] = []
-        after: str | None = None
-        while page := await self.rollbacks(after=after, limit=_PAGE):
-            found += [one for one in page if not one.status.ended]
-            after = page[-1].rollback_id
-        return found
+        return [one for one in await self.rollbacks(limit=None) if not one.status.ended]
 
     async def compensations(self, rollback_id: str, node_id: str | None = None) -> Sequence[Write]:
         wanted = {"rollback": rollback_id, "node": node_id}
@@ -275,4 +231,11 @@ class SqliteRollbacks:
 
 
 if TYPE_CHECKING:
-    _port_rollbacks: type[RollbackRecords] = SqliteRollbacks
+    _writes: type[Writes] = SqliteWrites
+    _sightings: type[Sightings] = SqliteSightings
+    _registry: type[Registry] = SqliteRegistry
+    _incidents: type[Incidents] = SqliteIncidents
+    _approvals: type[ApprovalRecords] = SqliteApprovals
+    _checkpoints: type[CheckpointRecords] = SqliteCheckpoints
+    _standing: type[Standing] = SqliteCheckpoints
+    _rollbacks: type[RollbackRecords] = SqliteRollbacks

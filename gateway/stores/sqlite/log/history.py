@@ -39,7 +39,13 @@ class SqliteHistory:
             "entries_of_run" if query.run else "entries_of_tenant" if query.tenant else "entries_of_kind" if query.kind else "entries"
         )
         await self._caught_up()
-        wanted = {"after": after.seq, "run": query.run, "tenant": query.tenant, "kind": query.kind, "limit": query.limit}
+        wanted = {
+            "after": after.seq,
+            "run": query.run,
+            "tenant": query.tenant,
+            "kind": query.kind,
+            "limit": -1 if query.limit is None else query.limit,
+        }
         return [line for (line,) in self._reader.execute(READING[narrowest], wanted).fetchall()]
 
     async def entry(self, position: Position) -> bytes | None:
