@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from gateway.clients.rego import engine as rego_engine
 from gateway.clients.rego import entry_points
 from gateway.core.policy import decision as policy_decision
+from gateway.core.policy import rules
 from gateway.model.action import Effect, Reversibility, Target
 from gateway.model.call import Call
 from gateway.model.decision import Allow, Deny, Hold
 from gateway.model.run import Lease, Mode, Run
 
 POLICIES = Path(__file__).parents[2] / "policies"
-VALIDATOR = jsonschema_rs.validator_for(policy_decision.schema())
+VALIDATOR = jsonschema_rs.validator_for(rules.schemas()["killcord", "authz"])
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 times = st.floats(min_value=0, max_value=4_000_000_000)

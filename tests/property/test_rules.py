@@ -6,13 +6,13 @@ import jsonschema_rs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.policy import rules, schemas
+from gateway.core.policy import rules
 from gateway.model.decision import Reason
 from gateway.model.response import Earlier, Measure, Verdict
 from gateway.model.run import Mode, Run
 from gateway.model.trigger import LAYERS, Trigger
 
-VALIDATOR = jsonschema_rs.validator_for(schemas.response())
+VALIDATOR = jsonschema_rs.validator_for(rules.schemas()["killcord", "response"])
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 values = st.recursive(

@@ -14,7 +14,7 @@ from gateway import errors
 from gateway.clients.policy_bundle import Bundle
 from gateway.clients.rego import entry_points, expansion, names, syntax, vetting
 from gateway.core.policy import decision as policy_decision
-from gateway.core.policy import schemas
+from gateway.core.policy import rules
 from gateway.model.decision import Deny
 
 UNDEFINED = '"<undefined>"'  # what regorus answers where a rule has no value
@@ -55,7 +55,7 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
         return Examined({}, tuple(problems))
     modules = [syntax.module(tree) for tree in orjson.loads(engine.get_ast_as_json())]
     own = [module for module in modules if module.file in bundle.modules]
-    known = names.names(own, data=bundle.data, builtins=engine_builtins(), schemas=schemas.by_package())
+    known = names.names(own, data=bundle.data, builtins=engine_builtins(), schemas=rules.schemas())
     if found := vetting.problems(own, known):
         return Examined({}, tuple(found))
     deciding = names.within_reach(modules, entry_points.DECISION[1:-1])

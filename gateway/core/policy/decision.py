@@ -1,7 +1,7 @@
 """Policy's two ends: the document a decision is made on, and what counts as a decision. Pure.
 
 ``docs/policies.md`` tells policy authors about the document; ``schema`` is its JSON Schema, kept in
-``policies/schemas/input.json``. All its times are integer nanoseconds of Unix time, as Rego's ``time.*`` functions take them.
+``schemas/authz.json``. All its times are integer nanoseconds of Unix time, as Rego's ``time.*`` functions take them.
 
 What policy wants kept out of the records: named arguments, struck out before they are sealed.
 """
@@ -153,76 +153,6 @@ def _fault(raw: object) -> str | None:
 
 def _is_reason(reason: object) -> bool:
     return isinstance(reason, dict) and reason.keys() == {"code", "message"} and all(isinstance(text, str) for text in reason.values())
-
-
-_TEXT: dict[str, object] = {"type": "string"}
-_TIME: dict[str, object] = {"type": "integer", "description": "Unix time in nanoseconds"}
-
-
-def _shape(required: Mapping[str, object], optional: Mapping[str, object] | None = None) -> dict[str, object]:
-    return {
-        "type": "object",
-        "properties": {**required, **(optional or {})},
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-def _texts(description: str) -> dict[str, object]:
-    return {"type": "array", "items": _TEXT, "description": description}
-
-
-def schema() -> dict[str, object]:
-    """The JSON Schema of ``document``: closed wherever the shape is ours."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Input of data.killcord.authz.decision",
-        **_shape(
-            {
-                "lease": _shape(
-                    {"scopes": _texts("<tool>:<action pattern>"), "generation": {"type": "integer"}, "expires_at": _TIME},
-                    {"tools": _texts("absent: every tool")},
-                ),
-                "run": _shape(
-                    {
-                        "run_id": _TEXT,
-                        "workflow_id": _TEXT,
-                        "tenant": _TEXT,
-                        "agent_id": _TEXT,
-                        "task_class": _TEXT,
-                        "mode": {"type": "string", "enum": [mode.word for mode in Mode]},
-                        "opened_at": _TIME,
-                    },
-                    {"parent_run": _TEXT},
-                ),
-                "agent": _shape({"id": _TEXT}),
-                "tenant": {"type": "string", "description": "the run's"},
-                "step": _shape({"id": _TEXT}, {"parent": _TEXT}),
-                "tool": _TEXT,
-                "action": _shape(
-                    {
-                        "name": _TEXT,
-                        "effect": {"type": "string", "enum": [effect.value for effect in Effect]},
-                        "fanout": {"type": "boolean"},
-                    },
-                    {"class": {"type": "string", "enum": [kind.value for kind in Reversibility], "description": "of a write"}},
-                ),
-                "target": _shape(
-                    {"system": _TEXT, "type": _TEXT, "id": {"type": "string", "description": "empty where the call names no object"}},
-                    {"tenant": {"type": "string", "description": "absent where the call names none"}},
-                ),
-                "args": {"description": "the body as JSON; null where it is not JSON"},
-                "http": _shape({"method": _TEXT, "path": _TEXT, "query": {"type": "object", "additionalProperties": _TEXT}}),
-                "counters": {
-                    "type": "object",
-                    "additionalProperties": {"type": "integer"},
-                    "description": "what the run has used so far: steps, writes, records, tenants, systems, amount:<name> in millionths",
-                },
-                "now": _TIME,
-            },
-            {"approval": _shape({"granted": {"type": "boolean"}}, {"id": _TEXT, "by": _TEXT})},
-        ),
-    }
 
 
 STRUCK = "[redacted]"

@@ -1,12 +1,16 @@
 """The ends of what policy is asked beside the decision on a call: the documents, and what an answer means. Pure.
 
 Each answer is read so that what is no answer is the careful one: a response is quarantine, a compensation becomes a task, a state is
-unsound. ``core.policy.schemas`` has the documents' JSON Schemas; all their times are integer nanoseconds of Unix time.
+unsound. ``schemas/`` has the documents' JSON Schemas; all their times are integer nanoseconds of Unix time.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from importlib import resources
+
+import orjson
 
 from gateway.core.policy.decision import nanoseconds
 from gateway.model.decision import Reason
@@ -26,6 +30,13 @@ LONGEST_WHY = 1_000
 UNUSABLE = "invariants-unusable"
 
 Document = dict[str, object]
+
+
+@functools.cache
+def schemas() -> Mapping[tuple[str, ...], Document]:
+    """The JSON Schema of ``input`` for the rules of each package, of its subpackages too. Closed wherever the shape is ours."""
+    files = resources.files(__package__).joinpath("schemas").iterdir()
+    return {("killcord", file.name.removesuffix(".json")): orjson.loads(file.read_bytes()) for file in files}
 
 
 # --- responses -------------------------------------------------------------------------------------------------------

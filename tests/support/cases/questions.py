@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.clients.rego import entry_points
-from gateway.core.policy import rules, schemas
+from gateway.core.policy import rules
 from gateway.core.triggers import thresholds
 from tests.support.cases.calls import ODD
 
@@ -92,7 +92,7 @@ def _odd(rule: str) -> Iterator[Question]:
 
 
 def _paths(rule: str) -> Iterator[str]:
-    properties: Any = schemas.by_package()["killcord", rule.partition(".")[0]]["properties"]
+    properties: Any = rules.schemas()["killcord", rule.partition(".")[0]]["properties"]
     for name, part in properties.items():
         yield name
         for member, inner in part.get("properties", {}).items():

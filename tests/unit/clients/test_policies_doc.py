@@ -11,7 +11,7 @@ import pytest
 
 from gateway.clients import policy_tests
 from gateway.clients.rego import builtins as rego_builtins
-from gateway.core.policy import schemas
+from gateway.core.policy import rules
 from tests.support.cases import builtins, bundles
 from tests.support.policies import POLICIES, ROOT, engine, written
 
@@ -63,7 +63,7 @@ def test_every_builtin_is_on_the_page_as_what_it_is() -> None:
 
 
 def test_every_field_of_the_schema_is_on_the_page() -> None:
-    for schema in schemas.by_package().values():
+    for schema in rules.schemas().values():
         parts = schema["properties"]
         assert isinstance(parts, dict)
         for name, part in parts.items():

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import jsonschema_rs
-import orjson
 import pytest
 
-from gateway.core.policy import decision
+from gateway.core.policy import decision, rules
 from gateway.model.action import Effect, Reversibility, Target
 from gateway.model.call import Call
 from gateway.model.decision import Allow, Decision, Deny, Hold, Reason
@@ -53,11 +52,6 @@ def document(
     )
 
 
-def test_the_schema_file_is_the_schema_of_the_model() -> None:
-    written = orjson.dumps(decision.schema(), option=orjson.OPT_INDENT_2) + b"\n"
-    assert SCHEMA_FILE.read_bytes() == written, "write policies/schemas/input.json anew from gateway.core.policy.decision.schema()"
-
-
 def test_a_document_says_all_that_policy_may_ask() -> None:
     assert document() == {
         "lease": {"scopes": ["erp:*"], "generation": 2, "expires_at": 1_790_000_060_000_000_000},
@@ -85,7 +79,7 @@ def test_a_document_says_all_that_policy_may_ask() -> None:
 
 def test_what_does_not_apply_is_absent_and_not_null() -> None:
     asked = document(effect=Effect.READ, reversibility=None, tenant=None)
-    validator = jsonschema_rs.validator_for(decision.schema())
+    validator = jsonschema_rs.validator_for(rules.schemas()["killcord", "authz"])
     assert validator.is_valid(asked)
     assert "tenant" not in asked["target"]  # type: ignore[operator]
     assert "class" not in asked["action"]  # type: ignore[operator]
@@ -95,7 +89,7 @@ def test_what_does_not_apply_is_absent_and_not_null() -> None:
 def test_what_applies_now_and_then_is_in_its_place() -> None:
     run = Run(run_id="r", workflow_id="w", tenant="t", agent_id="a", task_class="c", parent_run="p", tools=("erp",))
     asked = document(run=run, parent_step_id="s0", approval={"granted": True, "by": "ann"})
-    assert jsonschema_rs.validator_for(decision.schema()).is_valid(asked)
+    assert jsonschema_rs.validator_for(rules.schemas()["killcord", "authz"]).is_valid(asked)
     assert asked["lease"]["tools"] == ["erp"]  # type: ignore[index]
     assert asked["run"]["parent_run"] == "p"  # type: ignore[index]
     assert asked["step"] == {"id": "s1", "parent": "s0"}
@@ -106,7 +100,7 @@ def test_what_applies_now_and_then_is_in_its_place() -> None:
 def test_the_schema_is_closed_wherever_the_shape_is_ours(part: str) -> None:
     asked = document()
     asked[part]["surprise"] = 1  # type: ignore[index]
-    assert not jsonschema_rs.validator_for(decision.schema()).is_valid(asked)
+    assert not jsonschema_rs.validator_for(rules.schemas()["killcord", "authz"]).is_valid(asked)
 
 
 def test_a_plain_true_allows() -> None:
