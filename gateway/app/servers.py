@@ -28,7 +28,7 @@ def data_api(gateway: Gateway) -> Server:
     http = gateway.config.http
     lease_fields = {tool.lease_header.decode().lower() for tool in gateway.config.tools.values() if tool.lease_header is not None}
     return Server(
-        gateway.front,
+        gateway.endpoint,
         hosts=tuple(http.allowed_hosts),
         clock=gateway.clock,
         spawn=gateway.supervisor.spawn,
@@ -58,7 +58,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         resume=gateway.recovery.resume,
         recover=gateway.recovery.recover,
         incidents=store.incidents,
-        stories=gateway.stories,
+        stories=gateway.timelines,
         registry=store.registry,
         writes=store.writes,
         history=store.history,
@@ -87,9 +87,9 @@ def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
         "policy": {"ok": deciding, "detail": policy},
         "rates": {"ok": metering, "detail": rates},
         "containment": {"ok": fresh, "detail": f"epoch {gateway.containment.replica.epoch}"},
-        "draining": gateway.front.draining,
+        "draining": gateway.endpoint.draining,
     }
-    return journal.ok and deciding and metering and fresh and not gateway.front.draining, parts
+    return journal.ok and deciding and metering and fresh and not gateway.endpoint.draining, parts
 
 
 def identified(config: Config) -> Callable[[str], Operator | None]:

@@ -1,95 +1,102 @@
-"""The folders that a gateway writes in: its own, and where signed heads are kept outside of it.
-
-Keys of a data_dir, made before the first start or rotated between two.
-
-A journal read where it is kept, for whoever verifies it: also one that no gateway would start on.
-
-Which meters a configuration asks for.
-"""
+"""What a node opens before anything stands on it, and closes at its end: journal, keys, policy, meters, connections, webhooks."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
-from gateway import errors
-from gateway.clients.keys.heads import open_head_key
-from gateway.clients.keys.leases import add_lease_key, open_lease_keys
-from gateway.clients.keys.vault import open_master_key
-from gateway.model.entry import Head
+from gateway.app import data_dir
+from gateway.app.policies import Engine, open_engine
+from gateway.clients.clock import SystemClock
+from gateway.clients.keys.heads import SignedHeads, open_head_key
+from gateway.clients.keys.leases import SignedLeases, open_lease_keys
+from gateway.clients.keys.vault import TenantVault, open_master_key
+from gateway.clients.rego.engine import EmbeddedEngine
+from gateway.clients.webhook.delivery import FOLDER, Webhooks, open_webhooks
+from gateway.control.upkeep import Heads
+from gateway.core import addresses
 from gateway.ports.rates import Rates
+from gateway.settings.config import Config, ToolConfig
 from gateway.settings.network import RedisConfig
 from gateway.stores.memory.rates import MemoryRates
-from gateway.stores.sqlite import read_only
+from gateway.stores.sqlite.store import SqliteStore, open_store
+from gateway.wire.outbound.channel import Origin
+from gateway.wire.outbound.pool import Pool
+
+Report = Callable[[str, str], None]
+"""Takes a level and a message about the policy."""
 
 
-def make(folder: Path, named: str, *, mode: int = 0o777) -> None:
-    """Make a folder where there is none; ``named`` is what the configuration calls it.
-
-    Raises:
-        Misconfigured: it cannot be made, or nothing can be written in it.
-    """
-    try:
-        folder.mkdir(mode=mode, parents=True, exist_ok=True)
-    except OSError as refused:
-        raise errors.Misconfigured([f"{named}: {folder} cannot be made ({refused.strerror}); name a folder that can"]) from refused
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise errors.Misconfigured([f"{named}: nothing can be written in {folder}; let this process write there, or name another folder"])
-
-
-def anchor(folder: Path | None) -> Callable[[Head], None]:
-    """Appends each signed head to a file of its stream, outside the store it speaks for."""
-
-    def keep(head: Head) -> None:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / f"{head.stream}.heads").open("a", encoding="utf-8") as file:
-                file.write(head.note + "\n")
-
-    return keep
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    clock: SystemClock
+    store: SqliteStore
+    vault: TenantVault
+    keys: SignedLeases
+    signer: SignedHeads
+    heads: Heads
+    engine: Engine
+    candidate: EmbeddedEngine | None
+    rates: Rates
+    webhooks: Webhooks
+    pool: Pool
 
 
-def init(data_dir: Path) -> Path:
-    """Make the keys that are not there yet and return their folder; those that are there stay.
+async def open_parts(config: Config, report: Report, warn: Callable[..., None], closing: AsyncExitStack) -> Opened:
+    """Open what a configuration names. ``closing`` closes it again, in the other order: last the journal, after its signed head.
 
     Raises:
-        Misconfigured: a key that is there cannot be used, or others than its owner can read it.
+        Misconfigured: a folder, key, journal or policy cannot be used; one line per problem.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = data_dir / "keys"
-    open_lease_keys(folder)
-    open_head_key(folder)
-    open_master_key(folder)
-    return folder
+    clock = SystemClock()
+    data_dir.make(config.data_dir, f"{config.path.name}: data_dir", mode=0o700)
+    if config.anchor is not None:
+        data_dir.make(config.anchor, f"{config.path.name}: anchor.file")
+    engine = await open_engine(config.policy, mint=clock.mint, report=report)
+    closing.push_async_callback(engine.close)
+    folder = config.data_dir / "keys"
+    keys, signer = open_lease_keys(folder), open_head_key(folder)
+    store = await open_store(config.data_dir, clock)
+    closing.push_async_callback(store.close)
+    candidate = None if config.candidate is None else EmbeddedEngine(config.candidate, mint=clock.mint, report=report)
+    if candidate is not None:
+        closing.push_async_callback(candidate.close)
+    heads = Heads(store.history, signer, clock, data_dir.anchor(config.anchor))
+    closing.push_async_callback(heads.tick)
+    rates = await open_rates(config.rates, clock.monotonic)
+    closing.push_async_callback(rates.close)
+    webhooks = await open_webhooks(config.webhooks, config.data_dir / FOLDER, store.history, store.registry, clock, warn)
+    closing.push_async_callback(webhooks.close)
+    pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
+    closing.push_async_callback(pool.close)
+    return Opened(
+        clock=clock,
+        store=store,
+        vault=TenantVault(store.blobs, open_master_key(folder)),
+        keys=keys,
+        signer=signer,
+        heads=heads,
+        engine=engine,
+        candidate=candidate,
+        rates=rates,
+        webhooks=webhooks,
+        pool=pool,
+    )
 
 
-def rotate(data_dir: Path) -> Path:
-    """Make the lease key that signs from the next start on; leases signed before stay good until they end.
-
-    Raises:
-        Misconfigured: as for :func:`init`.
-    """
-    return add_lease_key(init(data_dir))
-
-
-def is_kept(path: Path) -> bool:
-    """Whether a path is where a journal is kept, and no export of one."""
-    return path.is_dir() or path.name == read_only.FILE
-
-
-def kept(path: Path) -> Iterator[bytes]:
-    """The lines of a kept journal (its folder, or its file), then its signed heads, as an export would hold them.
-
-    Raises:
-        Misconfigured: there is none, or it cannot be read.
-    """
-    with read_only.reading(path if path.is_dir() else path.parent) as journal:
-        yield from journal.lines()
+def _origin(one: ToolConfig) -> Origin:
+    if one.origin.scheme == "unix":
+        return Origin(unix=one.origin.socket, connections=one.connections)
+    if one.origin.scheme == "http":
+        return Origin(host=one.origin.host, port=one.origin.port, connections=one.connections)
+    trusted = ssl.create_default_context(cafile=str(one.ca) if one.ca is not None else None)
+    return Origin(host=one.origin.host, port=one.origin.port, tls=trusted, connections=one.connections)
 
 
 async def open_rates(config: RedisConfig | None, monotonic: Callable[[], float]) -> Rates:
-    """The meters, asked once; a server that does not answer yet shows in their health and is asked again."""
+    """The meters of a configuration, asked once; a server that does not answer yet shows in their health and is asked again."""
     rates = MemoryRates() if config is None else _on_server(config, monotonic)
     await rates.check()
     return rates

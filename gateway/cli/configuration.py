@@ -76,18 +76,18 @@ def _report(config: Path) -> Report:
 @keys.command("init")
 def create_keys(context: typer.Context, config: Config = CONFIG) -> None:
     """Create missing keys. A first start does the same."""
-    from gateway.app import store
+    from gateway.app import data_dir
 
-    folder = store.init(load(config).data_dir)
+    folder = data_dir.init(load(config).data_dir)
     output.of(context).value({"folder": str(folder)}, [str(folder)])
 
 
 @keys.command("rotate")
 def rotate_key(context: typer.Context, config: Config = CONFIG) -> None:
     """Create a new lease key. It signs from the next start on; leases signed before stay valid until they expire."""
-    from gateway.app import store
+    from gateway.app import data_dir
 
-    key = store.rotate(load(config).data_dir)
+    key = data_dir.rotate(load(config).data_dir)
     output.of(context).value({"key": str(key)}, [f"{key} signs from the next start on; restart the gateway when convenient."])
 
 

@@ -152,11 +152,11 @@ def _anchors(heads: Path | None) -> list[str]:
 
 def _file(file: Path) -> Iterator[bytes]:
     # Verifying an export must not wait for the stores to load.
-    from gateway.app import store
+    from gateway.app import data_dir
 
-    if store.is_kept(file):
+    if data_dir.is_kept(file):
         try:
-            yield from store.kept(file)
+            yield from data_dir.kept(file)
         except Misconfigured as wrong:
             raise wrong_use(f"--file {file}: {wrong}") from wrong
         return

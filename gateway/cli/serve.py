@@ -69,7 +69,7 @@ async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
         warn("calls-left-open", count=left, detail="their outcomes are unknown; probes and tasks decide them")
     if unanswered := await gateway.catch_up():
         warn("triggers-left-unanswered", count=unanswered, detail="they are answered before calls are accepted")
-    await gateway.sentinel.idle()
+    await gateway.monitor.idle()
     if adopted := await gateway.recovery.catch_up():
         warn("rollbacks-continued", count=adopted)
     await gateway.ambient.keep_open()
@@ -105,7 +105,7 @@ def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
     supervisor.every(60.0, "heads", gateway.heads.tick)
     supervisor.every(1.0, "rates", gateway.rates.check)
     supervisor.every(1.0, "reconcile", gateway.reconciler.tick)
-    supervisor.every(1.0, "responses", gateway.sentinel.turn)
+    supervisor.every(1.0, "responses", gateway.monitor.turn)
     supervisor.every(1.0, "rollbacks", gateway.recovery.tick)
     supervisor.every(30.0, "ambient", gateway.ambient.keep_open)
     supervisor.every(1.0, "streams", gateway.streams.expire)
@@ -146,7 +146,7 @@ async def _drain(gateway: Gateway, agents: Server | None, runner: web.AppRunner)
 
     A stream has no end of its own, so it is cut after its share of the grace period. The next process continues a rollback.
     """
-    gateway.front.draining = True
+    gateway.endpoint.draining = True
     gateway.recovery.rollbacks.stop_all()
     grace = gateway.config.shutdown_grace
     if agents is not None:

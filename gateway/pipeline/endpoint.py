@@ -33,7 +33,7 @@ class Endpoint:
     journal: Journal
     vault: Vault
     replies: Replies
-    sentinel: TriggerMonitor
+    monitor: TriggerMonitor
     clock: Clock
     observer: Observer
     draining: bool = field(default=False)
@@ -49,7 +49,7 @@ class Endpoint:
             self.observer.refused(trace.call.tool, _action(trace), refused.code, trace.started, trace.marks)
         else:
             # What the call set off holds before its reply leaves: the run's next call meets it.
-            if trace.known is not None and await self.sentinel.answered(trace.known.run.run_id):
+            if trace.known is not None and await self.monitor.answered(trace.known.run.run_id):
                 reply = self.replies.as_of_now(reply, trace.known)
             self.observer.passed(trace.call.tool, _action(trace), reply.status, trace.started, trace.marks)
         return reply
@@ -97,7 +97,7 @@ class Endpoint:
                 metered=trace.metered is not None,
             )
             refused.entry = self._post(entry)
-        await self.sentinel.answered(known.run.run_id)
+        await self.monitor.answered(known.run.run_id)
         return self.replies.refused(refused, known, refused.entry, trace.metered)
 
     async def _denied(self, denied: Denied) -> str | None:

@@ -83,6 +83,18 @@ class Probe:
                 asked = settled if shown else age >= max(settle, UNSEEN)
                 return Decided(State.UNKNOWN, await self._task(write, why, seen.version) if asked else None, shown)
 
+    async def decide(self, write: Write) -> State:
+        """Decide what can be decided; ``UNKNOWN`` where that is nothing."""
+        return (await self(write)).state
+
+    async def abandon(self, write: Write) -> None:
+        """Journal that nobody carries a write any more: its outcome is unknown."""
+        await self.conclude(write, Result.UNKNOWN, by="restart", reason="the gateway stopped before the outcome was known")
+
+    async def conclude_by_person(self, write: Write, applied: bool, by: str, note: str) -> None:
+        """Journal what a person found out about a write."""
+        await self.conclude(write, Result.SUCCESS if applied else Result.FAILED, by=by, reason=note)
+
     async def last_sent(self, write: Write) -> float:
         """A time (Unix seconds) after which nothing of the write left here: it may have waited for a connection since its intent."""
         line = await self.history.entry(write.outcome) if write.outcome is not None else None

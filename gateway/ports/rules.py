@@ -9,6 +9,9 @@ from typing import Protocol
 class Rules(Protocol):
     """``core.policy.rules`` has the documents to ask with, and what an answer means."""
 
+    @property
+    def revision(self) -> str: ...
+
     async def ask(self, rule: str, document: Mapping[str, object]) -> object:
         """What ``data.killcord.<rule>`` (``response.response``, say) is on an input document; ``None`` where it is undefined.
 

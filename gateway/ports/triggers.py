@@ -14,7 +14,7 @@ from gateway.model.trigger import Trigger
 class TriggerMonitor(Protocol):
     """Sees every entry; what a call sets off is answered before its reply leaves."""
 
-    def meet(self, run: Run, steps: int) -> None:
+    def begin_call(self, run: Run, steps: int) -> None:
         """A call of the run is about to begin; it has taken ``steps`` so far. Called before any entry of that call."""
         ...
 

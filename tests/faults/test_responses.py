@@ -205,14 +205,14 @@ async def test_what_could_not_be_journaled_is_answered_durably_once_the_journal_
         full = Full(whole, frozenset({first.value}))
         made.gateway.journal.journal = full
         await bad.call("PATCH", ELSEWHERE, {"status": "paid"})
-        await made.gateway.sentinel.turn()
+        await made.gateway.monitor.turn()
         assert await bad.incidents() == [], "the journal is still down"
         made.gateway.journal.journal = whole
-        await made.gateway.sentinel.turn()
-        await made.gateway.sentinel.idle()
+        await made.gateway.monitor.turn()
+        await made.gateway.monitor.idle()
         (incident,) = await bad.incidents()
-        await made.gateway.sentinel.turn()
-        await made.gateway.sentinel.idle()
+        await made.gateway.monitor.turn()
+        await made.gateway.monitor.idle()
         orders = await made.journal(bad.run_id, "order")
         assert [one["order"]["order_id"] for one in orders] == list(incident.orders)
         assert len(await bad.responses()) == 1
@@ -241,13 +241,13 @@ async def test_a_trigger_is_answered_though_its_client_went_away(tmp_path: Path)
         made.gateway.engine.ask = slowly  # type: ignore[method-assign]
         tool(made).answers = {"data": {"id": "inv_1"}}
         made.ledger.hold.set()
-        await until(lambda: made.gateway.sentinel._answering)
+        await until(lambda: made.gateway.monitor._answering)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
         assert bad.mode() is Mode.ACTIVE
         gate.set()
-        await made.gateway.sentinel.idle()
+        await made.gateway.monitor.idle()
         assert bad.mode() is Mode.READ_ONLY
         assert len(await bad.incidents()) == 1
 
@@ -256,7 +256,7 @@ async def killed(folder: Path) -> tuple[Ledger, str, str]:
     """A gateway that is gone after an outcome was durable, before anything was answered; its ledger, and the run with its lease."""
     async with moody(folder) as made:
         bad = await agent(made)
-        made.gateway.journal.listeners.clear()
+        made.gateway.journal.subscribers = {}
         tool(made).pretend = 1
         await bad.update("paid")
         assert (bad.mode(), await bad.responses()) == (Mode.ACTIVE, [])
@@ -267,7 +267,7 @@ async def test_what_nobody_answered_before_a_kill_is_answered_before_the_doors_o
     ledger, run_id, lease = await killed(tmp_path)
     async with moody(tmp_path, ledger=ledger) as made:
         assert await made.gateway.catch_up() == 1
-        await made.gateway.sentinel.idle()
+        await made.gateway.monitor.idle()
         assert code(await made.call(lease, "GET", INVOICE)) == "run-quarantined"
         (incident,) = await made.gateway.store.incidents.incidents(run=run_id)
         assert incident.cause == "verify.postcondition-failed"
@@ -287,7 +287,7 @@ async def test_a_trigger_that_was_told_and_not_answered_is_answered_after_a_kill
         ledger = made.ledger
     async with moody(tmp_path, ledger=ledger) as made:
         assert await made.gateway.catch_up() == 1
-        await made.gateway.sentinel.idle()
+        await made.gateway.monitor.idle()
         (incident,) = await made.gateway.store.incidents.incidents(run=bad.run_id)
         assert (incident.cause, incident.rollback.value == "none") == ("verify.finding", False)
 
@@ -299,7 +299,7 @@ async def test_a_store_that_cannot_be_read_while_a_trigger_is_answered_does_not_
         async def broken(*_: Any, **__: Any) -> Any:
             raise OSError("the disk cannot be read")
 
-        respond = made.gateway.sentinel.respond
+        respond = made.gateway.monitor.respond
         object.__setattr__(respond.answered, "history", type("Unreadable", (), {"entries": staticmethod(broken)})())
         reply = await bad.call("PATCH", ELSEWHERE, {"status": "paid"})
         assert (reply.status, bad.mode()) == (403, Mode.QUARANTINED)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.app import gateway as app_gateway
+from gateway.app import store as app_store
 from gateway.control.review.findings import Finding
 from gateway.control.runs.runs import Opened
 from gateway.core.authorization import resumption
@@ -156,12 +156,12 @@ async def come_up(folder: Path, ledger: Ledger, shears: Shears | None = None) ->
         return replace(found, journal=CutJournal(found.journal, shears or Shears()))  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app_gateway, "open_store", store)
+        patch.setattr(app_store, "open_store", store)
         async with rig.assembled(folder, ledger, adapter=ADAPTER) as at:
             gateway = at.gateway
             await gateway.reconciler.adopt()
             await gateway.catch_up()
-            await gateway.sentinel.idle()
+            await gateway.monitor.idle()
             await gateway.recovery.catch_up()
             gateway.supervisor.every(0.05, "reconcile", gateway.reconciler.tick)
             gateway.supervisor.every(0.05, "rollbacks", gateway.recovery.tick)

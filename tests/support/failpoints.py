@@ -161,7 +161,7 @@ async def recovered(gateway: Gateway) -> None:
     """As ``killcord serve`` begins, with its routines. What is recovered is recovered: once more finds nothing to do."""
     await gateway.reconciler.adopt()
     await gateway.catch_up()
-    await gateway.sentinel.idle()
+    await gateway.monitor.idle()
     assert await gateway.reconciler.adopt() == 0
     await gateway.recovery.rollbacks.adopt()
     await gateway.recovery.automatic.catch_up()

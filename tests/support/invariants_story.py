@@ -251,7 +251,7 @@ class Story:
         head = Head(method=call.method, target=f"/model{call.path}", headers=tuple(lines), length=len(data))
         self.chronicle.read()
         dead = self.chronicle.dead(call.lease.run_id, call.lease.generation)
-        reply = await self.world.gateway.front.handle(canonical.call(head, data), lambda: None)
+        reply = await self.world.gateway.endpoint.handle(canonical.call(head, data), lambda: None)
         self.answered.append(Answered(call, reply, dead))
         code = orjson.loads(reply.body).get("code") if reply.status >= 400 and reply.body else None
         self.parts[tenant].heard.append((reply.status, code, reply.body if code is None else b""))

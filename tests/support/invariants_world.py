@@ -163,7 +163,7 @@ class World:
         gateway = self.gateway
         await gateway.reconciler.adopt()
         await gateway.catch_up()
-        await gateway.sentinel.idle()
+        await gateway.monitor.idle()
         await gateway.recovery.catch_up()
 
     async def turn(self) -> None:

@@ -137,7 +137,7 @@ class Rig:
         lines += [(b"Content-Type", b"application/json")] if data else []
         lines += [(b"Authorization", f"Bearer {lease}".encode())] if lease else []
         head = Head(method=method, target=f"/{tool}{path}", headers=tuple(lines), length=len(data))
-        return await self.gateway.front.handle(canonical.call(head, data), commit)
+        return await self.gateway.endpoint.handle(canonical.call(head, data), commit)
 
     async def contain(self, run_id: str, mode: Mode = Mode.READ_ONLY, **more: Any) -> Order:
         return await self.gateway.containment.make(Scope(run=run_id), mode, reason="test", by="test", **more)

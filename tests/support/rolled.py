@@ -129,6 +129,8 @@ class _NoTools:
 class _NothingDemanded:
     """Policy that has no invariants."""
 
+    revision = "none"
+
     async def ask(self, rule: str, document: Mapping[str, object]) -> object:
         return []
 

@@ -225,7 +225,7 @@ class Webhooks:
     deliveries: tuple[Delivery, ...]
     post: Post
 
-    def heard(self, fields: Fields, position: Position) -> None:
+    def on_entry(self, fields: Fields, position: Position) -> None:
         """Hear of every entry as it enters the journal; wakes the deliveries that it concerns. Never waits."""
         topic = _TOPICS.get(fields["kind"])
         if topic is not None:

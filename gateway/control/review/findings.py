@@ -1,4 +1,4 @@
-"""Findings: what a verifier or a rule engine proved about a run's state, put into the journal for the sentinel to act on."""
+"""Findings: what a verifier or a rule engine proved about a run's state, put into the journal for the monitor to act on."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Reports findings. ``journal`` is the one that the sentinel watches."""
+    """Reports findings. ``journal`` is the one that the monitor watches."""
 
     journal: Journal
     vault: Vault

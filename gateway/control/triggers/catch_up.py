@@ -77,7 +77,7 @@ class CatchUp:
     history: History
     registry: Registry
     watches: TriggerWindows
-    sentinel: TriggerMonitor
+    monitor: TriggerMonitor
     clock: Clock
 
     async def __call__(self) -> int:
@@ -100,7 +100,7 @@ class CatchUp:
         due = [(run_id, generation, trigger) for (run_id, generation, _), trigger in found.open().items()]
         due += [(run_id, *one) for run_id in found.suspected for one in findings.findings(await self._of_findings(run_id))]
         for run_id, generation, trigger in due:
-            self.sentinel.set_off(run_id, generation, trigger)
+            self.monitor.set_off(run_id, generation, trigger)
         return len(due)
 
     async def _fold(self, fields: Mapping[str, Any], position: Position, found: _Found, recent: float) -> None:

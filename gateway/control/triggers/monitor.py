@@ -38,18 +38,22 @@ class TriggerMonitor:
 
     watches: TriggerWindows
     respond: Responder
-    roll_back: RollBack
-    violations: Violations
     spawn: Spawn
     log: Callable[..., object]
+    _roll_back: RollBack | None = field(default=None, repr=False)
+    _violations: Violations | None = field(default=None, repr=False)
     _due: dict[str, deque[Due]] = field(default_factory=dict)
     _answering: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _unwritten: list[tuple[str, int, Trigger]] = field(default_factory=list)
 
-    def meet(self, run: Run, steps: int) -> None:
+    def connect(self, roll_back: RollBack, violations: Violations) -> None:
+        """Name what takes back; it stands on the line of calls, which is checked by this monitor and so was made after it."""
+        self._roll_back, self._violations = roll_back, violations
+
+    def begin_call(self, run: Run, steps: int) -> None:
         self.watches.meet(run, steps)
 
-    def saw(self, fields: Mapping[str, Any], position: Position) -> None:
+    def on_entry(self, fields: Mapping[str, Any], position: Position) -> None:
         """Take an entry into account. Nothing waits here: what it sets off is answered by a task of its own."""
         for trigger in self.watches.see(fields, position):
             self.set_off(fields["run_id"], fields["generation"], trigger)
@@ -103,14 +107,14 @@ class TriggerMonitor:
             self.log("response-failed", run=run_id, trigger=trigger.name, error=f"{type(broken).__name__}: {broken}")
             await self.respond.to_be_safe(run_id, trigger)
             return
-        if incident is not None and incident.rollback is RollbackState.DUE:
-            self.spawn(self.roll_back(incident))
-        elif trigger.name == PARTIAL and VIOLATIONS not in trigger.facts:
-            self.spawn(self._sound(run_id, generation, trigger))
+        if incident is not None and incident.rollback is RollbackState.DUE and self._roll_back is not None:
+            self.spawn(self._roll_back(incident))
+        elif trigger.name == PARTIAL and VIOLATIONS not in trigger.facts and self._violations is not None:
+            self.spawn(self._check_state(run_id, generation, trigger, self._violations))
 
-    async def _sound(self, run_id: str, generation: int, trigger: Trigger) -> None:
+    async def _check_state(self, run_id: str, generation: int, trigger: Trigger, violations: Violations) -> None:
         """Contained first, the run's objects are looked at; where that shows an unsound state, the trigger is answered once more."""
-        found = [[one.code, one.message] for one in await self.violations(run_id)]
+        found = [[one.code, one.message] for one in await violations(run_id)]
         if found:
             self.set_off(run_id, generation, replace(trigger, facts={**trigger.facts, VIOLATIONS: found}))
 

@@ -1,45 +1,43 @@
-"""The journal, with everyone who has to hear of each entry."""
+"""The journal, with those who have to hear of its entries."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
 from gateway.model.entry import Fields, Kind, Position, Sealed
 from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
 
-Listener = Callable[[Fields, Position], object]
-
-
-class Watcher(Protocol):
-    def saw(self, fields: Fields, position: Position) -> None: ...
-
-    async def answered(self, run_id: str) -> bool: ...
-
+Subscriber = Callable[[Fields, Position], object]
+Subscribers = Mapping[str, Sequence[Subscriber]]
+"""Who hears of an entry, by its kind and in this order."""
 
 _AWAITED = frozenset({Kind.OUTCOME, Kind.FINDING})
 """Who brings such an entry goes on only once what it set off has been answered."""
 
 
+async def _nothing_answered(_: str) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class PublishingJournal:
-    """Listeners hear of an entry once it is taken (posted) or durable (appended, intended).
+    """Subscribers hear of an entry once it is taken (posted) or durable (appended, intended).
 
     A write goes on to be sent only once everything that its run has set off was answered: the one that makes a loop, or
     passes what is allowed in a minute, meets its own order at the fence.
     """
 
     journal: Journal
-    listeners: list[Listener] = field(default_factory=list)
-    _answered: Callable[[str], Awaitable[bool]] | None = None
+    subscribers: Subscribers = field(default_factory=dict, repr=False)
+    answered: Callable[[str], Awaitable[bool]] = field(default=_nothing_answered, repr=False)
 
-    def watch(self, sentinel: Watcher) -> None:
-        """Have a sentinel see every entry, and wait for what it answers."""
-        self.listeners.append(sentinel.saw)
-        self._answered = sentinel.answered
+    def connect(self, subscribers: Subscribers, answered: Callable[[str], Awaitable[bool]]) -> None:
+        """Name those who hear of entries; ``answered`` waits until what a run's entries set off is answered."""
+        self.subscribers, self.answered = subscribers, answered
 
     @property
     def stream(self) -> str:
@@ -47,40 +45,36 @@ class PublishingJournal:
 
     def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
         position = self.journal.post(fields, blobs)
-        self._tell(fields, position)
+        self._publish(fields, position)
         return position
 
     async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
         position = await self.journal.append(fields, blobs)
-        self._tell(fields, position)
+        self._publish(fields, position)
         if fields["kind"] in _AWAITED:
-            await self._settled(fields)
+            await self.answered(str(fields["run_id"]))
         return position
 
     async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
         opened = await self.journal.intend(opening)
         match opened:
             case Opened(position):
-                self._tell(opening.fields, position)
+                self._publish(opening.fields, position)
             case AlreadyTaken(position):
-                self._tell({**opening.refusal(), "code": "in-flight"}, position)
+                self._publish({**opening.refusal(), "code": "in-flight"}, position)
             case Unapproved(position):
-                self._tell(opening.unapproved(), position)
+                self._publish(opening.unapproved(), position)
             case Exceeded(position, violations):
-                self._tell({**opening.refusal(), "code": "blast-radius", "violated": [asdict(one) for one in violations]}, position)
-        await self._settled(opening.fields)
+                self._publish({**opening.refusal(), "code": "blast-radius", "violated": [asdict(one) for one in violations]}, position)
+        await self.answered(str(opening.fields["run_id"]))
         return opened
 
     def health(self) -> JournalHealth:
         return self.journal.health()
 
-    async def _settled(self, fields: Fields) -> None:
-        if self._answered is not None:
-            await self._answered(str(fields["run_id"]))
-
-    def _tell(self, fields: Fields, position: Position) -> None:
-        for listener in self.listeners:
-            listener(fields, position)
+    def _publish(self, fields: Fields, position: Position) -> None:
+        for subscriber in self.subscribers.get(str(fields["kind"]), ()):
+            subscriber(fields, position)
 
 
 if TYPE_CHECKING:

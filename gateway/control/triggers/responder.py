@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -46,7 +45,7 @@ class _Quiet:
 
 @dataclass(frozen=True, slots=True)
 class Responder:
-    """Triggers of one run are answered one after the other; ``revision`` is the policy's."""
+    """Triggers of one run are answered one after the other."""
 
     journal: Journal
     answered: ResponseHistory
@@ -55,7 +54,6 @@ class Responder:
     containment: Containment
     rules: Rules
     clock: Clock
-    revision: Callable[[], str]
     _quiet: dict[tuple[str, Signature], _Quiet] = field(default_factory=dict)
 
     async def __call__(self, run_id: str, generation: int, trigger: Trigger) -> Incident | None:
@@ -86,7 +84,7 @@ class Responder:
     async def about(self, run: Run, generation: int, trigger: Trigger) -> Response:
         """What policy says of an error that may be recoverable; journaled, and never an incident by itself."""
         response = await self._asked(run, generation, trigger)
-        entry = self._who(run, generation, Kind.RESPONSE, self.clock.now()) | _response(trigger, response, self.revision())
+        entry = self._who(run, generation, Kind.RESPONSE, self.clock.now()) | _response(trigger, response, self.rules.revision)
         self.journal.post(entry | {"trigger": TRIGGER.journal(trigger)})
         self._kept(run, generation, trigger, response)
         return response
@@ -96,7 +94,7 @@ class Responder:
         response = await self._asked(run, answer.generation, trigger)
         order = await self._contained(answer, response)
         incident = self._incident(answer, response, order)
-        entry = self._who(run, answer.generation, Kind.RESPONSE, self.clock.now()) | _response(trigger, response, self.revision())
+        entry = self._who(run, answer.generation, Kind.RESPONSE, self.clock.now()) | _response(trigger, response, self.rules.revision)
         if position is not None:
             entry["trigger"] = str(position)
         if order is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.core.policy import rules
@@ -19,7 +18,6 @@ from gateway.ports.rules import Rules
 class DecideRecovery:
     rules: Rules
     clock: Clock
-    revision: Callable[[], str]
 
     async def __call__(self, fresh: Fresh, order: Compensating) -> Permitted:
         """Ask policy.
@@ -36,5 +34,5 @@ class DecideRecovery:
         why_not = rules.parse_recovery(await self.rules.ask(rules.RECOVERY, document))
         if why_not is not None:
             raise Conflict(f"policy hands it to a person: {why_not}")
-        allow = Allow(decision_id=self.clock.mint("dec"), revision=self.revision())
+        allow = Allow(decision_id=self.clock.mint("dec"), revision=self.rules.revision)
         return Permitted(fresh=fresh, considered=Considered(decision=allow, at=known.at, mode=fresh.opened.mode, active=allow.revision))

@@ -55,7 +55,7 @@ class Authenticate:
     keys: LeaseKeys
     registry: Registry
     pace: StepCounter
-    sentinel: TriggerMonitor
+    monitor: TriggerMonitor
     clock: Clock
     ambient: Callable[[], Lease | None] = lambda: None
     _verified: OrderedDict[bytes, Lease] = field(default_factory=OrderedDict)
@@ -69,7 +69,7 @@ class Authenticate:
         claimed = self.claim(tool, found)
         run = await self._judged(claimed, now)
         progress = await self.pace.next(run)
-        self.sentinel.meet(run, progress.steps)
+        self.monitor.begin_call(run, progress.steps)
         own, approval = found.get(b"idempotency-key"), found.get(b"killcord-approval")
         return Known(
             call=replace(call, headers=kept),

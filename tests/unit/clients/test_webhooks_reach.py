@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gateway import errors
-from gateway.app.webhooks import counted
+from gateway.app import metrics
 from gateway.clients.webhook import delivery as webhook_delivery
 from gateway.control.supervisor import Supervisor
 from gateway.model.entry import Position
@@ -89,7 +89,7 @@ async def test_the_bell_is_enough_even_where_it_rings_before_the_entry_is_durabl
         for _ in range(20):
             before = len(receiver.received)
             fields = {"ts": STAMP, "kind": "trigger", "trigger": {"name": "anomaly.loop"}}
-            told.webhooks.heard(fields, rig.gateway.store.journal.post(fields))
+            told.webhooks.on_entry(fields, rig.gateway.store.journal.post(fields))
             await until(lambda: len(receiver.received) > before)  # noqa: B023
 
 
@@ -149,7 +149,7 @@ async def test_no_secret_is_ever_logged_or_shown(rig: Rig) -> None:
 async def test_prometheus_is_told_what_arrived_what_did_not_and_what_waits(rig: Rig) -> None:
     registry = CollectorRegistry()
     async with receiving(204, 400, always=500) as receiver, telling(rig, hook(receiver)) as told:
-        registry.register(counted(told.webhooks, lambda: rig.gateway.store.journal.health().seq))
+        registry.register(metrics.deliveries(told.webhooks, lambda: rig.gateway.store.journal.health().seq))
         assert 'killcord_webhook_lag_entries{webhook="ops"} 0.0' in generate_latest(registry).decode()
         for number in range(4):
             await rig.contain(f"run_{number}")
@@ -163,10 +163,10 @@ async def test_prometheus_is_told_what_arrived_what_did_not_and_what_waits(rig: 
 async def test_what_no_webhook_tells_of_rings_no_bell(rig: Rig) -> None:
     async with receiving() as receiver, telling(rig, hook(receiver, topics=frozenset({Topic.ORDER}))) as told:
         delivery = told.webhooks.deliveries[0]
-        told.webhooks.heard({"kind": "trigger"}, Position("st", 7))
-        told.webhooks.heard({"kind": "read"}, Position("st", 8))
+        told.webhooks.on_entry({"kind": "trigger"}, Position("st", 7))
+        told.webhooks.on_entry({"kind": "read"}, Position("st", 8))
         assert delivery._heard == 0
-        told.webhooks.heard({"kind": "order"}, Position("st", 9))
+        told.webhooks.on_entry({"kind": "order"}, Position("st", 9))
         assert delivery._heard == 9
 
 

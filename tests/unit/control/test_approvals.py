@@ -34,8 +34,7 @@ def heard() -> Heard:
 async def approvals(tmp_path: Path, heard: Heard) -> AsyncIterator[Approvals]:
     clock = SystemClock()
     store = await open_store(tmp_path, clock)
-    journal = PublishingJournal(store.journal)
-    journal.listeners.append(lambda fields, _: heard.append(fields) if fields["kind"] == Kind.APPROVAL else None)
+    journal = PublishingJournal(store.journal, {Kind.APPROVAL: (lambda fields, _: heard.append(fields),)})
     vault = TenantVault(store.blobs, open_master_key(tmp_path / "keys"))
     yield Approvals(journal, store.approvals, store.registry, store.blobs, vault, clock, ttl=0.0)
     await store.close()

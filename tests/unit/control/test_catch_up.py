@@ -36,7 +36,7 @@ async def test_a_restart_does_not_contain_again_what_a_person_has_released(tmp_p
     async with moody(tmp_path, ledger=ledger) as made:
         again = Agent(made, opened)
         await made.gateway.catch_up()
-        await made.gateway.sentinel.idle()
+        await made.gateway.monitor.idle()
         assert again.mode() is Mode.ACTIVE
         await again.read()
         assert again.mode() is Mode.READ_ONLY
@@ -54,7 +54,7 @@ async def test_the_steps_that_were_told_of_are_not_told_of_again(tmp_path: Path)
     async with moody(tmp_path, ledger=ledger) as made:
         again = Agent(made, opened)
         await made.gateway.catch_up()
-        await made.gateway.sentinel.idle()
+        await made.gateway.monitor.idle()
         await again.read()
         assert again.mode() is Mode.ACTIVE
 
@@ -131,7 +131,7 @@ async def cut_off(folder: Path, *kinds: Kind, before: Callable[[Agent], Any] | N
 async def come_up(made: Rig) -> int:
     """As ``killcord serve`` begins; says how many triggers it answered."""
     answered = await made.gateway.catch_up()
-    await made.gateway.sentinel.idle()
+    await made.gateway.monitor.idle()
     await made.gateway.recovery.catch_up()
     return answered
 
@@ -192,7 +192,7 @@ async def test_what_was_not_answered_is_answered_however_long_the_gateway_was_aw
 
         later = replace(made.gateway.catch_up, clock=Tomorrow())  # type: ignore[arg-type]
         assert await later() == 1
-        await made.gateway.sentinel.idle()
+        await made.gateway.monitor.idle()
         assert len(await Agent(made, bad.opened).incidents()) == 1
 
 

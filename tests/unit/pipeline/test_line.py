@@ -184,7 +184,7 @@ async def test_once_an_intent_is_to_be_written_the_call_is_committed_and_a_read_
 
 async def test_a_draining_gateway_takes_no_new_calls(gateway: Rig) -> None:
     run = await gateway.open()
-    gateway.gateway.front.draining = True
+    gateway.gateway.endpoint.draining = True
     reply = await gateway.call(run.lease, "GET", INVOICE)
     assert (reply.status, code(reply), header(reply, "retry-after")) == (503, "draining", "5")
 

@@ -137,9 +137,9 @@ async def test_a_finding_about_a_closed_run_is_an_incident_all_the_same(gateway:
 
 
 async def test_a_trigger_of_a_run_that_nobody_knows_is_no_incident(gateway: Rig) -> None:
-    assert await gateway.gateway.sentinel.respond("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0)) is None
-    gateway.gateway.sentinel.set_off("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0))
-    await gateway.gateway.sentinel.idle()
+    assert await gateway.gateway.monitor.respond("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0)) is None
+    gateway.gateway.monitor.set_off("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0))
+    await gateway.gateway.monitor.idle()
     assert not [one for one in await gateway.journal() if one["kind"] in ("order", "response")]
 
 
@@ -147,7 +147,7 @@ async def test_another_generation_has_incidents_of_its_own(gateway: Rig) -> None
     bad = await agent(gateway)
     await circle(bad, "first")
     (first,) = await bad.incidents()
-    second = await gateway.gateway.sentinel.respond(bad.run_id, 2, Trigger(name="anomaly.loop", at=1.0, effect="write"))
+    second = await gateway.gateway.monitor.respond(bad.run_id, 2, Trigger(name="anomaly.loop", at=1.0, effect="write"))
     assert second is not None
     assert (second.generation, second.cause, second.incident_id == first.incident_id) == (2, "anomaly.loop", False)
 

@@ -1,0 +1,81 @@
+"""The folders that a node writes in, its keys, and the journal in it, for a gateway that starts and for commands that need none.
+
+Keys are made before the first start or rotated between two. A journal can be read here that no gateway would start on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gateway import errors
+from gateway.clients.keys.heads import open_head_key
+from gateway.clients.keys.leases import add_lease_key, open_lease_keys
+from gateway.clients.keys.vault import open_master_key
+from gateway.model.entry import Head
+from gateway.stores.sqlite import read_only
+
+
+def make(folder: Path, named: str, *, mode: int = 0o777) -> None:
+    """Make a folder where there is none; ``named`` is what the configuration calls it.
+
+    Raises:
+        Misconfigured: it cannot be made, or nothing can be written in it.
+    """
+    try:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as refused:
+        raise errors.Misconfigured([f"{named}: {folder} cannot be made ({refused.strerror}); name a folder that can"]) from refused
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise errors.Misconfigured([f"{named}: nothing can be written in {folder}; let this process write there, or name another folder"])
+
+
+def anchor(folder: Path | None) -> Callable[[Head], None]:
+    """Appends each signed head to a file of its stream, outside the store it speaks for."""
+
+    def keep(head: Head) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / f"{head.stream}.heads").open("a", encoding="utf-8") as file:
+                file.write(head.note + "\n")
+
+    return keep
+
+
+def init(data_dir: Path) -> Path:
+    """Make the keys that are not there yet and return their folder; those that are there stay.
+
+    Raises:
+        Misconfigured: a key that is there cannot be used, or others than its owner can read it.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = data_dir / "keys"
+    open_lease_keys(folder)
+    open_head_key(folder)
+    open_master_key(folder)
+    return folder
+
+
+def rotate(data_dir: Path) -> Path:
+    """Make the lease key that signs from the next start on; leases signed before stay good until they end.
+
+    Raises:
+        Misconfigured: as for :func:`init`.
+    """
+    return add_lease_key(init(data_dir))
+
+
+def is_kept(path: Path) -> bool:
+    """Whether a path is where a journal is kept, and no export of one."""
+    return path.is_dir() or path.name == read_only.FILE
+
+
+def kept(path: Path) -> Iterator[bytes]:
+    """The lines of a kept journal (its folder, or its file), then its signed heads, as an export would hold them.
+
+    Raises:
+        Misconfigured: there is none, or it cannot be read.
+    """
+    with read_only.reading(path if path.is_dir() else path.parent) as journal:
+        yield from journal.lines()

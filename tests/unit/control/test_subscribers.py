@@ -1,0 +1,37 @@
+"""The table of those who hear of entries names everyone who looks at a kind of entry, and nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.app.gateway import subscribers
+from gateway.core.triggers import projection
+from gateway.core.webhook import cloudevents
+from gateway.model.entry import Kind
+from tests.support.rig import Rig, assembled
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with assembled(tmp_path) as one:
+        yield one
+
+
+async def test_every_kind_is_in_the_table(rig: Rig) -> None:
+    gateway = rig.gateway
+    assert set(subscribers(gateway.monitor, gateway.recovery, gateway.webhooks)) == set(Kind)
+
+
+async def test_the_monitor_hears_of_what_sets_triggers_off_and_webhooks_of_what_they_tell(rig: Rig) -> None:
+    gateway = rig.gateway
+    table = gateway.journal.subscribers
+    assert {kind for kind in Kind if gateway.monitor.on_entry in table[kind]} == {*projection.SIGNS, Kind.REFUSAL, Kind.RUN}
+    told = {kind for kinds in cloudevents.KINDS.values() for kind in kinds}
+    assert {kind for kind in Kind if gateway.webhooks.on_entry in table[kind]} == told
+
+
+async def test_a_read_is_heard_of_by_the_monitor_alone(rig: Rig) -> None:
+    assert rig.gateway.journal.subscribers[Kind.READ] == (rig.gateway.monitor.on_entry,)
