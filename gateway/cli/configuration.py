@@ -35,6 +35,14 @@ _CHECKED = columns("TOOL=name ADAPTER AT=base_url READS WRITES UNDONE_BY_HAND=by
 _OPERATORS = columns("NAME ROLE TENANTS CLASSES")
 _ACTIONS = columns("TOOL ADAPTER ACTION EFFECT METHOD UNDONE_BY AUTO")
 
+OperatorName = Annotated[str, typer.Argument(help="The operator's name; the journal records it.")]
+OperatorRole = Annotated[str, typer.Option(help="viewer, operator, approver, verifier, orchestrator or admin.")]
+Tenants = Annotated[list[str] | None, typer.Option(help="Only this tenant; can be repeated.")]
+Classes = Annotated[list[str] | None, typer.Option(help="Only this task class; can be repeated.")]
+Folder = Annotated[Path | None, typer.Argument(help="The folder of one adapter.")]
+SystemName = Annotated[str, typer.Argument(help="The system's name, which is also the folder's.")]
+Into = Annotated[Path, typer.Option(help="The folder of the adapters.")]
+
 
 def check(context: typer.Context, config: Config = CONFIG) -> None:
     """Check the configuration; start nothing.
@@ -94,10 +102,10 @@ def rotate_key(context: typer.Context, config: Config = CONFIG) -> None:
 @operators.command("add")
 def add_operator(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The operator's name; the journal records it.", show_default=False)],
-    role: Annotated[str, typer.Option(help="viewer, operator, approver, verifier, orchestrator or admin.", show_default=False)],
-    tenant: Annotated[list[str] | None, typer.Option(help="Only this tenant; can be repeated.")] = None,
-    task_class: Annotated[list[str] | None, typer.Option(help="Only this task class; can be repeated.")] = None,
+    name: OperatorName,
+    role: OperatorRole,
+    tenant: Tenants = None,
+    task_class: Classes = None,
     config: Config = CONFIG,
     file: File = None,
 ) -> None:
@@ -144,11 +152,7 @@ def list_actions(context: typer.Context, tool: OfTool = None, config: Config = C
 
 
 @adapters.command("check")
-def check_adapters(
-    context: typer.Context,
-    folder: Annotated[Path | None, typer.Argument(help="The folder of one adapter.", show_default=False)] = None,
-    config: Config = CONFIG,
-) -> None:
+def check_adapters(context: typer.Context, folder: Folder = None, config: Config = CONFIG) -> None:
     """Check one adapter's folder, or all adapters. Without a folder: all that the configuration names. Prints each problem on a line."""
     out = output.of(context)
     if folder is None:
@@ -161,11 +165,7 @@ def check_adapters(
 
 
 @adapters.command("scaffold")
-def scaffold(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The system's name, which is also the folder's.", show_default=False)],
-    into: Annotated[Path, typer.Option(help="The folder of the adapters.")] = Path("adapters"),
-) -> None:
+def scaffold(context: typer.Context, name: SystemName, into: Into = Path("adapters")) -> None:
     """Create an adapter for your own API. It is a copy that loads unchanged; its comments say what to edit."""
     from gateway.sdk import shipped
 

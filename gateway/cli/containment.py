@@ -27,12 +27,14 @@ _ORDERS = columns(
     STATE=lambda one: f"until {one['expires_at']}" if one["state"] == "standing" and one["expires_at"] else one["state"],
 )
 
+OrderId = Annotated[str, typer.Argument(help="The order's id.")]
+Matching = Annotated[str | None, typer.Option(help="Only orders that match this run.")]
+Ended = Annotated[bool, typer.Option("--all", help="Also released and expired ones.")]
+
 
 def contain(
     context: typer.Context,
-    mode: Annotated[
-        str, typer.Option(help="read_only, paused, quarantined or revoked; or no_fanout, for no new workers.", show_default=False)
-    ],
+    mode: Annotated[str, typer.Option(help="read_only, paused, quarantined or revoked; or no_fanout, for no new workers.")],
     reason: Reason,
     run: Annotated[str | None, typer.Option(help="Contain this run.")] = None,
     subtree: Annotated[bool, typer.Option("--subtree", help="Also contain everything that the run started, or will start.")] = False,
@@ -59,9 +61,7 @@ def contain(
     out.value(made, [first, _STAYS.get(_kind(made), f"Release it with: killcord release {order} --reason ...")])
 
 
-def release(
-    context: typer.Context, order: Annotated[str, typer.Argument(help="The order's id.", show_default=False)], reason: Reason
-) -> None:
+def release(context: typer.Context, order: OrderId, reason: Reason) -> None:
     """Release an order. Leases that it revoked stay revoked; runs that it quarantined stay so until they are resumed or closed."""
     released = client.connect().ask("DELETE", path("orders", order), {"reason": reason})
     lines = [f"Order {released['order_id']} is released (epoch {released['epoch']}).", _STAYS.get(_kind(released))]
@@ -69,11 +69,7 @@ def release(
 
 
 @app.command("list")
-def list_orders(
-    context: typer.Context,
-    run: Annotated[str | None, typer.Option(help="Only orders that match this run.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also released and expired ones.")] = False,
-) -> None:
+def list_orders(context: typer.Context, run: Matching = None, everything: Ended = False) -> None:
     """List orders, oldest first. Without --all only those in force."""
     orders = client.connect().items(path("orders"), run=run)
     found = [one for one in orders if everything or one["state"] not in ("released", "expired")]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain as chained
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,20 +59,18 @@ def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None)
         Problem, Lost, Failure: the gateway refused or cannot be reached, or the file cannot be written; an earlier file is unchanged.
     """
     whole = run is None and tenant is None
-    heads, key = _signed(gateway) if whole else ([], "")
-    verifier = Verifier(keys=[key] if key else [])
-    entries = _until(gateway, heads) if whole else (line for page in pages(gateway, run=run, tenant=tenant) for line in page.lines)
-    count = 0
+    if whole:
+        lines, heads, key = _whole(gateway)
+    else:
+        lines, heads, key = (line for page in pages(gateway, run=run, tenant=tenant) for line in page.lines), 0, None
+    verifier, count = Verifier(keys=[key] if key else []), 0
     with _replacing(out) as file:
-        for line in entries:
-            count += 1
+        for line in lines:
             file.write(line)
             verifier.feed(line)
-        for head in heads:
-            file.write(chain.head_line(head) + b"\n")
-            verifier.feed(chain.head_line(head))
+            count += 1
     finding = verifier.finding if whole else None
-    value = {"file": str(out), "entries": count, "heads": len(heads), "whole": whole, "finding": _shown(finding)}
+    value = {"file": str(out), "entries": count - heads, "heads": heads, "whole": whole, "finding": _shown(finding)}
     return Checked(value, finding)
 
 
@@ -85,7 +84,7 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
     keys = _keys(file, key, warnings)
     verifier = Verifier(keys=keys, anchors=_anchors(heads))
     try:
-        for line in _file(file) if file is not None else _live(client.connect()):
+        for line in _file(file) if file is not None else _whole(client.connect())[0]:
             if verifier.feed(line) is not None:
                 break
         verifier.finish()
@@ -166,19 +165,11 @@ def _file(file: Path) -> Iterator[bytes]:
             bar.advance(bar.task_ids[0], len(line))
 
 
-def _live(gateway: Killcord) -> Iterator[bytes]:
-    """The journal of a running gateway, then its heads, as an export contains them."""
-    heads, _ = _signed(gateway)
-    yield from _until(gateway, heads)
-    for head in heads:
-        yield chain.head_line(head)
-
-
-def _signed(gateway: Killcord) -> tuple[list[Head], str]:
-    """The heads of a journal that is signed up to its end, and their verifying key."""
+def _whole(gateway: Killcord) -> tuple[Iterator[bytes], int, str | None]:
+    """Entries up to heads that are signed now, then the heads; the number of heads, and their verifying key."""
     signed = gateway.ask("POST", path("journal", "heads"), {})
     heads = [Head(one["stream"], one["seq"], one["hash"], one["ts"], one["checkpoint"]) for one in signed["items"]]
-    return heads, str(signed["verifier_key"])
+    return chained(_until(gateway, heads), (chain.head_line(head) + b"\n" for head in heads)), len(heads), signed["verifier_key"]
 
 
 def _until(gateway: Killcord, heads: list[Head]) -> Iterator[bytes]:

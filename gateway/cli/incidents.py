@@ -28,13 +28,12 @@ _MOVING = ("contain", "compensate", "compensating", "resume")
 """Stages of a recovery that wait for nobody."""
 _NOTHING = ("  nothing",)
 
+State = Annotated[str | None, typer.Option(help="Only open or closed ones.")]
+Out = Annotated[Path | None, typer.Option(help="Write it to this file.")]
+
 
 @app.command("list")
-def list_incidents(
-    context: typer.Context,
-    run: OfRun = None,
-    state: Annotated[str | None, typer.Option(help="Only open or closed ones.")] = None,
-) -> None:
+def list_incidents(context: typer.Context, run: OfRun = None, state: State = None) -> None:
     """List incidents, oldest first."""
     client.list_items(context, path("incidents"), _INCIDENTS, run=run, state=state)
 
@@ -58,11 +57,7 @@ def explain(context: typer.Context, incident: IncidentId) -> None:
     output.of(context).value({"incident_id": found["incident_id"], "reasons": reasons}, _reasons(reasons))
 
 
-def report(
-    context: typer.Context,
-    incident: IncidentId,
-    out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
-) -> None:
+def report(context: typer.Context, incident: IncidentId, out: Out = None) -> None:
     """Write an incident's post-mortem in Markdown. It names the entries that it rests on and how to verify them."""
     from gateway.core.incident import postmortem
 

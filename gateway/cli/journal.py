@@ -24,15 +24,19 @@ app = group("The journal: read, export and verify it.")
 
 _HEADS = columns("STREAM SEQ HASH SIGNED=ts")
 
+Count = Annotated[int, typer.Option("--lines", "-n", min=0, max=1000, help="How many of the newest entries.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Print new entries as they come, until Ctrl-C.")]
+Kind = Annotated[str | None, typer.Option(help="Only of this kind, such as intent or order.")]
+Entry = Annotated[str, typer.Argument(help="The entry's position: STREAM/SEQ.")]
+Out = Annotated[Path, typer.Option(help="The file to write; it is replaced only when the export is complete.")]
+File = Annotated[Path | None, typer.Option(help="An export, or a data_dir; without it, the running gateway's journal.")]
+Heads = Annotated[Path | None, typer.Option(help="Anchored heads: a file of signed notes, or a folder of such files.")]
+Key = Annotated[str | None, typer.Option(help="The trusted verifying key, NAME+HASH+BASE64; without it, the running gateway's.")]
+
 
 @app.command("tail")
 def tail(
-    context: typer.Context,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=1000, help="How many of the newest entries.")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new entries as they come, until Ctrl-C.")] = False,
-    run: OfRun = None,
-    tenant: OfTenant = None,
-    kind: Annotated[str | None, typer.Option(help="Only of this kind, such as intent or order.")] = None,
+    context: typer.Context, lines: Count = 20, follow: Follow = False, run: OfRun = None, tenant: OfTenant = None, kind: Kind = None
 ) -> None:
     """Print the newest entries, oldest first. With --json: one entry per line."""
     out, gateway = output.of(context), client.connect()
@@ -45,9 +49,7 @@ def tail(
 
 
 @app.command("show")
-def show(
-    context: typer.Context, entry: Annotated[str, typer.Argument(help="The entry's position: STREAM/SEQ.", show_default=False)]
-) -> None:
+def show(context: typer.Context, entry: Entry) -> None:
     """Print one entry with all its members."""
     stream, _, seq = entry.rpartition("/")
     if not stream or not seq.isdigit():
@@ -64,12 +66,7 @@ def heads(context: typer.Context) -> None:
 
 
 @app.command("export")
-def export(
-    context: typer.Context,
-    out: Annotated[Path, typer.Option(help="The file to write; it is replaced only when the export is complete.", show_default=False)],
-    run: OfRun = None,
-    tenant: OfTenant = None,
-) -> None:
+def export(context: typer.Context, out: Out, run: OfRun = None, tenant: OfTenant = None) -> None:
     """Write the journal to a file. One canonical entry per line, then the signed heads."""
     from gateway.cli import evidence
 
@@ -83,12 +80,7 @@ def export(
 
 
 @app.command("verify")
-def verify(
-    context: typer.Context,
-    file: Annotated[Path | None, typer.Option(help="An export, or a data_dir; without it, the running gateway's journal.")] = None,
-    heads: Annotated[Path | None, typer.Option(help="Anchored heads: a file of signed notes, or a folder of such files.")] = None,
-    key: Annotated[str | None, typer.Option(help="The trusted verifying key, NAME+HASH+BASE64; without it, the running gateway's.")] = None,
-) -> None:
+def verify(context: typer.Context, file: File = None, heads: Heads = None, key: Key = None) -> None:
     """Check chain, heads and signatures. Exits with code 1 and prints the first bad stream and seq if they are not intact."""
     from gateway.cli import evidence
 

@@ -12,9 +12,9 @@ from typer.core import TyperGroup
 Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
 CONFIG = Path("killcord.yaml")
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", show_default=False)]
-IncidentId = Annotated[str, typer.Argument(metavar="INCIDENT", help="The incident's id.", show_default=False)]
-Reason = Annotated[str, typer.Option(help="The reason; the journal records it.", show_default=False)]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+IncidentId = Annotated[str, typer.Argument(metavar="INCIDENT", help="The incident's id.")]
+Reason = Annotated[str, typer.Option(help="The reason; the journal records it.")]
 MaybeReason = Annotated[str | None, typer.Option(help="The reason; the journal records it.")]
 
 OfRun = Annotated[str | None, typer.Option("--run", help="Only of this run.")]

@@ -37,6 +37,10 @@ _DENIED = columns(
     RUNS=lambda one: len(one["runs"]),
 )
 
+Url = Annotated[str, typer.Option(help="The URL of the OPA.")]
+Bundle = Annotated[Path, typer.Option(help="The folder of the policies to compare with.")]
+Printed = Annotated[int, typer.Option(help="How many differences to print; all are counted.")]
+
 
 class Engine(StrEnum):
     """The engine that runs tests."""
@@ -45,12 +49,11 @@ class Engine(StrEnum):
     OPA = "opa"
 
 
+On = Annotated[Engine, typer.Option(help="The embedded engine, or a real `opa test`.")]
+
+
 @app.command("test")
-def run_tests(
-    context: typer.Context,
-    folder: Folder = Path("policies"),
-    engine: Annotated[Engine, typer.Option(help="The embedded engine, or a real `opa test`.")] = Engine.EMBEDDED,
-) -> None:
+def run_tests(context: typer.Context, folder: Folder = Path("policies"), engine: On = Engine.EMBEDDED) -> None:
     """Run a folder's own tests. They are the rules test_* in its *_test.rego. Exits with code 1 if a test fails or there is none."""
     from gateway.app import policies
 
@@ -70,11 +73,7 @@ def run_tests(
 
 
 @app.command("push")
-def push(
-    context: typer.Context,
-    folder: Folder = Path("policies"),
-    url: Annotated[str, typer.Option(help="The URL of the OPA.")] = "http://127.0.0.1:8181",
-) -> None:
+def push(context: typer.Context, folder: Folder = Path("policies"), url: Url = "http://127.0.0.1:8181") -> None:
     """Vet a folder and load it into a running OPA. It replaces the previous push; until it is complete, the OPA denies every call."""
     from gateway.app import policies
 
@@ -85,12 +84,7 @@ def push(
 
 
 @app.command("replay")
-def replay(
-    context: typer.Context,
-    bundle: Annotated[Path, typer.Option(help="The folder of the policies to compare with.", show_default=False)],
-    config: Config = CONFIG,
-    limit: Annotated[int, typer.Option(help="How many differences to print; all are counted.")] = 100,
-) -> None:
+def replay(context: typer.Context, bundle: Bundle, config: Config = CONFIG, limit: Printed = 100) -> None:
     """Decide recorded calls again, with another bundle.
 
     Sends nothing. Exits with code 1 if an allowed call would now be denied.

@@ -19,7 +19,7 @@ from gateway.sdk.values import Json
 
 app = group("Rollbacks of contained runs. Without a command, lists them.", bare="list")
 
-RollbackId = Annotated[str, typer.Argument(metavar="ROLLBACK", help="The rollback's id.", show_default=False)]
+RollbackId = Annotated[str, typer.Argument(metavar="ROLLBACK", help="The rollback's id.")]
 Subtree = Annotated[bool, typer.Option("--subtree", help="Also everything that the run started.")]
 To = Annotated[str, typer.Option(help="start, a checkpoint's id, or an entry STREAM/SEQ: what came after it is rolled back.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Follow it until it ends or waits for a person.")]
@@ -38,25 +38,18 @@ _LEFT = {
 """States in which something is left for a person, which is exit code 1, and the next command."""
 _UNAVAILABLE = "When the tool answers again, retry with: killcord rollbacks continue {rollback} --reason ..."
 
+State = Annotated[str | None, typer.Option(help="Only running, needs_operator, clean, residue or stopped ones.")]
+Mermaid = Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart instead.")]
+
 
 @app.command("list")
-def list_rollbacks(
-    context: typer.Context,
-    run: OfRun = None,
-    state: Annotated[str | None, typer.Option(help="Only running, needs_operator, clean, residue or stopped ones.")] = None,
-) -> None:
+def list_rollbacks(context: typer.Context, run: OfRun = None, state: State = None) -> None:
     """List rollbacks, oldest first."""
     client.list_items(context, path("rollbacks"), _ROLLBACKS, run=run, state=state)
 
 
 @app.command("plan")
-def plan(
-    context: typer.Context,
-    run: RunId,
-    subtree: Subtree = False,
-    to: To = "start",
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart instead.")] = False,
-) -> None:
+def plan(context: typer.Context, run: RunId, subtree: Subtree = False, to: To = "start", mermaid: Mermaid = False) -> None:
     """Show what a rollback would do, in order. It changes nothing."""
     # A containment must not wait for the import of what it does not need.
     from gateway.core.codec import plan as codec_plan

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import client, output
-from gateway.cli.options import Limits, MaybeReason, Reason, RunId, Ttl, group
+from gateway.cli.options import Limits, MaybeReason, OfTenant, Reason, RunId, Ttl, group
 from gateway.cli.output import columns, wrong_use
 from gateway.sdk.messages import given, path
 from gateway.sdk.values import Json
@@ -33,13 +33,19 @@ _CHECKPOINTS = columns(
     LABEL=lambda one: "(automatic)" if one["automatic"] else one["label"],
 )
 
+OfAgent = Annotated[str | None, typer.Option(help="Only of this agent.")]
+InMode = Annotated[str | None, typer.Option(help="Only in this effective mode.")]
+OfParent = Annotated[str | None, typer.Option(help="Only children of this run.")]
+StateRef = Annotated[str, typer.Option(help="Where the workflow keeps its present state.")]
+Label = Annotated[str | None, typer.Option(help="A name for people.")]
+
 
 @app.command("open")
 def open_run(
     context: typer.Context,
-    tenant: Annotated[str, typer.Option(help="Whose data the run works on.", show_default=False)],
-    agent: Annotated[str, typer.Option(help="The agent's id.", show_default=False)],
-    scope: Annotated[list[str], typer.Option(help="What the run may do, such as 'erp:invoice.*'; can be repeated.", show_default=False)],
+    tenant: Annotated[str, typer.Option(help="Whose data the run works on.")],
+    agent: Annotated[str, typer.Option(help="The agent's id.")],
+    scope: Annotated[list[str], typer.Option(help="What the run may do, such as 'erp:invoice.*'; can be repeated.")],
     task_class: Annotated[str, typer.Option(help="The task class, which sets defaults and limits.")] = "default",
     tool: Annotated[list[str] | None, typer.Option(help="Allow only this tool; can be repeated.")] = None,
     ttl: Ttl = None,
@@ -57,13 +63,7 @@ def open_run(
 
 
 @app.command("list")
-def list_runs(
-    context: typer.Context,
-    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
-    agent: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
-    mode: Annotated[str | None, typer.Option(help="Only in this effective mode.")] = None,
-    parent: Annotated[str | None, typer.Option(help="Only children of this run.")] = None,
-) -> None:
+def list_runs(context: typer.Context, tenant: OfTenant = None, agent: OfAgent = None, mode: InMode = None, parent: OfParent = None) -> None:
     """List runs, oldest first."""
     client.list_items(context, path("runs"), _RUNS, tenant=tenant, agent=agent, mode=mode, parent=parent)
 
@@ -93,13 +93,7 @@ def close(context: typer.Context, run: RunId, reason: MaybeReason = None) -> Non
 
 
 @checkpoints.command("take")
-def take(
-    context: typer.Context,
-    run: RunId,
-    state_ref: Annotated[str, typer.Option(help="Where the workflow keeps its present state.", show_default=False)],
-    label: Annotated[str | None, typer.Option(help="A name for people.")] = None,
-    reason: MaybeReason = None,
-) -> None:
+def take(context: typer.Context, run: RunId, state_ref: StateRef, label: Label = None, reason: MaybeReason = None) -> None:
     """Take a checkpoint of a run. The gateway refuses it while an effect of the run is not known and verified."""
     body = given(state_ref=state_ref, label=label, reason=reason)
     client.change(context, path("runs", run, "checkpoints"), body, "Checkpoint {checkpoint_id} stands at {at}.")

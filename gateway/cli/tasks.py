@@ -17,25 +17,27 @@ from gateway.sdk.values import Json
 app = group("Tasks for a person. Without a command, lists those that are open.", bare="list")
 approvals = group("Approvals: calls that wait for a decision. Without a command, lists those that are pending.", bare="list")
 
-TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.", show_default=False)]
-ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.", show_default=False)]
-Why = Annotated[
-    str, typer.Option("--reason", help="The reason; the journal records it, and the agent gets it with a denial.", show_default=False)
-]
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
+ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.")]
+Why = Annotated[str, typer.Option("--reason", help="The reason; the journal records it, and the agent gets it with a denial.")]
 
 _TASKS = columns("TASK=task_id KIND RUN=run_id TENANT OPENED=opened_at RESOLUTION SUMMARY")
 _APPROVALS = columns(
     "APPROVAL=approval_id STATUS KIND RUN=run_id TENANT ACTION TARGET EXPIRES=expires_at WHY=summary", TARGET=output.target
 )
 
+Kind = Annotated[str | None, typer.Option(help="Only outcome-unknown, correction or review.")]
+Resolved = Annotated[bool, typer.Option("--all", help="Also resolved ones.")]
+Resolution = Annotated[
+    str, typer.Argument(metavar="RESOLUTION", help="applied or not_applied for an unknown outcome; else done, not_needed or accepted.")
+]
+Note = Annotated[str, typer.Option("--note", "--reason", help="What you checked; the journal records it.")]
+Status = Annotated[str | None, typer.Option(help="Only pending, granted, denied, used, void or expired.")]
+Decided = Annotated[bool, typer.Option("--all", help="With any status.")]
+
 
 @app.command("list")
-def list_tasks(
-    context: typer.Context,
-    run: OfRun = None,
-    kind: Annotated[str | None, typer.Option(help="Only outcome-unknown, correction or review.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also resolved ones.")] = False,
-) -> None:
+def list_tasks(context: typer.Context, run: OfRun = None, kind: Kind = None, everything: Resolved = False) -> None:
     """List tasks. Without --all only those that are open."""
     client.list_items(context, path("tasks"), _TASKS, run=run, kind=kind, status=None if everything else "open")
 
@@ -47,31 +49,14 @@ def show(context: typer.Context, task: TaskId) -> None:
 
 
 @app.command("resolve")
-def resolve(
-    context: typer.Context,
-    task: TaskId,
-    resolution: Annotated[
-        str,
-        typer.Argument(
-            metavar="RESOLUTION",
-            help="For an unknown outcome, what you found: applied or not_applied. Otherwise what you did: done, not_needed or accepted.",
-            show_default=False,
-        ),
-    ],
-    note: Annotated[str, typer.Option("--note", "--reason", help="What you checked; the journal records it.", show_default=False)],
-) -> None:
-    """Close a task with what you found or did at the tool."""
+def resolve(context: typer.Context, task: TaskId, resolution: Resolution, note: Note) -> None:
+    """Close a task with what you found or did at the tool. `accepted` leaves the object as it is."""
     body = {"resolution": resolution, "note": note}
     client.change(context, path("tasks", task, "resolve"), body, "Task {task_id} is resolved as {resolution}.")
 
 
 @approvals.command("list")
-def list_approvals(
-    context: typer.Context,
-    run: OfRun = None,
-    status: Annotated[str | None, typer.Option(help="Only pending, granted, denied, used, void or expired.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="With any status.")] = False,
-) -> None:
+def list_approvals(context: typer.Context, run: OfRun = None, status: Status = None, everything: Decided = False) -> None:
     """List approvals. Without --all and --status only those that are pending."""
     client.list_items(context, path("approvals"), _APPROVALS, run=run, status=status or (None if everything else "pending"))
 
