@@ -79,10 +79,9 @@ def _at(document: Mapping[str, object], path: tuple[str, ...]) -> object:
 class _Active:
     engine: regorus.Engine | None
     revision: str
+    examined: loading.Examined
     asked: frozenset[str] | None
-    answers: frozenset[str]
     memory: Memory
-    modules: Mapping[str, str]
     data: Mapping[str, object]
 
 
@@ -118,15 +117,14 @@ class EmbeddedEngine:
 
     def health(self) -> tuple[bool, str]:
         """Always able to decide: a broken newer revision leaves the old one active, and is named."""
-        active = f"embedded policy engine, revision {self._active.revision} active ({len(self._active.modules)} files)"
+        active = f"embedded policy engine, revision {self._active.revision} active ({len(self._active.examined.modules)} files)"
         if not self._refused:
             return True, active
         more = f" (and {len(self._refused) - 1} more)" if len(self._refused) > 1 else ""
         return True, f"{active}; newer files refused: {self._refused[0]}{more}"
 
     def asks_for(self, name: str) -> bool:
-        asked = self._active.asked
-        return asked is None or name in asked
+        return self._active.asked is None or name in self._active.asked
 
     async def decide(self, document: Mapping[str, object]) -> Decision:
         """Decide on an input document; ``ports.PolicyEngine`` says what is raised.
@@ -166,7 +164,7 @@ class EmbeddedEngine:
         active = self._active
         if active.engine is None:
             raise errors.PolicyUnavailable("The gateway is shutting down.")
-        if rule not in active.answers:
+        if rule not in active.examined.answers:
             return None
         try:
             return loading.answered(active.engine, f"data.killcord.{rule}", document)
@@ -221,12 +219,12 @@ class EmbeddedEngine:
     def _restart(self) -> None:
         """Put another engine in the place of one that gave up."""
         active = self._active
-        self._active = replace(active, engine=loading.compiled(active.modules, active.data))
+        self._active = replace(active, engine=loading.compiled(active.examined.modules, active.data))
 
     def _report_lacking(self) -> None:
         """Warn of each rule that the active revision lacks, where something follows from that."""
         for rule, lack in entry_points.LACKING.items():
-            if rule not in self._active.answers:
+            if rule not in self._active.examined.answers:
                 self._report("warning", f"revision {self.revision}: {lack}")
 
     def _refuse(self, problems: tuple[str, ...]) -> None:
@@ -240,4 +238,4 @@ def _activated(found: policy_bundle.Bundle, examined: loading.Examined) -> _Acti
     if examined.problems:
         raise errors.Misconfigured(list(examined.problems))
     engine = loading.compiled(examined.modules, found.data, examined.answers)
-    return _Active(engine, found.revision, examined.asked, examined.answers, Memory(examined.looked_at), examined.modules, found.data)
+    return _Active(engine, found.revision, examined, examined.asked, Memory(examined.looked_at), found.data)

@@ -27,15 +27,19 @@ _ERROR = re.compile(r"^error: (?P<what>.+)$", re.MULTILINE)
 class Examined:
     """A bundle's modules, ready to compile, unless there are problems.
 
-    ``asked`` and ``looked_at`` are what a decision on a call can depend on, see :mod:`syntax`; ``answers`` are those of the entry points
-    that the bundle has. Returned, not raised: an exception would carry its frames, and the engine in them, to another thread.
+    ``looked_at`` are the paths of the input that a decision on a call can depend on, see :mod:`syntax`; ``answers`` are those of the
+    entry points that the bundle has. Returned, not raised: an exception would carry its frames, and the engine in them, to another thread.
     """
 
     modules: Mapping[str, str]
     problems: tuple[str, ...]
-    asked: frozenset[str] | None = None
     looked_at: tuple[tuple[str, ...], ...] | None = None
     answers: frozenset[str] = frozenset()
+
+    @property
+    def asked(self) -> frozenset[str] | None:
+        """The members of the input that a decision can depend on; ``None`` where that is not known."""
+        return None if self.looked_at is None else frozenset(path[0] for path in self.looked_at)
 
 
 class Panicked(Exception):
@@ -62,7 +66,6 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
     return Examined(
         modules={module.file: expansion.expanded(module, files[module.file], known) for module in modules},
         problems=(),
-        asked=syntax.asked(deciding),
         looked_at=syntax.looked_at(deciding, files),
         answers=frozenset(rule for rule in entry_points.ASKED if entry_points.path_of(rule) in known.definitions),
     )

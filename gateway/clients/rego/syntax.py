@@ -93,16 +93,6 @@ def module(tree: Mapping[str, Any]) -> Module:
     )
 
 
-def asked(modules: Iterable[Module]) -> frozenset[str] | None:
-    """The members of ``input`` that any rule could look at; ``None`` where one looks at the whole, or at what it finds when it runs."""
-    paths: list[Path] = []
-    for one in modules:
-        paths += [reference.path for rule in one.rules for reference in rule.references]
-        paths += [imported.path for imported in one.imports]
-    named = [path[1] if len(path) > 1 else None for path in paths if path[0] == "input"]
-    return None if None in named else frozenset(name for name in named if name is not None)
-
-
 def looked_at(modules: Iterable[Module], sources: Mapping[str, str]) -> tuple[tuple[str, ...], ...] | None:
     """Every path of ``input`` that a decision can depend on, each as far as it is known before the rule runs.
 
