@@ -43,9 +43,9 @@ class _Subject:
 
 
 def check(site: Site, adapter: AdapterDocument, tool: Tool, actions: Mapping[int, ActionType]) -> None:
-    """Tell the site of every contradiction. ``actions`` are those that compiled, by their place in the document."""
+    """Report every contradiction. ``actions`` are those that compiled, by their place in the document."""
     if not adapter.actions:
-        site.tell("declares nothing; list the calls that agents may make", "actions")
+        site.report("declares nothing; list the calls that agents may make", "actions")
     _check_names(site, adapter)
     _check_order(site, actions)
     for place, action in actions.items():
@@ -59,9 +59,9 @@ def _check_names(site: Site, adapter: AdapterDocument) -> None:
     seen: set[str] = set()
     for place, one in enumerate(adapter.actions):
         if one.name in seen:
-            site.tell(f"there is another action {one.name}; a name stands for one action", "actions", place, "name")
+            site.report(f"there is another action {one.name}; a name stands for one action", "actions", place, "name")
         if one.name in ("unlisted.read", "unlisted.write"):
-            site.tell(f"{one.name} means calls that no action matches; choose another name", "actions", place, "name")
+            site.report(f"{one.name} means calls that no action matches; choose another name", "actions", place, "name")
         seen.add(one.name)
 
 
@@ -70,7 +70,7 @@ def _check_order(site: Site, actions: Mapping[int, ActionType]) -> None:
     earlier: list[ActionType] = []
     for place, action in actions.items():
         if hides := next((one for one in earlier if _hides(one, action)), None):
-            site.tell(f"never reached: {hides.name}, above it, takes all its calls; put the narrower one first", "actions", place, "match")
+            site.report(f"never reached: {hides.name}, above it, takes all its calls; put this one first", "actions", place, "match")
         earlier.append(action)
 
 
@@ -86,24 +86,24 @@ def _check_target(one: _Subject) -> None:
     """The tenant and the object that the action names."""
     site, action, capture = one.site, one.action, one.tool.tenant_capture
     if capture is not None and capture not in action.template.names:
-        site.tell(f"tenant is request.path.{capture}, but this path has no {{{capture}}}: every call would be refused", "match", "path")
+        site.report(f"tenant is request.path.{capture}, but this path has no {{{capture}}}: every call would be refused", "match", "path")
     if action.object and action.creates:
-        site.tell("give object (what it is aimed at) or creates (what it makes), not both", "object")
+        site.report("give object (what it is aimed at) or creates (what it makes), not both", "object")
     place = ("creates", "object") if action.creates else ("object",)
     if action.object_type is not None and action.object_type not in one.adapter.objects:
-        site.tell(f"there is no {action.object_type} under objects" + closest(action.object_type, one.adapter.objects), *place)
+        site.report(f"there is no {action.object_type} under objects" + closest(action.object_type, one.adapter.objects), *place)
     # A list is of a type without being of one object.
     elif one.kind is not None and action.effect is not Effect.READ:
         given = ("id",) if action.creates else ()
         if missing := [name for name in one.lacks(one.kind.template.names) if name not in given]:
             listed = ", ".join(f"{{{name}}}" for name in missing)
-            site.tell(f"the path of {action.object_type} needs {listed}, which this action's path does not give", *place)
+            site.report(f"the path of {action.object_type} needs {listed}, which this action's path does not give", *place)
 
 
 def _check_read(one: _Subject) -> None:
     for name in _WRITES_ONLY:
         if getattr(one.declared, name) is not None:
-            one.site.tell("only a write has this; remove it, or set effect: write", "class" if name == "classes" else name)
+            one.site.report("only a write has this; remove it, or set effect: write", "class" if name == "classes" else name)
 
 
 def _check_fallback(one: _Subject) -> None:
@@ -115,59 +115,59 @@ def _check_fallback(one: _Subject) -> None:
     if other is None:  # it has a problem of its own
         return
     if other is one.action:
-        site.tell("is this action itself, which has just failed; name another read, or remove it")
+        site.report("is this action itself, which has just failed; name another read, or remove it")
     elif other.effect is not Effect.READ or other.method != "GET":
-        site.tell(f"{name} is not a read by GET; a fallback must change nothing and need no body")
+        site.report(f"{name} is not a read by GET; a fallback must change nothing and need no body")
     elif other.headers or other.body:
-        site.tell(f"{name} must match by path, not by header or body: a fallback sends neither; name another read")
+        site.report(f"{name} must match by path, not by header or body: a fallback sends neither; name another read")
     elif missing := one.lacks(other.template.names):
-        site.tell(f"the path of {name} needs {{{missing[0]}}}, which this action's path does not give")
+        site.report(f"the path of {name} needs {{{missing[0]}}}, which this action's path does not give")
 
 
 def _check_write(one: _Subject) -> None:
     declared, site = one.declared, one.site
     if declared.classes is None:
-        site.tell("a write needs its class: reversible, compensatable or irreversible", "class")
+        site.report("a write needs its class: reversible, compensatable or irreversible", "class")
     if declared.fallback is not None:
-        site.tell("only a read has this: another write in its place could be done twice; remove it", "fallback")
+        site.report("only a read has this: another write in its place could be done twice; remove it", "fallback")
     if declared.compensation is None:
-        site.tell("a write needs one; where nothing can be called, {type: manual_review}", "compensation")
+        site.report("a write needs one; where nothing can be called, {type: manual_review}", "compensation")
     rules = declared.classes.when if declared.classes else []
     if declared.classes and not rules:
-        site.tell("needs at least one rule", "class", "when")
+        site.report("needs at least one rule", "class", "when")
     for place, rule in enumerate(rules[:-1]):
         if rule.condition is None:
-            site.tell("a rule without if must be the last: those after it never apply", "class", "when", place)
+            site.report("a rule without if must be the last: those after it never apply", "class", "when", place)
 
 
 def _check_readback(one: _Subject) -> None:
     """Guard, verify and probe look at an object: there has to be one, and a version where the version is the point."""
     declared, site, probe = one.declared, one.site, one.declared.probe
     if declared.guard and not one.versioned:
-        site.tell("if_match needs an object that has a version", "guard")
+        site.report("if_match needs an object that has a version", "guard")
     if declared.verify and one.action.object_type is None:
-        site.tell("needs an object (or creates) to read back", "verify")
+        site.report("needs an object (or creates) to read back", "verify")
     if probe is None:
         return
     if declared.creates and probe.find is None:
-        site.tell("a create has no object to look at; give find, a listing to look in", "probe")
+        site.report("a create has no object to look at; give find, a listing to look in", "probe")
     elif not declared.creates and probe.find is not None:
-        site.tell("only a create is looked for in a listing; remove it", "probe", "find")
+        site.report("only a create is looked for in a listing; remove it", "probe", "find")
     elif not declared.creates and not one.versioned:
-        site.tell("needs an object that has a version: its state alone proves nothing", "probe")
+        site.report("needs an object that has a version: its state alone proves nothing", "probe")
     find = one.action.probe.find if one.action.probe else None
     if find and (missing := one.lacks(find.template.names)):
-        site.tell(f"{{{missing[0]}}} is not in this action's path", "probe", "find", "path")
+        site.report(f"{{{missing[0]}}} is not in this action's path", "probe", "find", "path")
 
 
 def _check_idempotency(one: _Subject) -> None:
     site, key = one.site.at("idempotency"), one.declared.idempotency
     if (key.header is None) != key.gateway:
-        site.tell("give either header (the tool takes a key there) or gateway: true (the gateway alone keeps it)")
+        site.report("give either header (the tool takes a key there) or gateway: true (the gateway alone keeps it)")
     if key.header is None and (key.honoured or key.quoted):
-        site.tell("honoured and quoted describe the tool's header; give header")
+        site.report("honoured and quoted describe the tool's header; give header")
     if key.header is not None and (not _HEADER.fullmatch(key.header) or key.header.lower() in _KEYLESS):
-        site.tell(f"{key.header!r} cannot carry a key; name a header such as Idempotency-Key", "header")
+        site.report(f"{key.header!r} cannot carry a key; name a header such as Idempotency-Key", "header")
 
 
 def _check_compensation(one: _Subject) -> None:
@@ -175,22 +175,22 @@ def _check_compensation(one: _Subject) -> None:
     if undo is None:
         return
     if undo.type.by_action and undo.by is None:
-        site.tell(f"{undo.type} needs by: the action that carries it out")
+        site.report(f"{undo.type} needs by: the action that carries it out")
     if not undo.type.by_action and (undo.by or undo.body or undo.auto):
-        site.tell(f"{undo.type} is done by a person: by, body and auto have no meaning there")
+        site.report(f"{undo.type} is done by a person: by, body and auto have no meaning there")
     if undo.type is Remedy.DELETE_CREATED and not declared.creates:
-        site.tell("needs creates, which names what is to be deleted", "type")
+        site.report("needs creates, which names what is to be deleted", "type")
     if undo.delete_created and not declared.object:
-        site.tell("is for an upsert of an object; a create has type: delete_created", "delete_created")
+        site.report("is for an upsert of an object; a create has type: delete_created", "delete_created")
     for key, by in (("by", undo.by), ("delete_created", undo.delete_created)):
         if by is not None:
             _check_by(one, by, site.at(key))
     writes = [other.name for other in one.adapter.actions if other.effect is Effect.WRITE]
     for name in undo.after:
         if name not in writes:
-            site.tell(f"there is no write {name}" + closest(name, writes), "after")
+            site.report(f"there is no write {name}" + closest(name, writes), "after")
         elif name == declared.name:
-            site.tell(f"{name} is this action; its own effects have an order among them", "after")
+            site.report(f"{name} is this action; its own effects have an order among them", "after")
     _check_instead(one, undo, site.at("instead"))
     _check_snapshot(one, undo, site)
 
@@ -200,13 +200,13 @@ def _check_by(one: _Subject, by: str, site: Site) -> None:
     if carrier is None:  # it is not there, or has a problem of its own
         return
     if carrier.effect is Effect.READ:
-        site.tell(f"{by} is a read; it undoes nothing")
+        site.report(f"{by} is a read; it undoes nothing")
     # The target's id can stand for {id} where it is one segment.
     kind = one.tool.objects.get(one.action.object or "")
     own = [name for name in kind.template.names if name != one.tool.tenant_capture] if kind else []
     given = ("id",) if one.action.creates is not None or len(own) == 1 else ()
     if missing := [name for name in one.lacks(carrier.template.names) if name not in given]:
-        site.tell(f"the path of {by} needs {{{missing[0]}}}, which neither this action's path nor its target's id gives")
+        site.report(f"the path of {by} needs {{{missing[0]}}}, which neither this action's path nor its target's id gives")
 
 
 def _check_instead(one: _Subject, undo: CompensationDocument, site: Site) -> None:
@@ -215,11 +215,11 @@ def _check_instead(one: _Subject, undo: CompensationDocument, site: Site) -> Non
     if instead is None:
         return
     if undo.type not in _OFFSETS or instead.type not in _OFFSETS:
-        site.tell("replaces release or offsetting_action, and must be one of them", "type")
+        site.report("replaces release or offsetting_action, and must be one of them", "type")
     if one.action.object_type is None:
-        site.tell("needs an object (or creates) to look at")
+        site.report("needs an object (or creates) to look at")
     if instead.by == undo.by:
-        site.tell(f"is {undo.by}, as without it; name another action, or remove instead", "by")
+        site.report(f"is {undo.by}, as without it; name another action, or remove instead", "by")
     _check_by(one, instead.by, site.at("by"))
 
 
@@ -229,15 +229,15 @@ def _check_snapshot(one: _Subject, undo: CompensationDocument, site: Site) -> No
         return
     kind = one.tool.objects.get(one.action.object or "")
     if one.action.object is None or (kind is not None and kind.state is None):
-        site.tell("restores a snapshot: the action needs an object, and that object a state to keep")
+        site.report("restores a snapshot: the action needs an object, and that object a state to keep")
     elif not one.declared.snapshot:
-        site.tell("restores a snapshot, but snapshot: false takes none")
+        site.report("restores a snapshot, but snapshot: false takes none")
 
 
 def _is_declared(site: Site, name: str, adapter: AdapterDocument) -> bool:
     names = [one.name for one in adapter.actions]
     if name not in names:
-        site.tell(f"there is no action {name}" + closest(name, names))
+        site.report(f"there is no action {name}" + closest(name, names))
     return name in names
 
 

@@ -100,7 +100,7 @@ class _Reader:
         self._left -= 1
         if self._left < 0 or len(where) > MAX_DEPTH:
             if self._left >= -1:
-                self._tell(node, where, "too deep or too large here; aliases may not multiply a document")
+                self._report(node, where, "too deep or too large here; aliases may not multiply a document")
                 self._left = -2
             return None
         if isinstance(node, yaml.MappingNode):
@@ -116,9 +116,9 @@ class _Reader:
             if key.tag == _TAG + "merge":
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
             elif not isinstance(key, yaml.ScalarNode):
-                self._tell(key, where, "a key must be plain text")
+                self._report(key, where, "a key must be plain text")
             elif key.value in built:
-                self._tell(key, (*where, key.value), "this key is here twice; keep one")
+                self._report(key, (*where, key.value), "this key is here twice; keep one")
             else:
                 self.marks.setdefault((*where, key.value), (key.start_mark.line + 1, key.start_mark.column + 1))
                 built[key.value] = self.build(value, (*where, key.value))
@@ -132,27 +132,27 @@ class _Reader:
             if isinstance(value, dict):
                 yield from value.items()
             else:
-                self._tell(node, where, "<< takes a mapping, or a list of them")
+                self._report(node, where, "<< takes a mapping, or a list of them")
 
     def _scalar(self, node: yaml.Node, where: Where) -> object:
         kind = node.tag.removeprefix(_TAG)
         if kind == "float":
             return self._fraction(node, where)
         if kind not in ("str", "int", "bool", "null", "timestamp"):
-            self._tell(node, where, f"the tag {node.tag} is not taken here; write a plain value")
+            self._report(node, where, f"the tag {node.tag} is not taken here; write a plain value")
             return None
         try:
             return self._scalars.construct_object(node)
         except (ValueError, OverflowError, yaml.YAMLError):
-            self._tell(node, where, f"{node.value!r} is not a value of its kind; quote it if it is text")
+            self._report(node, where, f"{node.value!r} is not a value of its kind; quote it if it is text")
             return None
 
     def _fraction(self, node: yaml.Node, where: Where) -> object:
         if _FRACTION.fullmatch(node.value):
             return Decimal(node.value)
-        self._tell(node, where, f"{node.value!r} is not a plain number; write it like 12.5")
+        self._report(node, where, f"{node.value!r} is not a plain number; write it like 12.5")
         return None
 
-    def _tell(self, node: yaml.Node, where: Where, message: str) -> None:
+    def _report(self, node: yaml.Node, where: Where, message: str) -> None:
         line = node.start_mark.line + 1
         self.problems.append(f"{self.name}:{line}: {dotted(where)}: {message}" if where else f"{self.name}:{line}: {message}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from gateway.core import addresses
 from gateway.core.authorization import lease
@@ -17,7 +17,7 @@ from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Topic, Webhook
 from gateway.settings import network, secrets
 from gateway.settings.document import Amount, Calls, Context, Count, Duration, Problem, Section, Size, between, closest, must
-from gateway.settings.network import Address, Listen, Origin, OriginUrl, RedisConfig, RedisServer
+from gateway.settings.network import Address, Listen, OriginUrl, RedisConfig, RedisServer
 from gateway.settings.secrets import CredentialSection
 from gateway.settings.triggers import TriggersSection
 
@@ -35,7 +35,21 @@ Host = Annotated[
         "{!r} is not a host; name each host or address by itself, without scheme, port or *",
     ),
 ]
-Told = Literal["order", "trigger", "incident"]
+EventTopic = Literal["order", "trigger", "incident"]
+LeaseHeader = Annotated[
+    Name,
+    must(
+        secrets.can_carry_a_lease, "{} cannot carry a lease; name the header in which the tool's clients put their key, such as X-API-Key"
+    ),
+]
+ToolUrl = Annotated[
+    OriginUrl,
+    must(
+        lambda at: addresses.allowed(at.host) or not addresses.literal(at.host),
+        "{0.host} is an address that no tool may have: metadata, link-local, multicast",
+    ),
+]
+Variable = Annotated[Any, must(lambda one: isinstance(one, (str, int)), "must be text, a whole number, true or false")]
 
 
 class ListenSection(Section):
@@ -115,16 +129,7 @@ class RatesSection(Section):
 
 
 class LeaseInSection(Section):
-    header: (
-        Annotated[
-            Name,
-            must(
-                secrets.can_carry_a_lease,
-                "{} cannot carry a lease; name the header in which the tool's clients put their key, such as X-API-Key",
-            ),
-        ]
-        | None
-    ) = None
+    header: LeaseHeader | None = None
     basic: Literal["password"] | None = None
 
     def problems(self, context: Context) -> Iterator[Problem]:
@@ -132,23 +137,15 @@ class LeaseInSection(Section):
             yield (), "needs exactly one of header (its name) and basic: password"
 
 
-def _tools_address(found: Origin) -> Origin:
-    if addresses.literal(found.host) and not addresses.allowed(found.host):
-        raise ValueError(f"{found.host} is an address that no tool may have: metadata, link-local, multicast")
-    return found
-
-
 class ToolSection(Section):
     adapter: str = Field(description="the name of a folder of adapters")
-    base_url: Annotated[OriginUrl, AfterValidator(_tools_address)] = Field(description="http://host:port/path, https://... or unix:///path")
+    base_url: ToolUrl = Field(description="http://host:port/path, https://... or unix:///path")
     credential: CredentialSection | None = None
     timeout: Duration = 10.0
     mode: Literal["enforce", "shadow"] = "enforce"
     until: date | None = None
     lease_in: LeaseInSection | None = None
-    vars: dict[str, Annotated[Any, must(lambda one: isinstance(one, (str, int)), "must be text, a whole number, true or false")]] = Field(
-        default_factory=dict
-    )
+    vars: dict[str, Variable] = Field(default_factory=dict)
     connections: Annotated[Count, between(1, 4_096)] = 64
     ca: str | None = None
 
@@ -230,8 +227,8 @@ class AmbientRunSection(Section):
 class WebhookSection(Section):
     url: str = Field(description="https://host/path")
     secret: Any = None  # checked without ever being shown
-    events: Annotated[list[Told], must(len, f"is empty; name some of {', '.join(Topic)}, or leave it out for all of them")] = Field(
-        default_factory=lambda: list(get_args(Told))
+    events: Annotated[list[EventTopic], must(len, f"is empty; name some of {', '.join(Topic)}, or leave it out for all of them")] = Field(
+        default_factory=lambda: list(get_args(EventTopic))
     )
     timeout: Annotated[Duration, must(lambda seconds: seconds <= 60.0, "must be at most 60 s")] = 5.0
     attempts: Annotated[Count, between(1, 1_000)] = 8

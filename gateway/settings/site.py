@@ -37,7 +37,7 @@ class Site:
         """The site of something in here; ``problems`` are shared."""
         return replace(self, where=(*self.where, *steps))
 
-    def tell(self, message: str, *steps: str | int) -> None:
+    def report(self, message: str, *steps: str | int) -> None:
         """Note a problem here, or at a place in here."""
         self.problems.append(self.located.problem((*self.where, *steps), message))
 
@@ -46,7 +46,7 @@ class Site:
         try:
             return None if text is None else expression.compile(text, roots=roots)
         except ValueError as error:
-            self.tell(str(error), *steps)
+            self.report(str(error), *steps)
             return None
 
     def named(self, texts: Mapping[str, str] | Iterable[tuple[int, str]], *steps: str) -> dict[str, Expression]:
@@ -60,7 +60,7 @@ class Site:
         try:
             return template.parse(text, self.variables)
         except ValueError as error:
-            self.tell(str(error), *steps)
+            self.report(str(error), *steps)
             return None
 
     def schema(self, name: str, *steps: str) -> catalog.Conformity | None:
@@ -69,11 +69,11 @@ class Site:
         try:
             return jsonschema_rs.validator_for(orjson.loads(path.read_bytes()), retriever=_not_retrieved).is_valid
         except OSError as error:
-            self.tell(f"{path} cannot be read: {error.strerror}", *steps)
+            self.report(f"{path} cannot be read: {error.strerror}", *steps)
         except orjson.JSONDecodeError as error:
-            self.tell(f"{path} is not JSON: {error}", *steps)
+            self.report(f"{path} is not JSON: {error}", *steps)
         except ValueError as error:
-            self.tell(f"{path} is not a usable JSON Schema: {str(error).splitlines()[0]}", *steps)
+            self.report(f"{path} is not a usable JSON Schema: {str(error).splitlines()[0]}", *steps)
         return None
 
 

@@ -319,9 +319,7 @@ def test_of_two_actions_the_narrower_may_stand_first(tmp_path: Path) -> None:
     assert problems == []
     assert tool is not None
     _, problems = load(tmp_path, ADAPTER + narrow)
-    assert problems == [
-        "adapter.yaml:48: actions[6].match: never reached: invoice.read, above it, takes all its calls; put the narrower one first"
-    ]
+    assert problems == ["adapter.yaml:48: actions[6].match: never reached: invoice.read, above it, takes all its calls; put this one first"]
 
 
 @pytest.mark.parametrize(
