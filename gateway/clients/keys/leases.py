@@ -105,15 +105,6 @@ def add_lease_key(folder: Path) -> Path:
     return path
 
 
-def read_lease_key(path: Path) -> SignedLeases:
-    """One key from a file of the user's own.
-
-    Raises:
-        Misconfigured: it is not an Ed25519 key, or others than its owner can read it.
-    """
-    return SignedLeases([_load(path)])
-
-
 def _load(path: Path) -> OKPKey:
     try:
         key = OKPKey.import_key(files.read(path))

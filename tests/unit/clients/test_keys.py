@@ -88,11 +88,6 @@ def test_a_file_that_is_no_key_stops_the_start(folder: Path) -> None:
         leases.open_lease_keys(folder)
 
 
-def test_a_key_of_ones_own_is_read_from_its_path(folder: Path) -> None:
-    made = leases.open_lease_keys(folder)
-    assert leases.read_lease_key(folder / "lease-0001.pem").verify(made.sign(LEASE, now=1000.0)) == LEASE
-
-
 def test_leases_outlive_a_rotation(folder: Path, ours: leases.SignedLeases) -> None:
     old = ours.sign(LEASE, now=1000.0)
     leases.add_lease_key(folder)
