@@ -58,7 +58,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         resume=gateway.recovery.resume,
         recover=gateway.recovery.recover,
         incidents=store.incidents,
-        stories=gateway.timelines,
+        timelines=gateway.timelines,
         registry=store.registry,
         writes=store.writes,
         history=store.history,

@@ -135,7 +135,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         resume=resume,
         recover=recover,
         incidents=store.incidents,
-        stories=Timelines(store.history, store.registry, store.writes, containment, clock, rolled.UNDOS),
+        timelines=Timelines(store.history, store.registry, store.writes, containment, clock, rolled.UNDOS),
         registry=store.registry,
         writes=store.writes,
         history=store.history,

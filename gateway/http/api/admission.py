@@ -81,11 +81,5 @@ def _run_of_task(body: AskAdmission, now: float, epoch: int) -> Run:
     """The run that the task would be."""
     run_id = body.run_id or ""
     return Run(
-        run_id=run_id,
-        workflow_id=run_id,
-        tenant=body.tenant,
-        agent_id="",
-        task_class=body.task_class,
-        opened_at=now,
-        opened_under=epoch,
+        run_id=run_id, workflow_id=run_id, tenant=body.tenant, agent_id="", task_class=body.task_class, opened_at=now, opened_under=epoch
     )

@@ -166,12 +166,7 @@ async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -
     return CHECKPOINT.shown(taken)
 
 
-@ROUTES.add(
-    "GET",
-    "/v1/runs/{run_id}/checkpoints",
-    Permission.READ_RUNS,
-    {200: CheckpointPage},
-)
+@ROUTES.add("GET", "/v1/runs/{run_id}/checkpoints", Permission.READ_RUNS, {200: CheckpointPage})
 async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
     """List the checkpoints of a run."""
     services, run = request.services, await request.run(run_id)

@@ -178,16 +178,11 @@ async def list_incidents(request: Request, query: ListIncidents) -> Json:
     return page.json([timeline.summary(incident) for incident in page.rows])
 
 
-@ROUTES.add(
-    "GET",
-    "/v1/incidents/{incident_id}",
-    Permission.READ_INCIDENTS,
-    {200: IncidentDetail},
-)
+@ROUTES.add("GET", "/v1/incidents/{incident_id}", Permission.READ_INCIDENTS, {200: IncidentDetail})
 async def show_incident(request: Request, incident_id: str) -> Json:
     """One incident: what was seen, what was done about it, what it touched, what is still open."""
     incident = await _find(request, incident_id)
-    told = await request.services.stories.tell(incident, request.sees_scope)
+    told = await request.services.timelines.tell(incident, request.sees_scope)
     return told | {"recovery": _recovery(incident, await request.services.recover.view(incident))}
 
 

@@ -135,11 +135,7 @@ class DryRun(TypedDict):
     "POST",
     "/v1/orders",
     Permission.ORDER,
-    {
-        201: MadeOrder,
-        200: DryRun,
-        503: "`journal-unavailable`: it holds on this node, but is not durable",
-    },
+    {201: MadeOrder, 200: DryRun, 503: "`journal-unavailable`: it holds on this node, but is not durable"},
     {containment.WrongOrder: problem.BadRequest},
 )
 async def contain(request: Request, body: Contain) -> Json | web.Response:

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Literal, NotRequired, ParamSpec
+from typing import Any, NotRequired, ParamSpec
 
 from aiohttp import web
 from pydantic import Field
@@ -54,7 +54,7 @@ class StartRollback(Body):
 
 class ListRollbacks(Paged):
     run: Id | None = None
-    state: Literal["running", "needs_operator", "clean", "residue", "stopped"] | None = None
+    state: model.RollbackStatus | None = None
 
 
 class ShowRollback(Query):
@@ -161,11 +161,7 @@ class RollbackDetail(Rollback):
     "POST",
     "/v1/rollbacks",
     Permission.ROLL_BACK,
-    {
-        202: Rollback,
-        200: RollbackPlan,
-        409: "the scope is not contained",
-    },
+    {202: Rollback, 200: RollbackPlan, 409: "the scope is not contained"},
     {Busy: problem.Conflict, WrongRollback: problem.BadRequest},
     also=plan_mermaid.MEDIA_TYPE,
 )
@@ -214,13 +210,7 @@ async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     return page.json([rollback_shown(one) for one in page.rows])
 
 
-@ROUTES.add(
-    "GET",
-    "/v1/rollbacks/{rollback_id}",
-    Permission.READ_ROLLBACKS,
-    {200: RollbackDetail},
-    also=plan_mermaid.MEDIA_TYPE,
-)
+@ROUTES.add("GET", "/v1/rollbacks/{rollback_id}", Permission.READ_ROLLBACKS, {200: RollbackDetail}, also=plan_mermaid.MEDIA_TYPE)
 async def show_rollback(request: Request, rollback_id: str, query: ShowRollback) -> Json | web.Response:
     """One rollback, node by node; for `Accept: text/vnd.mermaid` as a flowchart."""
     services = request.services

@@ -178,12 +178,7 @@ class ReportedFinding(TypedDict):
     "POST",
     "/v1/runs",
     Permission.OPEN_RUNS,
-    {
-        201: OpenedRun,
-        200: OpenedRun,
-        400: "`too-wide` with `excess`, or `bad-request`",
-        409: "the id stands for another run",
-    },
+    {201: OpenedRun, 200: OpenedRun, 400: "`too-wide` with `excess`, or `bad-request`", 409: "the id stands for another run"},
     {
         UnknownClass: lambda unknown: problem.BadRequest(f"task_class: {unknown}"),
         admission.TooWide: lambda wide: problem.TooWide("; ".join(wide.excess), excess=wide.excess),
@@ -225,12 +220,7 @@ async def show_run(request: Request, run_id: str) -> Json:
     return await _shown(request.services, await request.run(run_id))
 
 
-@ROUTES.add(
-    "POST",
-    "/v1/runs/{run_id}/lease",
-    Permission.RENEW_LEASES,
-    {200: OpenedRun, 403: "the run is held or ended"},
-)
+@ROUTES.add("POST", "/v1/runs/{run_id}/lease", Permission.RENEW_LEASES, {200: OpenedRun, 403: "the run is held or ended"})
 async def renew_lease(request: Request, run_id: str, body: RenewLease) -> Json:
     """Renew a run's lease."""
     await request.run(run_id)

@@ -22,7 +22,7 @@ ROUTES = Routes()
 class ListTasks(Paged):
     run: Id | None = None
     status: Literal["open", "resolved"] | None = None
-    kind: Literal["outcome-unknown", "correction", "review"] | None = None
+    kind: model.TaskKind | None = None
 
 
 class ResolveTask(Body):

@@ -46,7 +46,7 @@ class Services:
     resume: Resume
     recover: RecoveryDriver
     incidents: Incidents
-    stories: Timelines
+    timelines: Timelines
     registry: Registry
     writes: Writes
     history: History
