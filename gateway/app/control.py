@@ -12,7 +12,7 @@ from gateway.control.incident.recovery import RecoveryDriver
 from gateway.control.review.approvals import Approvals
 from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.automatic import Automatic, Wake
-from gateway.control.rollback.entries import Plans, RollbackEntries
+from gateway.control.rollback.execution import RollbackEntries
 from gateway.control.rollback.executor import Executor
 from gateway.control.rollback.outcome import OutcomeCheck, StateCheck
 from gateway.control.rollback.recheck import Recheck
@@ -166,14 +166,13 @@ def recovery(config: Config, opened: Opened, control: Control, undo: Undo, warn:
 def _rollbacks(config: Config, opened: Opened, control: Control, undo: Undo, checkpoints: Checkpoints) -> Rollbacks:
     store, clock, containment, spawn = opened.store, opened.clock, control.containment, control.supervisor.spawn
     patience = config.rollback_patience
-    entries = RollbackEntries(control.journal, clock)
+    entries = RollbackEntries(control.journal, clock, store.blobs, opened.vault)
     scope = ScopeQuery(store.registry, store.writes, store.history, clock, undo.undos, undo.live)
     return Rollbacks(
         preconditions=Preconditions(scope, store.rollbacks, containment, clock, checkpoints.position, control.journal.stream),
         scope_query=scope,
         execute=Executor(undo.compensations, store.rollbacks, undo.tasks, control.approvals, entries, clock, spawn, patience),
         outcome=OutcomeCheck(StateCheck(undo.compensations, opened.engine, containment.replica, clock), store.rollbacks, clock, patience),
-        plans=Plans(store.blobs, opened.vault),
         entries=entries,
         records=store.rollbacks,
         incidents=store.incidents,

@@ -5,13 +5,26 @@ Here and in the other projections, a ``limit`` of ``None`` reads a list to its e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from gateway.model.effect import Sighting, Write
 from gateway.model.order import Order
 from gateway.model.run import Run
 from gateway.model.task import Task
+
+T = TypeVar("T")
+
+
+async def required(read: Awaitable[T | None], name: str) -> T:
+    """What a projection holds under a name.
+
+    Raises:
+        KeyError: there is nothing of this name.
+    """
+    if (found := await read) is None:
+        raise KeyError(name)
+    return found
 
 
 class Writes(Protocol):

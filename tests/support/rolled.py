@@ -11,7 +11,7 @@ from gateway.clients.keys.vault import TenantVault
 from gateway.control.containment.containment import Containment
 from gateway.control.review.approvals import Approvals
 from gateway.control.review.tasks import Tasks
-from gateway.control.rollback.entries import Plans, RollbackEntries
+from gateway.control.rollback.execution import RollbackEntries
 from gateway.control.rollback.executor import Executor
 from gateway.control.rollback.outcome import OutcomeCheck, StateCheck
 from gateway.control.rollback.rollbacks import Rollbacks
@@ -139,7 +139,7 @@ def rollbacks(
     store: SqliteStore, clock: Clock, containment: Containment, tasks: Tasks, approvals: Approvals, vault: TenantVault
 ) -> Rollbacks:
     """Rollbacks over a journal alone: what is planned, told and handed over is real, and nothing can be sent."""
-    entries, compensations = RollbackEntries(store.journal, clock), _NoTools()
+    entries, compensations = RollbackEntries(store.journal, clock, store.blobs, vault), _NoTools()
 
     async def nowhere(run_id: str, checkpoint_id: str) -> Position | None:
         return None
@@ -152,7 +152,6 @@ def rollbacks(
         outcome=OutcomeCheck(
             StateCheck(compensations, _NothingDemanded(), containment.replica, clock), store.rollbacks, clock, patience=0.0
         ),
-        plans=Plans(store.blobs, vault),
         entries=entries,
         records=store.rollbacks,
         incidents=store.incidents,

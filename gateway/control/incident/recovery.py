@@ -39,7 +39,7 @@ from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Mode, Run
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
-from gateway.ports.projections import Registry
+from gateway.ports.projections import Registry, required
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents
 
@@ -299,16 +299,10 @@ class RecoveryDriver:
         await self.journal.append(entry)
 
     async def _known(self, incident_id: str) -> Incident:
-        found = await self.incidents.incident(incident_id)
-        if found is None:
-            raise KeyError(incident_id)
-        return found
+        return await required(self.incidents.incident(incident_id), incident_id)
 
     async def _run(self, run_id: str) -> Run:
-        run = await self.registry.run(run_id)
-        if run is None:
-            raise KeyError(run_id)
-        return run
+        return await required(self.registry.run(run_id), run_id)
 
 
 def _whose(incident: Incident) -> dict[str, object]:

@@ -33,7 +33,7 @@ from gateway.model.run import Run
 from gateway.ports import approvals as ports
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
-from gateway.ports.projections import Registry
+from gateway.ports.projections import Registry, required
 from gateway.ports.vault import Blobs, Vault
 
 _CHANGES = {
@@ -151,9 +151,7 @@ class Approvals:
             JournalUnavailable: the decision is not durable.
         """
         async with self._turn:
-            found = await self.find(approval_id)
-            if found is None:
-                raise KeyError(approval_id)
+            found = await required(self.find(approval_id), approval_id)
             if found.status is not ApprovalStatus.PENDING:
                 raise WrongDecision(_said(found))
             if found.kind is ApprovalKind.CALL:

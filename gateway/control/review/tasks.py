@@ -12,7 +12,7 @@ from gateway.model.entry import Fields
 from gateway.model.task import Resolution, Task, TaskKind
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
-from gateway.ports.projections import Registry, Writes
+from gateway.ports.projections import Registry, Writes, required
 
 Conclude = Callable[[Write, bool, str, str], Awaitable[None]]
 
@@ -56,9 +56,7 @@ class Tasks:
             JournalUnavailable: it is not durable.
         """
         async with self._turn:  # of two who say different things, the second has to see the first
-            task = await self.registry.task(task_id)
-            if task is None:
-                raise KeyError(task_id)
+            task = await required(self.registry.task(task_id), task_id)
             meant = tasks.closing(task, resolution)
             if task.kind is TaskKind.OUTCOME_UNKNOWN:
                 await self._settle(task, meant is Resolution.APPLIED, note, by)

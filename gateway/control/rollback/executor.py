@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway import errors
+from gateway.control.review.approvals import Approvals
 from gateway.control.review.tasks import Tasks
-from gateway.control.rollback.entries import RollbackEntries
-from gateway.control.rollback.execution import Execution
+from gateway.control.rollback.execution import Execution, RollbackEntries
 from gateway.core import tasks, timestamps
 from gateway.core.authorization import approvals
 from gateway.core.backoff import Backoff
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Wait
-from gateway.model.approval import Approval, ApprovalStatus
+from gateway.model.approval import ApprovalStatus
 from gateway.model.effect import State, Write
 from gateway.model.plan import Node, NodeState, Way
-from gateway.model.rollback import Rollback
-from gateway.model.run import Run
 from gateway.ports.clock import Clock
 from gateway.ports.rollback import Compensating, Compensations, NodeOutcome, RollbackRecords
 
@@ -32,16 +29,6 @@ UNKNOWN_FOR = 40.0
 """Seconds for which an unknown outcome that can be looked at is looked after before a person is asked."""
 
 Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
-
-
-class Approvals(Protocol):
-    """Who is asked before a compensation that nobody approved in advance."""
-
-    async def compensation(self, rollback_id: str, node_id: str) -> Approval | None: ...
-
-    async def request_compensation(
-        self, rollback: Rollback, node: Node, run: Run, summary: str, version: str | None, shown: bytes
-    ) -> Approval: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +186,7 @@ class Executor:
 
     async def _probed(self, execution: Execution, node: Node) -> NodeState | Wait:
         """Whether there is anything to undo has to be found out first."""
-        effects = self._effects(execution, node)
+        effects = execution.scope.effects_of(node)
         try:
             found = [await self.compensations.decide(write) for write in effects if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
         except errors.ToolUnreachable as lost:
@@ -210,7 +197,7 @@ class Executor:
         return await self._marked(execution, node, NodeOutcome(state=NodeState.UNKNOWN, why="it was decided; the rollback plans anew"))
 
     async def _handed_to_person(self, execution: Execution, node: Node, why: str, seen: str | None) -> NodeState:
-        effects, rollback = self._effects(execution, node), execution.rollback
+        effects, rollback = execution.scope.effects_of(node), execution.rollback
         task = tasks.of_node(rollback, node, effects, why=why, seen=seen, at=self.clock.now())
         opened = await self.tasks.open(task, self.entries.owner_fields(rollback))
         return await self._marked(execution, node, NodeOutcome(state=NodeState.TASK, why=why, seen=seen), task_id=opened.task_id)
@@ -231,13 +218,10 @@ class Executor:
             rollback=execution.rollback,
             node=node,
             run=execution.scope.runs[node.run_id],
-            effects=self._effects(execution, node),
+            effects=execution.scope.effects_of(node),
             guard=progress.guard(node, tried.of_object(node.target.object), tried.of_node(follows), state),
             fence=execution.fence,
         )
-
-    def _effects(self, execution: Execution, node: Node) -> Sequence[Write]:
-        return [execution.scope.effects[key] for key in node.effects]
 
 
 def _unread(lost: errors.ToolUnreachable) -> NodeOutcome:

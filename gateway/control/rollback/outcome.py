@@ -18,7 +18,6 @@ from gateway.core.policy import rules
 from gateway.core.rollback import plan, progress
 from gateway.core.rollback.progress import Wait
 from gateway.model.decision import Reason
-from gateway.model.effect import Write
 from gateway.model.plan import Node, NodeState
 from gateway.model.rollback import RollbackStatus
 from gateway.model.run import Run
@@ -80,7 +79,7 @@ class StateCheck:
             if node.node_id in known:
                 return known[node.node_id]
             async with gate:
-                effects, state = _effects(node, scope), states.get(node.node_id, NodeState.PENDING)
+                effects, state = scope.effects_of(node), states.get(node.node_id, NodeState.PENDING)
                 shown = await self.compensations.examine(node, scope.runs[node.run_id], effects, state)
             if isinstance(shown, Examined):
                 known[node.node_id] = shown
@@ -94,7 +93,7 @@ class StateCheck:
     ) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
         """What policy says, and why it said nothing: then that is a violation."""
         mode = self.replica.hold(run, run.generation, None, now=self.clock.now()).mode
-        nodes = [rules.node_document(node, _effects(node, scope)) for node in scope.plan.nodes]
+        nodes = [rules.node_document(node, scope.effects_of(node)) for node in scope.plan.nodes]
         document = rules.invariants_document(run=run, mode=mode, objects=[_object(*one) for one in seen], plan={"nodes": nodes})
         try:
             return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document)), ()
@@ -110,10 +109,6 @@ def _last(scope: RollbackScope, states: Mapping[str, NodeState]) -> dict[str, No
         if node.target.id and (node.target.object not in found or states.get(node.node_id) is NodeState.DONE):
             found[node.target.object] = node
     return found
-
-
-def _effects(node: Node, scope: RollbackScope) -> list[Write]:
-    return [scope.effects[key] for key in node.effects]
 
 
 def _object(node: Node, seen: Examined) -> dict[str, object]:

@@ -50,9 +50,8 @@ class Recheck:
         return {**view.states, **theirs}
 
     def _task(self, rollback: Rollback, scope: RollbackScope, node: Node, seen: Examined) -> Task:
-        effects = [scope.effects[key] for key in node.effects]
         version = seen.version if seen.exists else ABSENT
-        return tasks.of_object(rollback, node, effects, why=seen.why, seen=version, at=self.rollbacks.clock.now())
+        return tasks.of_object(rollback, node, scope.effects_of(node), why=seen.why, seen=version, at=self.rollbacks.clock.now())
 
 
 def _is_taken_over(rollback: Rollback, node: Node, resolved: Mapping[str, Task]) -> bool:

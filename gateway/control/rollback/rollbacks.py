@@ -10,8 +10,7 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.containment.containment import Containment
-from gateway.control.rollback.entries import Plans, RollbackEntries
-from gateway.control.rollback.execution import ActiveRollbacks, Execution, RollbackView, Tried
+from gateway.control.rollback.execution import ActiveRollbacks, Execution, RollbackEntries, RollbackView, Tried
 from gateway.control.rollback.executor import Executor
 from gateway.control.rollback.outcome import OutcomeCheck
 from gateway.control.rollback.scope import Preconditions, ScopeQuery, WrongRollback
@@ -25,7 +24,7 @@ from gateway.model.plan import Plan
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
-from gateway.ports.projections import Registry
+from gateway.ports.projections import Registry, required
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents
 
@@ -43,7 +42,6 @@ class Rollbacks:
     scope_query: ScopeQuery
     execute: Executor
     outcome: OutcomeCheck
-    plans: Plans
     entries: RollbackEntries
     records: RollbackRecords
     incidents: Incidents
@@ -90,7 +88,7 @@ class Rollbacks:
             if scope.plan.irreversible:
                 # Before it begins: whoever goes on with it after a crash finds that nothing could follow.
                 await self.preconditions.freeze(run, rollback_id, subtree=subtree)
-            sealed = await self.plans.sealed(run.tenant, scope.plan)
+            sealed = await self.entries.sealed(run.tenant, scope.plan)
             now = self.clock.now()
             rollback = Rollback(
                 rollback_id=rollback_id,
@@ -129,7 +127,7 @@ class Rollbacks:
         if (execution := self.active.get(rollback_id)) is not None:
             # Whoever watches asks again and again: what is known here need not be read, and the rollback is not slowed down.
             return RollbackView(rollback, execution.scope.plan, execution.states(), marks, dict(execution.waits), execution.unseen)
-        planned = await self.plans.of(rollback)
+        planned = await self.entries.plan_of(rollback)
         states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
         return RollbackView(rollback, planned, states, marks)
 
@@ -218,8 +216,8 @@ class Rollbacks:
         scope = await self.scope_query(run, subtree=rollback.subtree, since=since)
         # As it was, with what was decided since: nodes that are done stay in it, so that others may follow them.
         gone = progress.elsewhere(scope.effects.values(), await self.records.compensations(rollback.rollback_id))
-        scope = replace(scope, plan=progress.renewed(await self.plans.of(rollback), scope.plan, gone))
-        sealed = await self.plans.sealed(run.tenant, scope.plan)
+        scope = replace(scope, plan=progress.renewed(await self.entries.plan_of(rollback), scope.plan, gone))
+        sealed = await self.entries.sealed(run.tenant, scope.plan)
         async with self.alone:
             found = await self._known(rollback.rollback_id)
             if (execution := self.active.get(rollback.rollback_id)) is not None:
@@ -319,13 +317,7 @@ class Rollbacks:
         return incidents.with_rollback(await self.incidents.incident(rollback.incident_id), rollback, self.clock.now())
 
     async def _known(self, rollback_id: str) -> Rollback:
-        found = await self.records.rollback(rollback_id)
-        if found is None:
-            raise KeyError(rollback_id)
-        return found
+        return await required(self.records.rollback(rollback_id), rollback_id)
 
     async def _run(self, run_id: str) -> Run:
-        run = await self.registry.run(run_id)
-        if run is None:
-            raise KeyError(run_id)
-        return run
+        return await required(self.registry.run(run_id), run_id)

@@ -17,7 +17,7 @@ from gateway.model.checkpoint import START
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind, Position
 from gateway.model.order import Scope
-from gateway.model.plan import Plan, Step
+from gateway.model.plan import Node, Plan, Step
 from gateway.model.rollback import Rollback
 from gateway.model.run import Mode, Run
 from gateway.ports.clock import Clock
@@ -36,6 +36,10 @@ class RollbackScope(Struct, frozen=True):
     plan: Plan
     runs: Mapping[str, Run]
     effects: Mapping[str, Write]
+
+    def effects_of(self, node: Node) -> list[Write]:
+        """A node's own, oldest first."""
+        return [self.effects[key] for key in node.effects]
 
 
 class ScopeQuery(Struct, frozen=True):

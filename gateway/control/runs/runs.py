@@ -23,7 +23,7 @@ from gateway.model.run import Lease, Mode, Run, TaskClass
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.keys import LeaseKeys
-from gateway.ports.projections import Registry
+from gateway.ports.projections import Registry, required
 
 NOT_BEFORE_SLACK = 5.0
 """Seconds by which a lease is valid before it was signed, for clocks that differ a little."""
@@ -78,7 +78,7 @@ class Runs:
             raise UnknownClass(f"There is no task class {request.task_class!r}; there is: {known}.")
         run_id = request.run_id or self.clock.mint("run")
         async with self._turn(run_id):
-            parent = await self._parent(request.parent_run)
+            parent = None if request.parent_run is None else await self._known(request.parent_run)
             now = self.clock.now()
             run = admission.run(request, task_class, parent, run_id=run_id, now=now, epoch=self.replica.epoch)
             existing = await self.registry.run(run_id)
@@ -173,13 +173,7 @@ class Runs:
         return Opened(existing, self._sign(existing, now), new=False)
 
     async def _known(self, run_id: str) -> Run:
-        run = await self.registry.run(run_id)
-        if run is None:
-            raise KeyError(run_id)
-        return run
-
-    async def _parent(self, run_id: str | None) -> Run | None:
-        return None if run_id is None else await self._known(run_id)
+        return await required(self.registry.run(run_id), run_id)
 
     def _may_renew(self, run: Run, now: float) -> None:
         held = self.replica.hold(run, run.generation, None, now=now)
