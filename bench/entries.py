@@ -11,8 +11,10 @@ from typing import Any
 
 from gateway.clients.clock import SystemClock
 from gateway.core import timestamps
+from gateway.core.codec.entry import of_fields
 from gateway.core.codec.run import RUN
 from gateway.core.request import idempotency
+from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge, Key, KeyKind
 from gateway.model.entry import Sealed
 from gateway.model.run import Limits, Rate, Run
@@ -37,7 +39,7 @@ async def written(data_dir: Path, count: int, note: Note) -> None:
     opened = await store.open_store(data_dir, clock)
     try:
         runs = [_run(number, clock.now()) for number in range(min(RUNS, max(1, count // 10)))]
-        await asyncio.gather(*(opened.journal.append(_opened(run)) for run in runs))
+        await asyncio.gather(*(opened.journal.append(of_fields(_opened(run))) for run in runs))
         turns = -(-(count - len(runs)) // PER_CALL)
         for first in range(0, turns, _AT_ONCE):
             numbers = range(first, min(turns, first + _AT_ONCE))
@@ -62,12 +64,12 @@ async def left_open(data_dir: Path, count: int, name: str) -> None:
 async def _together(journal: Journal, turns: list[_Turn]) -> None:
     """Many calls in few transactions: intents first, then what came of them."""
     for turn in turns:
-        journal.post(turn.read())
+        journal.post(of_fields(turn.read()))
     await asyncio.gather(*(journal.intend(turn.opening()) for turn in turns))
     ends: list[Awaitable[object]] = []
     for turn in turns:
         reply = _sealed()
-        ends.append(journal.append(turn.outcome(reply), [reply]))
+        ends.append(journal.append(of_fields(turn.outcome(reply)), [reply]))
     await asyncio.gather(*ends)
 
 
@@ -109,9 +111,12 @@ class _Turn:
             "decision": self._decision(),
             "compensation": {"class": "compensatable", "type": "delete_created", "auto": True},
         }
-        refusal = self._entry("refusal", "refund.create", "refund", "", fields["requested"]["path"], "POST")
-        refusal |= {"code": "", "status": 429, "detail": "", "metered": True}
-        return IntentRequest(fields, lambda: refusal, self._key, 1, self._charges, (args,))
+        refused = self._entry("refusal", "refund.create", "refund", "", fields["requested"]["path"], "POST")
+        refused |= {"code": "", "status": 429, "detail": "", "metered": True}
+        intent, refusal = of_fields(fields), of_fields(refused)
+        assert isinstance(intent, IntentEntry)
+        assert isinstance(refusal, RefusalEntry)
+        return IntentRequest(intent, lambda: refusal, self._key, 1, self._charges, (args,))
 
     def outcome(self, reply: Sealed) -> Fields:
         return self._write("outcome", f"made-{self._number}") | {

@@ -12,6 +12,7 @@ from bench.figures import Found, Part
 from bench.gate import Note
 from gateway.control.triggers.windows import TriggerWindows
 from gateway.core import timestamps
+from gateway.core.codec.entry import of_fields
 from gateway.core.triggers.thresholds import Thresholds
 from gateway.model.entry import Kind, Position
 from gateway.model.run import Limits, Run
@@ -40,7 +41,7 @@ def run(plan: Plan, found: Found, note: Note) -> None:
     for seq, fields in enumerate(entries):
         position = Position(STREAM, seq)
         began = time.perf_counter_ns()
-        watches.see(fields, position)
+        watches.see(of_fields(fields), position)
         taken.append(time.perf_counter_ns() - began)
     part = Part(of=f"triggers, an entry, {plan.runs:,} live runs", goal="triggers", seconds=median(taken) / 1e9)
     found.parts.append(part)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -15,7 +14,8 @@ from gateway.clients.clock import SystemClock
 from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.core.policy import replay
-from gateway.core.policy.replay import Word
+from gateway.core.policy.replay import Decided, Word
+from gateway.model.call_entry import DecisionRecord, IntentEntry, ReadEntry, RefusalEntry
 from gateway.model.decision import Decision
 from gateway.model.run import Run
 from gateway.stores.sqlite import read_only
@@ -80,17 +80,16 @@ class _Replay:
 
     async def over(self, progress: Callable[[int, int], None]) -> Replayed:
         found, newest = Replayed(self.engine.revision), self.journal.newest
-        for count, (seq, line) in enumerate(self.journal.decided(after=0, until=newest), start=1):
-            entry = orjson.loads(line)
-            if "decision" in entry:
-                await self._again(entry, found)
+        for count, entry in enumerate(self.journal.decided(after=0, until=newest), start=1):
+            if isinstance(entry, ReadEntry | IntentEntry | RefusalEntry) and entry.decision is not None:
+                await self._again(entry, entry.decision, found)
             if count % EVERY == 0:
-                progress(seq, newest)
+                progress(entry.position.seq, newest)
         progress(newest, newest)
         return found
 
-    async def _again(self, entry: Mapping[str, Any], found: Replayed) -> None:
-        run = await self._run(entry["run_id"], entry["generation"])
+    async def _again(self, entry: Decided, recorded: DecisionRecord, found: Replayed) -> None:
+        run = await self._run(entry.run_id, entry.generation)
         if run is None:
             found.lost["its run is not in the journal"] += 1
             return
@@ -100,7 +99,7 @@ class _Replay:
         except (KeyError, ValueError, errors.Refusal) as missing:
             found.lost[_why(missing)] += 1
             return
-        was, now = replay.recorded(entry), replay.word(decision)
+        was, now = replay.recorded(recorded), replay.word(decision)
         if was is now:
             found.same[was] += 1
         else:
@@ -115,13 +114,13 @@ class _Replay:
             self.earlier[run_id, generation] = self.journal.run_of(run_id, generation)
         return self.earlier[run_id, generation]
 
-    async def _args(self, entry: Mapping[str, Any]) -> object:
+    async def _args(self, entry: Decided) -> object:
         """The body that was decided on.
 
         Raises:
             KeyError: it is not there any more.
         """
-        ref = entry["requested"].get("args_ref")
+        ref = None if entry.requested is None else entry.requested.args_ref
         if ref is None:
             return None
         sealed = await self.journal.blobs.blob(ref)
@@ -130,15 +129,16 @@ class _Replay:
         return orjson.loads(await self.vault.unseal(sealed))["request"]["body"]
 
 
-def _difference(entry: Mapping[str, Any], was: Word, now: Word, decision: Decision) -> Difference:
-    target = entry["target"]
+def _difference(entry: Decided, was: Word, now: Word, decision: Decision) -> Difference:
+    target = entry.target
+    assert target is not None, "a decision is about a target"
     return Difference(
-        entry=f"{entry['stream']}/{entry['seq']}",
-        ts=entry["ts"],
-        run_id=entry["run_id"],
-        tool=entry["tool"],
-        action=entry["action"],
-        target=f"{target['system']}:{target['type']}:{target['id']}",
+        entry=str(entry.position),
+        ts=entry.ts,
+        run_id=entry.run_id,
+        tool=entry.tool or "",
+        action=entry.action or "",
+        target=f"{target.system}:{target.type}:{target.id}",
         was=was,
         now=now,
         reasons=tuple(f"{reason.code}: {reason.message}" for reason in decision.reasons),

@@ -48,12 +48,14 @@ def show(context: typer.Context, incident: IncidentId) -> None:
 def explain(context: typer.Context, incident: IncidentId) -> None:
     """Show why the controller acted as it did. Each decision (retry, degrade, contain, roll back, task), its rule and its reason."""
     # Here and below: a containment must not wait for the import of what it does not need.
+    from gateway.core.codec import entry as codec
     from gateway.core.incident import explanation
 
     gateway = client.connect()
     found = gateway.ask("GET", path("incidents", incident))
     entries = [one for kind in explanation.KINDS for one in gateway.items(path("journal"), run=found["run_id"], kind=kind)]
-    reasons = explanation.explained(found, sorted(entries, key=lambda one: one["seq"]))
+    typed = [codec.of_fields(one) for one in sorted(entries, key=lambda one: one["seq"])]
+    reasons = explanation.explained(found["generation"], typed)
     output.of(context).value({"incident_id": found["incident_id"], "reasons": reasons}, _reasons(reasons))
 
 

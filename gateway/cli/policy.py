@@ -122,11 +122,12 @@ def replay(context: typer.Context, bundle: Bundle, config: Config = CONFIG, limi
 @app.command("would-deny")
 def would_deny(context: typer.Context, tool: OfTool = None, tenant: OfTenant = None) -> None:
     """Report what policy would have denied. Calls of a tool in shadow mode, or by the candidate; from the running gateway's journal."""
+    from gateway.core.codec import entry as codec
     from gateway.core.policy import replay as policy_replay
 
     out, gateway = output.of(context), client.connect()
     entries = (one for kind in ("read", "intent") for one in gateway.items(path("journal"), kind=kind, tenant=tenant))
-    found = policy_replay.spared(one for one in entries if tool is None or one.get("tool") == tool)
+    found = policy_replay.spared(codec.of_fields(one) for one in entries if tool is None or one.get("tool") == tool)
     value = [asdict(one) | {"runs": sorted(one.runs)} for one in found]
     if found:
         out.table(value, _DENIED, value)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.core import timestamps
-from gateway.core.codec.review import TASK
 from gateway.model.action import Target
 from gateway.model.effect import Write
-from gateway.model.entry import Fields, Kind
+from gateway.model.entries import TaskEntry
 from gateway.model.plan import Node, Way
 from gateway.model.rollback import Rollback
 from gateway.model.task import ABSENT, RESOLUTIONS, Evidence, Resolution, Task, TaskKind
@@ -18,6 +18,14 @@ from gateway.model.task import ABSENT, RESOLUTIONS, Evidence, Resolution, Task, 
 _OBJECT = "task_object_"
 _LISTED = 40
 """Entries that the evidence of one task names: the first and the last of them."""
+
+
+class Owner(Struct, frozen=True, kw_only=True):
+    """Whose work a task is about, beside its tenant and its run."""
+
+    workflow_id: str | None = None
+    generation: int | None = None
+    step_id: str | None = None
 
 
 class WrongResolution(ValueError):
@@ -128,25 +136,27 @@ def resolved(task: Task, resolution: Resolution, *, note: str, by: str, at: floa
     return replace(task, resolution=resolution, note=note, resolved_by=by, resolved_at=at)
 
 
-def opened_entry(task: Task, whose: Fields) -> Fields:
-    """The entry that opens a task; ``whose`` says whose work it is about."""
-    return {**whose, **_entry(task, "opened", task.opened_at)}
+def opened_entry(task: Task, owner: Owner) -> TaskEntry:
+    """The entry that opens a task."""
+    return _entry(task, "opened", task.opened_at, owner)
 
 
-def resolved_entry(closed: Task) -> Fields:
+def resolved_entry(closed: Task) -> TaskEntry:
     """The entry that closes a task."""
-    return {**_entry(closed, "resolved", closed.resolved_at or closed.opened_at), "by": closed.resolved_by, "reason": closed.note}
+    return replace(_entry(closed, "resolved", closed.resolved_at or closed.opened_at, Owner()), by=closed.resolved_by, reason=closed.note)
 
 
-def _entry(task: Task, change: str, at: float) -> dict[str, object]:
-    return {
-        "ts": timestamps.rfc3339(at),
-        "kind": Kind.TASK.value,
-        "tenant": task.tenant,
-        "run_id": task.run_id,
-        "task": TASK.journal(task),
-        "change": change,
-    }
+def _entry(task: Task, change: str, at: float, owner: Owner) -> TaskEntry:
+    return TaskEntry(
+        ts=timestamps.rfc3339(at),
+        tenant=task.tenant,
+        workflow_id=owner.workflow_id,
+        run_id=task.run_id,
+        generation=owner.generation,
+        step_id=owner.step_id,
+        task=task,
+        change=change,
+    )
 
 
 def _thing(target: Target) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from msgspec import Struct, field
 
-from gateway.model.action import Effect, Remedy, Reversibility, Target
+from gateway.model.action import Compensation, Effect, Remedy, Reversibility, Target
 from gateway.model.decision import Reason
 from gateway.model.effect import KeyKind, Violation
 from gateway.model.entry import Kind, Result, RunBase, Verification
@@ -54,6 +55,11 @@ class CompensationRecord(Struct, frozen=True, kw_only=True, gc=False, omit_defau
     type: Remedy
     auto: bool
     allowed_until: str | None = None
+
+    @property
+    def value(self) -> Compensation:
+        until = None if self.allowed_until is None else datetime.fromisoformat(self.allowed_until).timestamp()
+        return Compensation(reversibility=self.class_, remedy=self.type, automatic=self.auto, allowed_until=until)
 
 
 class CandidateRecord(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

@@ -84,7 +84,8 @@ class FindingEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=T
 class RollbackEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.ROLLBACK.value):
     """A change of a rollback, of one of its nodes (``change`` is ``node``), or of the incident that a recovery is for.
 
-    ``since`` (RFC 3339) is when a node that waits began to; ``request`` is what would be sent, ``seen`` the version that was found.
+    ``since`` (RFC 3339) is when a node that waits began to; ``request`` is what would be sent, ``seen`` the version that was found;
+    ``retriable``: it was given up, and going on tries it again.
     """
 
     change: str
@@ -101,6 +102,7 @@ class RollbackEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=
     request: Sent | None = None
     task_id: str | None = None
     approval_id: str | None = None
+    retriable: bool = False
 
 
 class TaskEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.TASK.value):

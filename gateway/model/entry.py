@@ -8,9 +8,6 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-Fields = Mapping[str, object]
-"""The members of an entry: JSON values without floats, so that a sorted dump is its canonical form (RFC 8785)."""
-
 
 class Kind(StrEnum):
     INTENT = "intent"
@@ -28,6 +25,9 @@ class Kind(StrEnum):
     FINDING = "finding"
     ROLLBACK = "rollback"
     TASK = "task"
+
+
+_KINDS: Mapping[str | int | None, Kind] = {kind.value: kind for kind in Kind}
 
 
 class Result(StrEnum):
@@ -74,7 +74,7 @@ class EntryBase(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True,
 
     @property
     def kind(self) -> Kind:
-        return Kind(str(self.__struct_config__.tag))
+        return _KINDS[self.__struct_config__.tag]
 
     @property
     def at(self) -> float:

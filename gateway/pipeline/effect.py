@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.core.request import idempotency
+from gateway.model.call_entry import OutcomeEntry
 from gateway.model.entry import Result, Verification
 from gateway.model.wire import Answer
 from gateway.pipeline import journal_entries, sealed_payloads, tool
@@ -112,7 +113,7 @@ class SendWrite:
     async def _settle_unanswered(self, intent: Intent, result: Result) -> str:
         return str(await self.journal.append(self._unanswered(intent, result)))
 
-    def _unanswered(self, intent: Intent, result: Result) -> journal_entries.Entry:
+    def _unanswered(self, intent: Intent, result: Result) -> OutcomeEntry:
         verdict = Verdict(result=result, verification=Verification.NONE)
         return journal_entries.outcome(intent, verdict, self.clock.now(), status=None, reply=None, became=intent.action.target)
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway import errors
-from gateway.core import problem, timestamps
+from gateway.core import problem
 from gateway.core.request import canonical
 from gateway.model.call import Call
-from gateway.model.entry import Kind, Sealed
+from gateway.model.call_entry import RefusalEntry
+from gateway.model.entry import Sealed
 from gateway.model.wire import Head, Reply
 from gateway.observe.metrics import Observer
 from gateway.pipeline import journal_entries, sealed_payloads
@@ -113,20 +114,9 @@ class Endpoint:
         """Journal a refusal of which only the lease is known, if that."""
         if sender is None:
             return None
-        lease = sender.lease
-        entry: journal_entries.Entry = {
-            "ts": timestamps.rfc3339(self.clock.now()),
-            "kind": Kind.REFUSAL.value,
-            "tenant": lease.tenant,
-            "run_id": lease.run_id,
-            "generation": lease.generation,
-            "code": refusal.code,
-            "status": problem.status_of(refusal),
-            "detail": refusal.detail,
-        }
-        return self._post(entry)
+        return self._post(journal_entries.stray(sender.lease, refusal, self.clock.now(), status=problem.status_of(refusal)))
 
-    def _post(self, entry: journal_entries.Entry, blobs: Sequence[Sealed] = ()) -> str | None:
+    def _post(self, entry: RefusalEntry, blobs: Sequence[Sealed] = ()) -> str | None:
         """The refusal stands whether or not it can be journaled."""
         try:
             return str(self.journal.post(entry, blobs))

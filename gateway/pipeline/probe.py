@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 from msgspec.structs import replace
 
-from gateway.core import tasks, timestamps
+from gateway.core import tasks
 from gateway.core.adapter import catalog, postcondition
 from gateway.core.adapter.postcondition import Finding
 from gateway.errors import UpstreamFailure
@@ -97,8 +97,8 @@ class Probe:
 
     async def last_sent(self, write: Write) -> float:
         """A time (Unix seconds) after which nothing of the write left here: it may have waited for a connection since its intent."""
-        line = await self.history.entry(write.outcome) if write.outcome is not None else None
-        return write.at if line is None else max(write.at, timestamps.instant(orjson.loads(line)["ts"]))
+        outcome = await self.history.entry(write.outcome) if write.outcome is not None else None
+        return write.at if outcome is None else max(write.at, outcome.at)
 
     def _settle_time(self, write: Write) -> float | None:
         """Seconds after which a late apply is out of the question; ``None`` where the write cannot be probed."""
@@ -161,24 +161,12 @@ class Probe:
         """Journal what became of a write whose outcome was unknown."""
         became = write if seen is None or seen.made is None else replace(write, target=replace(write.target, id=seen.made))
         version = seen.version if seen is not None else None
-        entry = journal_entries.reconciliation(
-            became, whose(write), self.clock.now(), result=result.value, by=by, reason=reason, after_version=version
-        )
+        entry = journal_entries.reconciliation(became, self.clock.now(), result=result, by=by, reason=reason, after_version=version)
         await self.journal.append(entry)
 
     async def _task(self, write: Write, why: str, seen: str | None = None) -> str:
         task = tasks.outcome_unknown(write, why=why, seen=seen, at=self.clock.now())
+        owner = tasks.Owner(workflow_id=write.key.workflow_id, generation=write.generation, step_id=write.step_id)
         if await self.registry.task(task.task_id) is None:
-            await self.journal.append(tasks.opened_entry(task, whose(write)))
+            await self.journal.append(tasks.opened_entry(task, owner))
         return task.task_id
-
-
-def whose(write: Write) -> dict[str, object]:
-    """The fields that say whose write it was."""
-    return {
-        "tenant": write.key.tenant,
-        "workflow_id": write.key.workflow_id,
-        "run_id": write.run_id,
-        "generation": write.generation,
-        "step_id": write.step_id,
-    }

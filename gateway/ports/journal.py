@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.errors import ApprovalRequired
+from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge, Key, Violation
-from gateway.model.entry import Fields, Head, Kind, Position, Sealed
+from gateway.model.entries import Entry
+from gateway.model.entry import Head, Position, Sealed
 
 SPENT = "The approval was spent by another call, or is good no longer: one approval is one call."
 
@@ -17,24 +20,28 @@ SPENT = "The approval was spent by another call, or is good no longer: one appro
 class IntentRequest(Struct, frozen=True):
     """All that one intent asks of the journal, all or nothing.
 
-    ``fields`` is the ``intent`` entry. ``refusal`` makes the fields of the ``refusal`` entry that takes its place (its
-    ``code`` is set by the journal: ``in-flight`` or ``blast-radius``) where the key's attempt is taken or a charge
-    passes its limit; then nothing is charged and no blob is kept. ``spends`` is the id of the grant that the intent is made with
-    (its ``approval_id``): where that is not there to be spent, :meth:`unapproved` takes the intent's place.
+    ``refusal`` makes the entry that takes the intent's place where the key's attempt is taken, a charge passes its limit, or the grant
+    that it is made with (``spends``, the entry's ``approval_id``) is not there to be spent: as one of the three methods gives it. Then
+    nothing is charged and no blob is kept.
     """
 
-    fields: Fields
-    refusal: Callable[[], Fields]
+    entry: IntentEntry
+    refusal: Callable[[], RefusalEntry]
     key: Key
     attempt: int
     charges: tuple[Charge, ...] = ()
     blobs: tuple[Sealed, ...] = ()
     spends: str | None = None
 
-    def unapproved(self) -> Fields:
+    def in_flight(self) -> RefusalEntry:
+        return replace(self.refusal(), code="in-flight")
+
+    def exceeded(self, violations: tuple[Violation, ...]) -> RefusalEntry:
+        return replace(self.refusal(), code="blast-radius", violated=violations)
+
+    def unapproved(self) -> RefusalEntry:
         refused = ApprovalRequired(SPENT)
-        told = {"code": refused.code, "status": 403, "detail": refused.detail, "approval_id": self.spends}
-        return {**self.refusal(), "kind": Kind.REFUSAL.value, **told}
+        return replace(self.refusal(), code=refused.code, status=403, detail=refused.detail, approval_id=self.spends)
 
 
 class Opened(Struct, frozen=True):
@@ -77,7 +84,7 @@ class Journal(Protocol):
     @property
     def stream(self) -> str: ...
 
-    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
         """Take an entry without waiting for the disk; its position is provisional until its batch is written.
 
         Raises:
@@ -85,7 +92,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
         """Take an entry and return once it is durable (fsync returned).
 
         Raises:
@@ -115,14 +122,20 @@ class Query(Struct, frozen=True, kw_only=True):
 
 
 class History(Protocol):
-    """The journal, read back: durable entries only, each as its stored canonical JSON bytes.
+    """The journal, read back: durable entries only, with their places.
 
     What was posted before the question is waited for, a moment at the most: whoever was told of an entry finds it.
     """
 
-    async def entries(self, query: Query) -> Sequence[bytes]: ...
+    async def entries(self, query: Query) -> Sequence[Entry]: ...
 
-    async def entry(self, position: Position) -> bytes | None: ...
+    async def lines(self, query: Query) -> Sequence[bytes]:
+        """The entries as they are stored: each its canonical JSON bytes."""
+        ...
+
+    async def entry(self, position: Position) -> Entry | None: ...
+
+    async def line(self, position: Position) -> bytes | None: ...
 
     async def heads(self) -> Sequence[Head]:
         """The latest signed head of each stream."""

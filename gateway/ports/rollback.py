@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from gateway.model.effect import Write
+from gateway.model.entries import RollbackEntry
 from gateway.model.plan import Node, NodeState
 from gateway.model.rollback import Rollback
 from gateway.model.run import Run
@@ -120,6 +121,6 @@ class RollbackRecords(Protocol):
         """Every attempt of every node, or of one, oldest first; a node's id is its step id."""
         ...
 
-    async def marks(self, rollback_id: str, run_id: str) -> Mapping[str, Mapping[str, object]]:
+    async def marks(self, rollback_id: str, run_id: str) -> Mapping[str, RollbackEntry]:
         """The newest ``rollback`` entry of each node that has one, by node id."""
         ...

@@ -16,6 +16,7 @@ from gateway.stores.sqlite import SqliteStore
 from tests.contract.conftest import Reopen
 from tests.support import journaling as make
 from tests.support.approvals import DRAFT
+from tests.support.journaling import typed
 
 ASKED = replace(DRAFT, approval_id="apr_1", requested_at=1000.0, expires_at=4600.0)
 GRANTED = replace(ASKED, status=ApprovalStatus.GRANTED, decided_at=2000.0, decided_by="ann", reason="looked", expires_at=5600.0)
@@ -37,9 +38,9 @@ async def found(store: SqliteStore, approval_id: str = "apr_1") -> Approval:
 
 async def test_an_approval_is_what_its_newest_entry_says(reopen: Reopen) -> None:
     store = await reopen()
-    await store.journal.append(entry(ASKED))
+    await store.journal.append(typed(entry(ASKED)))
     assert await found(store) == ASKED
-    await store.journal.append(entry(GRANTED))
+    await store.journal.append(typed(entry(GRANTED)))
     store = await reopen()
     assert await found(store) == GRANTED
     assert await store.approvals.approval("apr_2") is None
@@ -53,7 +54,7 @@ async def test_of_one_call_the_newest_counts(store: SqliteStore) -> None:
         replace(ASKED, approval_id="apr_other", action="refund.create"),
         replace(ASKED, approval_id="apr_g", generation=2),
     ):
-        await store.journal.append(entry(one))
+        await store.journal.append(typed(entry(one)))
     assert await store.approvals.newest_of("run_1", 1, "refund.delete", DRAFT.content) == second
     assert await store.approvals.newest_of("run_2", 1, "refund.delete", DRAFT.content) is None
     assert [one.approval_id for one in await store.approvals.approvals(run="run_1", limit=2)] == ["apr_0", "apr_1"]
@@ -64,15 +65,15 @@ async def test_of_one_call_the_newest_counts(store: SqliteStore) -> None:
 async def test_a_status_only_goes_forward(store: SqliteStore, end: ApprovalStatus) -> None:
     ended = replace(ASKED, status=end)
     for one in (ASKED, ended, GRANTED, ASKED):
-        await store.journal.append(entry(one))
+        await store.journal.append(typed(entry(one)))
     assert await found(store) == ended
     assert isinstance(await store.journal.intend(spending("a")), Unapproved)
 
 
 async def test_the_intent_spends_the_grant(reopen: Reopen) -> None:
     store = await reopen()
-    await store.journal.append(entry(ASKED))
-    await store.journal.append(entry(GRANTED))
+    await store.journal.append(typed(entry(ASKED)))
+    await store.journal.append(typed(entry(GRANTED)))
     opened = await store.journal.intend(spending("a"))
     assert isinstance(opened, Opened)
     store = await reopen()
@@ -81,7 +82,7 @@ async def test_the_intent_spends_the_grant(reopen: Reopen) -> None:
     assert spent.used_at == pytest.approx(1795550883.123456)
     refused = await store.journal.intend(spending("b"))
     assert isinstance(refused, Unapproved)
-    line = await store.history.entry(refused.position)
+    line = await store.history.line(refused.position)
     assert line is not None
     assert b'"approval_id":"apr_1"' in line
     assert b'"code":"approval-required"' in line
@@ -89,8 +90,8 @@ async def test_the_intent_spends_the_grant(reopen: Reopen) -> None:
 
 
 async def test_of_fifty_intents_at_once_one_spends_it(store: SqliteStore) -> None:
-    await store.journal.append(entry(ASKED))
-    store.journal.post(entry(GRANTED))
+    await store.journal.append(typed(entry(ASKED)))
+    store.journal.post(typed(entry(GRANTED)))
     done = await asyncio.gather(*(store.journal.intend(spending(f"key {number}")) for number in range(50)))
     assert Counter(type(one) for one in done) == {Opened: 1, Unapproved: 49}
 
@@ -98,13 +99,13 @@ async def test_of_fifty_intents_at_once_one_spends_it(store: SqliteStore) -> Non
 @pytest.mark.parametrize("approval", [None, ASKED])
 async def test_what_was_not_granted_cannot_be_spent(store: SqliteStore, approval: Approval | None) -> None:
     if approval is not None:
-        await store.journal.append(entry(approval))
+        await store.journal.append(typed(entry(approval)))
     assert isinstance(await store.journal.intend(spending("a")), Unapproved)
 
 
 async def test_an_intent_that_is_not_made_spends_nothing(store: SqliteStore) -> None:
-    await store.journal.append(entry(ASKED))
-    await store.journal.append(entry(GRANTED))
+    await store.journal.append(typed(entry(ASKED)))
+    await store.journal.append(typed(entry(GRANTED)))
     await store.journal.intend(make.opening("a"))
     assert isinstance(await store.journal.intend(spending("a")), AlreadyTaken)
     charge = Charge("run:run_1", "writes", 1, 0)

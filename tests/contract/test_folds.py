@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from gateway.core.codec import review as codec_review
+from gateway.model.action import Compensation
 from gateway.model.effect import Sighting, State
 from gateway.model.entry import Position, Verification
 from gateway.model.run import Mode, Run
@@ -12,6 +13,7 @@ from gateway.model.task import Task, TaskKind
 from gateway.stores.sqlite import SqliteStore
 from tests.contract.conftest import Reopen
 from tests.support import journaling as make
+from tests.support.journaling import typed
 
 OBJECT = "acme/erp:invoice:inv_1"
 
@@ -32,7 +34,7 @@ async def test_an_intent_is_a_write_in_flight_with_all_that_it_said(reopen: Reop
     assert (write.attempt, write.wire_key, write.state) == (1, make.wire_key("a"), State.IN_FLIGHT)
     assert (write.run_id, write.generation, write.step_id, write.tool, write.action) == ("run_1", 1, "auto-1", "erp", "invoice.update")
     assert write.target.object == OBJECT
-    assert write.compensation == codec_review.compensation_of(opening_compensation())
+    assert write.compensation == opening_compensation()
     assert (write.intent, write.outcome) == (opened.position, None)
     assert write.at == pytest.approx(1795550883.123456)
     assert (write.before_version, write.snapshot_ref, write.args_ref, write.rollback_id) == (
@@ -45,14 +47,15 @@ async def test_an_intent_is_a_write_in_flight_with_all_that_it_said(reopen: Reop
     assert [write] == list(await store.writes.of_run("run_1"))
 
 
-def opening_compensation() -> dict[str, object]:
-    return make.opening("a").fields["compensation"]  # type: ignore[return-value]
+def opening_compensation() -> Compensation:
+    declared = make.opening("a").entry.compensation
+    assert declared is not None
+    return declared.value
 
 
 async def test_a_write_with_nothing_declared_is_for_a_person(store: SqliteStore) -> None:
     opening = make.opening("a")
-    fields = {name: value for name, value in opening.fields.items() if name != "compensation"}
-    await store.journal.intend(type(opening)(fields, opening.refusal, opening.key, 1))
+    await store.journal.intend(replace(opening, entry=replace(opening.entry, compensation=None)))
     write = await store.writes.by_wire_key(make.wire_key("a"))
     assert write is not None
     assert (write.compensation.reversibility.value, write.compensation.remedy.value) == ("irreversible", "manual_review")
@@ -65,7 +68,7 @@ async def test_a_write_with_nothing_declared_is_for_a_person(store: SqliteStore)
 async def test_an_outcome_settles_the_write(store: SqliteStore, result: str, becomes: State) -> None:
     await store.journal.intend(make.opening("a"))
     position = await store.journal.append(
-        make.outcome("a", result=result, status=200, after_version='"v2"', reply_ref="sha256:reply") | {"verification": "passed"}
+        typed(make.outcome("a", result=result, status=200, after_version='"v2"', reply_ref="sha256:reply") | {"verification": "passed"})
     )
     write = await store.writes.by_wire_key(make.wire_key("a"))
     assert write is not None
@@ -75,10 +78,10 @@ async def test_an_outcome_settles_the_write(store: SqliteStore, result: str, bec
 
 async def test_an_unknown_outcome_is_cleared_by_a_reconciliation_alone(store: SqliteStore) -> None:
     await store.journal.intend(make.opening("a"))
-    await store.journal.append(make.outcome("a", result="unknown"))
-    await store.journal.append(make.outcome("a", result="failed"))
+    await store.journal.append(typed(make.outcome("a", result="unknown")))
+    await store.journal.append(typed(make.outcome("a", result="failed")))
     assert await state(store) is State.UNKNOWN
-    position = await store.journal.append(make.reconciliation("a", result="success", after_version='"v3"'))
+    position = await store.journal.append(typed(make.reconciliation("a", result="success", after_version='"v3"')))
     write = await store.writes.by_wire_key(make.wire_key("a"))
     assert write is not None
     assert (write.state, write.outcome, write.after_version, write.reply_ref) == (State.STANDING, position, '"v3"', None)
@@ -87,23 +90,23 @@ async def test_an_unknown_outcome_is_cleared_by_a_reconciliation_alone(store: Sq
 async def test_a_settled_write_stays_settled(store: SqliteStore) -> None:
     for name, result, becomes in (("a", "success", State.STANDING), ("b", "failed", State.FAILED)):
         await store.journal.intend(make.opening(name))
-        await store.journal.append(make.outcome(name, result=result))
+        await store.journal.append(typed(make.outcome(name, result=result)))
         for later in (make.outcome(name, result="unknown"), make.reconciliation(name, result="failed"), make.reconciliation(name)):
-            await store.journal.append(later)
+            await store.journal.append(typed(later))
         assert await state(store, name) is becomes
 
 
 async def test_what_is_decided_within_one_batch_is_decided_in_its_order(store: SqliteStore) -> None:
     await store.journal.intend(make.opening("a"))
     for later in (make.outcome("a", result="unknown"), make.reconciliation("a", result="failed"), make.outcome("a")):
-        store.journal.post(later)
-    await store.journal.append(make.read())
+        store.journal.post(typed(later))
+    await store.journal.append(typed(make.read()))
     assert await state(store) is State.FAILED
 
 
 async def test_the_latest_attempt_answers_for_a_key(store: SqliteStore) -> None:
     await store.journal.intend(make.opening("a"))
-    await store.journal.append(make.outcome("a", result="failed"))
+    await store.journal.append(typed(make.outcome("a", result="failed")))
     await store.journal.intend(make.opening("a", attempt=2))
     latest = await store.writes.latest("acme", "wf_1", make.digest("a"))
     assert latest is not None
@@ -116,7 +119,7 @@ async def test_writes_in_flight_or_unknown_are_unsettled_oldest_first(store: Sql
     for name, result in (("a", "unknown"), ("b", "success"), ("c", "failed"), ("d", None), ("e", "unknown")):
         await store.journal.intend(make.opening(name))
         if result:
-            await store.journal.append(make.outcome(name, result=result))
+            await store.journal.append(typed(make.outcome(name, result=result)))
     assert [write.wire_key for write in await store.writes.unsettled()] == [make.wire_key(name) for name in "ade"]
     assert [write.wire_key for write in await store.writes.of_run("run_1")] == [make.wire_key(name) for name in "abcde"]
 
@@ -127,7 +130,7 @@ async def test_an_object_is_rewritten_by_a_later_write_that_did_not_fail(store: 
     assert not await store.writes.rewritten("wf_1", OBJECT, first.position.seq)
     await store.journal.intend(make.opening("b"))
     assert await store.writes.rewritten("wf_1", OBJECT, first.position.seq)
-    await store.journal.append(make.outcome("b", result="failed"))
+    await store.journal.append(typed(make.outcome("b", result="failed")))
     assert not await store.writes.rewritten("wf_1", OBJECT, first.position.seq)
     await store.journal.intend(make.opening("c", id_="inv_2"))
     assert not await store.writes.rewritten("wf_1", OBJECT, first.position.seq)
@@ -138,7 +141,7 @@ async def test_a_sighting_counts_as_soon_as_it_was_posted_and_after_a_restart(re
     store = await reopen()
     assert await store.sightings.by_run("run_1", OBJECT) is None
     for number in range(1, 20):
-        position = store.journal.post(make.read(version=f'"v{number}"'))
+        position = store.journal.post(typed(make.read(version=f'"v{number}"')))
         assert await store.sightings.by_run("run_1", OBJECT) == Sighting(f'"v{number}"', position.seq)
         assert await store.sightings.by_workflow("wf_1", OBJECT) == Sighting(f'"v{number}"', position.seq)
     store = await reopen()
@@ -148,24 +151,24 @@ async def test_a_sighting_counts_as_soon_as_it_was_posted_and_after_a_restart(re
 
 
 async def test_a_read_without_version_or_object_is_no_sighting(store: SqliteStore) -> None:
-    await store.journal.append(make.read(version='"v1"'))
-    await store.journal.append(make.read(version=None))
-    await store.journal.append(make.read("", version='"list"'))
+    await store.journal.append(typed(make.read(version='"v1"')))
+    await store.journal.append(typed(make.read(version=None)))
+    await store.journal.append(typed(make.read("", version='"list"')))
     assert await store.sightings.by_run("run_1", OBJECT) == Sighting('"v1"', 1)
     assert await store.sightings.by_run("run_1", "acme/erp:invoice:") is None
 
 
 async def test_an_own_write_is_seen_at_its_version_or_as_unknown(reopen: Reopen) -> None:
     store = await reopen()
-    await store.journal.append(make.read(version='"v1"'))
+    await store.journal.append(typed(make.read(version='"v1"')))
     await store.journal.intend(make.opening("a"))
-    await store.journal.append(make.outcome("a", after_version='"v2"'))
+    await store.journal.append(typed(make.outcome("a", after_version='"v2"')))
     assert await store.sightings.by_run("run_1", OBJECT) == Sighting('"v2"', 3)
     await store.journal.intend(make.opening("b"))
-    await store.journal.append(make.outcome("b", result="failed", after_version='"v9"'))
+    await store.journal.append(typed(make.outcome("b", result="failed", after_version='"v9"')))
     assert await store.sightings.by_run("run_1", OBJECT) == Sighting('"v2"', 3)
     await store.journal.intend(make.opening("c"))
-    await store.journal.append(make.outcome("c"))
+    await store.journal.append(typed(make.outcome("c")))
     assert await store.sightings.by_run("run_1", OBJECT) == Sighting(None, 7)
     assert await (await reopen()).sightings.by_run("run_1", OBJECT) == Sighting(None, 7)
 
@@ -173,7 +176,7 @@ async def test_an_own_write_is_seen_at_its_version_or_as_unknown(reopen: Reopen)
 async def test_a_run_comes_back_as_it_was_opened(reopen: Reopen) -> None:
     store = await reopen()
     whole = make.other(parent_run="run_0", ancestors=("run_0",), tools=("erp",), mode=Mode.READ_ONLY, closed_at=1999.25)
-    await store.journal.append(make.run_entry(whole))
+    await store.journal.append(typed(make.run_entry(whole)))
     assert await store.registry.run("run_1") == whole
     store = await reopen()
     assert await store.registry.run("run_1") == whole
@@ -182,7 +185,7 @@ async def test_a_run_comes_back_as_it_was_opened(reopen: Reopen) -> None:
 
 async def test_a_changed_run_is_seen_by_whoever_waited_for_it(store: SqliteStore) -> None:
     for number in range(1, 20):
-        await store.journal.append(make.run_entry(make.other(generation=number), "renewed"))
+        await store.journal.append(typed(make.run_entry(make.other(generation=number), "renewed")))
         run = await store.registry.run("run_1")
         assert run is not None
         assert run.generation == number
@@ -191,12 +194,14 @@ async def test_a_changed_run_is_seen_by_whoever_waited_for_it(store: SqliteStore
 async def test_runs_are_listed_by_id_and_filtered(store: SqliteStore) -> None:
     for number in range(6):
         await store.journal.append(
-            make.run_entry(
-                make.other(
-                    run_id=f"run_{number}",
-                    tenant="acme" if number < 4 else "globex",
-                    agent_id=f"agent_{number % 2}",
-                    parent_run="run_0" if number == 3 else None,
+            typed(
+                make.run_entry(
+                    make.other(
+                        run_id=f"run_{number}",
+                        tenant="acme" if number < 4 else "globex",
+                        agent_id=f"agent_{number % 2}",
+                        parent_run="run_0" if number == 3 else None,
+                    )
                 )
             )
         )
@@ -225,9 +230,9 @@ async def test_a_revoking_order_ends_the_generations_of_every_open_run_it_matche
         make.other(run_id="run_d", closed_at=1500.0),
     ]
     for run in runs:
-        await store.journal.append(make.run_entry(run))
+        await store.journal.append(typed(make.run_entry(run)))
         assert await revoked(store, run.run_id) == 0
-    await store.journal.append(make.order_entry(make.order(Mode.REVOKED, run="run_a", subtree=True, tenant="acme")))
+    await store.journal.append(typed(make.order_entry(make.order(Mode.REVOKED, run="run_a", subtree=True, tenant="acme"))))
     for _ in range(2):
         assert [await revoked(store, run.run_id) for run in runs] == [3, 1, 0, 0]
         assert [run.revoked for run in await store.registry.runs()] == [3, 1, 0, 0]
@@ -235,41 +240,41 @@ async def test_a_revoking_order_ends_the_generations_of_every_open_run_it_matche
 
 
 async def test_an_order_that_revokes_one_tool_leaves_the_leases(store: SqliteStore) -> None:
-    await store.journal.append(make.run_entry())
-    await store.journal.append(make.order_entry(make.order(Mode.REVOKED, agent="billing", tool="erp")))
+    await store.journal.append(typed(make.run_entry()))
+    await store.journal.append(typed(make.order_entry(make.order(Mode.REVOKED, agent="billing", tool="erp"))))
     assert await revoked(store, "run_1") == 0
 
 
 async def test_a_revoked_generation_does_not_come_back_with_a_stale_run(store: SqliteStore) -> None:
-    await store.journal.append(make.run_entry())
-    store.journal.post(make.order_entry(make.order(Mode.REVOKED, agent="billing")))
-    await store.journal.append(make.run_entry(make.other(expires_at=9000.0), "renewed"))
+    await store.journal.append(typed(make.run_entry()))
+    store.journal.post(typed(make.order_entry(make.order(Mode.REVOKED, agent="billing"))))
+    await store.journal.append(typed(make.run_entry(make.other(expires_at=9000.0), "renewed")))
     run = await store.registry.run("run_1")
     assert run is not None
     assert (run.revoked, run.expires_at) == (1, 9000.0)
-    await store.journal.append(make.run_entry(make.other(generation=2), "renewed"))
+    await store.journal.append(typed(make.run_entry(make.other(generation=2), "renewed")))
     run = await store.registry.run("run_1")
     assert run is not None
     assert (run.revoked, run.generation) == (1, 2)
 
 
 async def test_other_orders_and_releases_revoke_nothing(store: SqliteStore) -> None:
-    await store.journal.append(make.run_entry())
-    await store.journal.append(make.order_entry(make.order(Mode.QUARANTINED, run="run_1")))
-    await store.journal.append(make.order_entry(make.order(Mode.REVOKED, epoch=2, run="run_1"), "released"))
+    await store.journal.append(typed(make.run_entry()))
+    await store.journal.append(typed(make.order_entry(make.order(Mode.QUARANTINED, run="run_1"))))
+    await store.journal.append(typed(make.order_entry(make.order(Mode.REVOKED, epoch=2, run="run_1"), "released")))
     assert await revoked(store, "run_1") == 0
 
 
 async def test_orders_are_kept_by_epoch_released_ones_too(reopen: Reopen) -> None:
     store = await reopen()
     first, second = make.order(Mode.PAUSED, epoch=1, everything=True), make.order(Mode.READ_ONLY, epoch=2, run="run_1", tool="erp")
-    await store.journal.append(make.order_entry(second))
-    await store.journal.append(make.order_entry(first))
+    await store.journal.append(typed(make.order_entry(second)))
+    await store.journal.append(typed(make.order_entry(first)))
     assert list(await store.registry.orders()) == [first, second]
     released = type(first)(
         **{name: getattr(first, name) for name in first.__struct_fields__} | {"released_at": 1600.25, "released_by": "ops"}
     )
-    await store.journal.append(make.order_entry(released, "released"))
+    await store.journal.append(typed(make.order_entry(released, "released")))
     assert list(await (await reopen()).registry.orders()) == [released, second]
 
 
@@ -288,7 +293,7 @@ async def test_tasks_are_kept_and_resolved(reopen: Reopen) -> None:
         for n in range(3)
     ]
     for task in tasks:
-        await store.journal.append(make.task_entry(task))
+        await store.journal.append(typed(make.task_entry(task)))
     assert list(await store.registry.tasks()) == tasks
     assert list(await store.registry.tasks(run="run_0")) == [tasks[0], tasks[2]]
     assert list(await store.registry.tasks(after="tk_0", limit=1)) == [tasks[1]]
@@ -296,7 +301,7 @@ async def test_tasks_are_kept_and_resolved(reopen: Reopen) -> None:
         **{name: getattr(tasks[1], name) for name in Task.__struct_fields__}
         | {"resolution": "applied", "resolved_by": "ops", "note": "seen", "resolved_at": 2000.0}
     )
-    await store.journal.append(make.task_entry(done, "resolved"))
+    await store.journal.append(typed(make.task_entry(done, "resolved")))
     assert list(await (await reopen()).registry.tasks(run="run_1")) == [done]
 
 

@@ -16,13 +16,14 @@ from gateway.model.entry import Head
 from gateway.stores.sqlite.projection import rebuild
 from tests.support import journaling as make
 from tests.support.journal_files import assert_rebuilt_alike, child, database, lines, opened
+from tests.support.journaling import typed
 
 
 async def test_a_torn_tail_of_the_write_ahead_log_costs_only_what_it_tore(tmp_path: Path) -> None:
     data_dir = tmp_path / "var"
     store = await opened(data_dir)
     for number in range(50):
-        await store.journal.append(make.read(f"inv_{number}"))
+        await store.journal.append(typed(make.read(f"inv_{number}")))
     for cut in (1, 5000, 20_000):
         torn = tmp_path / f"torn_{cut}"
         shutil.copytree(data_dir, torn)  # as the disk is at this moment, without a checkpoint
@@ -42,7 +43,7 @@ async def test_a_torn_tail_of_the_write_ahead_log_costs_only_what_it_tore(tmp_pa
 async def journal_of(data_dir: Path, count: int) -> str:
     store = await opened(data_dir)
     for number in range(count):
-        await store.journal.append(make.read(f"inv_{number}"))
+        await store.journal.append(typed(make.read(f"inv_{number}")))
     await store.close()
     return store.journal.stream
 
@@ -70,7 +71,7 @@ async def test_a_damaged_end_stops_the_start_and_nothing_is_cut(tmp_path: Path, 
 async def test_a_tail_cut_below_a_signed_head_stops_the_start(tmp_path: Path) -> None:
     store = await opened(tmp_path / "var")
     for number in range(20):
-        await store.journal.append(make.read(f"inv_{number}"))
+        await store.journal.append(typed(make.read(f"inv_{number}")))
     tail = await store.history.tail()
     signed = open_head_key(tmp_path / "keys").sign(tail.stream, tail.seq, tail.hash, tail.ts)
     await store.history.keep_head(Head(tail.stream, tail.seq, tail.hash, tail.ts, signed))
@@ -84,10 +85,10 @@ async def test_a_tail_cut_below_a_signed_head_stops_the_start(tmp_path: Path) ->
 async def test_a_long_journal_is_checked_at_its_end(tmp_path: Path) -> None:
     store = await opened(tmp_path)
     for number in range(2500):
-        store.journal.post(make.read(f"inv_{number}"))
+        store.journal.post(typed(make.read(f"inv_{number}")))
     await store.close()
     store = await opened(tmp_path)
-    assert (await store.journal.append(make.read())).seq == 2501
+    assert (await store.journal.append(typed(make.read()))).seq == 2501
     await store.close()
     with closing(database(tmp_path)) as connection:
         connection.execute("UPDATE entries SET line = replace(line, 'acme', 'evil') WHERE seq = 2000")
@@ -126,7 +127,7 @@ async def test_a_second_process_is_turned_away_while_the_first_has_the_folder(tm
 async def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     data_dir = tmp_path / "var"
     store = await opened(data_dir)
-    await store.journal.append(make.read())
+    await store.journal.append(typed(make.read()))
     assert data_dir.stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in data_dir.iterdir()}
     assert set(modes.values()) == {0o600}, modes

@@ -29,6 +29,7 @@ from gateway.stores.sqlite.projection import rebuild
 from tests.support import journaling as make
 from tests.support.approvals import DRAFT
 from tests.support.journal_files import assert_rebuilt_alike, child, database, lines, opened, tables, until
+from tests.support.journaling import typed
 
 
 @pytest.mark.parametrize("acknowledged", [1, 40, 200])
@@ -44,7 +45,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, acknowledge
     kinds = {entry["seq"]: entry["kind"] for entry in map(orjson.loads, journal)}
     for _, intent, _, outcome in acks:
         assert (kinds[int(intent)], kinds[int(outcome)]) == ("intent", "outcome")
-    assert await store.journal.append(make.read())
+    assert await store.journal.append(typed(make.read()))
     await store.close()
 
 
@@ -60,22 +61,22 @@ async def test_rebuilding_from_the_entries_gives_the_same_tables(tmp_path: Path)
     store = await opened(tmp_path)
     chance = random.Random(7)
     for number in range(8):
-        await store.journal.append(make.run_entry(make.other(run_id=f"run_{number}", agent_id=f"agent_{number % 2}")))
+        await store.journal.append(typed(make.run_entry(make.other(run_id=f"run_{number}", agent_id=f"agent_{number % 2}"))))
 
     async def call(number: int) -> None:
         name = f"key {chance.randrange(150)}"
         charges = (Charge("run:run_1", "writes", 1, 120), Charge("run:run_1", "systems", 1, 3, member=chance.choice("abcd")))
-        store.journal.post(make.read(f"inv_{chance.randrange(20)}", f'"v{number}"'))
+        store.journal.post(typed(make.read(f"inv_{chance.randrange(20)}", f'"v{number}"')))
         if isinstance(await store.journal.intend(make.opening(name, charges=charges, id_=f"inv_{number % 20}")), Opened):
             result = chance.choice(["success", "failed", "unknown", "denied"])
-            await store.journal.append(make.outcome(name, result=result, id_=f"inv_{number % 20}", after_version=f'"w{number}"'))
+            await store.journal.append(typed(make.outcome(name, result=result, id_=f"inv_{number % 20}", after_version=f'"w{number}"')))
         if chance.random() < 0.3:
-            store.journal.post(make.reconciliation(name, result=chance.choice(["success", "failed"])))
+            store.journal.post(typed(make.reconciliation(name, result=chance.choice(["success", "failed"]))))
         if number == 200:
-            await store.journal.append(make.order_entry(make.order(Mode.REVOKED, agent="agent_1")))
+            await store.journal.append(typed(make.order_entry(make.order(Mode.REVOKED, agent="agent_1"))))
 
     await asyncio.gather(*[call(number) for number in range(400)])
-    await store.journal.append(make.run_entry(make.other(run_id="run_1", agent_id="agent_1", expires_at=9999.0), "renewed"))
+    await store.journal.append(typed(make.run_entry(make.other(run_id="run_1", agent_id="agent_1", expires_at=9999.0), "renewed")))
     await store.close()
     filled = tables(tmp_path)
     assert all(filled[table] for table in ("writes", "sightings", "counters", "members", "runs", "orders"))
@@ -87,7 +88,7 @@ async def test_rebuilding_knows_what_was_asked_granted_and_spent(tmp_path: Path)
     for status in (ApprovalStatus.PENDING, ApprovalStatus.GRANTED):
         for name in ("apr_1", "apr_2"):
             asked = replace(DRAFT, approval_id=name, status=status, requested_at=1000.0)
-            await store.journal.append(make.entry("approval", change="asked", approval=codec_review.APPROVAL.journal(asked)))
+            await store.journal.append(typed(make.entry("approval", change="asked", approval=codec_review.APPROVAL.journal(asked))))
     await store.journal.intend(replace(make.opening("a", approval_id="apr_1"), spends="apr_1"))
     await store.journal.intend(replace(make.opening("b", approval_id="apr_1"), spends="apr_1"))
     await store.close()
@@ -113,7 +114,7 @@ def fill_up(store: SqliteStore) -> Callable[[], Awaitable[None]]:
 
 async def test_a_full_disk_stops_the_journal_until_there_is_room_again(tmp_path: Path) -> None:
     store = await opened(tmp_path)
-    await store.journal.append(make.run_entry())
+    await store.journal.append(typed(make.run_entry()))
     give_room = fill_up(store)
     charges = (Charge("run:run_1", "writes", 1, None),)
     taken = 0
@@ -126,9 +127,9 @@ async def test_a_full_disk_stops_the_journal_until_there_is_room_again(tmp_path:
     assert not health.ok
     assert "full" in health.reason
     with pytest.raises(errors.JournalUnavailable, match="full"):
-        store.journal.post(make.read())
+        store.journal.post(typed(make.read()))
     with pytest.raises(errors.JournalUnavailable):
-        await store.journal.append(make.read())
+        await store.journal.append(typed(make.read()))
     with pytest.raises(errors.JournalUnavailable):
         await store.blobs.keep_tenant_key("acme", b"key")
     assert await store.registry.run("run_1") is not None
@@ -145,7 +146,7 @@ async def test_a_full_disk_stops_the_journal_until_there_is_room_again(tmp_path:
 
 async def test_all_that_waits_behind_a_failed_batch_fails_with_it(tmp_path: Path) -> None:
     store = await opened(tmp_path)
-    await store.journal.append(make.read("inv_1", '"before"'))
+    await store.journal.append(typed(make.read("inv_1", '"before"')))
     give_room = fill_up(store)
     waiting = [store.journal.intend(make.opening(f"key {number}", blobs=tuple(make.sealed() for _ in range(20)))) for number in range(1500)]
     results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -164,10 +165,10 @@ async def test_all_that_waits_behind_a_failed_batch_fails_with_it(tmp_path: Path
 
 async def test_a_sighting_that_never_reached_the_disk_is_forgotten(tmp_path: Path) -> None:
     store = await opened(tmp_path)
-    await store.journal.append(make.read("inv_1", '"before"'))
+    await store.journal.append(typed(make.read("inv_1", '"before"')))
     fill_up(store)
     for _ in range(400):
-        store.journal.post(make.read("inv_1", '"never"', padding="x" * 2000))
+        store.journal.post(typed(make.read("inv_1", '"never"', padding="x" * 2000)))
     seen = await store.sightings.by_run("run_1", "acme/erp:invoice:inv_1")
     assert seen is not None
     assert seen.version == '"never"'
@@ -184,11 +185,11 @@ async def test_a_locked_file_is_a_failure_and_not_a_wait_without_end(tmp_path: P
     with closing(database(tmp_path)) as intruder:
         intruder.execute("BEGIN IMMEDIATE")
         with pytest.raises(errors.JournalUnavailable):
-            await asyncio.wait_for(store.journal.append(make.read()), 20)
+            await asyncio.wait_for(store.journal.append(typed(make.read())), 20)
         assert "locked" in store.journal.health().reason
         intruder.execute("ROLLBACK")
     await until(lambda: store.journal.health().ok)
-    assert (await store.journal.append(make.read())).seq == 1
+    assert (await store.journal.append(typed(make.read()))).seq == 1
     await store.close()
 
 
@@ -215,14 +216,14 @@ async def test_a_stalled_disk_lets_only_so_many_entries_wait(tmp_path: Path) -> 
     blocked = asyncio.ensure_future(store._intake.perform(lambda _: os.read(gate_read, 1)))
     await asyncio.sleep(0)
     for _ in range(WAITING):
-        store.journal.post(make.read())
+        store.journal.post(typed(make.read()))
     with pytest.raises(errors.JournalUnavailable, match="wait for the disk"):
-        store.journal.post(make.read())
+        store.journal.post(typed(make.read()))
     assert store.journal.health().lag == WAITING
     os.write(gate_write, b"x")
     await blocked
     await until(lambda: store.journal.health().lag == 0)
-    assert (await store.journal.append(make.read())).seq == WAITING + 1
+    assert (await store.journal.append(typed(make.read()))).seq == WAITING + 1
     os.close(gate_read)
     os.close(gate_write)
     await store.close()
@@ -230,10 +231,10 @@ async def test_a_stalled_disk_lets_only_so_many_entries_wait(tmp_path: Path) -> 
 
 async def test_a_closed_journal_takes_nothing_and_can_be_closed_again(tmp_path: Path) -> None:
     store = await opened(tmp_path)
-    store.journal.post(make.read())
+    store.journal.post(typed(make.read()))
     await store.close()
     with pytest.raises(errors.JournalUnavailable, match="closed"):
-        store.journal.post(make.read())
+        store.journal.post(typed(make.read()))
     await store._intake.close()
     assert not store.journal.health().ok
 
@@ -257,10 +258,10 @@ async def test_a_writer_that_dies_leaves_nobody_waiting(tmp_path: Path, monkeypa
         raise RuntimeError("a bug of ours")
 
     results = await asyncio.gather(
-        store._intake.perform(broken), *[store.journal.append(make.read()) for _ in range(50)], return_exceptions=True
+        store._intake.perform(broken), *[store.journal.append(typed(make.read())) for _ in range(50)], return_exceptions=True
     )
     assert all(isinstance(result, errors.JournalUnavailable) for result in results)
     assert "restart" in store.journal.health().reason
     with pytest.raises(errors.JournalUnavailable, match="restart"):
-        store.journal.post(make.read())
+        store.journal.post(typed(make.read()))
     await asyncio.wait_for(store.close(), 10)

@@ -25,6 +25,7 @@ from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Mode
 from gateway.model.wire import Outgoing
 from tests.support.failpoints import Failpoints, World, recovered
+from tests.support.journaling import typed
 from tests.support.ledger import Ledger
 from tests.support.rig import ROOT, Rig, until, until_async
 from tests.support.toolmodel import ADAPTER, Day, Name, State, Tool
@@ -381,7 +382,9 @@ async def _down(made: Scene) -> None:
     writer.execute(f"PRAGMA max_page_count = {pages}")
     while made.rig.gateway.store.journal.health().ok:
         try:
-            await made.rig.gateway.store.journal.append({"ts": "2026-01-01T00:00:00.000000Z", "kind": "trigger", "trigger": "x" * 4000})
+            await made.rig.gateway.store.journal.append(
+                typed({"ts": "2026-01-01T00:00:00.000000Z", "kind": "trigger", "trigger": "x" * 4000})
+            )
         except errors.JournalUnavailable:
             await asyncio.sleep(0)
 

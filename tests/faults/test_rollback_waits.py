@@ -91,7 +91,7 @@ async def test_where_patience_is_over_a_person_says_when_it_goes_on(tmp_path: Pa
         for _ in range(2):
             given_up = await made.comes_to(rollback_id, RollbackStatus.NEEDS_OPERATOR)
             assert set(given_up.states.values()) == {NodeState.WAITING}
-            assert {mark["retriable"] for mark in given_up.marks.values()} == {True}
+            assert {mark.retriable for mark in given_up.marks.values()} == {True}
             assert all("continue the rollback" in sentence for sentence in given_up.rollback.residue)
             assert await made.tasks() == []
             made.tool.missed = 0

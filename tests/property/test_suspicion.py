@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from gateway.core.incident import findings as incident_findings
 from gateway.core.incident.findings import FirstBad, Named
 from gateway.model.effect import State, Write
+from gateway.model.entries import FindingEntry
 from gateway.model.entry import Position
 from tests.support import rolled
 
@@ -39,7 +40,26 @@ def test_whatever_the_evidence_holds_it_is_read_and_what_names_nothing_of_the_ru
     about = incident_findings.about(named, places, [effect(3, 1)])
     assert len(about.places) + about.unfound <= len(named.entries) + len(named.objects)
     assert about.known is (bool(about.places) and not about.unfound)
-    assert incident_findings.of_entry(incident_findings.entry_fields(about)) == about
+    assert incident_findings.of_entry(finding(1, about)) == about
+
+
+def finding(seq: int, about: incident_findings.About | None) -> FindingEntry:
+    return FindingEntry(
+        ts="",
+        tenant="acme",
+        workflow_id="wf_1",
+        run_id="run_1",
+        generation=1,
+        stream=STREAM,
+        seq=seq,
+        finding="books.off",
+        finding_id="fnd_1",
+        severity="high",
+        evidence_ref="sha256:x",
+        by="verifier",
+        about=None if about is None else tuple(map(str, about.places)),
+        unfound=None if about is None else about.unfound,
+    )
 
 
 states = st.sampled_from([State.STANDING, State.STANDING, State.UNKNOWN, State.IN_FLIGHT, State.FAILED, State.COMPENSATED])
@@ -89,12 +109,7 @@ def test_the_first_bad_entry_is_the_first_of_all_that_is_told_and_known_only_whe
     seen: list[int], told: list[tuple[int, list[int], int]]
 ) -> None:
     entries = [
-        {
-            "stream": STREAM,
-            "seq": seq,
-            **incident_findings.entry_fields(incident_findings.About(tuple(Position(STREAM, one) for one in about), unfound)),
-        }
-        for seq, about, unfound in told
+        finding(seq, incident_findings.About(tuple(Position(STREAM, one) for one in about), unfound)) for seq, about, unfound in told
     ]
     found = incident_findings.first_bad(seen, entries)
     everything = [*seen, *(seq for seq, _, _ in told), *(one for _, about, _ in told for one in about)]
@@ -104,4 +119,4 @@ def test_the_first_bad_entry_is_the_first_of_all_that_is_told_and_known_only_whe
 
 
 def test_a_finding_of_a_journal_from_before_says_nothing() -> None:
-    assert incident_findings.first_bad([], [{"stream": STREAM, "seq": 7}]) == FirstBad(7, ("st_1/7",))
+    assert incident_findings.first_bad([], [finding(7, None)]) == FirstBad(7, ("st_1/7",))

@@ -17,7 +17,9 @@ from gateway.control.triggers.catch_up import CatchUp
 from gateway.control.triggers.windows import TriggerWindows
 from gateway.core import timestamps
 from gateway.core.codec import incident as codec_incident
+from gateway.core.codec.entry import fields as fields_of
 from gateway.core.triggers.thresholds import Share, Thresholds, Times
+from gateway.model.call_entry import IntentEntry
 from gateway.model.effect import Charge
 from gateway.model.entry import Position
 from gateway.model.run import Limits, Run
@@ -25,6 +27,7 @@ from gateway.model.trigger import Trigger
 from gateway.ports.journal import Journal, Opened
 from gateway.stores.sqlite import open_store
 from tests.support import journaling
+from tests.support.journaling import typed
 
 LIMITS = Limits(writes=8, records=12, tenants=4, systems=4)
 RUN = Run(run_id="run_1", workflow_id="wf_1", tenant="acme", agent_id="billing", task_class="default", limits=LIMITS)
@@ -58,7 +61,7 @@ class Told(Struct, frozen=True):
         requested = {"method": "PATCH", "path": "/x", "args_digest": f"sha256:{self.content}", "args_ref": "sha256:args"}
         match self.kind:
             case "intent":
-                fields = journaling.opening("k").fields
+                fields = fields_of(journaling.opening("k").entry)
                 charges = [
                     {"scope": f"run:{name}", "name": "tenants", "amount": 1, "member": self.member},
                     {"scope": f"run:{name}", "name": "records", "amount": self.amount},
@@ -115,7 +118,7 @@ def seen(watches: TriggerWindows, found: Sequence[tuple[Told, float]]) -> list[t
     for place, (each, at) in enumerate(found):
         newest = newest_intent(found, place)
         fields = each.fields(at, 0 if newest is None else newest + 1)
-        fired += [(place, one) for one in watches.see(fields, Position("st_1", place + 1))]
+        fired += [(place, one) for one in watches.see(typed(fields), Position("st_1", place + 1))]
     return fired
 
 
@@ -218,17 +221,27 @@ class Collected:
 async def kept(journal: Journal, fields: dict[str, Any], place: int) -> Position:
     """Journaled as what it is; each intent under a key of its own."""
     if fields["kind"] != "intent":
-        return await journal.append(fields)
+        return await journal.append(typed(fields))
     charges = tuple(Charge(one["scope"], one["name"], one["amount"], None, member=one.get("member")) for one in fields["charges"])
     opening = journaling.opening(f"key-{place}", charges=charges)
-    own = {name: opening.fields[name] for name in ("idempotency_key", "key", "attempt")}
-    opened = await journal.intend(replace(opening, fields={**fields, **own}))
+    entry, own = typed(fields), opening.entry
+    assert isinstance(entry, IntentEntry)
+    entry = replace(entry, idempotency_key=own.idempotency_key, key=own.key, attempt=own.attempt)
+    opened = await journal.intend(replace(opening, entry=entry))
     assert isinstance(opened, Opened)
     return opened.position
 
 
 def response_of(position: Position, trigger: Trigger) -> Mapping[str, Any]:
-    return {"trigger": str(position), "name": trigger.name, "action": "none", "verdict": "recoverable", "rollback": False, "why": "x"}
+    return {
+        "trigger": str(position),
+        "name": trigger.name,
+        "action": "none",
+        "verdict": "recoverable",
+        "rollback": False,
+        "why": "x",
+        "revision": "r",
+    }
 
 
 @settings(max_examples=25, deadline=None)
@@ -248,21 +261,21 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
         store = await open_store(Path(folder), clock)
         try:
             run = replace(RUN, opened_at=began, expires_at=clock.now() + 3_600)
-            await store.journal.append({**journaling.run_entry(run), "ts": timestamps.rfc3339(began)})
+            await store.journal.append(typed({**journaling.run_entry(run), "ts": timestamps.rfc3339(began)}))
             watches, before, seqs = watching(1), list[tuple[int, str]](), dict[int | None, int]()
             for place, (one, at) in enumerate(timed[:stop]):
                 fields = one.fields(at, seqs.get(newest_intent(timed, place), 0))
                 position = await kept(store.journal, fields, place)
                 seqs[place] = position.seq
-                fired = watches.see(fields, position)
+                fired = watches.see(typed(fields), position)
                 before += [(place, each.name) for each in fired]
                 if place == stop - 1 and not answered:
                     break
                 for each in fired:
                     entry = journaling.entry("trigger", trigger=codec_incident.TRIGGER.journal(each)) | {"ts": timestamps.rfc3339(at)}
-                    told_at = await store.journal.append(entry)
+                    told_at = await store.journal.append(typed(entry))
                     response = journaling.entry("response", **response_of(told_at, each)) | {"ts": timestamps.rfc3339(at)}
-                    await store.journal.append(response)
+                    await store.journal.append(typed(response))
             again, late = TriggerWindows(SMALL), Collected()
             count = await CatchUp(store.history, store.registry, again, late, clock)()  # type: ignore[arg-type]
             unanswered = {name for place, name in before if place == stop - 1} if stop and not answered else set()
@@ -273,7 +286,7 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
                 (place, one.name)
                 for place, (each, at) in enumerate(timed[stop:], stop)
                 for one in again.see(
-                    each.fields(at, seqs.get(newest_intent(timed, place), 0)), Position(store.journal.stream, 10_000 + place)
+                    typed(each.fields(at, seqs.get(newest_intent(timed, place), 0))), Position(store.journal.stream, 10_000 + place)
                 )
             ]
             assert before + after == in_one_go

@@ -8,10 +8,15 @@ from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.core.codec import incident as codec_incident
+from gateway.core.codec.entry import of_fields
+from gateway.core.codec.order import ORDER
 from gateway.core.incident import findings
+from gateway.model.run import Mode
 from gateway.model.trigger import Trigger
+from tests.support import journaling
 
 STREAM = "st_1"
 
@@ -53,23 +58,29 @@ class Process:
 
     def write(self, kind: str, **more: Any) -> str:
         seq = len(self.entries) + 1
-        self.entries.append(
-            {"stream": STREAM, "seq": seq, "ts": "2026-01-01T00:00:00.000000Z", "kind": kind, "run_id": "run_1", "generation": 1, **more}
-        )
+        self.entries.append({**journaling.entry(kind), "stream": STREAM, "seq": seq, **more})
         return f"{STREAM}/{seq}"
 
     def take(self, event: Event) -> None:
         match event:
             case Found(severity):
                 position = self.write(
-                    "finding", finding="sum", finding_id=f"fnd_{len(self.entries)}", severity=severity, about=[], unfound=0
+                    "finding",
+                    finding="sum",
+                    finding_id=f"fnd_{len(self.entries)}",
+                    severity=severity,
+                    evidence_ref="sha256:x",
+                    by="verifier",
+                    about=[],
+                    unfound=0,
                 )
                 fired = Trigger(name="verify.finding", at=1.0, severity=severity, evidence=(position,))
                 self.due.append((position, fired))
             case Answer(cut):
                 self.answer(cut)
             case Release():
-                self.write("order", change="released", order={"by": "trigger:verify.finding"})
+                released = replace(journaling.order(Mode.QUARANTINED, run="run_1"), by="trigger:verify.finding")
+                self.write("order", change="released", order=ORDER.journal(released))
                 self.stands.clear()
             case Kill():
                 self.kill()
@@ -86,7 +97,8 @@ class Process:
         told = self.write("trigger", trigger=codec_incident.TRIGGER.journal(fired))
         if cut == 1:
             return self.kill()
-        self.write("response", trigger=told, name=fired.name)
+        answer = {"action": "quarantine", "verdict": "containment", "rollback": False, "why": "x", "revision": "r1"}
+        self.write("response", trigger=told, name=fired.name, **answer)
         self.quiet.add(severity)
         self.stands.add(severity)
         return None
@@ -94,7 +106,7 @@ class Process:
     def kill(self) -> None:
         """Gone, and up again: what the journal shows to be unanswered is answered."""
         self.quiet.clear()
-        left = findings.findings(self.entries)
+        left = findings.findings(map(of_fields, self.entries))
         self.due = deque((trigger.evidence[-1], trigger) for _, trigger in left)
 
     def answers(self) -> Counter[str]:
@@ -124,7 +136,7 @@ def test_after_a_last_start_every_finding_was_answered_once_or_by_what_answered_
     process.kill()
     while process.due:
         process.answer(None)
-    assert findings.findings(process.entries) == []
+    assert findings.findings(map(of_fields, process.entries)) == []
     answers = process.answers()
     assert set(answers.values()) <= {1}
     for at, entry in enumerate(process.entries):

@@ -11,6 +11,7 @@ from gateway.model.decision import Reason
 from gateway.ports.approvals import Requested
 from tests.support import journaling
 from tests.support.control_api import Parts
+from tests.support.journaling import typed
 
 DRAFT = Approval(
     approval_id="",
@@ -37,7 +38,7 @@ REQUEST = {"method": "DELETE", "path": "/refunds/r1", "headers": {}, "withheld":
 
 async def ask(parts: Parts, **changes: object) -> Approval:
     """An approval that a call has asked for."""
-    await parts.store.journal.append(journaling.run_entry())
+    await parts.store.journal.append(typed(journaling.run_entry()))
     draft: Approval = replace(DRAFT, **changes)
     approvals = parts.services.approvals
     sealed = await approvals.vault.seal(draft.tenant, orjson.dumps(REQUEST))

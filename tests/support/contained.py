@@ -16,6 +16,7 @@ from gateway.model.run import Mode
 from gateway.model.task import Task, TaskKind
 from tests.support import journaling
 from tests.support.control_api import Parts
+from tests.support.journaling import typed
 
 Entry = dict[str, Any]
 
@@ -33,20 +34,20 @@ class Contained:
 async def contain(parts: Parts, *, wider: bool = False) -> Contained:
     """Journal it all, the order by the real way; ``wider``: the order holds the agent, and does not name the run."""
     journal, clock = parts.store.journal, parts.services.clock
-    await journal.append(journaling.run_entry())
+    await journal.append(typed(journaling.run_entry()))
     await journal.intend(journaling.opening("first"))
-    await journal.append(journaling.outcome("first", after_version='"v2"'))
+    await journal.append(typed(journaling.outcome("first", after_version='"v2"')))
     await journal.intend(journaling.opening("lost", id_="inv_2"))
-    await journal.append(journaling.outcome("lost", id_="inv_2", result="unknown"))
-    await journal.append(journaling.task_entry(task("lost")))
+    await journal.append(typed(journaling.outcome("lost", id_="inv_2", result="unknown")))
+    await journal.append(typed(journaling.task_entry(task("lost"))))
     await journal.intend(journaling.opening("no", id_="inv_3"))
-    evidence = str(await journal.append(journaling.outcome("no", id_="inv_3", result="failed")))
+    evidence = str(await journal.append(typed(journaling.outcome("no", id_="inv_3", result="failed"))))
     seen = [evidence]
-    trigger = str(await journal.append(now(clock.now(), "trigger", trigger=fired(seen))))
+    trigger = str(await journal.append(typed(now(clock.now(), "trigger", trigger=fired(seen)))))
     scope = Scope(agent="billing") if wider else Scope(run="run_1")
     order = await parts.services.containment.make(scope, Mode.READ_ONLY, reason="a loop", by="trigger:anomaly.loop")
     incident = replace(incident_of(order, evidence), opened_at=clock.now(), updated_at=clock.now())
-    await journal.append(now(clock.now(), "response", **answered(trigger, incident, order)))
+    await journal.append(typed(now(clock.now(), "response", **answered(trigger, incident, order))))
     return Contained(incident, order, evidence, trigger)
 
 

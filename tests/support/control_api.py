@@ -32,7 +32,7 @@ from gateway.http.server.services import Services, Serving
 from gateway.model.effect import Write
 from gateway.model.entry import Head, Result
 from gateway.model.run import Limits, TaskClass
-from gateway.pipeline import journal_entries, probe
+from gateway.pipeline import journal_entries
 from gateway.stores.sqlite import SqliteStore, open_store
 from tests.support import described, rolled
 
@@ -81,10 +81,8 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
     logged: list[tuple[str, dict[str, object]]] = []
 
     async def conclude(write: Write, applied: bool, by: str, note: str) -> None:
-        result = (Result.SUCCESS if applied else Result.FAILED).value
-        entry = journal_entries.reconciliation(
-            write, probe.whose(write), clock.now(), result=result, by=by, reason=note, after_version=None
-        )
+        result = Result.SUCCESS if applied else Result.FAILED
+        entry = journal_entries.reconciliation(write, clock.now(), result=result, by=by, reason=note, after_version=None)
         await store.journal.append(entry)
 
     async def answered(_: str) -> bool:

@@ -15,7 +15,8 @@ from gateway.control.review.findings import Finding
 from gateway.control.runs.runs import Opened
 from gateway.core.authorization import resumption
 from gateway.core.incident.recovery import Recovery, Stage
-from gateway.model.entry import Fields, Position, Sealed
+from gateway.model.entries import Entry
+from gateway.model.entry import Position, Sealed
 from gateway.model.incident import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Unapproved
@@ -125,15 +126,15 @@ class CutJournal:
     def stream(self) -> str:
         return self.journal.stream
 
-    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
         if self.shears.where:
             raise Cut(self.shears.where)
-        return self.journal.post(fields, blobs)
+        return self.journal.post(entry, blobs)
 
-    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
-        name = f"{fields['kind']} {fields.get('change', '')}".strip()
+    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        name = f"{entry.kind} {getattr(entry, 'change', None) or ''}".strip()
         self.shears.pass_(f"before {name}")
-        position = await self.journal.append(fields, blobs)
+        position = await self.journal.append(entry, blobs)
         self.shears.pass_(f"after {name}")
         return position
 

@@ -18,7 +18,8 @@ import pytest
 from gateway.app import gateway
 from gateway.app.gateway import Gateway
 from gateway.clients.rego.engine import EmbeddedEngine
-from gateway.model.entry import Fields, Position, Sealed
+from gateway.model.entries import Entry
+from gateway.model.entry import Position, Sealed
 from gateway.model.wire import Answer, Outgoing
 from gateway.ports import wire
 from gateway.ports.clock import Clock
@@ -69,14 +70,14 @@ class FailingJournal:
     def stream(self) -> str:
         return self.journal.stream
 
-    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
         self.points.alive()
-        return self.journal.post(fields, blobs)
+        return self.journal.post(entry, blobs)
 
-    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
-        name = f"{fields['kind']} {fields.get('change', '')}".strip()
+    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        name = f"{entry.kind} {getattr(entry, 'change', None) or ''}".strip()
         self.points.point(f"before {name}")
-        position = await self.journal.append(fields, blobs)
+        position = await self.journal.append(entry, blobs)
         self.points.point(f"after {name}")
         return position
 

@@ -24,6 +24,7 @@ from gateway.model.wire import Outgoing
 from gateway.stores.sqlite import database
 from gateway.stores.sqlite.projection import FOLDED, Tables
 from tests.support.invariants_tool import header
+from tests.support.journaling import typed
 
 Entry = dict[str, Any]
 GENESIS = "0" * 64
@@ -261,7 +262,7 @@ class Chronicle:
             case "rollback" if entry.get("change") == "node":
                 self.nodes[entry["rollback_id"], entry["node"]] = entry["state"]
             case "order" | "run":
-                for change in projection.changes(entry, Position(entry["stream"], seq)):
+                for change in projection.changes(typed(entry), Position(entry["stream"], seq)):
                     self._governed(seq, change)
 
     def _intended(self, entry: Entry) -> None:

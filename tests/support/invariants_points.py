@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.model.entry import Fields, Position, Sealed
+from gateway.model.entries import Entry
+from gateway.model.entry import Position, Sealed
 from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
 from tests.support.failpoints import Crashed
 
@@ -67,16 +68,16 @@ class PointedJournal:
     def stream(self) -> str:
         return self.journal.stream
 
-    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
-        self.points.point(f"before {_named(fields)}")
-        position = self.journal.post(fields, blobs)
-        self.points.point(f"after {_named(fields)}")
+    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        self.points.point(f"before {_named(entry)}")
+        position = self.journal.post(entry, blobs)
+        self.points.point(f"after {_named(entry)}")
         return position
 
-    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
-        self.points.point(f"before {_named(fields)}")
-        position = await self.journal.append(fields, blobs)
-        self.points.point(f"after {_named(fields)}")
+    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        self.points.point(f"before {_named(entry)}")
+        position = await self.journal.append(entry, blobs)
+        self.points.point(f"after {_named(entry)}")
         return position
 
     async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
@@ -89,5 +90,5 @@ class PointedJournal:
         return self.journal.health()
 
 
-def _named(fields: Fields) -> str:
-    return f"{fields['kind']} {fields.get('change', '')}".strip()
+def _named(entry: Entry) -> str:
+    return f"{entry.kind} {getattr(entry, 'change', None) or ''}".strip()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gateway import errors
 from gateway.clients.clock import SystemClock
+from gateway.core.codec.entry import of_fields
 from gateway.ports.journal import Opened
 from gateway.stores.sqlite import SqliteStore, open_store
 from tests.support import journaling as make
@@ -22,8 +23,8 @@ async def write(store: SqliteStore, worker: int) -> None:
     for number in range(10**9):
         opened = await store.journal.intend(make.opening(f"{worker}/{number}", blobs=(make.sealed(),)))
         assert isinstance(opened, Opened)
-        store.journal.post(make.read(f"inv_{worker}"))
-        position = await store.journal.append(make.outcome(f"{worker}/{number}", after_version=f'"v{number}"'))
+        store.journal.post(of_fields(make.read(f"inv_{worker}")))
+        position = await store.journal.append(of_fields(make.outcome(f"{worker}/{number}", after_version=f'"v{number}"')))
         print("intent", opened.position.seq, "outcome", position.seq, flush=True)
 
 
@@ -35,12 +36,12 @@ async def write_until_full(store: SqliteStore) -> None:
     except errors.JournalUnavailable:
         print("unavailable", store.journal.health().ok, flush=True)
     with contextlib.suppress(errors.JournalUnavailable):
-        store.journal.post(make.read())
+        store.journal.post(of_fields(make.read()))
         print("posted", flush=True)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     while not store.journal.health().ok:
         await asyncio.sleep(0.01)
-    print("healed", (await store.journal.append(make.read())).seq, flush=True)
+    print("healed", (await store.journal.append(of_fields(make.read()))).seq, flush=True)
 
 
 async def main(data_dir: Path, mode: str) -> None:

@@ -22,7 +22,7 @@ async def opened(data_dir: Path) -> SqliteStore:
 
 async def lines(store: SqliteStore) -> list[bytes]:
     found: list[bytes] = []
-    while page := await store.history.entries(Query(after=f"{store.journal.stream}/{len(found)}", limit=1000)):
+    while page := await store.history.lines(Query(after=f"{store.journal.stream}/{len(found)}", limit=1000)):
         found += page
     return found
 

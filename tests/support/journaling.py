@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -9,6 +10,9 @@ from msgspec.structs import replace
 from gateway.core.codec import order as codec_order
 from gateway.core.codec import review as codec_review
 from gateway.core.codec import run as codec_run
+from gateway.core.codec.entry import of_fields
+from gateway.model import entries as model
+from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge, Key, KeyKind
 from gateway.model.entry import Sealed
 from gateway.model.order import Order, Scope
@@ -30,6 +34,19 @@ RUN = Run(
     expires_at=2000.5,
 )
 STAMP = "2026-11-24T20:08:03.123456Z"
+BARRIER: Entry = {
+    "ts": STAMP,
+    "kind": "trigger",
+    "tenant": "nobody",
+    "run_id": "barrier",
+    "generation": 1,
+    "trigger": {"name": "policy.denied", "at": 0, "count": 1, "threshold": 1, "evidence": [], "facts": {}},
+}
+"""An entry of no run: once it is durable, so is what was posted before it."""
+
+
+STEPS = frozenset({"intent", "outcome", "read", "replay", "refusal", "reconciliation"})
+"""Kinds of entries that belong to a step."""
 
 
 def entry(kind: str, **more: object) -> Entry:
@@ -42,9 +59,45 @@ def entry(kind: str, **more: object) -> Entry:
         "generation": 1,
         "agent_id": "billing",
         "task_class": "default",
-        "step_id": "auto-1",
+        **({"step_id": "auto-1"} if kind in STEPS else {}),
         **more,
     }
+
+
+def typed(fields: Mapping[str, Any]) -> model.Entry:
+    """The entry of these members, with what its kind cannot do without and the test says nothing of."""
+    kind = fields["kind"]
+    whose = {} if kind == "order" else {"tenant": "acme", "run_id": "run_1"}
+    members = {"ts": STAMP, **whose, **_NEEDED.get(kind, {}), **fields}
+    if isinstance(trigger := members.get("trigger"), dict):
+        members["trigger"] = {"at": 0, "count": 1, "threshold": 1, "evidence": [], "facts": {}, **trigger}
+    return of_fields(members)
+
+
+_OF_RUN = {"workflow_id": "wf_1", "generation": 1}
+_TARGET: Entry = {"system": "erp", "type": "invoice", "id": "inv_1", "tenant": "acme"}
+_ATTEMPT = {"target": _TARGET, "idempotency_key": "kc-1", "attempt": 1, "intent": "st/1", "result": "success"}
+_NEEDED: Mapping[str, Entry] = {
+    "read": {**_OF_RUN, "target": _TARGET},
+    "outcome": {**_OF_RUN, **_ATTEMPT, "verification": "none"},
+    "reconciliation": {**_OF_RUN, **_ATTEMPT, "by": "probe", "reason": ""},
+    "replay": {**_OF_RUN, "target": _TARGET, "replay_of": "st/1"},
+    "refusal": {"generation": 1, "code": "in-flight", "status": 409, "detail": "No."},
+    "trigger": {"generation": 1},
+    "response": {
+        "generation": 1,
+        "name": "anomaly.loop",
+        "action": "read_only",
+        "verdict": "containment",
+        "rollback": False,
+        "why": "a loop",
+        "revision": "r1",
+    },
+    "finding": {**_OF_RUN, "finding": "sum", "finding_id": "fnd_1", "severity": "high", "evidence_ref": "sha256:x", "by": "verifier"},
+    "approval": {"generation": 1, "approval_id": "apr_1", "tool": "erp", "action": "invoice.update", "target": _TARGET},
+    "checkpoint": {"generation": 1, "checkpoint_id": "chk_1", "by": "orchestrator", "reason": ""},
+}
+"""Members that an entry of a kind always has, beside what is told of a run in them."""
 
 
 def target(id_: str = "inv_1") -> Entry:
@@ -105,8 +158,11 @@ def opening(
         snapshot_ref="sha256:snapshot",
         **more,
     )
-    refusal = entry("refusal", tool="erp", action="invoice.update", target=target(id_), status=429, detail="No.", code="", metered=True)
-    return IntentRequest(fields, lambda: refusal, key(name), attempt, charges, blobs)
+    refused = entry("refusal", tool="erp", action="invoice.update", target=target(id_), status=429, detail="No.", code="", metered=True)
+    intent, refusal = of_fields(fields), of_fields(refused)
+    assert isinstance(intent, IntentEntry)
+    assert isinstance(refusal, RefusalEntry)
+    return IntentRequest(intent, lambda: refusal, key(name), attempt, charges, blobs)
 
 
 def outcome(name: str, *, attempt: int = 1, result: str = "success", id_: str = "inv_1", **more: object) -> Entry:

@@ -15,6 +15,7 @@ from gateway.app import gateway as app_gateway
 from gateway.app import servers
 from gateway.control.runs.runs import Opened
 from gateway.core.authorization import admission
+from gateway.core.codec.entry import of_fields
 from gateway.core.request import canonical
 from gateway.model.effect import Write
 from gateway.model.order import Order, Scope
@@ -22,6 +23,7 @@ from gateway.model.run import Mode
 from gateway.model.wire import Head, Reply
 from gateway.ports.journal import Query
 from gateway.settings import loading
+from tests.support.journaling import BARRIER
 from tests.support.ledger import Ledger, serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,8 +146,8 @@ class Rig:
 
     async def journal(self, run_id: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
         """What is durable, after all that was posted before is."""
-        await self.gateway.store.journal.append({"ts": "2026-01-01T00:00:00.000000Z", "kind": "trigger", "trigger": "barrier"})
-        lines = await self.gateway.store.history.entries(Query(run=run_id, kind=kind, limit=1000))
+        await self.gateway.store.journal.append(of_fields(BARRIER))
+        lines = await self.gateway.store.history.lines(Query(run=run_id, kind=kind, limit=1000))
         return [orjson.loads(line) for line in lines]
 
     async def writes(self, run_id: str) -> list[Write]:

@@ -18,6 +18,7 @@ from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import Preconditions, ScopeQuery
 from gateway.core.adapter.catalog import Undo
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.call_entry import CompensationRecord
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
 from gateway.model.plan import Does, Node, NodeState, Way
@@ -96,8 +97,8 @@ def written(seq: int) -> Write:
 def opening(name: str, id_: str) -> IntentRequest:
     """An intent whose compensation may be carried out at any time."""
     given = journaling.opening(name, id_=id_)
-    way = {"class": "reversible", "type": "restore_previous_version", "auto": True}
-    return replace(given, fields={**given.fields, "compensation": way})
+    way = CompensationRecord(class_=Reversibility.REVERSIBLE, type=Remedy.RESTORE_PREVIOUS_VERSION, auto=True)
+    return replace(given, entry=replace(given.entry, compensation=way))
 
 
 async def until(true: Callable[[], Awaitable[bool]], wait: float = 60.0) -> None:

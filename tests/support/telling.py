@@ -13,6 +13,7 @@ from gateway.core.codec import incident as codec_incident
 from gateway.core.webhook import delivery
 from gateway.model.webhook import Webhook
 from tests.support.incidents import INCIDENT
+from tests.support.journaling import typed
 from tests.support.receiver import SECRET, Receiver
 from tests.support.rig import Rig
 
@@ -60,10 +61,10 @@ async def telling(rig: Rig, *hooks: Webhook) -> AsyncIterator[Telling]:
 
 async def fire(rig: Rig, name: str = "anomaly.loop", **more: object) -> None:
     trigger = {"name": name, "layer": "behaviour", "count": 1, "threshold": 1, "evidence": []}
-    await rig.gateway.store.journal.append({"ts": STAMP, "kind": "trigger", "trigger": trigger, **more})
+    await rig.gateway.store.journal.append(typed({"ts": STAMP, "kind": "trigger", "trigger": trigger, **more}))
 
 
 async def respond(rig: Rig) -> None:
     who = {"ts": STAMP, "kind": "response", "run_id": "run_1", "tenant": "acme"}
     fields = {**who, "change": "opened", "incident": codec_incident.INCIDENT.journal(INCIDENT)}
-    await rig.gateway.store.journal.append(fields)
+    await rig.gateway.store.journal.append(typed(fields))

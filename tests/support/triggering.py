@@ -165,7 +165,7 @@ async def agent(made: Rig, **asked: Any) -> Agent:
 async def entry_at(made: Rig, position: str) -> dict[str, Any]:
     """The entry at a position; there has to be one."""
     stream, _, seq = position.rpartition("/")
-    line = await made.gateway.store.history.entry(Position(stream, int(seq)))
+    line = await made.gateway.store.history.line(Position(stream, int(seq)))
     assert line is not None, f"there is no entry {position}"
     found: dict[str, Any] = orjson.loads(line)
     return found

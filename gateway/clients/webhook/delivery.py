@@ -20,7 +20,8 @@ from gateway.clients.webhook.post import Answer, Post
 from gateway.core.backoff import Backoff
 from gateway.core.webhook import cloudevents, delivery
 from gateway.core.webhook.delivery import Verdict
-from gateway.model.entry import Fields, Kind, Position
+from gateway.model.entries import Entry
+from gateway.model.entry import Kind, Position
 from gateway.model.webhook import Topic, Webhook
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Query
@@ -30,7 +31,7 @@ FOLDER = "webhooks"
 FIRST_WAIT = 1.0
 """Seconds before an event is tried a second time."""
 
-_TOPICS: dict[object, Topic] = {kind.value: topic for topic, kinds in cloudevents.KINDS.items() for kind in kinds}
+_TOPICS = {kind: topic for topic, kinds in cloudevents.KINDS.items() for kind in kinds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,6 @@ IDLE = 1.0
 """Seconds after which the journal is looked at without a bell."""
 
 Log = Callable[..., object]
-Entry = dict[str, object]
 
 
 @dataclass(slots=True)
@@ -150,23 +150,22 @@ class Delivery:
         found, reach = [], end
         kinds = [(topic, kind) for topic in sorted(self.webhook.topics) for kind in cloudevents.KINDS[topic]]
         for topic, kind in kinds:
-            lines = await self._entries(kind)
-            entries = [orjson.loads(line) for line in lines]
-            found += [(topic, int(entry["seq"]), entry) for entry in entries]
-            if len(lines) == PAGE:
-                reach = min(reach, int(entries[-1]["seq"]))
+            entries = await self._entries(kind)
+            found += [(topic, entry.position.seq, entry) for entry in entries]
+            if len(entries) == PAGE:
+                reach = min(reach, entries[-1].position.seq)
         due = sorted((one for one in found if one[1] <= reach), key=lambda one: one[1])
         return [one for one in due if await self._concerned(one[2])], reach
 
-    async def _entries(self, kind: Kind) -> Sequence[bytes]:
+    async def _entries(self, kind: Kind) -> Sequence[Entry]:
         return await self.history.entries(Query(kind=kind, after=f"{self.stream}/{self.at}", limit=PAGE))
 
     async def _concerned(self, entry: Entry) -> bool:
         """Whether an entry is of the webhook's tenants: by what it says itself, else by its run."""
         if self.webhook.tenants is None:
             return True
-        tenant, run_id = entry.get("tenant"), entry.get("run_id")
-        if tenant is None and isinstance(run_id, str) and (held := await self.registry.run(run_id)) is not None:
+        tenant, run_id = entry.tenant, entry.run_id
+        if tenant is None and run_id is not None and (held := await self.registry.run(run_id)) is not None:
             tenant = held.tenant
         return tenant in self.webhook.tenants
 
@@ -225,9 +224,9 @@ class Webhooks:
     deliveries: tuple[Delivery, ...]
     post: Post
 
-    def on_entry(self, fields: Fields, position: Position) -> None:
+    def on_entry(self, entry: Entry, position: Position) -> None:
         """Hear of every entry as it enters the journal; wakes the deliveries that it concerns. Never waits."""
-        topic = _TOPICS.get(fields["kind"])
+        topic = _TOPICS.get(entry.kind)
         if topic is not None:
             for delivery in self.deliveries:
                 if topic in delivery.webhook.topics:

@@ -14,8 +14,7 @@ from gateway import errors
 from gateway.control.containment.order_index import OrderIndex
 from gateway.core import timestamps
 from gateway.core.authorization import gate, lease
-from gateway.core.codec.order import ORDER
-from gateway.model.entry import Kind
+from gateway.model.entries import OrderEntry
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode, Run
 from gateway.ports.clock import Clock
@@ -142,7 +141,7 @@ class Containment:
         bisect.insort(self._ids, order.order_id)
         self.replica.put(order, now=now)
         try:
-            await self.journal.append(_fields(order, "made", now, by=by, reason=reason))
+            await self.journal.append(_entry(order, "made", now, by=by, reason=reason))
         except errors.JournalUnavailable:
             self._unwritten.add(order.order_id)
             raise
@@ -155,7 +154,7 @@ class Containment:
             JournalUnavailable: it still cannot be.
         """
         if order.order_id in self._unwritten:
-            await self.journal.append(_fields(order, "made", self.clock.now(), by=order.by, reason=order.reason))
+            await self.journal.append(_entry(order, "made", self.clock.now(), by=order.by, reason=order.reason))
             self._unwritten.discard(order.order_id)
 
     async def release(self, order_id: str, *, reason: str, by: str) -> Order:
@@ -172,7 +171,7 @@ class Containment:
             now = self.clock.now()
             released = replace(order, epoch=self._next_epoch(), made=order.since, released_at=now, released_by=by)
             # Widening waits for the disk: an order must not come back after a crash as if nobody had released it, nor vanish unsaid.
-            await self.journal.append(_fields(released, "released", now, by=by, reason=reason))
+            await self.journal.append(_entry(released, "released", now, by=by, reason=reason))
             self._all[order_id] = released
             self.replica.put(released, now=self.clock.now())
         return released
@@ -223,20 +222,16 @@ def check(scope: Scope, mode: Mode, *, ttl: float | None, no_fanout: bool) -> No
         raise WrongOrder("ttl must be a positive time.")
 
 
-def _fields(order: Order, change: str, now: float, *, by: str, reason: str) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "ts": timestamps.rfc3339(now),
-        "kind": Kind.ORDER.value,
-        "epoch": order.epoch,
-        "order": ORDER.journal(order),
-        "change": change,
-        "by": by,
-        "reason": reason,
-    }
-    if order.scope.run is not None:
-        fields["run_id"] = order.scope.run
-    if order.scope.tenant is not None:
-        fields["tenant"] = order.scope.tenant
-    if order.scope.task_class is not None:
-        fields["task_class"] = order.scope.task_class
-    return fields
+def _entry(order: Order, change: str, now: float, *, by: str, reason: str) -> OrderEntry:
+    scope = order.scope
+    return OrderEntry(
+        ts=timestamps.rfc3339(now),
+        tenant=scope.tenant,
+        run_id=scope.run,
+        task_class=scope.task_class,
+        epoch=order.epoch,
+        order=order,
+        change=change,
+        by=by,
+        reason=reason,
+    )

@@ -26,12 +26,12 @@ from gateway.core import timestamps
 from gateway.core.authorization import resumption
 from gateway.core.authorization.admission import TooWide
 from gateway.core.backoff import Backoff
-from gateway.core.codec.incident import INCIDENT
 from gateway.core.incident import incidents, recovery
 from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage
 from gateway.core.rollback import checkpoints as choosing
 from gateway.model.checkpoint import START
-from gateway.model.entry import Kind, Position
+from gateway.model.entries import Entry, RollbackEntry, RunEntry, TaskEntry
+from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.model.order import Scope
 from gateway.model.plan import NodeState
@@ -164,15 +164,13 @@ class RecoveryDriver:
             driven.due = now + _BACKOFF.pause(driven.looks)
             self.spawn(self.proceed(incident_id))
 
-    def on_entry(self, fields: Mapping[str, Any], position: Position) -> None:
+    def on_entry(self, entry: Entry, position: Position) -> None:
         """Hear of whatever a recovery may wait for."""
-        match fields["kind"]:
-            case Kind.ROLLBACK if fields.get("change") in ("ended", "waits", "stopped"):
-                self.spawn(self._woken(fields["run_id"]))
-            case Kind.TASK if fields.get("change") == "resolved":
-                self.spawn(self._woken(fields["run_id"]))
-            case Kind.RUN if fields["change"] in ("resumed", "closed"):
-                self.spawn(self._closed(fields["run_id"]))
+        match entry:
+            case RollbackEntry(change="ended" | "waits" | "stopped") | TaskEntry(change="resolved"):
+                self.spawn(self._woken(entry.run_id))
+            case RunEntry(change="resumed" | "closed"):
+                self.spawn(self._closed(entry.run_id))
 
     async def _steps(self, incident_id: str) -> None:
         while True:
@@ -183,7 +181,7 @@ class RecoveryDriver:
                 self._driven.pop(incident_id, None)
                 return
             for task in now.tasks:
-                await self.tasks.open(task, _whose(incident))
+                await self.tasks.open(task, handing.Owner(workflow_id=incident.workflow_id, generation=incident.generation))
             if not await self._step(incident, incident.recovery, now):
                 return
 
@@ -246,8 +244,8 @@ class RecoveryDriver:
         if rollback.status is not RollbackStatus.NEEDS_OPERATOR:
             return ()
         marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
-        waiting = [mark for mark in marks.values() if mark.get("state") == NodeState.WAITING]
-        return tuple(str(mark["approval_id"]) for mark in waiting if "approval_id" in mark)
+        waiting = [mark for mark in marks.values() if mark.state == NodeState.WAITING]
+        return tuple(mark.approval_id for mark in waiting if mark.approval_id is not None)
 
     async def _tasks(self, run_id: str, *, of_objects: bool) -> tuple[str, ...]:
         """The run's open tasks: those of objects that a recheck found otherwise, or all others."""
@@ -287,15 +285,17 @@ class RecoveryDriver:
         return [one for one in await self.incidents.incidents(run=run_id, limit=None) if one.closed_at is None]
 
     async def _journal(self, incident: Incident, change: str, *, by: str, reason: str) -> None:
-        entry: dict[str, object] = {
-            "ts": timestamps.rfc3339(self.clock.now()),
-            "kind": Kind.ROLLBACK.value,
-            **_whose(incident),
-            "change": change,
-            "incident": INCIDENT.journal(incident),
-            "by": by,
-            "reason": reason,
-        }
+        entry = RollbackEntry(
+            ts=timestamps.rfc3339(self.clock.now()),
+            tenant=incident.tenant,
+            workflow_id=incident.workflow_id,
+            run_id=incident.run_id,
+            generation=incident.generation,
+            change=change,
+            incident=incident,
+            by=by,
+            reason=reason,
+        )
         await self.journal.append(entry)
 
     async def _known(self, incident_id: str) -> Incident:
@@ -303,12 +303,3 @@ class RecoveryDriver:
 
     async def _run(self, run_id: str) -> Run:
         return await required(self.registry.run(run_id), run_id)
-
-
-def _whose(incident: Incident) -> dict[str, object]:
-    return {
-        "tenant": incident.tenant,
-        "workflow_id": incident.workflow_id,
-        "run_id": incident.run_id,
-        "generation": incident.generation,
-    }

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import orjson
 
 from gateway.control.containment.containment import Containment
-from gateway.core.codec.order import ORDER
-from gateway.core.codec.record import position_of, target_of
+from gateway.core.codec.record import position_of
 from gateway.core.incident import timeline
 from gateway.core.rollback.plan_objects import Undos
 from gateway.model.action import Target
+from gateway.model.call_entry import OutcomeEntry, ReconciliationEntry
 from gateway.model.effect import Write
+from gateway.model.entries import Entry, OrderEntry
 from gateway.model.entry import Kind
 from gateway.model.incident import Incident
 from gateway.model.order import Order, Scope
@@ -29,7 +27,6 @@ AT_ONCE = 250
 EACH = 2_000
 """Entries of one kind, and made objects, looked at for a story at the most."""
 
-Entry = dict[str, Any]
 Sees = Callable[[Scope], Awaitable[bool]]
 """Whether whoever asks may see an order of a scope."""
 
@@ -51,10 +48,10 @@ class Timelines:
         sources = await self._sources(incident, sees)
         # In a thread: a run of ten thousand effects takes a while, and the calls of agents must not wait for it.
         told = await asyncio.to_thread(timeline.tell, sources)
-        known = {timeline.position(entry): entry for entry in sources.entries}
+        known = {str(entry.position): entry for entry in sources.entries}
         cited = timeline.cited(told)
-        known |= {timeline.position(entry): entry for entry in await self._at([name for name in cited if name not in known])}
-        return told | {"hashes": {name: known[name]["hash"] for name in cited if name in known}}
+        known |= {str(entry.position): entry for entry in await self._at([name for name in cited if name not in known])}
+        return told | {"hashes": {name: known[name].hash for name in cited if name in known}}
 
     async def _sources(self, incident: Incident, sees: Sees) -> timeline.Sources:
         now = self.clock.now()
@@ -82,9 +79,9 @@ class Timelines:
         for kind in timeline.CHAPTERS:
             told = await self._of_kind(Query(run=incident.run_id, kind=kind.value, after=after))
             # An order can name this run and another tenant: it holds nothing here, and is not this reader's to see.
-            found += told if kind is not Kind.ORDER else [one for one in told if await sees(ORDER.read(one["order"]).scope)]
+            found += [one for one in told if not isinstance(one, OrderEntry) or await sees(one.order.scope)]
         found += await self._wider(incident, found, after, sees)
-        known = {timeline.position(entry) for entry in found}
+        known = {str(entry.position) for entry in found}
         return found + await self._at(_ends([one for one in timeline.evidence(incident, found) if one not in known]))
 
     async def _of_kind(self, query: Query) -> list[Entry]:
@@ -92,36 +89,36 @@ class Timelines:
         after = query.after
         while len(found) < EACH:
             page = await self.history.entries(Query(run=query.run, kind=query.kind, after=after, limit=AT_ONCE))
-            found += [orjson.loads(line) for line in page]
+            found += page
             if len(page) < AT_ONCE:
                 break
-            after = timeline.position(found[-1])
+            after = str(page[-1].position)
             await asyncio.sleep(0)
         return found
 
     async def _wider(self, incident: Incident, found: Sequence[Entry], after: str | None, sees: Sees) -> list[Entry]:
         """Entries of the incident's orders that do not name the run: a response may hold more than it."""
-        wanted = set(incident.orders) - {entry["order"]["order_id"] for entry in found if entry["kind"] == Kind.ORDER}
+        wanted = set(incident.orders) - {entry.order.order_id for entry in found if isinstance(entry, OrderEntry)}
         if not wanted:
             return []
         listed = await self._of_kind(Query(kind=Kind.ORDER.value, after=after))
-        mine = [entry for entry in listed if entry["order"]["order_id"] in wanted]
-        return [entry for entry in mine if await sees(ORDER.read(entry["order"]).scope)]
+        mine = [entry for entry in listed if isinstance(entry, OrderEntry) and entry.order.order_id in wanted]
+        return [entry for entry in mine if await sees(entry.order.scope)]
 
     async def _became(self, writes: Iterable[Write]) -> dict[str, Target]:
         """What creates made, by the positions of their intents: their outcomes name it."""
         creates = {str(write.outcome): str(write.intent) for write in writes if not write.target.id and write.outcome is not None}
         outcomes = await self._at(list(creates)[:EACH])
-        return {creates[timeline.position(one)]: target_of(one["target"]) for one in outcomes if one.get("target")}
+        return {creates[str(one.position)]: one.target for one in outcomes if isinstance(one, OutcomeEntry | ReconciliationEntry)}
 
     async def _at(self, positions: Sequence[str]) -> list[Entry]:
         """The entries at positions, those that are there."""
         found: list[Entry] = []
         for count, name in enumerate(positions, start=1):
             place = position_of(name)
-            line = None if place is None else await self.history.entry(place)
-            if line is not None:
-                found.append(orjson.loads(line))
+            entry = None if place is None else await self.history.entry(place)
+            if entry is not None:
+                found.append(entry)
             if count % AT_ONCE == 0:
                 await asyncio.sleep(0)
         return found

@@ -23,10 +23,10 @@ from msgspec.structs import replace
 from gateway.core import timestamps
 from gateway.core.authorization import approvals
 from gateway.core.authorization.approvals import Ask, Standing
-from gateway.core.codec.review import APPROVAL
 from gateway.core.request import idempotency
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
-from gateway.model.entry import Kind, Sealed
+from gateway.model.entries import ApprovalEntry
+from gateway.model.entry import Sealed
 from gateway.model.plan import Node
 from gateway.model.rollback import Rollback
 from gateway.model.run import Run
@@ -198,17 +198,26 @@ class Approvals:
     async def _journal(
         self, approval: Approval, *, blobs: tuple[Sealed, ...] = (), by: str | None = None, reason: str | None = None
     ) -> None:
-        entry = APPROVAL.journal(approval)
-        who = ("tenant", "workflow_id", "run_id", "generation", "agent_id", "task_class", "tool", "action", "target", "approval_id")
-        fields: dict[str, object] = {
-            "ts": timestamps.rfc3339(self.clock.now()),
-            "kind": Kind.APPROVAL.value,
-            **{name: entry[name] for name in who},
-            "change": _CHANGES[approval.status],
-            "approval": entry,
-        }
-        told = {"rollback_id": approval.rollback_id, "node": approval.node_id, "by": by, "reason": reason}
-        await self.journal.append(fields | {name: value for name, value in told.items() if value is not None}, blobs)
+        entry = ApprovalEntry(
+            ts=timestamps.rfc3339(self.clock.now()),
+            tenant=approval.tenant,
+            workflow_id=approval.workflow_id,
+            run_id=approval.run_id,
+            generation=approval.generation,
+            agent_id=approval.agent_id,
+            task_class=approval.task_class,
+            approval_id=approval.approval_id,
+            approval=approval,
+            change=_CHANGES[approval.status],
+            tool=approval.tool,
+            action=approval.action,
+            target=approval.target,
+            rollback_id=approval.rollback_id,
+            node=approval.node_id,
+            by=by,
+            reason=reason,
+        )
+        await self.journal.append(entry, blobs)
 
 
 def _said(approval: Approval) -> str:

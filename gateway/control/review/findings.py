@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.core import timestamps
+from gateway.core.codec import entry as codec
 from gateway.core.incident import findings
 from gateway.core.incident.findings import About
-from gateway.model.entry import Kind, Position, Sealed
+from gateway.model.entries import FindingEntry
+from gateway.model.entry import Position, Sealed
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal
@@ -79,8 +80,8 @@ class Findings:
         sealed = await self.vault.seal(run.tenant, plain)
         finding_id = self.clock.mint("fnd")
         about = await self._about(run, finding)
-        fields = _fields(run, finding, finding_id, plain, sealed, self.clock.now()) | findings.entry_fields(about)
-        entry = str(await self.journal.append(fields, (sealed,)))
+        reported = _entry(run, finding, finding_id, plain, sealed, about, self.clock.now())
+        entry = str(await self.journal.append(reported, (sealed,)))
         await self.answered(run.run_id)
         incident = await self.incidents.incident_of(run.run_id, run.generation, findings.CAUSE)
         return Reported(finding_id, entry, about.places, None if incident is None else incident.incident_id)
@@ -93,9 +94,8 @@ class Findings:
 
     async def _is_of(self, run: Run, place: Position) -> bool:
         """Whether a place is an entry of the run, or of another of its workflow."""
-        line = await self.history.entry(place)
-        entry = {} if line is None else orjson.loads(line)
-        return bool(entry.get("tenant") == run.tenant and entry.get("workflow_id") == run.workflow_id)
+        entry = await self.history.entry(place)
+        return entry is not None and (entry.tenant, entry.workflow_id) == (run.tenant, run.workflow_id)
 
 
 def _canonical(evidence: Mapping[str, object]) -> bytes:
@@ -105,21 +105,16 @@ def _canonical(evidence: Mapping[str, object]) -> bytes:
     return plain
 
 
-def _fields(run: Run, finding: Finding, finding_id: str, plain: bytes, sealed: Sealed, now: float) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "ts": timestamps.rfc3339(now),
-        "kind": Kind.FINDING.value,
-        "tenant": run.tenant,
-        "workflow_id": run.workflow_id,
-        "run_id": run.run_id,
-        "generation": run.generation,
-        "agent_id": run.agent_id,
-        "task_class": run.task_class,
-        "finding": finding.kind,
-        "finding_id": finding_id,
-        "severity": finding.severity,
-        "evidence_digest": f"sha256:{hashlib.sha256(plain).hexdigest()}",
-        "evidence_ref": sealed.ref,
-        "by": finding.by,
-    }
-    return fields if finding.reason is None else fields | {"reason": finding.reason}
+def _entry(run: Run, finding: Finding, finding_id: str, plain: bytes, sealed: Sealed, about: About, now: float) -> FindingEntry:
+    return FindingEntry(
+        **codec.owner(run, now),
+        finding=finding.kind,
+        finding_id=finding_id,
+        severity=finding.severity,
+        evidence_digest=f"sha256:{hashlib.sha256(plain).hexdigest()}",
+        evidence_ref=sealed.ref,
+        by=finding.by,
+        reason=finding.reason,
+        about=tuple(map(str, about.places)),
+        unfound=about.unfound,
+    )

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from gateway.core import tasks
+from gateway.core.tasks import Owner
 from gateway.model.effect import State, Write
-from gateway.model.entry import Fields
 from gateway.model.task import Resolution, Task, TaskKind
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
@@ -31,10 +31,8 @@ class Tasks:
     async def find(self, task_id: str) -> Task | None:
         return await self.registry.task(task_id)
 
-    async def open(self, task: Task, whose: Fields) -> Task:
+    async def open(self, task: Task, owner: Owner) -> Task:
         """Open a task under its stable id; one that stands there already, open or resolved, is returned as it is.
-
-        ``whose`` are the entry's fields that say whose work it is about beside tenant and run (workflow, generation, step).
 
         Raises:
             JournalUnavailable: it is not durable.
@@ -43,7 +41,7 @@ class Tasks:
             known = await self.registry.task(task.task_id)
             if known is not None:
                 return known
-            await self.journal.append(tasks.opened_entry(task, whose))
+            await self.journal.append(tasks.opened_entry(task, owner))
             return task
 
     async def resolve(self, task_id: str, *, resolution: str, note: str, by: str) -> Task:

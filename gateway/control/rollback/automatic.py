@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway import errors
 from gateway.control.containment.containment import Containment
 from gateway.control.rollback.rollbacks import Rollbacks, Spawn
 from gateway.control.rollback.scope import NotContained, WrongRollback
+from gateway.model.call_entry import ReconciliationEntry
 from gateway.model.checkpoint import START
-from gateway.model.entry import Kind, Position
+from gateway.model.entries import ApprovalEntry, Entry, TaskEntry
+from gateway.model.entry import Position
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.rollback import Rollback
 from gateway.ports.projections import Registry
@@ -100,15 +101,15 @@ class Wake:
     registry: Registry
     spawn: Spawn
 
-    def on_entry(self, fields: Mapping[str, Any], position: Position) -> None:
-        match fields["kind"]:
-            case Kind.TASK if fields.get("change") == "resolved":
-                self.spawn(self._wake(fields["run_id"]))
-            case Kind.APPROVAL if fields["approval"].get("rollback_id") is not None and fields.get("change") in ("granted", "denied"):
-                self.spawn(self._wake(fields["run_id"]))
+    def on_entry(self, entry: Entry, position: Position) -> None:
+        match entry:
+            case TaskEntry(change="resolved"):
+                self.spawn(self._wake(entry.run_id))
+            case ApprovalEntry(change="granted" | "denied") if entry.approval.rollback_id is not None:
+                self.spawn(self._wake(entry.run_id))
             # What whoever drives a rollback finds out about a compensation they go on with; what a probe does is for the next plan.
-            case Kind.RECONCILIATION if "rollback_id" not in fields or fields["by"] == "probe":
-                self.spawn(self._wake(fields["run_id"]))
+            case ReconciliationEntry() if entry.rollback_id is None or entry.by == "probe":
+                self.spawn(self._wake(entry.run_id))
 
     async def _wake(self, run_id: str) -> None:
         run = await self.registry.run(run_id)

@@ -19,10 +19,10 @@ from gateway import errors
 from gateway.control.rollback.scope import RollbackScope, WrongRollback
 from gateway.core import timestamps
 from gateway.core.codec import plan as codec_plan
-from gateway.core.codec.incident import INCIDENT, ROLLBACK
 from gateway.core.rollback.progress import Schedule, Wait
 from gateway.model.effect import State, Write
-from gateway.model.entry import Kind, Sealed
+from gateway.model.entries import RollbackEntry
+from gateway.model.entry import Sealed
 from gateway.model.incident import Incident
 from gateway.model.plan import Node, NodeState, Plan
 from gateway.model.rollback import Rollback
@@ -170,7 +170,7 @@ class RollbackView:
     rollback: Rollback
     plan: Plan
     states: Mapping[str, NodeState]
-    marks: Mapping[str, Mapping[str, Any]]
+    marks: Mapping[str, RollbackEntry]
     waits: Mapping[str, Wait] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
 
@@ -235,15 +235,13 @@ class RollbackEntries:
         self, rollback: Rollback, change: str, *, by: str, reason: str, blobs: Sequence[Sealed] = (), incident: Incident | None = None
     ) -> None:
         """Journal what became of a rollback, with its whole record."""
-        entry = self._head(rollback) | {"change": change, "rollback": ROLLBACK.journal(rollback), "by": by, "reason": reason}
-        if incident is not None:
-            entry["incident"] = INCIDENT.journal(incident)
+        entry = RollbackEntry(**self._head(rollback), change=change, rollback=rollback, incident=incident, by=by, reason=reason)
         await self.journal.append(entry, blobs)
 
-    async def node(self, rollback: Rollback, node: Node, state: NodeState, why: str, **more: object) -> None:
-        """Journal a node's state where no call of its own tells it."""
-        entry = self._head(rollback) | {"change": "node", "node": node.node_id, "state": state.value, "why": why}
-        await self.journal.append(entry | {name: value for name, value in more.items() if value is not None})
+    async def node(self, rollback: Rollback, node: Node, state: NodeState, why: str, **more: Any) -> None:
+        """Journal a node's state where no call of its own tells it; ``more`` are members of its entry."""
+        said: dict[str, Any] = {"change": "node", "node": node.node_id, "state": state.value, "why": why}
+        await self.journal.append(RollbackEntry(**self._head(rollback), **said, **more))
 
     async def sealed(self, tenant: str, plan: Plan) -> Sealed:
         """A plan as it is kept with the entry that names it."""
@@ -261,19 +259,12 @@ class RollbackEntries:
             raise WrongRollback(f"The plan of rollback {rollback.rollback_id} is not in this journal any more.")
         return codec_plan.read(orjson.loads(await self.vault.unseal(sealed)))
 
-    def owner_fields(self, rollback: Rollback) -> dict[str, object]:
-        """Whose work it is, for entries beside it."""
+    def _head(self, rollback: Rollback) -> dict[str, Any]:
         return {
+            "ts": timestamps.rfc3339(self.clock.now()),
             "tenant": rollback.tenant,
             "workflow_id": rollback.workflow_id,
             "run_id": rollback.run_id,
             "generation": rollback.generation,
-        }
-
-    def _head(self, rollback: Rollback) -> dict[str, object]:
-        return {
-            "ts": timestamps.rfc3339(self.clock.now()),
-            "kind": Kind.ROLLBACK.value,
-            **self.owner_fields(rollback),
             "rollback_id": rollback.rollback_id,
         }

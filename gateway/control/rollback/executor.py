@@ -16,6 +16,7 @@ from gateway.core.backoff import Backoff
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Wait
 from gateway.model.approval import ApprovalStatus
+from gateway.model.call_entry import Sent
 from gateway.model.effect import State, Write
 from gateway.model.plan import Node, NodeState, Way
 from gateway.ports.clock import Clock
@@ -123,7 +124,7 @@ class Executor:
             return await self._handed_to_person(execution, node, proposal.why, proposal.seen)
         summary = f"{node.by} to take back {node.action}: {node.why}"
         asked = await self.approvals.request_compensation(rollback, node, order.run, summary, order.guard, proposal.shown)
-        request = {"method": proposal.method, "path": proposal.path, "body_digest": proposal.body_digest}
+        request = Sent(method=proposal.method, path=proposal.path, body_digest=proposal.body_digest)
         outcome = NodeOutcome(state=NodeState.WAITING, why="a person has to approve it")
         return await self._marked(execution, node, outcome, approval_id=asked.approval_id, request=request)
 
@@ -199,7 +200,7 @@ class Executor:
     async def _handed_to_person(self, execution: Execution, node: Node, why: str, seen: str | None) -> NodeState:
         effects, rollback = execution.scope.effects_of(node), execution.rollback
         task = tasks.of_node(rollback, node, effects, why=why, seen=seen, at=self.clock.now())
-        opened = await self.tasks.open(task, self.entries.owner_fields(rollback))
+        opened = await self.tasks.open(task, tasks.Owner(workflow_id=rollback.workflow_id, generation=rollback.generation))
         return await self._marked(execution, node, NodeOutcome(state=NodeState.TASK, why=why, seen=seen), task_id=opened.task_id)
 
     async def _marked(self, execution: Execution, node: Node, outcome: NodeOutcome, **more: object) -> NodeState:

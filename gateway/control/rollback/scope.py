@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
-import orjson
 from msgspec import Struct
 
 from gateway.control.containment.containment import Containment
 from gateway.core.adapter.catalog import Undo
 from gateway.core.codec.record import position_of
 from gateway.core.rollback import plan
+from gateway.model.call_entry import ReadEntry
 from gateway.model.checkpoint import START
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind, Position
@@ -85,12 +85,10 @@ class ScopeQuery(Struct, frozen=True):
         for run_id in runs:
             after: str | None = None
             while page := await self.history.entries(Query(run=run_id, kind=Kind.READ, after=after, limit=_PAGE)):
-                for line in page:
-                    if b'"parent_named":true' in line:
-                        entry = orjson.loads(line)
-                        found[run_id, entry["step_id"]] = (run_id, entry["parent_step_id"])
-                last = orjson.loads(page[-1])
-                after = f"{last['stream']}/{last['seq']}"
+                for entry in page:
+                    if isinstance(entry, ReadEntry) and entry.parent_named and entry.step_id and entry.parent_step_id:
+                        found[run_id, entry.step_id] = (run_id, entry.parent_step_id)
+                after = str(page[-1].position)
         return found
 
 

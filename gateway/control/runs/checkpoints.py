@@ -13,15 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
 from msgspec.structs import replace
 
-from gateway.core import timestamps
 from gateway.core.authorization import approvals
+from gateway.core.codec import entry as codec
 from gateway.core.codec.record import position_of
-from gateway.core.codec.review import CHECKPOINT
 from gateway.core.incident import findings
 from gateway.core.incident.findings import FirstBad
 from gateway.core.rollback import checkpoints
@@ -29,6 +26,7 @@ from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.approval import ApprovalStatus
 from gateway.model.checkpoint import START, Checkpoint
 from gateway.model.effect import Write
+from gateway.model.entries import CheckpointEntry, FindingEntry
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
 from gateway.model.run import Run
@@ -90,7 +88,8 @@ class Checkpoints:
             by=by,
             taken_at=now,
         )
-        await self.journal.append(_fields(run, taken, now, by=by, reason=reason))
+        entry = CheckpointEntry(**codec.owner(run, now), checkpoint_id=taken.checkpoint_id, checkpoint=taken, by=by, reason=reason)
+        await self.journal.append(entry)
         return taken
 
     async def automatic(self, run: Run) -> Checkpoint | None:
@@ -173,9 +172,9 @@ class Checkpoints:
         told = [entry for one in incidents if one.cause == findings.CAUSE for entry in await self._findings(one)]
         return findings.first_bad(seen, told)
 
-    async def _findings(self, incident: Incident) -> list[dict[str, Any]]:
-        lines = await self.history.entries(Query(run=incident.run_id, kind=Kind.FINDING.value, limit=None))
-        return [entry for line in lines if (entry := orjson.loads(line))["generation"] == incident.generation]
+    async def _findings(self, incident: Incident) -> list[FindingEntry]:
+        entries = await self.history.entries(Query(run=incident.run_id, kind=Kind.FINDING.value, limit=None))
+        return [one for one in entries if isinstance(one, FindingEntry) and one.generation == incident.generation]
 
     async def _named(self, run: Run, name: str, writes: Sequence[Write]) -> Checkpoint:
         if name == START:
@@ -196,20 +195,3 @@ class Checkpoints:
         """A place with whose it is: a fold of effects does not know of runs."""
         generation = checkpoint.generation or run.generation
         return replace(checkpoint, run_id=run.run_id, generation=generation, tenant=run.tenant, workflow_id=run.workflow_id)
-
-
-def _fields(run: Run, checkpoint: Checkpoint, now: float, *, by: str, reason: str) -> dict[str, object]:
-    return {
-        "ts": timestamps.rfc3339(now),
-        "kind": Kind.CHECKPOINT.value,
-        "tenant": run.tenant,
-        "workflow_id": run.workflow_id,
-        "run_id": run.run_id,
-        "generation": run.generation,
-        "agent_id": run.agent_id,
-        "task_class": run.task_class,
-        "checkpoint_id": checkpoint.checkpoint_id,
-        "checkpoint": CHECKPOINT.journal(checkpoint),
-        "by": by,
-        "reason": reason,
-    }

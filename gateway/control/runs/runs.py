@@ -14,11 +14,10 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.containment.containment import OrderReplica
-from gateway.core import timestamps
 from gateway.core.authorization import admission, gate
-from gateway.core.codec.run import RUN
+from gateway.core.codec import entry as codec
 from gateway.model.checkpoint import Checkpoint
-from gateway.model.entry import Kind
+from gateway.model.entries import RunEntry
 from gateway.model.run import Lease, Mode, Run, TaskClass
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
@@ -87,7 +86,7 @@ class Runs:
             if parent is not None:
                 self._may_have_children(parent, now)
                 run = replace(run, inherited=self.replica.passed_on(parent, run, now=now))
-            await self.journal.append(fields(run, "opened", now, by=by, reason=reason))
+            await self.journal.append(entry(run, "opened", now, by=by, reason=reason))
         return Opened(run, self._sign(run, now), new=True)
 
     async def renew(self, run_id: str, *, ttl: float | None, by: str, reason: str) -> Opened:
@@ -102,7 +101,7 @@ class Runs:
             now = self.clock.now()
             self._may_renew(run, now)
             renewed = replace(run, expires_at=await self._until(run, ttl, now))
-            await self.journal.append(fields(renewed, "renewed", now, by=by, reason=reason))
+            await self.journal.append(entry(renewed, "renewed", now, by=by, reason=reason))
         return Opened(renewed, self._sign(renewed, now), new=False)
 
     async def resume(self, run_id: str, resumed: Callable[[Run, float], Awaitable[Resumed]], *, by: str, reason: str) -> Opened:
@@ -116,8 +115,8 @@ class Runs:
             run = await self._known(run_id)
             now = self.clock.now()
             made = await resumed(run, await self._until(run, None, now))
-            told = {"checkpoint_id": made.checkpoint.checkpoint_id}
-            await self.journal.append(fields(made.run, "resumed", now, by=by, reason=reason) | told)
+            resumed_from = made.checkpoint.checkpoint_id
+            await self.journal.append(entry(made.run, "resumed", now, by=by, reason=reason, checkpoint_id=resumed_from))
             self.replica.end(run_id, run.generation)
         return Opened(made.run, self._sign(made.run, now), new=False)
 
@@ -135,7 +134,7 @@ class Runs:
                 return run
             now = self.clock.now()
             closed = replace(run, closed_at=now)
-            await self.journal.append(fields(closed, "closed", now, by=by, reason=reason))
+            await self.journal.append(entry(closed, "closed", now, by=by, reason=reason))
         return closed
 
     def lease_of(self, run: Run, now: float) -> Lease:
@@ -195,22 +194,9 @@ class Runs:
             raise errors.FanoutBlocked(f"Run {parent.run_id} may not open child runs.")
 
 
-def fields(run: Run, change: str, now: float, *, by: str, reason: str) -> dict[str, object]:
+def entry(run: Run, change: str, now: float, *, by: str, reason: str, checkpoint_id: str | None = None) -> RunEntry:
     """The ``run`` entry of a change."""
-    return {
-        "ts": timestamps.rfc3339(now),
-        "kind": Kind.RUN.value,
-        "tenant": run.tenant,
-        "workflow_id": run.workflow_id,
-        "run_id": run.run_id,
-        "generation": run.generation,
-        "agent_id": run.agent_id,
-        "task_class": run.task_class,
-        "run": RUN.journal(run),
-        "change": change,
-        "by": by,
-        "reason": reason,
-    }
+    return RunEntry(**codec.owner(run, now), run=run, change=change, by=by, reason=reason, checkpoint_id=checkpoint_id)
 
 
 @dataclass(slots=True)

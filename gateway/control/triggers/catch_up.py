@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import orjson
 
 from gateway.control.triggers.monitor import TriggerMonitor
 from gateway.control.triggers.windows import TriggerWindows
 from gateway.core import timestamps
-from gateway.core.codec.incident import TRIGGER
 from gateway.core.incident import findings
-from gateway.model.entry import Kind, Position
+from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, TriggerEntry
+from gateway.model.entry import Position
 from gateway.model.trigger import Trigger
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Query
@@ -46,21 +42,20 @@ class _Found:
     told: dict[str, Seen] = field(default_factory=dict)
     suspected: dict[str, None] = field(default_factory=dict)
 
-    def take(self, fields: Mapping[str, Any], position: Position) -> None:
-        match fields["kind"]:
-            case Kind.FINDING:
-                self.suspected[fields["run_id"]] = None
-            case Kind.TRIGGER if fields["trigger"]["name"] != findings.CAUSE:
-                trigger = TRIGGER.read(fields["trigger"])
-                cause = (fields["run_id"], fields["generation"], trigger.name)
-                self.told[str(position)] = seen = (cause, trigger.evidence[-1:])
+    def take(self, entry: Entry) -> None:
+        match entry:
+            case FindingEntry():
+                self.suspected[entry.run_id] = None
+            case TriggerEntry(trigger=trigger) if trigger.name != findings.CAUSE:
+                cause = (entry.run_id, entry.generation, trigger.name)
+                self.told[str(entry.position)] = seen = (cause, trigger.evidence[-1:])
                 self.unanswered[seen] = trigger
                 if cause in self.fired and self.fired[cause].evidence[-1:] == trigger.evidence[-1:]:
                     del self.fired[cause]
-            case Kind.RESPONSE if (seen_before := self.told.get(str(fields.get("trigger")))) is not None:
+            case ResponseEntry() if (seen_before := self.told.get(str(entry.trigger))) is not None:
                 self.unanswered.pop(seen_before, None)
-            case Kind.ORDER if fields["change"] == "released":
-                self._released(fields["run_id"], str(fields["order"]["by"]))
+            case OrderEntry(change="released", order=order) if entry.run_id is not None:
+                self._released(entry.run_id, order.by)
 
     def _released(self, run_id: str, by: str) -> None:
         """Repeats that went untold while an order stood were answered by it, and whoever released it has decided on them."""
@@ -94,17 +89,17 @@ class CatchUp:
         since = min(end, self.clock.now()) - self.watches.thresholds.longest
         seq, found = await self._since(tail.stream, tail.seq, since), _Found()
         while page := await self.history.entries(Query(after=f"{tail.stream}/{seq}", limit=_PAGE)):
-            for line in page:
-                seq += 1
-                await self._fold(orjson.loads(line), Position(tail.stream, seq), found, end - RECENT)
+            for entry in page:
+                await self._fold(entry, found, end - RECENT)
+            seq = page[-1].position.seq
         due = [(run_id, generation, trigger) for (run_id, generation, _), trigger in found.open().items()]
         due += [(run_id, *one) for run_id in found.suspected for one in findings.findings(await self._of_findings(run_id))]
         for run_id, generation, trigger in due:
             self.monitor.set_off(run_id, generation, trigger)
         return len(due)
 
-    async def _fold(self, fields: Mapping[str, Any], position: Position, found: _Found, recent: float) -> None:
-        run_id = fields.get("run_id")
+    async def _fold(self, entry: Entry, found: _Found, recent: float) -> None:
+        run_id = entry.run_id
         if run_id is None:
             return
         if run_id not in self.watches:
@@ -112,36 +107,37 @@ class CatchUp:
             if run is None:
                 return
             if run.closed_at is not None:
-                found.take(fields, position)
+                found.take(entry)
                 return
             self.watches.meet(run, 0)
-        for trigger in self.watches.see(fields, position):
+        for trigger in self.watches.see(entry, entry.position):
             found.seen[run_id, trigger.name] = trigger.evidence[-1:]
             if trigger.at >= recent and trigger.name != findings.CAUSE:
-                found.fired[run_id, fields["generation"], trigger.name] = trigger
-        if fields["kind"] == Kind.TRIGGER:
-            told = TRIGGER.read(fields["trigger"])
+                assert entry.generation is not None
+                found.fired[run_id, entry.generation, trigger.name] = trigger
+        if isinstance(entry, TriggerEntry):
+            told = entry.trigger
             if found.seen.get((run_id, told.name)) != told.evidence[-1:]:  # watched in another phase than it is read again
                 self.watches.told(run_id, told)
-        found.take(fields, position)
+        found.take(entry)
 
-    async def _of_findings(self, run_id: str) -> list[dict[str, Any]]:
+    async def _of_findings(self, run_id: str) -> list[Entry]:
         """The run's entries that say which of its findings were answered, ascending."""
-        found: list[dict[str, Any]] = []
+        found: list[Entry] = []
         for kind in findings.KINDS:
             after: str | None = None
             while page := await self.history.entries(Query(run=run_id, kind=kind.value, after=after, limit=_PAGE)):
-                found += [orjson.loads(line) for line in page]
-                after = f"{found[-1]['stream']}/{found[-1]['seq']}"
-        return sorted(found, key=lambda entry: int(entry["seq"]))
+                found += page
+                after = str(page[-1].position)
+        return sorted(found, key=lambda entry: entry.position.seq)
 
     async def _since(self, stream: str, newest: int, time: float) -> int:
         """The seq before the first entry of a time, or of the newest ``MOST``."""
         low, high = max(0, newest - MOST), newest
         while low < high:
             middle = (low + high + 1) // 2
-            line = await self.history.entry(Position(stream, middle))
-            if line is not None and timestamps.instant(orjson.loads(line)["ts"]) < time:
+            entry = await self.history.entry(Position(stream, middle))
+            if entry is not None and entry.at < time:
                 low = middle
             else:
                 high = middle - 1

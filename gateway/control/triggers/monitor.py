@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -14,6 +14,7 @@ from gateway import errors
 from gateway.control.triggers.responder import VIOLATIONS, Responder
 from gateway.control.triggers.windows import TriggerWindows
 from gateway.model.decision import Reason
+from gateway.model.entries import Entry
 from gateway.model.entry import Position
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.run import Run
@@ -53,10 +54,12 @@ class TriggerMonitor:
     def begin_call(self, run: Run, steps: int) -> None:
         self.watches.meet(run, steps)
 
-    def on_entry(self, fields: Mapping[str, Any], position: Position) -> None:
+    def on_entry(self, entry: Entry, position: Position) -> None:
         """Take an entry into account. Nothing waits here: what it sets off is answered by a task of its own."""
-        for trigger in self.watches.see(fields, position):
-            self.set_off(fields["run_id"], fields["generation"], trigger)
+        for trigger in self.watches.see(entry, position):
+            assert entry.run_id is not None
+            assert entry.generation is not None
+            self.set_off(entry.run_id, entry.generation, trigger)
 
     def set_off(self, run_id: str, generation: int, trigger: Trigger) -> None:
         """Have a trigger answered, after those of the run that came before it."""

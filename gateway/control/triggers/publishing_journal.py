@@ -6,17 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from msgspec.structs import asdict
-
-from gateway.model.entry import Fields, Kind, Position, Sealed
+from gateway.model.call_entry import OutcomeEntry
+from gateway.model.entries import Entry, FindingEntry
+from gateway.model.entry import Position, Sealed
 from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
 
-Subscriber = Callable[[Fields, Position], object]
+Subscriber = Callable[[Entry, Position], object]
 Subscribers = Mapping[str, Sequence[Subscriber]]
 """Who hears of an entry, by its kind and in this order."""
-
-_AWAITED = frozenset({Kind.OUTCOME, Kind.FINDING})
-"""Who brings such an entry goes on only once what it set off has been answered."""
 
 
 async def _nothing_answered(_: str) -> bool:
@@ -43,38 +40,38 @@ class PublishingJournal:
     def stream(self) -> str:
         return self.journal.stream
 
-    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
-        position = self.journal.post(fields, blobs)
-        self._publish(fields, position)
+    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        position = self.journal.post(entry, blobs)
+        self._publish(entry, position)
         return position
 
-    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
-        position = await self.journal.append(fields, blobs)
-        self._publish(fields, position)
-        if fields["kind"] in _AWAITED:
-            await self.answered(str(fields["run_id"]))
+    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        position = await self.journal.append(entry, blobs)
+        self._publish(entry, position)
+        if isinstance(entry, OutcomeEntry | FindingEntry):  # who brings it goes on only once what it set off has been answered
+            await self.answered(entry.run_id)
         return position
 
     async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
         opened = await self.journal.intend(opening)
         match opened:
             case Opened(position):
-                self._publish(opening.fields, position)
+                self._publish(opening.entry, position)
             case AlreadyTaken(position):
-                self._publish({**opening.refusal(), "code": "in-flight"}, position)
+                self._publish(opening.in_flight(), position)
             case Unapproved(position):
                 self._publish(opening.unapproved(), position)
             case Exceeded(position, violations):
-                self._publish({**opening.refusal(), "code": "blast-radius", "violated": [asdict(one) for one in violations]}, position)
-        await self.answered(str(opening.fields["run_id"]))
+                self._publish(opening.exceeded(violations), position)
+        await self.answered(opening.entry.run_id)
         return opened
 
     def health(self) -> JournalHealth:
         return self.journal.health()
 
-    def _publish(self, fields: Fields, position: Position) -> None:
-        for subscriber in self.subscribers.get(str(fields["kind"]), ()):
-            subscriber(fields, position)
+    def _publish(self, entry: Entry, position: Position) -> None:
+        for subscriber in self.subscribers.get(entry.kind, ()):
+            subscriber(entry, position)
 
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 from gateway import errors
 from gateway.control.containment.containment import Containment
 from gateway.control.triggers.response_history import ResponseHistory
-from gateway.core import timestamps
-from gateway.core.codec.incident import INCIDENT, TRIGGER
+from gateway.core.codec import entry as codec
 from gateway.core.incident import incidents
 from gateway.core.policy import rules
 from gateway.model.decision import Reason
-from gateway.model.entry import Kind, Position
+from gateway.model.entries import ResponseEntry, TriggerEntry
+from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.model.order import Order, Scope
 from gateway.model.response import Earlier, Measure, Response
@@ -84,8 +84,7 @@ class Responder:
     async def about(self, run: Run, generation: int, trigger: Trigger) -> Response:
         """What policy says of an error that may be recoverable; journaled, and never an incident by itself."""
         response = await self._asked(run, generation, trigger)
-        entry = self._who(run, generation, Kind.RESPONSE, self.clock.now()) | _response(trigger, response, self.rules.revision)
-        self.journal.post(entry | {"trigger": TRIGGER.journal(trigger)})
+        self.journal.post(self._response(run, generation, trigger, response, of=trigger))
         self._kept(run, generation, trigger, response)
         return response
 
@@ -94,23 +93,23 @@ class Responder:
         response = await self._asked(run, answer.generation, trigger)
         order = await self._contained(answer, response)
         incident = self._incident(answer, response, order)
-        entry = self._who(run, answer.generation, Kind.RESPONSE, self.clock.now()) | _response(trigger, response, self.rules.revision)
-        if position is not None:
-            entry["trigger"] = str(position)
-        if order is not None:
-            entry["order_id"] = order.order_id
         if incident is not None:
-            entry |= {"incident": INCIDENT.journal(incident), "change": "opened" if answer.known is None else "updated"}
             self._remember(incident, trigger)
-        await self.journal.append(entry)
+        change = None if incident is None else "opened" if answer.known is None else "updated"
+        of = None if position is None else str(position)
+        entry = self._response(run, answer.generation, trigger, response, of=of)
+        order_id = None if order is None else order.order_id
+        await self.journal.append(replace(entry, order_id=order_id, incident=incident, change=change))
         self._kept(run, answer.generation, trigger, response)
         return incident
 
     def _told(self, answer: _Answer) -> Position | None:
         """The trigger's own entry. Where it cannot be written, containment goes on without it."""
-        entry = self._who(answer.run, answer.generation, Kind.TRIGGER, self.clock.now()) | {"trigger": TRIGGER.journal(answer.trigger)}
-        if answer.known is not None:
-            entry["incident_id"] = answer.known.incident_id
+        entry = TriggerEntry(
+            **codec.owner(answer.run, self.clock.now(), answer.generation),
+            trigger=answer.trigger,
+            incident_id=None if answer.known is None else answer.known.incident_id,
+        )
         try:
             return self.journal.post(entry)
         except errors.JournalUnavailable:
@@ -200,17 +199,17 @@ class Responder:
     def _kept(self, run: Run, generation: int, trigger: Trigger, response: Response) -> None:
         self.answered.keep(run.run_id, generation, Earlier(trigger.name, self.clock.now(), response.action))
 
-    def _who(self, run: Run, generation: int, kind: Kind, now: float) -> dict[str, object]:
-        return {
-            "ts": timestamps.rfc3339(now),
-            "kind": kind.value,
-            "tenant": run.tenant,
-            "workflow_id": run.workflow_id,
-            "run_id": run.run_id,
-            "generation": generation,
-            "agent_id": run.agent_id,
-            "task_class": run.task_class,
-        }
+    def _response(self, run: Run, generation: int, trigger: Trigger, response: Response, *, of: str | Trigger | None) -> ResponseEntry:
+        return ResponseEntry(
+            **codec.owner(run, self.clock.now(), generation),
+            name=trigger.name,
+            action=response.action,
+            verdict=response.verdict,
+            rollback=response.rollback,
+            why=response.why,
+            revision=self.rules.revision,
+            trigger=of,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +230,3 @@ def _violations(trigger: Trigger) -> list[Reason] | None:
 
 def _signature(trigger: Trigger) -> Signature:
     return trigger.effect, trigger.severity, trigger.count >= trigger.threshold, VIOLATIONS in trigger.facts
-
-
-def _response(trigger: Trigger, response: Response, revision: str) -> dict[str, object]:
-    return {
-        "name": trigger.name,
-        "action": response.action.value,
-        "verdict": response.verdict.value,
-        "rollback": response.rollback,
-        "why": response.why,
-        "revision": revision,
-    }

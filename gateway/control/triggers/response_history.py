@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-import orjson
-
-from gateway.core import timestamps
 from gateway.core.policy import rules
+from gateway.model.entries import ResponseEntry
 from gateway.model.entry import Kind
-from gateway.model.response import Earlier, Measure
+from gateway.model.response import Earlier
 from gateway.ports.journal import History, Query
 
 _KEPT = 10_000
@@ -47,11 +45,7 @@ class ResponseHistory:
         found: deque[Earlier] = deque(maxlen=rules.HISTORY)
         after: str | None = None
         while page := await self.history.entries(Query(run=run_id, kind=Kind.RESPONSE, after=after, limit=_PAGE)):
-            entries = [orjson.loads(line) for line in page]
-            found.extend(
-                Earlier(one["name"], timestamps.instant(one["ts"]), Measure(one["action"]))
-                for one in entries
-                if one["generation"] == generation
-            )
-            after = f"{entries[-1]['stream']}/{entries[-1]['seq']}"
+            mine = (one for one in page if isinstance(one, ResponseEntry) and one.generation == generation)
+            found.extend(Earlier(one.name, one.at, one.action) for one in mine)
+            after = str(page[-1].position)
         return found

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from gateway.core import timestamps
 from gateway.core.triggers import projection
 from gateway.core.triggers.thresholds import Thresholds
-from gateway.core.triggers.window import Event, Watch
-from gateway.model.entry import Kind, Position
+from gateway.core.triggers.window import Watch
+from gateway.model.call_entry import OutcomeEntry
+from gateway.model.entries import Entry, RunEntry
+from gateway.model.entry import Position
 from gateway.model.run import Run
 from gateway.model.trigger import Trigger
 
 _KEPT = 50_000
 """Runs watched at once; the one not heard of for longest is forgotten."""
-
-_LOOKED_AT = frozenset({*projection.SIGNS, Kind.REFUSAL})
 
 
 @dataclass(slots=True)
@@ -45,20 +42,18 @@ class TriggerWindows:
         if watch is not None:
             projection.told(watch, trigger)
 
-    def see(self, fields: Mapping[str, Any], position: Position) -> tuple[Trigger, ...]:
+    def see(self, entry: Entry, position: Position) -> tuple[Trigger, ...]:
         """Take an entry into account; the triggers it sets off."""
-        kind, run_id = fields["kind"], fields.get("run_id")
-        if kind not in _LOOKED_AT or run_id is None:
-            if kind == Kind.RUN and fields["change"] == "closed":
-                self._of.pop(str(run_id), None)
+        if isinstance(entry, RunEntry) and entry.change == "closed":
+            self._of.pop(entry.run_id, None)
+        if not isinstance(entry, projection.LOOKED_AT):
             return ()
-        watch, generation = self._of.get(run_id), fields["generation"]
-        event = Event(position.stream, position.seq, timestamps.instant(fields["ts"]), fields)
+        watch, generation = self._of.get(entry.run_id), entry.generation
         if watch is None or watch.generation < generation:
-            watch = self._keep(run_id, Watch(generation))
+            watch = self._keep(entry.run_id, Watch(generation))
         elif watch.generation > generation:  # of a lease that has ended: how it behaves says nothing about the run now, what it left does
-            return projection.late(event, self.thresholds)
-        return projection.see(watch, event, self.thresholds)
+            return projection.late(entry, position, self.thresholds) if isinstance(entry, OutcomeEntry) else ()
+        return projection.see(watch, entry, position, self.thresholds)
 
     def _keep(self, run_id: str, watch: Watch) -> Watch:
         self._of[run_id] = watch

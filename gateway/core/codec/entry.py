@@ -10,6 +10,7 @@ import orjson
 from msgspec import Raw
 from msgspec.structs import replace
 
+from gateway.core import timestamps
 from gateway.core.codec.incident import INCIDENT, ROLLBACK, TRIGGER
 from gateway.core.codec.order import ORDER
 from gateway.core.codec.record import Form, Json, convert
@@ -29,6 +30,7 @@ from gateway.model.entries import (
     TriggerEntry,
 )
 from gateway.model.entry import EntryBase, Position
+from gateway.model.run import Run
 
 _LARGEST = 2**53 - 1
 _SORTED = msgspec.json.Encoder(order="sorted")
@@ -52,6 +54,19 @@ _EARLIER: Mapping[str, str] = {"untold": "missing_amount"}
 
 # A control byte stands in no JSON text, so where one was put in it is found again for certain.
 _MARKS: Mapping[str, Any] = {"hash": Raw(b"\x00"), "prev_hash": Raw(b"\x01")}
+
+
+def owner(run: Run, at: float, generation: int | None = None) -> dict[str, Any]:
+    """When, and whose: the members that entries about a run begin with. ``at`` is Unix seconds."""
+    return {
+        "ts": timestamps.rfc3339(at),
+        "tenant": run.tenant,
+        "workflow_id": run.workflow_id,
+        "run_id": run.run_id,
+        "generation": run.generation if generation is None else generation,
+        "agent_id": run.agent_id,
+        "task_class": run.task_class,
+    }
 
 
 def fields(entry: Entry) -> Json:
@@ -85,6 +100,11 @@ def draft(entry: Entry, position: Position) -> chain.Draft:
         if line.isascii():
             return chain.cut(line)
     return chain.draft(fields(placed))
+
+
+def position_in(line: bytes) -> Position:
+    """Where the entry of a line stands."""
+    return msgspec.json.decode(line, type=Position)
 
 
 def decode(line: bytes) -> Entry:

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.core import timestamps
 from gateway.core.codec.record import POSITION, TARGET, WHOLE_TARGET, Codec, Form, Json, convert, each
-from gateway.model.action import Compensation, Remedy, Reversibility
+from gateway.model.action import Compensation
 from gateway.model.approval import Approval
 from gateway.model.checkpoint import Checkpoint, Touched
 from gateway.model.decision import Reason
@@ -53,19 +53,6 @@ APPROVAL = Codec(
 def approval_shown(approval: Approval) -> Json:
     """Without where its request is sealed; the digest of its arguments as other entries have it."""
     return APPROVAL.shown(approval) | {"args_digest": f"sha256:{approval.content}"}
-
-
-def compensation_of(document: Mapping[str, Any] | None) -> Compensation:
-    """What could undo a write; nothing was declared for one that the adapter does not list, so a person has to look at it."""
-    if document is None:
-        return Compensation(reversibility=Reversibility.IRREVERSIBLE, remedy=Remedy.MANUAL_REVIEW)
-    until = document.get("allowed_until")
-    return Compensation(
-        reversibility=Reversibility(document["class"]),
-        remedy=Remedy(document["type"]),
-        automatic=document.get("auto", False),
-        allowed_until=None if until is None else timestamps.instant(until),
-    )
 
 
 def compensation_shown(value: Compensation) -> Json:

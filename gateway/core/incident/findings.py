@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from gateway.core import timestamps
-from gateway.core.codec.incident import TRIGGER
 from gateway.core.codec.record import position_of
 from gateway.core.triggers import detectors
 from gateway.core.triggers.thresholds import Thresholds
-from gateway.core.triggers.window import Event, Watch
+from gateway.core.triggers.window import Watch, event
 from gateway.model.action import Target
 from gateway.model.effect import State, Write
+from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, TriggerEntry
 from gateway.model.entry import Kind, Position
 from gateway.model.trigger import Trigger
 
@@ -90,25 +88,20 @@ def about(name: Named, entries: Iterable[Position], writes: Iterable[Write]) -> 
     return About(tuple(sorted(dict.fromkeys(found), key=_seq)), unfound)
 
 
-def entry_fields(found: About) -> dict[str, object]:
-    """What a ``finding`` entry says of it."""
-    return {"about": [str(one) for one in found.places], "unfound": found.unfound}
-
-
-def of_entry(entry: Mapping[str, Any]) -> About:
+def of_entry(entry: FindingEntry) -> About:
     """What a ``finding`` entry says it is about; those of before said nothing."""
-    places = [place for name in entry.get("about", ()) if (place := position_of(name)) is not None]
-    return About(tuple(places), entry.get("unfound", 0))
+    places = [place for name in entry.about or () if (place := position_of(name)) is not None]
+    return About(tuple(places), entry.unfound or 0)
 
 
-def first_bad(seen: Iterable[int], findings: Iterable[Mapping[str, Any]]) -> FirstBad:
+def first_bad(seen: Iterable[int], findings: Iterable[FindingEntry]) -> FirstBad:
     """The first bad entry, by where incidents were ``seen`` in the journal and by ``finding`` entries."""
     numbers, unnamed = list(seen), []
     for entry in findings:
         found = of_entry(entry)
-        numbers += [entry["seq"], *(one.seq for one in found.places)]
+        numbers += [entry.position.seq, *(one.seq for one in found.places)]
         if not found.known:
-            unnamed.append(f"{entry['stream']}/{entry['seq']}")
+            unnamed.append(str(entry.position))
     return FirstBad(min(numbers, default=None), tuple(unnamed))
 
 
@@ -159,26 +152,23 @@ class _Heard:
     told: dict[str, tuple[str, Alike]] = field(default_factory=dict)
     answered: set[Alike] = field(default_factory=set)
 
-    def take(self, entry: Mapping[str, Any]) -> None:
-        position = f"{entry['stream']}/{entry['seq']}"
-        match entry["kind"]:
-            case Kind.FINDING:
-                event = Event(entry["stream"], entry["seq"], timestamps.instant(entry["ts"]), entry)
-                fired = detectors.finding(Watch(entry["generation"]), event, Thresholds())
-                if fired is not None and (entry["generation"], fired.severity) not in self.answered:
-                    self.open[position] = (entry["generation"], fired)
-            case Kind.TRIGGER if entry["trigger"]["name"] == CAUSE:
-                trigger = TRIGGER.read(entry["trigger"])
-                self.told[position] = (trigger.evidence[-1], (entry["generation"], trigger.severity))
-            case Kind.RESPONSE if (told := self.told.get(str(entry.get("trigger")))) is not None:
+    def take(self, entry: Entry) -> None:
+        match entry:
+            case FindingEntry(generation=generation):
+                fired = detectors.finding(Watch(generation), event(entry, entry.position), Thresholds())
+                if fired is not None and (generation, fired.severity) not in self.answered:
+                    self.open[str(entry.position)] = (generation, fired)
+            case TriggerEntry(trigger=trigger) if trigger.name == CAUSE:
+                self.told[str(entry.position)] = (trigger.evidence[-1], (entry.generation, trigger.severity))
+            case ResponseEntry() if (told := self.told.get(str(entry.trigger))) is not None:
                 finding, alike = told
                 self.open = {name: one for name, one in self.open.items() if name != finding and (one[0], one[1].severity) != alike}
                 self.answered.add(alike)
-            case Kind.ORDER if entry["change"] == "released" and entry["order"]["by"] == f"trigger:{CAUSE}":
+            case OrderEntry(change="released", order=order) if order.by == f"trigger:{CAUSE}":
                 self.answered.clear()  # what comes now is no repeat of what this order was the answer to
 
 
-def findings(entries: Iterable[Mapping[str, Any]]) -> list[tuple[int, Trigger]]:
+def findings(entries: Iterable[Entry]) -> list[tuple[int, Trigger]]:
     """What a run's findings set off and nobody answered, oldest first, each with its generation; ``entries`` of ``KINDS``, ascending."""
     heard = _Heard()
     for entry in entries:

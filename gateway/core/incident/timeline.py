@@ -16,12 +16,12 @@ from gateway.core.rollback import affected
 from gateway.core.rollback.plan_objects import Undos
 from gateway.model.action import Target
 from gateway.model.effect import State, Write
+from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, RunEntry, TriggerEntry
 from gateway.model.entry import Kind
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Order
 from gateway.model.task import Task
 
-Entry = Mapping[str, Any]
 Json = dict[str, object]
 Row = TypeVar("Row")
 
@@ -98,15 +98,11 @@ def cited(story: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(one["entry"] for part in ("timeline", "affected", "open") for one in story[part] if "entry" in one))
 
 
-def position(entry: Entry) -> str:
-    return f"{entry['stream']}/{entry['seq']}"
-
-
 def evidence(incident: Incident, entries: Iterable[Entry]) -> list[str]:
     """The positions in which an incident's triggers were seen, oldest first, each once."""
     listed = list(entries)
     mine = _own(incident, listed)
-    fired = [one for entry in listed if position(entry) in mine and entry["kind"] == Kind.TRIGGER for one in entry["trigger"]["evidence"]]
+    fired = [one for entry in listed if isinstance(entry, TriggerEntry) and str(entry.position) in mine for one in entry.trigger.evidence]
     return sorted(dict.fromkeys((*incident.evidence, *fired)), key=_place)
 
 
@@ -116,24 +112,29 @@ def evidence(incident: Incident, entries: Iterable[Entry]) -> list[str]:
 def _lines(sources: Sources) -> list[Entry]:
     """The entries to be told, in the order in which they happened."""
     mine, seen = _own(sources.incident, sources.entries), _evidence(sources)
-    found = {position(entry): entry for entry in sources.entries}
+    found = {str(entry.position): entry for entry in sources.entries}
     told = [entry for name, entry in found.items() if name in mine or name in seen or _carries_on(entry)]
-    return sorted(told, key=lambda entry: (entry["ts"], entry["stream"], entry["seq"]))
+    return sorted(told, key=lambda entry: (entry.ts, entry.stream, entry.seq))
 
 
 def _carries_on(entry: Entry) -> bool:
     """Whether an entry is part of the story without being its own: other incidents' triggers and responses are not."""
-    if entry["kind"] in (Kind.TRIGGER, Kind.RESPONSE) or entry["kind"] not in CHAPTERS:
+    if isinstance(entry, TriggerEntry | ResponseEntry) or entry.kind not in CHAPTERS:
         return False
-    return entry["kind"] != Kind.RUN or entry["change"] not in _ROUTINE
+    return not isinstance(entry, RunEntry) or entry.change not in _ROUTINE
 
 
 def _own(incident: Incident, entries: Iterable[Entry]) -> set[str]:
     """The positions of the incident's triggers and responses."""
-    listed = [entry for entry in entries if entry["kind"] in (Kind.TRIGGER, Kind.RESPONSE)]
-    told = {position(entry) for entry in listed if entry.get("incident_id") == incident.incident_id}
-    answers = [entry for entry in listed if (entry.get("incident") or {}).get("incident_id") == incident.incident_id]
-    return told | {position(entry) for entry in answers} | {entry["trigger"] for entry in answers if "trigger" in entry}
+    own: set[str] = set()
+    for entry in entries:
+        match entry:
+            case TriggerEntry(incident_id=incident.incident_id):
+                own.add(str(entry.position))
+            case ResponseEntry(incident=Incident(incident_id=incident.incident_id)):
+                own.add(str(entry.position))
+                own |= {entry.trigger} if isinstance(entry.trigger, str) else set()
+    return own
 
 
 def _evidence(sources: Sources) -> set[str]:
@@ -141,25 +142,26 @@ def _evidence(sources: Sources) -> set[str]:
 
 
 def _row(entry: Entry, seen: set[str]) -> Json:
-    name, by = position(entry), journal_summary.by(entry)
-    row: Json = {"entry": name, "ts": entry["ts"], "kind": entry["kind"], "what": journal_summary.words(entry)}
+    name, by = str(entry.position), journal_summary.by(entry)
+    row: Json = {"entry": name, "ts": entry.ts, "kind": entry.kind.value, "what": journal_summary.words(entry)}
     if by is not None:
         row["by"] = by
     if name in seen:
         row["is_evidence"] = True
-    if entry["kind"] == Kind.TRIGGER:
-        row["evidence"] = list(entry["trigger"]["evidence"])
+    if isinstance(entry, TriggerEntry):
+        row["evidence"] = list(entry.trigger.evidence)
     return row
 
 
 def _stopped(lines: Sequence[Entry], incident: Incident) -> Json | None:
     """How long it took from the first trigger to the first order made for the incident; ``None`` where none was."""
-    trigger = next((entry for entry in lines if entry["kind"] == Kind.TRIGGER), None)
-    made = next((entry for entry in lines if entry["kind"] == Kind.ORDER and entry["order"]["order_id"] in incident.orders), None)
+    trigger = next((entry for entry in lines if isinstance(entry, TriggerEntry)), None)
+    made = next((entry for entry in lines if isinstance(entry, OrderEntry) and entry.order.order_id in incident.orders), None)
     if trigger is None or made is None:
         return None
-    apart = timestamps.micros(timestamps.instant(made["ts"])) - timestamps.micros(timestamps.instant(trigger["ts"]))
-    return {"trigger": position(trigger), "order": position(made), "order_id": made["order"]["order_id"], "after_ms": apart / 1000}
+    apart = timestamps.micros(made.at) - timestamps.micros(trigger.at)
+    places = {"trigger": str(trigger.position), "order": str(made.position)}
+    return {**places, "order_id": made.order.order_id, "after_ms": apart / 1000}
 
 
 # --- what is open ----------------------------------------------------------------------------------------------------
@@ -202,8 +204,9 @@ def _unsaid(sources: Sources) -> list[Json]:
     """The incident's findings that do not say where what is wrong began."""
     if sources.incident.cause != findings.CAUSE:
         return []
-    mine = [one for one in sources.entries if one["kind"] == Kind.FINDING and one["generation"] == sources.incident.generation]
-    names = sorted({position(one) for one in mine if not findings.of_entry(one).known}, key=_place)
+    found = (one for one in sources.entries if isinstance(one, FindingEntry))
+    mine = [one for one in found if one.generation == sources.incident.generation]
+    names = sorted({str(one.position) for one in mine if not findings.of_entry(one).known}, key=_place)
     return [{"what": "first-bad-entry", "entry": name, "text": findings.unsaid([name])} for name in names[:BOUND]]
 
 

@@ -19,7 +19,10 @@ import orjson
 from msgspec import Struct
 
 from gateway.core.journal import signed_note
-from gateway.model.entry import Fields, Head
+from gateway.model.entry import Head
+
+Fields = Mapping[str, object]
+"""The members of an entry: JSON values without floats, so that a sorted dump is its canonical form (RFC 8785)."""
 
 GENESIS = "0" * 64
 """The ``prev_hash`` of a stream's first entry."""

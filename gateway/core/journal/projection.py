@@ -6,21 +6,37 @@ alone: a later definite failure does not clear an earlier possible apply.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import assert_never
 
 from msgspec import Struct
 
-from gateway.core import timestamps
-from gateway.core.codec.incident import INCIDENT, ROLLBACK
-from gateway.core.codec.order import ORDER
-from gateway.core.codec.record import target_of
-from gateway.core.codec.review import APPROVAL, CHECKPOINT, TASK, compensation_of
-from gateway.core.codec.run import RUN
+from gateway.model.action import Compensation, Remedy, Reversibility
 from gateway.model.approval import Approval
+from gateway.model.call_entry import (
+    CallEntry,
+    ChargeRecord,
+    IntentEntry,
+    OutcomeEntry,
+    ReadEntry,
+    ReconciliationEntry,
+    RefusalEntry,
+    ReplayEntry,
+)
 from gateway.model.checkpoint import Checkpoint
-from gateway.model.effect import Charge, Key, KeyKind, State, Write
-from gateway.model.entry import Kind, Position, Result, Verification
+from gateway.model.effect import Key, State, Write
+from gateway.model.entries import (
+    ApprovalEntry,
+    CheckpointEntry,
+    Entry,
+    FindingEntry,
+    OrderEntry,
+    ResponseEntry,
+    RollbackEntry,
+    RunEntry,
+    TaskEntry,
+    TriggerEntry,
+)
+from gateway.model.entry import Position, Result, Verification
 from gateway.model.incident import Incident
 from gateway.model.order import Order
 from gateway.model.rollback import Rollback
@@ -39,7 +55,7 @@ class Stepped(Struct, frozen=True, gc=False):
 class Charged(Struct, frozen=True, gc=False):
     """Charges as the intent holds them, without their limits."""
 
-    charges: tuple[Charge, ...]
+    charges: tuple[ChargeRecord, ...]
 
 
 class WriteOpened(Struct, frozen=True, gc=False):
@@ -139,129 +155,116 @@ Change = (
 )
 
 _STATES = {Result.SUCCESS: State.STANDING, Result.FAILED: State.FAILED, Result.DENIED: State.FAILED, Result.UNKNOWN: State.UNKNOWN}
+_UNDECLARED = Compensation(reversibility=Reversibility.IRREVERSIBLE, remedy=Remedy.MANUAL_REVIEW)
+"""What could undo a write that the adapter does not list: a person has to look at it."""
 
 
-def changes(fields: Mapping[str, Any], position: Position) -> tuple[Change, ...]:
-    """The changes of one entry, in the order to be made.
-
-    Raises:
-        KeyError, ValueError, TypeError: the entry lacks what its kind folds.
-    """
-    match Kind(fields["kind"]):
-        case Kind.READ:
-            return (_step(fields), *_seen(fields, fields.get("version")))
-        case Kind.REPLAY:
-            return () if "rollback_id" in fields else (_step(fields),)
-        case Kind.REFUSAL:
-            return (_step(fields),) if fields.get("metered") else ()
-        case Kind.INTENT:
-            opened: tuple[Change, ...] = (Charged(charges(fields)), WriteOpened(_write(fields, position)))
-            if "approval_id" in fields:
-                opened = (*opened, ApprovalSpent(fields["approval_id"], position, timestamps.instant(fields["ts"])))
-            return opened if "rollback_id" in fields else (_step(fields), *opened)
-        case Kind.OUTCOME:
-            return _settled(fields, position, reconciled=False)
-        case Kind.RECONCILIATION:
-            return _settled(fields, position, reconciled=True)
-        case Kind.RUN:
-            return (RunChanged(RUN.read(fields["run"])),)
-        case Kind.ORDER:
-            return (OrderChanged(ORDER.read(fields["order"]), fields["change"] == "made"),)
-        case Kind.TASK:
-            return (TaskChanged(TASK.read(fields["task"])),)
-        case Kind.RESPONSE if "incident" in fields:
-            return (IncidentChanged(INCIDENT.read(fields["incident"]), fields.get("change", "updated")),)
-        case Kind.APPROVAL if "approval" in fields:
-            return (ApprovalChanged(APPROVAL.read(fields["approval"])),)
-        case Kind.CHECKPOINT if "checkpoint" in fields:
-            return (CheckpointTaken(CHECKPOINT.read(fields["checkpoint"])),)
-        case Kind.ROLLBACK:
-            rollback = (RollbackChanged(ROLLBACK.read(fields["rollback"])),) if "rollback" in fields else ()
-            incident = (IncidentChanged(INCIDENT.read(fields["incident"]), fields["change"]),) if "incident" in fields else ()
-            return (*rollback, *incident)
-        case _:
+def changes(entry: Entry, position: Position) -> tuple[Change, ...]:
+    """The changes of one entry, in the order to be made."""
+    match entry:
+        case ReadEntry():
+            return (_step(entry), *_seen(entry))
+        case ReplayEntry():
+            return () if entry.rollback_id is not None else (_step(entry),)
+        case RefusalEntry():
+            return (_step(entry),) if entry.metered else ()
+        case IntentEntry():
+            return _opened(entry, position)
+        case OutcomeEntry() | ReconciliationEntry():
+            return _settled(entry, position)
+        case RunEntry():
+            return (RunChanged(entry.run),)
+        case OrderEntry():
+            return (OrderChanged(entry.order, entry.change == "made"),)
+        case TaskEntry():
+            return (TaskChanged(entry.task),)
+        case ResponseEntry():
+            return () if entry.incident is None else (IncidentChanged(entry.incident, entry.change or "updated"),)
+        case ApprovalEntry():
+            return (ApprovalChanged(entry.approval),)
+        case CheckpointEntry():
+            return (CheckpointTaken(entry.checkpoint),)
+        case RollbackEntry():
+            rollback = () if entry.rollback is None else (RollbackChanged(entry.rollback),)
+            return rollback if entry.incident is None else (*rollback, IncidentChanged(entry.incident, entry.change))
+        case TriggerEntry() | FindingEntry():
             return ()
+        case _:
+            assert_never(entry)
 
 
-def charges(fields: Mapping[str, Any]) -> tuple[Charge, ...]:
-    """What an intent charges; limits are not in the entry."""
-    return tuple([Charge(one["scope"], one["name"], one["amount"], None, one.get("member")) for one in fields.get("charges", ())])
+def _step(entry: CallEntry) -> Stepped:
+    return Stepped((f"run:{entry.run_id}", f"workflow:{entry.tenant}/{entry.workflow_id}"))
 
 
-def _step(fields: Mapping[str, Any]) -> Stepped:
-    return Stepped((f"run:{fields['run_id']}", f"workflow:{fields['tenant']}/{fields['workflow_id']}"))
+def _opened(entry: IntentEntry, position: Position) -> tuple[Change, ...]:
+    found: tuple[Change, ...] = (Charged(entry.charges or ()), WriteOpened(_write(entry, position)))
+    if entry.approval_id is not None:
+        found = (*found, ApprovalSpent(entry.approval_id, position, entry.at))
+    return found if entry.rollback_id is not None else (_step(entry), *found)
 
 
-def _seen(fields: Mapping[str, Any], version: str | None) -> tuple[Seen, ...]:
-    if version is None or not fields["target"]["id"]:
+def _seen(entry: ReadEntry) -> tuple[Seen, ...]:
+    if entry.version is None or not entry.target.id:
         return ()
-    return (_sighting(fields, version),)
+    return (_sighting(entry, entry.version),)
 
 
-def _sighting(fields: Mapping[str, Any], version: str | None) -> Seen:
-    return Seen(fields["run_id"], fields["workflow_id"], target_of(fields["target"]).object, version)
+def _sighting(entry: ReadEntry | OutcomeEntry | ReconciliationEntry, version: str | None) -> Seen:
+    return Seen(entry.run_id, entry.workflow_id, entry.target.object, version)
 
 
-def _settled(fields: Mapping[str, Any], position: Position, *, reconciled: bool) -> tuple[Change, ...]:
-    state = _STATES[Result(fields["result"])]
-    after = fields.get("after_version")
+def _settled(entry: OutcomeEntry | ReconciliationEntry, position: Position) -> tuple[Change, ...]:
+    state, target = _STATES[entry.result], entry.target
     settled = WriteSettled(
-        wire_key=fields["idempotency_key"],
+        wire_key=entry.idempotency_key,
         state=state,
-        reconciled=reconciled,
+        reconciled=isinstance(entry, ReconciliationEntry),
         outcome=position,
-        status=fields.get("status"),
-        after_version=after,
-        reply_ref=None if reconciled else fields.get("reply_ref"),
-        verification=Verification(fields.get("verification", "none")),
-        **_made(fields),
+        status=entry.status,
+        after_version=entry.after_version,
+        reply_ref=entry.reply_ref if isinstance(entry, OutcomeEntry) else None,
+        verification=entry.verification,
+        made=target.id or None,
+        object=target.object if target.id else None,
     )
-    if state is State.STANDING and "compensates" in fields and settled.verification is not Verification.FAILED:
-        taken_back: tuple[Change, ...] = (Compensated(tuple(fields["compensates"])),)
-    else:
-        taken_back = ()
+    if state is not State.STANDING:
+        return (settled,)
+    undone = entry.compensates is not None and entry.verification is not Verification.FAILED
+    taken_back = (Compensated(entry.compensates),) if undone and entry.compensates is not None else ()
     # A version this run did not see for itself would pass for what the agent knows, so an unknown one is remembered as such.
-    if state is State.STANDING and fields.get("target", {}).get("id"):
-        return (settled, *taken_back, _sighting(fields, after))
-    return (settled, *taken_back)
+    return (settled, *taken_back, *((_sighting(entry, entry.after_version),) if target.id else ()))
 
 
-def _made(fields: Mapping[str, Any]) -> dict[str, str]:
-    if not fields.get("target", {}).get("id"):
-        return {}
-    target = target_of(fields["target"])
-    return {"made": target.id, "object": target.object}
-
-
-def _write(fields: Mapping[str, Any], position: Position) -> Write:
-    key = fields["key"]
+def _write(entry: IntentEntry, position: Position) -> Write:
+    key, way = entry.key, entry.compensation
     return Write(
         key=Key(
-            tenant=fields["tenant"],
-            workflow_id=fields["workflow_id"],
-            kind=KeyKind(key["kind"]),
-            digest=key["digest"],
-            content=key["content"],
-            window=float(key["window"]),
+            tenant=entry.tenant,
+            workflow_id=entry.workflow_id,
+            kind=key.kind,
+            digest=key.digest,
+            content=key.content,
+            window=float(key.window),
         ),
-        attempt=fields["attempt"],
-        wire_key=fields["idempotency_key"],
+        attempt=entry.attempt,
+        wire_key=entry.idempotency_key,
         state=State.IN_FLIGHT,
-        run_id=fields["run_id"],
-        generation=fields["generation"],
-        step_id=fields["step_id"],
-        tool=fields["tool"],
-        action=fields["action"],
-        target=target_of(fields["target"]),
-        compensation=compensation_of(fields.get("compensation")),
+        run_id=entry.run_id,
+        generation=entry.generation,
+        step_id=entry.step_id,
+        tool=entry.tool,
+        action=entry.action,
+        target=entry.target,
+        compensation=_UNDECLARED if way is None else way.value,
         intent=position,
-        at=timestamps.instant(fields["ts"]),
-        before_version=fields.get("before_version"),
-        snapshot_ref=fields.get("snapshot_ref"),
-        args_ref=fields["requested"].get("args_ref"),
-        rollback_id=fields.get("rollback_id"),
-        parent_step=fields["parent_step_id"] if fields.get("parent_named") else None,
-        method=fields["requested"]["method"],
-        existed=fields.get("existed"),
-        compensates=tuple(fields.get("compensates", ())),
+        at=entry.at,
+        before_version=entry.before_version,
+        snapshot_ref=entry.snapshot_ref,
+        args_ref=entry.requested.args_ref,
+        rollback_id=entry.rollback_id,
+        parent_step=entry.parent_step_id if entry.parent_named else None,
+        method=entry.requested.method,
+        existed=entry.existed,
+        compensates=entry.compensates or (),
     )

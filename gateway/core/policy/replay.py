@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
-from typing import Any
 
 from gateway.core import timestamps
 from gateway.core.policy import decision as policy_decision
 from gateway.core.request import canonical
-from gateway.model.action import Effect, Reversibility, Target
 from gateway.model.call import Call
-from gateway.model.decision import Allow, Decision, Hold
+from gateway.model.call_entry import CandidateRecord, DecisionRecord, IntentEntry, ReadEntry, RefusalEntry
+from gateway.model.decision import Allow, Decision, Hold, Reason
+from gateway.model.entries import Entry
 from gateway.model.run import Lease, Mode, Run
-
-Entry = Mapping[str, Any]
 
 
 class Word(Enum):
@@ -26,18 +24,25 @@ class Word(Enum):
     DENY = "DENY"
 
 
-def document(entry: Entry, run: Run, args: object) -> dict[str, object]:
+Decided = ReadEntry | IntentEntry | RefusalEntry
+"""Entries that can record a decision."""
+
+
+def document(entry: Decided, run: Run, args: object) -> dict[str, object]:
     """The document of the decision that an entry records; ``args`` is the body it was made on (JSON), ``None`` where there was none.
 
     Raises:
         KeyError, ValueError, MalformedRequest: the entry does not record a decision, or not all that it takes.
     """
-    decision = entry["decision"]
-    target, requested = entry["target"], entry["requested"]
-    split = canonical.split(f"/{entry['tool']}{requested['path']}")
+    decision, tool, action, target, requested = entry.decision, entry.tool, entry.action, entry.target, entry.requested
+    if decision is None or tool is None or action is None or target is None or requested is None:
+        raise KeyError("decision")
+    if decision.at is None or decision.mode is None or decision.lease_expires_at is None or entry.effect is None or entry.step_id is None:
+        raise KeyError("decision")
+    split = canonical.split(f"/{tool}{requested.path}")
     call = Call(
-        tool=entry["tool"],
-        method=requested["method"],
+        tool=tool,
+        method=requested.method,
         path=split.path,
         segments=split.segments,
         raw_query=split.raw_query,
@@ -47,34 +52,33 @@ def document(entry: Entry, run: Run, args: object) -> dict[str, object]:
     lease = Lease(
         run_id=run.run_id,
         tenant=run.tenant,
-        generation=entry["generation"],
+        generation=entry.generation,
         not_before=0.0,
-        expires_at=timestamps.seconds(decision["lease_expires_at"]),
+        expires_at=timestamps.seconds(decision.lease_expires_at),
     )
     return policy_decision.document(
         run=run,
         lease=lease,
-        mode=Mode.of(decision["mode"]),
+        mode=Mode.of(decision.mode),
         call=call,
-        action=entry["action"],
-        effect=Effect(entry["effect"]),
-        reversibility=Reversibility(entry["class"]) if "class" in entry else None,
-        fanout=entry.get("fanout", False),
-        target=Target(target["system"], target["type"], target["id"], target.get("tenant")),
-        step_id=entry["step_id"],
-        parent_step_id=entry.get("parent_step_id"),
-        counters=decision.get("counters", {}),
-        now=timestamps.seconds(decision["at"]),
-        approval=decision.get("approval"),
+        action=action,
+        effect=entry.effect,
+        reversibility=entry.class_,
+        fanout=entry.fanout,
+        target=target,
+        step_id=entry.step_id,
+        parent_step_id=entry.parent_step_id,
+        counters=decision.counters or {},
+        now=timestamps.seconds(decision.at),
+        approval=decision.approval,
     )
 
 
-def recorded(entry: Entry) -> Word:
+def recorded(decision: DecisionRecord) -> Word:
     """What was decided then."""
-    decision = entry["decision"]
-    if decision.get("hold"):
+    if decision.hold:
         return Word.HOLD
-    return Word.ALLOW if decision["allow"] is True else Word.DENY
+    return Word.ALLOW if decision.allow else Word.DENY
 
 
 def word(decision: Decision) -> Word:
@@ -115,31 +119,31 @@ def spared(entries: Iterable[Entry]) -> list[Spared]:
     """Gather the calls that went on though a watched policy said no; the most frequent kind first."""
     found: dict[tuple[Why, str, str, str], Spared] = {}
     for entry in entries:
-        for why, denial in _denials(entry):
-            reason = (denial["reasons"] or [{"code": "approval" if denial.get("hold") else "unexplained", "message": ""}])[0]
-            key = (why, entry["tool"], entry["action"], reason["code"])
+        if not isinstance(entry, ReadEntry | IntentEntry):
+            continue
+        for why, denial in _denials(entry.decision):
+            reason = (denial.reasons or (Reason("approval" if denial.hold else "unexplained", ""),))[0]
+            key = (why, entry.tool or "", entry.action or "", reason.code)
             one = Spared(
                 *key,
-                message=reason["message"],
+                message=reason.message,
                 count=1,
-                runs=frozenset((entry["run_id"],)),
-                first=entry["ts"],
-                last=entry["ts"],
-                example=f"{entry['stream']}/{entry['seq']}",
+                runs=frozenset((entry.run_id,)),
+                first=entry.ts,
+                last=entry.ts,
+                example=str(entry.position),
             )
             found[key] = _joined(found[key], one) if key in found else one
     return sorted(found.values(), key=lambda one: (-one.count, one.why, one.tool, one.action, one.code))
 
 
-def _denials(entry: Entry) -> Iterable[tuple[Why, Mapping[str, Any]]]:
-    decision = entry.get("decision")
+def _denials(decision: DecisionRecord | None) -> Iterable[tuple[Why, DecisionRecord | CandidateRecord]]:
     if decision is None:
         return
-    if decision.get("waived"):
+    if decision.waived:
         yield Why.SHADOW, decision
-    candidate = decision.get("candidate")
-    went_on = decision["allow"] or decision.get("waived")
-    if candidate is not None and went_on and candidate.get("allow") is False:
+    candidate = decision.candidate
+    if candidate is not None and (decision.allow or decision.waived) and candidate.allow is False:
         yield Why.CANDIDATE, candidate
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from gateway.core import timestamps
 from gateway.core.backoff import Backoff
 from gateway.model.effect import State, Write
+from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Verification
 from gateway.model.plan import Node, NodeState, Plan, Way
 
@@ -88,7 +89,7 @@ class Schedule:
         return self.states.get(name, NodeState.PENDING)
 
 
-Marks = Mapping[str, Mapping[str, Any]]
+Marks = Mapping[str, RollbackEntry]
 """The newest ``rollback`` entry of each node that has one."""
 
 _GONE: Mapping[str, Any] = {"way": Way.NOTHING, "why": "Another rollback took it back."}
@@ -118,16 +119,16 @@ def _tried(write: Write | None) -> NodeState | None:
     return NodeState.FAILED if write.verification is Verification.FAILED else NodeState.DONE
 
 
-def _marked(mark: Mapping[str, Any] | None, *, driven: bool) -> NodeState | None:
-    if mark is None:
+def _marked(mark: RollbackEntry | None, *, driven: bool) -> NodeState | None:
+    if mark is None or mark.state is None:
         return None
-    state = NodeState(mark["state"])
+    state = NodeState(mark.state)
     return state if state in _KEPT or (state in _SHOWN and not driven) else None
 
 
 def since(marks: Marks) -> dict[str, float]:
     """When each node that waits for what passes by itself began to (Unix seconds): whoever goes on with it has no more patience."""
-    return {name: timestamps.instant(mark["since"]) for name, mark in marks.items() if "since" in mark}
+    return {name: timestamps.instant(mark.since) for name, mark in marks.items() if mark.since is not None}
 
 
 def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], state: NodeState | None) -> str | None:
@@ -185,14 +186,15 @@ def residue(plan: Plan, states: Mapping[str, NodeState], marks: Marks) -> list[s
     ]
 
 
-def current_mark(node: Node, states: Mapping[str, NodeState], marks: Marks) -> Mapping[str, Any]:
+def current_mark(node: Node, states: Mapping[str, NodeState], marks: Marks) -> RollbackEntry | None:
     """The mark that says how a node came to be as it is; none where it has moved on since its newest one."""
-    mark = marks.get(node.node_id, {})
-    return mark if mark.get("state") == states.get(node.node_id, NodeState.PENDING).value else {}
+    mark = marks.get(node.node_id)
+    return mark if mark is not None and mark.state == states.get(node.node_id, NodeState.PENDING).value else None
 
 
 def _why(node: Node, states: Mapping[str, NodeState], marks: Marks) -> str:
-    return str(current_mark(node, states, marks).get("why") or node.why)
+    mark = current_mark(node, states, marks)
+    return (mark and mark.why) or node.why
 
 
 GIVEN_UP = "mend that, then continue the rollback, and it is tried again"

@@ -17,6 +17,10 @@ from gateway.core.incident import findings
 from gateway.core.policy.decision import UNUSABLE
 from gateway.core.triggers.thresholds import Share, Thresholds
 from gateway.core.triggers.window import REMEMBERED, Contents, Event, Siblings, Watch, Window
+from gateway.model.action import Effect
+from gateway.model.call_entry import CallBase, IntentEntry, OutcomeEntry, ReadEntry, RefusalEntry, ReplayEntry
+from gateway.model.entries import FindingEntry
+from gateway.model.entry import Result, Verification
 from gateway.model.trigger import Trigger
 
 PLAIN_FAILURES = frozenset({412, 429})
@@ -26,32 +30,32 @@ _TO_BE_TRIED_AGAIN = PLAIN_FAILURES | {None}
 """Statuses of a failed write that was put off, or (without one) never sent."""
 
 
-def loop(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def loop(watch: Watch, event: Event[IntentEntry | ReplayEntry], thresholds: Thresholds) -> Trigger | None:
     """The same action, target and content again and again, under whatever keys, replays included."""
-    fields = event.fields
-    content = fields["requested"].get("args_digest")
-    if content is None or fields.get("effect") != "write":
+    entry = event.entry
+    content = None if entry.requested is None else entry.requested.args_digest
+    if content is None or entry.effect is not Effect.WRITE:
         return None
     if watch.contents is None:
         watch.contents = Contents(thresholds.loop.within)
-    asked = hash((fields["action"], content))
+    asked = hash((entry.action, content))
     count = watch.contents.add(event.at, event.seq, asked)
     if count < thresholds.loop.count:
         return None
     return event.fired("anomaly.loop", count=count, threshold=thresholds.loop.count, seqs=watch.contents.drain(asked))
 
 
-def put_off(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def put_off(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
     """A tool that answered 412 or 429, or was never reached, is to be asked again: such an attempt changed nothing and is no lap."""
-    fields = event.fields
-    if fields["result"] == "failed" and fields.get("status") in _TO_BE_TRIED_AGAIN:
+    entry = event.entry
+    if entry.result is Result.FAILED and entry.status in _TO_BE_TRIED_AGAIN:
         for counted in (watch.contents, watch.writes, watch.records):
             if counted is not None:
-                counted.strike(int(fields["intent"].rpartition("/")[2]))
+                counted.strike(int(entry.intent.rpartition("/")[2]))
     return None
 
 
-def waiting(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def waiting(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> Trigger | None:
     """A repeat of what is still in flight is counted now and told with an outcome: an order now would stop the very write it waits for."""
     if watch.repeats is None:
         watch.repeats = Window(thresholds.repeats.within)
@@ -59,12 +63,12 @@ def waiting(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | Non
     return None
 
 
-def repeats(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def repeats(watch: Watch, event: Event[ReplayEntry], thresholds: Thresholds) -> Trigger | None:
     """Replays, and repeats of what was still in flight.
 
     A resumed run goes again over what it did before its checkpoint: an effect that answers for the first time since is no repeat.
     """
-    if event.fields.get("resumed") and watch.retraces(event.fields["replay_of"]):
+    if event.entry.resumed and watch.retraces(event.entry.replay_of):
         return None
     if watch.repeats is None:
         watch.repeats = Window(thresholds.repeats.within)
@@ -72,17 +76,17 @@ def repeats(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | Non
     return waited(watch, event, thresholds)
 
 
-def waited(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def waited(watch: Watch, event: Event[OutcomeEntry | ReplayEntry], thresholds: Thresholds) -> Trigger | None:
     """Whether enough was repeated, now that something came of it."""
     if watch.repeats is None or (count := watch.repeats.total(event.at)) < thresholds.repeats.count:
         return None
     return event.fired("anomaly.retry-spike", count=count, threshold=thresholds.repeats.count, seqs=watch.repeats.drain(), of="repeats")
 
 
-def failures(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def failures(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
     """Writes that failed, or of which nobody knows; not those that the tool put off or never saw."""
-    result = event.fields["result"]
-    if result != "unknown" and (result != "failed" or event.fields.get("status") in _TO_BE_TRIED_AGAIN):
+    result = event.entry.result
+    if result is not Result.UNKNOWN and (result is not Result.FAILED or event.entry.status in _TO_BE_TRIED_AGAIN):
         return None
     if watch.failures is None:
         watch.failures = Window(thresholds.failures.within)
@@ -92,7 +96,7 @@ def failures(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | No
     return event.fired("anomaly.retry-spike", count=count, threshold=thresholds.failures.count, seqs=watch.failures.drain(), of="failures")
 
 
-def steps(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def steps(watch: Watch, event: Event[CallBase], thresholds: Thresholds) -> Trigger | None:
     """Most of the run's steps are used up; told once."""
     watch.steps += 1
     if watch.told_steps or watch.limits is None or watch.limits.steps is None:
@@ -104,7 +108,7 @@ def steps(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
     return event.fired("anomaly.step-count", count=watch.steps, threshold=threshold, limit=watch.limits.steps)
 
 
-def mutations(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def mutations(watch: Watch, event: Event[IntentEntry], thresholds: Thresholds) -> Trigger | None:
     """A large share of the run's writes in little time."""
     if watch.limits is None or watch.limits.writes is None:
         return None
@@ -116,42 +120,42 @@ def mutations(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | N
     return event.fired("anomaly.mutation-volume", count=count, threshold=threshold, seqs=watch.writes.drain(), limit=watch.limits.writes)
 
 
-def failed(event: Event) -> bool:
+def failed(outcome: OutcomeEntry) -> bool:
     """Whether a write's outcome is a failure that counts against the run."""
-    return event.fields["result"] == "failed" and event.fields.get("status") not in PLAIN_FAILURES
+    return outcome.result is Result.FAILED and outcome.status not in PLAIN_FAILURES
 
 
-def limit(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def limit(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> Trigger | None:
     """A limit of blast radius stood against a call (a rate is none, nor is a cost that the call does not tell)."""
-    fields = event.fields
-    if fields["code"] != "blast-radius" or fields.get("untold"):
+    refusal = event.entry
+    if refusal.code != "blast-radius" or refusal.missing_amount is not None:
         return None
-    named = [f"{one['scope']} {one['name']}" for one in fields.get("violated", ())] or fields.get("violated-policies", [])
-    return event.fired("blast.limit", limits=list(named))
+    named = [f"{one.scope} {one.name}" for one in refusal.violated or ()] or list(refusal.violated_policies or ())
+    return event.fired("blast.limit", limits=named)
 
 
-def rate(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def rate(watch: Watch, event: Event[IntentEntry], thresholds: Thresholds) -> Trigger | None:
     """Much of the records, tenants or systems that the run may touch, in little time; all are counted, the first is told."""
     if watch.limits is None:
         return None
-    mine, told = f"run:{event.fields['run_id']}", None
-    for charge in event.fields.get("charges", ()):
-        if charge["scope"] != mine:
+    mine, told = f"run:{event.entry.run_id}", None
+    for charge in event.entry.charges or ():
+        if charge.scope != mine:
             continue
-        match charge["name"]:
+        match charge.name:
             case "records":
-                fired = _records(watch, event, thresholds, charge["amount"])
+                fired = _records(watch, event, thresholds, charge.amount)
             case "tenants":
-                fired = _members(watch, event, thresholds, "tenants", watch.limits.tenants, thresholds.tenants, charge["member"])
+                fired = _members(watch, event, thresholds, "tenants", watch.limits.tenants, thresholds.tenants, charge.member)
             case "systems":
-                fired = _members(watch, event, thresholds, "systems", watch.limits.systems, thresholds.systems, charge["member"])
+                fired = _members(watch, event, thresholds, "systems", watch.limits.systems, thresholds.systems, charge.member)
             case _:
                 fired = None
         told = told or fired
     return told
 
 
-def _records(watch: Watch, event: Event, thresholds: Thresholds, amount: int) -> Trigger | None:
+def _records(watch: Watch, event: Event[IntentEntry], thresholds: Thresholds, amount: int) -> Trigger | None:
     assert watch.limits is not None
     if watch.limits.records is None:
         return None
@@ -164,10 +168,10 @@ def _records(watch: Watch, event: Event, thresholds: Thresholds, amount: int) ->
 
 
 def _members(
-    watch: Watch, event: Event, thresholds: Thresholds, name: str, limited: int | None, share: Share, member: str
+    watch: Watch, event: Event[IntentEntry], thresholds: Thresholds, name: str, limited: int | None, share: Share, member: str | None
 ) -> Trigger | None:
     """Distinct members, each at the time it was last met."""
-    if limited is None:
+    if limited is None or member is None:
         return None
     met = watch.members.setdefault(name, OrderedDict())
     met[member] = (event.at, event.seq)
@@ -186,11 +190,11 @@ SCOPE_REASONS = frozenset({"scope", "tool"})
 """Codes of the reasons by which a policy says that a lease does not reach that far."""
 
 
-def boundary(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def boundary(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> Trigger | None:
     """A call aimed outside its tenant: a write at once, reads each time, and they reach their threshold by being repeated."""
-    if event.fields["code"] != "tenant-boundary":
+    if event.entry.code != "tenant-boundary":
         return None
-    if event.fields.get("effect") == "write":
+    if event.entry.effect is Effect.WRITE:
         return event.fired("policy.tenant-boundary")
     watch.boundary_reads += 1
     if watch.boundary_reads not in (1, thresholds.boundary_reads):
@@ -201,20 +205,20 @@ def boundary(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | No
     return event.fired("policy.tenant-boundary", count=count, threshold=thresholds.boundary_reads)
 
 
-def out_of_scope(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def out_of_scope(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> Trigger | None:
     """A write beyond the lease's scopes; of reads the first, second, fourth and so on, since they are only told."""
-    if event.fields["code"] != "policy-denied" or not _overstepped(event):
+    if event.entry.code != "policy-denied" or not _overstepped(event):
         return None
-    if event.fields.get("effect") == "write":
+    if event.entry.effect is Effect.WRITE:
         return event.fired("policy.out-of-scope")
     watch.scope_reads += 1
     count = watch.scope_reads
     return event.fired("policy.out-of-scope", count=count) if count & (count - 1) == 0 else None
 
 
-def denied(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def denied(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> Trigger | None:
     """Denials that come quicker than an agent that listens would cause them; those of a policy that cannot answer say nothing of it."""
-    if event.fields["code"] != "policy-denied" or any(reason["code"] in UNUSABLE for reason in event.fields.get("reasons", ())):
+    if event.entry.code != "policy-denied" or any(reason.code in UNUSABLE for reason in event.entry.reasons or ()):
         return None
     if watch.denied is None:
         watch.denied = Window(thresholds.denied.within)
@@ -224,16 +228,16 @@ def denied(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None
     return event.fired("policy.denied", count=count, threshold=thresholds.denied.count, seqs=watch.denied.drain())
 
 
-def _overstepped(event: Event) -> bool:
-    return any(reason["code"] in SCOPE_REASONS for reason in event.fields.get("reasons", ()))
+def _overstepped(event: Event[RefusalEntry]) -> bool:
+    return any(reason.code in SCOPE_REASONS for reason in event.entry.reasons or ())
 
 
 MULTI_STATUS = 207
 
 
-def confidence(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def confidence(watch: Watch, event: Event[CallBase], thresholds: Thresholds) -> Trigger | None:
     """The agent says itself that it is not sure: told once, and when it has happened too often."""
-    sure = event.fields.get("confidence")
+    sure = event.entry.confidence
     if sure is None or sure >= thresholds.confidence:
         return None
     watch.unsure.append(event.seq)
@@ -245,33 +249,33 @@ def confidence(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | 
     return event.fired("uncertain.low-confidence", count=count, threshold=thresholds.unsure, seqs=seqs, confidence=sure)
 
 
-def drift(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def drift(watch: Watch, event: Event[ReadEntry | OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
     """A reply of another form than its adapter declares."""
-    if event.fields.get("conforms") is not False:
+    if event.entry.conforms:
         return None
     return event.fired("uncertain.schema-drift")
 
 
-def partial(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def partial(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
     """Some of what belongs together was done and some was not: told once for each parent step."""
-    fields = event.fields
-    if fields.get("status") == MULTI_STATUS:
+    outcome = event.entry
+    if outcome.status == MULTI_STATUS:
         return event.fired("uncertain.partial-failure", status=MULTI_STATUS)
-    if not fields.get("parent_named"):
+    if not outcome.parent_named or outcome.parent_step_id is None:
         return None
-    siblings = _siblings(watch, fields["parent_step_id"])
-    if fields["result"] == "success":
+    siblings = _siblings(watch, outcome.parent_step_id)
+    if outcome.result is Result.SUCCESS:
         siblings.succeeded.append(event.seq)
         return None
-    if siblings.told or not siblings.succeeded or not failed(event):
+    if siblings.told or not siblings.succeeded or not failed(outcome):
         return None
     siblings.told = True
-    return event.fired("uncertain.partial-failure", seqs=(*siblings.succeeded, event.seq), parent_step_id=fields["parent_step_id"])
+    return event.fired("uncertain.partial-failure", seqs=(*siblings.succeeded, event.seq), parent_step_id=outcome.parent_step_id)
 
 
-def unknown(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def unknown(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
     """Outcomes that nobody knows, one after the other."""
-    if event.fields["result"] != "unknown":
+    if event.entry.result is not Result.UNKNOWN:
         return None
     if watch.unknown is None:
         watch.unknown = Window(thresholds.unknown.within)
@@ -281,9 +285,9 @@ def unknown(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | Non
     return event.fired("uncertain.outcome-unknown", count=count, threshold=thresholds.unknown.count, seqs=watch.unknown.drain())
 
 
-def identity(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def identity(watch: Watch, event: Event[OutcomeEntry | RefusalEntry], thresholds: Thresholds) -> Trigger | None:
     """A target that turned out to be more, or other, than the one object it names."""
-    if event.fields.get("identity") != "other":
+    if event.entry.identity != "other":
         return None
     return event.fired("uncertain.identity")
 
@@ -297,21 +301,21 @@ def _siblings(watch: Watch, parent: str) -> Siblings:
     return found
 
 
-def postcondition(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def postcondition(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
     """A declared postcondition that was not met in time."""
-    if event.fields.get("verification") != "failed":
+    if event.entry.verification is not Verification.FAILED:
         return None
     return event.fired("verify.postcondition-failed")
 
 
-def finding(watch: Watch, event: Event, thresholds: Thresholds) -> Trigger | None:
+def finding(watch: Watch, event: Event[FindingEntry], thresholds: Thresholds) -> Trigger | None:
     """A verifier's proof that the run's state is unsafe: seen in the entries that it is about, and in its own."""
-    fields = event.fields
-    about = {place.seq for place in findings.of_entry(fields).places}
+    entry = event.entry
+    about = {place.seq for place in findings.of_entry(entry).places}
     return event.fired(
         findings.CAUSE,
         seqs=(*sorted(about), event.seq),
-        severity=fields["severity"],
-        kind=fields["finding"],
-        finding_id=fields["finding_id"],
+        severity=entry.severity,
+        kind=entry.finding,
+        finding_id=entry.finding_id,
     )

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from gateway.core.triggers import detectors
 from gateway.core.triggers.thresholds import Thresholds
-from gateway.core.triggers.window import Event, Watch
-from gateway.model.entry import Kind
+from gateway.core.triggers.window import Event, Watch, event
+from gateway.model.call_entry import CallBase, IntentEntry, OutcomeEntry, ReadEntry, RefusalEntry, ReplayEntry
+from gateway.model.entries import Entry, FindingEntry
+from gateway.model.entry import EntryBase, Position
 from gateway.model.trigger import Trigger
 
-Sign = Callable[[Watch, Event, Thresholds], Trigger | None]
+LOOKED_AT = (ReadEntry, IntentEntry, OutcomeEntry, ReplayEntry, RefusalEntry, FindingEntry)
+"""The entries that a sign looks at."""
 
-_CALL: tuple[Sign, ...] = (detectors.steps, detectors.confidence)
-_OUTCOME: tuple[Sign, ...] = (
+E = TypeVar("E", bound=EntryBase)
+Sign = Callable[[Watch, Event[E], Thresholds], Trigger | None]
+
+# The signs that look at a kind of entry, in the order in which they are heard: what goes in circles is a loop before it is a spike.
+_CALL: tuple[Sign[CallBase], ...] = (detectors.steps, detectors.confidence)
+_READ: tuple[Sign[ReadEntry], ...] = (*_CALL, detectors.drift)
+_INTENT: tuple[Sign[IntentEntry], ...] = (detectors.loop, detectors.rate, detectors.mutations, *_CALL)
+_REPLAY: tuple[Sign[ReplayEntry], ...] = (detectors.loop, detectors.repeats, *_CALL)
+_FINDING: tuple[Sign[FindingEntry], ...] = (detectors.finding,)
+_OUTCOME: tuple[Sign[OutcomeEntry], ...] = (
     detectors.postcondition,
     detectors.identity,
     detectors.unknown,
@@ -24,19 +36,10 @@ _OUTCOME: tuple[Sign, ...] = (
     detectors.drift,
 )
 
-SIGNS: Mapping[str, tuple[Sign, ...]] = {
-    Kind.READ: (*_CALL, detectors.drift),
-    Kind.INTENT: (detectors.loop, detectors.rate, detectors.mutations, *_CALL),
-    Kind.OUTCOME: _OUTCOME,
-    Kind.REPLAY: (detectors.loop, detectors.repeats, *_CALL),
-    Kind.FINDING: (detectors.finding,),
-}
-"""The signs that look at a kind of entry, in the order in which they are heard: what goes in circles is a loop before it is a spike."""
-
-LATE: tuple[Sign, ...] = (detectors.postcondition, detectors.identity)
+LATE: tuple[Sign[OutcomeEntry], ...] = (detectors.postcondition, detectors.identity)
 """The signs that look at the outcome of a write whose lease had ended by then: what it says of the state, not of the run's behaviour."""
 
-REFUSALS: Mapping[str, tuple[Sign, ...]] = {
+REFUSALS: Mapping[str, tuple[Sign[RefusalEntry], ...]] = {
     "tenant-boundary": (detectors.boundary,),
     "policy-denied": (detectors.out_of_scope, detectors.denied),
     "in-flight": (detectors.waiting,),
@@ -46,31 +49,39 @@ REFUSALS: Mapping[str, tuple[Sign, ...]] = {
 """The signs that look at a refusal, by its code."""
 
 
-def see(watch: Watch, event: Event, thresholds: Thresholds) -> tuple[Trigger, ...]:
+def see(watch: Watch, entry: Entry, position: Position, thresholds: Thresholds) -> tuple[Trigger, ...]:
     """Take an entry into account; the triggers it sets off, most of the time none."""
-    fields = event.fields
     # A compensation is the gateway's own work, not the run's behaviour.
-    if "rollback_id" in fields:
+    if isinstance(entry, CallBase) and entry.rollback_id is not None:
         return ()
-    signs = SIGNS.get(fields["kind"]) if fields["kind"] != Kind.REFUSAL else _of_refusal(fields["code"], bool(fields.get("metered")))
-    if signs is None:
+    match entry:
+        case ReadEntry():
+            return _fired(_READ, watch, event(entry, position), thresholds)
+        case IntentEntry():
+            return _fired(_INTENT, watch, event(entry, position), thresholds)
+        case OutcomeEntry():
+            return _fired(_OUTCOME, watch, event(entry, position), thresholds)
+        case ReplayEntry():
+            return _fired(_REPLAY, watch, event(entry, position), thresholds)
+        case FindingEntry():
+            return _fired(_FINDING, watch, event(entry, position), thresholds)
+        case RefusalEntry():
+            signs = REFUSALS.get(entry.code, ())
+            return _fired((*signs, *_CALL) if entry.metered else signs, watch, event(entry, position), thresholds)
+        case _:
+            return ()
+
+
+def late(outcome: OutcomeEntry, position: Position, thresholds: Thresholds) -> tuple[Trigger, ...]:
+    """What the outcome of a write of an earlier generation sets off."""
+    if outcome.rollback_id is not None:
         return ()
+    return _fired(LATE, Watch(outcome.generation), event(outcome, position), thresholds)
+
+
+def _fired(signs: Iterable[Sign[E]], watch: Watch, event: Event[E], thresholds: Thresholds) -> tuple[Trigger, ...]:
     fired = [trigger for sign in signs if (trigger := sign(watch, event, thresholds)) is not None]
     return tuple(trigger for trigger in fired if trigger.name not in thresholds.off) if fired else ()
-
-
-def late(event: Event, thresholds: Thresholds) -> tuple[Trigger, ...]:
-    """What an entry of an earlier generation sets off."""
-    if event.fields["kind"] != Kind.OUTCOME or "rollback_id" in event.fields:
-        return ()
-    nothing = Watch(event.fields["generation"])
-    fired = [trigger for sign in LATE if (trigger := sign(nothing, event, thresholds)) is not None]
-    return tuple(trigger for trigger in fired if trigger.name not in thresholds.off)
-
-
-def _of_refusal(code: str, metered: bool) -> tuple[Sign, ...]:
-    signs = REFUSALS.get(code, ())
-    return (*signs, *_CALL) if metered else signs
 
 
 def told(watch: Watch, trigger: Trigger) -> None:

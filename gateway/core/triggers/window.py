@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from gateway.model.call_entry import CallBase
+from gateway.model.entry import EntryBase, Position
 from gateway.model.run import Limits
 from gateway.model.trigger import Trigger
+
+E = TypeVar("E", bound=EntryBase)
+E_co = TypeVar("E_co", bound=EntryBase, covariant=True)
 
 REMEMBERED = 512
 """Writes of a run whose content is remembered, and step trees whose siblings are."""
@@ -20,35 +24,37 @@ SHOWN = 50
 """Positions that a trigger names as evidence: where there are more, the first and the latest of them."""
 
 
-class Event(Struct, frozen=True, gc=False):
-    """One entry. ``at`` is its own time (Unix seconds)."""
+class Event(Struct, Generic[E_co], frozen=True, gc=False):
+    """One entry at its place. ``at`` is its own time (Unix seconds)."""
 
     stream: str
     seq: int
     at: float
-    fields: Mapping[str, Any]
-
-    @property
-    def position(self) -> str:
-        return f"{self.stream}/{self.seq}"
+    entry: E_co
 
     def fired(
         self, name: str, *, count: int = 1, threshold: int = 1, seqs: tuple[int, ...] = (), severity: str | None = None, **facts: object
     ) -> Trigger:
         """The trigger that this entry sets off; ``seqs`` are those of the entries before it that count, too."""
-        fields = self.fields
+        entry = self.entry
+        call = entry if isinstance(entry, CallBase) else None
         return Trigger(
             name=name,
             at=self.at,
             count=count,
             threshold=threshold,
             evidence=tuple(f"{self.stream}/{seq}" for seq in _shown(seqs or (self.seq,))),
-            effect=fields.get("effect"),
+            effect=None if call is None else call.effect,
             severity=severity,
-            tool=fields.get("tool"),
-            action=fields.get("action"),
+            tool=None if call is None else call.tool,
+            action=None if call is None else call.action,
             facts=facts,
         )
+
+
+def event(entry: E, position: Position) -> Event[E]:
+    """An entry as the signs look at it."""
+    return Event(position.stream, position.seq, entry.at, entry)
 
 
 def _shown(seqs: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import assert_never
 
 from gateway.core import timestamps
+from gateway.core.codec.incident import INCIDENT
+from gateway.core.codec.order import scope_json
+from gateway.model.entries import Entry, OrderEntry, ResponseEntry, RollbackEntry, TriggerEntry
 from gateway.model.entry import Kind
+from gateway.model.incident import Incident
 from gateway.model.webhook import Topic
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -19,82 +22,67 @@ KINDS: Mapping[Topic, tuple[Kind, ...]] = {
 }
 """The kinds of the entries that a topic's events are made of: an incident is told by its responses, and by what its rollback became."""
 
-_ORDER = ("order_id", "mode", "no_fanout")
-_TRIGGER = ("name", "layer", "count", "threshold", "evidence")
-_INCIDENT = (
-    "incident_id",
-    "run_id",
-    "workflow_id",
-    "tenant",
-    "agent_id",
-    "task_class",
-    "generation",
-    "cause",
-    "triggers",
-    "evidence",
-    "action",
-    "verdict",
-    "why",
-    "orders",
-    "rollback",
-    "rollback_id",
-)
-_INCIDENT_TIMES = ("opened_at", "updated_at", "closed_at")
+_SELDOM = ("rollback_id", "closed_at")
+"""Members of an incident's event that are absent where there is nothing to tell."""
 
 Json = dict[str, object]
 
 
-def event(topic: Topic, entry: Mapping[str, object]) -> Json | None:
+def event(topic: Topic, entry: Entry) -> Json | None:
     """The event of an entry; ``None`` where it tells nothing of the topic (a response, or a rollback, without an incident)."""
-    record = entry.get(topic.value)
-    if not isinstance(record, Mapping):
-        return None
-    told, data = _told(topic, entry, record)
+    match topic, entry:
+        case Topic.ORDER, OrderEntry():
+            return _event(entry, f"order.{'released' if entry.change == 'released' else 'made'}", _order(entry), entry.run_id)
+        case Topic.TRIGGER, TriggerEntry():
+            return _event(entry, "trigger.fired", _trigger(entry), entry.run_id)
+        case Topic.INCIDENT, (ResponseEntry() | RollbackEntry()) if entry.incident is not None:
+            return _event(entry, f"incident.{'opened' if entry.change == 'opened' else 'updated'}", _incident(entry.incident), entry.run_id)
+        case _:
+            return None
+
+
+def _event(entry: Entry, type_: str, data: Json, run_id: str | None) -> Json:
     made: Json = {
         "specversion": "1.0",
-        "id": f"{entry['stream']}/{entry['seq']}",
-        "source": f"killcord/{entry['stream']}",
-        "type": f"{PREFIX}{told}",
-        "time": entry["ts"],
+        "id": str(entry.position),
+        "source": f"killcord/{entry.stream}",
+        "type": f"{PREFIX}{type_}",
+        "time": entry.ts,
         "datacontenttype": "application/json",
         "data": data,
     }
-    run_id = entry.get("run_id") or record.get("run_id")
     return made | {"subject": run_id} if run_id else made
 
 
-def _told(topic: Topic, entry: Mapping[str, object], record: Mapping[str, object]) -> tuple[str, Json]:
-    """The end of the event's type, and its data."""
-    match topic:
-        case Topic.ORDER:
-            return f"order.{'released' if entry.get('change') == 'released' else 'made'}", _order(entry, record)
-        case Topic.TRIGGER:
-            return "trigger.fired", _named(record, _TRIGGER) | _named({**record, **entry}, ("incident_id", "run_id", "tenant"))
-        case Topic.INCIDENT:
-            return f"incident.{'opened' if entry.get('change') == 'opened' else 'updated'}", _named(record, _INCIDENT) | _times(
-                record, _INCIDENT_TIMES
-            )
-        case _:
-            assert_never(topic)
-
-
-def _order(entry: Mapping[str, object], order: Mapping[str, object]) -> Json:
+def _order(entry: OrderEntry) -> Json:
     """``by`` and ``reason`` are of this change: of a release, who released it and why."""
-    changed = _named({**order, **_named(entry, ("by", "reason", "epoch"))}, ("by", "reason", "epoch"))
-    return _named(order, _ORDER) | {"scope": _scope(order.get("scope"))} | changed | _times(order, ("expires_at",))
-
-
-def _scope(scope: object) -> object:
-    """As users write it."""
-    return {"all": True} if isinstance(scope, Mapping) and scope.get("everything") else scope
-
-
-def _named(record: Mapping[str, object], names: tuple[str, ...]) -> Json:
-    return {name: record[name] for name in names if name in record}
-
-
-def _times(record: Mapping[str, object], names: tuple[str, ...]) -> Json:
-    """Microseconds of Unix time as texts; ``None`` stays."""
+    order = entry.order
     return {
-        name: timestamps.rfc3339(value / 1_000_000) if isinstance(value, int) else value for name, value in _named(record, names).items()
+        "order_id": order.order_id,
+        "mode": order.mode.word,
+        "no_fanout": order.no_fanout,
+        "scope": scope_json(order.scope),
+        "by": order.by if entry.by is None else entry.by,
+        "reason": order.reason if entry.reason is None else entry.reason,
+        "epoch": order.epoch if entry.epoch is None else entry.epoch,
+        "expires_at": None if order.expires_at is None else timestamps.rfc3339(order.expires_at),
     }
+
+
+def _trigger(entry: TriggerEntry) -> Json:
+    trigger = entry.trigger
+    data: Json = {
+        "name": trigger.name,
+        "layer": trigger.layer,
+        "count": trigger.count,
+        "threshold": trigger.threshold,
+        "evidence": list(trigger.evidence),
+        "run_id": entry.run_id,
+        "tenant": entry.tenant,
+    }
+    return data if entry.incident_id is None else data | {"incident_id": entry.incident_id}
+
+
+def _incident(incident: Incident) -> Json:
+    held = INCIDENT.shown(incident)
+    return {name: value for name, value in held.items() if name != "recovery" and (value is not None or name not in _SELDOM)}

@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from gateway.core.codec import entry as codec
 from gateway.core.codec.record import position_of
 from gateway.http.server import paging, problem
 from gateway.http.server.fields import OPEN, Cursor, Id, Limit, Listed, Query, Timestamp
@@ -143,8 +144,8 @@ async def follow_journal(request: Request, query: FollowJournal) -> web.StreamRe
 async def show_entry(request: Request, stream: str, seq: str) -> web.Response:
     """One entry, as it is stored."""
     position = position_of(f"{stream}/{seq}")
-    line = None if position is None or position.seq >= 2**53 else await request.services.history.entry(position)
-    seen = line is not None and await request.sees_entry(orjson.loads(line))
+    line = None if position is None or position.seq >= 2**53 else await request.services.history.line(position)
+    seen = line is not None and await request.sees_entry(codec.decode(line))
     return web.Response(body=found(line if seen else None, f"entry {stream}/{seq}"), content_type=JSON)
 
 
@@ -159,12 +160,12 @@ async def _entries(request: Request, wanted: FollowJournal, after: str | None, l
         kind = None if wanted.kind is None else wanted.kind.value
         asked = journal.Query(run=wanted.run, tenant=wanted.tenant, kind=kind, after=after, limit=limit)
         try:
-            return await request.services.history.entries(asked)
+            return await request.services.history.lines(asked)
         except (ValueError, OverflowError) as wrong:
             raise problem.BadRequest(f"after: {wrong}") from wrong
 
     async def keep(line: bytes) -> bool:
-        return request.operator.everywhere or await request.sees_entry(orjson.loads(line))
+        return request.operator.everywhere or await request.sees_entry(codec.decode(line))
 
     return await paging.collect(fetch, _position, keep, after=after, limit=limit)
 
@@ -195,8 +196,7 @@ async def _end(services: Services) -> str:
 
 def _position(line: bytes) -> str:
     """Where an entry stands: the cursor behind it."""
-    fields = orjson.loads(line)
-    return f"{fields['stream']}/{fields['seq']}"
+    return str(codec.position_in(line))
 
 
 async def _heads(services: Services) -> HeadPage:

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any, NotRequired, ParamSpec
 
 from aiohttp import web
+from msgspec.structs import asdict
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -291,15 +292,20 @@ def _nodes(view: RollbackView, compensations: Iterable[Write], since: float) -> 
 
 def _outcome(node: Node, view: RollbackView, tried: Sequence[Write], since: float) -> Json:
     """What came of a node so far. ``entries`` are the positions of the calls that were made for it."""
-    mark, wait = view.marks.get(node.node_id, {}), view.waits.get(node.node_id)
+    mark, wait = view.marks.get(node.node_id), view.waits.get(node.node_id)
     newest = progress.current_mark(node, view.states, view.marks)
-    shown = {
+    shown: Json = {
         "state": view.states.get(node.node_id, NodeState.PENDING).value,
-        "why": wait.why if wait is not None else newest.get("why") or node.why,
+        "why": wait.why if wait is not None else (newest and newest.why) or node.why,
         "entries": [str(place) for write in tried for place in (write.intent, write.outcome) if place is not None],
-        **{name: mark[name] for name in ("seen", "task_id", "approval_id") if name in mark},
-        **{name: newest[name] for name in ("request", "retriable") if name in newest},
     }
+    if mark is not None:
+        held = {"seen": mark.seen, "task_id": mark.task_id, "approval_id": mark.approval_id}
+        shown |= {name: value for name, value in held.items() if value is not None}
+    if newest is not None and newest.request is not None:
+        shown["request"] = asdict(newest.request)
+    if newest is not None and newest.retriable:
+        shown["retriable"] = True
     if wait is not None:
         shown |= {"waits_since": timestamps.rfc3339(wait.since), "retry_at": timestamps.rfc3339(since + wait.due)}
     return shown

@@ -116,4 +116,4 @@ async def _find(request: Request, task_id: str) -> model.Task:
 
 
 async def _seen(request: Request, task: model.Task) -> bool:
-    return await request.sees_entry({"run_id": task.run_id, "tenant": task.tenant})
+    return await request.sees_entry(task)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -11,8 +10,10 @@ from aiohttp import web
 from gateway.http.server import problem
 from gateway.http.server.operators import Operator
 from gateway.http.server.services import Services
+from gateway.model.entries import Entry
 from gateway.model.order import Scope
 from gateway.model.run import Run
+from gateway.model.task import Task
 
 
 class Owned(Protocol):
@@ -50,13 +51,13 @@ class Request:
         task_class = scope.task_class or (run.task_class if run and not scope.subtree else None)
         return self.operator.covers(tenant, task_class)
 
-    async def sees_entry(self, entry: Mapping[str, object]) -> bool:
-        """Whether a journal entry is of the operator's tenants and classes: by what it says itself, else by its run."""
+    async def sees_entry(self, entry: Entry | Task) -> bool:
+        """Whether an entry or a task is of the operator's tenants and classes: by what it says itself, else by its run."""
         if self.operator.everywhere:
             return True
-        tenant, task_class, run_id = entry.get("tenant"), entry.get("task_class"), entry.get("run_id")
-        if (tenant is None or task_class is None) and isinstance(run_id, str):
-            run = await self.services.registry.run(run_id)
+        tenant, task_class = entry.tenant, None if isinstance(entry, Task) else entry.task_class
+        if (tenant is None or task_class is None) and entry.run_id is not None:
+            run = await self.services.registry.run(entry.run_id)
             if run is not None:
                 tenant, task_class = tenant or run.tenant, task_class or run.task_class
         return self.operator.covers(tenant, task_class)

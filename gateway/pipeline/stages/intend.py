@@ -57,7 +57,7 @@ class Intend:
             raise errors.ApprovalRequired("The approval is good no longer: its time is over.", approval_id=grant.approval_id)
         args, snapshot = await self._sealed(permit, before)
         opening = IntentRequest(
-            fields=journal_entries.intent(permit, before, key, wire_key, at, charges=charges, args=args, snapshot=snapshot),
+            entry=journal_entries.intent(permit, before, key, wire_key, at, charges=charges, args=args, snapshot=snapshot),
             refusal=lambda: journal_entries.refusal(known, permit.action, errors.InFlight(), at, status=409, metered=True),
             key=key,
             attempt=permit.fresh.attempt,
@@ -87,13 +87,13 @@ class Intend:
             return ()
         ancestors = [one for name in run.ancestors if (one := await self.registry.run(name)) is not None]
         budgets = limits.budgets(run, ancestors, self.task_classes.get(run.task_class), self.tenant_limits(run.tenant))
-        untold = limits.unpriced(budgets, action.cost)
-        if untold is not None:
+        missing = limits.unpriced(budgets, action.cost)
+        if missing is not None:
             raise errors.BlastRadius(
-                f"{action.name} is limited by {untold}, and the call does not say it as a plain number.",
+                f"{action.name} has a limit on {missing}, and the call does not state it as a plain number.",
                 hint="Send the field that the adapter's cost names, as a non-negative number.",
-                untold=untold,
-                **meter.violated(untold),
+                missing_amount=missing,
+                **meter.violated(missing),
             )
         return limits.charges(budgets, action.cost, action.target)
 

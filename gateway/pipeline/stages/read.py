@@ -64,9 +64,15 @@ class Read:
         version = _version(permit, answer)
         try:
             args = await self.vault.seal(permit.known.run.tenant, sealed_payloads.request(permit)) if permit.known.call.body else None
-            entry = journal_entries.read(permit, self.clock.now(), status=answer.status, version=version, args=args, conforms=conforms)
-            if permit is not asked:
-                entry["fallback_of"] = asked.action.name
+            entry = journal_entries.read(
+                permit,
+                self.clock.now(),
+                status=answer.status,
+                version=version,
+                args=args,
+                conforms=conforms,
+                fallback_of=None if permit is asked else asked.action.name,
+            )
             position = self.journal.post(entry, () if args is None else (args,))
         except errors.JournalUnavailable:
             await discard(answer)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
-import orjson
-
 from gateway import errors
 from gateway.core.authorization import gate
+from gateway.core.codec import entry as codec
 from gateway.core.incident import incidents
 from gateway.core.journal import projection
+from gateway.model.call_entry import ChargeRecord
 from gateway.model.effect import Charge, Violation, Write
 from gateway.model.entry import Position
 from gateway.model.order import Scope
@@ -53,7 +53,7 @@ class Counters:
                 found.append(Violation(charge.scope, charge.name, charge.limit, used, amount))
         return tuple(found)
 
-    def take(self, charges: Sequence[Charge]) -> None:
+    def take(self, charges: Sequence[ChargeRecord]) -> None:
         """Charge without looking at limits."""
         for charge in charges:
             if charge.member is None:
@@ -302,7 +302,7 @@ def rebuild(data_dir: Path) -> int:
         tables, last, count = Tables(connection), 0, 0
         while rows := connection.execute(WRITING["all_entries"], (last, _AT_ONCE)).fetchall():
             for seq, line in rows:
-                tables.apply(projection.changes(orjson.loads(line), Position(database.stream, seq)), seq)
+                tables.apply(projection.changes(codec.decode(line), Position(database.stream, seq)), seq)
             tables.flush()
             last, count = rows[-1][0], count + len(rows)
         connection.execute("COMMIT")

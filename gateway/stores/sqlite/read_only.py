@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-import orjson
-
 from gateway import errors
-from gateway.core.codec.run import RUN
+from gateway.core.codec import entry as codec
 from gateway.core.journal import chain
+from gateway.model.entries import Entry, RunEntry
 from gateway.model.entry import Head, Kind, Sealed
 from gateway.model.run import Run
 from gateway.ports.projections import Registry
@@ -43,14 +42,15 @@ class Reading:
         """A run as it was in one of its generations, at the end of it; a resume makes it narrower."""
         wanted = {"run": run_id, "kind": Kind.RUN, "tenant": None, "limit": -1, "after": 0}
         lines = self._connection.execute(READING["entries_of_run"], wanted).fetchall()
-        found = [run for (line,) in lines if (run := RUN.read(orjson.loads(line)["run"])).generation == generation]
+        entries = (codec.decode(line) for (line,) in lines)
+        found = [one.run for one in entries if isinstance(one, RunEntry) and one.run.generation == generation]
         return found[-1] if found else None
 
-    def decided(self, *, after: int, until: int) -> Iterator[tuple[int, bytes]]:
-        """Entries of calls that policy may have decided, with their seqs, oldest first."""
+    def decided(self, *, after: int, until: int) -> Iterator[Entry]:
+        """Entries of calls that policy may have decided, oldest first."""
         while after < until:
             rows = self._connection.execute(READING["entries_of_calls"], {"after": after, "until": until, "limit": PAGE}).fetchall()
-            yield from rows
+            yield from (codec.decode(line) for _, line in rows)
             if not rows:
                 return
             after = rows[-1][0]

@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-import orjson
-
+from gateway.core.codec import entry as codec
 from gateway.core.journal import projection
 from gateway.model.approval import Approval
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Key, Sighting, Write
+from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Kind
 from gateway.model.incident import Incident
 from gateway.model.order import Order
@@ -220,13 +220,13 @@ class SqliteRollbacks(_View):
         wanted = {"rollback": rollback_id, "node": node_id}
         return [rows.write(row, self._stream) for row in self._reader.execute(READING["compensations"], wanted).fetchall()]
 
-    async def marks(self, rollback_id: str, run_id: str) -> Mapping[str, Mapping[str, object]]:
-        found: dict[str, Mapping[str, object]] = {}
+    async def marks(self, rollback_id: str, run_id: str) -> Mapping[str, RollbackEntry]:
+        found: dict[str, RollbackEntry] = {}
         wanted = {"run": run_id, "kind": Kind.ROLLBACK, "tenant": None, "limit": -1, "after": 0}
         for (line,) in self._reader.execute(READING["entries_of_run"], wanted):
-            entry = orjson.loads(line)
-            if entry.get("rollback_id") == rollback_id and "node" in entry:
-                found[entry["node"]] = entry
+            entry = codec.decode(line)
+            if isinstance(entry, RollbackEntry) and entry.rollback_id == rollback_id and entry.node is not None:
+                found[entry.node] = entry
         return found
 
 

@@ -14,6 +14,7 @@ from gateway.core.codec import run as codec_run
 from gateway.model.task import Evidence, Task, TaskKind
 from tests.support import journaling
 from tests.support.command_line import Cli, Gateway
+from tests.support.journaling import typed
 
 OPEN = ("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*")
 
@@ -201,8 +202,8 @@ def test_lists_longer_than_a_page_come_whole(gateway: Gateway, killcord: Cli) ->
     async def many() -> None:
         for number in range(1100):
             run = {**codec_run.RUN.journal(journaling.RUN), "run_id": f"r{number:04}"}
-            gateway.parts.store.journal.post(journaling.entry("run", run=run, change="opened", by="t", reason="t"))
-        await gateway.parts.store.journal.append({"ts": journaling.STAMP, "kind": "finding"})
+            gateway.parts.store.journal.post(typed(journaling.entry("run", run=run, change="opened", by="t", reason="t")))
+        await gateway.parts.store.journal.append(typed({"ts": journaling.STAMP, "kind": "finding"}))
 
     gateway.do(many())
     assert len(killcord.json("runs", "list")) == 1100
@@ -219,7 +220,7 @@ def test_a_task_is_listed_and_resolved(gateway: Gateway, killcord: Cli) -> None:
         "task": codec_review.TASK.journal(task),
         "change": "opened",
     }
-    gateway.do(gateway.parts.store.journal.append(entry))
+    gateway.do(gateway.parts.store.journal.append(typed(entry)))
     assert "Look." in killcord("tasks", "list").out
     assert killcord("tasks", "resolve", "task_1", "maybe", "--note", "x").code == 2
     assert killcord("tasks", "resolve", "task_1", "applied", "--note", "looked").code == 0
@@ -239,7 +240,7 @@ def test_a_task_is_shown_with_its_evidence(gateway: Gateway, killcord: Cli) -> N
         "task": codec_review.TASK.journal(task),
         "change": "opened",
     }
-    gateway.do(gateway.parts.store.journal.append(entry))
+    gateway.do(gateway.parts.store.journal.append(typed(entry)))
     assert killcord.json("tasks", "--kind", "review") == []
     said = killcord("tasks", "show", "task_rb_1_n1").out
     for line in ("rollback   rb_1, node n1", 'now        "v3"', "why        somebody changed it since", "entries    st_1/1 st_1/2"):

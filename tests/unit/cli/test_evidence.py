@@ -16,6 +16,7 @@ from gateway.clients.clock import SystemClock
 from gateway.core.journal import chain, signed_note
 from gateway.stores.sqlite import open_store
 from tests.support.command_line import Cli, Gateway
+from tests.support.journaling import typed
 
 OPEN = ("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run")
 PATIENCE = 20.0
@@ -49,7 +50,7 @@ async def test_a_kept_journal_is_verified_where_it_lies_also_one_that_no_gateway
     folder = tmp_path / "var"
     store = await open_store(folder, SystemClock())
     for _ in range(5):
-        await store.journal.append({"ts": "2026-11-24T20:08:03.123456Z", "kind": "finding", "note": "as it was"})
+        await store.journal.append(typed({"ts": "2026-11-24T20:08:03.123456Z", "kind": "finding", "reason": "as it was"}))
     stream = store.journal.stream
     await store.close()
     for place in (folder, folder / "journal.sqlite"):
@@ -83,8 +84,8 @@ def test_a_journal_with_a_checkpoint_in_it_verifies_and_its_export_gives_heads(g
 def test_an_export_of_many_pages_verifies(gateway: Gateway, killcord: Cli, tmp_path: Path) -> None:
     async def many() -> None:
         for number in range(2500):
-            gateway.parts.store.journal.post({"ts": "2026-11-24T20:08:03.123456Z", "kind": "finding", "number": number})
-        await gateway.parts.store.journal.append({"ts": "2026-11-24T20:08:03.123456Z", "kind": "finding"})
+            gateway.parts.store.journal.post(typed({"ts": "2026-11-24T20:08:03.123456Z", "kind": "finding", "number": number}))
+        await gateway.parts.store.journal.append(typed({"ts": "2026-11-24T20:08:03.123456Z", "kind": "finding"}))
 
     gateway.do(many())
     path = tmp_path / "journal.ndjson"

@@ -12,6 +12,7 @@ from tests.support import contained, journaling
 from tests.support.command_line import Cli, Gateway
 from tests.support.contained import Contained
 from tests.support.incidents import INCIDENT
+from tests.support.journaling import typed
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_what_has_nothing_in_it_says_so(gateway: Gateway, killcord: Cli) -> None
     killcord("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "r1")
     empty = codec_incident.INCIDENT.journal(replace(INCIDENT, run_id="r1", orders=(), evidence=()))
     said = {"action": "none", "verdict": "recoverable", "why": "it was nothing"}
-    gateway.do(gateway.parts.store.journal.append(journaling.entry("response", run_id="r1", incident=empty, **said)))
+    gateway.do(gateway.parts.store.journal.append(typed(journaling.entry("response", run_id="r1", incident=empty, **said))))
     assert killcord("incidents", "inc_1").out.endswith("\nWhat it touched\n  nothing\n\nWhat is open\n  nothing\n")
 
 

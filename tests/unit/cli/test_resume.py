@@ -6,6 +6,7 @@ import pytest
 
 from tests.support import journaling, rolled
 from tests.support.command_line import Cli, Gateway
+from tests.support.journaling import typed
 
 OPEN = ("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "run_1", "--workflow", "wf_1")
 TAKE = ("checkpoints", "run_1", "--state-ref", "wf@3", "--label", "paid")
@@ -18,7 +19,7 @@ def written(gateway: Gateway, killcord: Cli) -> Gateway:
 
     async def write() -> None:
         await gateway.parts.store.journal.intend(rolled.opening("first", "inv_1"))
-        await gateway.parts.store.journal.append(journaling.outcome("first", after_version='"v2"'))
+        await gateway.parts.store.journal.append(typed(journaling.outcome("first", after_version='"v2"')))
 
     gateway.do(write())
     return gateway
@@ -39,7 +40,7 @@ def test_a_checkpoint_is_taken_and_listed_before_the_newest_boundary(written: Ga
 def test_what_stands_against_a_checkpoint_is_said_and_is_exit_1(written: Gateway, killcord: Cli) -> None:
     async def lose() -> None:
         await written.parts.store.journal.intend(rolled.opening("lost", "inv_2"))
-        await written.parts.store.journal.append(journaling.outcome("lost", id_="inv_2", result="unknown"))
+        await written.parts.store.journal.append(typed(journaling.outcome("lost", id_="inv_2", result="unknown")))
 
     written.do(lose())
     said = killcord(*TAKE)

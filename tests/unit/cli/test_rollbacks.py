@@ -9,6 +9,7 @@ from gateway.cli.rollbacks import next_commands
 from gateway.model.rollback import RollbackStatus
 from tests.support import journaling, rolled
 from tests.support.command_line import Cli, Gateway
+from tests.support.journaling import typed
 
 
 @pytest.fixture
@@ -17,10 +18,10 @@ def changed(gateway: Gateway) -> Gateway:
 
     async def change() -> None:
         journal = gateway.parts.store.journal
-        await journal.append(journaling.run_entry())
+        await journal.append(typed(journaling.run_entry()))
         for name, id_ in (("first", "inv_1"), ("second", "inv_2")):
             await journal.intend(rolled.opening(name, id_))
-            await journal.append(journaling.outcome(name, id_=id_, after_version='"v2"'))
+            await journal.append(typed(journaling.outcome(name, id_=id_, after_version='"v2"')))
 
     gateway.do(change())
     return gateway

@@ -7,6 +7,7 @@ import socket
 import time
 
 from gateway.model.run import Mode
+from tests.support.journaling import typed
 from tests.support.receiver import SECRET, receiving
 from tests.support.rig import Rig, until
 from tests.support.telling import STAMP, fire, hook, respond, telling
@@ -32,7 +33,7 @@ async def test_hundreds_that_came_while_nobody_listened_stay_in_order_across_kin
             pass
         for number in range(250):
             trigger = {"name": "anomaly.loop", "count": number}
-            rig.gateway.store.journal.post({"ts": STAMP, "kind": "trigger", "trigger": trigger})
+            rig.gateway.store.journal.post(typed({"ts": STAMP, "kind": "trigger", "trigger": trigger}))
             if number % 3 == 0:
                 await rig.contain(f"run_{number}", Mode.READ_ONLY)
         async with telling(rig, hook(receiver)):

@@ -22,6 +22,7 @@ from gateway.model.order import Scope
 from gateway.model.run import Mode
 from gateway.model.webhook import Topic
 from tests.support.certificate import certificate
+from tests.support.journaling import order, order_entry, typed
 from tests.support.receiver import SECRET, receiving
 from tests.support.rig import Rig, assembled, until
 from tests.support.telling import STAMP, fire, hook, telling
@@ -89,7 +90,7 @@ async def test_the_bell_is_enough_even_where_it_rings_before_the_entry_is_durabl
         for _ in range(20):
             before = len(receiver.received)
             fields = {"ts": STAMP, "kind": "trigger", "trigger": {"name": "anomaly.loop"}}
-            told.webhooks.on_entry(fields, rig.gateway.store.journal.post(fields))
+            told.webhooks.on_entry(typed(fields), rig.gateway.store.journal.post(typed(fields)))
             await until(lambda: len(receiver.received) > before)  # noqa: B023
 
 
@@ -163,10 +164,10 @@ async def test_prometheus_is_told_what_arrived_what_did_not_and_what_waits(rig: 
 async def test_what_no_webhook_tells_of_rings_no_bell(rig: Rig) -> None:
     async with receiving() as receiver, telling(rig, hook(receiver, topics=frozenset({Topic.ORDER}))) as told:
         delivery = told.webhooks.deliveries[0]
-        told.webhooks.on_entry({"kind": "trigger"}, Position("st", 7))
-        told.webhooks.on_entry({"kind": "read"}, Position("st", 8))
+        told.webhooks.on_entry(typed({"kind": "trigger", "trigger": {"name": "anomaly.loop"}}), Position("st", 7))
+        told.webhooks.on_entry(typed({"kind": "read"}), Position("st", 8))
         assert delivery._heard == 0
-        told.webhooks.on_entry({"kind": "order"}, Position("st", 9))
+        told.webhooks.on_entry(typed(order_entry(order(Mode.PAUSED))), Position("st", 9))
         assert delivery._heard == 9
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -15,14 +14,15 @@ from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.control.review.approvals import Approvals, WrongDecision
 from gateway.control.triggers.publishing_journal import PublishingJournal
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
-from gateway.model.entry import Kind
+from gateway.model.entries import ApprovalEntry, Entry
+from gateway.model.entry import Kind, Position
 from gateway.stores.sqlite import open_store
 from tests.support import journaling
 from tests.support.rolled import NODE, ROLLBACK
 
 RUN = journaling.RUN
 SHOWN = b'{"method":"PUT","path":"/invoices/inv_1","headers":{},"withheld":[],"body":{"status":"open"}}'
-Heard = list[Mapping[str, Any]]
+Heard = list[ApprovalEntry]
 
 
 @pytest.fixture
@@ -34,7 +34,12 @@ def heard() -> Heard:
 async def approvals(tmp_path: Path, heard: Heard) -> AsyncIterator[Approvals]:
     clock = SystemClock()
     store = await open_store(tmp_path, clock)
-    journal = PublishingJournal(store.journal, {Kind.APPROVAL: (lambda fields, _: heard.append(fields),)})
+
+    def hear(entry: Entry, _: Position) -> None:
+        assert isinstance(entry, ApprovalEntry)
+        heard.append(entry)
+
+    journal = PublishingJournal(store.journal, {Kind.APPROVAL: (hear,)})
     vault = TenantVault(store.blobs, open_master_key(tmp_path / "keys"))
     yield Approvals(journal, store.approvals, store.registry, store.blobs, vault, clock, ttl=0.0)
     await store.close()
@@ -50,7 +55,7 @@ async def test_a_compensation_is_asked_for_once(approvals: Approvals, heard: Hea
     assert (first.kind, first.action, first.version) == (ApprovalKind.COMPENSATION, "invoice.replace", '"v2"')
     other = await approvals.request_compensation(ROLLBACK, replace(NODE, node_id="n2"), RUN, "And another.", None, SHOWN)
     assert (other.approval_id != first.approval_id, other.existed) == (True, None)
-    assert [one["change"] for one in heard] == ["requested", "requested"]
+    assert [one.change for one in heard] == ["requested", "requested"]
 
 
 async def test_whoever_is_asked_sees_what_would_be_sent_and_the_journal_does_not(approvals: Approvals, heard: Heard) -> None:
@@ -70,9 +75,9 @@ async def test_whoever_waits_hears_of_the_answer(approvals: Approvals, heard: He
     await approvals.decide(approval_id, grant=grant, reason="looked", by="ann")
     assert await approvals.granted(approval_id) is grant
     told = heard[-1]
-    assert (told["change"], told["approval_id"]) == ("granted" if grant else "denied", approval_id)
-    assert (told["rollback_id"], told["node"], told["run_id"], told["by"], told["reason"]) == ("rb_1", "n1", "run_1", "ann", "looked")
-    assert told["approval"]["status"] == told["change"]
+    assert (told.change, told.approval_id) == ("granted" if grant else "denied", approval_id)
+    assert (told.rollback_id, told.node, told.run_id, told.by, told.reason) == ("rb_1", "n1", "run_1", "ann", "looked")
+    assert told.approval.status.value == told.change
     again = await asked(approvals)
     assert again.status is (ApprovalStatus.GRANTED if grant else ApprovalStatus.DENIED)
 
@@ -89,7 +94,7 @@ async def test_what_is_no_longer_wanted_cannot_be_granted(approvals: Approvals, 
     waiting = await asked(approvals)
     await approvals.void(waiting, "the rollback was stopped")
     await approvals.void(waiting, "twice is once")
-    assert [one["change"] for one in heard] == ["requested", "voided"]
+    assert [one.change for one in heard] == ["requested", "voided"]
     with pytest.raises(WrongDecision, match="is void"):
         await approvals.decide(waiting.approval_id, grant=True, reason="late", by="ann")
     with pytest.raises(KeyError):

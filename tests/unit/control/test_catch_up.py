@@ -12,7 +12,8 @@ from gateway import errors
 from gateway.control.review.findings import Finding
 from gateway.core.authorization import resumption
 from gateway.core.incident.recovery import Stage
-from gateway.model.entry import Fields, Kind, Position, Sealed
+from gateway.model.entries import Entry
+from gateway.model.entry import Kind, Position, Sealed
 from gateway.model.incident import RollbackState
 from gateway.model.run import Mode
 from gateway.ports.journal import Journal
@@ -100,16 +101,16 @@ class Without:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.journal, name)
 
-    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
-        self._refuse(fields)
-        return self.journal.post(fields, blobs)
+    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        self._refuse(entry)
+        return self.journal.post(entry, blobs)
 
-    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
-        self._refuse(fields)
-        return await self.journal.append(fields, blobs)
+    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        self._refuse(entry)
+        return await self.journal.append(entry, blobs)
 
-    def _refuse(self, fields: Fields) -> None:
-        if fields["kind"] in self.kinds:
+    def _refuse(self, entry: Entry) -> None:
+        if entry.kind in self.kinds:
             raise errors.JournalUnavailable("the process is gone")
 
 

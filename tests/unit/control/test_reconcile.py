@@ -18,6 +18,7 @@ from gateway.stores.sqlite import SqliteStore
 from gateway.stores.sqlite.database import READING
 from gateway.stores.sqlite.store import open_store
 from tests.support import journaling
+from tests.support.journaling import typed
 
 SETTLED = 100_000
 
@@ -53,7 +54,7 @@ class Probed:
     async def concluded(self, write: Write, result: str) -> None:
         assert self.store is not None
         said = journaling.reconciliation(write.target.id, result=result) | {"target": journaling.target(write.target.id)}
-        await self.store.journal.append(said)
+        await self.store.journal.append(typed(said))
 
     async def abandoned(self, write: Write) -> None:
         await self.concluded(write, "unknown")
@@ -122,7 +123,7 @@ async def test_one_that_cannot_be_probed_keeps_no_other_from_it(store: SqliteSto
 async def test_a_scan_costs_as_much_as_there_is_open_whatever_was_settled(tmp_path: Path) -> None:
     opened = await open_store(tmp_path, Clock())
     await left_open(opened, "settled", *(f"inv_{number}" for number in range(20)))
-    await opened.journal.append(journaling.outcome("settled", id_="settled"))
+    await opened.journal.append(typed(journaling.outcome("settled", id_="settled")))
     await opened.close()
     database = tmp_path / "journal.sqlite"
     with closing(sqlite3.connect(database)) as connection:

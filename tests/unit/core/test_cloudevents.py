@@ -14,6 +14,7 @@ from gateway.model.order import Order, Scope
 from gateway.model.run import Mode
 from gateway.model.webhook import Topic
 from tests.support.incidents import INCIDENT
+from tests.support.journaling import typed
 
 ORDER = Order(
     order_id="ord_1",
@@ -38,7 +39,7 @@ def order_entry(order: Order, change: str = "made", **more: object) -> dict[str,
 
 
 def test_an_order_is_told_with_what_it_holds_and_why() -> None:
-    assert cloudevents.event(Topic.ORDER, order_entry(ORDER, run_id="run_1")) == {
+    assert cloudevents.event(Topic.ORDER, typed(order_entry(ORDER, run_id="run_1"))) == {
         "specversion": "1.0",
         "id": "st_1/12",
         "source": "killcord/st_1",
@@ -61,14 +62,14 @@ def test_an_order_is_told_with_what_it_holds_and_why() -> None:
 
 def test_a_release_is_told_with_who_released_it_and_why() -> None:
     released = replace(ORDER, epoch=8, released_at=15.0, released_by="bob")
-    told = cloudevents.event(Topic.ORDER, order_entry(released, "released") | {"by": "bob", "reason": "it was a test"})
+    told = cloudevents.event(Topic.ORDER, typed(order_entry(released, "released") | {"by": "bob", "reason": "it was a test"}))
     assert told is not None
     assert told["type"] == "dev.killcord.order.released"
     assert told["data"] | {"by": "bob", "reason": "it was a test", "epoch": 8} == told["data"]  # type: ignore[operator]
 
 
 def test_an_order_over_everything_has_no_subject_and_is_written_as_users_write_it() -> None:
-    told = cloudevents.event(Topic.ORDER, order_entry(replace(ORDER, scope=Scope(everything=True), expires_at=None)))
+    told = cloudevents.event(Topic.ORDER, typed(order_entry(replace(ORDER, scope=Scope(everything=True), expires_at=None))))
     assert told is not None
     assert "subject" not in told
     assert told["data"]["scope"] == {"all": True}  # type: ignore[index]
@@ -84,7 +85,7 @@ def test_a_trigger_is_told_without_its_facts() -> None:
         "evidence": ["st_1/3", "st_1/9"],
         "facts": {"path": "/canary"},
     }
-    told = cloudevents.event(Topic.TRIGGER, entry("trigger", trigger=trigger, run_id="run_1", tenant="acme", incident_id="inc_1"))
+    told = cloudevents.event(Topic.TRIGGER, typed(entry("trigger", trigger=trigger, run_id="run_1", tenant="acme", incident_id="inc_1")))
     assert told is not None
     assert (told["type"], told["subject"]) == ("dev.killcord.trigger.fired", "run_1")
     assert told["data"] == {
@@ -101,7 +102,7 @@ def test_a_trigger_is_told_without_its_facts() -> None:
 
 def test_an_incident_is_told_whole_with_times_that_can_be_read() -> None:
     told = cloudevents.event(
-        Topic.INCIDENT, entry("response", change="opened", incident=codec_incident.INCIDENT.journal(INCIDENT), run_id="run_1")
+        Topic.INCIDENT, typed(entry("response", change="opened", incident=codec_incident.INCIDENT.journal(INCIDENT), run_id="run_1"))
     )
     assert told is not None
     assert (told["type"], told["subject"]) == ("dev.killcord.incident.opened", "run_1")
@@ -110,14 +111,14 @@ def test_an_incident_is_told_whole_with_times_that_can_be_read() -> None:
 
 def test_a_later_change_of_an_incident_is_an_update() -> None:
     later = replace(INCIDENT, updated_at=11.0, triggers=2, rollback=RollbackState.DUE)
-    told = cloudevents.event(Topic.INCIDENT, entry("response", change="updated", incident=codec_incident.INCIDENT.journal(later)))
+    told = cloudevents.event(Topic.INCIDENT, typed(entry("response", change="updated", incident=codec_incident.INCIDENT.journal(later))))
     assert told is not None
     assert told["type"] == "dev.killcord.incident.updated"
 
 
 def test_what_tells_nothing_of_its_topic_is_no_event() -> None:
-    assert cloudevents.event(Topic.INCIDENT, entry("response", action="retry")) is None
-    assert cloudevents.event(Topic.TRIGGER, entry("trigger", trigger="barrier")) is None
+    assert cloudevents.event(Topic.INCIDENT, typed(entry("response", action="retry"))) is None
+    assert cloudevents.event(Topic.TRIGGER, typed(entry("response"))) is None
 
 
 def test_nothing_but_the_named_members_ever_leaves() -> None:
@@ -128,4 +129,4 @@ def test_nothing_but_the_named_members_ever_leaves() -> None:
         Topic.INCIDENT: entry("response", incident={**codec_incident.INCIDENT.journal(INCIDENT), **canary}, **canary),
     }
     for topic, one in entries.items():
-        assert "canary" not in str(cloudevents.event(topic, one))
+        assert "canary" not in str(cloudevents.event(topic, typed(one)))

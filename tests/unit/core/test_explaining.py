@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
+from gateway.core.codec.entry import of_fields
+from gateway.core.codec.incident import ROLLBACK
+from gateway.core.codec.order import ORDER
+from gateway.core.codec.run import RUN
 from gateway.core.incident import explanation
 from gateway.core.incident.recovery import Stage
+from gateway.model.run import Mode
 from tests.support import driven, journaling
+from tests.support import rolled as rolled_values
 from tests.support.ledger import Ledger
 from tests.support.rig import until_async
 from tests.support.triggering import Moody, agent, moody, tool
 
 Entry = dict[str, Any]
-
-INCIDENT = {"incident_id": "inc_1", "generation": 1}
 
 
 def entry(seq: int, kind: str, **more: object) -> Entry:
@@ -24,13 +31,17 @@ def response(seq: int, action: str, name: str = "anomaly.loop", **more: object) 
     return entry(seq, "response", **{**told, **more})
 
 
+def explained(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    return explanation.explained(1, [of_fields(one) for one in entries])
+
+
 def decided(*entries: Entry) -> list[str]:
-    return [one["decided"] for one in explanation.explained(INCIDENT, entries)]
+    return [one["decided"] for one in explained(entries)]
 
 
 def test_retries_fallbacks_and_degrading_are_told_with_the_rule_and_its_revision() -> None:
-    (retried, fell_back, degraded) = explanation.explained(
-        INCIDENT, [response(1, "retry", "error.transient"), response(2, "fallback"), response(3, "read_only", verdict="containment")]
+    (retried, fell_back, degraded) = explained(
+        [response(1, "retry", "error.transient"), response(2, "fallback"), response(3, "read_only", verdict="containment")]
     )
     assert retried["decided"] == "had the read asked again"
     assert (fell_back["decided"], degraded["decided"]) == ("had the read asked elsewhere", "degraded it to reads")
@@ -45,9 +56,9 @@ def test_a_response_with_a_rollback_says_both() -> None:
 
 
 def test_a_finding_says_from_where_on_the_run_counts_as_bad_and_where_that_is_not_known() -> None:
-    found = {"finding": "books.off", "severity": "high", "by": "verifier"}
-    named, mute = explanation.explained(
-        INCIDENT, [entry(5, "finding", about=["st/3", "st/4"], unfound=0, **found), entry(6, "finding", about=["st/2"], unfound=1, **found)]
+    found = {"finding": "books.off", "finding_id": "fnd_1", "severity": "high", "evidence_ref": "sha256:x", "by": "verifier"}
+    named, mute = explained(
+        [entry(5, "finding", about=["st/3", "st/4"], unfound=0, **found), entry(6, "finding", about=["st/2"], unfound=1, **found)]
     )
     assert (named["decided"], named["why"]) == ("took st/3 for bad, and what came after it", "finding books.off, high (verifier)")
     assert mute["decided"] == "could not tell which entry was the first bad one"
@@ -58,7 +69,7 @@ def test_what_was_handed_over_says_why_and_what_went_well_is_no_decision() -> No
         return entry(seq, "rollback", change="node", node=f"n{seq}", state=state, why=f"it is {state}")
 
     told = [node(seq, state) for seq, state in enumerate(("task", "waiting", "unknown", "failed", "nothing", "stopped"), start=1)]
-    reasons = explanation.explained(INCIDENT, told)
+    reasons = explained(told)
     assert [one["entry"] for one in reasons] == ["st/1", "st/2", "st/3", "st/4"]
     assert reasons[0]["decided"] == "handed node n1 to a person (task)"
     assert reasons[0]["why"] == "it is task"
@@ -70,19 +81,27 @@ def test_what_waits_for_its_tool_was_handed_to_nobody_until_patience_with_it_is_
     assert decided(waits, over) == ["waits with node n1", "handed node n1 to a person (waiting)"]
 
 
+def rolled(*residue: str) -> dict[str, object]:
+    return ROLLBACK.journal(replace(rolled_values.ROLLBACK, residue=residue))
+
+
 def test_a_rollback_says_by_which_rule_it_began_and_ended_and_what_is_left() -> None:
-    started = entry(1, "rollback", change="started", by="trigger:anomaly.loop", reason="anomaly.loop: ten times", rollback={})
-    by_hand = entry(2, "rollback", change="started", by="ops", reason="wrong prices", rollback={})
-    ended = entry(3, "rollback", change="ended", by="st_1:up_1", reason="residue", rollback={"residue": ["a: was edited", "b: is a mail"]})
-    first, second, third = explanation.explained(INCIDENT, [started, by_hand, ended])
+    started = entry(1, "rollback", change="started", by="trigger:anomaly.loop", reason="anomaly.loop: ten times", rollback=rolled())
+    by_hand = entry(2, "rollback", change="started", by="ops", reason="wrong prices", rollback=rolled())
+    ended = entry(3, "rollback", change="ended", by="st_1:up_1", reason="residue", rollback=rolled("a: was edited", "b: is a mail"))
+    first, second, third = explained([started, by_hand, ended])
     assert (first["rule"], second["rule"]) == ("the response's rollback", "asked by ops")
     assert third["why"] == "residue; left: a: was edited; b: is a mail"
     assert "killcord.invariants" in third["rule"]
 
 
+def run(generation: int) -> dict[str, object]:
+    return RUN.journal(replace(journaling.RUN, generation=generation))
+
+
 def test_only_this_generation_is_told_of_and_its_end_by_the_entry_that_begins_the_next() -> None:
-    resumed = entry(3, "run", change="resumed", generation=2, checkpoint_id="chk_1", by="ops", reason="mended")
-    later = entry(5, "run", change="resumed", generation=3, checkpoint_id="chk_2", by="ops", reason="again")
+    resumed = entry(3, "run", change="resumed", run=run(2), generation=2, checkpoint_id="chk_1", by="ops", reason="mended")
+    later = entry(5, "run", change="resumed", run=run(3), generation=3, checkpoint_id="chk_2", by="ops", reason="again")
     assert decided(response(1, "pause"), resumed, response(4, "pause", generation=2), later) == [
         "paused it",
         "took the run up again from chk_1",
@@ -92,7 +111,7 @@ def test_only_this_generation_is_told_of_and_its_end_by_the_entry_that_begins_th
 def test_orders_of_people_are_told_and_those_of_triggers_by_their_responses() -> None:
     def order(seq: int, by: str, change: str = "made") -> Entry:
         told = {"stream": "st", "seq": seq, "ts": journaling.STAMP, "kind": "order", "change": change, "by": by, "reason": "a loop"}
-        return {**told, "order": {"mode": "quarantined", "no_fanout": False}}
+        return {**told, "order": ORDER.journal(journaling.order(Mode.QUARANTINED, run="run_1"))}
 
     assert decided(order(1, "trigger:anomaly.loop"), order(2, "ops"), order(3, "ops", "released")) == [
         "ordered it into quarantined",
@@ -116,9 +135,7 @@ async def test_every_decision_of_a_whole_story_has_a_rule_and_a_reason(tmp_path:
         await at.gateway.tasks.resolve(task.task_id, resolution="done", note="seen", by="a person")
         assert await driven.rest(at, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
         entries = [one for kind in explanation.KINDS for one in await at.journal(run.run.run_id, kind)]
-    reasons = explanation.explained(
-        {"incident_id": incident.incident_id, "generation": 1}, sorted(entries, key=lambda one: int(one["seq"]))
-    )
+    reasons = explained(sorted(entries, key=lambda one: int(one["seq"])))
     assert [one["decided"].partition(" (")[0] for one in reasons] == [
         "could not tell which entry was the first bad one",
         "contained it, with its state kept as evidence, and had what it did taken back",
@@ -137,5 +154,5 @@ async def test_a_read_that_was_asked_again_and_elsewhere_is_told_from_a_real_jou
         one = await agent(at)
         tool(at).busy = 100
         assert (await one.read()).status == 200, "the archive answers"
-        reasons = explanation.explained({"incident_id": "", "generation": 1}, await one.responses())
+        reasons = explained(await one.responses())
     assert {"had the read asked again", "had the read asked elsewhere"} <= {reason["decided"] for reason in reasons}

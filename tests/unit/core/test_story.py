@@ -4,12 +4,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from gateway.core.codec import incident as codec_incident
 from gateway.core.codec import order as codec_order
+from gateway.core.codec import review as codec_review
 from gateway.core.codec import run as codec_run
 from gateway.core.incident import postmortem, timeline
 from gateway.core.journal import summary
 from gateway.core.rollback import affected, plan_objects
 from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
@@ -18,6 +21,7 @@ from gateway.model.plan import Way
 from gateway.model.run import Mode
 from tests.support import journaling
 from tests.support.incidents import INCIDENT
+from tests.support.journaling import typed
 from tests.support.rolled import UNDOS
 
 Entry = dict[str, Any]
@@ -63,8 +67,10 @@ def order_of(seq: int, order: Order) -> Entry:
 
 
 def told(*entries: Entry, incident: Incident = INCIDENT, now: float = 50.0, **more: Any) -> dict[str, Any]:
-    found = timeline.tell(timeline.Sources(incident=incident, entries=entries, now=now, **{"writes": (), "undos": UNDOS, **more}))
-    hashes = {timeline.position(entry): entry["hash"] for entry in entries}
+    found = timeline.tell(
+        timeline.Sources(incident=incident, entries=tuple(map(typed, entries)), now=now, **{"writes": (), "undos": UNDOS, **more})
+    )
+    hashes = {f"{entry['stream']}/{entry['seq']}": entry["hash"] for entry in entries}
     return found | {"hashes": {name: hashes[name] for name in timeline.cited(found) if name in hashes}}
 
 
@@ -135,9 +141,9 @@ def test_routine_of_the_run_is_no_part_of_the_story() -> None:
     assert [one["what"] for one in told(*entries, incident=replace(INCIDENT, evidence=()))["timeline"]] == ["run closed"]
 
 
-def test_kinds_that_come_later_are_told_by_their_name() -> None:
-    assert summary.words(at(1, "checkpoint", state="taken")) == "checkpoint taken"
-    assert summary.words(at(1, "checkpoint")) == "checkpoint"
+def test_a_checkpoint_is_told_by_its_name() -> None:
+    taken = codec_review.CHECKPOINT.journal(Checkpoint(checkpoint_id="chk_1", run_id="run_1", generation=1, at=None))
+    assert summary.words(typed(at(1, "checkpoint", checkpoint=taken))) == "checkpoint"
     assert set(timeline.CHAPTERS) <= set(Kind)
 
 
@@ -177,9 +183,12 @@ def test_without_an_order_nothing_is_said_to_have_been_stopped() -> None:
 # --- the post-mortem -------------------------------------------------------------------------------------------------
 
 
+INCIDENT_JSON = codec_incident.INCIDENT.journal(INCIDENT)
+
+
 def contained() -> dict[str, Any]:
     order = replace(journaling.order(Mode.READ_ONLY, run="run_1"), order_id="ord_1")
-    answer = at(4, "response", action="read_only", verdict="containment", why="w", incident={"incident_id": "inc_1"}, trigger="st/2")
+    answer = at(4, "response", action="read_only", verdict="containment", why="w", incident=INCIDENT_JSON, trigger="st/2")
     made = {**order_of(3, order), "ts": "2026-11-24T20:08:03.124000Z"}
     evidence = at(1, "outcome", action="invoice.update", target=journaling.target(), result="failed", verification="none")
     incident = replace(INCIDENT, evidence=("st/1",))

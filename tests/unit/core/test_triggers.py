@@ -17,6 +17,7 @@ from gateway.core.triggers.window import REMEMBERED, SHOWN, Contents, Watch, Win
 from gateway.model.entry import Position
 from gateway.model.run import Limits, Run
 from gateway.model.trigger import Trigger
+from tests.support.journaling import typed
 from tests.support.triggering import recorded
 
 BEGAN = 1_790_000_000.0
@@ -48,7 +49,7 @@ class Seen:
         if "charges" in fields:
             mine = f"run:{self.entries[name]['run_id']}"
             fields["charges"] = [{**one, "scope": f"run:{run}"} if one["scope"] == mine else one for one in fields["charges"]]
-        return self.watches.see(fields, Position("st_1", self.seq))
+        return self.watches.see(typed(fields), Position("st_1", self.seq))
 
     def names(self, name: str, at: float = 0.0, **more: Any) -> list[str]:
         return [one.name for one in self.tell(name, at, **more)]

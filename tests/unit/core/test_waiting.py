@@ -9,6 +9,7 @@ from gateway.core import timestamps
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Schedule, Wait
 from gateway.model.effect import State
+from gateway.model.entries import RollbackEntry
 from gateway.model.plan import NodeState, Plan
 from tests.support.rolled import NODE, written
 
@@ -62,16 +63,20 @@ def test_what_was_put_off_comes_again_once_it_is_due_and_after_what_is_new() -> 
     assert [node.node_id for node in iter(schedule.ready, None)] == ["n3"]
 
 
+def marked(state: str, since: str | None = None) -> RollbackEntry:
+    return RollbackEntry(ts="", tenant="acme", run_id="run_1", change="node", node="n1", state=state, why="the tool is away", since=since)
+
+
 def test_what_waited_when_a_process_ended_is_tried_again_and_shown_as_waiting_until_then() -> None:
-    mark = {"state": "waiting", "why": "the tool is away", "since": timestamps.rfc3339(40.0)}
-    assert progress.since({"n1": mark, "n2": {"state": "task", "why": "x"}}) == {"n1": 40.0}
+    mark = marked("waiting", since=timestamps.rfc3339(40.0))
+    assert progress.since({"n1": mark, "n2": marked("task")}) == {"n1": 40.0}
     assert progress.states(Plan((NODE,)), [], {"n1": mark}, driven=True) == {}
     assert progress.states(Plan((NODE,)), [], {"n1": mark}, driven=False) == {"n1": NodeState.WAITING}
 
 
 def test_of_what_was_done_after_all_nobody_says_that_its_tool_is_away() -> None:
-    mark = {"state": "waiting", "why": "the tool is away", "since": timestamps.rfc3339(40.0)}
+    mark = marked("waiting", since=timestamps.rfc3339(40.0))
     done = replace(written(1), step_id="n1", state=State.STANDING)
     states = progress.states(Plan((NODE,)), [done], {"n1": mark}, driven=False)
-    assert progress.current_mark(NODE, states, {"n1": mark}) == {}
+    assert progress.current_mark(NODE, states, {"n1": mark}) is None
     assert progress.current_mark(NODE, {"n1": NodeState.WAITING}, {"n1": mark}) == mark

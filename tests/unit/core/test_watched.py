@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.core.codec.entry import of_fields
 from gateway.core.policy import replay
-from gateway.core.policy.replay import Why
+from gateway.core.policy.replay import Spared, Why
+from tests.support import journaling
 
 
 def entry(seq: int, run: str = "r1", **decision: Any) -> dict[str, Any]:
     return {
+        **journaling.read(),
         "stream": "st",
         "seq": seq,
         "ts": f"2026-11-24T20:00:{seq:02}.000000Z",
         "run_id": run,
         "tool": "erp",
         "action": "refund.create",
-        "decision": decision,
+        "decision": {"id": "dec_1", "revision": "r1", **decision},
     }
+
+
+def spared(entries: list[dict[str, Any]]) -> list[Spared]:
+    return replay.spared(map(of_fields, entries))
 
 
 AMOUNT = [{"code": "amount", "message": "Refunds stop at 10."}]
@@ -26,13 +33,13 @@ NO: dict[str, Any] = {"allow": False, "reasons": AMOUNT}
 
 
 def test_calls_are_gathered_by_action_and_reason_with_the_newest_as_example() -> None:
-    found = replay.spared(
+    found = spared(
         [
             entry(1, **YES, candidate=NO),
             entry(2, "r2", **YES, candidate=NO),
             entry(3, **YES, candidate=YES),
             entry(4, **NO, waived=True),
-            {"stream": "st", "seq": 5, "kind": "run"},
+            {**journaling.run_entry(), "stream": "st", "seq": 5},
         ]
     )
     assert [(one.why, one.code, one.count, sorted(one.runs), one.example) for one in found] == [
@@ -43,8 +50,8 @@ def test_calls_are_gathered_by_action_and_reason_with_the_newest_as_example() ->
 
 
 def test_what_the_active_policy_stopped_anyway_was_not_spared() -> None:
-    assert replay.spared([entry(1, **NO, candidate=NO)]) == []
+    assert spared([entry(1, **NO, candidate=NO)]) == []
 
 
 def test_a_candidate_that_failed_denied_nothing() -> None:
-    assert replay.spared([entry(1, **YES, candidate={"error": "down"})]) == []
+    assert spared([entry(1, **YES, candidate={"error": "down"})]) == []

@@ -11,6 +11,7 @@ from gateway.model.run import Mode
 from tests.support import contained, journaling
 from tests.support.contained import Contained
 from tests.support.control_api import Api
+from tests.support.journaling import typed
 
 Json = dict[str, Any]
 
@@ -37,7 +38,7 @@ async def test_an_incident_is_listed_with_its_state(at: Api, held: Contained) ->
 async def test_incidents_are_filtered_by_state_and_paged(at: Api, held: Contained) -> None:
     for name, closed in (("inc_2", 11.0), ("inc_3", None)):
         other = replace(held.incident, incident_id=name, cause=name, closed_at=closed)
-        await at.parts.store.journal.append(journaling.entry("response", incident=codec_incident.INCIDENT.journal(other)))
+        await at.parts.store.journal.append(typed(journaling.entry("response", incident=codec_incident.INCIDENT.journal(other))))
     listed = {
         query: [one["incident_id"] for one in (await at.ask("GET", f"/v1/incidents?{query}"))[1]["items"]]
         for query in ("state=open", "state=closed", "limit=1", "limit=1&after=inc_1", "after=inc_2")
@@ -90,8 +91,10 @@ async def test_the_story_of_another_cause_is_another_story(at: Api, held: Contai
     clock = at.parts.services.clock
     other = replace(held.incident, incident_id="inc_2", cause="blast.limit")
     journal = at.parts.store.journal
-    trigger = str(await journal.append(contained.now(clock.now(), "trigger", trigger=contained.fired([held.evidence], "blast.limit"))))
-    await journal.append(contained.now(clock.now(), "response", **contained.answered(trigger, other, held.order)))
+    trigger = str(
+        await journal.append(typed(contained.now(clock.now(), "trigger", trigger=contained.fired([held.evidence], "blast.limit"))))
+    )
+    await journal.append(typed(contained.now(clock.now(), "response", **contained.answered(trigger, other, held.order))))
     assert [one["kind"] for one in (await story(at))["timeline"]] == ["outcome", "trigger", "order", "response"]
     _, second = await at.ask("GET", "/v1/incidents/inc_2")
     assert [one["what"].split()[0] for one in second["timeline"] if one["kind"] == "trigger"] == ["blast.limit"]
@@ -147,7 +150,7 @@ async def test_a_narrowed_token_is_told_of_its_own_and_only_that_more_holds(at: 
 async def test_another_tenants_incident_is_not_there(at: Api, held: Contained, token: str) -> None:
     other = replace(held.incident, incident_id="inc_9", tenant="globex", run_id="run_9", cause="x")
     await at.parts.store.journal.append(
-        journaling.entry("response", incident=codec_incident.INCIDENT.journal(other)) | {"tenant": "globex"}
+        typed(journaling.entry("response", incident=codec_incident.INCIDENT.journal(other)) | {"tenant": "globex"})
     )
     status, _ = await at.ask("GET", "/v1/incidents/inc_9", as_=token)
     _, page = await at.ask("GET", "/v1/incidents", as_=token)

@@ -9,6 +9,7 @@ from gateway.http.server.operators import PERMITTED, Operator, Permission, Role
 from gateway.http.server.routing import Route
 from tests.support import journaling
 from tests.support.control_api import Api
+from tests.support.journaling import typed
 
 READING = {
     Permission.READ_RUNS,
@@ -192,7 +193,9 @@ async def test_tasks_are_listed_and_resolved_in_reach(two_tenants: Api) -> None:
             "summary": "?",
             "opened_at": 1,
         }
-        await journal.append({"ts": journaling.STAMP, "kind": "task", "tenant": tenant, "run_id": run, "task": task, "change": "opened"})
+        await journal.append(
+            typed({"ts": journaling.STAMP, "kind": "task", "tenant": tenant, "run_id": run, "task": task, "change": "opened"})
+        )
     _, page = await two_tenants.ask("GET", "/v1/tasks", as_="acme-operator")
     assert [task["task_id"] for task in page["items"]] == ["task_1"]
     body = {"resolution": "applied", "note": "seen"}

@@ -6,10 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from gateway import errors
-from gateway.control.runs.runs import fields
-from gateway.model.entry import Fields, Position, Sealed
+from gateway.control.runs import runs
+from gateway.core.codec.entry import of_fields
+from gateway.model.entries import Entry
+from gateway.model.entry import Position, Sealed
 from gateway.model.order import Scope
 from tests.support.control_api import Api
+from tests.support.journaling import BARRIER
 
 
 class FullDisk:
@@ -17,7 +20,7 @@ class FullDisk:
 
     stream = "st_full"
 
-    async def append(self, fields: Fields, blobs: tuple[Sealed, ...] = ()) -> Position:
+    async def append(self, entry: Entry, blobs: tuple[Sealed, ...] = ()) -> Position:
         raise errors.JournalUnavailable("The disk is full.")
 
 
@@ -99,10 +102,10 @@ async def test_a_dry_run_over_many_runs_lets_others_work_in_between(at: Api) -> 
     one = await registry.run("r0")
     assert one is not None
     many = 5_000
-    entries = [fields(replace(one, run_id=f"r{n}"), "opened", one.opened_at, by="test", reason="test") for n in range(1, many)]
+    entries = [runs.entry(replace(one, run_id=f"r{n}"), "opened", one.opened_at, by="test", reason="test") for n in range(1, many)]
     for entry in entries:
         journal.post(entry)
-    await journal.append({"ts": entries[0]["ts"], "kind": "trigger", "trigger": "barrier"})
+    await journal.append(of_fields(BARRIER))
     turns = 0
 
     async def others() -> None:

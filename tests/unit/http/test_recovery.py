@@ -11,6 +11,7 @@ from gateway.model.order import Scope
 from gateway.model.run import Mode
 from tests.support import contained, journaling
 from tests.support.control_api import Api
+from tests.support.journaling import typed
 
 CHECKPOINTS = "/v1/runs/run_1/checkpoints"
 RESUME = "/v1/runs/run_1/resume"
@@ -30,7 +31,7 @@ async def written(at: Api) -> Api:
     """A run with one effect that stands."""
     await at.open_run("run_1", workflow_id="wf_1")
     await at.parts.store.journal.intend(journaling.opening("first"))
-    await at.parts.store.journal.append(journaling.outcome("first", after_version='"v2"'))
+    await at.parts.store.journal.append(typed(journaling.outcome("first", after_version='"v2"')))
     return at
 
 
@@ -42,7 +43,7 @@ async def hold(at: Api, mode: str = "quarantined", **scope: object) -> None:
 async def lose(at: Api) -> None:
     """One more effect, of unknown outcome."""
     await at.parts.store.journal.intend(journaling.opening("lost", id_="inv_2"))
-    await at.parts.store.journal.append(journaling.outcome("lost", id_="inv_2", result="unknown"))
+    await at.parts.store.journal.append(typed(journaling.outcome("lost", id_="inv_2", result="unknown")))
 
 
 async def test_an_orchestrator_takes_a_checkpoint_and_it_is_listed(written: Api) -> None:
@@ -66,7 +67,7 @@ async def test_a_finding_that_names_nothing_leaves_only_what_somebody_took_and_s
     _, found = await written.ask("POST", "/v1/runs/run_1/findings", finding, as_="verifier-token")
     order = await written.parts.services.containment.make(Scope(run="run_1"), Mode.READ_ONLY, reason="x", by="trigger:verify.finding")
     incident = replace(contained.incident_of(order, found["entry"]), cause="verify.finding")
-    await journal.append(contained.now(clock.now(), "response", **contained.answered(found["entry"], incident, order)))
+    await journal.append(typed(contained.now(clock.now(), "response", **contained.answered(found["entry"], incident, order))))
     _, listed = await written.ask("GET", CHECKPOINTS)
     assert (listed["recovery"]["ready"], listed["recovery"]["checkpoint_id"]) == (True, taken["checkpoint_id"])
     assert "its first bad entry is not known" in listed["recovery"]["why"]

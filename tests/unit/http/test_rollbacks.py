@@ -7,6 +7,7 @@ import pytest
 from gateway.core.codec import plan
 from tests.support import journaling, rolled
 from tests.support.control_api import Api
+from tests.support.journaling import typed
 
 START = {"scope": {"run": "run_1"}, "to": "start", "reason": "wrong prices"}
 PLAN = {"scope": {"run": "run_1"}, "dry_run": True}
@@ -16,10 +17,10 @@ PLAN = {"scope": {"run": "run_1"}, "dry_run": True}
 async def changed(at: Api) -> Api:
     """A run that changed two invoices and stands uncontained."""
     journal = at.parts.store.journal
-    await journal.append(journaling.run_entry())
+    await journal.append(typed(journaling.run_entry()))
     for name, id_ in (("first", "inv_1"), ("second", "inv_2")):
         await journal.intend(rolled.opening(name, id_))
-        await journal.append(journaling.outcome(name, id_=id_, after_version='"v2"'))
+        await journal.append(typed(journaling.outcome(name, id_=id_, after_version='"v2"')))
     return at
 
 

@@ -5,6 +5,7 @@ import pytest
 from gateway.core.codec import run as codec_run
 from tests.support import journaling
 from tests.support.control_api import Api
+from tests.support.journaling import typed
 
 
 async def test_a_run_opens_with_a_lease(at: Api) -> None:
@@ -114,12 +115,12 @@ async def test_a_closed_run_stays_closed_and_says_so(at: Api) -> None:
 
 async def test_effects_say_what_can_be_undone(at: Api) -> None:
     journal = at.parts.store.journal
-    await journal.append(journaling.entry("run", run=_run_entry(), change="opened", by="t", reason="t"))
+    await journal.append(typed(journaling.entry("run", run=_run_entry(), change="opened", by="t", reason="t")))
     for name in ("standing", "failed", "unknown"):
         await journal.intend(journaling.opening(name))
-    await journal.append(journaling.outcome("standing", after_version='"v2"'))
-    await journal.append(journaling.outcome("failed", result="failed"))
-    await journal.append(journaling.outcome("unknown", result="unknown"))
+    await journal.append(typed(journaling.outcome("standing", after_version='"v2"')))
+    await journal.append(typed(journaling.outcome("failed", result="failed")))
+    await journal.append(typed(journaling.outcome("unknown", result="unknown")))
     status, page = await at.ask("GET", "/v1/runs/run_1/effects")
     assert status == 200
     states = [(one["state"], one["can_undo"]) for one in page["items"]]

@@ -10,6 +10,7 @@ from gateway.core.codec import run as codec_run
 from gateway.model.task import Task, TaskKind
 from tests.support import journaling
 from tests.support.control_api import Api
+from tests.support.journaling import typed
 from tests.support.rolled import NODE, ROLLBACK, written
 
 TASK = Task(
@@ -27,10 +28,10 @@ TASK = Task(
 async def lost(at: Api) -> Api:
     """A write whose outcome nobody knows, and the task about it."""
     journal = at.parts.store.journal
-    await journal.append(journaling.entry("run", run=codec_run.RUN.journal(journaling.RUN), change="opened", by="t", reason="t"))
+    await journal.append(typed(journaling.entry("run", run=codec_run.RUN.journal(journaling.RUN), change="opened", by="t", reason="t")))
     await journal.intend(journaling.opening("lost"))
-    await journal.append(journaling.outcome("lost", result="unknown"))
-    await journal.append(journaling.entry("task", task=codec_review.TASK.journal(TASK), change="opened"))
+    await journal.append(typed(journaling.outcome("lost", result="unknown")))
+    await journal.append(typed(journaling.entry("task", task=codec_review.TASK.journal(TASK), change="opened")))
     return at
 
 
@@ -69,7 +70,7 @@ async def test_an_unknown_task_is_not_found(lost: Api) -> None:
 async def handed(lost: Api) -> Api:
     """Beside the task about the lost write, a node that a rollback handed over."""
     task = tasks.of_node(ROLLBACK, NODE, [written(1)], why="it was changed since", seen='"v9"', at=1000.0)
-    await lost.parts.services.tasks.open(task, {"workflow_id": "wf_1", "step_id": "n1"})
+    await lost.parts.services.tasks.open(task, tasks.Owner(workflow_id="wf_1", step_id="n1"))
     return lost
 
 
@@ -83,7 +84,7 @@ async def test_a_correction_shows_what_was_what_is_and_why(handed: Api) -> None:
 async def test_a_node_is_handed_over_once(handed: Api) -> None:
     theirs = handed.parts.services.tasks
     await theirs.resolve("task_rb_1_n1", resolution="done", note="put back by hand", by="ops")
-    again = await theirs.open(tasks.of_node(ROLLBACK, NODE, [written(1)], why="it is gone", seen="absent", at=1001.0), {})
+    again = await theirs.open(tasks.of_node(ROLLBACK, NODE, [written(1)], why="it is gone", seen="absent", at=1001.0), tasks.Owner())
     assert (again.resolution, again.note) == ("done", "put back by hand")
     _, page = await handed.ask("GET", "/v1/journal?kind=task")
     assert [one["change"] for one in page["items"]] == ["opened", "opened", "resolved"]

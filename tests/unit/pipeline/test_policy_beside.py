@@ -11,7 +11,9 @@ import orjson
 import pytest
 
 from gateway.app import replay
+from gateway.core.codec.entry import of_fields
 from gateway.core.policy.replay import Word, document
+from gateway.model.call_entry import IntentEntry, ReadEntry, RefusalEntry
 from gateway.model.run import Mode
 from tests.support import rig
 from tests.support.rig import ROOT, Rig, code
@@ -125,7 +127,9 @@ async def test_the_document_of_every_decision_can_be_made_again_from_the_journal
             ref = entry["requested"].get("args_ref")
             sealed = await gateway.gateway.store.blobs.blob(ref) if ref else None
             args = orjson.loads(await vault.unseal(sealed))["request"]["body"] if sealed else None
-            assert orjson.loads(orjson.dumps(document(entry, run, args))) == orjson.loads(orjson.dumps(given))
+            decided = of_fields(entry)
+            assert isinstance(decided, ReadEntry | IntentEntry | RefusalEntry)
+            assert orjson.loads(orjson.dumps(document(decided, run, args))) == orjson.loads(orjson.dumps(given))
 
 
 async def test_replay_tells_where_another_bundle_parts_beside_a_running_gateway(tmp_path: Path) -> None:

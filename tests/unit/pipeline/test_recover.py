@@ -22,6 +22,7 @@ from gateway.model.incident import Incident, RollbackState
 from gateway.model.task import Resolution
 from tests.support import driven
 from tests.support.driven import ask, found_unsafe, is_closed, known, recover, rest, rolled, told
+from tests.support.journaling import typed
 from tests.support.ledger import Ledger
 from tests.support.rig import Rig, code, header, until, until_async
 
@@ -393,7 +394,7 @@ async def test_what_the_rollback_says_of_its_incident_does_not_undo_what_was_ask
     old = await known(gateway, incident.incident_id)
     assert await recover(gateway, incident.incident_id) is Stage.RESUMED
     late = {"kind": "rollback", "change": "ended", "run_id": run.run.run_id, "ts": "2026-01-01T00:00:00.000000Z", "tenant": "acme"}
-    await gateway.gateway.store.journal.append({**late, "incident": codec_incident.INCIDENT.journal(old)})
+    await gateway.gateway.store.journal.append(typed({**late, "incident": codec_incident.INCIDENT.journal(old)}))
     after = await known(gateway, incident.incident_id)
     assert after.recovery is not None
     assert after.closed_at is not None

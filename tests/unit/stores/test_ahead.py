@@ -3,6 +3,7 @@ from gateway.model.entry import Position
 from gateway.stores.sqlite.log.journal import PendingEntries, Sight
 from gateway.stores.sqlite.log.writer import prepare
 from tests.support import journaling as make
+from tests.support.journaling import typed
 
 RUN, OBJECT = "run:run_1", "acme/erp:invoice:inv_"
 
@@ -14,7 +15,7 @@ def nowhere(_: Sight) -> Sighting | None:
 def ahead(count: int, *, bound: int) -> PendingEntries:
     taken = PendingEntries(bound=bound)
     for seq in range(1, count + 1):
-        taken.take(prepare(make.read(f"inv_{seq}", f'"v{seq}"'), Position("st", seq)))
+        taken.take(prepare(typed(make.read(f"inv_{seq}", f'"v{seq}"')), Position("st", seq)))
     return taken
 
 
@@ -30,7 +31,7 @@ def test_a_sighting_that_is_not_on_disk_is_never_dropped_for_room() -> None:
 def test_durable_sightings_make_room_oldest_first() -> None:
     taken = ahead(100, bound=10)
     taken.settle(100)
-    taken.take(prepare(make.read("inv_101"), Position("st", 101)))
+    taken.take(prepare(typed(make.read("inv_101")), Position("st", 101)))
     assert not seen(taken, 50)
     assert seen(taken, 101)
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gateway import errors
+from gateway.core.codec import entry as codec
 from gateway.core.codec.record import position_of
 from gateway.core.journal import chain
+from gateway.model.entries import Entry
 from gateway.model.entry import Head, Position, Sealed
 from gateway.ports.journal import History, Query
 from gateway.ports.vault import Blobs
@@ -31,7 +33,10 @@ class SqliteHistory:
         self._reader = reader
         self._intake = intake
 
-    async def entries(self, query: Query) -> Sequence[bytes]:
+    async def entries(self, query: Query) -> Sequence[Entry]:
+        return [codec.decode(line) for line in await self.lines(query)]
+
+    async def lines(self, query: Query) -> Sequence[bytes]:
         after = position_of(query.after) if query.after else Position(self._intake.stream, 0)
         if after is None or after.stream != self._intake.stream:
             raise ValueError(f"{query.after!r} is no cursor of this journal; a cursor is {self._intake.stream}/<seq>")
@@ -48,7 +53,11 @@ class SqliteHistory:
         }
         return [line for (line,) in self._reader.execute(READING[narrowest], wanted).fetchall()]
 
-    async def entry(self, position: Position) -> bytes | None:
+    async def entry(self, position: Position) -> Entry | None:
+        line = await self.line(position)
+        return None if line is None else codec.decode(line)
+
+    async def line(self, position: Position) -> bytes | None:
         if position.stream != self._intake.stream:
             return None
         if position.seq > self._intake.tip.seq:

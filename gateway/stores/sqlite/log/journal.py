@@ -7,12 +7,14 @@ import contextlib
 import sqlite3
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, assert_never, cast
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from gateway import errors
 from gateway.core.journal import projection
+from gateway.model.call_entry import ChargeRecord, IntentEntry
 from gateway.model.effect import Charge, Sighting
-from gateway.model.entry import Fields, Kind, Position, Sealed
+from gateway.model.entries import Entry
+from gateway.model.entry import Position, Sealed
 from gateway.model.run import Run
 from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
 from gateway.stores.sqlite.log.writer import (
@@ -41,19 +43,19 @@ class SqliteJournal:
     def stream(self) -> str:
         return self._intake.stream
 
-    def post(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
-        return self._intake.submit(_no_intent(fields), blobs=blobs)
+    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        return self._intake.submit(_no_intent(entry), blobs=blobs)
 
-    async def append(self, fields: Fields, blobs: Sequence[Sealed] = ()) -> Position:
+    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
         future = self._intake.future()
-        self._intake.submit(_no_intent(fields), blobs=blobs, future=future)
+        self._intake.submit(_no_intent(entry), blobs=blobs, future=future)
         position: Position = await future
         return position
 
     async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
         _coherent(opening)
         future = self._intake.future()
-        self._intake.submit(opening.fields, blobs=opening.blobs, opening=opening, future=future)
+        self._intake.submit(opening.entry, blobs=opening.blobs, opening=opening, future=future)
         opened: Opened | AlreadyTaken | Unapproved | Exceeded = await future
         return opened
 
@@ -61,33 +63,26 @@ class SqliteJournal:
         return self._intake.health()
 
 
-def _no_intent(fields: Fields) -> Fields:
-    if fields["kind"] == Kind.INTENT:
+def _no_intent(entry: Entry) -> Entry:
+    if isinstance(entry, IntentEntry):
         raise ValueError("an intent is opened with intend(): its key and charges have to be checked")
-    return fields
+    return entry
 
 
 def _coherent(opening: IntentRequest) -> None:
     """The entry must tell what is checked: replaying the journal charges and opens by the entry alone."""
-    fields = opening.fields
-    written = cast("Sequence[Mapping[str, object]]", fields.get("charges", ()))
-    if len(written) != len(opening.charges) or not all(map(_same, written, opening.charges)):
+    entry, key = opening.entry, opening.key
+    if tuple(map(_charge, entry.charges or ())) != tuple(map(_charge, opening.charges)):
         raise ValueError("the intent's charges are not those of the opening")
-    key = opening.key
-    told = (fields["tenant"], fields["workflow_id"], fields["key"]["digest"], fields["attempt"])  # type: ignore[index]
-    if fields["kind"] != Kind.INTENT or told != (key.tenant, key.workflow_id, key.digest, opening.attempt):
+    told = (entry.tenant, entry.workflow_id, entry.key.digest, entry.attempt)
+    if told != (key.tenant, key.workflow_id, key.digest, opening.attempt):
         raise ValueError("the intent's key and attempt are not those of the opening")
-    if fields.get("approval_id") != opening.spends:
+    if entry.approval_id != opening.spends:
         raise ValueError("the intent's approval is not the one that the opening spends")
 
 
-def _same(written: Mapping[str, object], charge: Charge) -> bool:
-    return (
-        written["scope"] == charge.scope
-        and written["name"] == charge.name
-        and written["amount"] == charge.amount
-        and written.get("member") == charge.member
-    )
+def _charge(charge: Charge | ChargeRecord) -> tuple[str, str, int, str | None]:
+    return charge.scope, charge.name, charge.amount, charge.member
 
 
 if TYPE_CHECKING:
@@ -199,7 +194,7 @@ class Intake:
 
     def submit(
         self,
-        fields: Fields,
+        entry: Entry,
         *,
         blobs: Sequence[Sealed] = (),
         opening: IntentRequest | None = None,
@@ -209,16 +204,16 @@ class Intake:
 
         Raises:
             JournalUnavailable: the journal cannot be written now, or too many entries wait.
-            TypeError, KeyError, ValueError: it is no entry; no seq was used.
+            TypeError: it holds what no entry can hold; no seq was used.
         """
         self._admit()
-        entry = prepare(fields, Position(self.stream, self._last + 1))
+        prepared = prepare(entry, Position(self.stream, self._last + 1))
         self._last += 1
-        self._ahead.take(entry)
+        self._ahead.take(prepared)
         if opening is not None:
             self._keys.note(opening.key.tenant, opening.key.workflow_id, opening.key.digest)
-        self._writer.put(Submission(entry, self._term, blobs, opening, future))
-        return entry.position
+        self._writer.put(Submission(prepared, self._term, blobs, opening, future))
+        return prepared.position
 
     async def perform(self, write: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``write`` in the next batch's transaction; its result once that is durable.

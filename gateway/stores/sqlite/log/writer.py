@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import asdict
 
+from gateway.core.codec import entry as codec
 from gateway.core.journal import chain, projection
-from gateway.model.entry import Fields, Kind, Position, Sealed
+from gateway.model.call_entry import RefusalEntry
+from gateway.model.entries import Entry
+from gateway.model.entry import Position, Sealed
 from gateway.model.run import Run
 from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Opened, Unapproved
 from gateway.stores.sqlite import database
@@ -47,20 +49,20 @@ class Prepared(Struct, frozen=True):
     ts: str
 
 
-def prepare(fields: Mapping[str, Any], position: Position) -> Prepared:
+def prepare(entry: Entry, position: Position) -> Prepared:
     """Give an entry its place.
 
     Raises:
-        TypeError, KeyError, ValueError: it is no entry, or lacks what its kind folds.
+        TypeError: it holds what no entry can hold.
     """
     return Prepared(
         position=position,
-        draft=chain.draft({**fields, "stream": position.stream, "seq": position.seq}),
-        changes=projection.changes(fields, position),
-        kind=fields["kind"],
-        run_id=fields.get("run_id"),
-        tenant=fields.get("tenant"),
-        ts=fields["ts"],
+        draft=codec.draft(entry, position),
+        changes=projection.changes(entry, position),
+        kind=entry.kind.value,
+        run_id=entry.run_id,
+        tenant=entry.tenant,
+        ts=entry.ts,
     )
 
 
@@ -73,9 +75,9 @@ class Submission(Struct, frozen=True):
     opening: IntentRequest | None = None
     future: asyncio.Future[Any] | None = None
 
-    def refused(self, fields: Fields) -> Prepared:
+    def refused(self, refusal: RefusalEntry) -> Prepared:
         """The refusal that takes this intent's place, at the same position."""
-        return prepare(fields, self.entry.position)
+        return prepare(refusal, self.entry.position)
 
 
 class WriterCall(Struct, frozen=True):
@@ -231,13 +233,12 @@ class Writer:
         if opening is None:
             return job.entry, position
         if self._tables.taken(_attempt(job)):
-            return job.refused({**opening.refusal(), "kind": Kind.REFUSAL.value, "code": "in-flight"}), AlreadyTaken(position)
+            return job.refused(opening.in_flight()), AlreadyTaken(position)
         if opening.spends is not None and not self._tables.granted(opening.spends):
             return job.refused(opening.unapproved()), Unapproved(position)
         violations = self._tables.over(opening.charges)
         if violations:
-            told = {"kind": Kind.REFUSAL.value, "code": "blast-radius", "violated": [asdict(one) for one in violations]}
-            return job.refused({**opening.refusal(), **told}), Exceeded(position, violations)
+            return job.refused(opening.exceeded(violations)), Exceeded(position, violations)
         return job.entry, Opened(position)
 
     def _fall(self, reason: str, *, final: bool = False) -> None:
