@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BeforeValidator, Field
 
@@ -111,37 +111,33 @@ def _setting(*, numbers: bool, can_be_off: bool) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-_Switch = _setting(numbers=True, can_be_off=True)
-_Kept = _setting(numbers=True, can_be_off=False)
-_Plain = Annotated[bool, _setting(numbers=False, can_be_off=True)]
-_Always = Annotated[bool, _setting(numbers=False, can_be_off=False)]
+Numbers = TypeVar("Numbers", bound=Section)
+
+Switch = Annotated[Numbers | None, _setting(numbers=True, can_be_off=True)]
+Kept = Annotated[Numbers, _setting(numbers=True, can_be_off=False)]
+Plain = Annotated[bool, _setting(numbers=False, can_be_off=True)]
+Always = Annotated[bool, _setting(numbers=False, can_be_off=False)]
 
 
 class TriggersSection(Section):
     """``None`` and ``False`` are triggers that are off."""
 
-    boundary: Annotated[BoundarySection, _Kept] = Field(default=BoundarySection(), alias="policy.tenant-boundary")
-    out_of_scope: _Plain = Field(default=True, alias="policy.out-of-scope")
-    denied: Annotated[DeniedSection | None, _Switch] = Field(default=DeniedSection(), alias="policy.denied")
-    postcondition: _Always = Field(default=True, alias="verify.postcondition-failed")
-    finding: _Always = Field(default=True, alias="verify.finding")
-    loop: Annotated[LoopSection | None, _Switch] = Field(default=LoopSection(), alias="anomaly.loop")
-    retry_spike: Annotated[RetrySpikeSection | None, _Switch] = Field(default=RetrySpikeSection(), alias="anomaly.retry-spike")
-    step_count: Annotated[StepCountSection | None, _Switch] = Field(default=StepCountSection(), alias="anomaly.step-count")
-    mutation_volume: Annotated[MutationVolumeSection | None, _Switch] = Field(
-        default=MutationVolumeSection(), alias="anomaly.mutation-volume"
-    )
-    low_confidence: Annotated[LowConfidenceSection | None, _Switch] = Field(
-        default=LowConfidenceSection(), alias="uncertain.low-confidence"
-    )
-    schema_drift: _Plain = Field(default=True, alias="uncertain.schema-drift")
-    partial_failure: _Plain = Field(default=True, alias="uncertain.partial-failure")
-    outcome_unknown: Annotated[OutcomeUnknownSection | None, _Switch] = Field(
-        default=OutcomeUnknownSection(), alias="uncertain.outcome-unknown"
-    )
-    identity: _Plain = Field(default=True, alias="uncertain.identity")
-    limit: _Always = Field(default=True, alias="blast.limit")
-    rate: Annotated[BlastRateSection | None, _Switch] = Field(default=BlastRateSection(), alias="blast.rate")
+    boundary: Kept[BoundarySection] = Field(default=BoundarySection(), alias="policy.tenant-boundary")
+    out_of_scope: Plain = Field(default=True, alias="policy.out-of-scope")
+    denied: Switch[DeniedSection] = Field(default=DeniedSection(), alias="policy.denied")
+    postcondition: Always = Field(default=True, alias="verify.postcondition-failed")
+    finding: Always = Field(default=True, alias="verify.finding")
+    loop: Switch[LoopSection] = Field(default=LoopSection(), alias="anomaly.loop")
+    retry_spike: Switch[RetrySpikeSection] = Field(default=RetrySpikeSection(), alias="anomaly.retry-spike")
+    step_count: Switch[StepCountSection] = Field(default=StepCountSection(), alias="anomaly.step-count")
+    mutation_volume: Switch[MutationVolumeSection] = Field(default=MutationVolumeSection(), alias="anomaly.mutation-volume")
+    low_confidence: Switch[LowConfidenceSection] = Field(default=LowConfidenceSection(), alias="uncertain.low-confidence")
+    schema_drift: Plain = Field(default=True, alias="uncertain.schema-drift")
+    partial_failure: Plain = Field(default=True, alias="uncertain.partial-failure")
+    outcome_unknown: Switch[OutcomeUnknownSection] = Field(default=OutcomeUnknownSection(), alias="uncertain.outcome-unknown")
+    identity: Plain = Field(default=True, alias="uncertain.identity")
+    limit: Always = Field(default=True, alias="blast.limit")
+    rate: Switch[BlastRateSection] = Field(default=BlastRateSection(), alias="blast.rate")
 
 
 def thresholds(section: TriggersSection) -> Thresholds:
