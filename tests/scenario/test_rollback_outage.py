@@ -165,13 +165,13 @@ def test_the_command_line_says_when_it_is_tried_next_and_stops_it(tmp_path: Path
     with cut_off(tmp_path, erp) as (made, way):
         rollback_id = begun(made, worked(made, erp), way)
         all_wait(made, rollback_id)
-        assert "tried again at" in killcord(made, "status", rollback_id)
+        assert "retried at" in killcord(made, "status", rollback_id)
         assert "stopped" in killcord(made, "stop", rollback_id, "--reason", "enough")
         assert undone.shown(made, rollback_id)["state"] == "stopped"
 
 
 def killcord(made: Gateway, *arguments: str) -> str:
-    """What ``killcord rollback`` says."""
+    """What ``killcord rollbacks`` prints."""
     environ = {**os.environ, "KILLCORD_URL": made.control, "KILLCORD_TOKEN": made.token, "COLUMNS": "400"}
-    command = [sys.executable, "-m", "gateway", "rollback", *arguments]
+    command = [sys.executable, "-m", "gateway", "rollbacks", *arguments]
     return subprocess.run(command, cwd=gateway.CHECKOUT, env=environ, text=True, capture_output=True, check=True, timeout=60.0).stdout
