@@ -120,7 +120,7 @@ async def test_a_follower_sees_only_what_it_may(at: Api) -> None:
         assert (await Follower(response).entry())["run_id"] == "own"
 
 
-async def test_a_stream_ends_when_the_door_shuts(at: Api) -> None:
+async def test_a_stream_ends_when_the_server_stops(at: Api) -> None:
     async with at.raw("GET", "/v1/journal/follow") as response:
         closing = asyncio.ensure_future(at.client.server.close())
         await Follower(response).end()

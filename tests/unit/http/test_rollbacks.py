@@ -31,18 +31,18 @@ async def contained(changed: Api) -> Api:
     return changed
 
 
-async def begun(door: Api) -> str:
-    status, answer = await door.ask("POST", "/v1/rollbacks", START, as_="operator-token")
+async def begun(at: Api) -> str:
+    status, answer = await at.ask("POST", "/v1/rollbacks", START, as_="operator-token")
     assert status == 202, answer
     return str(answer["rollback_id"])
 
 
-async def ended(door: Api, rollback_id: str) -> dict[str, object]:
+async def ended(at: Api, rollback_id: str) -> dict[str, object]:
     async def over() -> bool:
-        return bool((await door.ask("GET", f"/v1/rollbacks/{rollback_id}?nodes=false"))[1]["state"] != "running")
+        return bool((await at.ask("GET", f"/v1/rollbacks/{rollback_id}?nodes=false"))[1]["state"] != "running")
 
     await rolled.until(over)
-    return (await door.ask("GET", f"/v1/rollbacks/{rollback_id}"))[1]
+    return (await at.ask("GET", f"/v1/rollbacks/{rollback_id}"))[1]
 
 
 async def test_a_plan_is_shown_and_changes_nothing(changed: Api) -> None:

@@ -51,7 +51,7 @@ async def test_every_reference_of_the_description_leads_somewhere(at: Api) -> No
         assert reference.removeprefix("#/components/schemas/") in found["components"]["schemas"]
 
 
-async def test_the_schemas_judge_bodies_as_the_door_does(at: Api) -> None:
+async def test_the_schemas_judge_bodies_as_the_api_does(at: Api) -> None:
     found = await description(at)
     body = {"scope": {"run": "r1"}, "mode": "paused", "reason": "x", "ttl": "5m"}
     schema = {"$ref": "#/components/schemas/Contain", "components": found["components"]}
