@@ -33,7 +33,7 @@ from gateway.core.adapter import catalog
 from gateway.model.entry import Kind
 from gateway.observe.metrics import Observer
 from gateway.pipeline.endpoint import Endpoint
-from gateway.pipeline.streams import Streams
+from gateway.pipeline.reply import Streams
 from gateway.ports.rates import Rates
 from gateway.settings.config import Config
 from gateway.stores.sqlite.store import SqliteStore

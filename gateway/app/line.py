@@ -10,26 +10,20 @@ from gateway.app.store import Opened
 from gateway.clients.keys.tool_secret import ToolSecret
 from gateway.core import limits
 from gateway.observe.metrics import Observer
-from gateway.pipeline.compensation.decide import DecideRecovery
 from gateway.pipeline.compensation.line import Compensate
 from gateway.pipeline.compensation.request import CompensationRequests
-from gateway.pipeline.effect import SendWrite
+from gateway.pipeline.effect import Intend, SendWrite
 from gateway.pipeline.endpoint import Endpoint
 from gateway.pipeline.line import Line
 from gateway.pipeline.probe import Probe
-from gateway.pipeline.reply import Replies
-from gateway.pipeline.stages.approve import Approve
+from gateway.pipeline.reply import Replies, Streams
 from gateway.pipeline.stages.authenticate import Authenticate
-from gateway.pipeline.stages.decide import Decide
+from gateway.pipeline.stages.decide import Approve, Decide
 from gateway.pipeline.stages.gate import Gate
-from gateway.pipeline.stages.intend import Intend
-from gateway.pipeline.stages.meter import Meter
+from gateway.pipeline.stages.meter import Meter, StepCounter
+from gateway.pipeline.stages.observe import Snapshot, Verify
 from gateway.pipeline.stages.read import Read
 from gateway.pipeline.stages.recall import Recall
-from gateway.pipeline.stages.snapshot import Snapshot
-from gateway.pipeline.stages.verify import Verify
-from gateway.pipeline.step_counter import StepCounter
-from gateway.pipeline.streams import Streams
 from gateway.pipeline.tool import Tool, ToolReads, Tools
 from gateway.settings.config import Config, ToolConfig
 
@@ -63,7 +57,7 @@ def calls(config: Config, opened: Opened, control: Control, observer: Observer) 
             calls=CompensationRequests(tools, store.blobs, vault),
             gate=line.gate,
             recall=line.recall,
-            decide_recovery=DecideRecovery(opened.engine, clock),
+            rules=opened.engine,
             reads=reads,
             send_write=line.send_write,
             probe=probe,

@@ -12,17 +12,15 @@ from gateway.model.action import Effect
 from gateway.model.wire import Reply
 from gateway.pipeline.effect import SendWrite
 from gateway.pipeline.evidence import CallTrace, Denied, Held, Kept
-from gateway.pipeline.reply import Replies
-from gateway.pipeline.stages.approve import Approve
+from gateway.pipeline.reply import Replies, Streams
 from gateway.pipeline.stages.authenticate import Authenticate
 from gateway.pipeline.stages.classify import classify
-from gateway.pipeline.stages.decide import Decide
+from gateway.pipeline.stages.decide import Approve, Decide
 from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.meter import Meter
+from gateway.pipeline.stages.observe import Snapshot
 from gateway.pipeline.stages.read import Read
 from gateway.pipeline.stages.recall import Recall
-from gateway.pipeline.stages.snapshot import Snapshot
-from gateway.pipeline.streams import Streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

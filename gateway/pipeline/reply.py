@@ -1,9 +1,13 @@
-"""Replies to the agent: the tool's status and body unchanged, and our headers in place of any that pretend to be ours."""
+"""Replies to the agent: the tool's status and body unchanged, and our headers in place of any that pretend to be ours.
+
+While a reply streams, the lease and the orders are checked again with every chunk, at every order and every second.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
@@ -15,7 +19,8 @@ from gateway.model.run import Mode, Run
 from gateway.model.wire import Answer, Reply
 from gateway.pipeline.evidence import Kept, Known, Metered, Permitted, Sender, Settled
 from gateway.pipeline.stages import meter
-from gateway.pipeline.stages.snapshot import changed
+from gateway.pipeline.stages.observe import changed
+from gateway.pipeline.tool import discard
 from gateway.ports.clock import Clock
 from gateway.ports.containment import Containment
 
@@ -127,3 +132,41 @@ def _passed_on(headers: Headers, *, framed: bool) -> Headers:
 def _declared_length(headers: Headers) -> int | None:
     declared = next((value for name, value in headers if name.lower() == b"content-length"), b"")
     return int(declared) if declared.isdigit() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    _live: dict[asyncio.Task[object], Callable[[], None]] = field(default_factory=dict)
+
+    async def guarded(self, answer: Answer, fence: Callable[[], None]) -> AsyncIterator[bytes]:
+        """The rest of an answer, cut off (and the tool's stream closed) as soon as the fence closes."""
+        assert answer.rest is not None
+        reader = asyncio.current_task()
+        assert reader is not None
+        self._live[reader] = fence
+        try:
+            async for chunk in answer.rest:
+                fence()
+                yield chunk
+        finally:
+            self._live.pop(reader, None)
+            await discard(answer)
+
+    def recheck(self) -> int:
+        """Cut every stream whose fence has closed; says how many."""
+        cut = [reader for reader, fence in self._live.items() if _closed(fence)]
+        for reader in cut:
+            reader.cancel()
+        return len(cut)
+
+    async def expire(self) -> None:
+        """The turn of a clock: leases end without any order."""
+        self.recheck()
+
+
+def _closed(fence: Callable[[], None]) -> bool:
+    try:
+        fence()
+    except Refusal:
+        return True
+    return False

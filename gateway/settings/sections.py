@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from gateway.core import addresses
-from gateway.core.authorization import lease
+from gateway.core.authorization import gate
 from gateway.core.webhook import delivery
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Topic, Webhook
@@ -304,8 +304,8 @@ class KillcordDocument(Section):
         if ceiling is None:
             yield ("task_class",), f"there is no {name} under task_classes" + closest(name, self.task_classes)
             return
-        if lease.beyond([run.tenant], ceiling.tenants):
+        if gate.beyond([run.tenant], ceiling.tenants):
             yield ("tenant",), f"{run.tenant} is not one of the tenants of task class {name}"
-        for scope in lease.beyond(run.scopes, ceiling.scopes):
+        for scope in gate.beyond(run.scopes, ceiling.scopes):
             message = f"{scope} is wider than the scopes of task class {name}: {', '.join(ceiling.scopes)}"
             yield ("scopes", run.scopes.index(scope)), message

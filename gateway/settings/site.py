@@ -10,9 +10,8 @@ from typing import NoReturn
 import jsonschema_rs
 import orjson
 
-from gateway.core.adapter import catalog, expression, template
-from gateway.core.adapter.expression import Expression
-from gateway.core.adapter.template import Template
+from gateway.core.adapter import catalog, expression
+from gateway.core.adapter.expression import Expression, Template
 from gateway.settings.located import Located, Where
 
 # What an expression can see depends on when it is evaluated.
@@ -58,7 +57,7 @@ class Site:
     def template(self, text: str, *steps: str | int) -> Template | None:
         """The template with the tool's variables in it, ``None`` where there is a problem."""
         try:
-            return template.parse(text, self.variables)
+            return expression.parse(text, self.variables)
         except ValueError as error:
             self.report(str(error), *steps)
             return None

@@ -28,8 +28,8 @@ def calls(name: str) -> set[str]:
 
 
 def test_only_intend_makes_an_intent_and_only_policy_a_permit() -> None:
-    assert calls("Intent") == {"pipeline/stages/intend.py"}
-    assert calls("Permitted") == {"pipeline/stages/decide.py", "pipeline/compensation/decide.py"}
+    assert calls("Intent") == {"pipeline/effect.py"}
+    assert calls("Permitted") == {"pipeline/stages/decide.py", "pipeline/compensation/line.py"}
     assert calls("SendWrite") == {"app/line.py"}
     assert calls("Known") == {"pipeline/stages/authenticate.py", "pipeline/compensation/line.py"}
 

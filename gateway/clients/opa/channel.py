@@ -16,7 +16,7 @@ from yarl import URL
 
 from gateway import errors
 from gateway.clients import policy_bundle
-from gateway.core.request import strict_json
+from gateway.core.request import body
 
 _LONGEST_ID = 100
 _FAILED_RULE = frozenset({"eval_type_error", "eval_builtin_error", "eval_conflict_error"})
@@ -57,7 +57,7 @@ def result(answer: Answer) -> Result:
         PolicyUnavailable: the answer is not a JSON object that every reader reads alike, or something else failed.
     """
     try:
-        shown = strict_json.loads(answer.body)
+        shown = body.loads(answer.body)
     except errors.MalformedRequest as error:
         raise _unreadable() from error
     if not isinstance(shown, dict):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gateway import errors
 from gateway.control.containment.order_index import OrderIndex
 from gateway.core import timestamps
-from gateway.core.authorization import gate, lease
+from gateway.core.authorization import gate
 from gateway.model.entries import OrderEntry
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode, Run
@@ -198,7 +198,7 @@ class Containment:
 def _hit(scope: Scope, run: Run, now: float) -> bool:
     if run.closed_at is not None or run.expires_at <= now or not gate.covers(scope, run):
         return False
-    return scope.tool is None or ((run.tools is None or scope.tool in run.tools) and lease.reach(run.scopes, scope.tool))
+    return scope.tool is None or ((run.tools is None or scope.tool in run.tools) and gate.reach(run.scopes, scope.tool))
 
 
 def check(scope: Scope, mode: Mode, *, ttl: float | None, no_fanout: bool) -> None:

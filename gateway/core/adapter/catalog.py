@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, field
 
-from gateway.core.adapter.expression import Expression
-from gateway.core.adapter.template import Template
+from gateway.core.adapter.expression import Expression, Template
 from gateway.model.action import Effect, Remedy, Reversibility
 from gateway.model.call import Call
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from gateway.core import limits
-from gateway.core.authorization import lease
+from gateway.core.authorization import gate
 from gateway.model.run import Mode, Run, TaskClass
 
 
@@ -43,10 +43,8 @@ def run(request: Request, task_class: TaskClass, parent: Run | None, *, run_id: 
     """
     ceiling = parent.limits if parent else task_class.limits
     chosen = limits.inherit(request.limits, ceiling)
-    excess = [f"tenant: {request.tenant} is not one of class {task_class.name}'s"] * bool(
-        lease.beyond([request.tenant], task_class.tenants)
-    )
-    excess += [f"scopes: {one} is beyond class {task_class.name}" for one in lease.beyond(request.scopes, task_class.scopes)]
+    excess = [f"tenant: {request.tenant} is not one of class {task_class.name}'s"] * bool(gate.beyond([request.tenant], task_class.tenants))
+    excess += [f"scopes: {one} is beyond class {task_class.name}" for one in gate.beyond(request.scopes, task_class.scopes)]
     excess += limits.wider(chosen, task_class.limits)
     expires_at = now + min(request.ttl if request.ttl is not None else task_class.ttl, task_class.ttl)
     if parent is not None:
@@ -80,7 +78,7 @@ def same(asked: Run, existing: Run) -> bool:
 
 
 def _beyond_parent(request: Request, parent: Run) -> list[str]:
-    excess = [f"scopes: {one} is beyond parent {parent.run_id}" for one in lease.beyond(request.scopes, parent.scopes)]
+    excess = [f"scopes: {one} is beyond parent {parent.run_id}" for one in gate.beyond(request.scopes, parent.scopes)]
     if request.tenant != parent.tenant:
         excess.append(f"tenant: the parent works for {parent.tenant}")
     if parent.tools is not None:

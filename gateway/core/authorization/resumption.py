@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gateway.core import limits
-from gateway.core.authorization import lease
+from gateway.core.authorization import gate
 from gateway.core.authorization.admission import TooWide
 from gateway.core.codec.run import rate
 from gateway.model.checkpoint import Checkpoint
@@ -61,7 +61,7 @@ def checked(run: Run, request: Request) -> None:
     TooWide: the request asks for more than the run has.
     """
     mode = run.mode if request.mode is None else request.mode
-    excess = [f"scopes: {one} is beyond what the run has" for one in lease.beyond(request.scopes or (), run.scopes)]
+    excess = [f"scopes: {one} is beyond what the run has" for one in gate.beyond(request.scopes or (), run.scopes)]
     excess += [f"tools: {one} is not one of the run's" for one in request.tools or () if run.tools is not None and one not in run.tools]
     excess += [f"mode: {mode.word} is wider than the run's {run.mode.word}"] * (mode < run.mode)
     excess += limits.wider(limits.inherit(request.limits, run.limits), run.limits)

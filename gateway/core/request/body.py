@@ -1,16 +1,22 @@
-"""What a body says, as JSON values, for policy to look at; the body itself goes on as it was sent. Pure.
+"""What a body says, as JSON values; the body itself goes on as it was sent. Pure.
 
-A tool's body as expressions see it. A tool is not trusted: what cannot be read is ``None``, never an error.
+Requests are read strictly: JSON that every reader reads alike (RFC 8259 as narrowed by RFC 7493, and narrower) and forms with each name
+once. A tool's reply is not trusted: what cannot be read is ``None``, never an error.
 """
 
 from __future__ import annotations
 
+import json
+import re
+import unicodedata
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import NoReturn
+from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from gateway.core.request import strict_json, urlencoded
 from gateway.errors import BodyTooLarge, MalformedRequest
 from gateway.model.call import Headers
 
@@ -33,11 +39,11 @@ def arguments(headers: Headers, body: bytes, *, cap: int) -> object:
     kind, charset = _type(content_type)
     plain = body if coding in ("", "identity") else _unpacked(body, coding, cap)
     if kind == _FORM:
-        return urlencoded.read(_ascii(plain), form=True)
+        return read(_ascii(plain), form=True)
     if kind in _JSON or kind.endswith("+json") or ((not kind or kind.startswith("text/")) and _begins_like_json(plain)):
         if charset not in ("", "utf-8", "us-ascii"):
             raise MalformedRequest(f"The body's charset is '{charset}'; JSON is sent as UTF-8.")
-        return strict_json.loads(plain)
+        return loads(plain)
     return None
 
 
@@ -117,3 +123,146 @@ def unfold(coding: bytes, body: bytes, bound: int = BOUND) -> bytes | None:
     except zlib.error:
         return None
     return plain if len(plain) <= bound and stream.eof else None
+
+
+DEPTH = 64
+_INTEGERS = range(-(2**63), 2**64)
+_LONGEST_INTEGER = len(str(-(2**63)))
+# An unclosed string matches to the end: searched for again at each of its escaped quotes, it would cost quadratic time.
+_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def loads(body: bytes) -> object:
+    """The value of a JSON text: UTF-8 without a byte order mark, at most ``DEPTH`` deep, nothing behind it.
+
+    No object has two keys that are equal under NFKC and case folding; numbers are doubles or integers of 64 bits;
+    strings hold no lone surrogates.
+
+    Raises:
+        MalformedRequest: it is not such a text; the detail says why.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as wrong:
+        raise MalformedRequest(f"The JSON body is not UTF-8 (byte {wrong.start}).") from wrong
+    if text.startswith("\ufeff"):
+        raise MalformedRequest("The JSON body begins with a byte order mark; send it without.")
+    if _deeper(body, DEPTH):
+        raise MalformedRequest(f"The JSON body is nested deeper than {DEPTH} levels.")
+    try:
+        value: object = _DECODER.decode(text)
+    except json.JSONDecodeError as wrong:
+        raise MalformedRequest(f"The body is not valid JSON: {wrong.msg} at character {wrong.pos}.") from wrong
+    except RecursionError as wrong:
+        raise MalformedRequest(f"The JSON body is nested deeper than {DEPTH} levels.") from wrong
+    # Surrogates can only come from escapes: raw ones are no UTF-8.
+    if "\\u" in text:
+        _refuse_surrogates(value)
+    return value
+
+
+def collide(keys: Iterable[str]) -> bool:
+    """Whether two of the keys are equal, or are case or Unicode twins of each other."""
+    listed = list(keys)
+    joined = "".join(listed)
+    if joined.isascii() and joined == joined.lower():
+        return len(set(listed)) != len(listed)
+    return len({fold(key) for key in listed}) != len(listed)
+
+
+def fold(key: str) -> str:
+    """A key as the most lenient reader could take it: compatibility forms, case and invisible characters set aside."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", key).casefold())
+    return folded if folded.isascii() else "".join(c for c in folded if unicodedata.category(c) != "Cf")
+
+
+def _deeper(body: bytes, limit: int) -> bool:
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return False
+    depth = 0
+    for match in _NESTING.finditer(body):
+        token = match.group()
+        if token in b"[{":
+            depth += 1
+            if depth > limit:
+                return True
+        elif token in b"]}":
+            depth -= 1
+    return False
+
+
+def _refuse_surrogates(value: object) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as wrong:
+        raise MalformedRequest("The JSON body holds a lone surrogate (\\ud800-\\udfff without its other half).") from wrong
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise MalformedRequest("A JSON object in the body has the same key twice.")
+    if collide(found):
+        raise MalformedRequest("A JSON object in the body has two keys that differ only in case or in look-alike characters.")
+    return found
+
+
+def _integer(text: str) -> int:
+    # The length first: turning thousands of digits into an int is slow, and Python refuses it with an error of its own.
+    if len(text) > _LONGEST_INTEGER or (number := int(text)) not in _INTEGERS:
+        raise MalformedRequest("A JSON number in the body does not fit 64 bits; send it as a string.")
+    return number
+
+
+def _double(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise MalformedRequest("A JSON number in the body overflows a double; send it as a string.")
+    return number
+
+
+def _constant(name: str) -> NoReturn:
+    raise MalformedRequest(f"{name} is not JSON.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_double, parse_constant=_constant)
+
+
+# What RFC 3986 allows in a query, and what browsers leave unescaped there; no ';', which some tools take for a '&'.
+_ALLOWED = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,=:@/?\[\]{}|^`]|%[0-9A-Fa-f]{2})*+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROLS_IN_VALUES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROLS_IN_FORMS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def read(raw: str, *, form: bool = False) -> dict[str, str]:
+    """The decoded pairs; a value may hold tabs and line ends (a form's also carriage returns), no other control characters.
+
+    Raises:
+        MalformedRequest: a character or an escape is not allowed, or two keys are equal or twins of each other.
+    """
+    place = "form" if form else "query"
+    if not _ALLOWED.fullmatch(raw):
+        raise MalformedRequest(f"The {place} holds a character that has to be percent-encoded, or a broken escape.")
+    pairs = [_pair(piece, place) for piece in raw.split("&") if piece]
+    if collide(key for key, _ in pairs):
+        raise MalformedRequest(f"The {place} names a key twice, or two that differ only in case or in look-alike characters.")
+    controls = _CONTROLS_IN_FORMS if form else _CONTROLS_IN_VALUES
+    if any(_CONTROLS.search(key) or controls.search(value) for key, value in pairs):
+        raise MalformedRequest(f"The {place} holds a control character.")
+    return dict(pairs)
+
+
+def _pair(piece: str, place: str) -> tuple[str, str]:
+    key, _, value = piece.partition("=")
+    return _decoded(key, place), _decoded(value, place)
+
+
+def _decoded(raw: str, place: str) -> str:
+    text = raw.replace("+", " ")
+    if "%" not in text:
+        return text
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError as wrong:
+        raise MalformedRequest(f"An escape in the {place} is not UTF-8.") from wrong

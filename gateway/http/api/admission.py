@@ -7,7 +7,7 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-from gateway.core.authorization import gate, lease
+from gateway.core.authorization import gate
 from gateway.http.server import problem
 from gateway.http.server.fields import Body, Id, ModeName, Reason
 from gateway.http.server.operators import Permission
@@ -61,7 +61,7 @@ async def ask_admission(request: Request, body: AskAdmission) -> Admission:
 
 def _decided(services: Services, task_class: TaskClass, body: AskAdmission, existing: Run | None) -> Admission:
     now = services.clock.now()
-    if lease.beyond([body.tenant], task_class.tenants):
+    if gate.beyond([body.tenant], task_class.tenants):
         return {"admit": False, "mode": "active", "reason": f"tenant {body.tenant} is not one of class {task_class.name}'s"}
     if existing is not None and existing.closed_at is not None:
         return {"admit": False, "mode": "active", "reason": f"run {existing.run_id} was closed"}

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway.core.request import strict_json
+from gateway.core.request import body as request_body
 from gateway.errors import MalformedRequest
 from gateway.http.server import problem
 
@@ -74,7 +74,7 @@ def query(request: web.Request, model: type[Model]) -> Model:
 
 def _json(raw: bytes) -> object:
     try:
-        strict_json.loads(raw)
+        request_body.loads(raw)
     except MalformedRequest as wrong:
         raise problem.BadRequest(wrong.detail) from wrong
     # Read again, for amounts exactly as they were written.

@@ -2,6 +2,7 @@
 
 A compensation is identified, journaled, fenced and verified like any other call. What differs stands here in one place: its call is
 made from the journal, its lease is the plan's, a version that no longer matches is a conflict, and no limit is charged.
+Policy can turn a compensation into a task, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,23 +15,26 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.core.adapter import catalog, postcondition
+from gateway.core.policy import rules
 from gateway.core.request import idempotency
+from gateway.core.rollback import effects
+from gateway.model.decision import Allow, Considered
 from gateway.model.effect import State, Write
-from gateway.model.entry import Position, Result, Verification
+from gateway.model.entry import Result, Verification
 from gateway.model.plan import Does, Node, NodeState
 from gateway.model.run import Lease, Run
-from gateway.pipeline import probe, sealed_payloads
-from gateway.pipeline.compensation.decide import DecideRecovery
+from gateway.pipeline import effect, probe, sealed_payloads
 from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless, Prepared
 from gateway.pipeline.effect import SendWrite
-from gateway.pipeline.evidence import Before, CallTrace, Classified, Kept, Known, Metered, Permitted, Settled, Step, Undoing
-from gateway.pipeline.stages import intend, read
+from gateway.pipeline.evidence import Before, CallTrace, Classified, Fresh, Kept, Known, Metered, Permitted, Settled, Step, Undoing
+from gateway.pipeline.stages import read
 from gateway.pipeline.stages.classify import classify
 from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.recall import Recall
 from gateway.pipeline.tool import Expected, ObjectState, ToolReads, Tools
 from gateway.ports.clock import Clock
 from gateway.ports.rollback import Compensating, Compensations, Examined, NodeOutcome, Proposal, Unseen
+from gateway.ports.rules import Rules
 
 LEASE = 60.0
 """Seconds for which a recovery lease permits its one call."""
@@ -52,7 +56,7 @@ class Compensate:
     calls: CompensationRequests
     gate: Gate
     recall: Recall
-    decide_recovery: DecideRecovery
+    rules: Rules
     reads: ToolReads
     send_write: SendWrite
     probe: probe.Probe
@@ -79,7 +83,7 @@ class Compensate:
         fresh = await self.recall(metered)  # done before, by this or an earlier owner
         if isinstance(fresh, Kept):
             return _kept(fresh)
-        permit = await self.decide_recovery(fresh, order)  # policy can only turn it into a task
+        permit = await self._permitted(fresh, order)  # policy can only turn it into a task
         before = await self._matching(permit, order)  # at the version that our last effect left, or not at all
         trace = CallTrace(action.known.call, self.clock.monotonic, _no_client)
         settled = await self.send_write(permit, before, trace)  # intent, fence, call, verification, outcome: as every write
@@ -102,7 +106,7 @@ class Compensate:
         except (Conflict, errors.Refusal) as against:
             return _stood(against)
         base = self.tools[node.tool].base
-        guard = intend.guard(Before(taken=True, guard=compensating.guard, guard_absent=node.guard_absent))
+        guard = effect.guard(Before(taken=True, guard=compensating.guard, guard_absent=node.guard_absent))
         digest = f"sha256:{idempotency.body_digest(call.body)}"
         return Proposal(
             method=call.method, path=base + call.target, body_digest=digest, shown=sealed_payloads.compensation(call, base, guard, other)
@@ -124,8 +128,11 @@ class Compensate:
         expects = await self._expects(order.node)
         if expects is None:
             return await self.decide(write)
-        seen = await self._seen(order.node, order.run, order.effects)
-        if seen is None:
+        try:
+            seen = await self._object(order.node, order.run, order.effects)
+        except errors.ToolUnreachable:
+            raise
+        except (Conflict, errors.Refusal):
             return None
         there = seen.as_expected(expects)
         settled = self.clock.now() - await self.probe.last_sent(write) >= self._settle_time(order.node)
@@ -144,17 +151,14 @@ class Compensate:
 
     async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | Unseen | None:
         try:
-            seen = await self._looked(node, run, effects)
+            seen = await self._object(node, run, effects)
         except errors.ToolUnreachable as lost:
             return Unseen(lost.detail)
         except (Conflict, errors.Refusal):
             return None
         if state not in (NodeState.DONE, NodeState.NOTHING):
             return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=None)
-        try:
-            expects = await self.calls.expects(node) if node.by is not None else None
-        except Conflict:
-            expects = None
+        expects = await self._expects(node) if node.by is not None else None
         met = None if expects is None else seen.as_expected(expects)
         why = "" if met in (None, True) else "it is not as it was before the run"
         return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=met, why=why)
@@ -199,11 +203,29 @@ class Compensate:
         node, instead = order.node, self.calls.instead(order.node)
         if instead is None:
             return order
-        seen = await self._looked(node, order.run, order.effects)
+        seen = await self._object(node, order.run, order.effects)
         variables = self.tools[node.tool].catalog.variables
         if not (seen.exists and seen.same and instead.when.holds({"object": seen.document, "vars": variables})):
             return order
         return _other(order, instead)
+
+    async def _permitted(self, fresh: Fresh, order: Compensating) -> Permitted:
+        """Ask policy; while it cannot be asked, the compensation waits.
+
+        Raises:
+            Conflict: the time for it is over, policy wants a person to do it, or its answer cannot be used.
+            PolicyUnavailable: there is no answer now.
+        """
+        known = fresh.known
+        if (late := effects.late(order.effects, known.at)) is not None:
+            raise Conflict(late)  # planned in time, and held up since: by an approver, or by its tool
+        node = rules.node_document(order.node, order.effects)
+        document = rules.recovery_document(node=node, run=known.run, mode=fresh.opened.mode, now=known.at)
+        why_not = rules.parse_recovery(await self.rules.ask(rules.RECOVERY, document))
+        if why_not is not None:
+            raise Conflict(f"policy hands it to a person: {why_not}")
+        allow = Allow(decision_id=self.clock.mint("dec"), revision=self.rules.revision)
+        return Permitted(fresh=fresh, considered=Considered(decision=allow, at=known.at, mode=fresh.opened.mode, active=allow.revision))
 
     async def _matching(self, permit: Permitted, order: Compensating) -> Before:
         """Bind the call to the version that our last effect left.
@@ -214,7 +236,7 @@ class Compensate:
         node = order.node
         if order.guard is None and not node.guard_absent:
             return Before(taken=False)
-        seen = await self._looked(node, order.run, order.effects)
+        seen = await self._object(node, order.run, order.effects)
         if node.guard_absent:
             if seen.exists:
                 raise Conflict("the object that was removed is there again; somebody made it anew", seen=seen.version)
@@ -231,23 +253,15 @@ class Compensate:
             raise Conflict(f"the object is at {seen.version}, and our last effect left it at {order.guard}", seen=seen.version)
         return Before(taken=True, version=seen.version, state=seen.state, exists=True, guard=seen.version)
 
-    async def _seen(self, node: Node, run: Run, effects: Sequence[Write]) -> ObjectState | None:
-        try:
-            return await self._looked(node, run, effects)
-        except errors.ToolUnreachable:
-            raise
-        except (Conflict, errors.Refusal):
-            return None
-
     async def _version(self, order: Compensating) -> str | None:
         """What the object is at now: its version, ``absent``, or ``None`` where that cannot be seen."""
         try:
-            seen = await self._looked(order.node, order.run, order.effects)
+            seen = await self._object(order.node, order.run, order.effects)
         except (Conflict, errors.Refusal):
             return None
         return seen.version if seen.exists else "absent"
 
-    async def _looked(self, node: Node, run: Run, effects: Sequence[Write]) -> ObjectState:
+    async def _object(self, node: Node, run: Run, effects: Sequence[Write]) -> ObjectState:
         tool = self.tools.get(node.tool)
         kind = tool.catalog.actions.get(node.action) if tool is not None else None
         if tool is None or kind is None or kind.object_type is None:
@@ -275,9 +289,7 @@ def _stood(against: Conflict | errors.Refusal) -> NodeOutcome:
             return NodeOutcome(state=NodeState.TASK, why=str(against), seen=against.seen)
         case errors.ReplyNotKept():
             return NodeOutcome(state=NodeState.DONE, why="it was carried out before")
-        case errors.OutcomeUnknown():
-            return NodeOutcome(state=NodeState.UNKNOWN, why=against.detail)
-        case errors.Refusal(members={"outcome": "unknown"}):
+        case errors.OutcomeUnknown() | errors.Refusal(members={"outcome": "unknown"}):
             return NodeOutcome(state=NodeState.UNKNOWN, why=against.detail)
         case _ if isinstance(against, HELD):
             return NodeOutcome(state=NodeState.STOPPED, why=against.detail)
@@ -308,14 +320,14 @@ def _kept(kept: Kept) -> NodeOutcome:
     """What an earlier call for the node came to: one that did not hold is no more done for having been journaled."""
     write = kept.write
     if write.verification is Verification.FAILED:
-        where = _at(write.outcome or write.intent)
+        where = f"entry {write.outcome or write.intent}"
         return NodeOutcome(state=NodeState.FAILED, why=f"it was carried out, and reading back showed something else ({where})")
     return NodeOutcome(state=NodeState.DONE, why="it was carried out before", after=write.after_version)
 
 
 def _came_of(settled: Settled) -> NodeOutcome:
     verdict, status = settled.verdict, settled.answer.status
-    where = _at(settled.position)
+    where = f"entry {settled.position}"
     if verdict.result is Result.SUCCESS and verdict.verification is not Verification.FAILED:
         return NodeOutcome(state=NodeState.DONE, after=verdict.after_version)
     if verdict.result is Result.SUCCESS:
@@ -330,9 +342,5 @@ def _came_of(settled: Settled) -> NodeOutcome:
     return NodeOutcome(state=NodeState.FAILED, why=f"the tool answered {status} ({where})", again=status in AGAIN)
 
 
-def _at(position: Position) -> str:
-    return f"entry {position}"
-
-
 if TYPE_CHECKING:
-    _port: type[Compensations] = Compensate
+    _port_line: type[Compensations] = Compensate

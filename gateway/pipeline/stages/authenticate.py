@@ -14,12 +14,12 @@ from hashlib import sha256
 from msgspec.structs import replace
 
 from gateway import errors
-from gateway.core.authorization import lease
+from gateway.core.authorization import gate
 from gateway.core.request import idempotency
 from gateway.model.call import Call, Headers
 from gateway.model.run import Lease, Run
 from gateway.pipeline.evidence import Known, Step
-from gateway.pipeline.step_counter import Progress, StepCounter
+from gateway.pipeline.stages.meter import Progress, StepCounter
 from gateway.pipeline.tool import Tool, Tools
 from gateway.ports.clock import Clock
 from gateway.ports.keys import LeaseKeys
@@ -98,7 +98,7 @@ class Authenticate:
         return await self._judged(claimed, self.clock.now()), claimed
 
     async def _judged(self, claimed: Lease, now: float) -> Run:
-        return lease.judge(claimed, await self.registry.run(claimed.run_id), now=now)
+        return gate.judge(claimed, await self.registry.run(claimed.run_id), now=now)
 
     def claim(self, tool: Tool | None, found: Mapping[bytes, bytes]) -> Lease:
         """The claims of the one lease that the headers (names in lower case) carry.

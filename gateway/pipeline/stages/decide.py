@@ -1,4 +1,8 @@
-"""Does policy allow it? Strictly positive: what is not an allow is a refusal, or in shadow mode a denial that is waived in writing."""
+"""Does policy allow the call, and has a person approved it where policy wants that?
+
+Strictly positive: what is not an allow is a refusal, or in shadow mode a denial that is waived in writing. An approval is one call's: it
+is found by what the call is, and policy has the last word.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,20 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from gateway import errors
-from gateway.core.authorization import lease
+from gateway.core.authorization import gate
+from gateway.core.authorization.approvals import Ask, Granted, Pending, Refused
 from gateway.core.policy import decision as policy_decision
+from gateway.core.request import idempotency
 from gateway.model.action import Effect
-from gateway.model.approval import Approval
+from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.decision import Allow, Considered, Decision, Deny, Hold, Reason
-from gateway.pipeline.evidence import Denied, Fresh, Held, Permitted
+from gateway.pipeline import sealed_payloads
+from gateway.pipeline.evidence import Before, Denied, Fresh, Held, Permitted
+from gateway.pipeline.stages.observe import Snapshot
+from gateway.ports.approvals import Approvals, Requested
 from gateway.ports.policy import PolicyEngine
 from gateway.ports.projections import Registry
+from gateway.ports.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ def _gate(fresh: Fresh, decision: Decision) -> Hold | None:
     if action.effect is Effect.READ or not known.run.require_approval:
         return None
     name = f"{known.tool.name}:{action.name}"
-    if lease.beyond([name], known.run.require_approval):
+    if gate.beyond([name], known.run.require_approval):
         return None
     why = f"Since the run was resumed, {action.name} has to be approved first."
     return Hold(decision_id=decision.decision_id, revision=decision.revision, reasons=(Reason("resumed", why),), approval={"why": why})
@@ -133,3 +143,88 @@ def _denial(decision: Deny) -> errors.Refusal:
 
 def shown(reasons: Sequence[Reason]) -> list[dict[str, str]]:
     return [{"code": reason.code, "message": reason.message} for reason in reasons]
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    approvals: Approvals
+    decide: Decide
+    snapshot: Snapshot
+    vault: Vault
+
+    async def __call__(self, held: Held) -> Permitted | Denied:
+        """Find the grant that a held call goes on with, or ask for one.
+
+        Raises:
+            PreconditionChanged, ToolUnreachable, ToolTimeout: there is nothing to be shown to whoever would be asked.
+            PolicyUnavailable: there is no usable decision under the grant.
+            JournalUnavailable: nobody could be asked.
+        """
+        known = held.known
+        content = idempotency.content_of(known.call)
+        standing = await self.approvals.of_call(known.run.run_id, known.lease.generation, held.action.name, content)
+        match standing:
+            case Granted(approval) if known.approval in (None, approval.approval_id):
+                return await self._under(held, approval)
+            case Granted(approval):
+                return _required(held, approval, "The call names another approval than the one that was given for it.")
+            case Pending(approval):
+                return _required(held, approval)
+            case Refused(approval):
+                return _refused(held, approval)
+            case Ask():
+                return _required(held, await self._asked(held, content))
+            case other:
+                assert_never(other)
+
+    async def _under(self, held: Held, approval: Approval) -> Permitted | Denied:
+        """The call under its grant, as policy sees it now. A write spends the grant with its intent, a read before it is sent."""
+        decided = await self.decide(held.fresh, approval)
+        if isinstance(decided, Held):
+            return _required(decided, approval, "Policy wants more than the approval that was given.")
+        if isinstance(decided, Permitted) and held.action.effect is Effect.READ and not await self.approvals.use(approval):
+            return _required(held, approval)
+        return decided
+
+    async def _asked(self, held: Held, content: str) -> Approval:
+        reads = held.action.effect is Effect.READ
+        before = Before(taken=False) if reads else await self.snapshot(held)
+        request = await self.vault.seal(held.known.run.tenant, sealed_payloads.proposal(held))
+        return await self.approvals.request(Requested(_draft(held, before, content, request.ref), request))
+
+
+def _draft(held: Held, before: Before, content: str, request_ref: str) -> Approval:
+    run, why = held.known.run, held.hold.approval.get("why")
+    return Approval(
+        approval_id="",
+        kind=ApprovalKind.CALL,
+        status=ApprovalStatus.PENDING,
+        run_id=run.run_id,
+        workflow_id=run.workflow_id,
+        tenant=run.tenant,
+        agent_id=run.agent_id,
+        task_class=run.task_class,
+        generation=held.known.lease.generation,
+        tool=held.known.tool.name,
+        action=held.action.name,
+        target=held.action.target,
+        content=content,
+        summary=why if isinstance(why, str) and why else f"{held.action.name} has to be approved first.",
+        existed=before.exists if before.taken else None,
+        version=before.version,
+        reasons=held.hold.reasons,
+        request_ref=request_ref,
+        requested_at=held.known.at,
+    )
+
+
+def _required(held: Held, approval: Approval, detail: str | None = None) -> Denied:
+    hold = held.hold
+    refusal = errors.ApprovalRequired(detail, approval_id=approval.approval_id, reasons=shown(hold.reasons), approval=dict(hold.approval))
+    return Denied(fresh=held.fresh, considered=held.considered, refusal=refusal)
+
+
+def _refused(held: Held, approval: Approval) -> Denied:
+    said = f"{approval.decided_by} has said no to this call" + (f": {approval.reason}" if approval.reason else ".")
+    refusal = errors.ApprovalDenied(said, approval_id=approval.approval_id, reasons=shown(held.hold.reasons))
+    return Denied(fresh=held.fresh, considered=held.considered, refusal=refusal)

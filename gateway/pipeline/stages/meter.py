@@ -1,16 +1,20 @@
-"""Too fast, or too many steps? Every call is metered, reads and repetitions too."""
+"""Is the call too fast, or has its run taken too many steps? Every call is metered, reads and repetitions too.
+
+Steps are counted in memory, from where the journal left off.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from gateway import errors
 from gateway.core import limits
 from gateway.model.run import Limits, Rate, Run, TaskClass
 from gateway.pipeline.evidence import Metered, Open
-from gateway.pipeline.step_counter import StepCounter
+from gateway.ports.projections import Registry
 from gateway.ports.rates import Quota, Rates
 
 
@@ -72,3 +76,59 @@ def quota_headers(quota: Quota | None) -> tuple[tuple[bytes, bytes], ...]:
     policy = f'"{name}";q={quota.rate.count};w={max(1, round(quota.rate.seconds))}'
     rest = f'"{name}";r={quota.remaining};t={limits.retry_after(quota.wait)}'
     return ((b"RateLimit-Policy", policy.encode()), (b"RateLimit", rest.encode()))
+
+
+_KEPT = 50_000
+
+
+@dataclass(slots=True)
+class _Progress:
+    """``calls`` numbers the calls for their automatic step ids, ``steps`` counts those that were metered."""
+
+    calls: int
+    steps: int
+    last: str | None = None
+
+
+class Progress(NamedTuple):
+    """The number of a call among its run's, how many steps were metered before it, and the id of the last of them."""
+
+    ordinal: int
+    steps: int
+    last: str | None
+
+
+@dataclass(slots=True)
+class StepCounter:
+    """Steps counted in memory, from where the journal left off; a run not heard of for long is forgotten and looked up anew."""
+
+    registry: Registry
+    _runs: OrderedDict[str, _Progress] = field(default_factory=OrderedDict)
+
+    async def next(self, run: Run) -> Progress:
+        """How far the run is with its next call."""
+        progress = await self._of(f"run:{run.run_id}")
+        progress.calls += 1
+        return Progress(progress.calls, progress.steps, progress.last)
+
+    def stepped(self, run_id: str, step_id: str) -> None:
+        self._runs[f"run:{run_id}"].last = step_id
+
+    async def step(self, scopes: tuple[tuple[str, int | None], ...]) -> tuple[str, int] | None:
+        """Count one step on every scope, or on none: then the scope and limit that stand against it."""
+        counted = [(await self._of(scope), scope, limit) for scope, limit in scopes]
+        for progress, scope, limit in counted:
+            if limit is not None and progress.steps >= limit:
+                return scope, limit
+        for progress, _, _ in counted:
+            progress.steps += 1
+        return None
+
+    async def _of(self, scope: str) -> _Progress:
+        progress = self._runs.get(scope)
+        if progress is None:
+            steps = (await self.registry.counters(scope)).get("steps", 0)
+            progress = self._runs.setdefault(scope, _Progress(steps, steps))
+            if len(self._runs) > _KEPT:
+                self._runs.popitem(last=False)
+        return progress

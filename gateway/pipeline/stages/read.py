@@ -17,11 +17,10 @@ from gateway.model.trigger import Trigger
 from gateway.model.wire import Answer, Reply
 from gateway.pipeline import journal_entries, sealed_payloads, tool
 from gateway.pipeline.evidence import Permitted
-from gateway.pipeline.reply import Replies
+from gateway.pipeline.reply import Replies, Streams
 from gateway.pipeline.stages.classify import classify
 from gateway.pipeline.stages.decide import Decide
 from gateway.pipeline.stages.gate import Gate
-from gateway.pipeline.streams import Streams
 from gateway.pipeline.tool import ToolReads, discard, gathered, reply_document
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.adapter import catalog, expression, resolve, template
+from gateway.core.adapter import catalog, expression, resolve
 from gateway.core.adapter.catalog import ActionType, Matched, Tool, Unmatched
 from gateway.model.action import Effect, Remedy, Reversibility, Target
 from tests.support import samples
@@ -15,8 +15,8 @@ from tests.support import samples
 VARIABLES = {"collection": "invoices"}
 
 
-def path(text: str) -> template.Template:
-    return template.parse(text, VARIABLES)
+def path(text: str) -> expression.Template:
+    return expression.parse(text, VARIABLES)
 
 
 def read(name: str, at: str, **more: Any) -> ActionType:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway import errors
-from gateway.core.authorization import lease
+from gateway.core.authorization import gate
 from gateway.model.run import Lease, Run
 
 RUN = Run(run_id="r", workflow_id="w", tenant="acme", agent_id="a", task_class="c", generation=2, revoked=0, expires_at=2000.0)
@@ -14,7 +14,7 @@ LEASE = Lease(run_id="r", tenant="acme", generation=2, not_before=900.0, expires
 
 
 def test_a_good_lease_gives_its_run() -> None:
-    assert lease.judge(LEASE, RUN, now=1000.0) is RUN
+    assert gate.judge(LEASE, RUN, now=1000.0) is RUN
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_a_good_lease_gives_its_run() -> None:
 )
 def test_any_other_is_refused_for_what_it_is(change: dict[str, object], run: Run | None, refusal: type[errors.Refusal]) -> None:
     with pytest.raises(refusal):
-        lease.judge(replace(LEASE, **change), run, now=1000.0)
+        gate.judge(replace(LEASE, **change), run, now=1000.0)

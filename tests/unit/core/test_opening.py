@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway.core.authorization import admission, lease
+from gateway.core.authorization import admission, gate
 from gateway.core.authorization.admission import Request
 from gateway.model.run import Limits, Mode, Rate, Run, TaskClass
 
@@ -79,10 +79,10 @@ def matches(pattern: str, text: str) -> bool:
 
 @given(PATTERN, PATTERN, WORD)
 def test_a_pattern_within_another_never_matches_more(pattern: str, ceiling: str, text: str) -> None:
-    if lease.within(pattern, ceiling) and matches(pattern, text):
+    if gate.within(pattern, ceiling) and matches(pattern, text):
         assert matches(ceiling, text)
 
 
 @given(WORD, PATTERN)
 def test_a_literal_is_within_a_pattern_exactly_when_it_matches(text: str, ceiling: str) -> None:
-    assert lease.within(text, ceiling) == matches(ceiling, text)
+    assert gate.within(text, ceiling) == matches(ceiling, text)
