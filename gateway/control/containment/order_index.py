@@ -100,7 +100,7 @@ class OrderIndex:
         if order.released_at is not None and order.mode < Mode.QUARANTINED:
             self.drop(order.order_id)
             return
-        self._shelf(order.scope).put(order)
+        self._bucket(order.scope).put(order)
         self._by_id[order.order_id] = order
         if order.expires_at is not None:
             heapq.heappush(self._ends, (order.expires_at, order.order_id))
@@ -110,10 +110,10 @@ class OrderIndex:
         order = self._by_id.pop(order_id, None)
         if order is None:
             return
-        shelf = self._shelf(order.scope)
-        shelf.drop(order_id)
-        if not shelf.orders:
-            self._clear(shelf)
+        bucket = self._bucket(order.scope)
+        bucket.drop(order_id)
+        if not bucket.orders:
+            self._clear(bucket)
 
     def expire(self, *, now: float) -> None:
         """Let go of what ended by itself. For room alone: what ended holds nothing, here or gone."""
@@ -127,12 +127,12 @@ class OrderIndex:
     def of(self, run: Run, *, now: float) -> tuple[Order, ...]:
         """Every order that stands and matches a run, whatever the tool."""
         tools = (None, *self._tools)
-        found = {one.order_id: one for tool in tools for shelf in self._shelves(run, tool) for one in shelf.orders.values()}
+        found = {one.order_id: one for tool in tools for bucket in self._buckets(run, tool) for one in bucket.orders.values()}
         found |= {one.order_id: one for one in self._inherited(run)}
         return tuple(one for one in found.values() if gate.matches(one, run) and gate.standing(one, run, now=now))
 
     def _deciding(self, run: Run, tool: str | None) -> list[Order]:
-        found = [order for shelf in self._shelves(run, tool) for order in shelf.deciding]
+        found = [order for bucket in self._buckets(run, tool) for order in bucket.deciding]
         if run.inherited:
             found += self._inherited(run)
         return found
@@ -140,8 +140,8 @@ class OrderIndex:
     def _inherited(self, run: Run) -> list[Order]:
         return [self._by_id[name] for name in run.inherited if name in self._by_id]
 
-    def _shelves(self, run: Run, tool: str | None) -> list[_Bucket]:
-        """The shelves that can match; those that name the run or an ancestor may name more that does not."""
+    def _buckets(self, run: Run, tool: str | None) -> list[_Bucket]:
+        """The buckets that can match; those that name the run or an ancestor may name more that does not."""
         found: list[_Bucket] = []
         if self._naming:
             for name in (run.run_id, *run.ancestors):
@@ -160,8 +160,8 @@ class OrderIndex:
                 found.append(self._wide[parts])
         return found
 
-    def _shelf(self, scope: Scope) -> _Bucket:
-        """The shelf of a scope, made where there is none."""
+    def _bucket(self, scope: Scope) -> _Bucket:
+        """The bucket of a scope, made where there is none."""
         if scope.run is not None:
             named = self._naming.setdefault(scope.run, {})
             if scope not in named:
@@ -174,8 +174,8 @@ class OrderIndex:
             self._wide[parts] = _Bucket(scope)
         return self._wide[parts]
 
-    def _clear(self, shelf: _Bucket) -> None:
-        scope = shelf.scope
+    def _clear(self, bucket: _Bucket) -> None:
+        scope = bucket.scope
         if scope.run is None:
             del self._wide[_parts(scope)]
         else:

@@ -108,7 +108,12 @@ class RecoveryDriver:
         if now.stage is Stage.RESUMED or incident.closed_at is not None:
             return incident, now
         resumption.checked(await self._run(incident.run_id), request)
-        wanted = {"by": by, "reason": reason, "request": resumption.written(request), "asked_at": timestamps.micros(self.clock.now())}
+        wanted = {
+            "by": by,
+            "reason": reason,
+            "request": resumption.REQUEST.journal(request),
+            "asked_at": timestamps.micros(self.clock.now()),
+        }
         asked = replace(incident, recovery=wanted, updated_at=self.clock.now())
         await self._journal(asked, "recover", by=by, reason=reason)
         self.spawn(self.proceed(incident_id))
@@ -199,7 +204,7 @@ class RecoveryDriver:
                 return False
             case Stage.RESUME:
                 await self._settled(incident.run_id)
-                request = replace(resumption.read(wanted["request"]), checkpoint=now.checkpoint)
+                request = replace(resumption.REQUEST.read(wanted["request"]), checkpoint=now.checkpoint)
                 await self.resume(incident.run_id, request, by=by, reason=reason)
                 return True
             case _:
@@ -227,7 +232,7 @@ class RecoveryDriver:
         return replace(given, reached=reached)
 
     async def _choice(self, incident: Incident, run: Run) -> choosing.Chosen | choosing.NotReady:
-        named = resumption.read(incident.recovery["request"]).checkpoint if incident.recovery is not None else None
+        named = resumption.REQUEST.read(incident.recovery["request"]).checkpoint if incident.recovery is not None else None
         if named is None:
             return await self.checkpoints.choose(run)
         try:

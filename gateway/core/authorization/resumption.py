@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from gateway.core import limits
 from gateway.core.authorization import gate
 from gateway.core.authorization.admission import TooWide
+from gateway.core.codec.record import MODE, Codec, Form
 from gateway.core.codec.run import rate
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.run import Mode, Rate, Run
@@ -69,29 +70,13 @@ def checked(run: Run, request: Request) -> None:
         raise TooWide(excess)
 
 
-def written(request: Request) -> dict[str, object]:
-    """A request as JSON, for the journal; ``read`` is the way back."""
-    shown: dict[str, object] = {
-        "checkpoint": request.checkpoint,
-        "scopes": None if request.scopes is None else list(request.scopes),
-        "tools": None if request.tools is None else list(request.tools),
-        "mode": None if request.mode is None else request.mode.word,
-        "limits": {name: str(value) if isinstance(value, Rate) else value for name, value in request.limits.items()},
-        "require_approval": list(request.require_approval),
-    }
-    return {name: value for name, value in shown.items() if value is not None}
+def _limits_written(members: Mapping[str, object]) -> dict[str, object]:
+    return {name: str(value) if isinstance(value, Rate) else value for name, value in members.items()}
 
 
-def read(document: Mapping[str, Any]) -> Request:
-    """The request that ``written`` wrote."""
-    found = dict(document.get("limits", {}))
-    if "rate" in found:
-        found["rate"] = rate(found["rate"])
-    return Request(
-        checkpoint=document.get("checkpoint"),
-        scopes=tuple(document["scopes"]) if "scopes" in document else None,
-        tools=tuple(document["tools"]) if "tools" in document else None,
-        mode=Mode.of(document["mode"]) if "mode" in document else None,
-        limits=found,
-        require_approval=tuple(document.get("require_approval", ())),
-    )
+def _limits_read(members: Mapping[str, Any]) -> dict[str, object]:
+    return {name: rate(value) if name == "rate" else value for name, value in members.items()}
+
+
+REQUEST = Codec(Request, forms={"mode": MODE, "limits": Form(_limits_written, _limits_read)})
+"""A request in the journal."""

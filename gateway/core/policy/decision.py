@@ -39,13 +39,13 @@ def document(
     given where a person has approved this very call: ``{"granted": true, "id"?, "by"?}``.
     """
     asked: dict[str, object] = {
-        "lease": _present(
+        "lease": present(
             scopes=list(run.scopes),
             tools=None if run.tools is None else list(run.tools),
             generation=lease.generation,
             expires_at=nanoseconds(lease.expires_at),
         ),
-        "run": _present(
+        "run": present(
             run_id=run.run_id,
             workflow_id=run.workflow_id,
             tenant=run.tenant,
@@ -57,10 +57,10 @@ def document(
         ),
         "agent": {"id": run.agent_id},
         "tenant": run.tenant,
-        "step": _present(id=step_id, parent=parent_step_id),
+        "step": present(id=step_id, parent=parent_step_id),
         "tool": call.tool,
         "action": {"name": action, "effect": effect.value, "fanout": fanout},
-        "target": _present(system=target.system, type=target.type, id=target.id, tenant=target.tenant),
+        "target": present(system=target.system, type=target.type, id=target.id, tenant=target.tenant),
         "args": call.args,
         "http": {"method": call.method, "path": call.path, "query": dict(call.query)},
         "counters": dict(counters),
@@ -78,7 +78,8 @@ def nanoseconds(seconds: float) -> int:
     return round(seconds * 1_000_000) * 1_000
 
 
-def _present(**members: object) -> dict[str, object]:
+def present(**members: object) -> dict[str, object]:
+    """A document of the members that are not ``None``."""
     return {name: value for name, value in members.items() if value is not None}
 
 
@@ -144,14 +145,15 @@ def _fault(raw: object) -> str | None:
     if not isinstance(raw.get("allow"), bool):
         return "allow is neither true nor false"
     reasons = raw.get("reasons", [])
-    if not isinstance(reasons, list) or not all(_is_reason(reason) for reason in reasons):
+    if not isinstance(reasons, list) or not all(is_reason(reason) for reason in reasons):
         return "reasons is not a list of {code, message}"
     if not isinstance(raw.get("obligations", {}), dict):
         return "obligations is not an object"
     return None
 
 
-def _is_reason(reason: object) -> bool:
+def is_reason(reason: object) -> bool:
+    """Whether a part of an answer is ``{code, message}``."""
     return isinstance(reason, dict) and reason.keys() == {"code", "message"} and all(isinstance(text, str) for text in reason.values())
 
 

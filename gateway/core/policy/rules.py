@@ -12,7 +12,7 @@ from importlib import resources
 
 import orjson
 
-from gateway.core.policy.decision import nanoseconds
+from gateway.core.policy.decision import is_reason, nanoseconds, present
 from gateway.model.decision import Reason
 from gateway.model.effect import Write
 from gateway.model.order import Scope
@@ -55,29 +55,29 @@ def response_document(
 
     ``violations`` only where invariants were asked about the run's state.
     """
-    asked: Document = {
-        "trigger": _trigger(trigger),
-        "run": _run(run, mode),
-        "counters": dict(counters),
-        "history": [{"name": each.name, "at": nanoseconds(each.at), "action": each.action.value} for each in history[-HISTORY:]],
-    }
-    if violations is not None:
-        asked["violations"] = [{"code": each.code, "message": each.message} for each in violations]
-    return asked
+    return present(
+        trigger=_trigger(trigger),
+        run=_run(run, mode),
+        counters=dict(counters),
+        history=[{"name": each.name, "at": nanoseconds(each.at), "action": each.action.value} for each in history[-HISTORY:]],
+        violations=None if violations is None else [{"code": each.code, "message": each.message} for each in violations],
+    )
 
 
 def _trigger(trigger: Trigger) -> Document:
-    shown: Document = {
-        "name": trigger.name,
-        "layer": trigger.layer,
-        "at": nanoseconds(trigger.at),
-        "count": trigger.count,
-        "threshold": trigger.threshold,
-        "facts": dict(trigger.facts),
-        "evidence": list(trigger.evidence),
-    }
-    named = {"effect": trigger.effect, "severity": trigger.severity, "tool": trigger.tool, "action": trigger.action}
-    return shown | {name: value for name, value in named.items() if value is not None}
+    return present(
+        name=trigger.name,
+        layer=trigger.layer,
+        at=nanoseconds(trigger.at),
+        count=trigger.count,
+        threshold=trigger.threshold,
+        facts=dict(trigger.facts),
+        evidence=list(trigger.evidence),
+        effect=trigger.effect,
+        severity=trigger.severity,
+        tool=trigger.tool,
+        action=trigger.action,
+    )
 
 
 def parse_response(raw: object) -> Response:
@@ -167,32 +167,29 @@ def recovery_document(
     *, node: Mapping[str, object], run: Run, mode: Mode, now: float, incident: Mapping[str, object] | None = None
 ) -> Document:
     """What policy is asked before one compensation. ``node`` and ``incident`` as the schema has them; ``now`` is Unix seconds."""
-    asked: Document = {"node": dict(node), "run": _run(run, mode), "now": nanoseconds(now)}
-    if incident is not None:
-        asked["incident"] = dict(incident)
-    return asked
+    return present(node=dict(node), run=_run(run, mode), now=nanoseconds(now), incident=None if incident is None else dict(incident))
 
 
 def node_document(node: Node, effects: Sequence[Write]) -> Document:
     """A node of a plan as a rule sees it; ``effects`` are its own, oldest first."""
-    newest = effects[-1]
-    target = {"system": node.target.system, "type": node.target.type, "id": node.target.id}
-    shown: Document = {
+    newest, target = effects[-1], node.target
+    until = newest.compensation.allowed_until
+    return {
         "entry": str(newest.intent),
         "tool": node.tool,
         "action": node.action,
-        "target": target if node.target.tenant is None else {**target, "tenant": node.target.tenant},
+        "target": present(system=target.system, type=target.type, id=target.id, tenant=target.tenant),
         "class": newest.compensation.reversibility.value,
-        "remedy": node.remedy.value,
-        "auto": node.automatic,
-        "state": newest.state.value,
-        "at": nanoseconds(newest.at),
-        "writes": len(effects),
+        **present(
+            remedy=node.remedy.value,
+            auto=node.automatic,
+            state=newest.state.value,
+            at=nanoseconds(newest.at),
+            writes=len(effects),
+            by=node.by,
+            allowed_until=None if until is None else nanoseconds(until),
+        ),
     }
-    if node.by is not None:
-        shown["by"] = node.by
-    until = newest.compensation.allowed_until
-    return shown if until is None else {**shown, "allowed_until": nanoseconds(until)}
 
 
 def parse_recovery(raw: object) -> str | None:
@@ -222,7 +219,7 @@ def parse_invariants(raw: object) -> tuple[Reason, ...]:
     """What is wrong with the state, sorted; empty where it is sound. An answer that cannot be used is a violation itself."""
     if not isinstance(raw, list):
         return unsound(f"data.killcord.{INVARIANTS} is {'undefined' if raw is None else 'no set'}")
-    if not all(_is_violation(each) for each in raw):
+    if not all(is_reason(each) for each in raw):
         return unsound(f"data.killcord.{INVARIANTS} has members that are no {{code, message}}")
     return tuple(sorted((Reason(each["code"], each["message"]) for each in raw), key=lambda each: (each.code, each.message)))
 
@@ -232,27 +229,21 @@ def unsound(what: str) -> tuple[Reason, ...]:
     return (Reason(UNUSABLE, f"Nobody can tell whether the state is sound: {what}."),)
 
 
-def _is_violation(raw: object) -> bool:
-    return isinstance(raw, dict) and raw.keys() == {"code", "message"} and all(isinstance(text, str) for text in raw.values())
-
-
 # --- shared ----------------------------------------------------------------------------------------------------------
 
 
 def _run(run: Run, mode: Mode) -> Document:
-    shown: Document = {
-        "run_id": run.run_id,
-        "workflow_id": run.workflow_id,
-        "tenant": run.tenant,
-        "agent_id": run.agent_id,
-        "task_class": run.task_class,
-        "mode": mode.word,
-        "generation": run.generation,
-        "opened_at": nanoseconds(run.opened_at),
-    }
-    if run.parent_run is not None:
-        shown["parent_run"] = run.parent_run
-    return shown
+    return present(
+        run_id=run.run_id,
+        workflow_id=run.workflow_id,
+        tenant=run.tenant,
+        agent_id=run.agent_id,
+        task_class=run.task_class,
+        mode=mode.word,
+        generation=run.generation,
+        opened_at=nanoseconds(run.opened_at),
+        parent_run=run.parent_run,
+    )
 
 
 def _is_word(raw: object, words: type[Measure] | type[Verdict]) -> bool:

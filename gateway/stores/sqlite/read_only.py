@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from gateway import errors
 from gateway.core.codec import entry as codec
 from gateway.core.journal import chain
 from gateway.model.entries import Entry, RunEntry
-from gateway.model.entry import Head, Kind, Sealed
+from gateway.model.entry import Head, Kind
 from gateway.model.run import Run
 from gateway.ports.projections import Registry
 from gateway.ports.vault import Blobs
 from gateway.stores.sqlite.database import FILE, READING
+from gateway.stores.sqlite.log.history import SqliteBlobs
 from gateway.stores.sqlite.log.journal import PendingEntries
 from gateway.stores.sqlite.views import Runs, SqliteRegistry
 
@@ -72,19 +73,11 @@ class Reading:
         yield from heads
 
 
-class ReadingBlobs:
+class ReadingBlobs(SqliteBlobs):
     """Sealed blobs, to be unsealed; nothing can be kept or forgotten here."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    async def blob(self, ref: str) -> Sealed | None:
-        row = self._connection.execute(READING["blob"], (ref,)).fetchone()
-        return None if row is None else Sealed(ref, *row)
-
-    async def tenant_key(self, tenant: str) -> bytes | None:
-        row = self._connection.execute(READING["tenant_key"], (tenant,)).fetchone()
-        return None if row is None else row[0]
+        self._reader = connection
 
     async def keep_tenant_key(self, tenant: str, wrapped: bytes) -> NoReturn:
         raise errors.JournalUnavailable("The journal was opened to be read.")
@@ -114,6 +107,3 @@ def reading(data_dir: Path) -> Iterator[Reading]:
 
 
 __all__ = ["FILE", "Reading", "reading"]
-
-if TYPE_CHECKING:
-    _port: type[Blobs] = ReadingBlobs

@@ -1,4 +1,6 @@
-"""GCRA meters in a dictionary, for one node or for one's share of them."""
+"""GCRA meters in the memory of one process, for one node or for its share of them. A restart forgets them: at most one second's worth of
+calls is let through anew.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core import limits
 from gateway.model.run import Rate
-from gateway.ports.rates import Quota
+from gateway.ports.rates import Quota, Rates
 
 _KEPT = 100_000
 
@@ -54,6 +56,4 @@ class MemoryRates:
 
 
 if TYPE_CHECKING:
-    from gateway.ports.rates import Rates
-
-    _port: type[Rates] = MemoryRates
+    _port_rates: type[Rates] = MemoryRates
