@@ -9,7 +9,7 @@ from gateway.model.run import Run
 
 
 class Containment(Protocol):
-    """The standing orders, mirrored on this node."""
+    """The standing orders, replicated on this node."""
 
     @property
     def epoch(self) -> int:
@@ -30,5 +30,5 @@ class Containment(Protocol):
         ...
 
     def fresh(self, *, now: float) -> bool:
-        """Whether the mirror is recent enough to act on."""
+        """Whether the replica is recent enough to act on."""
         ...

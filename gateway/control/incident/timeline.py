@@ -1,4 +1,4 @@
-"""Gathers what an incident's story is told from: its run's entries, effects and tasks, and the orders that hold the run."""
+"""Reads what an incident's timeline is made of: its run's entries, effects and tasks, and the orders that hold the run."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ class Timelines:
     clock: Clock
     undos: Undos
 
-    async def tell(self, incident: Incident, sees: Sees) -> timeline.Json:
+    async def view(self, incident: Incident, sees: Sees) -> timeline.Json:
         """The story as it is now (``core.incident.timeline``), with the ``hashes`` of the entries it names.
 
         ``sees`` keeps out orders that reach beyond the reader's tenants and classes.
         """
         sources = await self._sources(incident, sees)
         # In a thread: a run of ten thousand effects takes a while, and the calls of agents must not wait for it.
-        told = await asyncio.to_thread(timeline.tell, sources)
+        story = await asyncio.to_thread(timeline.view, sources)
         known = {str(entry.position): entry for entry in sources.entries}
-        cited = timeline.cited(told)
+        cited = timeline.cited(story)
         known |= {str(entry.position): entry for entry in await self._at([name for name in cited if name not in known])}
-        return told | {"hashes": {name: known[name].hash for name in cited if name in known}}
+        return story | {"hashes": {name: known[name].hash for name in cited if name in known}}
 
     async def _sources(self, incident: Incident, sees: Sees) -> timeline.Sources:
         now = self.clock.now()
@@ -77,9 +77,9 @@ class Timelines:
         after = _before(incident)
         found: list[Entry] = []
         for kind in timeline.CHAPTERS:
-            told = await self._of_kind(Query(run=incident.run_id, kind=kind.value, after=after))
+            page = await self._of_kind(Query(run=incident.run_id, kind=kind.value, after=after))
             # An order can name this run and another tenant: it holds nothing here, and is not this reader's to see.
-            found += [one for one in told if not isinstance(one, OrderEntry) or await sees(one.order.scope)]
+            found += [one for one in page if not isinstance(one, OrderEntry) or await sees(one.order.scope)]
         found += await self._wider(incident, found, after, sees)
         known = {str(entry.position) for entry in found}
         return found + await self._at(_ends([one for one in timeline.evidence(incident, found) if one not in known]))

@@ -119,7 +119,7 @@ class Execution:
         self.changed.set()
 
     def states(self) -> dict[str, NodeState]:
-        """The nodes' states as they are told: what is tried again waits until that has come to something."""
+        """The nodes' states as they are shown: a node that is tried again counts as waiting until that has an outcome."""
         return self.schedule.states | {name: wait.state for name, wait in self.waits.items()}
 
     @property

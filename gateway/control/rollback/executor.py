@@ -1,4 +1,4 @@
-"""Carries out a plan: independent branches side by side, each node once, and every one of them to an end that is said."""
+"""Executes a plan: independent branches in parallel, each node once, and every node to an outcome that is journaled."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """``patience``: seconds for which what stands against a compensation, and passes by itself, is waited for; after that a person says
-    when it is tried again.
+    """``patience``: seconds for which a node waits for an obstacle that passes by itself; after that a person decides when it is tried
+    again.
     """
 
     compensations: Compensations
@@ -48,7 +48,7 @@ class Executor:
     patience: float
 
     async def __call__(self, execution: Execution) -> None:
-        """Run until nothing is ready, nothing runs, and nothing waits for a time to come; or, where it was woken, only such nodes are left.
+        """Run until no node is ready, running, or due later; if the execution was woken, nodes that are due later do not count.
 
         Raises:
             JournalUnavailable: what came of a node cannot be journaled; it goes on from there once it can.
@@ -70,7 +70,7 @@ class Executor:
         except errors.JournalUnavailable as down:
             failures.append(down)
         except Exception:
-            # Nobody knows what it came to: the rollback waits for a person, who finds the error in the log.
+            # The outcome is not known: the rollback waits for a person, who finds the error in the log.
             execution.settle(node, NodeState.UNKNOWN)
             raise
         finally:
@@ -112,7 +112,7 @@ class Executor:
                 return await self._handed_to_person(execution, node, outcome.why, outcome.seen)
 
     async def _unapproved(self, execution: Execution, order: Compensating) -> NodeState | None:
-        """What a node comes to for which there is no yes: whoever is asked is shown what would be sent."""
+        """The state of a node without an approval, ``None`` if it has one. Whoever is asked sees the request as it would be sent."""
         node, rollback = order.node, execution.rollback
         asked = await self.approvals.compensation(rollback.rollback_id, node.node_id)
         if asked is not None and asked.status in (ApprovalStatus.GRANTED, ApprovalStatus.USED):
@@ -129,7 +129,7 @@ class Executor:
         return await self._marked(execution, node, outcome, approval_id=asked.approval_id, request=request)
 
     async def _attempted(self, execution: Execution, order: Compensating) -> NodeOutcome:
-        """One try, unless an earlier one may have been applied: what is unknown is looked after, never sent again."""
+        """One attempt, unless an earlier one may have been applied: an unknown outcome is looked up, never sent again."""
         node_id = order.node.node_id
         # While it waited, a person may have said what became of it.
         newest = await self._remember(execution, node_id) if node_id in execution.waits else execution.tried.newest(node_id)
@@ -142,7 +142,7 @@ class Executor:
         return await self._settled_unknown(execution, order, newest, outcome)
 
     async def _settled_unknown(self, execution: Execution, order: Compensating, write: Write, outcome: NodeOutcome) -> NodeOutcome:
-        """Look once whether a compensation of unknown outcome was applied; what shows to nobody becomes a person's in the end."""
+        """Look once whether a compensation of unknown outcome was applied; if that cannot be seen for long, a person is asked."""
         wait = execution.waits.get(order.node.node_id)
         unknown_for = self.clock.now() - wait.entered if wait is not None and wait.state is NodeState.UNKNOWN else 0.0
         late, newest = unknown_for >= UNKNOWN_FOR, write
@@ -162,7 +162,7 @@ class Executor:
                 return NodeOutcome(state=NodeState.UNKNOWN, why=outcome.why, again=not late)
 
     async def _waited(self, execution: Execution, node: Node, outcome: NodeOutcome) -> NodeState | Wait:
-        """It is tried again later, for as long as there is patience with it: then a person says when."""
+        """Try it again later, until the patience is over: then a person decides when."""
         known, since = execution.waits.get(node.node_id), execution.since.get(node.node_id)
         refused, now = outcome.state is NodeState.FAILED, self.clock.now()
         wait = progress.longer(
@@ -208,7 +208,7 @@ class Executor:
         return outcome.state
 
     async def _remember(self, execution: Execution, node_id: str) -> Write | None:
-        """What was tried for a node, as the journal has it now: later nodes on its object are bound to what it left. Gives the newest."""
+        """Read the attempts at a node again: later nodes on its object are guarded by the version they left. Returns the newest."""
         execution.tried.keep(node_id, await self.records.compensations(execution.rollback.rollback_id, node_id))
         return execution.tried.newest(node_id)
 

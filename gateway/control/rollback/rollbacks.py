@@ -1,4 +1,4 @@
-"""Rollbacks: planned, started, stopped, gone on with; by people, by triggers, and by whoever comes up after a crash."""
+"""Rollbacks: planned, started, stopped and resumed, by people, by triggers, and by the next process after a crash."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ Spawn = Callable[[Coroutine[object, object, None]], object]
 
 @dataclass(frozen=True, slots=True)
 class Rollbacks:
-    """One change of any rollback at a time, by ``alone``, which whoever takes runs up again holds, too: what a change rests on is
-    still so when its entry is durable, and whoever is stopped has not begun anew meanwhile."""
+    """One change of any rollback at a time, under the lock ``alone``, which resuming a run takes, too: what a change rests on still holds
+    when its entry is durable. ``owner`` names this process in the records of what it executes.
+    """
 
     preconditions: Preconditions
     scope_query: ScopeQuery
@@ -64,7 +65,7 @@ class Rollbacks:
         return (await self.scope_query(run, subtree=subtree, since=await self.preconditions.since(run, to), wait=False)).plan
 
     async def start(self, run_id: str, *, subtree: bool, to: str, reason: str, by: str, incident: Incident | None = None) -> Rollback:
-        """Begin to take back what a run did since ``to``; the one that runs already, where one does.
+        """Begin to undo what a run did since ``to``. Returns the rollback that is under way already, if there is one.
 
         Raises:
             KeyError: there is no such run.
@@ -86,7 +87,7 @@ class Rollbacks:
             await self.preconditions.contained(await self._run(run_id), subtree=subtree)  # it may have been taken up again meanwhile
             rollback_id = self.clock.mint("rb")
             if scope.plan.irreversible:
-                # Before it begins: whoever goes on with it after a crash finds that nothing could follow.
+                # Before it begins: after a crash, too, nothing can have followed from the irreversible effect.
                 await self.preconditions.freeze(run, rollback_id, subtree=subtree)
             sealed = await self.entries.sealed(run.tenant, scope.plan)
             now = self.clock.now()
@@ -125,7 +126,7 @@ class Rollbacks:
         rollback = await self._known(rollback_id)
         marks = await self.records.marks(rollback_id, rollback.run_id)
         if (execution := self.active.get(rollback_id)) is not None:
-            # Whoever watches asks again and again: what is known here need not be read, and the rollback is not slowed down.
+            # A watcher polls: what is known here need not be read again, so that the rollback is not slowed down.
             return RollbackView(rollback, execution.scope.plan, execution.states(), marks, dict(execution.waits), execution.unseen)
         planned = await self.entries.plan_of(rollback)
         states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
@@ -145,7 +146,7 @@ class Rollbacks:
             return await self._stop(rollback_id)
 
     async def resume(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
-        """Go on with one that was stopped or waits for a person; what was decided meanwhile is planned anew.
+        """Continue a rollback that was stopped or waits for a person; what was decided meanwhile is planned anew.
 
         Raises:
             KeyError: there is no such rollback.
@@ -155,16 +156,16 @@ class Rollbacks:
         rollback = await self._known(rollback_id)
         execution = self.active.get(rollback_id)
         if execution is not None and (execution.stopped.is_set() or rollback.status is not RollbackStatus.RUNNING):
-            await execution.ended.wait()  # what was on the wire when it was stopped; or it is just being put down
+            await execution.ended.wait()  # calls that were on the wire when it was stopped have to end first
             rollback = await self._known(rollback_id)
         if rollback_id in self.active.executions or rollback.status is RollbackStatus.CLEAN:
-            raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to go on with.")
+            raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to continue.")
         await self.preconditions.contained(run := await self._run(rollback.run_id), subtree=rollback.subtree)
         self.active.stop_requests.pop(rollback_id, None)
         return await self._again(rollback, run, change="continued", by=by, reason=reason, anew=True)
 
     async def adopt(self) -> int:
-        """At start: go on with all that an earlier process was execution, or that may wait for what was decided since. Says how many."""
+        """At start: continue what an earlier process was executing, or what may wait for a decision made since. Returns how many."""
         for rollback in (left := await self.records.unfinished()):
             await self._claim(rollback)
         return len(left)
@@ -178,8 +179,9 @@ class Rollbacks:
         self.active.stop_all()
 
     async def tick(self) -> None:
-        """Where the journal was down: say what was stopped meanwhile, and go on with what nobody drives any more. Where a rollback waits
-        for calls that were on the wire: go on once they have ended.
+        """Journal the stops that the journal could not take before, and continue rollbacks that lost their execution by that.
+
+        Rollbacks that wait for calls on the wire are continued once these have ended.
         """
         for rollback_id in list(self.active.stop_requests):
             async with self.alone:
@@ -187,19 +189,19 @@ class Rollbacks:
         for rollback_id in list(self.active.orphaned):
             tried = await self.records.compensations(rollback_id)
             if any(write.state is State.IN_FLIGHT for write in tried):
-                continue  # whoever keeps the writes has yet to say that nobody carries it
+                continue  # the reconciler has yet to journal that nobody carries it
             await self._claim(await self._known(rollback_id))
             self.active.orphaned.discard(rollback_id)
         for rollback_id in self.active.calls_ended(self.scope_query.live):
             await self.continue_waiting(rollback_id)
 
     async def continue_waiting(self, rollback_id: str) -> None:
-        """Something that a rollback waited for was decided: go on where it waits; where it still runs, once it comes to wait."""
+        """Something that a rollback waited for was decided: continue it if it waits; if it still runs, once it comes to wait."""
         if (execution := self.active.get(rollback_id)) is not None:
             execution.wake()
             return
         rollback = await self.records.rollback(rollback_id)
-        # Whoever went on first may have planned before this was decided, and wait again by now.
+        # Another caller may have continued it by a plan from before this decision, so that it waits again by now.
         while rollback is not None and rollback.status is RollbackStatus.NEEDS_OPERATOR and rollback_id not in self.active.stop_requests:
             run = await self._run(rollback.run_id)
             rollback = await self._again(rollback, run, change="continued", by="gateway", reason=_DECIDED)
@@ -207,10 +209,10 @@ class Rollbacks:
     async def _claim(self, rollback: Rollback) -> None:
         if not rollback.status.ended:
             run = await self._run(rollback.run_id)
-            await self._again(rollback, run, change="claimed", by=self.owner, reason="the one who drove it is gone")
+            await self._again(rollback, run, change="claimed", by=self.owner, reason="the process that executed it is gone")
 
     async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str, anew: bool = False) -> Rollback:
-        """Go on with it, unless somebody did meanwhile, or stopped it. ``anew``: with new patience for what waits."""
+        """Continue it with a new plan, unless somebody did meanwhile, or stopped it. ``anew``: the patience with what waits begins anew."""
         since = Position(self.entries.journal.stream, rollback.since) if rollback.since else None
         before = await self.preconditions.begun(run, subtree=rollback.subtree)
         scope = await self.scope_query(run, subtree=rollback.subtree, since=since)
@@ -290,7 +292,7 @@ class Rollbacks:
             self.active.await_calls(execution)
 
     async def _renew(self, rollback_id: str) -> None:
-        """Plan one that runs anew with what was decided; where the journal stands against that, later."""
+        """Plan a running rollback anew with what was decided; later, if the journal is down."""
         try:
             if (left := await self._known(rollback_id)).status is RollbackStatus.RUNNING:
                 await self._again(left, await self._run(left.run_id), change="continued", by="gateway", reason=_DECIDED)
@@ -299,7 +301,7 @@ class Rollbacks:
             raise
 
     async def _end(self, execution: Execution) -> bool:
-        """Say what came of it; whether it waits for somebody."""
+        """Journal the outcome. Returns whether it waits for somebody."""
         rollback = execution.rollback
         status, left = await self.outcome(await self._run(rollback.run_id), execution)
         async with self.alone:

@@ -96,7 +96,7 @@ def _rule(entry: RollbackEntry) -> str:
         case "ended" | "waits":
             return _BY_STATE
         case "claimed":
-            return "at start, whatever is not over is gone on with"
+            return "at start, whatever is not over is continued"
         case "closed":
             return "a run that goes on, or was given up, has no open incident"
         case _ if (entry.by or "").startswith("trigger:"):

@@ -1,4 +1,4 @@
-"""An incident told as one story: what was seen, what was decided, what was done about it, what it touched, what is still open. Pure."""
+"""The timeline of an incident: what was seen, decided and done about it, what it touched, and what is still open. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CHAPTERS = (
     Kind.APPROVAL,
     Kind.RUN,
 )
-"""Kinds of entries that carry a story on; the entries of calls are told only where they are evidence."""
+"""Kinds of entries that are part of a timeline; entries of calls are only if they are evidence."""
 
 _ROUTINE = frozenset({"opened", "renewed"})
 _UNSETTLED = {
@@ -52,7 +52,7 @@ _UNDER_WAY = (RollbackState.DUE, RollbackState.RUNNING, RollbackState.NEEDS_OPER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What a story is told from.
+    """What a timeline is made of.
 
     ``entries`` are the run's (and those of the incident's wider orders) in any order, repeated ones told once. ``became`` names, by the
     position of its intent, what a create made. ``undos`` are the catalogs', by tool and action. ``orders`` are the incident's own,
@@ -71,7 +71,7 @@ class Sources:
     now: float
 
 
-def tell(sources: Sources) -> Json:
+def view(sources: Sources) -> Json:
     """The incident's own fields, with all that docs/api.md says of a story but the hashes."""
     objects = affected.gathered(sources.writes, sources.became, sources.undos)
     lines = _lines(sources)
@@ -110,7 +110,7 @@ def evidence(incident: Incident, entries: Iterable[Entry]) -> list[str]:
 
 
 def _lines(sources: Sources) -> list[Entry]:
-    """The entries to be told, in the order in which they happened."""
+    """The entries of the timeline, in the order in which they happened."""
     mine, seen = _own(sources.incident, sources.entries), _evidence(sources)
     found = {str(entry.position): entry for entry in sources.entries}
     told = [entry for name, entry in found.items() if name in mine or name in seen or _carries_on(entry)]

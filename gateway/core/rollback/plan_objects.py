@@ -195,7 +195,7 @@ def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:
         group,
         original,
         Way.CALL,
-        _told(does, len(group), automatic=automatic, instead=undo.instead.by if undo.instead is not None else None),
+        _summary(does, len(group), automatic=automatic, instead=undo.instead.by if undo.instead is not None else None),
         remedy=remedy,
         by=undo.delete_created if upserted else undo.by,
         does=does,
@@ -278,7 +278,7 @@ def _person(reason: str) -> str:
     return f"A person has to correct it: {reason}."
 
 
-def _told(does: Does, count: int, *, automatic: bool, instead: str | None) -> str:
+def _summary(does: Does, count: int, *, automatic: bool, instead: str | None) -> str:
     what = "it" if count == 1 else f"the first of {count} changes"
     said = {
         Does.RESTORES: f"Puts back the state before {what}, if the object is still as the last one left it.",

@@ -197,7 +197,7 @@ def _why(node: Node, states: Mapping[str, NodeState], marks: Marks) -> str:
     return (mark and mark.why) or node.why
 
 
-GIVEN_UP = "mend that, then continue the rollback, and it is tried again"
+GIVEN_UP = "fix it, then run `killcord rollbacks continue`, and it is tried again"
 """What a person has to do about a node once patience with it is over."""
 
 

@@ -67,7 +67,7 @@ def order_of(seq: int, order: Order) -> Entry:
 
 
 def told(*entries: Entry, incident: Incident = INCIDENT, now: float = 50.0, **more: Any) -> dict[str, Any]:
-    found = timeline.tell(
+    found = timeline.view(
         timeline.Sources(incident=incident, entries=tuple(map(typed, entries)), now=now, **{"writes": (), "undos": UNDOS, **more})
     )
     hashes = {f"{entry['stream']}/{entry['seq']}": entry["hash"] for entry in entries}
