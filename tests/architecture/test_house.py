@@ -83,6 +83,40 @@ def lines_of_code(path: Path) -> int:
     return len({number for token in tokens for number in range(token.start[0], token.end[0] + 1)} - silent)
 
 
+ENTRIES = ("gateway.model.entries", "gateway.model.call_entry", "gateway.core.codec", "gateway.core.journal")
+
+
+def string_reads(path: Path) -> int:
+    """How often a module that handles entries reads a member by its name as a string: ``x["..."]`` or ``x.get("...")``.
+
+    A module handles entries if it imports their types, their codec or the journal's core, or is part of the latter two. Constants in
+    capitals (``READING["entry"]``) are tables of the program, no data.
+    """
+    tree = ast.parse(path.read_text())
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module is not None]
+    names = {f"{node.module}.{alias.name}" for node in imported for alias in node.names}
+    own = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+    if not any(name.startswith(ENTRIES) for name in (*names, own)):
+        return 0
+    reads = 0
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            table = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+            key, reading = node.slice, not table.isupper()
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+            key, reading = node.args[0], True
+        else:
+            continue
+        reads += reading and isinstance(key, ast.Constant) and isinstance(key.value, str)
+    return reads
+
+
+def test_entries_are_values_and_not_dictionaries() -> None:
+    # The command line shows documents of the API, which are no entries.
+    found = {path: string_reads(path) for path in SOURCES if "cli" not in path.relative_to(ROOT).parts}
+    assert sum(found.values()) <= 40, {path.name: count for path, count in found.items() if count}
+
+
 def test_every_room_says_what_it_is() -> None:
     silent = [path for path in WITH_THE_DEMO if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))]
     assert silent == []

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
+from gateway.core.codec import entry as codec
 from gateway.core.journal import chain
+from gateway.model.call_entry import RefusalEntry
 from gateway.model.entry import Kind
 from gateway.model.order import Scope
 from gateway.model.run import Mode
@@ -48,6 +51,47 @@ def test_it_verifies_byte_for_byte(name: str) -> None:
     found = chain.verify(earlier.export(name), keys=[earlier.verifier_key(name)])
     assert found.finding is None
     assert (found.entries, found.heads) == (len(earlier.entries(name)), 1)
+
+
+def renamed(line: bytes) -> bytes:
+    """A line as it would be written today: two members have another name, or form, since."""
+    document = orjson.loads(line)
+    if "untold" in document:
+        document["missing_amount"] = document.pop("untold")
+    if "wire_key" in document.get("task", {}):
+        document["task"]["wire_keys"] = [document["task"].pop("wire_key")]
+    return chain.canonical(document)
+
+
+def test_every_entry_is_read_and_written_again_to_the_same_bytes(name: str) -> None:
+    for line in earlier.entries(name):
+        entry = codec.decode(line)
+        assert codec.encode(entry) == renamed(line)
+        assert entry.position == codec.position_in(line)
+        assert entry.prev_hash is not None
+        drafted = codec.draft(entry, entry.position).link(entry.prev_hash)
+        assert (drafted.line == line) is (renamed(line) == line), "the hash of what is written today covers the same bytes"
+
+
+def test_a_missing_amount_is_read_under_its_earlier_name() -> None:
+    refusals = [entry for line in earlier.entries("failures") if isinstance(entry := codec.decode(line), RefusalEntry)]
+    assert [one.missing_amount for one in refusals if one.missing_amount is not None] == ["amount:refund"]
+
+
+def test_members_of_later_versions_are_covered_by_the_hash_and_passed_over_by_readers(name: str) -> None:
+    tip, lines = chain.GENESIS, []
+    for line in earlier.entries(name):
+        document = orjson.loads(line)
+        del document["hash"], document["prev_hash"]
+        linked = chain.draft({**document, "later": {"what": ["else"]}}).link(tip)
+        lines.append(linked.line)
+        tip = linked.hash
+        assert replace(codec.decode(linked.line), hash=None, prev_hash=None) == replace(codec.decode(line), hash=None, prev_hash=None)
+    assert chain.verify(lines).finding is None
+    lines[3] = lines[3].replace(b'"else"', b'"elsa"')
+    finding = chain.verify(lines).finding
+    assert finding is not None
+    assert finding.seq == 4
 
 
 def test_one_changed_byte_is_found(name: str) -> None:

@@ -53,7 +53,8 @@ _EARLIER: Mapping[str, str] = {"untold": "missing_amount"}
 """Names of members in entries of earlier versions, and what they are called now."""
 
 # A control byte stands in no JSON text, so where one was put in it is found again for certain.
-_MARKS: Mapping[str, Any] = {"hash": Raw(b"\x00"), "prev_hash": Raw(b"\x01")}
+_HASH: Any = Raw(b"\x00")
+_PREV: Any = Raw(b"\x01")
 
 
 def owner(run: Run, at: float, generation: int | None = None) -> dict[str, Any]:
@@ -90,16 +91,15 @@ def draft(entry: Entry, position: Position) -> chain.Draft:
     Raises:
         TypeError: a value is no JSON value of ours (a float, an integer beyond 53 bits, a lone surrogate); the message names the field.
     """
-    placed = replace(entry, stream=position.stream, seq=position.seq, hash=None, prev_hash=None)
     if type(entry) not in _RECORDS and not _large(entry):
         try:
-            line = _SORTED.encode(replace(placed, **_MARKS))
+            line = _SORTED.encode(replace(entry, stream=position.stream, seq=position.seq, hash=_HASH, prev_hash=_PREV))
         except UnicodeEncodeError:
-            return chain.draft(fields(placed))
-        # Other orders of keys than ours begin beyond ASCII.
+            line = b"\xff"
+        # RFC 8785 sorts by UTF-16 code units, the encoder by code points: they part beyond ASCII.
         if line.isascii():
             return chain.cut(line)
-    return chain.draft(fields(placed))
+    return chain.draft(fields(replace(entry, stream=position.stream, seq=position.seq, hash=None, prev_hash=None)))
 
 
 def position_in(line: bytes) -> Position:
