@@ -67,7 +67,7 @@ class Reconciler:
     _next: dict[str, float] = field(default_factory=dict)
 
     async def adopt(self) -> int:
-        """What is in flight and carried by nobody (a process that ended, a journal that failed) becomes unknown. Says how many."""
+        """What is in flight and carried by nobody (a process that ended, a journal that failed) becomes unknown. Returns how many."""
         in_flight = [write for write in await self.writes.unsettled() if write.state is State.IN_FLIGHT]
         left = [write for write in in_flight if write.wire_key not in self.live]
         await asyncio.gather(*(self.abandoned(write) for write in left))  # in few transactions, however many they are

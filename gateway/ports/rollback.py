@@ -33,7 +33,7 @@ class NodeOutcome(Struct, frozen=True, kw_only=True):
     """What came of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help, after ``pause`` seconds at
     the least where the tool asks for that. ``WAITING`` where nothing was applied, for a reason that passes by itself.
 
-    ``seen`` is what the object was at when it was looked at: its version, ``absent``, or ``None`` where nobody looked.
+    ``seen`` is what the object was at when it was looked at: its version, ``absent``, or ``None`` where it was not read.
     ``after`` is the version that the compensation left.
     """
 

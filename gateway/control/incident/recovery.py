@@ -1,7 +1,7 @@
-"""Drives an incident to its end: contained, taken back, looked at again, taken up with tighter rights.
+"""Drives an incident to its end: contained, undone, read again, resumed with tighter rights.
 
-It stops where a person has to decide, and goes on by itself once they have. Where it is follows from the journal alone: whoever comes up
-after a crash goes on from there.
+It stops where a person has to decide, and continues by itself once they have. Where it is follows from the journal alone: the next process
+after a crash continues from there.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class _Driven:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryDriver:
-    """``unsound`` reads the tools, and is asked only where nothing else stands against taking the run up."""
+    """``unsound`` reads the tools, and is asked only where nothing else stands against resuming the run."""
 
     journal: Journal
     registry: Registry
@@ -134,7 +134,7 @@ class RecoveryDriver:
         return recovery.recovery(replace(situation, unsound=found))
 
     async def proceed(self, incident_id: str) -> None:
-        """Take the steps that need no person. Whatever stops it, calling this again goes on from there."""
+        """Take the steps that need no person. Whatever stops it, calling this again continues from there."""
         driven = self._driven.setdefault(incident_id, _Driven())
         driven.woken = True
         if driven.busy:
@@ -150,7 +150,7 @@ class RecoveryDriver:
             driven.busy = False
 
     async def catch_up(self) -> int:
-        """At start: go on with the recoveries that an earlier process was driving, and close what ended unheard. Says how many go on."""
+        """At start: continue the recoveries of an earlier process, and close what ended meanwhile. Returns how many continue."""
         open_ = await self._open(None)
         for incident in open_:
             await self._close(incident.incident_id)
@@ -269,7 +269,7 @@ class RecoveryDriver:
                 await self.proceed(incident.incident_id)
 
     async def _closed(self, run_id: str) -> None:
-        """A run that goes on, or was given up, closes its incidents."""
+        """A run that continues, or was given up, closes its incidents."""
         for incident in await self._open(run_id):
             await self._close(incident.incident_id)
 

@@ -72,12 +72,12 @@ class Automatic:
         self._later.pop(incident.incident_id, None)
 
     async def tick(self) -> None:
-        """Begin what could not begin before: the journal was down, or part of the scope was being taken back already."""
+        """Begin what could not begin before: the journal was down, or part of the scope was being undone already."""
         for incident in list(self._later.values()):
             await self(incident)
 
     async def catch_up(self) -> int:
-        """At start: begin what was due and not begun. Says how many."""
+        """At start: begin what was due and not begun. Returns how many."""
         known = await self.incidents.incidents(limit=None)
         due = [one for one in known if one.rollback is RollbackState.DUE and one.closed_at is None]
         for incident in due:
@@ -94,7 +94,7 @@ class Automatic:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Hears of what people and probes decide, and goes on with the rollbacks that waited for it."""
+    """Hears of what people and probes decide, and continues the rollbacks that waited for it."""
 
     rollbacks: Rollbacks
     records: RollbackRecords
@@ -107,7 +107,7 @@ class Wake:
                 self.spawn(self._wake(entry.run_id))
             case ApprovalEntry(change="granted" | "denied") if entry.approval.rollback_id is not None:
                 self.spawn(self._wake(entry.run_id))
-            # What whoever drives a rollback finds out about a compensation they go on with; what a probe does is for the next plan.
+            # An executor's own findings are in its execution already; those of a probe are for the next plan.
             case ReconciliationEntry() if entry.rollback_id is None or entry.by == "probe":
                 self.spawn(self._wake(entry.run_id))
 

@@ -33,7 +33,7 @@ from gateway.ports.vault import Blobs, Vault
 PARALLEL = 16
 """Nodes executed at once."""
 RETRIED = 4
-"""How many of these may have waited before: what is away keeps nothing else from going on."""
+"""How many of these may have waited before: what is away keeps nothing else from continuing."""
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class Execution:
     retrying: int = 0
     woken: bool = False
     unseen: tuple[str, ...] = ()
-    """What could not be looked at in the end, and is looked at again."""
+    """What could not be looked at in the end, and is read again."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -193,7 +193,7 @@ class ActiveRollbacks:
         self.executions[execution.rollback.rollback_id] = execution
 
     def end(self, execution: Execution) -> None:
-        """The execution is over; those who wait for its end go on."""
+        """The execution is over; those who wait for its end continue."""
         del self.executions[execution.rollback.rollback_id]
         execution.ended.set()
 
@@ -209,7 +209,7 @@ class ActiveRollbacks:
             execution.stop()
 
     def await_calls(self, execution: Execution) -> None:
-        """Go on later if calls of the rollback's scope are still on the wire."""
+        """Continue later if calls of the rollback's scope are still on the wire."""
         calls = [key for key, write in execution.scope.effects.items() if write.state is State.IN_FLIGHT]
         if calls:
             self.in_flight[execution.rollback.rollback_id] = frozenset(calls)

@@ -51,7 +51,7 @@ class Executor:
         """Run until no node is ready, running, or due later; if the execution was woken, nodes that are due later do not count.
 
         Raises:
-            JournalUnavailable: what came of a node cannot be journaled; it goes on from there once it can.
+            JournalUnavailable: what came of a node cannot be journaled; it continues from there once it can.
         """
         failures: list[BaseException] = []
         while True:

@@ -1,4 +1,4 @@
-"""After a rollback: every touched object looked at again, and the invariants asked. The tool's state counts, never a receipt.
+"""After a rollback: every touched object read again, and the invariants asked. The tool's state counts, never a receipt.
 
 What came of a rollback once nothing of it runs any more: by what became of its nodes, and by what the tools hold.
 """
@@ -32,7 +32,7 @@ PARALLEL = 16
 class Soundness:
     """``violations``: what policy said; ``differing``: objects that are not as they should be; ``unseen``: those that could not be read.
 
-    ``open`` is what may show a little later: objects that were taken back and could not be read, and that policy gave no answer.
+    ``open`` is what may show a little later: objects that were undone and could not be read, and that policy gave no answer.
     """
 
     differing: tuple[tuple[Node, Examined], ...]
@@ -136,7 +136,7 @@ class OutcomeCheck:
     patience: float
 
     async def __call__(self, run: Run, execution: Execution) -> tuple[RollbackStatus, tuple[str, ...]]:
-        """The state it comes to, and what is left: a sentence each. It is over only once everything that was taken back was seen."""
+        """The state it comes to, and what is left: a sentence each. It is over only once everything that was undone was seen."""
         rollback, planned, states = execution.rollback, execution.scope.plan, execution.schedule.states
         status = RollbackStatus(plan.finished(planned, states).value)
         left = progress.residue(planned, states, await self.records.marks(rollback.rollback_id, rollback.run_id))

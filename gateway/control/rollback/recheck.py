@@ -1,4 +1,4 @@
-"""What a rollback that is over left behind, looked at anew: before a run is taken up again, however long ago it ended."""
+"""What a rollback that is over left behind, looked at anew: before a run is resumed, however long ago it ended."""
 
 from __future__ import annotations
 

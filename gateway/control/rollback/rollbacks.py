@@ -82,9 +82,9 @@ class Rollbacks:
         async with self.alone:
             if (known := await self.preconditions.under_way(run, subtree=subtree)) is not None:
                 return known
-            if await self.preconditions.begun(run, subtree=subtree) != before:  # what is planned here was taken back meanwhile
+            if await self.preconditions.begun(run, subtree=subtree) != before:  # what is planned here was undone meanwhile
                 scope = await self.scope_query(run, subtree=subtree, since=since, wait=False)
-            await self.preconditions.contained(await self._run(run_id), subtree=subtree)  # it may have been taken up again meanwhile
+            await self.preconditions.contained(await self._run(run_id), subtree=subtree)  # it may have been resumed meanwhile
             rollback_id = self.clock.mint("rb")
             if scope.plan.irreversible:
                 # Before it begins: after a crash, too, nothing can have followed from the irreversible effect.
@@ -133,7 +133,7 @@ class Rollbacks:
         return RollbackView(rollback, planned, states, marks)
 
     async def stop(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
-        """Send no more compensations. What is on the wire ends with its true outcome; ``resume`` goes on.
+        """Send no more compensations. What is on the wire ends with its true outcome; ``resume`` continues.
 
         Raises:
             KeyError: there is no such rollback.
@@ -175,7 +175,7 @@ class Rollbacks:
         return rollback_id in self.active.executions
 
     def stop_all(self) -> None:
-        """At the end of the process: nothing more is sent here. Whoever comes up next goes on."""
+        """At the end of the process: nothing more is sent here. The next process continues."""
         self.active.stop_all()
 
     async def tick(self) -> None:

@@ -97,7 +97,7 @@ Checkpoints = Callable[[str, str], Awaitable[Position | None]]
 
 
 class NotContained(ValueError):
-    """A run of the scope is not contained; what it still does would race with what is taken back."""
+    """A run of the scope is not contained; what it still does would race with what is undone."""
 
 
 class WrongRollback(ValueError):
@@ -105,7 +105,7 @@ class WrongRollback(ValueError):
 
 
 class Busy(WrongRollback):
-    """Another rollback is at work on part of the scope, or waits for a person: nothing may be taken back twice."""
+    """Another rollback is at work on part of the scope, or waits for a person: nothing may be undone twice."""
 
     def __init__(self, other: Rollback) -> None:
         super().__init__(f"Rollback {other.rollback_id} of run {other.run_id} is {other.status}; wait for its end, or stop it.")
@@ -123,10 +123,10 @@ class Preconditions:
     stream: str
 
     async def under_way(self, run: Run, *, subtree: bool) -> Rollback | None:
-        """The rollback that takes back what this run did, where one has begun and not ended: its own, or a coordinator's.
+        """The rollback that undoes what this run did, where one has begun and not ended: its own, or a coordinator's.
 
         Raises:
-            Busy: part of the subtree is being taken back by itself.
+            Busy: part of the subtree is being undone by itself.
         """
         for name in (run.run_id, *run.ancestors):
             for known in await self.records.rollbacks(run=name, limit=None):
@@ -174,7 +174,7 @@ class Preconditions:
         if named is None or named.stream != self.stream:
             raise WrongRollback(f"'to' is {START!r}, the id of a checkpoint of run {run.run_id}, or an entry, not {to!r}.")
         if await self.scope_query.history.entry(named) is None:
-            # After what is yet to come there is nothing to take back, and that must not look like a clean end.
+            # After what is yet to come there is nothing to undo, and that must not look like a clean end.
             raise WrongRollback(f"There is no entry {to} in this journal (or not yet); 'to' is the last entry that is to stay.")
         return named
 

@@ -98,7 +98,7 @@ class Checkpoints:
         return None if found is None else self._of(run, found)
 
     async def choose(self, run: Run) -> Chosen | NotReady:
-        """Where to take a run up again, by what its journal says: before the first bad entry of what it is contained for."""
+        """Where to resume a run, by what its journal says: before the first bad entry of what it is contained for."""
         writes = await self.writes.of_run(run.run_id)
         rollbacks = await self.rollbacks.rollbacks(run=run.run_id, limit=None)
         led_back_to = checkpoints.led_back_to(rollbacks, run.generation, self.journal.stream, writes)
@@ -119,7 +119,7 @@ class Checkpoints:
 
         Raises:
             UnknownCheckpoint: it is none of these.
-            NotVerified: an effect before it is not known and verified, or was taken back since; or one after it would be made again.
+            NotVerified: an effect before it is not known and verified, or was undone since; or one after it would be made again.
         """
         writes = await self.writes.of_run(run.run_id)
         found = self._of(run, await self._named(run, name, writes))
@@ -130,14 +130,14 @@ class Checkpoints:
         return found
 
     async def state_ref(self, run: Run, checkpoint: Checkpoint) -> str | None:
-        """Where the workflow's state for going on from a place is kept: that of the newest sound checkpoint taken up to it.
+        """Where the workflow's state for continuing from a place is kept: that of the newest sound checkpoint taken up to it.
 
         From there on, steps that lead to the place answer from the journal.
         """
         return await self._state_ref(run, checkpoint.seq)
 
     async def resumed_with(self, run: Run) -> str | None:
-        """The same of where a run that was resumed goes on from, told for as long as that state is sound."""
+        """The same of where a run that was resumed continues from, told for as long as that state is sound."""
         return await self._state_ref(run, run.resumed_from)
 
     async def position(self, run_id: str, checkpoint_id: str) -> Position | None:

@@ -1,4 +1,4 @@
-"""Taking a contained run up again, from a checkpoint, with its next lease generation.
+"""Resuming a contained run, from a checkpoint, with its next lease generation.
 
 What is said to the journal is one ``run`` entry with the change ``resumed`` and the ``checkpoint_id``. Whoever comes up after a crash
 finds the run either resumed or not; asking again for what was done before is refused, since the run is not contained any more.
@@ -23,7 +23,7 @@ from gateway.ports.triggers import Incidents
 
 
 class CannotResume(ValueError):
-    """The run is not in a state in which it can be taken up again; the message says why and what would be right."""
+    """The run is not in a state in which it can be resumed; the message says why and what would be right."""
 
 
 class NotReady(Exception):
@@ -41,7 +41,7 @@ class GoneOn:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """``alone`` is held while a run is taken up, as it is while a rollback begins: never both at once."""
+    """``alone`` is held while a run is resumed, as it is while a rollback begins: never both at once."""
 
     runs: Runs
     checkpoints: Checkpoints
@@ -95,7 +95,7 @@ class Resume:
         await self._settled(run)
 
     async def hindered(self, run: Run) -> str | None:
-        """Why a contained run cannot be taken up yet, whatever checkpoint it would be: what it did is, or is about to be, taken back."""
+        """Why a contained run cannot be resumed yet, whatever checkpoint it would be: what it did is, or is about to be, undone."""
         try:
             await self._settled(run)
         except CannotResume as why:
@@ -115,7 +115,7 @@ class Resume:
             await self._taken_back(run, name)
 
     async def _taken_back(self, run: Run, name: str) -> None:
-        """Raise while what the run did is being taken back, or is about to be: by a rollback of it, or of an ancestor with all below it."""
+        """Raise while what the run did is being undone, or is about to be: by a rollback of it, or of an ancestor with all below it."""
         rollbacks = await self.rollbacks.rollbacks(run=name, limit=None)
         for one in rollbacks:
             if not one.status.ended and (name == run.run_id or one.subtree):

@@ -45,7 +45,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A run as it goes on, and the checkpoint it goes on from."""
+    """A run as it continues, and the checkpoint it continues from."""
 
     run: Run
     checkpoint: Checkpoint

@@ -79,12 +79,12 @@ def id_of_compensation(rollback_id: str, node_id: str) -> str:
 
 
 def holds_for(approval: Approval, *, existed: bool, version: str | None) -> bool:
-    """Whether the target is still as it was when the approval was asked for; whatever it is where nobody looked then."""
+    """Whether the target is still as it was when the approval was asked for; whatever it is if it was not read then."""
     return approval.existed is None or (approval.existed, approval.version) == (existed, version)
 
 
 def not_given(approval: Approval) -> str:
-    """Why nothing is done under it, for whoever goes on by hand."""
+    """Why nothing is done under it, for whoever continues by hand."""
     if approval.status is ApprovalStatus.DENIED:
         said = f": {approval.reason}" if approval.reason else ""
         return f"it was refused by {approval.decided_by}{said} (approval {approval.approval_id})"

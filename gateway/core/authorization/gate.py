@@ -61,7 +61,7 @@ def standing(order: Order, run: Run, *, now: float) -> bool:
 def superseded(order: Order, run: Run) -> bool:
     """Whether a resume of the run ended what the order meant for it.
 
-    So it is with an order on the run itself that was made before, and with one that was released before and went on holding what it
+    So it is with an order on the run itself that was made before, and with one that was released before and still holds what it
     held. An order that takes a tool from the run stays, and so does every wider one that stands.
     """
     if order.scope.tool is None and order.scope.run == run.run_id and order.since <= run.superseded:
@@ -73,7 +73,7 @@ def superseded(order: Order, run: Run) -> bool:
 def condition(order: Order, named: Run | None, *, now: float) -> str:
     """What has become of an order: ``standing``, ``expired``, ``released``, or ``superseded`` where all that it held was resumed.
 
-    ``named`` is the run that its scope names. What was released, or superseded, can go on holding what it held: see ``standing``.
+    ``named`` is the run that its scope names. What was released, or superseded, can still hold what it held: see ``standing``.
     """
     if order.released_at is not None:
         return "released"

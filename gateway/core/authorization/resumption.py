@@ -1,4 +1,4 @@
-"""Taking a contained run up again: its next lease generation, with rights that are equal or tighter. Pure."""
+"""Resuming a contained run: its next lease generation, with rights that are equal or tighter. Pure."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 def resumed(run: Run, request: Request, checkpoint: Checkpoint, *, epoch: int, expires_at: float) -> Run:
-    """The run as it goes on from a checkpoint: the orders on it up to ``epoch`` are over for it, its old leases are dead for good.
+    """The run as it continues from a checkpoint: the orders on it up to ``epoch`` are over for it, its old leases are dead for good.
 
     What an earlier resume brought stays: its gates, and the effects that answer their keys. What the run has used stays used: its
-    counters go on.
+    counters continue.
 
     Raises:
         TooWide: it asks for more than the run has.

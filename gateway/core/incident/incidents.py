@@ -88,7 +88,7 @@ def over(incident: Incident, run: Run) -> str | None:
     """Why an incident is to be closed by now; ``None`` while it is not.
 
     What is found out about a run that was closed before stays open until somebody took note (asked for its recovery), and until what is
-    taken back because of it is.
+    undone because of it is.
     """
     if run.generation > incident.generation:
         return "the run was resumed"

@@ -1,7 +1,7 @@
 """How far an incident's recovery is, and what comes next: a fold of what the journal and the containment say. Pure.
 
-Contain, collect what stands, classify it, take back in the order of dependencies, reconcile with what the tools show, take up from a
-checkpoint with tighter rights. Whatever it waits for is named, with how to go on; once that is done it goes on by itself.
+Contain, collect what stands, classify it, undo in the order of dependencies, reconcile with what the tools show, resume from a
+checkpoint with tighter rights. Whatever it waits for is named, with how to continue; once that is done it continues by itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Step(StrEnum):
 
 
 class Wait(Struct, frozen=True):
-    """One thing that is waited for: ``what`` it is, its ``name`` (an id) where it has one, and ``how`` to go on, a sentence."""
+    """One thing that is waited for: ``what`` it is, its ``name`` (an id) where it has one, and ``how`` to continue, a sentence."""
 
     what: str
     name: str | None
@@ -59,8 +59,8 @@ class Flaw(Struct, frozen=True):
 
 class Situation(Struct, frozen=True, kw_only=True):
     """``rollback`` is the one that counts (``counting``), ``reached`` whether it leads back to the place of the choice. ``tasks`` and
-    ``approvals`` are the ids of the open ones; ``unsound`` is what was found after the rollback, for as long as nobody looked nothing.
-    ``hindered`` says why the run cannot be taken up yet whatever its own rollback came to.
+    ``approvals`` are the ids of the open ones; ``unsound`` is what was found after the rollback, empty if nobody looked.
+    ``hindered`` says why the run cannot be resumed yet whatever its own rollback came to.
     """
 
     incident: Incident
@@ -76,7 +76,7 @@ class Situation(Struct, frozen=True, kw_only=True):
 
 
 class Recovery(Struct, frozen=True):
-    """``why`` says what it waits for, or why it is at this stage; ``checkpoint`` is where the run would be taken up. ``step`` is the one
+    """``why`` says what it waits for, or why it is at this stage; ``checkpoint`` is where the run would be resumed. ``step`` is the one
     that is under way or waited at, ``None`` where it is over. ``caution`` is what nobody can know about the place.
     """
 
@@ -120,7 +120,7 @@ def recovery(given: Situation) -> Recovery:
 
 
 def _unplaced(given: Situation, choice: NotReady) -> Recovery:
-    """Without a place to go on from; what is taken back already, or has to be by what policy said, may yet lead to one."""
+    """Without a place to continue from; what is undone already, or has to be by what policy said, may yet lead to one."""
     rollback = given.rollback
     if rollback is not None and rollback.status is RollbackStatus.RUNNING:
         return _runs(rollback, None, None)
@@ -180,7 +180,7 @@ def _after(given: Situation, rollback: Rollback) -> Told:
     return Stage.RESUME, f"rollback {rollback.rollback_id} is over, and the state is sound", Step.RESUME, ()
 
 
-# --- how to go on ----------------------------------------------------------------------------------------------------
+# --- how to continue -------------------------------------------------------------------------------------------------
 
 
 def _place(incident: Incident) -> Wait:

@@ -116,7 +116,7 @@ class Spared:
 
 
 def spared(entries: Iterable[Entry]) -> list[Spared]:
-    """Gather the calls that went on though a watched policy said no; the most frequent kind first."""
+    """Gather the calls that were sent although a watched policy said no; the most frequent kind first."""
     found: dict[tuple[Why, str, str, str], Spared] = {}
     for entry in entries:
         if not isinstance(entry, ReadEntry | IntentEntry):

@@ -1,7 +1,7 @@
-"""Where a run can be taken up again: the verified boundaries of its effects, and which of them to choose. Pure.
+"""Where a run can be resumed: the verified boundaries of its effects, and which of them to choose. Pure.
 
-A place in the journal is sound as long as every effect that the run began up to it is known and verified, and none of them was taken
-back later. An effect that failed, or was taken back before the place, does not stand against it; neither does one for which no
+A place in the journal is sound as long as every effect that the run began up to it is known and verified, and none of them was
+undone later. An effect that failed, or was undone before the place, does not stand against it; neither does one for which no
 ``verify`` is declared, once its success is definite.
 """
 
@@ -38,7 +38,7 @@ class NotReady:
 
 
 def against(writes: Iterable[Write], at: int) -> tuple[Write, ...]:
-    """The effects that stand against taking the run up again at a place, oldest first: begun up to it, and not sound there."""
+    """The effects that stand against resuming the run at a place, oldest first: begun up to it, and not sound there."""
     known = tuple(writes)
     undone = _undone(known)
     return tuple(sorted((write for write in known if write.intent.seq <= at and _sound_from(write, undone) > at), key=_begun))
@@ -70,7 +70,7 @@ def boundary(writes: Iterable[Write], before: int | None) -> Checkpoint | None:
 def choose(checkpoints: Iterable[Checkpoint], writes: Iterable[Write], bad: FirstBad) -> Chosen | NotReady:
     """The latest sound place before the first bad entry, among ``checkpoints`` (taken, or led back to) and the newest boundary.
 
-    It assumes no effect that was taken back later, and no completed irreversible action after it would be made again: its key answers.
+    It assumes no effect that was undone later, and no completed irreversible action after it would be made again: its key answers.
     A run of which nothing stands and nothing is open is sound at its start. Where a finding does not say what it is about, a boundary
     that nobody took proves nothing: then it is one of ``checkpoints``, with a caution about what stands from before it.
     """
@@ -187,7 +187,7 @@ def _start(writes: Sequence[Write]) -> Checkpoint | None:
 
 
 def _undone(writes: Iterable[Write]) -> Mapping[str, int]:
-    """Wire keys of effects that were taken back, with the number of the outcome by which they were."""
+    """Wire keys of effects that were undone, with the number of the outcome by which they were."""
     found: dict[str, int] = {}
     for write in writes:
         if _compensates(write) and write.outcome is not None and write.verification is not Verification.FAILED:
@@ -203,7 +203,7 @@ def _sound_from(write: Write, undone: Mapping[str, int]) -> float:
     if write.outcome is None or write.state in (State.IN_FLIGHT, State.UNKNOWN):
         return _NEVER
     if write.state is State.STANDING and write.verification is Verification.FAILED:
-        return max((undone.get(key, _NEVER) for key in write.compensates), default=_NEVER)  # another attempt took them back
+        return max((undone.get(key, _NEVER) for key in write.compensates), default=_NEVER)  # another attempt undid them
     return write.outcome.seq
 
 

@@ -28,7 +28,7 @@ def plan(effects: Iterable[Write], undos: Undos, *, parents: Mapping[Step, Step]
     """The plan that undoes a scope's own effects.
 
     Compensations among them are not undone, they only tell which version they left, and (by their step, which is the node's id) which
-    effects are not to be compensated again: so a plan made in the middle of a rollback, or after one that was stopped, goes on from
+    effects are not to be compensated again: so a plan made in the middle of a rollback, or after one that was stopped, continues from
     there. Once a probe is decided, a new plan is due.
 
     ``undos`` are the catalogs' by tool and action. ``parents`` leads from steps without effects (reads) to the steps that they named
@@ -81,7 +81,7 @@ def _pending(node: Node, states: Mapping[str, NodeState]) -> bool:
 
 
 def _passed(plan: Plan, states: Mapping[str, NodeState]) -> Callable[[str], bool]:
-    """Whether what comes after a node or a join may go on."""
+    """Whether what comes after a node or a join may continue."""
     passed = {node_id for node_id, state in states.items() if state.passed}
     return (passed | {join for join, members in plan.joins.items() if passed.issuperset(members)}).__contains__
 

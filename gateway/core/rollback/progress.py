@@ -98,10 +98,10 @@ _SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
 
 
 def states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, driven: bool) -> dict[str, NodeState]:
-    """The state of each node that has one. ``driven``: for whoever goes on with it, to whom what waits is to be tried again.
+    """The state of each node that has one. ``driven``: for an executor that continues it and tries again what waits.
 
     A compensation that stands and passed is done, whatever a mark says: the tool's state counts, not what was meant. One that did
-    not pass is tried again by whoever goes on, which sends nothing and hands it over, unless a person has it already.
+    not pass is tried again by the executor that continues, which sends nothing and hands it over, unless a person has it already.
     """
     newest = {write.step_id: write for write in compensations}
     found: dict[str, NodeState] = {}
@@ -127,7 +127,7 @@ def _marked(mark: RollbackEntry | None, *, driven: bool) -> NodeState | None:
 
 
 def since(marks: Marks) -> dict[str, float]:
-    """When each node that waits for what passes by itself began to (Unix seconds): whoever goes on with it has no more patience."""
+    """When each node that waits for what passes by itself began to (Unix seconds): whoever continues it has no more patience."""
     return {name: timestamps.instant(mark.since) for name, mark in marks.items() if mark.since is not None}
 
 
@@ -160,7 +160,7 @@ def elsewhere(effects: Iterable[Write], own: Iterable[Write]) -> frozenset[str]:
 
 
 def renewed(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
-    """A plan to go on with: the old one, unless something had to be found out first, or another rollback took back part of it
+    """A plan to continue with: the old one, unless something had to be found out first, or another rollback undid part of it
     (``gone``, wire keys); then the new one, beside what the old one did.
 
     What is known by now may undo an effect along with others: of its old node nothing is left then, or it would be undone twice.
@@ -178,7 +178,7 @@ def renewed(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
 
 
 def residue(plan: Plan, states: Mapping[str, NodeState], marks: Marks) -> list[str]:
-    """What was not taken back, a sentence each."""
+    """What was not undone, a sentence each."""
     return [
         f"{node.action} on {node.target.type}:{node.target.id or '(new)'}: {_why(node, states, marks)}"
         for node in plan.nodes

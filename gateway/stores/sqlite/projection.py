@@ -199,7 +199,7 @@ class Tables:
                 case projection.WriteSettled():
                     self._settle(change)
                 case projection.Compensated():
-                    self._flush_writes()  # settled first: an effect is taken back only while it stands
+                    self._flush_writes()  # settled first: an effect is undone only while it stands
                     database.put(self._connection, "compensate_writes", [(key,) for key in change.wire_keys])
                 case projection.Seen():
                     for scope in (f"run:{change.run_id}", f"workflow:{change.workflow_id}"):

@@ -128,7 +128,7 @@ CHECKED = 1000
 
 
 def newest(database: Database) -> Tip:
-    """The entry to go on from.
+    """The entry to continue from.
 
     Raises:
         Misconfigured: the newest entries do not link, or end below the newest signed head. Nothing is cut or mended.

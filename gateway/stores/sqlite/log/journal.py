@@ -167,7 +167,7 @@ WAITING = 20_000
 class Intake:
     """Belongs to the thread of the running loop; nothing in it waits for the writer.
 
-    ``refresh`` hears of changed runs once they are durable, before anyone who waited for it goes on.
+    ``refresh`` hears of changed runs once they are durable, before anyone who waited for it continues.
     """
 
     def __init__(
