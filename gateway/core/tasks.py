@@ -84,7 +84,7 @@ def of_object(rollback: Rollback, node: Node, effects: Sequence[Write], *, why: 
     object is as they want it then.
     """
     summary = (
-        f"{_thing(node.target)} was taken back, and {why.rstrip('.')}: somebody changed it since. Put it right at the tool, or leave it as "
+        f"{_thing(node.target)} was undone, and {why.rstrip('.')}: somebody changed it since. Put it right at the tool, or leave it as "
         "it is, and resolve this task: it is not compared any more then. Where it is right again, that is seen without being told."
     )
     return Task(
@@ -169,7 +169,7 @@ def _summary(kind: TaskKind, node: Node, why: str) -> str:
     said = f"{why[:1].upper()}{why[1:].rstrip('.')}."
     if kind is TaskKind.REVIEW:
         return f"{what} stands. {said} Look at what it set off, and at who has to be told."
-    return f"{what} was not taken back. {said} Compare the tool with the versions of the evidence, and correct by hand what has to be."
+    return f"{what} was not undone. {said} Compare the tool with the versions of the evidence, and correct by hand what has to be."
 
 
 def _evidence(effects: Sequence[Write], *, seen: str | None, why: str) -> Evidence:

@@ -122,7 +122,7 @@ class Executor:
         proposal = await self.compensations.proposal(order)
         if isinstance(proposal, NodeOutcome):
             return await self._handed_to_person(execution, node, proposal.why, proposal.seen)
-        summary = f"{node.by} to take back {node.action}: {node.why}"
+        summary = f"{node.by} to undo {node.action}: {node.why}"
         asked = await self.approvals.request_compensation(rollback, node, order.run, summary, order.guard, proposal.shown)
         request = Sent(method=proposal.method, path=proposal.path, body_digest=proposal.body_digest)
         outcome = NodeOutcome(state=NodeState.WAITING, why="a person has to approve it")

@@ -89,7 +89,7 @@ class Resume:
 
     async def _may_go_on(self, run: Run) -> None:
         if run.closed_at is not None:
-            raise CannotResume(f"Run {run.run_id} was closed; open a new run with workflow_id {run.workflow_id} to go on with its work.")
+            raise CannotResume(f"Run {run.run_id} was closed; open a new run with workflow_id {run.workflow_id} to continue its work.")
         if not self.contained(run):
             raise CannotResume(f"Run {run.run_id} is active: there is nothing to resume. A lease that has ended is renewed.")
         await self._settled(run)

@@ -12,7 +12,7 @@ KINDS = ("response", "rollback", "order", "run", "finding")
 """Of the entries that tell of decisions."""
 
 _DID = {
-    "none": "let it go on",
+    "none": "let it continue",
     "retry": "had the read asked again",
     "fallback": "had the read asked elsewhere",
     "no_fanout": "stopped it from starting more",
@@ -22,10 +22,10 @@ _DID = {
     "revoke": "contained it and cut its lease",
 }
 _ROLLED = {
-    "started": "began to take back what the run did",
-    "stopped": "stopped taking back",
-    "continued": "went on taking back",
-    "claimed": "went on taking back",
+    "started": "began to undo what the run did",
+    "stopped": "stopped undoing",
+    "continued": "continued undoing",
+    "claimed": "continued undoing",
     "ended": "ended the rollback",
     "waits": "waits for a person",
     "recover": "drives the incident to its end",
@@ -71,7 +71,7 @@ def _of(entry: Entry) -> Iterator[dict[str, Any]]:
             yield _placed(entry)
         case RunEntry(change="resumed"):
             asked = f"{entry.reason or ''} ({entry.by})"
-            yield _reason(entry, f"took the run up again from {entry.checkpoint_id}", _NEXT, asked)
+            yield _reason(entry, f"resumed the run from {entry.checkpoint_id}", _NEXT, asked)
         case RunEntry(change="closed"):
             yield _reason(entry, "gave the run up", f"asked by {entry.by}", entry.reason)
 
@@ -86,7 +86,7 @@ def _placed(entry: FindingEntry) -> dict[str, Any]:
 
 
 def _answered(entry: ResponseEntry) -> dict[str, Any]:
-    did = _DID[entry.action] + (", and had what it did taken back" if entry.rollback else "")
+    did = _DID[entry.action] + (", and had what it did undone" if entry.rollback else "")
     rule = f'data.killcord.response.response, for "{entry.name}" ({entry.verdict})'
     return _reason(entry, did, rule, entry.why) | {"revision": entry.revision}
 
@@ -98,7 +98,7 @@ def _rule(entry: RollbackEntry) -> str:
         case "claimed":
             return "at start, whatever is not over is continued"
         case "closed":
-            return "a run that goes on, or was given up, has no open incident"
+            return "a run that continues, or was given up, has no open incident"
         case _ if (entry.by or "").startswith("trigger:"):
             return "the response's rollback"
         case _:

@@ -105,12 +105,12 @@ def recovery(given: Situation) -> Recovery:
     if (ended := over(incident, run)) is not None:
         return ended
     if not given.contained:
-        return Recovery(Stage.CONTAIN, "the run is active, and what it does now would race with what is taken back", step=Step.CONTAIN)
+        return Recovery(Stage.CONTAIN, "the run is active, and what it does now would race with what is undone", step=Step.CONTAIN)
     if isinstance(given.choice, NotReady):
         return _unplaced(given, given.choice)
     checkpoint, caution = given.choice.checkpoint.checkpoint_id, given.choice.caution
     if rollback is None or (rollback.status.ended and not given.reached):
-        why = f"what was done after {checkpoint} is to be taken back"
+        why = f"what was done after {checkpoint} is to be undone"
         return Recovery(Stage.COMPENSATE, why, checkpoint, Step.COLLECT, caution=caution)
     if rollback.status is RollbackStatus.RUNNING:
         return _runs(rollback, checkpoint, caution)
@@ -128,7 +128,7 @@ def _unplaced(given: Situation, choice: NotReady) -> Recovery:
         stage, why, step, waits = _after(given, rollback)
         return Recovery(stage, why, None, step, waits)
     if rollback is None and given.incident.rollback is RollbackState.DUE:
-        return Recovery(Stage.COMPENSATE, "what policy said is to be taken back", None, Step.COLLECT)
+        return Recovery(Stage.COMPENSATE, "what policy said is to be undone", None, Step.COLLECT)
     why = f"not ready for autonomous recovery: {choice.why}"
     return Recovery(Stage.WAITS, why, None, Step.CLASSIFY, (_place(given.incident),))
 
@@ -140,9 +140,9 @@ def _runs(rollback: Rollback, checkpoint: str | None, caution: str | None) -> Re
 def over(incident: Incident, run: Run) -> Recovery | None:
     """How a recovery ended; ``None`` while it did not."""
     if run.generation > incident.generation:
-        return Recovery(Stage.RESUMED, f"run {run.run_id} goes on as generation {run.generation}")
+        return Recovery(Stage.RESUMED, f"run {run.run_id} continues as generation {run.generation}")
     if run.closed_at is not None:
-        return Recovery(Stage.GIVEN_UP, f"run {run.run_id} was closed; its workflow can go on as a new run")
+        return Recovery(Stage.GIVEN_UP, f"run {run.run_id} was closed; its workflow can continue as a new run")
     return None
 
 
@@ -168,12 +168,12 @@ Told = tuple[Stage, str, Step, tuple[Wait, ...]]
 
 def _after(given: Situation, rollback: Rollback) -> Told:
     if not rollback.status.ended or rollback.status is RollbackStatus.STOPPED:
-        why = f"rollback {rollback.rollback_id} is {rollback.status}: a person has to go on with it"
+        why = f"rollback {rollback.rollback_id} is {rollback.status}: a person has to continue it"
         return Stage.WAITS, why, Step.COMPENSATE, _rollback(given, rollback)
     if given.tasks:
         return Stage.WAITS, f"open tasks: {', '.join(given.tasks)}", Step.COMPENSATE, tuple(map(_task, given.tasks))
     if given.hindered is not None:
-        return Stage.WAITS, given.hindered, Step.COMPENSATE, (Wait("rollback", None, "It goes on once that rollback is over, or stopped."),)
+        return Stage.WAITS, given.hindered, Step.COMPENSATE, (Wait("rollback", None, "It continues once that rollback is over, or stopped."),)
     if given.unsound:
         why = f"the state is not sound: {'; '.join(flaw.text for flaw in given.unsound)}"
         return Stage.WAITS, why, Step.RECONCILE, tuple(_flaw(flaw, given.run) for flaw in given.unsound)
@@ -190,7 +190,7 @@ def _place(incident: Incident) -> Wait:
 
 def _rollback(given: Situation, rollback: Rollback) -> tuple[Wait, ...]:
     if rollback.status is RollbackStatus.STOPPED:
-        return (Wait("rollback", rollback.rollback_id, f"Go on with it: killcord rollbacks continue {rollback.rollback_id}."),)
+        return (Wait("rollback", rollback.rollback_id, f"Continue it: killcord rollbacks continue {rollback.rollback_id}."),)
     asked = tuple(Wait("approval", one, f"Decide it: killcord approvals approve {one}, or deny.") for one in given.approvals)
     waits = asked + tuple(map(_task, given.tasks))
     return waits or (Wait("rollback", rollback.rollback_id, f"See what it waits for: killcord rollbacks status {rollback.rollback_id}."),)

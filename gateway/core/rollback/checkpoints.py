@@ -121,7 +121,7 @@ def explained(write: Write) -> str:
     if write.state is State.UNKNOWN:
         return "is of unknown outcome"
     if write.state is State.COMPENSATED:
-        return "was taken back since"
+        return "was undone since"
     if write.verification is Verification.FAILED:
         return "failed its verification"
     return "had no outcome yet"
@@ -165,7 +165,7 @@ def _why_not(writes: Sequence[Write], found: Sequence[Checkpoint], first_bad: Fi
     if not first_bad.known:
         return (
             f"{_sentence(findings.unsaid(first_bad.unnamed))}, and nobody took a checkpoint before it: name the place to go back to "
-            f"(an entry, or {START!r} to take back all that the run did)."
+            f"(an entry, or {START!r} to undo all that the run did)."
         )
     bad = first_bad.seq
     when = "" if bad is None else " before its first bad entry"

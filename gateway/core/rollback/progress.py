@@ -92,7 +92,7 @@ class Schedule:
 Marks = Mapping[str, RollbackEntry]
 """The newest ``rollback`` entry of each node that has one."""
 
-_GONE: Mapping[str, Any] = {"way": Way.NOTHING, "why": "Another rollback took it back."}
+_GONE: Mapping[str, Any] = {"way": Way.NOTHING, "why": "Another rollback undid it."}
 _KEPT = frozenset({NodeState.TASK, NodeState.FAILED, NodeState.NOTHING})
 _SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
 

@@ -99,7 +99,7 @@ class Gate:
         return held
 
     def _contained(self, known: Known, now: float) -> None:
-        """What a run writes that was let go meanwhile would race with what is taken back of it."""
+        """What a run writes that was let go meanwhile would race with what is undone of it."""
         run = known.run
         held = self.containment.hold(run, known.lease.generation, None, now=now)
         if held.mode is Mode.ACTIVE and run.closed_at is None:

@@ -20,7 +20,7 @@ def test_each_stage_is_shown_and_where_a_person_has_to_decide_is_exit_1(gateway:
     said = killcord(*RECOVER)
     assert said.code == 1
     assert said.err.splitlines()[-1].startswith("waits: rollback rb_")
-    assert said.err.splitlines()[-1].endswith("is needs_operator: a person has to go on with it")
+    assert said.err.splitlines()[-1].endswith("is needs_operator: a person has to continue it")
     assert said.out.splitlines()[0] == "incident    inc_1: waits"
     assert said.out.splitlines()[1].startswith("checkpoint  st_")
     assert "flow        contain done, collect done, classify done, compensate waits, reconcile ahead, resume ahead" in said.out
@@ -36,7 +36,7 @@ def test_a_run_that_goes_on_says_how_its_agent_gets_a_lease(gateway: Gateway, ki
     killcord("rollbacks", "stop", rollback["rollback_id"], "--reason", "x")
     assert killcord("resume", "run_1", "--checkpoint", "start", "--reason", "by hand").code == 0
     said = killcord(*RECOVER)
-    assert (said.code, said.err) == (0, "resumed: run run_1 goes on as generation 2\n")
+    assert (said.code, said.err) == (0, "resumed: run run_1 continues as generation 2\n")
     ended = "contain done, collect done, classify done, compensate done, reconcile done, resume done"
     told = ["incident    inc_1: resumed", "checkpoint  -", f"flow        {ended}", "lease       killcord runs renew run_1"]
     assert said.out.splitlines() == told
@@ -62,7 +62,7 @@ def test_every_decision_is_explained_by_a_rule(gateway: Gateway, killcord: Cli, 
     said = killcord("incidents", "explain", "inc_1")
     assert said.code == 0
     assert 'by   data.killcord.response.response, for "anomaly.loop"' in said.out
-    for decided in ("degraded it to reads, and had what it did taken back", "drives the incident to its end", "waits for a person"):
+    for decided in ("degraded it to reads, and had what it did undone", "drives the incident to its end", "waits for a person"):
         assert f"  {decided}\n" in said.out
     reasons = killcord.json("incidents", "explain", "inc_1")["reasons"]
     assert all(one["why"] and one["rule"] for one in reasons)

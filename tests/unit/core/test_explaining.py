@@ -51,7 +51,7 @@ def test_retries_fallbacks_and_degrading_are_told_with_the_rule_and_its_revision
 
 def test_a_response_with_a_rollback_says_both() -> None:
     assert decided(response(1, "quarantine", rollback=True)) == [
-        "contained it, with its state kept as evidence, and had what it did taken back"
+        "contained it, with its state kept as evidence, and had what it did undone"
     ]
 
 
@@ -104,7 +104,7 @@ def test_only_this_generation_is_told_of_and_its_end_by_the_entry_that_begins_th
     later = entry(5, "run", change="resumed", run=run(3), generation=3, checkpoint_id="chk_2", by="ops", reason="again")
     assert decided(response(1, "pause"), resumed, response(4, "pause", generation=2), later) == [
         "paused it",
-        "took the run up again from chk_1",
+        "resumed the run from chk_1",
     ]
 
 
@@ -138,12 +138,12 @@ async def test_every_decision_of_a_whole_story_has_a_rule_and_a_reason(tmp_path:
     reasons = explained(sorted(entries, key=lambda one: int(one["seq"])))
     assert [one["decided"].partition(" (")[0] for one in reasons] == [
         "could not tell which entry was the first bad one",
-        "contained it, with its state kept as evidence, and had what it did taken back",
-        "began to take back what the run did",
+        "contained it, with its state kept as evidence, and had what it did undone",
+        "began to undo what the run did",
         f"handed node {task.node_id} to a person",
         "ended the rollback",
         "drives the incident to its end",
-        "took the run up again from " + reasons[6]["decided"].rpartition(" ")[2],
+        "resumed the run from " + reasons[6]["decided"].rpartition(" ")[2],
         "closed the incident",
     ]
     assert all(one["rule"] and one["why"] for one in reasons)

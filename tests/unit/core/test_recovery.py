@@ -40,7 +40,7 @@ def test_an_active_run_is_contained_first_whatever_else_is_known() -> None:
 
 
 def test_a_contained_run_is_taken_back_to_the_checkpoint_that_was_chosen() -> None:
-    assert recovery(HELD) == Recovery(Stage.COMPENSATE, "what was done after start is to be taken back", "start", Step.COLLECT)
+    assert recovery(HELD) == Recovery(Stage.COMPENSATE, "what was done after start is to be undone", "start", Step.COLLECT)
     assert stage(replace(HELD, rollback=rolled(RollbackStatus.RUNNING))) is Stage.COMPENSATING
 
 
@@ -64,7 +64,7 @@ def test_without_a_checkpoint_what_policy_said_is_taken_back_first_and_what_is_u
 @pytest.mark.parametrize("status", [RollbackStatus.NEEDS_OPERATOR, RollbackStatus.STOPPED])
 def test_a_rollback_that_nobody_goes_on_with_waits_for_a_person(status: RollbackStatus) -> None:
     now = recovery(replace(HELD, rollback=rolled(status)))
-    assert (now.stage, now.why) == (Stage.WAITS, f"rollback rb_1 is {status}: a person has to go on with it")
+    assert (now.stage, now.why) == (Stage.WAITS, f"rollback rb_1 is {status}: a person has to continue it")
 
 
 @pytest.mark.parametrize("status", [RollbackStatus.CLEAN, RollbackStatus.RESIDUE])
@@ -125,7 +125,7 @@ def test_every_wait_says_how_to_go_on_and_the_flow_shows_where_it_stands() -> No
     assert all(one.name and one.name in one.how for one in now.waits)
     assert list(now.flow.values()) == ["done", "done", "done", "waits", "ahead", "ahead"]
     (stopped,) = recovery(replace(HELD, rollback=rolled(RollbackStatus.STOPPED))).waits
-    assert stopped.how == "Go on with it: killcord rollbacks continue rb_1."
+    assert stopped.how == "Continue it: killcord rollbacks continue rb_1."
     unsound = recovery(replace(HELD, rollback=rolled(RollbackStatus.CLEAN), unsound=(Flaw("a", TASK), Flaw("b"))))
     assert [(one.what, one.name) for one in unsound.waits] == [("task", TASK.task_id), ("state", None)]
     assert unsound.flow[Step.RECONCILE] == "waits"

@@ -48,7 +48,7 @@ def test_what_cannot_be_undone_is_a_review_and_never_called_a_correction() -> No
 @pytest.mark.parametrize("way", [Way.TASK, Way.CALL, Way.PROBE])
 def test_what_could_not_be_undone_by_a_call_is_a_correction(way: Way) -> None:
     task = tasks.of_node(ROLLBACK, replace(NODE, way=way), [written(1)], why="it was changed since", seen=None, at=1.0)
-    assert (task.kind, "was not taken back. It was changed since. Compare" in task.summary) == (TaskKind.CORRECTION, True)
+    assert (task.kind, "was not undone. It was changed since. Compare" in task.summary) == (TaskKind.CORRECTION, True)
 
 
 def test_each_kind_has_words_of_its_own() -> None:

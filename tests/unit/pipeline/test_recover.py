@@ -382,7 +382,7 @@ async def test_a_rollback_that_a_person_stopped_waits_for_one(gateway: Rig) -> N
     gateway.ledger.hold.set()
     await stopping
     assert await rest(gateway, incident.incident_id) is Stage.WAITS
-    assert "is stopped: a person has to go on with it" in (await told(gateway, incident.incident_id)).why
+    assert "is stopped: a person has to continue it" in (await told(gateway, incident.incident_id)).why
     await gateway.gateway.recovery.rollbacks.resume(rollback.rollback_id, reason="go on", by="ops")
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
     assert status(gateway) == "open"

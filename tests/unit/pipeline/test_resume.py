@@ -416,7 +416,7 @@ async def test_a_checkpoint_that_assumes_what_was_taken_back_is_refused(gateway:
     taken = await checkpoint(gateway, run)
     await gateway.contain(run.run.run_id, Mode.QUARANTINED)
     assert await roll_back(gateway, run) is RollbackStatus.CLEAN
-    with pytest.raises(NotVerified, match="was taken back since"):
+    with pytest.raises(NotVerified, match="was undone since"):
         await resume(gateway, run, taken.checkpoint_id)
     other = await gateway.open()
     await gateway.contain(other.run.run_id)
