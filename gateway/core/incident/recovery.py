@@ -173,7 +173,7 @@ def _after(given: Situation, rollback: Rollback) -> Told:
     if given.tasks:
         return Stage.WAITS, f"open tasks: {', '.join(given.tasks)}", Step.COMPENSATE, tuple(map(_task, given.tasks))
     if given.hindered is not None:
-        return Stage.WAITS, given.hindered, Step.COMPENSATE, (Wait("rollback", None, "It continues once that rollback is over, or stopped."),)
+        return Stage.WAITS, given.hindered, Step.COMPENSATE, (Wait("rollback", None, "It continues once that rollback has ended."),)
     if given.unsound:
         why = f"the state is not sound: {'; '.join(flaw.text for flaw in given.unsound)}"
         return Stage.WAITS, why, Step.RECONCILE, tuple(_flaw(flaw, given.run) for flaw in given.unsound)
