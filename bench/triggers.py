@@ -10,10 +10,10 @@ from typing import Any
 
 from bench.figures import Found, Part
 from bench.gate import Note
-from gateway.control.triggers.windows import TriggerWindows
+from gateway.control.triggers.monitor import TriggerWindows
 from gateway.core import timestamps
 from gateway.core.codec.entry import of_fields
-from gateway.core.triggers.thresholds import Thresholds
+from gateway.core.triggers.window import Thresholds
 from gateway.model.entry import Kind, Position
 from gateway.model.run import Limits, Run
 

@@ -22,11 +22,9 @@ from gateway.control.runs.checkpoints import Checkpoints
 from gateway.control.runs.resume import Resume
 from gateway.control.runs.runs import Ambient, Runs
 from gateway.control.supervisor import Supervisor
-from gateway.control.triggers.monitor import TriggerMonitor
+from gateway.control.triggers.monitor import TriggerMonitor, TriggerWindows
 from gateway.control.triggers.publishing_journal import PublishingJournal
-from gateway.control.triggers.responder import Responder
-from gateway.control.triggers.response_history import ResponseHistory
-from gateway.control.triggers.windows import TriggerWindows
+from gateway.control.triggers.responder import Responder, ResponseHistory
 from gateway.core.authorization import admission
 from gateway.core.rollback.plan_objects import Undos
 from gateway.model.decision import Reason

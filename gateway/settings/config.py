@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.core.adapter import catalog
-from gateway.core.triggers.thresholds import Thresholds
+from gateway.core.triggers.window import Thresholds
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Webhook
 from gateway.settings.network import Address, Origin, RedisConfig

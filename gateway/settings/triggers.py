@@ -7,8 +7,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from gateway.core.triggers.thresholds import Share, Thresholds, Times
-from gateway.core.triggers.window import REMEMBERED
+from gateway.core.triggers.window import REMEMBERED, Share, Thresholds, Times
 from gateway.core.units import amount, shown
 from gateway.settings.document import Count, Duration, Section, must
 

@@ -17,7 +17,7 @@ from msgspec.structs import fields, replace
 
 from gateway.core.codec import entry as codec
 from gateway.core.journal import chain
-from gateway.core.triggers.thresholds import NAMES
+from gateway.core.triggers.window import NAMES
 from gateway.model.call_entry import ChargeRecord, IntentEntry
 from gateway.model.entries import Entry
 from gateway.model.entry import Position

@@ -14,11 +14,11 @@ from msgspec.structs import replace
 
 from gateway.clients.clock import SystemClock
 from gateway.control.triggers.catch_up import CatchUp
-from gateway.control.triggers.windows import TriggerWindows
+from gateway.control.triggers.monitor import TriggerWindows
 from gateway.core import timestamps
 from gateway.core.codec import incident as codec_incident
 from gateway.core.codec.entry import fields as fields_of
-from gateway.core.triggers.thresholds import Share, Thresholds, Times
+from gateway.core.triggers.window import Share, Thresholds, Times
 from gateway.model.call_entry import IntentEntry
 from gateway.model.effect import Charge
 from gateway.model.entry import Position

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.core.triggers.thresholds import NAMES
+from gateway.core.triggers.window import NAMES
 from killcord_demo.incidents.repertoire import PLAYS
 
 DEADLINE = 180.0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.control.triggers.monitor import TriggerMonitor
-from gateway.control.triggers.windows import TriggerWindows
+from gateway.control.triggers.monitor import TriggerMonitor, TriggerWindows
 from gateway.core import timestamps
 from gateway.core.incident import findings
 from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, TriggerEntry

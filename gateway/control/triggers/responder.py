@@ -1,27 +1,30 @@
-"""One trigger, answered: policy says what follows, and where that is an order it holds before anything else is done."""
+"""One trigger, answered: policy says what follows, and where that is an order it holds before anything else is done.
+
+What was answered before in a run's generation: read from the journal once, then kept up with.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.containment.containment import Containment
-from gateway.control.triggers.response_history import ResponseHistory
 from gateway.core.codec import entry as codec
 from gateway.core.incident import incidents
 from gateway.core.policy import rules
 from gateway.model.decision import Reason
 from gateway.model.entries import ResponseEntry, TriggerEntry
-from gateway.model.entry import Position
+from gateway.model.entry import Kind, Position
 from gateway.model.incident import Incident
 from gateway.model.order import Order, Scope
 from gateway.model.response import Earlier, Measure, Response
 from gateway.model.run import Mode, Run
 from gateway.model.trigger import Trigger
 from gateway.ports.clock import Clock
-from gateway.ports.journal import Journal
+from gateway.ports.journal import History, Journal, Query
 from gateway.ports.projections import Registry
 from gateway.ports.rules import Rules
 from gateway.ports.triggers import Incidents
@@ -230,3 +233,43 @@ def _violations(trigger: Trigger) -> list[Reason] | None:
 
 def _signature(trigger: Trigger) -> Signature:
     return trigger.effect, trigger.severity, trigger.count >= trigger.threshold, VIOLATIONS in trigger.facts
+
+
+_KEPT = 10_000
+"""Generations of runs remembered; the one not asked for longest is read again."""
+_PAGE = 1000
+
+Generation = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHistory:
+    """A tool that is down has every read of a run asked about: the journal must not be read anew for each."""
+
+    history: History
+    _of: OrderedDict[Generation, deque[Earlier]] = field(default_factory=OrderedDict)
+
+    async def of(self, run_id: str, generation: int) -> list[Earlier]:
+        """The newest answers, oldest first."""
+        key = (run_id, generation)
+        if key not in self._of:
+            self._of[key] = await self._read(run_id, generation)
+            if len(self._of) > _KEPT:
+                self._of.popitem(last=False)
+        self._of.move_to_end(key)
+        return list(self._of[key])
+
+    def keep(self, run_id: str, generation: int, answer: Earlier) -> None:
+        """One more was journaled."""
+        known = self._of.get((run_id, generation))
+        if known is not None:
+            known.append(answer)
+
+    async def _read(self, run_id: str, generation: int) -> deque[Earlier]:
+        found: deque[Earlier] = deque(maxlen=rules.HISTORY)
+        after: str | None = None
+        while page := await self.history.entries(Query(run=run_id, kind=Kind.RESPONSE, after=after, limit=_PAGE)):
+            mine = (one for one in page if isinstance(one, ResponseEntry) and one.generation == generation)
+            found.extend(Earlier(one.name, one.at, one.action) for one in mine)
+            after = str(page[-1].position)
+        return found

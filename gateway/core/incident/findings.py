@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.codec.record import position_of
 from gateway.core.triggers import detectors
-from gateway.core.triggers.thresholds import Thresholds
-from gateway.core.triggers.window import Watch, event
+from gateway.core.triggers.window import Thresholds, Watch, event
 from gateway.model.action import Target
 from gateway.model.effect import State, Write
 from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, TriggerEntry

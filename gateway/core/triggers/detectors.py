@@ -15,8 +15,7 @@ from collections import OrderedDict
 
 from gateway.core.incident import findings
 from gateway.core.policy.decision import UNUSABLE
-from gateway.core.triggers.thresholds import Share, Thresholds
-from gateway.core.triggers.window import REMEMBERED, Contents, Event, Siblings, Watch, Window
+from gateway.core.triggers.window import REMEMBERED, Contents, Event, Share, Siblings, Thresholds, Watch, Window
 from gateway.model.action import Effect
 from gateway.model.call_entry import CallBase, IntentEntry, OutcomeEntry, ReadEntry, RefusalEntry, ReplayEntry
 from gateway.model.entries import FindingEntry

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from gateway.core.triggers import detectors
-from gateway.core.triggers.thresholds import Thresholds
-from gateway.core.triggers.window import Event, Watch, event
+from gateway.core.triggers.window import Event, Thresholds, Watch, event
 from gateway.model.call_entry import CallBase, IntentEntry, OutcomeEntry, ReadEntry, RefusalEntry, ReplayEntry
 from gateway.model.entries import Entry, FindingEntry
 from gateway.model.entry import EntryBase, Position

@@ -8,13 +8,13 @@ from typing import Any
 
 from gateway.clients.rego import entry_points
 from gateway.core.policy import rules
-from gateway.core.triggers import thresholds
+from gateway.core.triggers import window
 from tests.support.cases.calls import ODD
 
 Question = tuple[str, str, dict[str, Any]]
 """A name, a rule, and the document it is asked on."""
 
-TRIGGERS = (*thresholds.NAMES, "recoverable.tool-error")
+TRIGGERS = (*window.NAMES, "recoverable.tool-error")
 VIOLATION = {"code": "sum", "message": "The sum is off."}
 STATES: list[object] = [
     *({"status": "open", "refund": "ref_1"}, {"status": "open"}, {"status": "open", "refund": None}, {"status": "open", "refund": False}),

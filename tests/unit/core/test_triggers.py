@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.control.triggers.windows import TriggerWindows
+from gateway.control.triggers.monitor import TriggerWindows
 from gateway.core import timestamps
-from gateway.core.triggers.thresholds import NAMES, Share, Thresholds
-from gateway.core.triggers.window import REMEMBERED, SHOWN, Contents, Watch, Window
+from gateway.core.triggers.window import NAMES, REMEMBERED, SHOWN, Contents, Share, Thresholds, Watch, Window
 from gateway.model.entry import Position
 from gateway.model.run import Limits, Run
 from gateway.model.trigger import Trigger
@@ -324,7 +323,7 @@ def test_windows_forget_and_total_what_is_left() -> None:
 
 
 def test_the_run_not_heard_of_for_longest_is_forgotten(entries: Mapping[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.control.triggers.windows._KEPT", 3)
+    monkeypatch.setattr("gateway.control.triggers.monitor._KEPT", 3)
     watches = TriggerWindows(Thresholds())
     for name in ("run_1", "run_2", "run_3", "run_1", "run_4"):
         watches.meet(replace(RUN, run_id=name), 0)

@@ -11,7 +11,7 @@ import pytest
 from gateway import errors
 from gateway.clients.keys.tool_secret import ToolSecret
 from gateway.core import limits
-from gateway.core.triggers.thresholds import Thresholds, Times
+from gateway.core.triggers.window import Thresholds, Times
 from gateway.model.run import Limits, Rate, TaskClass
 from gateway.settings import check, loading
 from gateway.settings.config import Config

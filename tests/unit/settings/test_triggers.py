@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.triggers.thresholds import NAMES, Share, Thresholds, Times
-from gateway.core.triggers.window import REMEMBERED
+from gateway.core.triggers.window import NAMES, REMEMBERED, Share, Thresholds, Times
 from gateway.settings import document, located, triggers
 from gateway.settings.triggers import TriggersSection
 
