@@ -92,7 +92,7 @@ async def test_where_patience_is_over_a_person_says_when_it_goes_on(tmp_path: Pa
             given_up = await made.comes_to(rollback_id, RollbackStatus.NEEDS_OPERATOR)
             assert set(given_up.states.values()) == {NodeState.WAITING}
             assert {mark.retriable for mark in given_up.marks.values()} == {True}
-            assert all("continue the rollback" in sentence for sentence in given_up.rollback.residue)
+            assert all("rollbacks continue" in sentence for sentence in given_up.rollback.residue)
             assert await made.tasks() == []
             made.tool.missed = 0
             assert (await made.resume(rollback_id)).status is RollbackStatus.RUNNING
@@ -412,7 +412,7 @@ async def test_what_could_not_be_seen_in_the_end_is_looked_at_again_by_a_continu
         made.tool.away = lambda _: made.tool.now(doc("d1")) == BEFORE
         rollback_id = await made.roll_back()
         found = await made.comes_to(rollback_id, RollbackStatus.NEEDS_OPERATOR)
-        assert "continue the rollback" in found.rollback.residue[0]
+        assert "rollbacks continue" in found.rollback.residue[0]
         made.tool.away = is_there
         await made.resume(rollback_id)
         await made.comes_to(rollback_id, RollbackStatus.CLEAN)

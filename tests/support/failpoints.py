@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app import gateway
+from gateway.app import store as parts
 from gateway.app.gateway import Gateway
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.model.entries import Entry
@@ -142,9 +143,9 @@ class World:
             return replace(found, journal=FailingJournal(found.journal, points))  # type: ignore[arg-type]
 
         async with _ASSEMBLING, _patched() as patch:
-            patch.setattr(gateway, "Pool", lambda *_, **__: FailingTool(self.tool, points))
-            patch.setattr(gateway, "open_engine", engine)
-            patch.setattr(gateway, "open_store", store)
+            patch.setattr(parts, "Pool", lambda *_, **__: FailingTool(self.tool, points))
+            patch.setattr(parts, "open_engine", engine)
+            patch.setattr(parts, "open_store", store)
             return await gateway.assemble(self.config, lambda *_, **__: None, lambda *_: None)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.app import gateway
+from gateway.app import store as parts
 from gateway.app.gateway import Gateway
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.control.rollback import scope
@@ -150,10 +151,10 @@ class World:
             return replace(found, journal=PointedJournal(found.journal, self.points))  # type: ignore[arg-type]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(gateway, "SystemClock", lambda: StoryClock(self.loop, self.ahead))
-            patch.setattr(gateway, "Pool", lambda *_, **__: self.tool)
-            patch.setattr(gateway, "open_engine", engine)
-            patch.setattr(gateway, "open_store", store)
+            patch.setattr(parts, "SystemClock", lambda: StoryClock(self.loop, self.ahead))
+            patch.setattr(parts, "Pool", lambda *_, **__: self.tool)
+            patch.setattr(parts, "open_engine", engine)
+            patch.setattr(parts, "open_store", store)
             self.living = await gateway.assemble(config, lambda *_, **__: None, lambda *_: None, warn=self._warn)
         health = self.living.store.journal.health
         self.loop.busy_while(lambda: health().lag > 0)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from gateway.app import gateway
+from gateway.app import store as parts
 from gateway.control.rollback import executor
 from gateway.control.rollback.execution import RollbackView
 from gateway.control.runs.runs import Opened
@@ -84,7 +85,7 @@ async def modelled(folder: Path, tool: Tool, adapter: str = ADAPTER, extra: str 
 
 async def opened(folder: Path, tool: Tool, adapter: str = ADAPTER, extra: str = "") -> gateway.Gateway:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gateway, "Pool", lambda *_, **__: tool)
+        patch.setattr(parts, "Pool", lambda *_, **__: tool)
         return await gateway.assemble(configured(folder, adapter, extra), lambda *_, **__: None, lambda *_: None)
 
 
