@@ -43,7 +43,7 @@ def bench(
     warm: Annotated[float, typer.Option(min=0.0, help="Seconds of load before that.")] = 0.5,
     runs: Annotated[int, typer.Option(min=1, help="Open runs to grow to.")] = 10_000,
     entries: Annotated[int, typer.Option(min=1000, help="Journal entries to grow to.")] = 1_000_000,
-    out: Annotated[Path, typer.Option(help="The folder for the run's JSON; the journals lie there too while it goes on.")] = RESULTS,
+    out: Annotated[Path, typer.Option(help="The folder for the run's JSON; the journals lie there too while it continues.")] = RESULTS,
     write_docs: Annotated[bool, typer.Option("--write-docs", help=f"Write {PAGE.relative_to(ROOT)}.")] = False,
 ) -> None:
     """Compare Killcord with its peers on this machine, and see how it grows."""

@@ -45,14 +45,14 @@ _COUNTED = 3
 """The one with the fewest calls is shown: what the journal's thread does for two entries at once differs by chance."""
 
 _QUIET = 0.3
-"""Seconds without a call of ours after which a path is at its end: what goes on behind a reply belongs to it."""
+"""Seconds without a call of ours after which a path is at its end: work after a reply belongs to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
     """One call's way through the files of ``gateway/``, on all threads.
 
-    ``calls`` are calls of Python functions (a coroutine that goes on after a wait is not called again), ``crossings`` those from one
+    ``calls`` are calls of Python functions (a coroutine that continues after a wait is not called again), ``crossings`` those from one
     file into another, and ``steps`` how often each pair of files is among them, as ``"from > to"``. Files are relative to the checkout.
     """
 
@@ -123,7 +123,7 @@ def _file(frame: FrameType) -> str:
 
 
 class Site:
-    """Both doors of a gateway in front of the bench's tool, and the calls whose paths are counted."""
+    """Both APIs of a gateway in front of the bench's tool, and the calls whose paths are counted."""
 
     def __init__(self, session: aiohttp.ClientSession, data: str, control: str) -> None:
         self._session, self._data, self._control = session, data, control

@@ -24,7 +24,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Broken(RuntimeError):
-    """A run cannot go on: what happened, and the last lines of whoever it happened to."""
+    """The benchmark cannot continue: what happened, and the last output lines of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Child:
         """Wait until ``answers`` is true.
 
         Raises:
-            Broken: the process ended, or its time is over.
+            Broken: the process ended, or the time limit was reached.
         """
         deadline = time.monotonic() + PATIENCE
         while not answers():

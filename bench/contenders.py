@@ -1,4 +1,4 @@
-"""Who is compared: each contender started on the core that is measured, with what stands behind it, and the calls it makes."""
+"""Who is compared: each contender started on the core that is measured, with the servers behind it, and the calls it makes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def tool(folder: Path, core: int) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def field_of(folder: Path, *, note: Callable[[str], None]) -> Iterator[Field]:
-    """Everyone who can take part on this machine; ``note`` hears of everyone who cannot."""
+    """Everyone who can take part on this machine; ``note`` gets everyone who cannot."""
     core, other = children.cores()
     skipped: list[str] = []
 

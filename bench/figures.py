@@ -68,7 +68,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a part of the line costs a call, or an order, by itself; ``goal`` is the promise it is held to."""
+    """What a part of the line alone costs per call or order; ``goal`` is the promised bound."""
 
     of: str
     goal: str
@@ -91,7 +91,7 @@ class Undone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoneOn:
-    """A run that was taken up again, in seconds: ``first`` from the resume to its first forwarded write's answer (three calls to the tool).
+    """A resumed run, in seconds: ``first`` from the resume to its first forwarded write's answer (three calls to the tool).
 
     ``replay`` is the p50 of a step that answers from the journal, ``read`` that of a read, taken in turn; ``ratio`` is between them.
     """
@@ -158,7 +158,7 @@ def rows(samples: Iterable[Sample]) -> list[Row]:
 
 
 def ratio(samples: Iterable[Sample], connections: int, one: tuple[str, str], other: tuple[str, str]) -> float | None:
-    """Calls a second of ``(subject, call)`` over those of another, in each round; the median. ``None`` where one of them is not there."""
+    """Calls a second of ``(subject, call)`` over those of another, in each round; the median. ``None`` if one of them is not there."""
     kept = list(samples)
     ours = _by_round(kept, connections, *one)
     theirs = _by_round(kept, connections, *other)

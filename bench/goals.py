@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """``want`` and ``got`` as text; ``reached`` is ``None`` where there is nothing to judge by."""
+    """``want`` and ``got`` as text; ``reached`` is ``None`` if there is no figure."""
 
     what: str
     want: str

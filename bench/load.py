@@ -99,7 +99,7 @@ class Load:
             self.finished.set_exception(WrongAnswer(why))
 
     def left(self) -> None:
-        """A connection has ended, as told."""
+        """A connection has ended, as requested."""
         self._open -= 1
         if not self._open and not self.finished.done():
             self.finished.set_result(None)
@@ -126,7 +126,7 @@ class Load:
         return self._measured()
 
     async def _last(self, seconds: float, calls: int) -> None:
-        """Go on for so long, and until so many calls were answered."""
+        """Continue for this time, and until this many calls were answered."""
         enough = self._made + calls
         await asyncio.wait([self.finished], timeout=seconds)
         deadline = time.monotonic() + SILENCE

@@ -59,7 +59,7 @@ class Clocked:
 
     @classmethod
     def now(cls, pids: Iterable[int]) -> Clocked:
-        """``pids`` are those of the run that go on."""
+        """``pids`` are the run's own processes."""
         user, nice, system, _idle, _wait, irq, soft, steal, *_ = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
         times = os.times()
         own = times.user + times.system + times.children_user + times.children_system + children.cpu_seconds(pids)

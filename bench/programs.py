@@ -22,7 +22,7 @@ def opa() -> Path | None:
 
 
 def authz() -> Path | None:
-    """The ext_authz server, built anew when its source is newer; ``None`` without it and without Go.
+    """The ext_authz server, rebuilt when its source is newer; ``None`` without it and without Go.
 
     Raises:
         Broken: it does not build.

@@ -1,4 +1,4 @@
-"""What it takes to go on: from a resume to the first call that reaches the tool, and what a step costs that answers from the journal."""
+"""The cost of a resume: until the first call reaches the tool, and for a step that the journal answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.killcord import PREFIX, Gateway
 Note = Callable[[str], None]
 
 _WRONG = 20
-"""Effects that are taken back in each round."""
+"""Effects that are compensated in each round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Plan:
 
 
 def run(plan: Plan, folder: Path, found: Found, note: Note) -> None:
-    """Rounds of a run that is rolled back and taken up again, into ``found``."""
+    """Rounds of a run that is rolled back and resumed, into ``found``."""
     core, other = children.cores()
     (folder / "resume").mkdir()
     with contenders.tool(folder, other) as (tool, _), killcord.serving("resume", folder / "resume", tool=tool, core=core) as gateway:

@@ -1,4 +1,4 @@
-"""How long it takes to take back what a run did, beside what it took to do it: the same tool, the same gateway, one after the other."""
+"""How long a rollback takes, beside the original writes: the same tool, the same gateway, one after the other."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(plan: Plan, folder: Path, found: Found, note: Note) -> None:
     )
     found.undone.append(undone)
     note(
-        f"{plan.effects:,} writes in {undone.written:.2f} s, taken back in {undone.taken_back:.2f} s ({undone.ratio:.2f} x as fast), "
+        f"{plan.effects:,} writes in {undone.written:.2f} s, compensated in {undone.taken_back:.2f} s ({undone.ratio:.2f} x as fast), "
         f"the first after {undone.first * 1e3:.0f} ms"
     )
 

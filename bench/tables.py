@@ -65,7 +65,7 @@ def _growth(found: Found) -> Table:
 
 def _parts(found: Found) -> Table:
     rows = [(one.of, f"{one.seconds * 1e6:.2f}") for one in found.parts]
-    return Table("Parts of the line by themselves, in one process", ("", "CPU us"), tuple(rows))
+    return Table("Parts of the line alone, in one process", ("", "CPU us"), tuple(rows))
 
 
 def _memory(found: Found) -> Table:

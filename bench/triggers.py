@@ -30,7 +30,7 @@ class Plan:
 
 
 def run(plan: Plan, found: Found, note: Note) -> None:
-    """Every entry by itself, its timestamp read as it stands in the journal; the median of all."""
+    """Every entry alone, with its timestamp from the journal; the median of all."""
     chance = random.Random(11)
     watches = TriggerWindows(Thresholds())
     limits = Limits(steps=10_000, writes=2_000, records=2_000, tenants=5, systems=5)

@@ -1,7 +1,7 @@
 """``python -m checks.policies``: type-check the shipped policies with a real OPA, strictly and against the schemas of their input.
 
 ``opa check`` finds here what a misspelt field or a forbidden built-in would do only on a call: the capabilities file allows the
-built-ins that Killcord allows, and no others. ``--write`` generates that file anew from the installed OPA and from Killcord's table.
+built-ins that Killcord allows, and no others. ``--write`` generates that file again from the installed OPA and from Killcord's table.
 Exit code 0: nothing found, or no OPA is installed (which is said loudly, and is an error where ``CI`` is set); 1: something is wrong.
 """
 

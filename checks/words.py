@@ -20,6 +20,7 @@ LIST = ROOT / "docs" / "words.toml"
 
 _MARKDOWN_CODE = re.compile(r"^ *(```+|~~~+).*?^ *\1|(`+)[^`].*?\2", re.DOTALL | re.MULTILINE)
 _MARKDOWN_OFF = re.compile(r"<!-- words: off -->.*?<!-- words: on -->", re.DOTALL)
+_QUOTED_CODE = re.compile(r"``[^`]+``|\bNone\b")
 _PYTHON_TEXT = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 
 
@@ -64,7 +65,8 @@ def load(path: Path = LIST) -> Rules:
 def prose(text: str, suffix: str) -> str:
     """What people read in a file's ``text``, at its original line numbers: everything else is replaced by spaces.
 
-    Python (``.py``): string literals, docstrings and comments. Markdown (``.md``): everything but code, and what stands between
+    Python (``.py``): comments, docstrings and other string literals that contain a space, without
+    code in backquotes. Markdown (``.md``): everything but code, and except what is between
     ``<!-- words: off -->`` and ``<!-- words: on -->``. Other files: all of it.
     """
     if suffix == ".py":
@@ -108,13 +110,13 @@ def _python_prose(text: str) -> str:
     lines = [[" "] * len(line) for line in text.splitlines()]
     source = text.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in _PYTHON_TEXT:
+        if token.type not in _PYTHON_TEXT or " " not in token.string.strip():
             continue
         (first, start), (last, end) = token.start, token.end
         for number in range(first, last + 1):
             begin, stop = start if number == first else 0, end if number == last else len(source[number - 1])
             lines[number - 1][begin:stop] = re.sub(r"[\"'#]", " ", source[number - 1][begin:stop])
-    return "\n".join("".join(line) for line in lines)
+    return _QUOTED_CODE.sub(_blank, "\n".join("".join(line) for line in lines))
 
 
 def _blank(found: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ from typing import ClassVar
 class Refusal(Exception):
     """The call was refused; nothing was sent to the tool.
 
-    ``entry`` is where the journal already says so (``stream/seq``), ``None`` where it is still to be told. ``fields`` are header
+    ``entry`` is its position in the journal (``stream/seq``), ``None`` if it is not yet journaled. ``fields`` are header
     fields of its own that the reply carries.
     """
 
@@ -87,21 +87,21 @@ class RunReadOnly(Refusal):
     """The run is read-only: its reads pass, its writes do not."""
 
     code = "run-read-only"
-    hint = "Go on reading if that helps; hand what you meant to write to a person."
+    hint = "Continue reading if that helps; ask a person to do the write."
 
 
 class FanoutBlocked(Refusal):
     """The run may not start more workers or fan out."""
 
     code = "fanout-blocked"
-    hint = "Finish with the workers you have; an operator can lift this."
+    hint = "Finish with the existing workers; an operator can release this order."
 
 
 class PolicyDenied(Refusal):
     """Policy does not allow this call."""
 
     code = "policy-denied"
-    hint = "Do not repeat the call unchanged; 'reasons' says which rule stands against it."
+    hint = "Do not repeat the call unchanged; 'reasons' names the rule that denies it."
 
 
 class TenantBoundary(Refusal):
@@ -112,10 +112,10 @@ class TenantBoundary(Refusal):
 
 
 class TenantUnknown(Refusal):
-    """It cannot be told to which tenant the call's target belongs."""
+    """The tenant of the call's target cannot be resolved."""
 
     code = "tenant-unknown"
-    hint = "Name the tenant where the tool's adapter expects it."
+    hint = "Name the tenant in the place that the tool's adapter expects."
 
 
 class ActionUnknown(Refusal):
@@ -129,14 +129,14 @@ class ApprovalRequired(Refusal):
     """A person has to approve this call first."""
 
     code = "approval-required"
-    hint = "Wait for the approval, then send the same call again; it finds its grant by itself."
+    hint = "Wait for the approval, then send the same call again; the gateway finds its approval automatically."
 
 
 class ApprovalDenied(Refusal):
-    """A person has said no to this call."""
+    """A person denied this call."""
 
     code = "approval-denied"
-    hint = "Do not repeat the call; choose another way or hand over to a person."
+    hint = "Do not repeat the call; choose another approach, or ask a person."
 
 
 class ToolUnknown(Refusal):
@@ -158,7 +158,7 @@ class OutcomeUnknown(Refusal):
     """An earlier attempt at this call may or may not have been applied; it is not sent again."""
 
     code = "outcome-unknown"
-    hint = "Do not try again under another key: read the target's state, or wait for the person who has the task."
+    hint = "Do not repeat the call under another key: read the target's state, or wait until a person resolves the task."
 
 
 class ReplyNotKept(Refusal):
@@ -172,14 +172,14 @@ class PreconditionChanged(Refusal):
     """The object is no longer at the version this run last saw."""
 
     code = "precondition-changed"
-    hint = "Read the object again, decide anew on what it says now, then write."
+    hint = "Read the object again, decide on its present state, then write."
 
 
 class BodyTooLarge(Refusal):
     """The body is larger than the gateway decides on."""
 
     code = "body-too-large"
-    hint = "Send less in one call; the operator can raise http.body_cap."
+    hint = "Send a smaller body; the operator can raise http.body_cap."
 
 
 class BodyTimeout(Refusal):
@@ -209,7 +209,7 @@ class BlastRadius(Refusal):
     """The call would take the run past what it may touch."""
 
     code = "blast-radius"
-    hint = "Stop and hand over: 'violated-policies' names the limit; an operator can open another run."
+    hint = "Stop, and leave the rest to a person: 'violated-policies' names the limit; an operator can open another run."
 
 
 class ToolUnreachable(Refusal):
@@ -241,7 +241,7 @@ class JournalUnavailable(Refusal):
 
     code = "journal-unavailable"
     retryable = True
-    hint = "Try again after Retry-After; the operator has to look at the journal's disk."
+    hint = "Try again after Retry-After; the operator has to check the journal's disk."
 
 
 class ContainmentStale(Refusal):
@@ -257,7 +257,7 @@ class Draining(Refusal):
 
     code = "draining"
     retryable = True
-    hint = "Try again after Retry-After; another gateway or this one restarted will answer."
+    hint = "Try again after Retry-After; another or a restarted gateway will answer."
 
 
 class UpstreamFailure(Exception):

@@ -22,5 +22,5 @@ def test_a_message_is_irreversible_and_costs_a_record_for_each_who_gets_it(tool:
     assert matched.action.undo.remedy is Remedy.MANUAL_REVIEW
 
 
-def test_what_goes_on_sending_by_itself_is_fanout(tool: Tool) -> None:
+def test_what_continues_sending_automatically_is_fanout(tool: Tool) -> None:
     assert [action.name for action in tool.actions.values() if action.fanout] == ["sequence.start"]

@@ -22,7 +22,7 @@ def test_only_goods_that_were_picked_are_booked_in_again(tool: Tool, state: str 
 
 
 @pytest.mark.parametrize(("done", "back"), [("in", "out"), ("out", "in")])
-def test_an_adjustment_is_made_up_for_by_the_same_amount_the_other_way_round(tool: Tool, done: str, back: str) -> None:
+def test_an_adjustment_is_offset_by_the_same_amount_the_other_way_round(tool: Tool, done: str, back: str) -> None:
     asked = samples.call("POST", "/tenants/acme/adjustments", {"sku": "sku-1", "quantity": 2, "direction": done})
     matched = samples.matched(tool, asked)
     assert matched.action.undo is not None

@@ -64,7 +64,7 @@ class Scene:
         self.screen.line("ERP", "has inv-1003 as the person left it:", f"'{now['status']}', version {now['last_modified']}")
 
     def loop(self) -> None:
-        """The agent begins to loop; the first flips are watched, and it goes on."""
+        """The agent starts to loop; the demo shows the first flips, and the loop continues."""
         self.screen.line("agent", "has two rules that contradict each other, and starts to loop on inv-1001", quick=True)
         self.worker.tell("loop")
         versions: list[int] = []
@@ -77,8 +77,8 @@ class Scene:
         self.screen.line("ERP", f"has taken {FLIPS} real writes to inv-1001 by now, each a version of its own", quick=True)
 
     def read_only(self) -> None:
-        """The operator steps in while the loop runs: writes stop, reads go on."""
-        self.screen.act("Act 3: the operator pulls the cord")
+        """The operator intervenes while the loop runs: writes stop, reads continue."""
+        self.screen.act("Act 3: the operator contains the run")
         order, took, held = self.site.contain(self.run_id, "read_only", "loops on inv-1001")
         self.screen.line("operator", f"orders run {self.run_id} into read_only", f"held everywhere after {took:.1f} ms", quick=True)
         events = self._until(refused=1)
@@ -92,7 +92,7 @@ class Scene:
         expect(now == frozen, "Kinto's records to be untouched since the order held", now)
         refused = _count(events, "PATCH", 403)
         epoch = f"order {order['order_id']}, epoch {order['epoch']}"
-        self.screen.line("gateway", f"let no write through since: {refused} refused, reads go on", epoch)
+        self.screen.line("gateway", f"let no write through since: {refused} refused, reads continue", epoch)
         self.screen.line("ERP", "has all its records, version by version, as they were when the order held", f"{len(now)} compared")
 
     def cut(self) -> None:
@@ -119,14 +119,14 @@ class Scene:
         return [event for event in events if self._show(event)]
 
     def _next(self) -> Event:
-        """The loop's next call; the loop must not end by itself.
+        """The loop's next call; the loop must not end.
 
         Raises:
             Surprise: it ended.
         """
         event = self.worker.next()
         if "done" in event:
-            raise Surprise("the loop to go on", "it ended")
+            raise Surprise("the loop to continue", "it ended")
         self._show(event, quick=True)
         return event
 

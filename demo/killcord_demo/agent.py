@@ -26,7 +26,7 @@ REFUND = {"invoice": "inv-1002", "amount": 80, "reference": "returned goods, cas
 
 
 def call(saying: str, method: str, path: str, data: object = None, more: dict[str, str] | None = None) -> tuple[int, Any]:
-    """One request; what was done, sent and answered goes to whoever reads along."""
+    """One request; the screen shows what was done, sent and answered."""
     body = None if data is None else json.dumps({"data": data})
     headers = {"Authorization": f"Bearer {TOKEN}", **({} if body is None else {"Content-Type": "application/json"}), **(more or {})}
     connection = http.client.HTTPConnection(BASE.hostname or "", BASE.port, timeout=30)
@@ -70,7 +70,7 @@ def look() -> None:
 
 
 def act() -> None:
-    """Act on what it saw; where that is refused, look again and leave alone what a person has taken over."""
+    """Act on what it saw; if that is refused, read again and leave alone what a person has taken over."""
     status, _ = set_status("inv-1003", "approved")
     if status == 412:
         _, invoice = read("inv-1003")

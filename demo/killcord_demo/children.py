@@ -85,7 +85,7 @@ def until_it_answers(
     """Wait until ``answers`` is true; how long it took, in seconds.
 
     Raises:
-        Surprise: the process ended, or its time is over; with the last lines it wrote.
+        Surprise: the process ended, or the time limit was reached; with the last lines it wrote.
     """
     began = time.monotonic()
     while time.monotonic() - began < seconds:

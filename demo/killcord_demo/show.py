@@ -47,7 +47,7 @@ def _command_line(
     story: Annotated[bool, typer.Option("--story", help="Play the whole story: gone rogue across two systems, and back at work.")] = False,
     incident: Annotated[str | None, typer.Option(help="Play how a trigger stops a run: its name, `list`, or `all`.")] = None,
 ) -> None:
-    """Show on a real ERP what the gateway does; exit 1 where anything does not go as told."""
+    """Show on a real ERP what the gateway does; exit 1 if a step fails."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
@@ -69,15 +69,15 @@ def _command_line(
             else:
                 _play(screen, folder, stay=not exit_)
     except (Problem, Lost) as refused:
-        screen.plain(f"\nThe demo did not go as told: the gateway gave an operator no such answer.\n  found:    {refused}")
+        screen.plain(f"\nThe demo did not go as expected: the gateway gave an operator no such answer.\n  found:    {refused}")
         raise typer.Exit(1) from refused
     except Surprise as surprise:
-        screen.plain(f"\nThe demo did not go as told.\n  expected: {surprise.expected}\n  found:    {surprise.found}")
+        screen.plain(f"\nThe demo did not go as expected.\n  expected: {surprise.expected}\n  found:    {surprise.found}")
         raise typer.Exit(1) from surprise
 
 
 def _play(screen: Screen, folder: Path, *, stay: bool) -> None:
-    # The usual ports where someone goes on by hand; else any, so that demos can run beside each other.
+    # The default ports if the user continues by hand; otherwise any, so that demos can run in parallel.
     tool, data, control = (children.port(usual if stay else 0) for usual in (8888, 8090, 8091))
     with ExitStack() as stack:
         screen.act("Killcord demo: an ERP, a gateway in front of it, and an agent; each a process of its own")
@@ -87,7 +87,7 @@ def _play(screen: Screen, folder: Path, *, stay: bool) -> None:
         screen.line("gateway", f"answers agents at {gateway.data}, operators at {gateway.control}", f"after {gateway.started_in:.1f} s")
         _acts(screen, kinto, gateway)
         evidence.shown(screen, gateway, folder)
-        screen.act("All as told.")
+        screen.act("All as expected.")
         if stay:
             screen.plain(_how_to_go_on(kinto, gateway, folder))
             _until_interrupted()

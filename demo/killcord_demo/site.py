@@ -56,7 +56,7 @@ _SOON = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """``data`` and ``control`` are the doors' URLs; ``token`` is the operator's and not shown by ``repr``.
+    """``data`` and ``control`` are the APIs' URLs; ``token`` is the operator's and not shown by ``repr``.
 
     Every request to the control API raises ``Problem`` (it was refused) or ``Lost`` (there was no answer).
     """
@@ -146,7 +146,7 @@ class Site:
 def serving(
     folder: Path, erp_url: str, *, data: int, control: int, adapters: Path | None = None, warehouse: str | None = None
 ) -> Iterator[Site]:
-    """The gateway in front of the ERP, its two doors on these ports of loopback; its configuration, data and log are in ``folder``.
+    """The gateway in front of the ERP, its two APIs on these ports of loopback; its configuration, data and log are in ``folder``.
 
     ``adapters`` is a folder of them in the place of the shipped ones; ``warehouse`` the URL of a second tool.
     """

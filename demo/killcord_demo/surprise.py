@@ -1,4 +1,4 @@
-"""A step that did not go as told. The demo is a check: it ends there, and says what was expected."""
+"""A step that failed. The demo is a check: it ends there, and prints what was expected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Surprise(Exception):
 
 
 def expect(holds: bool, expected: str, found: object) -> None:
-    """Go on only where it holds.
+    """Continue only if it holds.
 
     Raises:
         Surprise: it does not.

@@ -1,4 +1,4 @@
-"""The last act: what the run did is taken back along what depends on what, and what a person touched since stays theirs."""
+"""The last act: the run is rolled back in the order of dependencies, and a person's later changes stay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 State = Mapping[str, Mapping[str, Any]]
 
 WHY = "nothing that this run did is wanted"
-_DOES = {"restores": "puts back", "makes": "makes again", "removes": "removes", "offsets": "makes up for"}
+_DOES = {"restores": "puts back", "makes": "makes again", "removes": "removes", "offsets": "offsets"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class WayBack:
     before: State
 
     def played(self) -> None:
-        """Plan, carry out, and hold against the ERP's own records.
+        """Plan, carry out, and compare with the ERP's own records.
 
         Raises:
-            Surprise: something did not go as told.
+            Surprise: a step failed.
         """
-        self.screen.act("Act 4: the way back")
+        self.screen.act("Act 4: the rollback")
         self.erp.edit("inv-1002", status="disputed", note="the customer called")
         self.screen.line("person", "sets inv-1002, which the agent had approved, to 'disputed', in the ERP itself")
         held = self.erp.state()
@@ -111,7 +111,7 @@ def _plan(nodes: Sequence[Json]) -> Table:
 
 
 def _plain(record: Mapping[str, Any]) -> Json:
-    """Without what Kinto sets by itself."""
+    """Without the fields that Kinto sets."""
     return {name: value for name, value in record.items() if name != "last_modified"}
 
 

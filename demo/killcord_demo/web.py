@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``headers`` have lower-case names; ``body`` is the JSON value, text where it is none, ``None`` where there is nothing."""
+    """``headers`` have lower-case names; ``body`` is the JSON value, text if it is not JSON, ``None`` if there is nothing."""
 
     status: int
     headers: Mapping[str, str]

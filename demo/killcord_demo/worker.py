@@ -29,7 +29,7 @@ class Worker:
     events: queue.SimpleQueue[Event | None]
 
     def tell(self, task: str) -> None:
-        """Give the agent a task; it works on it while the demo goes on."""
+        """Give the agent a task; it works on it while the demo continues."""
         assert self.process.stdin is not None
         self.process.stdin.write(task + "\n")
         self.process.stdin.flush()
@@ -45,7 +45,7 @@ class Worker:
         except queue.Empty:
             raise Surprise(f"the agent to do something within {DEADLINE:g} s", "nothing") from None
         if event is None:
-            raise Surprise("the agent to go on", f"it ended with exit code {self.process.wait()}")
+            raise Surprise("the agent to continue", f"it ended with exit code {self.process.wait()}")
         return event
 
     def does(self, task: str) -> Iterator[Event]:

@@ -1,1 +1,1 @@
-"""The composition root: the only room that names concrete classes."""
+"""The composition root: the only package that names concrete classes."""

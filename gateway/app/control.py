@@ -1,4 +1,4 @@
-"""What operators and triggers act through: orders, runs, answers to triggers; and what takes back what a run did."""
+"""What operators and triggers act through: orders, runs, answers to triggers; and what compensates what a run did."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Control:
 
 
 async def control(config: Config, opened: Opened, warn: Warn) -> Control:
-    """Put together what stands before the line; the journal and the monitor are connected once all who hear of entries are there."""
+    """Assemble the parts before the line; the journal and the monitor are connected after all subscribers exist."""
     clock, store = opened.clock, opened.store
     supervisor, journal = Supervisor(warn), PublishingJournal(store.journal)
     containment = Containment(OrderReplica(), journal, store.registry, clock)
@@ -81,7 +81,7 @@ def _ambient(config: Config) -> admission.Request | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """What takes back: rollbacks over the line of compensating calls, and incidents driven to their end."""
+    """What compensates: rollbacks over the line of compensating calls, and incidents driven to their end."""
 
     rollbacks: Rollbacks
     automatic: Automatic
@@ -92,11 +92,11 @@ class Recovery:
     registry: Registry
 
     async def catch_up(self) -> int:
-        """At start: go on with what an earlier process was taking back. Says with how many."""
+        """At start: continue the rollbacks of an earlier process. Returns how many."""
         return await self.rollbacks.adopt() + await self.automatic.catch_up() + await self.recover.catch_up()
 
     async def tick(self) -> None:
-        """Go on with what the journal, or another rollback, stood against."""
+        """Continue what the journal, or another rollback, prevented."""
         await self.rollbacks.tick()
         await self.automatic.tick()
         self.recover.tick()
@@ -121,7 +121,7 @@ class Undo:
 
 
 def recovery(config: Config, opened: Opened, control: Control, undo: Undo, warn: Warn) -> Recovery:
-    """Put together what takes back, on the parts that it shares with the calls of agents."""
+    """Put together what compensates, on the parts that it shares with the calls of agents."""
     store, clock, containment = opened.store, opened.clock, control.containment
     checkpoints = Checkpoints(
         journal=control.journal,

@@ -18,7 +18,7 @@ from gateway.stores.sqlite import read_only
 
 
 def make(folder: Path, named: str, *, mode: int = 0o777) -> None:
-    """Make a folder where there is none; ``named`` is what the configuration calls it.
+    """Make a folder if there is none; ``named`` is what the configuration calls it.
 
     Raises:
         Misconfigured: it cannot be made, or nothing can be written in it.
@@ -26,9 +26,9 @@ def make(folder: Path, named: str, *, mode: int = 0o777) -> None:
     try:
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as refused:
-        raise errors.Misconfigured([f"{named}: {folder} cannot be made ({refused.strerror}); name a folder that can"]) from refused
+        raise errors.Misconfigured([f"{named}: {folder} cannot be created ({refused.strerror}); name another folder"]) from refused
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise errors.Misconfigured([f"{named}: nothing can be written in {folder}; let this process write there, or name another folder"])
+        raise errors.Misconfigured([f"{named}: cannot write in {folder}; allow this process to write there, or name another folder"])
 
 
 def anchor(folder: Path | None) -> Callable[[Head], None]:

@@ -132,7 +132,7 @@ async def assemble(config: Config, log: Warn, report: Report, *, warn: Warn | No
 
 
 def subscribers(monitor: TriggerMonitor, recovery: Recovery, webhooks: Webhooks) -> Subscribers:
-    """Who hears of an entry, by its kind and in this order."""
+    """The subscribers of an entry, by its kind and in this order."""
     wake, recover = recovery.wake, recovery.recover
     return {
         Kind.READ: (monitor.on_entry,),

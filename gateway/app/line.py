@@ -39,7 +39,7 @@ class Calls:
 
 
 def calls(config: Config, opened: Opened, control: Control, observer: Observer) -> Calls:
-    """Put the stages of both lines together, over what was opened and what holds or hears of calls."""
+    """Assemble the stages of both lines over the opened stores and the containment."""
     clock, store, vault, journal = opened.clock, opened.store, opened.vault, control.journal
     tools = {name: _tool(one) for name, one in config.tools.items()}
     reads, streams = ToolReads(opened.pool), Streams()

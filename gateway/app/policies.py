@@ -73,11 +73,11 @@ def push(folder: Path, url: str) -> Pushed:
     except ValueError as error:
         raise errors.Misconfigured([f"--url: {error}"]) from error
     if at.scheme == "unix" or at.base:
-        raise errors.Misconfigured(["--url: policies are pushed to http://host:port or https://host:port, with no path behind it"])
+        raise errors.Misconfigured(["--url: write http://host:port or https://host:port, without a path"])
     try:
         from gateway.clients.opa import push as opa_push
     except ImportError as error:
-        raise errors.Misconfigured([f"there is no package {error.name}, which pushing needs: pip install 'killcord[opa]'"]) from error
+        raise errors.Misconfigured([f"the package {error.name} is missing; run: pip install 'killcord[opa]'"]) from error
     return opa_push.push(folder, host=at.host, port=at.port, tls=at.scheme == "https")
 
 

@@ -147,5 +147,5 @@ def _difference(entry: Decided, was: Word, now: Word, decision: Decision) -> Dif
 
 def _why(missing: Exception) -> str:
     if isinstance(missing, KeyError):
-        return "its record lacks what deciding takes, or its tenant was forgotten"
-    return f"its record cannot be read as a call ({type(missing).__name__})"
+        return "its record is incomplete, or its tenant was forgotten"
+    return f"its record is not a readable call ({type(missing).__name__})"

@@ -32,7 +32,7 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def killcord(
-    _json: Annotated[bool, typer.Option("--json", help="Print values for programs; works anywhere on the line.")] = False,
+    _json: Annotated[bool, typer.Option("--json", help="Print values for programs; may stand anywhere on the command line.")] = False,
     _version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.", callback=_print_version)] = False,
 ) -> None:
     """Stop, contain and undo what AI agents do in production.

@@ -34,7 +34,7 @@ Ended = Annotated[bool, typer.Option("--all", help="Also released and expired on
 
 def contain(
     context: typer.Context,
-    mode: Annotated[str, typer.Option(help="read_only, paused, quarantined or revoked; or no_fanout, for no new workers.")],
+    mode: Annotated[str, typer.Option(help="read_only, paused, quarantined or revoked; or no_fanout, which blocks new workers.")],
     reason: Reason,
     run: Annotated[str | None, typer.Option(help="Contain this run.")] = None,
     subtree: Annotated[bool, typer.Option("--subtree", help="Also contain everything that the run started, or will start.")] = False,

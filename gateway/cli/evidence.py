@@ -24,7 +24,7 @@ from gateway.sdk.messages import Request, path
 from gateway.sdk.sync import Killcord
 from gateway.sdk.values import TOKEN, URL, Json
 
-PARTIAL = "If this token sees only some tenants or task classes, its export has gaps; use one that sees all."
+PARTIAL = "A token narrowed to tenants or task classes exports a journal with gaps; use a token without limits."
 
 PAGE = 1000
 """Entries requested at a time."""
@@ -91,7 +91,7 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
     except ValueError as wrong:
         raise wrong_use(f"--key: {wrong}") from wrong
     if verifier.finding is None:
-        uncovered = "no signed head covers the last {} entries of {}: if they were removed, this check would not find it"
+        uncovered = "no signed head covers the newest {} entries of {}: if they were removed, this check would not find it"
         warnings += [uncovered.format(left, stream) for stream, left in verifier.uncovered.items() if left]
         warnings += [] if verifier.entries else ["there are no entries"]
     value = {

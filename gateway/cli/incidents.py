@@ -145,10 +145,10 @@ def _lines(one: Json) -> Iterator[str]:
     for line in one["timeline"]:
         yield f"  {line['ts']}  {line['entry']}  {line['what']}" + (f" (by {line['by']})" if "by" in line else "")
     yield from _omitted(one["omitted"]["timeline"], "entries")
-    yield from ("", "What it touched")
+    yield from ("", "Affected objects")
     yield from (_touched(row) for row in one["affected"]) if one["affected"] else _NOTHING
     yield from _omitted(one["omitted"]["affected"], "objects")
-    yield from ("", "What is open")
+    yield from ("", "Open items")
     yield from (f"  {row['what'].replace('-', ' ')}: {row['text']}{_named(row)}" for row in one["open"]) if one["open"] else _NOTHING
 
 

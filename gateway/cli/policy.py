@@ -62,7 +62,7 @@ def run_tests(context: typer.Context, folder: Folder = Path("policies"), engine:
     tests = [asdict(one) for one in trials]
     value = {"engine": engine.value, "passed": len(trials) - len(failed), "failed": len(failed), "tests": tests}
     if not trials:
-        raise Failure(f"There are no tests in {folder}: write rules test_* into files *_test.rego.", value=value)
+        raise Failure(f"There are no tests in {folder}: add rules test_* to files *_test.rego.", value=value)
     out = output.of(context)
     if not out.as_json:
         out.table(value, _TESTS, tests)
@@ -96,7 +96,7 @@ def replay(context: typer.Context, bundle: Bundle, config: Config = CONFIG, limi
     from gateway.app import replay as replaying
 
     out = output.of(context)
-    with output.progress("deciding again", 0) as bar:
+    with output.progress("replaying", 0) as bar:
         task = bar.task_ids[0]
         data_dir = configuration.load(config).data_dir
         found = asyncio.run(replaying.run(data_dir, bundle, progress=lambda at, of: bar.update(task, completed=at, total=of)))
@@ -113,7 +113,7 @@ def replay(context: typer.Context, bundle: Bundle, config: Config = CONFIG, limi
         out.table(value, _DIFFERENCES, value["differences"][:limit])
     lines = [f"{found.decided} decisions were made again with revision {found.revision}; {sum(found.same.values())} are the same."]
     lines += [f"{change}: {count}" for change, count in sorted(changes.items())]
-    lines += [f"not decided again: {count}, {why}" for why, count in found.lost.items()]
+    lines += [f"not replayed: {count}, {why}" for why, count in found.lost.items()]
     if changes["ALLOW->DENY"]:
         raise Failure("\n".join(lines), value=value)
     out.value(value, lines)

@@ -43,7 +43,7 @@ Label = Annotated[str | None, typer.Option(help="A name for people.")]
 @app.command("open")
 def open_run(
     context: typer.Context,
-    tenant: Annotated[str, typer.Option(help="Whose data the run works on.")],
+    tenant: Annotated[str, typer.Option(help="The tenant whose data the run uses.")],
     agent: Annotated[str, typer.Option(help="The agent's id.")],
     scope: Annotated[list[str], typer.Option(help="What the run may do, such as 'erp:invoice.*'; can be repeated.")],
     task_class: Annotated[str, typer.Option(help="The task class, which sets defaults and limits.")] = "default",

@@ -66,7 +66,7 @@ async def _serve(config: Config, role: Serving) -> int:
 async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
     """Settle what an earlier process left: no call of it is in flight any more."""
     if left := await gateway.reconciler.adopt():
-        warn("calls-left-open", count=left, detail="their outcomes are unknown; probes and tasks decide them")
+        warn("calls-left-open", count=left, detail="their outcomes are unknown; probes and tasks will decide them")
     if unanswered := await gateway.catch_up():
         warn("triggers-left-unanswered", count=unanswered, detail="they are answered before calls are accepted")
     await gateway.monitor.idle()

@@ -1,1 +1,1 @@
-"""What stands beside the line: it reads the journal and acts by changing what the line will allow next."""
+"""Everything beside the line: it reads the journal and acts by changing what the line will allow next."""

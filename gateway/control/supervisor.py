@@ -25,7 +25,7 @@ class Supervisor:
         return task
 
     def every(self, seconds: float, name: str, routine: Callable[[], Awaitable[object]]) -> None:
-        """Run a routine again and again; a failure is logged and the next turn comes all the same."""
+        """Run a routine periodically; a failure is logged, and the routine runs again."""
 
         async def turns() -> None:
             while True:
@@ -42,7 +42,7 @@ class Supervisor:
         self._routines.append(asyncio.get_running_loop().create_task(routine, name=name))
 
     async def finish(self, grace: float) -> bool:
-        """End the routines, await the calls for ``grace`` seconds; whether all of them ended by themselves."""
+        """Stop the routines and wait up to ``grace`` seconds for the calls; whether all of them completed."""
         for routine in self._routines:
             routine.cancel()
         await asyncio.gather(*self._routines, return_exceptions=True)

@@ -52,10 +52,10 @@ ROUND = 50
 
 @dataclass(slots=True)
 class Reconciler:
-    """``probe`` decides one unknown write as far as that can be; ``abandoned`` journals that one in flight has nobody carrying it.
+    """``probe`` decides one unknown write as far as that can be; ``abandoned`` journals that no task carries a write in flight.
 
-    ``live`` are the wire keys of the writes that this process is carrying. ``driven`` says whether a rollback is being carried out: the
-    unknown compensations of one that is are decided by whoever drives it, who knows how the object has to be.
+    ``live`` are the wire keys of the writes in progress in this process. ``driven`` says whether a rollback has an executor: the executor
+    decides its unknown compensations, since it knows the expected state.
     """
 
     writes: Writes

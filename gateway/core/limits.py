@@ -73,7 +73,7 @@ def charges(scopes: Iterable[tuple[str, Limits]], cost: Cost, target: Target) ->
 
 
 def unpriced(scopes: Iterable[tuple[str, Limits]], cost: Cost) -> str | None:
-    """The name of a limited cost that the call does not tell: what cannot be counted cannot be limited."""
+    """The name of a limited cost that the call does not state: a limit needs a number."""
     for _, limits in scopes:
         for name in cost.unpriced:
             limited = limits.records if name == "records" else limits.amount.get(name.removeprefix("amount:"))

@@ -37,10 +37,10 @@ class AlreadyResolved(ValueError):
 
 
 def outcome_unknown(write: Write, *, why: str, seen: str | None, at: float) -> Task:
-    """The one task about a write of which neither its reply nor a probe tells whether it was applied."""
+    """The one task about a write whose outcome neither its reply nor a probe shows."""
     summary = (
-        f"{write.action} on {_thing(write.target)} at {timestamps.rfc3339(write.at)} may or may not have been applied, and {why}. "
-        "Look at the tool and resolve this task as 'applied' or 'not_applied'."
+        f"{write.action} on {_thing(write.target)} at {timestamps.rfc3339(write.at)} has an unknown outcome: {why}. Check the tool and "
+        "resolve this task as 'applied' or 'not_applied'."
     )
     return Task(
         task_id="task_" + write.wire_key.removeprefix("kc-"),
@@ -58,10 +58,10 @@ def outcome_unknown(write: Write, *, why: str, seen: str | None, at: float) -> T
 
 
 def of_node(rollback: Rollback, node: Node, effects: Sequence[Write], *, why: str, seen: str | None, at: float) -> Task:
-    """The one task about a node that no call takes back: a review of what cannot be undone, else a correction.
+    """The one task about a node that no call compensates: a review if it cannot be undone, otherwise a correction.
 
-    ``effects`` are the node's own, oldest first, never none. ``seen`` is the object's version as it is now, ``absent``, or ``None``
-    where nobody looked.
+    ``effects`` are the node's own, oldest first, never none. ``seen`` is the object's present version, ``absent``, or ``None`` if it was
+    not read.
     """
     kind = TaskKind.REVIEW if node.way is Way.REVIEW else TaskKind.CORRECTION
     return Task(
@@ -84,8 +84,8 @@ def of_object(rollback: Rollback, node: Node, effects: Sequence[Write], *, why: 
     object is as they want it then.
     """
     summary = (
-        f"{_thing(node.target)} was undone, and {why.rstrip('.')}: somebody changed it since. Put it right at the tool, or leave it as "
-        "it is, and resolve this task: it is not compared any more then. Where it is right again, that is seen without being told."
+        f"{_thing(node.target)} was undone, and {why.rstrip('.')}: somebody changed it since. Correct it at the tool, or accept it and "
+        "resolve this task: it is then no longer compared. The gateway detects a correction automatically."
     )
     return Task(
         task_id=object_task_id(rollback.rollback_id, node.node_id),
@@ -103,7 +103,7 @@ def of_object(rollback: Rollback, node: Node, effects: Sequence[Write], *, why: 
 
 
 def object_task_id(rollback_id: str, node_id: str) -> str:
-    """The id of the one task that an object can become after a rollback, by the node that took it back."""
+    """The id of the one task about an object after a rollback, by the node that compensated it."""
     return f"{_OBJECT}{rollback_id}_{node_id}"
 
 
@@ -168,7 +168,7 @@ def _summary(kind: TaskKind, node: Node, why: str) -> str:
     what = f"{node.action} on {_thing(node.target)}{count}"
     said = f"{why[:1].upper()}{why[1:].rstrip('.')}."
     if kind is TaskKind.REVIEW:
-        return f"{what} stands. {said} Look at what it set off, and at who has to be told."
+        return f"{what} stands. {said} Check its consequences, and inform the people concerned."
     return f"{what} was not undone. {said} Compare the tool with the versions of the evidence, and correct by hand what has to be."
 
 

@@ -57,7 +57,7 @@ class Target(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Cost(Struct, frozen=True, kw_only=True, gc=False):
-    """What a write charges. Amounts in millionths; ``unpriced`` names what the adapter declares but the call does not tell."""
+    """What a write charges. Amounts in millionths; ``unpriced`` names costs that the adapter declares but the call does not state."""
 
     records: int = 0
     amounts: Mapping[str, int] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Cost(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Compensation(Struct, frozen=True, kw_only=True, gc=False):
-    """How a standing effect could be taken back. ``allowed_until`` is Unix seconds; ``None`` is no deadline."""
+    """How a standing effect can be compensated. ``allowed_until`` is Unix seconds; ``None`` is no deadline."""
 
     reversibility: Reversibility
     remedy: Remedy

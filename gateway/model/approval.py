@@ -1,4 +1,4 @@
-"""An approval: a person's yes or no to one call, or to one compensation of a rollback."""
+"""An approval: a person's decision about one call, or about one compensation of a rollback."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class ApprovalStatus(StrEnum):
 
 
 class Approval(Struct, frozen=True, kw_only=True, gc=False):
-    """Times are Unix seconds; ``expires_at`` is when it lapses as it is now, ``None`` never.
+    """Times are Unix seconds; ``expires_at`` is when it expires in its present status, ``None`` never.
 
     A call's is bound to ``run_id`` and ``generation``, to ``action`` and ``content`` (hex: ``idempotency.content_of`` the call) and to the
-    target as it was shown: ``existed`` (``None`` where nobody looked) and ``version``. ``number`` counts those asked for one call.
+    target as it was shown: ``existed`` (``None`` if it was not read) and ``version``. ``number`` counts those asked for one call.
     ``summary`` is a sentence for the approver, ``reasons`` are policy's, ``request_ref`` names the sealed request. ``used_by`` is the
     position of the intent that spent it. ``rollback_id`` and ``node_id`` are a compensation's.
     """

@@ -31,5 +31,5 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def target(self) -> str:
-        """Path and query as they go on the wire."""
+        """Path and query as they are sent."""
         return f"{self.path}?{self.raw_query}" if self.raw_query else self.path

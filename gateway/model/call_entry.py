@@ -49,7 +49,7 @@ class ChargeRecord(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class CompensationRecord(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """The declared way back; ``allowed_until`` is RFC 3339."""
+    """The declared compensation; ``allowed_until`` is RFC 3339."""
 
     class_: Reversibility = field(name="class")
     type: Remedy
@@ -92,7 +92,7 @@ class DecisionRecord(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
 
 class CallBase(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """``confidence`` is in millionths. The three members of a rollback are there for a compensation alone: ``node`` is the id of the node
-    that it carries out, ``compensates`` are the wire keys it takes back.
+    that it carries out, ``compensates`` are the wire keys of its effects.
     """
 
     step_id: str | None = None
@@ -136,7 +136,7 @@ class ReadEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
 
 class IntentEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.INTENT.value):
-    """A write that is about to be sent. ``existed``: whether its target was there before, absent where nobody looked."""
+    """A write that is about to be sent. ``existed``: whether its target was there before, absent if it was not read."""
 
     step_id: str
     tool: str

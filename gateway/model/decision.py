@@ -44,8 +44,8 @@ class Considered(Struct, frozen=True, kw_only=True):
     """Everything that was decided about one call, for its record. ``at`` is Unix seconds, ``mode`` the run's effective one.
 
     ``waived``: the decision is no allow and does not count, because the tool is in shadow mode. ``candidate`` is what the
-    policy beside the active one says (a text where it could say nothing), ``None`` where there is none; it is never obeyed.
-    ``counters`` are there where a rule could look at them, ``approval`` where a person has said yes: what policy was told of that.
+    policy beside the active one says (a text where it could say nothing), ``None`` if there is none; it is never obeyed.
+    ``counters`` are set if a rule can read them, ``approval`` after a person's approval: as policy saw it.
     ``active`` is the engine's revision when it was asked: what is sent must still be under the same one.
     """
 

@@ -46,8 +46,8 @@ class Write(Struct, frozen=True, kw_only=True, gc=False):
 
     ``before_version`` / ``after_version`` are verbatim as the tool gave them; ``reply_ref`` names the kept reply's
     sealed blob, absent where only the effect is known. ``parent_step`` is the causal parent that the agent named, if it
-    did. ``existed``: whether the target was there before, ``None`` where nobody looked. The target of a create has its id
-    once the outcome tells it. A compensation has a ``rollback_id``, its node's id as its
+    did. ``existed``: whether the target existed before, ``None`` if it was not read. The target of a create has its id after the
+    outcome. A compensation has a ``rollback_id``, its node's id as its
     step, and the wire keys that it ``compensates``.
     """
 
@@ -109,7 +109,7 @@ class Violation(Struct, frozen=True, gc=False):
 
 
 class Sighting(Struct, frozen=True, gc=False):
-    """The version of an object that a run or a workflow last saw; ``None`` where its own write left it unknown."""
+    """The version of an object that a run or a workflow last saw; ``None`` if its own write left it unknown."""
 
     version: str | None
     seq: int

@@ -65,7 +65,7 @@ class ResponseEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=
 
 class FindingEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.FINDING.value):
     """``finding`` is the verifier's own word for what is wrong. ``about`` are the positions of the entries that it is about, and
-    ``unfound`` is how much it names that is none of the run's; findings of earlier versions say neither.
+    ``unfound`` counts the names that are not the run's; findings of earlier versions have neither.
     """
 
     workflow_id: str
@@ -85,7 +85,7 @@ class RollbackEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=
     """A change of a rollback, of one of its nodes (``change`` is ``node``), or of the incident that a recovery is for.
 
     ``since`` (RFC 3339) is when a node that waits began to; ``request`` is what would be sent, ``seen`` the version that was found;
-    ``retriable``: it was given up, and going on tries it again.
+    ``retriable``: it was given up, and continuing tries it again.
     """
 
     change: str

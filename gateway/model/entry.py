@@ -1,4 +1,4 @@
-"""What every journal entry has: a kind, a time, whose it is, and its place; and what stands beside entries."""
+"""What every journal entry has: a kind, a time, its owner and its position; and the records beside entries."""
 
 from __future__ import annotations
 

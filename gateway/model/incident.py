@@ -26,8 +26,8 @@ class RollbackState(StrEnum):
 class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """Times are Unix seconds. ``triggers`` counts those of its cause, ``evidence`` are positions, the first and the latest of them.
 
-    ``action`` and ``verdict`` are the latest response's; ``orders`` those made for it, oldest first. ``closed_at`` is
-    when the run went on or was given up. ``recovery`` is what a recovery was asked for, as JSON: who, why, and with which rights.
+    ``action`` and ``verdict`` are the latest response's; ``orders`` those made for it, oldest first. ``closed_at`` is when the run was
+    resumed or given up. ``recovery`` is the request for its recovery, as JSON: who, why, and with which permissions.
     """
 
     incident_id: str

@@ -26,7 +26,9 @@ class Way(StrEnum):
 
 
 class Does(StrEnum):
-    """What a compensating call does: to an object that is there, makes a removed one again, removes a made one, or makes up for it."""
+    """What a compensating call does: restores an existing object, creates a removed one again, removes a created one, or offsets
+    an effect.
+    """
 
     RESTORES = "restores"
     MAKES = "makes"
@@ -49,7 +51,7 @@ class NodeState(StrEnum):
 
     @property
     def passed(self) -> bool:
-        """Whether what comes after it may go on: a conflict on one object keeps no other from being restored."""
+        """Whether its dependents may proceed: a conflict on one object does not block others."""
         return self in _PASSED
 
 

@@ -24,7 +24,7 @@ class Measure(StrEnum):
 
     @property
     def mode(self) -> Mode | None:
-        """The mode of the order that carries it out, ``None`` where none does; ``ACTIVE`` for ``NO_FANOUT``, whose flag does the rest."""
+        """The mode of the order that carries it out, ``None`` if none does; ``ACTIVE`` for ``NO_FANOUT``, whose flag does the rest."""
         return _MODES.get(self)
 
 

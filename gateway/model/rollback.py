@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class RollbackStatus(StrEnum):
-    """``CLEAN``, ``RESIDUE`` and ``STOPPED`` are ends; ``NEEDS_OPERATOR`` goes on when a person has acted."""
+    """``CLEAN``, ``RESIDUE`` and ``STOPPED`` are final; ``NEEDS_OPERATOR`` continues after a person's action."""
 
     RUNNING = "running"
     NEEDS_OPERATOR = "needs_operator"
@@ -22,11 +22,11 @@ class RollbackStatus(StrEnum):
 
 
 class Rollback(Struct, frozen=True, kw_only=True, gc=False):
-    """Times are Unix seconds. ``to`` is ``start``, a checkpoint's id or an entry; ``since`` the seq after which effects are taken back.
+    """Times are Unix seconds. ``to`` is ``start``, a checkpoint's id or an entry; ``since`` the seq after which effects are compensated.
 
     ``epoch`` is the newest order's when it began: those before it do not stop it. ``owner`` drives it, and ``owner_epoch``
     grows with every change of hands: what an earlier owner still tries is refused. ``plan_ref`` names the sealed plan.
-    ``residue`` are sentences for a person: what could not be, or was not, taken back.
+    ``residue`` are sentences for a person: what could not be, or was not, compensated.
     """
 
     rollback_id: str

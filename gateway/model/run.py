@@ -68,14 +68,14 @@ class Limits(Struct, frozen=True, kw_only=True, gc=False):
 class Run(Struct, frozen=True, kw_only=True, gc=False):
     """One execution of an agent's task. Times are Unix seconds.
 
-    ``revoked`` is the highest lease generation that is dead for good; a lease of generation g lives only while
-    ``revoked < g <= generation``. ``ancestors`` runs from the parent to the root. ``inherited`` names the orders that held
-    the parent when the run was opened and that would not cover it themselves: they hold it for as long as they stand.
+    ``revoked`` is the highest lease generation that is permanently invalid; a lease of generation g lives only while
+    ``revoked < g <= generation``. ``ancestors`` runs from the parent to the root. ``inherited`` names the orders that contained the
+    parent when the run was opened and do not match the run: they contain it as long as they are in force.
     ``opened_under`` is the epoch of the orders then: clocks can be set back, epochs only grow.
 
     A resume sets the last three. ``superseded`` is the epoch up to which orders on the run itself have ended for it; the effects of
-    steps up to the entry ``resumed_from`` answer their keys for good; ``require_approval`` are patterns, as scopes are, of writes that
-    a person has to approve.
+    steps up to the entry ``resumed_from`` answer their keys permanently; ``require_approval`` are patterns, like scopes, of writes that
+    need a person's approval.
     """
 
     run_id: str

@@ -11,8 +11,8 @@ from gateway.model.action import Target
 
 
 class TaskKind(StrEnum):
-    """``OUTCOME_UNKNOWN`` nobody knows whether a write was applied; ``CORRECTION`` an effect that was not, or must not be, taken back by
-    a call; ``REVIEW`` an effect that cannot be taken back.
+    """``OUTCOME_UNKNOWN``: a write with an unknown outcome; ``CORRECTION``: an effect that a call did not or must not compensate;
+    ``REVIEW``: an effect that cannot be compensated.
     """
 
     OUTCOME_UNKNOWN = "outcome-unknown"
@@ -44,7 +44,7 @@ ABSENT = "absent"
 
 
 class Evidence(Struct, frozen=True, gc=False):
-    """What a person needs to see. Versions are verbatim, ``absent`` or, where nobody looked, ``None``.
+    """What a person needs to see. Versions are verbatim, ``absent``, or ``None`` if the object was not read.
 
     ``before`` is the object before the first effect, ``after`` as the last one left it, ``now`` as it was when the task was opened.
     ``entries`` are positions of the effects' intents and outcomes; ``why`` is a sentence.

@@ -1,4 +1,4 @@
-"""A webhook: somewhere outside that is told of orders, triggers and incidents."""
+"""A webhook: an external receiver of orders, triggers and incidents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Topic(StrEnum):
-    """What a webhook can ask to be told of."""
+    """The topics that a webhook can subscribe to."""
 
     ORDER = "order"
     TRIGGER = "trigger"
@@ -39,7 +39,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
 
     @property
     def readable_on_the_way(self) -> bool:
-        """Whether what it is told crosses a network in plain text."""
+        """Whether its events cross a network in plain text."""
         return self.url.startswith("http:") and not _on_this_machine(self.host)
 
 

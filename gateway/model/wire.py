@@ -12,7 +12,7 @@ from gateway.model.call import Headers
 class Head(Struct, frozen=True, kw_only=True, gc=False):
     """A request head whose every byte was checked. ``target`` is the origin-form target as sent.
 
-    ``length`` is the declared body length, ``None`` where the body is chunked; 0 where there is none.
+    ``length`` is the declared body length, ``None`` if the body is chunked; 0 if there is none.
     """
 
     method: str
@@ -43,7 +43,7 @@ class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
 class Answer(Struct, frozen=True, kw_only=True):
     """A tool's answer without hop-by-hop headers. ``body`` is what was read so far, ``rest`` what is still to come (``None``: complete).
 
-    Whoever takes an answer with a ``rest`` consumes it or closes it (``aclose``): else its connection is lost to the pool.
+    The owner of an answer with a ``rest`` must consume or close it (``aclose``): otherwise the pool loses its connection.
     """
 
     status: int

@@ -99,9 +99,9 @@ class Deliveries(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The metrics as Prometheus reads them."""
-        delivered = CounterMetricFamily("killcord_webhook_delivered", "Events that a webhook took.", labels=("webhook",))
-        given_up = CounterMetricFamily("killcord_webhook_given_up", "Events that a webhook never took.", labels=("webhook",))
-        lag = GaugeMetricFamily("killcord_webhook_lag_entries", "Journal entries from the event being delivered on.", labels=("webhook",))
+        delivered = CounterMetricFamily("killcord_webhook_delivered", "Events that the receiver accepted.", labels=("webhook",))
+        given_up = CounterMetricFamily("killcord_webhook_given_up", "Events that the receiver never accepted.", labels=("webhook",))
+        lag = GaugeMetricFamily("killcord_webhook_lag_entries", "Entries from the event in delivery to the newest.", labels=("webhook",))
         for one in self.read():
             delivered.add_metric((one.name,), one.delivered)
             given_up.add_metric((one.name,), one.given_up)

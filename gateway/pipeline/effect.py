@@ -55,7 +55,7 @@ class SendWrite:
         Raises:
             InFlight, ApprovalRequired, BlastRadius: the journal did not take the intent; nothing was charged or sent.
             ToolUnreachable, ToolTimeout: the call brought no answer; the outcome says what that means.
-            Refusal: an order came before the first byte; nothing was sent, and the outcome says so.
+            Refusal: an order came before the first byte; nothing was sent, and the outcome records that.
             JournalUnavailable: the intent, or the outcome, could not be written.
         """
         key, attempt = permit.fresh.key, permit.fresh.attempt
@@ -72,7 +72,7 @@ class SendWrite:
                 trace.mark("forward")
                 verdict = await self.verify(intent, answer)  # postcondition
                 trace.mark("verify")
-                return trace.at("settle", await self._settle(intent, answer, verdict))  # durable before anyone hears of it
+                return trace.at("settle", await self._settle(intent, answer, verdict))  # durable before the reply
             except BaseException as error:
                 await self._failed(intent, error)
                 raise
@@ -100,7 +100,7 @@ class SendWrite:
         return Settled(intent=intent, answer=answer, verdict=verdict, position=position)
 
     async def _failed(self, intent: Intent, error: BaseException) -> None:
-        """Journal the outcome of a call that did not end well, and raise what the agent is told of it where that is another error."""
+        """Journal the outcome of a failed call, and raise the agent's error if it is another one."""
         match error:
             case _Fenced():
                 error.refusal.entry = await self._settle_unanswered(intent, Result.DENIED)
@@ -113,7 +113,7 @@ class SendWrite:
                 # The outcome could not be written: the intent is left in flight, and becomes unknown once the journal is back.
                 raise errors.JournalUnavailable(f"{error.detail} The call was sent.", retry_after=5.0, outcome="unknown") from error
             case asyncio.CancelledError():
-                # The process is going down with the call on the wire: unknown, as far as there is time to say so.
+                # The process ends during the call: unknown, if there is time to journal it.
                 self.journal.post(self._unanswered(intent, Result.UNKNOWN))
             case _:
                 await self._settle_unanswered(intent, Result.UNKNOWN)
@@ -134,12 +134,12 @@ class _Fenced(Exception):
         self.refusal = refusal
 
 
-_ASK_ANEW = "Send the same call again to have a person asked anew, if it is meant to be made once more."
+_ASK_ANEW = "To repeat the call, send it again; it then needs a new approval."
 
 
 @dataclass(frozen=True, slots=True)
 class Intend:
-    """Has the journal take the intent of a write: charged, sealed, and durable before the tool hears of it."""
+    """Has the journal take the intent of a write: charged, sealed, and durable before the tool gets it."""
 
     journal: Journal
     registry: Registry
@@ -153,9 +153,9 @@ class Intend:
 
         Raises:
             InFlight: another call took this attempt in the meantime.
-            BlastRadius: a limit stands against it; nothing was charged.
-            ApprovalRequired: the grant was spent by another call, or is good no longer.
-            ToolUnreachable: the tool's secret is not there.
+            BlastRadius: a limit refuses it; nothing was charged.
+            ApprovalRequired: the approval was used by another call, or has expired.
+            ToolUnreachable: the tool's secret is missing.
         """
         known, key = permit.known, permit.fresh.key
         assert key is not None, "recall gives every write a key"
@@ -166,7 +166,7 @@ class Intend:
         charges = await self._charges(permit)
         at, grant = self.clock.now(), permit.approval
         if grant is not None and approvals.status(grant, now=at) is not ApprovalStatus.GRANTED:
-            raise errors.ApprovalRequired("The approval is good no longer: its time is over.", approval_id=grant.approval_id)
+            raise errors.ApprovalRequired("The approval has expired.", approval_id=grant.approval_id)
         args, snapshot = await self._sealed(permit, before)
         opening = IntentRequest(
             entry=journal_entries.intent(permit, before, key, wire_key, at, charges=charges, args=args, snapshot=snapshot),
@@ -233,7 +233,7 @@ def _exceeded(violations: tuple[Violation, ...]) -> errors.BlastRadius:
     named = [f"{one.scope} {one.name}" for one in violations]
     first = violations[0]
     detail = f"{first.scope} may use {_shown(first.name, first.limit)} of {first.name}, has used {_shown(first.name, first.used)}"
-    return errors.BlastRadius(f"{detail}, and the call asks for {_shown(first.name, first.asked)} more.", **meter.violated(*named))
+    return errors.BlastRadius(f"{detail}, and the call needs {_shown(first.name, first.asked)} more.", **meter.violated(*named))
 
 
 def _shown(name: str, value: int) -> str:

@@ -37,7 +37,7 @@ class Step(Struct, frozen=True, gc=False):
 
 
 class Sender(Struct, frozen=True):
-    """What the headers of a call that was turned away tell of its sender: a good lease, and the step it names."""
+    """What the headers of a refused call show about its sender: a valid lease, and the step."""
 
     lease: Lease
     step_id: str | None
@@ -46,7 +46,7 @@ class Sender(Struct, frozen=True):
 class Undoing(Struct, frozen=True, kw_only=True):
     """The node of a rollback that a call carries out: what its recovery lease permits.
 
-    ``compensates`` are the wire keys of the effects it takes back, ``since`` the epoch of the newest order that does not stop
+    ``compensates`` are the wire keys of the effects it compensates, ``since`` the epoch of the newest order that does not stop
     it, ``expects`` how the object has to be afterwards. ``fence`` raises where the rollback was stopped or changed hands.
     """
 
@@ -104,7 +104,7 @@ class Classified(Struct, frozen=True, kw_only=True):
 
 
 class Open(Struct, frozen=True, kw_only=True):
-    """No order stands against it, as of ``epoch``; ``version`` is what the fence compares."""
+    """No order forbids it, as of ``epoch``; the fence compares ``version``."""
 
     known: Known
     action: Action
@@ -228,7 +228,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class Settled(Struct, frozen=True, kw_only=True):
-    """The outcome is durable; only now may the agent hear of it."""
+    """The outcome is durable; only now may the agent get the reply."""
 
     intent: Intent
     answer: Answer

@@ -1,4 +1,4 @@
-"""What the journal is told at each stage: the entries of a call."""
+"""The journal entries of a call, one for each stage."""
 
 from __future__ import annotations
 

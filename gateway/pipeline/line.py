@@ -1,7 +1,7 @@
 """The line: what happens to a call, in the order that makes it safe. There is no other way to a tool.
 
 Each stage does one thing, leaves evidence that it did, and can only be called with the evidence of the one before.
-A stage that stands against the call raises a Refusal; the front turns it into a problem document and a journal entry.
+A stage that refuses the call raises a Refusal; the endpoint turns it into a problem document and a journal entry.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Line:
         """Carry a framed, canonical call to its tool and back.
 
         Raises:
-            Refusal: a stage stood against it.
+            Refusal: a stage refused it.
         """
         known = trace.at("authenticate", await self.authenticate(trace.call))  # lease -> run, agent, tenant
         action = trace.at("classify", classify(known))  # catalog -> action, target and its tenant, effect class, cost
@@ -52,7 +52,7 @@ class Line:
             return self.replies.replayed(fresh)
         permit = trace.at("decide", await self.decide(fresh))  # policy: Allow | Deny | Hold, strictly positive
         if isinstance(permit, Held):
-            permit = trace.at("approve", await self.approve(permit))  # a person's yes to this very call, and policy again
+            permit = trace.at("approve", await self.approve(permit))  # a person's approval of this very call, and policy again
         if isinstance(permit, Denied):
             raise permit.refusal
         if permit.action.effect is Effect.READ:

@@ -57,10 +57,12 @@ class Probe:
     clock: Clock
 
     async def __call__(self, write: Write) -> Decided:
-        """Look at the write's object and decide what can be decided; what cannot becomes a task, once, of a tool that is away only late."""
+        """Read the write's object and decide the outcome if possible; otherwise open one task, and only after a while if the
+        tool is unavailable.
+        """
         settle = self._settle_time(write)
         if settle is None:
-            return Decided(State.UNKNOWN, await self._task(write, "there is no probe for it"))
+            return Decided(State.UNKNOWN, await self._task(write, "it has no probe"))
         age = self.clock.now() - await self.last_sent(write)
         settled, shown = age >= settle, True
         try:
@@ -71,15 +73,13 @@ class Probe:
             seen = Seen(Finding.UNDECIDED)
         match seen.finding:
             case Finding.APPLIED:
-                await self.conclude(write, Result.SUCCESS, by="probe", reason="what the write asked for is there", seen=seen)
+                await self.conclude(write, Result.SUCCESS, by="probe", reason="the write's result is there", seen=seen)
                 return Decided(State.STANDING)
             case Finding.NOT_APPLIED:
-                await self.conclude(
-                    write, Result.FAILED, by="probe", reason="what the write asked for is not there, and cannot come any more"
-                )
+                await self.conclude(write, Result.FAILED, by="probe", reason="the write's result is absent, and can no longer arrive")
                 return Decided(State.FAILED)
             case Finding.UNDECIDED:
-                why = "its object's state proves neither" if shown else "its tool has not shown its object since"
+                why = "its object's state proves nothing" if shown else "its tool has not returned the object since"
                 asked = settled if shown else age >= max(settle, UNSEEN)
                 return Decided(State.UNKNOWN, await self._task(write, why, seen.version) if asked else None, shown)
 
@@ -101,7 +101,7 @@ class Probe:
         return write.at if outcome is None else max(write.at, outcome.at)
 
     def _settle_time(self, write: Write) -> float | None:
-        """Seconds after which a late apply is out of the question; ``None`` where the write cannot be probed."""
+        """Seconds after which a late apply is out of the question; ``None`` if the write cannot be probed."""
         tool = self.tools.get(write.tool)
         kind = tool.catalog.actions.get(write.action) if tool is not None else None
         if kind is None or kind.probe is None or write.args_ref is None or not (write.target.id or kind.probe.find):
@@ -135,21 +135,21 @@ class Probe:
         return await self.writes.rewritten(write.key.workflow_id, write.target.object, write.intent.seq)
 
     async def _before(self, write: Write) -> object:
-        """The state before it, ``None`` where its object was not there or nobody looked."""
+        """The state before it, ``None`` if its object did not exist or was not read."""
         sealed = await self.blobs.blob(write.snapshot_ref) if write.snapshot_ref is not None else None
         return None if sealed is None else orjson.loads(await self.vault.unseal(sealed)).get("state")
 
     async def _listed(
         self, tool: Tool, kind: catalog.ActionType, probe: catalog.Probe, request: sealed_payloads.Request, write: Write, *, settled: bool
     ) -> Seen:
-        """Look for what a create may have made: one match is it, none (once it has settled) is none, several prove nothing."""
+        """Search for the object of a create: one match is it, no match (after it has settled) means not applied, several prove nothing."""
         made = await self.reads.listing(tool, probe, request.captures, request.document, write.key.tenant)
         if made is not None and len(made) == 1:
             return Seen(Finding.APPLIED, version=await self._as_made(tool, kind, request, write, made[0]), made=made[0])
         return Seen(Finding.NOT_APPLIED if made == () and settled else Finding.UNDECIDED)
 
     async def _as_made(self, tool: Tool, kind: catalog.ActionType, request: sealed_payloads.Request, write: Write, made: str) -> str | None:
-        """The version at which what was found is still as the create asked for; ``None`` where that does not show."""
+        """The version at which what was found is still as the create asked for; ``None`` if that does not show."""
         try:
             seen = await self.reads.object_state(tool, kind, request.captures, write.key.tenant, created=made)
         except (UpstreamFailure, ValueError, KeyError):

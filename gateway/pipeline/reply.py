@@ -75,7 +75,7 @@ class Replies:
         tool: str | None = None,
         close: bool = False,
     ) -> Reply:
-        """The refusal of what did not get as far as its run; with what its headers tell of the sender, if anything."""
+        """The refusal of a call before its run was known, with what its headers show about the sender."""
         if sender is None:
             return problem.reply(refused, entry=entry, close=close)
         told = (

@@ -47,9 +47,9 @@ def request(judged: Judged) -> bytes:
 
 
 def proposal(held: Held) -> bytes:
-    """The request of a held call as it would be sent, for whoever is asked to approve it; without what policy wants struck out.
+    """The request of a held call as it would be sent, for approvers; without what policy redacts.
 
-    Of headers that the agent made up only the names are there (``withheld``): their values may be secrets.
+    Of custom headers it contains only the names (``withheld``): their values may be secrets.
     """
     call, tool = held.known.call, held.known.tool
     shown = _shown(call, tool.base, call.headers)
@@ -61,9 +61,7 @@ def proposal(held: Held) -> bytes:
 
 
 def compensation(call: Call, base: str, guard: Headers, instead: Call | None) -> bytes:
-    """The request of a compensation as it would be sent, for whoever is asked to approve it; with what would be sent instead of it
-    where it comes too late.
-    """
+    """The request of a compensation as it would be sent, for approvers; with its alternative if it comes too late."""
     shown = _shown(call, base, (*call.headers, *guard))
     if instead is not None:
         shown["instead"] = _shown(instead, base, instead.headers)

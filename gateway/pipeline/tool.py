@@ -152,7 +152,7 @@ class ToolReads:
     async def listing(
         self, tool: Tool, probe: catalog.Probe, captures: Mapping[str, str], document: Mapping[str, object], tenant: str
     ) -> tuple[str, ...] | None:
-        """The ids in a listing of what a create may have made; ``None`` where the listing does not tell.
+        """The ids in a listing of objects that a create may have made; ``None`` if the listing does not show it.
 
         Raises:
             UpstreamFailure: the tool did not answer with a whole listing.
@@ -168,7 +168,7 @@ class ToolReads:
         """The complete answer to a read of the gateway's own: 200, or one that says that there is nothing.
 
         Raises:
-            UpstreamFailure: there is none, or no end of it in time: a tool that drips must not hold whoever waits here.
+            UpstreamFailure: there is none, or it did not end in time: a slow tool must not block the caller.
         """
         try:
             async with asyncio.timeout(PATIENCE * tool.timeout):
@@ -178,7 +178,7 @@ class ToolReads:
                 if not answer.complete:
                     await discard(answer)
         except TimeoutError as error:
-            raise errors.UpstreamFailure(f"{tool.name} did not end its answer to a read in time", sent=False, late=True) from error
+            raise errors.UpstreamFailure(f"{tool.name} did not complete its answer to a read in time", sent=False, late=True) from error
         if answer.status not in _ABSENT and (answer.status != 200 or not answer.complete or len(answer.body) > BOUND):
             raise _unreadable(tool, answer, what)
         return answer
@@ -229,7 +229,7 @@ async def discard(answer: Answer) -> None:
 
 
 def reply_document(answer: Answer, *, parsed: bool = True) -> dict[str, object]:
-    """A tool's answer as expressions see it, as ``reply``; its body is ``None`` where it is no JSON, not complete, or not to be parsed.
+    """A tool's answer as expressions see it, as ``reply``; its body is ``None`` if it is no JSON, not complete, or not to be parsed.
 
     Names of headers are in lower case, and of repeated ones the first counts.
     """
@@ -241,14 +241,14 @@ def reply_document(answer: Answer, *, parsed: bool = True) -> dict[str, object]:
 
 
 def refusal(lost: errors.UpstreamFailure, what: str, *, unknown: bool = False) -> errors.Refusal:
-    """What the agent is told of a tool that brought no answer.
+    """The agent's error for a tool without an answer.
 
-    ``unknown`` where the call may have been applied all the same: then trying again is not for the agent to do.
+    ``unknown`` if the call may have been applied: then the agent must not retry it.
     """
     kind = errors.ToolTimeout if lost.late else errors.ToolUnreachable
     if not unknown:
         return kind(f"{what}: {lost.detail}.", outcome="not-sent")
-    hint = "Do not send it again under another key: ask again with the same call, or read the target to see whether it was applied."
-    refused = kind(f"{what}: {lost.detail}. It may or may not have been applied.", hint=hint, outcome="unknown")
+    hint = "Do not repeat it under another key: send the same call again, or read the target to see whether it was applied."
+    refused = kind(f"{what}: {lost.detail}. Its outcome is unknown.", hint=hint, outcome="unknown")
     refused.retryable = False
     return refused

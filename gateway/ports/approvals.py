@@ -13,7 +13,7 @@ from gateway.model.entry import Sealed
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """An approval to be asked for (its id, number and times are set by whoever keeps them), and the request as it would be sent."""
+    """A new request for an approval (the store sets its id, number and times), and the request as it would be sent."""
 
     draft: Approval
     request: Sealed
@@ -49,5 +49,5 @@ class Approvals(Protocol):
         ...
 
     async def void(self, approval: Approval, why: str) -> None:
-        """What was approved is no longer what would be done: the next such call asks anew."""
+        """The approved state has changed: the next such call makes a new request."""
         ...

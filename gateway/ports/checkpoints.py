@@ -1,4 +1,4 @@
-"""Checkpoints, as what takes runs up again and the line meet them."""
+"""Checkpoints, as the resume and the line use them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from gateway.model.effect import Charge, Key, Violation
 from gateway.model.entries import Entry
 from gateway.model.entry import Head, Position, Sealed
 
-SPENT = "The approval was spent by another call, or is good no longer: one approval is one call."
+SPENT = "The approval was used by another call, or has expired: one approval is for one call."
 
 
 class IntentRequest(Struct, frozen=True):
@@ -63,7 +63,7 @@ class Unapproved(Struct, frozen=True):
 
 
 class Exceeded(Struct, frozen=True):
-    """A limit stood against it; nothing was charged or written but the refusal."""
+    """A limit refused it; nothing was charged, and only the refusal was written."""
 
     position: Position
     violations: tuple[Violation, ...]
@@ -124,7 +124,7 @@ class Query(Struct, frozen=True, kw_only=True):
 class History(Protocol):
     """The journal, read back: durable entries only, with their places.
 
-    What was posted before the question is waited for, a moment at the most: whoever was told of an entry finds it.
+    Reads wait briefly for earlier posts, so that every announced entry is found.
     """
 
     async def entries(self, query: Query) -> Sequence[Entry]: ...
@@ -144,5 +144,5 @@ class History(Protocol):
     async def keep_head(self, head: Head) -> None: ...
 
     async def tail(self) -> Head:
-        """Stream, seq, hash and time of the newest durable entry, unsigned (``note`` is empty; seq 0 where there is none)."""
+        """Stream, seq, hash and time of the newest durable entry, unsigned (``note`` is empty; seq 0 if there is none)."""
         ...

@@ -25,5 +25,5 @@ class PolicyEngine(Protocol):
         ...
 
     def health(self) -> tuple[bool, str]:
-        """Whether decisions can be had, and a line about it."""
+        """Whether the engine can decide, and a line about it."""
         ...

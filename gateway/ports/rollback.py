@@ -17,7 +17,7 @@ from gateway.model.run import Run
 class Compensating(Struct, frozen=True, kw_only=True):
     """One node of a plan, to be carried out now. ``effects`` are its own, oldest first; ``run`` is theirs.
 
-    ``guard`` is the version at which the object has to be, ``None`` where the node is not guarded. ``fence`` is called in the
+    ``guard`` is the version at which the object has to be, ``None`` if the node is not guarded. ``fence`` is called in the
     same step as the first byte leaves: it raises a Refusal where the rollback was stopped or is another's by now.
     """
 
@@ -30,10 +30,10 @@ class Compensating(Struct, frozen=True, kw_only=True):
 
 
 class NodeOutcome(Struct, frozen=True, kw_only=True):
-    """What came of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help, after ``pause`` seconds at
-    the least where the tool asks for that. ``WAITING`` where nothing was applied, for a reason that passes by itself.
+    """The result of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help, after ``pause`` seconds at
+    the least where the tool asks for that. ``WAITING`` if nothing was applied, for a transient reason.
 
-    ``seen`` is what the object was at when it was looked at: its version, ``absent``, or ``None`` where it was not read.
+    ``seen`` is what the object was at when it was looked at: its version, ``absent``, or ``None`` if it was not read.
     ``after`` is the version that the compensation left.
     """
 
@@ -46,7 +46,7 @@ class NodeOutcome(Struct, frozen=True, kw_only=True):
 
 
 class Proposal(Struct, frozen=True, kw_only=True):
-    """The request that would carry out a node. ``shown`` is all of it, for whoever may approve it: to be sealed, not journaled."""
+    """The request that would carry out a node. ``shown`` is all of it, for approvers: to be sealed, not journaled."""
 
     method: str
     path: str
@@ -55,7 +55,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
 
 
 class Examined(Struct, frozen=True, kw_only=True):
-    """An object re-read after a rollback. ``as_expected`` is ``None`` where its expected state is not known."""
+    """An object re-read after a rollback. ``as_expected`` is ``None`` if its expected state is unknown."""
 
     exists: bool
     version: str | None
@@ -82,27 +82,27 @@ class Compensations(Protocol):
         ...
 
     async def proposal(self, compensating: Compensating) -> Proposal | NodeOutcome:
-        """The request that would carry out a node, for whoever is asked first; what came of the node where there can be none."""
+        """The request that would carry out a node, for an approval; the node's result if there can be no request."""
         ...
 
     async def decide(self, write: Write) -> bool | None:
-        """Look whether an unknown write was applied; ``None`` while it cannot be told: then a person is asked.
+        """Determine whether an unknown write was applied; ``None`` while that is undecided: then a person decides.
 
         Raises:
-            ToolUnreachable: its tool cannot be looked at now.
+            ToolUnreachable: its tool cannot be read now.
         """
         ...
 
     async def settle_unknown(self, compensating: Compensating, write: Write) -> bool | None:
-        """Look whether a compensation of unknown outcome was applied, and journal what that shows; ``None`` while it cannot be told.
+        """Determine whether a compensation of unknown outcome was applied, and journal the result; ``None`` while that is undecided.
 
         Raises:
-            ToolUnreachable: its tool cannot be looked at now.
+            ToolUnreachable: its tool cannot be read now.
         """
         ...
 
     async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | Unseen | None:
-        """Look at a node's object again; ``None`` where it has none, or it can never be read."""
+        """Look at a node's object again; ``None`` if it has none, or it can never be read."""
         ...
 
 

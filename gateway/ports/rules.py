@@ -13,7 +13,7 @@ class Rules(Protocol):
     def revision(self) -> str: ...
 
     async def ask(self, rule: str, document: Mapping[str, object]) -> object:
-        """What ``data.killcord.<rule>`` (``response.response``, say) is on an input document; ``None`` where it is undefined.
+        """What ``data.killcord.<rule>`` (``response.response``, say) is on an input document; ``None`` if it is undefined.
 
         A set comes as a sorted list.
 

@@ -25,7 +25,7 @@ class TriggerMonitor(Protocol):
 
 class Responses(Protocol):
     async def about(self, run: Run, generation: int, trigger: Trigger) -> Response:
-        """What policy says of an error that may be recoverable; journaled, and never an incident by itself.
+        """Policy's answer to an error that may be recoverable; journaled, and never an incident.
 
         Raises:
             JournalUnavailable: it cannot be journaled.

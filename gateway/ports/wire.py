@@ -16,7 +16,7 @@ class Upstream(Protocol):
         what it raises passes through and nothing is sent.
 
         Raises:
-            UpstreamFailure: no whole answer head came; ``sent`` tells whether a byte may have left.
+            UpstreamFailure: no complete answer head arrived; ``sent`` is true if a byte may have been sent.
         """
         ...
 

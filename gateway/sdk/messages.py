@@ -111,7 +111,7 @@ def path(*segments: str) -> str:
 def lost(url: str, error: Exception) -> Lost:
     """No answer came from ``url``, and why."""
     if isinstance(error, TimeoutError):
-        why = "it took too long"
+        why = "timed out"
     elif isinstance(error, ValueError):
         # Its text contains the header, and so the token.
         why = "the request cannot be sent; check the address and the characters of the token"

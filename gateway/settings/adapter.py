@@ -26,7 +26,7 @@ def _classes(value: object) -> object:
 
 
 class ObjectDocument(Section):
-    path: str = Field(description="where one object is read, such as /invoices/{id}")
+    path: str = Field(description="the path of one object, such as /invoices/{id}")
     version: str | None = None
     state: str | None = None
     id: str | None = None
@@ -74,14 +74,14 @@ class VerifyDocument(Section):
 
 
 class ListingDocument(Section):
-    path: str = Field(description="where objects are listed")
+    path: str = Field(description="the path of the listing")
     query: dict[str, str] = Field(default_factory=dict)
     items: str = Field(description="the list in the reply, such as reply.body.items")
     id: str = Field(description="an item's id, such as object.body.id")
 
 
 class ProbeDocument(Section):
-    applied: str = Field(description="an expression that is true of object where the write was applied")
+    applied: str = Field(description="an expression that is true of object if the write was applied")
     settle: Duration = 30.0
     find: ListingDocument | None = None
 

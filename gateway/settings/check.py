@@ -16,7 +16,7 @@ from gateway.settings.config import Config, ToolConfig
 
 @dataclass(frozen=True, slots=True)
 class ToolSummary:
-    """One tool in a line: how many actions of each kind, and which writes a person has to take back."""
+    """One tool in a line: how many actions of each kind, and which writes a person has to undo."""
 
     name: str
     adapter: str
@@ -84,20 +84,20 @@ def _scopes(config: Config) -> Iterator[str]:
         for scope in task_class.scopes:
             tool = scope.partition(":")[0]
             if "*" not in tool and tool not in config.tools:
-                yield f"{config.path.name}: task_classes.{task_class.name}: the scope {scope} names no tool of this file"
+                yield f"{config.path.name}: task_classes.{task_class.name}: the scope {scope} does not name a tool of this file"
 
 
 def _amounts(config: Config) -> Iterator[str]:
     priced = {name for tool in config.tools.values() for action in tool.catalog.actions.values() for name in action.cost.amounts}
     for task_class in config.task_classes.values():
         for name in sorted(set(task_class.limits.amount) - priced):
-            yield f"{config.path.name}: task_classes.{task_class.name}: no action has a cost.amount.{name}: the limit never counts"
+            yield f"{config.path.name}: task_classes.{task_class.name}: no action has a cost.amount.{name}: the limit has no effect"
 
 
 def _tool(config: Config, tool: ToolConfig) -> Iterator[str]:
     name = f"{config.path.name}: tools.{tool.name}"
     if tool.origin.readable_on_the_way:
-        yield f"{name}: plain http to {tool.origin.host}: the secret and the data cross the network readable"
+        yield f"{name}: plain http to {tool.origin.host}: the secret and the data cross the network in plain text"
     if tool.credential is not None and tool.credential.inline:
         yield f"{name}.credential: the secret is written in the file itself; move it to an environment variable or a file"
     secret = tool.credential.one_file if tool.credential else None

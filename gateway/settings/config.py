@@ -48,7 +48,7 @@ class PolicyConfig:
 class Config:
     """Paths are absolute. ``tenants`` holds limits by tenant, ``*`` those of every tenant without its own.
 
-    ``rates`` is ``None`` where they are metered in memory; ``approval_ttl`` and ``rollback_patience`` are in seconds.
+    ``rates`` is ``None`` if they are metered in memory; ``approval_ttl`` and ``rollback_patience`` are in seconds.
     """
 
     path: Path

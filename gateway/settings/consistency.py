@@ -45,7 +45,7 @@ class _Subject:
 def check(site: Site, adapter: AdapterDocument, tool: Tool, actions: Mapping[int, ActionType]) -> None:
     """Report every contradiction. ``actions`` are those that compiled, by their place in the document."""
     if not adapter.actions:
-        site.report("declares nothing; list the calls that agents may make", "actions")
+        site.report("is empty; list the calls that agents may make", "actions")
     _check_names(site, adapter)
     _check_order(site, actions)
     for place, action in actions.items():
@@ -59,9 +59,9 @@ def _check_names(site: Site, adapter: AdapterDocument) -> None:
     seen: set[str] = set()
     for place, one in enumerate(adapter.actions):
         if one.name in seen:
-            site.report(f"there is another action {one.name}; a name stands for one action", "actions", place, "name")
+            site.report(f"there is another action {one.name}; names must be unique", "actions", place, "name")
         if one.name in ("unlisted.read", "unlisted.write"):
-            site.report(f"{one.name} means calls that no action matches; choose another name", "actions", place, "name")
+            site.report(f"{one.name} is reserved for unlisted calls; choose another name", "actions", place, "name")
         seen.add(one.name)
 
 
@@ -70,7 +70,7 @@ def _check_order(site: Site, actions: Mapping[int, ActionType]) -> None:
     earlier: list[ActionType] = []
     for place, action in actions.items():
         if hides := next((one for one in earlier if _hides(one, action)), None):
-            site.report(f"never reached: {hides.name}, above it, takes all its calls; put this one first", "actions", place, "match")
+            site.report(f"never reached: {hides.name}, above it, matches all its calls; put this one first", "actions", place, "match")
         earlier.append(action)
 
 
@@ -88,7 +88,7 @@ def _check_target(one: _Subject) -> None:
     if capture is not None and capture not in action.template.names:
         site.report(f"tenant is request.path.{capture}, but this path has no {{{capture}}}: every call would be refused", "match", "path")
     if action.object and action.creates:
-        site.report("give object (what it is aimed at) or creates (what it makes), not both", "object")
+        site.report("set object (its target) or creates (its result), not both", "object")
     place = ("creates", "object") if action.creates else ("object",)
     if action.object_type is not None and action.object_type not in one.adapter.objects:
         site.report(f"there is no {action.object_type} under objects" + closest(action.object_type, one.adapter.objects), *place)
@@ -97,13 +97,13 @@ def _check_target(one: _Subject) -> None:
         given = ("id",) if action.creates else ()
         if missing := [name for name in one.lacks(one.kind.template.names) if name not in given]:
             listed = ", ".join(f"{{{name}}}" for name in missing)
-            site.report(f"the path of {action.object_type} needs {listed}, which this action's path does not give", *place)
+            site.report(f"the path of {action.object_type} needs {listed}, which this action's path does not capture", *place)
 
 
 def _check_read(one: _Subject) -> None:
     for name in _WRITES_ONLY:
         if getattr(one.declared, name) is not None:
-            one.site.report("only a write has this; remove it, or set effect: write", "class" if name == "classes" else name)
+            one.site.report("only a write may have this; remove it, or set effect: write", "class" if name == "classes" else name)
 
 
 def _check_fallback(one: _Subject) -> None:
@@ -115,29 +115,29 @@ def _check_fallback(one: _Subject) -> None:
     if other is None:  # it has a problem of its own
         return
     if other is one.action:
-        site.report("is this action itself, which has just failed; name another read, or remove it")
+        site.report("is this action itself; name another read, or remove it")
     elif other.effect is not Effect.READ or other.method != "GET":
         site.report(f"{name} is not a read by GET; a fallback must change nothing and need no body")
     elif other.headers or other.body:
         site.report(f"{name} must match by path, not by header or body: a fallback sends neither; name another read")
     elif missing := one.lacks(other.template.names):
-        site.report(f"the path of {name} needs {{{missing[0]}}}, which this action's path does not give")
+        site.report(f"the path of {name} needs {{{missing[0]}}}, which this action's path does not capture")
 
 
 def _check_write(one: _Subject) -> None:
     declared, site = one.declared, one.site
     if declared.classes is None:
-        site.report("a write needs its class: reversible, compensatable or irreversible", "class")
+        site.report("a write needs a class: reversible, compensatable or irreversible", "class")
     if declared.fallback is not None:
-        site.report("only a read has this: another write in its place could be done twice; remove it", "fallback")
+        site.report("only a read may have this: a write could run twice; remove it", "fallback")
     if declared.compensation is None:
-        site.report("a write needs one; where nothing can be called, {type: manual_review}", "compensation")
+        site.report("is missing; a write needs one: if no call can undo it, {type: manual_review}", "compensation")
     rules = declared.classes.when if declared.classes else []
     if declared.classes and not rules:
         site.report("needs at least one rule", "class", "when")
     for place, rule in enumerate(rules[:-1]):
         if rule.condition is None:
-            site.report("a rule without if must be the last: those after it never apply", "class", "when", place)
+            site.report("a rule without if must be the last: later rules never apply", "class", "when", place)
 
 
 def _check_readback(one: _Subject) -> None:
@@ -150,11 +150,11 @@ def _check_readback(one: _Subject) -> None:
     if probe is None:
         return
     if declared.creates and probe.find is None:
-        site.report("a create has no object to look at; give find, a listing to look in", "probe")
+        site.report("a create has no object to read; set find, a listing to search", "probe")
     elif not declared.creates and probe.find is not None:
         site.report("only a create is looked for in a listing; remove it", "probe", "find")
     elif not declared.creates and not one.versioned:
-        site.report("needs an object that has a version: its state alone proves nothing", "probe")
+        site.report("needs an object with a version: its state alone proves nothing", "probe")
     find = one.action.probe.find if one.action.probe else None
     if find and (missing := one.lacks(find.template.names)):
         site.report(f"{{{missing[0]}}} is not in this action's path", "probe", "find", "path")
@@ -163,7 +163,7 @@ def _check_readback(one: _Subject) -> None:
 def _check_idempotency(one: _Subject) -> None:
     site, key = one.site.at("idempotency"), one.declared.idempotency
     if (key.header is None) != key.gateway:
-        site.report("give either header (the tool takes a key there) or gateway: true (the gateway alone keeps it)")
+        site.report("set either header (the tool accepts a key there) or gateway: true (only the gateway stores the key)")
     if key.header is None and (key.honoured or key.quoted):
         site.report("honoured and quoted describe the tool's header; give header")
     if key.header is not None and (not _HEADER.fullmatch(key.header) or key.header.lower() in _KEYLESS):
@@ -177,11 +177,11 @@ def _check_compensation(one: _Subject) -> None:
     if undo.type.by_action and undo.by is None:
         site.report(f"{undo.type} needs by: the action that carries it out")
     if not undo.type.by_action and (undo.by or undo.body or undo.auto):
-        site.report(f"{undo.type} is done by a person: by, body and auto have no meaning there")
+        site.report(f"{undo.type} is done by a person; remove by, body and auto")
     if undo.type is Remedy.DELETE_CREATED and not declared.creates:
-        site.report("needs creates, which names what is to be deleted", "type")
+        site.report("needs creates, which names the object to delete", "type")
     if undo.delete_created and not declared.object:
-        site.report("is for an upsert of an object; a create has type: delete_created", "delete_created")
+        site.report("is for an upsert; a create needs type: delete_created", "delete_created")
     for key, by in (("by", undo.by), ("delete_created", undo.delete_created)):
         if by is not None:
             _check_by(one, by, site.at(key))
@@ -190,7 +190,7 @@ def _check_compensation(one: _Subject) -> None:
         if name not in writes:
             site.report(f"there is no write {name}" + closest(name, writes), "after")
         elif name == declared.name:
-            site.report(f"{name} is this action; its own effects have an order among them", "after")
+            site.report(f"{name} is this action; its own effects are ordered already", "after")
     _check_instead(one, undo, site.at("instead"))
     _check_snapshot(one, undo, site)
 
@@ -200,26 +200,26 @@ def _check_by(one: _Subject, by: str, site: Site) -> None:
     if carrier is None:  # it is not there, or has a problem of its own
         return
     if carrier.effect is Effect.READ:
-        site.report(f"{by} is a read; it undoes nothing")
+        site.report(f"{by} is a read; name a write")
     # The target's id can stand for {id} where it is one segment.
     kind = one.tool.objects.get(one.action.object or "")
     own = [name for name in kind.template.names if name != one.tool.tenant_capture] if kind else []
     given = ("id",) if one.action.creates is not None or len(own) == 1 else ()
     if missing := [name for name in one.lacks(carrier.template.names) if name not in given]:
-        site.report(f"the path of {by} needs {{{missing[0]}}}, which neither this action's path nor its target's id gives")
+        site.report(f"the path of {by} needs {{{missing[0]}}}, which neither this action's path nor its target's id has")
 
 
 def _check_instead(one: _Subject, undo: CompensationDocument, site: Site) -> None:
-    """What is done in a compensation's place makes up for the effect, whatever the object is like: it must overwrite nothing."""
+    """The alternative of a compensation offsets the effect in any state of the object: it must overwrite nothing."""
     instead = undo.instead
     if instead is None:
         return
     if undo.type not in _OFFSETS or instead.type not in _OFFSETS:
         site.report("replaces release or offsetting_action, and must be one of them", "type")
     if one.action.object_type is None:
-        site.report("needs an object (or creates) to look at")
+        site.report("needs an object (or creates) to read")
     if instead.by == undo.by:
-        site.report(f"is {undo.by}, as without it; name another action, or remove instead", "by")
+        site.report(f"is {undo.by}, the same action; name another one, or remove instead", "by")
     _check_by(one, instead.by, site.at("by"))
 
 

@@ -49,7 +49,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
     def problems(self, context: Context) -> Iterator[Problem]:
-        """What is wrong with keys that are well-formed by themselves: with each other, and with the world around them."""
+        """Problems of keys that are valid alone: contradictions between them, or with their surroundings."""
         yield from ()
 
 
@@ -78,7 +78,7 @@ def between(least: int, most: int) -> AfterValidator:
 
 
 def validate(located: Located, model: type[Model], where: Where = ()) -> tuple[Model | None, list[str]]:
-    """A document (or the part of it at ``where``) as a model, or every problem with its keys and values, each by itself."""
+    """A document (or the part of it at ``where``) as a model, or every problem with its keys and values."""
     value = located.at(where)
     if not isinstance(value, dict):
         return None, [located.problem(where, f"must be a mapping with {_listed(_keys(model))}")]

@@ -29,7 +29,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[str]]:
-    """The configuration and every problem; no gateway may start with it while there are any. ``None`` where it cannot be read."""
+    """The configuration and every problem; no gateway may start with it while there are any. ``None`` if it cannot be read."""
     found, problems = located.read(path)
     if problems:
         return None, problems
@@ -108,7 +108,7 @@ class _Tools:
             if (root / section.adapter / compilation.FILE).is_file() and "/" not in section.adapter:
                 return root / section.adapter
         known = sorted(found.parent.name for root in roots for found in root.glob(f"*/{compilation.FILE}"))
-        there = f"; there are {', '.join(known)}" if known else ""
+        there = f"; known: {', '.join(known)}" if known else ""
         message = f"no adapter {section.adapter!r} in {', '.join(self.adapters)}{there}"
         self.problems.append(self.located.problem(("tools", tool, "adapter"), message))
         return None

@@ -42,7 +42,7 @@ class Located:
         return f"{self.name}:{line}: {dotted(where)}: {message}" if where else f"{self.name}:{line}: {message}"
 
     def at(self, where: Where) -> object:
-        """The value at a place, ``None`` where there is none."""
+        """The value at a place, ``None`` if there is none."""
         value = self.value
         for step in where:
             try:
@@ -70,7 +70,7 @@ def read(path: Path, name: str | None = None) -> tuple[Located, list[str]]:
 def parse(raw: bytes, name: str) -> tuple[Located, list[str]]:
     """As :func:`read`, for bytes in hand."""
     if len(raw) > MAX_BYTES:
-        return Located(name, None, {}), [f"{name}: larger than {MAX_BYTES} bytes; a configuration is not"]
+        return Located(name, None, {}), [f"{name}: larger than {MAX_BYTES} bytes, the limit for a configuration"]
     try:
         node = yaml.compose(raw.decode(), Loader=yaml.SafeLoader)
     except UnicodeDecodeError:
@@ -100,7 +100,7 @@ class _Reader:
         self._left -= 1
         if self._left < 0 or len(where) > MAX_DEPTH:
             if self._left >= -1:
-                self._report(node, where, "too deep or too large here; aliases may not multiply a document")
+                self._report(node, where, "too deep or too large; aliases may not multiply a document")
                 self._left = -2
             return None
         if isinstance(node, yaml.MappingNode):
@@ -118,7 +118,7 @@ class _Reader:
             elif not isinstance(key, yaml.ScalarNode):
                 self._report(key, where, "a key must be plain text")
             elif key.value in built:
-                self._report(key, (*where, key.value), "this key is here twice; keep one")
+                self._report(key, (*where, key.value), "duplicate key; keep one")
             else:
                 self.marks.setdefault((*where, key.value), (key.start_mark.line + 1, key.start_mark.column + 1))
                 built[key.value] = self.build(value, (*where, key.value))
@@ -132,19 +132,19 @@ class _Reader:
             if isinstance(value, dict):
                 yield from value.items()
             else:
-                self._report(node, where, "<< takes a mapping, or a list of them")
+                self._report(node, where, "<< needs a mapping, or a list of mappings")
 
     def _scalar(self, node: yaml.Node, where: Where) -> object:
         kind = node.tag.removeprefix(_TAG)
         if kind == "float":
             return self._fraction(node, where)
         if kind not in ("str", "int", "bool", "null", "timestamp"):
-            self._report(node, where, f"the tag {node.tag} is not taken here; write a plain value")
+            self._report(node, where, f"the tag {node.tag} is not supported here; write a plain value")
             return None
         try:
             return self._scalars.construct_object(node)
         except (ValueError, OverflowError, yaml.YAMLError):
-            self._report(node, where, f"{node.value!r} is not a value of its kind; quote it if it is text")
+            self._report(node, where, f"{node.value!r} is not a valid value; quote it if it is text")
             return None
 
     def _fraction(self, node: yaml.Node, where: Where) -> object:

@@ -125,7 +125,7 @@ def origin(url: object) -> Origin:
     if found := _ORIGIN_SOCKET.fullmatch(text):
         return Origin("unix", "localhost", 0, found[1], _base(found[2] or ""))
     if "@" in text.split("://", 1)[-1].split("/", 1)[0]:
-        raise ValueError("contains a user or password; put them under credential")
+        raise ValueError("contains a user or password; move them to credential")
     found = _ORIGIN.fullmatch(text)
     port = int(found[3]) if found and found[3] else 0
     if found is None or port > 65_535 or (found[3] and not port):
@@ -145,7 +145,7 @@ def redis_url(url: object) -> RedisConfig:
     elif found := _REDIS.fullmatch(text):
         at = RedisConfig(host=found[4].strip("[]"), port=_port(found[5] or "6379"), tls=found[1] == "rediss", database=int(found[6] or 0))
     elif "@" in text and "${" not in text:
-        raise ValueError("contains a password; put it into an environment variable and write redis://user:${NAME}@host:port/0")
+        raise ValueError("contains a password; move it to an environment variable and write redis://user:${NAME}@host:port/0")
     else:
         raise ValueError("not the URL of a server; write redis://host:port/0, rediss://user:${NAME}@host:port/0 or unix:///path:0")
     return replace(at, user=found["user"] or None, variable=found["variable"] or "")

@@ -90,7 +90,7 @@ def add(path: Path, name: str, role: Role, *, tenants: Sequence[str] = ("*",), c
 def _entries(found: Located, problems: list[str]) -> list[_Entry]:
     rows = found.value if found.value is not None else []
     if not isinstance(rows, list):
-        problems.append(found.problem((), "must be a list of {name, role, hash, tenants, classes}; killcord operators add makes one"))
+        problems.append(found.problem((), "must be a list of {name, role, hash, tenants, classes}; killcord operators add creates entries"))
         return []
     entries: list[_Entry] = []
     for place in range(len(rows)):
@@ -99,7 +99,7 @@ def _entries(found: Located, problems: list[str]) -> list[_Entry]:
         entries += [entry] if entry else []
     for place, entry in enumerate(entries):
         if any(entry.name == other.name or entry.hash == other.hash for other in entries[:place]):
-            problems.append(found.problem((place, "name"), f"{entry.name} or its hash is here twice; keep one entry"))
+            problems.append(found.problem((place, "name"), f"{entry.name} or its hash is a duplicate; keep one entry"))
     return entries
 
 

@@ -79,14 +79,14 @@ class CredentialSection(Section):
         """Secrets of single tenants are looked for at call time only."""
         value = self.value or ""
         if self.value is None and self.file is None:
-            yield (), "needs value (with ${ENV} in it), or file"
+            yield (), "needs value (with ${ENV}), or file"
         for name in _PER_TENANT.findall(value):
             if "{tenant}" not in name:
                 yield from ((("value",), problem) for problem in context.variable(name))
         if "${" in _PER_TENANT.sub("", value):
             yield ("value",), "a variable is written ${NAME} or ${NAME_{tenant}}"
         if self.value is not None and ("{file}" in value) != (self.file is not None):
-            yield ("value",), "{file} in value and the key file belong together: give both, or neither"
+            yield ("value",), "{file} in value and the key file belong together: set both, or neither"
         if self.file is not None and "{tenant}" not in self.file and not (context.folder / self.file).is_file():
             yield ("file",), f"there is no file {context.folder / self.file}; create it, readable for this process alone"
 
@@ -114,7 +114,7 @@ def read(secret: Any, context: Context) -> str:
         except (OSError, UnicodeDecodeError):
             raise ValueError(f"there is no file {path} that can be read as text") from None
     if not isinstance(secret, str) or not _VARIABLE.fullmatch(secret):
-        raise ValueError('is needed, as "${NAME}" (the environment) or {file: PATH}; never write the secret itself here')
+        raise ValueError('is missing; write "${NAME}" (the environment) or {file: PATH}, not the secret')
     return expanded(secret, context).strip()
 
 

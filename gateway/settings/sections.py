@@ -32,21 +32,19 @@ Host = Annotated[
     str,
     must(
         lambda text: addresses.literal(text.strip("[]")) or _HOST.fullmatch(text),
-        "{!r} is not a host; name each host or address by itself, without scheme, port or *",
+        "{!r} is not a host; write a host or address without scheme, port or *",
     ),
 ]
 EventTopic = Literal["order", "trigger", "incident"]
 LeaseHeader = Annotated[
     Name,
-    must(
-        secrets.can_carry_a_lease, "{} cannot carry a lease; name the header in which the tool's clients put their key, such as X-API-Key"
-    ),
+    must(secrets.can_carry_a_lease, "{} cannot carry a lease; name the header of the clients' key, such as X-API-Key"),
 ]
 ToolUrl = Annotated[
     OriginUrl,
     must(
         lambda at: addresses.allowed(at.host) or not addresses.literal(at.host),
-        "{0.host} is an address that no tool may have: metadata, link-local, multicast",
+        "{0.host} is a forbidden address: metadata, link-local or multicast",
     ),
 ]
 Variable = Annotated[Any, must(lambda one: isinstance(one, (str, int)), "must be text, a whole number, true or false")]
@@ -58,7 +56,7 @@ class ListenSection(Section):
 
     def problems(self, context: Context) -> Iterator[Problem]:
         if self.control == self.data and (self.data.port or self.data.path):
-            yield ("control",), f"{self.control} is where agents call (listen.data); operators need an address of their own"
+            yield ("control",), f"{self.control} is also listen.data; the control API needs another address"
 
 
 class PolicySection(Section):
@@ -107,16 +105,16 @@ class RatesSection(Section):
     def problems(self, context: Context) -> Iterator[Problem]:
         if self.store == "memory":
             if self.url is not None:
-                yield ("url",), "belongs to store: redis; rates in memory need none"
+                yield ("url",), "needs store: redis; remove it for rates in memory"
             return
         if self.url is None:
-            yield ("url",), "is needed by store: redis, such as redis://127.0.0.1:6379/0"
+            yield ("url",), "is missing; store: redis needs it, such as redis://127.0.0.1:6379/0"
         elif self.url.variable:
             yield from ((("url",), problem) for problem in context.variable(self.url.variable))
         if self.on_loss == "share" and self.share is None:
-            yield ("share",), "is needed by on_loss: share: the number of nodes, so that each takes its part of every rate"
+            yield ("share",), "is missing; on_loss: share needs the number of nodes"
         if self.on_loss == "deny" and self.share is not None:
-            yield ("share",), "belongs to on_loss: share"
+            yield ("share",), "needs on_loss: share"
         yield from context.file(self.ca, "ca")
 
     def redis(self, context: Context) -> RedisConfig | None:
@@ -194,12 +192,12 @@ class TaskClassSection(Section):
 
 
 class ApprovalsSection(Section):
-    ttl: Duration = Field(default=3_600.0, description="how long an approval waits for an answer, and how long a yes is good")
+    ttl: Duration = Field(default=3_600.0, description="how long an approval waits for an answer, and how long it is valid")
 
 
 class RollbackSection(Section):
     patience: Duration = Field(
-        default=900.0, description="how long a rollback waits for a tool that is away, before a person says when it goes on"
+        default=900.0, description="how long a rollback waits for an unavailable tool before a person must continue it"
     )
 
 
@@ -227,13 +225,13 @@ class AmbientRunSection(Section):
 class WebhookSection(Section):
     url: str = Field(description="https://host/path")
     secret: Any = None  # checked without ever being shown
-    events: Annotated[list[EventTopic], must(len, f"is empty; name some of {', '.join(Topic)}, or leave it out for all of them")] = Field(
+    events: Annotated[list[EventTopic], must(len, f"is empty; name one or more of {', '.join(Topic)}, or remove it for all")] = Field(
         default_factory=lambda: list(get_args(EventTopic))
     )
     timeout: Annotated[Duration, must(lambda seconds: seconds <= 60.0, "must be at most 60 s")] = 5.0
     attempts: Annotated[Count, between(1, 1_000)] = 8
     tenants: (
-        Annotated[list[str], must(len, "is empty, so that nothing would be sent; name tenants, or leave it out for everything")] | None
+        Annotated[list[str], must(len, "is empty, so that nothing would be sent; name tenants, or remove it for everything")] | None
     ) = None
     ca: str | None = None
 
@@ -288,7 +286,7 @@ class KillcordDocument(Section):
 
     def problems(self, context: Context) -> Iterator[Problem]:
         if not self.tools:
-            yield ("tools",), "names no tool; a gateway needs at least one"
+            yield ("tools",), "is empty; a gateway needs at least one tool"
         path = context.folder / self.data_dir
         if path.exists() and not path.is_dir():
             yield ("data_dir",), f"{path} is not a folder; name a folder, or a path that does not exist yet"
@@ -300,7 +298,7 @@ class KillcordDocument(Section):
     def _ambient_problems(self, run: AmbientRunSection) -> Iterator[Problem]:
         name, ceiling = run.task_class, self.task_classes.get(run.task_class)
         if not self.listen.data.loopback:
-            yield (), f"needs listen.data on loopback, not {self.listen.data}: whoever reaches that address would be the agent"
+            yield (), f"needs listen.data on loopback, not {self.listen.data}: anyone who reaches that address would be the agent"
         if ceiling is None:
             yield ("task_class",), f"there is no {name} under task_classes" + closest(name, self.task_classes)
             return

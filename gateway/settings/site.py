@@ -41,7 +41,7 @@ class Site:
         self.problems.append(self.located.problem((*self.where, *steps), message))
 
     def expression(self, text: str | None, roots: frozenset[str], *steps: str | int) -> Expression | None:
-        """The compiled expression, ``None`` where there is none or a problem."""
+        """The compiled expression, ``None`` if there is none or a problem."""
         try:
             return None if text is None else expression.compile(text, roots=roots)
         except ValueError as error:
@@ -55,7 +55,7 @@ class Site:
         return {str(name): one for name, one in built.items() if one}
 
     def template(self, text: str, *steps: str | int) -> Template | None:
-        """The template with the tool's variables in it, ``None`` where there is a problem."""
+        """The template with the tool's variables in it, ``None`` if there is a problem."""
         try:
             return expression.parse(text, self.variables)
         except ValueError as error:
@@ -63,7 +63,7 @@ class Site:
             return None
 
     def schema(self, name: str, *steps: str) -> catalog.Conformity | None:
-        """A JSON Schema file of the adapter's folder as a check, ``None`` where there is a problem."""
+        """A JSON Schema file of the adapter's folder as a check, ``None`` if there is a problem."""
         path = self.folder / name
         try:
             return jsonschema_rs.validator_for(orjson.loads(path.read_bytes()), retriever=_not_retrieved).is_valid

@@ -16,7 +16,7 @@ MOST = 10_000
 LONGEST = 86_400.0
 """Seconds in the longest window: after a start, entries of that long are read again."""
 
-NEVER_OFF = "cannot be off; what follows can be softened in Rego, by an override of killcord.response (docs/triggers.md)"
+NEVER_OFF = "cannot be off; change its response in Rego, by an override of killcord.response (docs/triggers.md)"
 
 _DEFAULT = Thresholds()
 
@@ -33,10 +33,10 @@ Remembered = Annotated[
     Often,
     must(
         lambda times: times <= REMEMBERED,
-        f"{{}} would never be reached: a run's last {REMEMBERED} writes are remembered; write at most that",
+        f"{{}} can never be reached; at most {REMEMBERED} writes of a run are remembered",
     ),
 ]
-Within = Annotated[Duration, must(lambda seconds: seconds <= LONGEST, "{:g} s is too long to look back; write at most 1d")]
+Within = Annotated[Duration, must(lambda seconds: seconds <= LONGEST, "{:g} s is too long; write at most 1d")]
 Part = Annotated[float, BeforeValidator(lambda value: float(_fraction(value, "share")))]
 Confidence = Annotated[int, BeforeValidator(lambda value: amount(_fraction(value, "confidence")))]
 

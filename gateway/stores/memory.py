@@ -1,5 +1,5 @@
 """GCRA meters in the memory of one process, for one node or for its share of them. A restart forgets them: at most one second's worth of
-calls is let through anew.
+calls is let through again.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class MemoryRates:
         return True, "memory" if self.nodes == 1 else f"1/{self.nodes} of every rate in memory"
 
     async def close(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to release."""
 
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ class PoolBounds(Struct, frozen=True, kw_only=True):
     how many calls may queue for one. ``idle_timeout`` is how long an unused connection is trusted. An answer whose declared
     length is at most ``whole_bytes`` is handed over complete; a longer one is streamed with about ``window_bytes`` bytes buffered.
     After a request longer than ``reuse_bytes`` a connection is not used again: the kernel takes what the tool has not read, so
-    that an answer given before the request's end could not be told from one given after it.
+    that an answer given before the request's end could not be distinguished from one given after it.
     """
 
     connections: int = 128

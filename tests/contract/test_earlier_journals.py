@@ -1,4 +1,4 @@
-"""Journals of earlier versions verify, fold to the tables they had, and can be gone on with."""
+"""Journals of earlier versions verify, fold to the tables they had, and can be continued."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ async def test_a_run_comes_back_as_it_was_opened(reopen: Reopen) -> None:
     assert await store.registry.run("run_2") is None
 
 
-async def test_a_changed_run_is_seen_by_whoever_waited_for_it(store: SqliteStore) -> None:
+async def test_a_changed_run_is_seen_by_anyone_who_waited_for_it(store: SqliteStore) -> None:
     for number in range(1, 20):
         await store.journal.append(typed(make.run_entry(make.other(generation=number), "renewed")))
         run = await store.registry.run("run_1")

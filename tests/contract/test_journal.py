@@ -52,7 +52,7 @@ async def test_an_appended_entry_is_there_when_append_returns(store: SqliteStore
     assert await store.history.entry(Position("st_other", position.seq)) is None
 
 
-async def test_a_posted_entry_is_found_by_whoever_asks_after_it_was_told(store: SqliteStore) -> None:
+async def test_a_posted_entry_is_found_by_anyone_who_asks_after_it_was_reported(store: SqliteStore) -> None:
     position = store.journal.post(of_fields(make.read("inv_1")))
     assert await store.history.entry(position) is not None
     store.journal.post(of_fields(make.read("inv_2")))
@@ -69,7 +69,7 @@ async def test_a_post_reaches_the_disk_without_being_awaited(reopen: Reopen) -> 
     assert len(await lines(store)) == 1000
 
 
-async def test_the_stream_and_its_chain_go_on_after_a_restart(reopen: Reopen) -> None:
+async def test_the_stream_and_its_chain_continue_after_a_restart(reopen: Reopen) -> None:
     store = await reopen()
     stream = store.journal.stream
     await store.journal.append(of_fields(make.read()))
@@ -92,7 +92,7 @@ async def test_the_tail_is_the_newest_durable_entry(reopen: Reopen) -> None:
     assert await (await reopen()).history.tail() == tail
 
 
-async def test_an_entry_that_is_none_takes_no_seq(store: SqliteStore) -> None:
+async def test_an_entry_that_is_invalid_takes_no_seq(store: SqliteStore) -> None:
     for broken in (
         make.read(confidence=0.5),
         {"ts": make.STAMP},
@@ -184,7 +184,7 @@ async def test_distinct_members_are_counted_once_each(reopen: Reopen) -> None:
     assert (await store.registry.counters("run:run_1"))["systems"] == 2
 
 
-async def test_a_charge_without_a_limit_counts_all_the_same(store: SqliteStore) -> None:
+async def test_a_charge_without_a_limit_counts_nevertheless(store: SqliteStore) -> None:
     for name in "abc":
         await store.journal.intend(make.opening(name, charges=charges("run:run_1", records=None)))
     assert (await store.registry.counters("run:run_1"))["records"] == 3
@@ -238,7 +238,7 @@ async def test_entries_are_found_by_run_tenant_and_kind_in_pages(store: SqliteSt
     assert await seqs(kind="read", after=f"{store.journal.stream}/29") == [30]
     assert await seqs(after=f"{store.journal.stream}/31") == []
     for cursor in ("st_other/3", "3", "x/y", f"{store.journal.stream}/"):
-        with pytest.raises(ValueError, match="no cursor"):
+        with pytest.raises(ValueError, match="not a cursor"):
             await seqs(after=cursor)
 
 

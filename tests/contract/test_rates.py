@@ -166,7 +166,7 @@ async def test_clocks_of_nodes_that_are_an_hour_apart_share_one_meter(server: Va
         assert not await passes(ahead, meters, now=NOW + 3600)
 
 
-async def test_a_server_that_forgot_the_script_is_told_it_again(server: Valkey) -> None:
+async def test_a_server_that_forgot_the_script_is_reported_it_again(server: Valkey) -> None:
     async with valkey.node(server.server, next(_prefixes)) as rates:
         assert await passes(rates, [("run:r1", Rate(5))])
         assert server.ask("SCRIPT", "FLUSH") == "+OK"

@@ -53,7 +53,7 @@ async def journal_of(data_dir: Path, count: int) -> str:
     [
         ("UPDATE entries SET line = replace(line, 'inv_8', 'inv_9') WHERE seq = 9", "/9: it was changed"),
         ("DELETE FROM entries WHERE seq = 5", "/5: the entry is missing"),
-        ("UPDATE entries SET line = x'00' WHERE seq = 20", "/20: it is no journal entry"),
+        ("UPDATE entries SET line = x'00' WHERE seq = 20", "/20: it is not a journal entry"),
         ("UPDATE entries SET line = (SELECT line FROM entries WHERE seq = 7) WHERE seq = 8", "/8: its prev_hash is not"),
     ],
 )
@@ -78,7 +78,7 @@ async def test_a_tail_cut_below_a_signed_head_stops_the_start(tmp_path: Path) ->
     await store.close()
     with closing(database(tmp_path / "var")) as connection:
         connection.execute("DELETE FROM entries WHERE seq > 17")
-    with pytest.raises(errors.Misconfigured, match="/18: a head was signed at seq 20, but the journal ends at 17: its tail was cut"):
+    with pytest.raises(errors.Misconfigured, match="/18: a head was signed at seq 20, but the journal ends at 17: its end was removed"):
         await opened(tmp_path / "var")
 
 

@@ -135,7 +135,7 @@ async def test_a_full_disk_stops_the_journal_until_there_is_room_again(tmp_path:
     assert await store.registry.run("run_1") is not None
     await give_room()
     await until(lambda: store.journal.health().ok)
-    # The attempt that failed left nothing: its key is free, its charge was not taken, its seq is given anew.
+    # The attempt that failed left nothing: its key is free, its charge was not taken, its seq is given again.
     again = await store.journal.intend(make.opening(f"key {taken}", charges=charges))
     assert again == Opened(type(again.position)(store.journal.stream, taken + 2))
     assert await store.registry.counters("run:run_1") == {"steps": taken + 1, "writes": taken + 1}

@@ -24,7 +24,7 @@ REFUNDS = "/ledger/v1/tenants/acme/refunds"
 
 
 class Held:
-    """Answers each request only once it is let go; ``streams`` answers with an event stream that goes on until then."""
+    """Answers each request only once it is let go; ``streams`` answers with an event stream that continues until then."""
 
     def __init__(self, *, streams: bool = False) -> None:
         self.go = asyncio.Event()
@@ -142,7 +142,7 @@ async def test_a_stream_is_cut_at_the_order_and_the_tools_side_is_closed(tmp_pat
 
 
 @pytest.mark.parametrize("call", CALLS, ids=["read", "write"])
-async def test_a_stream_goes_on_under_read_only(tmp_path: Path, call: tuple[str, str, bytes]) -> None:
+async def test_a_stream_continues_under_read_only(tmp_path: Path, call: tuple[str, str, bytes]) -> None:
     method, path, body = call
     async with stage(tmp_path, Held(streams=True)) as (gateway, _, port, run):
         client = await agent(port)

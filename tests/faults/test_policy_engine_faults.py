@@ -1,4 +1,4 @@
-"""Fault 6: a real OPA that is paused, killed, empty, slow or wrong. Nothing is sent, and work goes on once it is back."""
+"""Fault 6: a real OPA that is paused, killed, empty, slow or wrong. Nothing is sent, and work continues once it is back."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def assert_works(node: Node) -> None:
 # --- a real OPA that stops, ends, comes back ---------------------------------------------------------------------------
 
 
-async def test_a_paused_opa_stops_every_call_and_lets_them_on_once_it_goes_on(server: Opa, tmp_path: Path) -> None:
+async def test_a_paused_opa_stops_every_call_and_lets_them_on_once_it_continues(server: Opa, tmp_path: Path) -> None:
     async with asking(tmp_path, server.url, timeout="1s") as node:
         assert (await node.ready())[0] == 200
         server.pause()
@@ -203,7 +203,7 @@ UNUSABLE: list[tuple[str, Twist]] = [
     ("a status of 500 with an allow in it", instead(framed(ALLOWED, status=500))),
     ("a redirect", instead(framed(ALLOWED, status=307, more="Location: http://127.0.0.1:1/\r\n"))),
     ("a status of 204", instead(b"HTTP/1.1 204 No Content\r\n\r\n")),
-    ("an allow that is no JSON by its type", instead(framed(ALLOWED, kind="text/plain"))),
+    ("an allow that is not JSON by its type", instead(framed(ALLOWED, kind="text/plain"))),
     ("an allow in another coding", instead(framed(ALLOWED, more="Content-Encoding: gzip\r\n"))),
     ("an allow twice", instead(framed(b'{"result":{"allow":false},"result":{"allow":true}}'))),
     ("a bare true", instead(framed(b"true"))),
@@ -230,7 +230,7 @@ DENIED: list[tuple[str, bytes]] = [
     ("an allow of 1", b'{"result":{"allow":1}}'),
     ("an allow of null", b'{"result":{"allow":null}}'),
     ("a list of allows", b'{"result":[{"allow":true}]}'),
-    ("an obligation nobody knows", b'{"result":{"allow":true,"obligations":{"dance":true}}}'),
+    ("an obligation it is unknown", b'{"result":{"allow":true,"obligations":{"dance":true}}}'),
 ]
 
 

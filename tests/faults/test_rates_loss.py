@@ -107,7 +107,7 @@ async def test_killed_under_load_it_refuses_every_call_until_it_is_back(server: 
     assert len(load.passed) <= 2 * RATE.count + RATE.per_second * (ended - begun) + CALLERS
 
 
-async def test_killed_under_load_each_node_goes_on_with_its_share(server: Valkey, sharing: RedisRates) -> None:
+async def test_killed_under_load_each_node_continues_its_share(server: Valkey, sharing: RedisRates) -> None:
     async with under(sharing) as load:
         server.kill()
         killed = now()
@@ -186,7 +186,7 @@ async def test_a_call_that_is_given_up_leaves_no_answer_for_the_next_one(server:
         b"",
     ],
 )
-async def test_an_answer_that_is_none_lets_nothing_through(answer: bytes) -> None:
+async def test_an_answer_that_is_invalid_lets_nothing_through(answer: bytes) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while answer and await reader.read(65_536):
             writer.write(answer)
@@ -199,7 +199,7 @@ async def test_an_answer_that_is_none_lets_nothing_through(answer: bytes) -> Non
             assert not rates.health()[0]
 
 
-async def test_a_wrong_password_is_told_and_never_shown(tmp_path: Path) -> None:
+async def test_a_wrong_password_is_reported_and_never_shown(tmp_path: Path) -> None:
     with valkey.serving(tmp_path, password="s3cret-canary") as locked:
         async with valkey.node(locked.server, "killcord") as rates:
             assert not await refused(rates)

@@ -61,7 +61,7 @@ async def test_no_answer_of_policy_is_quarantine(tmp_path: Path, rule: str) -> N
         bad = await drifting(made)
         assert (bad.mode(), header(bad.last, "Killcord-Mode")) == (Mode.QUARANTINED, "quarantined")
         (response_entry,) = await bad.responses()
-        assert response_entry["why"].startswith("Quarantined to be safe")
+        assert response_entry["why"].startswith("Quarantined as a precaution")
         (incident,) = await bad.incidents()
         assert incident.cause == "uncertain.schema-drift"
 
@@ -263,7 +263,7 @@ async def killed(folder: Path) -> tuple[Ledger, str, str]:
         return made.ledger, bad.run_id, bad.opened.lease
 
 
-async def test_what_nobody_answered_before_a_kill_is_answered_before_the_doors_open(tmp_path: Path) -> None:
+async def test_what_nobody_answered_before_a_kill_is_answered_before_the_servers_open(tmp_path: Path) -> None:
     ledger, run_id, lease = await killed(tmp_path)
     async with moody(tmp_path, ledger=ledger) as made:
         assert await made.gateway.catch_up() == 1
@@ -276,7 +276,7 @@ async def test_what_nobody_answered_before_a_kill_is_answered_before_the_doors_o
         assert len(await made.gateway.store.incidents.incidents(run=run_id)) == 1
 
 
-async def test_a_trigger_that_was_told_and_not_answered_is_answered_after_a_kill(tmp_path: Path) -> None:
+async def test_a_trigger_that_was_reported_and_not_answered_is_answered_after_a_kill(tmp_path: Path) -> None:
     async with moody(tmp_path) as made:
         bad = await agent(made)
         full = Full(made.gateway.journal.journal, frozenset({Kind.RESPONSE.value}))

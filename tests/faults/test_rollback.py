@@ -42,7 +42,7 @@ def doc(name: str) -> Name:
 
 @dataclass
 class Scene:
-    """A run that changed documents of ``acme``, to be taken back."""
+    """A run that changed documents of ``acme``, to be compensated."""
 
     rig: Rig
     tool: Tool
@@ -204,7 +204,7 @@ async def _decided(made: Scene, rollback_id: str) -> bool:
     return await made.status(rollback_id) is not RollbackStatus.RUNNING
 
 
-async def test_a_write_that_comes_late_is_reconciled_before_it_is_taken_back(tmp_path: Path) -> None:
+async def test_a_write_that_comes_late_is_reconciled_before_it_is_compensated(tmp_path: Path) -> None:
     async with scene(tmp_path, PATIENT) as made:
         await made.changed("d2")
         made.tool.edit(doc("d1"), BEFORE)
@@ -237,7 +237,7 @@ async def test_an_edit_between_the_plan_and_the_call_survives(tmp_path: Path) ->
         assert made.tool.now(doc("d1")) == theirs
         (task,) = await made.rig.gateway.store.registry.tasks(run=made.run_id)
         assert task.evidence is not None
-        assert task.evidence.now == '"3"', "whoever compares is told what it is at"
+        assert task.evidence.now == '"3"', "anyone who compares is told what it is at"
         assert await made.tasks() == [told.plan.nodes[0].node_id]
 
 
@@ -339,7 +339,7 @@ async def test_a_stop_lets_what_is_on_the_wire_end_and_sends_no_more(tmp_path: P
         assert (made.as_before(*names), made.once()) == (True, True)
 
 
-async def test_a_stop_holds_where_the_journal_cannot_be_written_and_is_told_once_it_can(tmp_path: Path) -> None:
+async def test_a_stop_holds_where_the_journal_cannot_be_written_and_is_reported_once_it_can(tmp_path: Path) -> None:
     names = [f"d{number}" for number in range(40)]
     async with scene(tmp_path) as made:
         await made.changed(*names)
@@ -359,7 +359,7 @@ async def test_a_stop_holds_where_the_journal_cannot_be_written_and_is_told_once
         assert (made.as_before(*names), made.once()) == (True, True)
 
 
-async def test_a_rollback_goes_on_once_the_journal_is_back(tmp_path: Path) -> None:
+async def test_a_rollback_continues_once_the_journal_is_back(tmp_path: Path) -> None:
     names = [f"d{number}" for number in range(40)]
     async with scene(tmp_path) as made:
         await made.changed(*names)
@@ -423,7 +423,7 @@ async def test_continues_at_once_make_one_driver(tmp_path: Path) -> None:
         assert all(isinstance(one, Rollback | WrongRollback) for one in gone_on)
 
 
-async def test_a_coordinator_is_taken_back_with_its_workers_and_no_worker_beside_it(tmp_path: Path) -> None:
+async def test_a_coordinator_is_compensated_with_its_workers_and_no_worker_beside_it(tmp_path: Path) -> None:
     async with scene(tmp_path, ASKING) as made:
         worker = await made.open(made.run_id)
         await made.changed("d1")
@@ -447,7 +447,7 @@ async def test_a_coordinator_waits_for_the_rollback_of_a_worker(tmp_path: Path) 
             await made.start()
 
 
-async def test_a_write_that_is_on_the_wire_when_its_run_is_taken_back_is_taken_back_too(tmp_path: Path) -> None:
+async def test_a_write_that_is_on_the_wire_when_its_run_is_compensated_is_compensated_too(tmp_path: Path) -> None:
     async with scene(tmp_path) as made:
         await made.changed("d1")
         made.tool.edit(doc("d2"), BEFORE)

@@ -1,4 +1,4 @@
-"""Two rollbacks of one run, one after the other: what the one took back the other leaves alone, and never are both at work."""
+"""Two rollbacks of one run, one after the other: what the one compensated the other leaves alone, and never are both at work."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gateway.model.rollback import RollbackStatus
 from tests.faults.test_rollback import ASKING, Scene, scene
 from tests.support.rig import until_async
 
-# No versions: nothing at the tool would tell that it was made up for before.
+# No versions: nothing at the tool would tell that it was offset before.
 OFFSETTING = ASKING.replace("type: delete_created, by: note.delete, auto: false", "type: offsetting_action, by: note.delete, auto: false")
 
 
 async def stopped_while_it_asks(made: Scene) -> str:
-    """A rollback of a changed document and a note, stopped while it waits for a yes to the note's removal."""
+    """A rollback of a changed document and a note, stopped while it waits for an approval to the note's removal."""
     await made.changed("d1")
     assert await made.call("POST", "notes", {"ref": "n"}) == 201
     first = await made.roll_back()
@@ -46,7 +46,7 @@ def states(told: RollbackView) -> list[tuple[str, NodeState]]:
     return [(node.action, told.states[node.node_id]) for node in told.plan.nodes]
 
 
-async def test_one_that_was_stopped_is_not_gone_on_with_beside_another(tmp_path: Path) -> None:
+async def test_one_that_was_stopped_is_not_continued_beside_another(tmp_path: Path) -> None:
     async with scene(tmp_path, ASKING) as made:
         first = await stopped_while_it_asks(made)
         second = (await made.start()).rollback_id
@@ -59,7 +59,7 @@ async def test_one_that_was_stopped_is_not_gone_on_with_beside_another(tmp_path:
 
 
 @pytest.mark.parametrize("adapter", [ASKING, OFFSETTING], ids=["removing", "offsetting"])
-async def test_what_another_took_back_meanwhile_is_not_taken_back_again(tmp_path: Path, adapter: str) -> None:
+async def test_what_another_took_back_meanwhile_is_not_compensated_again(tmp_path: Path, adapter: str) -> None:
     async with scene(tmp_path, adapter) as made:
         first = await stopped_while_it_asks(made)
         second = (await made.start()).rollback_id
@@ -72,7 +72,7 @@ async def test_what_another_took_back_meanwhile_is_not_taken_back_again(tmp_path
         assert (made.tool.writes, await made.tasks(), told.rollback.residue) == (sent, [], ())
 
 
-async def test_what_another_left_of_an_object_is_still_taken_back(tmp_path: Path) -> None:
+async def test_what_another_left_of_an_object_is_still_compensated(tmp_path: Path) -> None:
     async with scene(tmp_path) as made:
         await made.changed("d1")
         between = await made.rig.gateway.store.history.tail()
@@ -89,7 +89,7 @@ async def test_what_another_left_of_an_object_is_still_taken_back(tmp_path: Path
         assert (made.as_before("d1"), made.once(), await made.tasks()) == (True, True, [])
 
 
-async def test_a_worker_that_is_taken_back_by_itself_keeps_a_coordinator_waiting(tmp_path: Path) -> None:
+async def test_a_worker_that_is_rolled_back_automatically_keeps_a_coordinator_waiting(tmp_path: Path) -> None:
     async with scene(tmp_path, ASKING) as made:
         worker = await made.open(made.run_id)
         assert await made.call("POST", "notes", {"ref": "n"}, worker) == 201

@@ -1,4 +1,4 @@
-"""Gateways killed with SIGKILL in the middle of rollbacks, and started again: every effect is taken back once, counted at the tool."""
+"""Gateways killed with SIGKILL in the middle of rollbacks, and started again: every effect is compensated once, counted at the tool."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Site:
         keys = Counter(one["key"] for one in log)
         assert max(keys.values()) == 1, f"applied twice: {keys.most_common(3)}"
         left = {tuple(one["name"]): one["after"] for one in log}
-        assert set(left.values()) == {None}, f"not taken back: {left}"
+        assert set(left.values()) == {None}, f"not compensated: {left}"
         undone: Counter[str] = Counter()
         after: str | None = ""
         while after is not None:

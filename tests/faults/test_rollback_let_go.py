@@ -1,4 +1,4 @@
-"""A run that is let go while it is being taken back: what it could write by then is not raced with."""
+"""A run that is let go while it is being compensated: what it could write by then is not raced with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def held(made: Scene, mode: Mode = Mode.READ_ONLY) -> Order:
 
 
 async def waiting(made: Scene) -> tuple[str, Order]:
-    """A rollback that waits for a yes, and the order that contains its run."""
+    """A rollback that waits for an approval, and the order that contains its run."""
     await made.changed("d1")
     assert await made.call("POST", "notes", {"ref": "n"}) == 201
     order = await held(made)
@@ -30,7 +30,7 @@ async def approve(made: Scene) -> None:
     await made.rig.gateway.approvals.decide((await made.approval()).approval_id, grant=True, reason="looked", by="a person")
 
 
-async def test_a_yes_for_a_run_that_was_let_go_waits_until_it_is_contained_again(tmp_path: Path) -> None:
+async def test_a_yes_for_a_run_that_was_released_waits_until_it_is_contained_again(tmp_path: Path) -> None:
     async with scene(tmp_path, ASKING) as made:
         rollback_id, order = await waiting(made)
         await made.rig.gateway.containment.release(order.order_id, reason="test", by="test")
@@ -46,7 +46,7 @@ async def test_a_yes_for_a_run_that_was_let_go_waits_until_it_is_contained_again
         assert (made.tool.now(("acme", "notes", "notes-1")), made.as_before("d1"), made.once()) == (None, True, True)
 
 
-async def test_what_one_order_lets_go_another_may_still_hold(tmp_path: Path) -> None:
+async def test_what_one_order_releases_another_may_still_hold(tmp_path: Path) -> None:
     async with scene(tmp_path, ASKING) as made:
         rollback_id, order = await waiting(made)
         await held(made, Mode.QUARANTINED)

@@ -1,4 +1,4 @@
-"""Two who have one run rolled back at the same moment, one of them slow to plan: what the other took back is not taken back twice."""
+"""Two who have one run rolled back at the same moment, one of them slow to plan: what the other compensated is not compensated twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support import rig
 from tests.support.rig import Rig, until, until_async
 
 REFUNDS = "/v1/tenants/acme/refunds"
-# Without versions nothing at the tool would tell that it was made up for before.
+# Without versions nothing at the tool would tell that it was offset before.
 ADAPTER = rig.ADAPTER.replace(
     "compensation: {type: delete_created, by: refund.delete, auto: true}",
     'compensation: {type: offsetting_action, by: job.start, body: "{refund: reply.body.data.id}", auto: true}',
@@ -26,7 +26,7 @@ ADAPTER = rig.ADAPTER.replace(
 
 @dataclass(slots=True)
 class Slow:
-    """Plans as the real one does, and keeps the plan back until it may go on; ``planned`` once there is one."""
+    """Plans as the real one does, and keeps the plan back until it may continue; ``planned`` once there is one."""
 
     scope_query: ScopeQuery
     planned: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,7 +60,7 @@ async def refunded(at: Rig) -> str:
     return run.run.run_id
 
 
-async def test_what_was_planned_before_another_took_it_back_is_planned_anew(tmp_path: Path) -> None:
+async def test_what_was_planned_before_another_took_it_back_is_planned_again(tmp_path: Path) -> None:
     async with rig.assembled(tmp_path, adapter=ADAPTER) as at:
         run_id, fast = await refunded(at), at.gateway.recovery.rollbacks
         slow = Slow(fast.scope_query)
@@ -75,7 +75,7 @@ async def test_what_was_planned_before_another_took_it_back_is_planned_anew(tmp_
         assert at.ledger.count("jobs") == 3
 
 
-async def test_one_that_was_stopped_is_not_gone_on_with_by_a_plan_from_before_another(tmp_path: Path) -> None:
+async def test_one_that_was_stopped_is_not_continued_by_a_plan_from_before_another(tmp_path: Path) -> None:
     async with rig.assembled(tmp_path, adapter=ADAPTER) as at:
         run_id, fast = await refunded(at), at.gateway.recovery.rollbacks
         at.ledger.hold = asyncio.Event()
@@ -87,13 +87,13 @@ async def test_one_that_was_stopped_is_not_gone_on_with_by_a_plan_from_before_an
         await stopping
         assert await over(fast, first.rollback_id) is RollbackStatus.STOPPED
         slow = Slow(fast.scope_query)
-        late = asyncio.ensure_future(replace(fast, scope_query=slow).resume(first.rollback_id, reason="go on", by="ops"))  # type: ignore[arg-type]
+        late = asyncio.ensure_future(replace(fast, scope_query=slow).resume(first.rollback_id, reason="continue", by="ops"))  # type: ignore[arg-type]
         await slow.planned.wait()
         second = await fast.start(run_id, subtree=False, to="start", reason="again", by="ops")
         while second.rollback_id == first.rollback_id:
             second = await fast.start(run_id, subtree=False, to="start", reason="again", by="ops")
         assert await over(fast, second.rollback_id) is RollbackStatus.CLEAN
         slow.go_on.set()
-        with pytest.raises(WrongRollback, match="began and ended meanwhile"):
+        with pytest.raises(WrongRollback, match="began and ended in the meantime"):
             await late
         assert at.ledger.count("jobs") == 3

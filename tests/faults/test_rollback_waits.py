@@ -66,10 +66,10 @@ async def marks(made: Scene, rollback_id: str) -> list[dict[str, Any]]:
     return [one for one in await made.rig.journal(made.run_id, Kind.ROLLBACK) if one.get("rollback_id") == rollback_id and "node" in one]
 
 
-# A tool that is away.
+# A tool that is unavailable.
 
 
-async def test_a_tool_that_is_away_is_waited_for_and_nothing_becomes_a_task(tmp_path: Path) -> None:
+async def test_a_tool_that_is_unavailable_is_waited_for_and_nothing_becomes_a_task(tmp_path: Path) -> None:
     async with scene(tmp_path) as made:
         await made.changed(*NAMES)
         made.tool.away = is_away
@@ -83,7 +83,7 @@ async def test_a_tool_that_is_away_is_waited_for_and_nothing_becomes_a_task(tmp_
         assert len(await marks(made, rollback_id)) == len(NAMES), "how often it was tried is nothing for the journal"
 
 
-async def test_where_patience_is_over_a_person_says_when_it_goes_on(tmp_path: Path) -> None:
+async def test_where_patience_is_over_a_person_says_when_it_continues(tmp_path: Path) -> None:
     async with scene(tmp_path, extra=SOON_OVER) as made:
         await made.changed("d1", "d2")
         made.tool.away = is_away
@@ -104,7 +104,7 @@ async def test_where_patience_is_over_a_person_says_when_it_goes_on(tmp_path: Pa
         assert (made.as_before("d1", "d2"), made.once(), await made.tasks()) == (True, True, [])
 
 
-async def test_a_conflict_is_a_task_all_the_same_and_is_not_tried_again(tmp_path: Path) -> None:
+async def test_a_conflict_is_a_task_nevertheless_and_is_not_tried_again(tmp_path: Path) -> None:
     async with scene(tmp_path, extra=SOON_OVER) as made:
         await made.changed("d1", "d2")
         theirs = {"value": 77, "sum": 7}
@@ -120,7 +120,7 @@ async def test_a_conflict_is_a_task_all_the_same_and_is_not_tried_again(tmp_path
         assert (made.as_before("d1"), made.tool.now(doc("d2")), await made.tasks()) == (True, theirs, [task])
 
 
-async def test_what_depends_on_what_waits_does_so_too_and_all_else_goes_on(tmp_path: Path) -> None:
+async def test_what_depends_on_what_waits_does_so_too_and_all_else_continues(tmp_path: Path) -> None:
     async with scene(tmp_path) as made:
         await made.changed(*NAMES)
         assert await made.call("POST", "docs/d1/adjust", {"by": 5, "minus": -5, "ref": "a"}) == 200
@@ -185,7 +185,7 @@ async def test_an_approval_that_is_given_while_others_wait_for_a_tool_is_acted_o
         assert (made.as_before("d1"), made.once()) == (True, True)
 
 
-async def test_an_effect_without_a_version_waits_too_and_is_made_up_for_once(tmp_path: Path) -> None:
+async def test_an_effect_without_a_version_waits_too_and_is_offset_once(tmp_path: Path) -> None:
     async with scene(tmp_path) as made:
         assert await made.call("POST", "tallies/t1", {"by": 5, "minus": -5, "ref": "a"}) == 200
         made.tool.away = is_away
@@ -200,7 +200,7 @@ async def test_an_effect_without_a_version_waits_too_and_is_made_up_for_once(tmp
 
 
 @pytest.mark.parametrize("extra", ["", SOON_OVER], ids=["patient", "patience is over"])
-async def test_whoever_comes_up_goes_on_with_what_waited_and_has_no_more_patience_than_was_left(tmp_path: Path, extra: str) -> None:
+async def test_anyone_who_comes_up_continues_what_waited_and_has_no_more_patience_than_was_left(tmp_path: Path, extra: str) -> None:
     async with scene(tmp_path) as made:
         await made.changed("d1", "d2")
         made.tool.away = is_away
@@ -351,7 +351,7 @@ async def test_what_the_run_may_have_done_is_found_out_once_its_tool_is_back_and
         assert (made.as_before("d1", "d2"), made.once(), await _unknown_tasks(made)) == (True, True, [])
 
 
-async def test_what_is_decided_while_another_outcome_is_looked_after_has_it_planned_anew_once(tmp_path: Path) -> None:
+async def test_what_is_decided_while_another_outcome_is_looked_after_has_it_planned_again_once(tmp_path: Path) -> None:
     async with scene(tmp_path) as made:
         made.tool.edit(doc("d1"), BEFORE)
         for path in ("docs/d1/adjust", "tallies/t1"):
@@ -376,7 +376,7 @@ async def test_a_person_is_asked_about_what_its_tool_does_not_show_for_long(tmp_
 
         await until_async(asked, 30.0)
         (task,) = await made.rig.gateway.store.registry.tasks(run=made.run_id)
-        assert "has not shown" in task.summary
+        assert "has not returned" in task.summary
 
 
 async def _unknown_tasks(made: Scene) -> list[str]:
@@ -386,7 +386,7 @@ async def _unknown_tasks(made: Scene) -> list[str]:
 # The look in the end.
 
 
-async def test_it_is_over_only_once_everything_that_was_taken_back_was_seen(tmp_path: Path) -> None:
+async def test_it_is_over_only_once_everything_that_was_compensated_was_seen(tmp_path: Path) -> None:
     async with scene(tmp_path) as made:
         await made.changed("d1")
 
@@ -406,7 +406,7 @@ async def test_it_is_over_only_once_everything_that_was_taken_back_was_seen(tmp_
         assert (made.once(), await made.tasks()) == (True, [])
 
 
-async def test_what_could_not_be_seen_in_the_end_is_looked_at_again_by_a_continue(tmp_path: Path) -> None:
+async def test_what_could_not_be_seen_in_the_end_is_read_again_by_a_continue(tmp_path: Path) -> None:
     async with scene(tmp_path, extra=SOON_OVER) as made:
         await made.changed("d1")
         made.tool.away = lambda _: made.tool.now(doc("d1")) == BEFORE

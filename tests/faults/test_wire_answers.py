@@ -99,7 +99,7 @@ async def test_a_head_answer_keeps_its_length_and_its_connection() -> None:
         assert len(tool.visits) == 1
 
 
-async def test_a_head_answer_that_sends_a_body_all_the_same_poisons_nothing() -> None:
+async def test_a_head_answer_that_sends_a_body_nevertheless_poisons_nothing() -> None:
     async with Tool(answers(OK)) as tool, gateway(tool) as door:
         agent = await door.agent()
         agent.send(get(method="HEAD") + get(method="HEAD"))

@@ -1,4 +1,4 @@
-"""Bad input is refused at the door: a problem, the connection closed, and zero bytes at the tool."""
+"""Bad input is refused at the server: a problem, the connection closed, and zero bytes at the tool."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_what_is_refused_behind_a_good_request_leaves_the_good_one_alone()
         assert len(tool.requests) == 1
 
 
-async def test_the_versions_and_codings_that_are_not_implemented_say_so() -> None:
+async def test_the_versions_and_codings_that_are_not_implemented_report_it() -> None:
     async with Tool() as tool, gateway(tool) as door:
         for request, status in [
             (b"GET /erp/x HTTP/2.0\r\nHost: localhost\r\n\r\n", 505),
@@ -48,7 +48,7 @@ async def test_the_versions_and_codings_that_are_not_implemented_say_so() -> Non
             assert (await agent.response()).status == status
 
 
-async def test_the_sender_of_a_refused_request_can_be_told_from_its_headers() -> None:
+async def test_the_sender_of_a_refused_request_can_be_reported_from_its_headers() -> None:
     async with Tool() as tool, gateway(tool) as door:
         agent = await door.agent()
         agent.send(get("/erp/x", "Authorization: Bearer abc", "X-Forwarded-For: 1.2.3.4"))
@@ -65,7 +65,7 @@ async def test_a_compressed_bomb_is_too_large() -> None:
         assert tool.raw == b""
 
 
-async def test_a_compressed_body_goes_on_as_sent_and_is_looked_into() -> None:
+async def test_a_compressed_body_continues_as_sent_and_is_looked_into() -> None:
     body = gzip.compress(b'{"amount": 7}')
     async with Tool() as tool, gateway(tool) as door:
         agent = await door.agent()

@@ -1,4 +1,4 @@
-"""What a client may do to the door: come in pieces, wait, leave, ask first, send ahead, and how the door ends."""
+"""What a client may do to the server: come in pieces, wait, leave, ask first, send ahead, and how the server ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_read_is_cancelled_at_the_tool_when_its_client_leaves() -> None:
         assert door.front.ended == ["cancelled"]
 
 
-async def test_a_committed_write_goes_on_when_its_client_leaves() -> None:
+async def test_a_committed_write_continues_when_its_client_leaves() -> None:
     go_on = asyncio.Event()
 
     async def script(visit: Visit) -> None:
@@ -132,7 +132,7 @@ async def test_a_client_that_asks_for_the_end_gets_it() -> None:
         assert len(tool.requests) == 1
 
 
-async def test_a_client_that_asks_first_is_told_to_go_on() -> None:
+async def test_a_client_that_asks_first_is_reported_to_continue() -> None:
     async with Tool() as tool, gateway(tool) as door:
         agent = await door.agent()
         agent.send(get("/erp/x", "Expect: 100-continue", "Content-Length: 3", method="PUT"))
@@ -247,7 +247,7 @@ async def test_bodies_over_the_common_bound_wait_for_others_to_end() -> None:
         assert (await second.response()).status == 200
 
 
-async def test_the_door_drains() -> None:
+async def test_the_server_drains() -> None:
     go_on = asyncio.Event()
     async with Tool(held_until(go_on)) as tool, gateway(tool) as door:
         idle, busy = await door.agent(), await door.agent()
@@ -265,7 +265,7 @@ async def test_the_door_drains() -> None:
         assert await draining is True
 
 
-async def test_a_drain_that_runs_out_of_time_says_so_and_leaves_committed_calls_their_tasks() -> None:
+async def test_a_drain_that_runs_out_of_time_reports_it_and_leaves_committed_calls_their_tasks() -> None:
     go_on = asyncio.Event()
     async with Tool(held_until(go_on)) as tool, gateway(tool) as door:
         reader, writer = await door.agent(), await door.agent()

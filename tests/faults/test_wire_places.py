@@ -1,4 +1,4 @@
-"""Where the door listens and where tools live: TCP over IPv4 and IPv6, Unix sockets, TLS, and addresses that are not dialled."""
+"""Where the server listens and where tools live: TCP over IPv4 and IPv6, Unix sockets, TLS, and addresses that are not dialled."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_tool_on_a_unix_socket(tmp_path: Path) -> None:
         assert (await agent.response()).body == b"ok"
 
 
-async def test_the_door_on_ipv6_and_on_a_unix_socket(tmp_path: Path) -> None:
+async def test_the_server_on_ipv6_and_on_a_unix_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "door.sock")
     async with Tool() as tool, gateway(tool) as door:
         host, port = await door.door.open_tcp("::1", 0)

@@ -180,7 +180,7 @@ async def test_the_bytes_sent_are_the_bytes_decided_on() -> None:
         )
 
 
-async def test_hop_by_hop_fields_and_what_connection_names_stay_at_the_door() -> None:
+async def test_hop_by_hop_fields_and_what_connection_names_stay_at_the_server() -> None:
     async with Tool() as tool, gateway(tool) as door:
         agent = await door.agent()
         agent.send(get("/erp/x", "Connection: keep-alive, X-Mine", "X-Mine: 1", "Keep-Alive: 5", "TE: trailers", "Proxy-Authorization: x"))

@@ -1,4 +1,6 @@
-"""No interleaving of requests, decisions, time, other people's edits and calls lets a call reach the tool without a yes of its own."""
+"""No interleaving of requests, decisions, time, other people's edits and calls lets a call reach the tool without an approval of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,7 @@ class World:
         due = await self._due(together[0]) if len(together) == 1 and isinstance(together[0], Call) else None
         statuses = await asyncio.gather(*(self._do(one) for one in together))
         if due is not None:
-            assert (statuses[0] != 403) is due, "a yes that counts lets its call through, and nothing else does"
+            assert (statuses[0] != 403) is due, "an approval that counts lets its call through, and nothing else does"
         await self._judge()
 
     async def _do(self, step: Call | Decide | Edit | Wait) -> int:
@@ -122,7 +124,7 @@ class World:
         return [one for one in found if one.target.id == self.name(what)]
 
     async def _due(self, call: Call) -> bool:
-        """Whether a call made now, alone, has a yes that counts (to the object as it is)."""
+        """Whether a call made now, alone, has an approval that counts (to the object as it is)."""
         return any(approvals.status(one, now=self.clock.now()) is ApprovalStatus.GRANTED for one in await self._approvals(call.what))
 
     async def _judge(self) -> None:

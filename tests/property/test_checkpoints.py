@@ -1,4 +1,4 @@
-"""Where a run is taken up again, against every history read entry by entry."""
+"""Where a run is resumed, against every history read entry by entry."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TakeBack:
 
 @dataclass(frozen=True)
 class Take:
-    """A checkpoint, taken whether or not anything stands against it."""
+    """A checkpoint, taken whether or not anything prevents it."""
 
 
 Step = Begin | End | TakeBack | Take
@@ -133,7 +133,7 @@ class History:
         return write.state is State.STANDING and not failed and self.now(write).state is State.STANDING
 
     def repeats(self, seq: int) -> bool:
-        """Whether going on from there makes a completed irreversible action again: nothing but its content names it."""
+        """Whether continuing from there makes a completed irreversible action again: nothing but its content names it."""
         return any(
             write.intent.seq > seq
             and write.rollback_id is None
@@ -209,7 +209,7 @@ def test_where_a_finding_names_nothing_only_what_somebody_took_before_it_is_chos
 
 @settings(max_examples=500)
 @given(steps, st.none() | st.integers(1, 40))
-def test_a_boundary_is_the_last_outcome_after_which_nothing_is_open_and_nothing_was_taken_back_later(
+def test_a_boundary_is_the_last_outcome_after_which_nothing_is_open_and_nothing_was_compensated_later(
     taken: list[Step], before: int | None
 ) -> None:
     made = history(taken)
@@ -221,7 +221,7 @@ def test_a_boundary_is_the_last_outcome_after_which_nothing_is_open_and_nothing_
 
 @settings(max_examples=500)
 @given(steps, st.integers(0, 40))
-def test_what_stands_against_a_place_is_what_makes_it_unsound(taken: list[Step], seq: int) -> None:
+def test_what_prevents_a_place_is_what_makes_it_unsound(taken: list[Step], seq: int) -> None:
     made = history(taken)
     place = min(seq, made.seq)
     against = checkpoints.against(made.writes, place)

@@ -35,7 +35,7 @@ def status(story: Story) -> str:
     return str(rollback["status"])
 
 
-def test_what_became_of_a_call_on_the_wire_is_told_by_its_own_answer_alone(story: Story) -> None:
+def test_what_became_of_a_call_on_the_wire_is_reported_by_its_own_answer_alone(story: Story) -> None:
     called(story, "change", Fate.SLOW_AFTER)
     undone(story)
     story.tell("wait", seconds=60.0)
@@ -44,11 +44,11 @@ def test_what_became_of_a_call_on_the_wire_is_told_by_its_own_answer_alone(story
     assert len(story.chronicle.in_flight()) == 1, "it was decided while it was on the wire"
     story.tell("let_go", tenant="acme")
     story.tell("turn", fate=Fate.GOOD)
-    assert status(story) == "clean", "nobody went on with it once the call had ended"
+    assert status(story) == "clean", "nobody continued it once the call had ended"
     invariants.hold(story)
 
 
-def test_a_compensation_cut_off_is_found_out_about_and_gone_on_with_by_itself(story: Story) -> None:
+def test_a_compensation_cut_off_is_found_out_about_and_continued_automatically(story: Story) -> None:
     called(story, "change")
     story.tell("arm", point="half sent")
     undone(story)

@@ -245,7 +245,7 @@ class Case:
         for node in plan.nodes:
             after = {one for name in node.after for one in plan.joins.get(name, (name,))}
             assert all(place[one] < place[node.node_id] for one in after)
-        if any("should also come after" in node.why for node in plan.nodes):
+        if any("should also follow" in node.why for node in plan.nodes):
             return
         planned = [one for one in self.effects.values() if one.wire_key in at]
         probing = {one.wire_key for one in planned if plan.nodes[at[one.wire_key]].way is Way.PROBE}

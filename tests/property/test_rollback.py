@@ -14,7 +14,7 @@ CASES = 2000
 AT_ONCE = 100
 
 
-async def test_a_rolled_back_run_leaves_the_tool_as_if_it_had_not_been_or_a_person_is_told(tmp_path: Path) -> None:
+async def test_a_rolled_back_run_leaves_the_tool_as_if_it_had_not_been_or_a_person_is_reported(tmp_path: Path) -> None:
     cases: dict[str, Case] = {}
 
     def day(request: Outgoing) -> Day:

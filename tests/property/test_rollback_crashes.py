@@ -1,4 +1,4 @@
-"""Rollbacks cut off between any two things that they do, and gone on with: nothing twice, nothing left out, and always an end."""
+"""Rollbacks cut off between any two things that they do, and continued: nothing twice, nothing left out, and always an end."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ PLACES = {
 """Where crashes have to have taken place, and how often at least."""
 
 
-async def test_whatever_a_rollback_was_doing_when_it_was_cut_off_it_is_gone_on_with(tmp_path: Path) -> None:
+async def test_whatever_a_rollback_was_doing_when_it_was_cut_off_it_is_continued(tmp_path: Path) -> None:
     engine = EmbeddedEngine(ROOT / "policies", mint=lambda kind: f"{kind}_1", report=lambda *_: None)
     reached: Counter[str] = Counter()
     seeds, config = itertools.count(1), configured(tmp_path, ASKING)
@@ -68,7 +68,7 @@ async def test_whatever_a_rollback_was_doing_when_it_was_cut_off_it_is_gone_on_w
         for _ in range(AT_ONCE):
             group.create_task(worlds())
     await engine.close()
-    assert not _missed(reached), f"crashed too seldom at {_missed(reached)}; crashed at {reached}"
+    assert not _missed(reached), f"crashed too rarely at {_missed(reached)}; crashed at {reached}"
 
 
 def _missed(reached: Counter[str]) -> dict[str, tuple[int, int]]:
@@ -125,7 +125,7 @@ async def _to_the_end(gateway: Gateway, case: Case) -> None:
 
 
 async def _found_wrong(gateway: Gateway, case: Case) -> None:
-    """A verifier's finding: the gateway contains the run and takes back what it did, by itself."""
+    """A verifier's finding: the gateway contains the run and compensates what it did, by itself."""
     run = await gateway.store.registry.run(case.leases[0].run.run_id)
     assert run is not None
     finding = Finding(kind="sum", severity="critical", evidence={}, by="verifier")

@@ -1,4 +1,4 @@
-"""What random runs brought to light, each by itself: plans made anew, nodes that had passed, versions that are not the run's alone."""
+"""What random runs brought to light, each by itself: plans made again, nodes that had passed, versions that are not the run's alone."""
 
 from __future__ import annotations
 

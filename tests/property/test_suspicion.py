@@ -105,7 +105,7 @@ findings = st.lists(st.tuples(st.integers(1, 60), st.lists(st.integers(1, 60), m
 
 
 @given(st.lists(st.integers(1, 60), max_size=5), findings)
-def test_the_first_bad_entry_is_the_first_of_all_that_is_told_and_known_only_where_every_finding_says_it(
+def test_the_first_bad_entry_is_the_first_of_all_that_is_reported_and_known_only_where_every_finding_says_it(
     seen: list[int], told: list[tuple[int, list[int], int]]
 ) -> None:
     entries = [

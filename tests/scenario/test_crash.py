@@ -104,7 +104,7 @@ def test_an_unknown_write_that_someone_wrote_over_goes_to_a_person_and_is_not_se
 
 @contextmanager
 def _in_background(call: Callable[[], object]) -> Iterator[None]:
-    """Make a call while the test goes on; joined at the end of the block. A gateway that dies under the call is no failure."""
+    """Make a call while the test continues; joined at the end of the block. A gateway that dies under the call is no failure."""
 
     def run() -> None:
         with suppress(OSError):

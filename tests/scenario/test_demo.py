@@ -1,4 +1,4 @@
-"""``killcord demo`` as CI runs it: it goes as told, and leaves nothing behind."""
+"""``killcord demo`` as CI runs it: it goes as expected, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.support.gateway import wait_until
 DEADLINE = 120.0
 
 
-def test_the_demo_goes_as_told_and_leaves_no_process(tmp_path: Path) -> None:
+def test_the_demo_goes_as_expected_and_leaves_no_process(tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     done = subprocess.run(_demo(folder), capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "All as told." in done.stdout
+    assert "All as expected." in done.stdout
     assert "\x1b" not in done.stdout, "colours are for terminals"
     assert _processes_about(folder) == []
     assert {path.name for path in folder.iterdir()} >= {"killcord.yaml", "journal.ndjson", "forged.ndjson", "gateway.log"}
 
 
-def test_the_whole_story_goes_as_told_and_leaves_no_process(tmp_path: Path) -> None:
+def test_the_whole_story_goes_as_expected_and_leaves_no_process(tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     done = subprocess.run([*_demo(folder), "--story"], capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "All as told." in done.stdout
+    assert "All as expected." in done.stdout
     assert _processes_about(folder) == []
 
 

@@ -45,7 +45,7 @@ async def opened_and_held(at: Site) -> None:
 
 
 async def rolled_back(at: Site, run_id: str) -> None:
-    """A rollback that hands one effect to a person and waits for an approval of another; then the run goes on."""
+    """A rollback that hands one effect to a person and waits for an approval of another; then the run continues."""
     order = {"scope": {"run": run_id}, "mode": "quarantined", "reason": "wrong prices"}
     await done(at, "POST", "/v1/orders", order, status=201)
     await done(at, "POST", "/v1/rollbacks", {"scope": {"run": run_id}, "dry_run": True})
@@ -53,7 +53,7 @@ async def rolled_back(at: Site, run_id: str) -> None:
     waiting = await at.at_rest(str(name))
     assert waiting["state"] == "needs_operator"
     await done(at, "POST", f"/v1/rollbacks/{name}/stop", {"reason": "wait"})
-    await done(at, "POST", f"/v1/rollbacks/{name}/continue", {"reason": "go on"})
+    await done(at, "POST", f"/v1/rollbacks/{name}/continue", {"reason": "continue"})
     await at.at_rest(str(name))
     (approval,) = (await at.get(f"/v1/approvals?run={run_id}&status=pending"))["items"]
     await done(at, "GET", f"/v1/approvals/{approval['approval_id']}")

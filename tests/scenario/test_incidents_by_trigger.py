@@ -169,13 +169,13 @@ def test_a_207_takes_writing_away(gateway: Gateway, erp: Erp, between: Relay) ->
     stopped(agent, "uncertain.partial-failure", "read_only", last=partly)
 
 
-def test_three_writes_of_which_nobody_knows_take_writing_away(gateway: Gateway, erp: Erp, between: Relay) -> None:
+def test_three_writes_of_unknown_outcome_take_writing_away(gateway: Gateway, erp: Erp, between: Relay) -> None:
     agent = at_work(gateway, erp)
     with between.going_wrong(faults.loses_answers):
         for number in range(3):
             lost = agent.notes(number)
             assert (lost.status, lost.body["outcome"]) == (502, "unknown")
-    assert erp.invoice("inv-1")["note"] == "reminder 2", "each was made, and nobody heard of it"
+    assert erp.invoice("inv-1")["note"] == "reminder 2", "each was made, and nobody learned of it"
     stopped(agent, "uncertain.outcome-unknown", "read_only", last=lost)
 
 

@@ -33,10 +33,10 @@ def test_a_play_that_there_is_not_is_wrong_use() -> None:
     assert "--incident list" in " ".join((told.stdout + told.stderr).replace("│", " ").split())
 
 
-def test_all_plays_go_as_told_on_one_erp() -> None:
+def test_all_plays_go_as_expected_on_one_erp() -> None:
     told = demo("--incident", "all")
     assert told.returncode == 0, told.stdout + told.stderr
-    assert "All as told." in told.stdout
+    assert "All as expected." in told.stdout
     assert [name for name in NAMES if f"saw {name}, " not in told.stdout] == []
 
 

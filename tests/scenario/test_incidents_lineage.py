@@ -13,7 +13,7 @@ from tests.support.onlooker import Agent, at_work, stopped
 WORKERS = 20
 
 
-def test_twenty_workers_go_on_when_their_supervisor_goes_bad(gateway: Gateway, erp: Erp) -> None:
+def test_twenty_workers_continue_when_their_supervisor_goes_bad(gateway: Gateway, erp: Erp) -> None:
     supervisor = at_work(gateway, erp)
     workers = [at_work(gateway, erp, parent_run=supervisor.run_id, agent_id=f"worker-{number}") for number in range(WORKERS)]
     halfway, bad = threading.Barrier(WORKERS + 1, timeout=60), threading.Event()
@@ -54,7 +54,7 @@ def test_an_order_on_the_subtree_holds_the_workers_too(gateway: Gateway, erp: Er
     late = at_work(gateway, erp)
     assert [worker.sets("inv-1", "approved").body["code"] for worker in workers] == ["run-paused"] * 3
     assert erp.records("invoices") == before
-    assert late.sets("inv-1", "approved").status == 200, "who is none of its children goes on"
+    assert late.sets("inv-1", "approved").status == 200, "who is none of its children continues"
 
 
 def test_a_paused_tenant_leaves_the_calls_of_another_undisturbed(gateway: Gateway, erp: Erp) -> None:

@@ -1,4 +1,4 @@
-"""Three orchestrators on a real gateway in front of a real Kinto: killed in the middle, or contained and rolled back, and gone on with.
+"""Three orchestrators on a real gateway in front of a real Kinto: killed in the middle, or contained and rolled back, and continued.
 
 What each has done is asked of the ERP, past the gateway.
 """
@@ -94,7 +94,7 @@ def assert_done_once(workflow: Workflow) -> None:
 
 
 @pytest.mark.parametrize(("method", "when"), [("POST", When.AFTER), ("PATCH", When.AFTER), ("PATCH", When.BEFORE)])
-def test_a_workflow_that_is_killed_during_a_call_goes_on_and_doubles_nothing(
+def test_a_workflow_that_is_killed_during_a_call_continues_and_doubles_nothing(
     workflow: Workflow, relay: Between, method: str, when: When
 ) -> None:
     trap = relay.set_trap(method, when)

@@ -22,7 +22,7 @@ SECRET = "Bearer the-shop's-own-token"
 
 
 class Shop(ThreadingHTTPServer):
-    """The orders API that adapters/rest describes, with one order; it lets in whoever has its own token."""
+    """The orders API that adapters/rest describes, with one order; it lets in anyone who has its own token."""
 
     daemon_threads = True
 

@@ -46,7 +46,7 @@ def test_a_second_gateway_on_the_same_data_ends_at_once_and_says_why(site: Site,
     assert str(first.folder / "var") in second.said
 
 
-def test_a_journal_that_cannot_be_written_stops_writes_and_says_so(site: Site, erp: Erp) -> None:
+def test_a_journal_that_cannot_be_written_stops_writes_and_reports_it(site: Site, erp: Erp) -> None:
     gateway = site(erp.url)
     gateway.start()
     _, lease = gateway.open_run(erp.tenant)

@@ -56,7 +56,7 @@ def pay(queue: Queue, erp: Erp, task_class: str, invoice: str) -> int:
     return queue.add(erp.tenant, task_class, {"invoice": invoice})
 
 
-def test_jobs_of_a_paused_class_stay_in_the_queue_while_others_go_on(gateway: Gateway, erp: Erp, queue: Queue) -> None:
+def test_jobs_of_a_paused_class_stay_in_the_queue_while_others_continue(gateway: Gateway, erp: Erp, queue: Queue) -> None:
     held, others = pay(queue, erp, "billing", "inv-1"), [pay(queue, erp, "support", "inv-2") for _ in range(3)]
     order = gateway.contain("paused", task_class="billing").body["order_id"]
     with working(gateway, queue):

@@ -55,7 +55,7 @@ def entries(gateway: Gateway, run_id: str) -> list[str]:
     return [f"{one['seq']} {one['kind']} {one.get('change', '')}" for one in answer.body["items"]]
 
 
-def test_what_a_finding_names_is_taken_back_once_though_the_gateway_is_killed_while_it_does(site: Site, relay: Between, erp: Erp) -> None:
+def test_what_a_finding_names_is_compensated_once_though_the_gateway_is_killed_while_it_does(site: Site, relay: Between, erp: Erp) -> None:
     gateway = site(relay.url)
     gateway.start()
     run_id, lease = gateway.open_run(erp.tenant)
@@ -69,7 +69,7 @@ def test_what_a_finding_names_is_taken_back_once_though_the_gateway_is_killed_wh
     incident_id = found["incident_id"]
     again(gateway)
 
-    # Killed while the compensation is applied and nobody has heard of it.
+    # Killed while the compensation is applied and nobody has learned of it.
     trap = relay.set_trap("PUT", When.AFTER)
     asked = {"reason": "the books were off", "scopes": ["erp:invoice.*"]}
     begun = gateway.ask("POST", f"/v1/incidents/{incident_id}/recover", asked)
@@ -104,7 +104,7 @@ def test_what_a_finding_names_is_taken_back_once_though_the_gateway_is_killed_wh
 ARROWS = ("order made", "rollback recover", "rollback started", "rollback ended", "run resumed")
 
 
-def test_killed_once_the_journal_tells_of_an_arrow_another_gateway_goes_on_and_does_nothing_twice(
+def test_killed_once_the_journal_tells_of_an_arrow_another_gateway_continues_and_does_nothing_twice(
     site: Site, relay: Between, erp: Erp
 ) -> None:
     gateway = site(relay.url)
@@ -150,7 +150,7 @@ def test_a_finding_that_names_nothing_goes_back_to_the_checkpoint_and_says_what_
     story = gateway.ask("GET", incident).body
     assert [one["entry"] for one in story["open"] if one["what"] == "first-bad-entry"] == [found["entry"]]
     assert story["recovery"]["checkpoint"] == taken
-    assert "its first bad entry is not known" in story["recovery"]["caution"]
+    assert "the first bad entry is not known" in story["recovery"]["caution"]
 
     # The operator knows better: it was wrong from the start.
     begun = gateway.ask("POST", f"{incident}/recover", {"reason": "all of it was wrong", "checkpoint": "start"})
@@ -159,7 +159,7 @@ def test_a_finding_that_names_nothing_goes_back_to_the_checkpoint_and_says_what_
     assert {erp.invoice(name)["status"] for name in ("inv-1", "inv-2")} == {"open"}
 
 
-def test_what_a_person_changed_after_it_was_put_back_is_waited_for_by_name_and_goes_on_once_they_say_so(site: Site, erp: Erp) -> None:
+def test_what_a_person_changed_after_it_was_put_back_is_waited_for_by_name_and_continues_once_they_report_it(site: Site, erp: Erp) -> None:
     gateway = site(erp.url)
     gateway.start()
     run_id, lease = gateway.open_run(erp.tenant)
@@ -168,7 +168,7 @@ def test_what_a_person_changed_after_it_was_put_back_is_waited_for_by_name_and_g
     incident_id = found["incident_id"]
     wait_until(lambda: gateway.ask("GET", f"/v1/incidents/{incident_id}").body["rollback"] == "clean", "the rollback to end")
     erp.edit("inv-1", status="disputed")
-    begun = gateway.ask("POST", f"/v1/incidents/{incident_id}/recover", {"reason": "go on"})
+    begun = gateway.ask("POST", f"/v1/incidents/{incident_id}/recover", {"reason": "continue"})
     assert (begun.status, begun.body["recovery"]["stage"]) == (202, "waits")
     (wait,) = begun.body["recovery"]["waits_for"]
     task = f"/v1/tasks/{wait['id']}"

@@ -1,4 +1,4 @@
-"""A run that went wrong on a real ERP goes on from its checkpoint, and the gateway is killed wherever that could hurt."""
+"""A run that went wrong on a real ERP continues from its checkpoint, and the gateway is killed wherever that could hurt."""
 
 from __future__ import annotations
 

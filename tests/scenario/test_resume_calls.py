@@ -53,7 +53,7 @@ AFTER = (
 
 @dataclass(frozen=True)
 class Held:
-    """A run that was contained, and taken back to where it had made all of ``BEFORE``; ``kept`` are the replies of then."""
+    """A run that was contained, and compensated to where it had made all of ``BEFORE``; ``kept`` are the replies of then."""
 
     run_id: str
     lease: str
@@ -94,7 +94,7 @@ def replayed(answer: Answer) -> bool:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_calls_from_before_the_checkpoint_answer_and_later_ones_are_made_anew_once_in_any_order(
+def test_calls_from_before_the_checkpoint_answer_and_later_ones_are_made_again_once_in_any_order(
     shared: Gateway, erp: Erp, seed: int
 ) -> None:
     held = taken_back(shared, erp)
@@ -125,7 +125,7 @@ def test_sent_again_all_at_once_each_is_still_made_once(shared: Gateway, erp: Er
 
 
 @pytest.mark.parametrize("call", [BEFORE[0], BEFORE[1], BEFORE[3]], ids=["step", "key", "step on an object"])
-def test_other_content_under_a_name_that_stands_is_refused_and_under_one_that_was_taken_back_is_made(
+def test_other_content_under_a_name_that_stands_is_refused_and_under_one_that_was_compensated_is_made(
     shared: Gateway, erp: Erp, call: Call
 ) -> None:
     held = taken_back(shared, erp)
@@ -140,7 +140,7 @@ def test_other_content_under_a_name_that_stands_is_refused_and_under_one_that_wa
     assert "late, by step" not in references(erp)
 
 
-def test_a_run_that_its_queue_starts_anew_under_the_same_workflow_goes_on_and_doubles_nothing(
+def test_a_run_that_its_queue_starts_again_under_the_same_workflow_continues_and_doubles_nothing(
     site: Callable[[str], Gateway], erp: Erp
 ) -> None:
     gateway = site(erp.url)

@@ -41,7 +41,7 @@ def test_a_write_to_another_tenant_takes_the_run_back(gateway: Gateway, erp: Erp
     assert neighbour.records("invoices") == theirs
 
 
-def test_a_write_that_did_nothing_takes_back_what_did_something(gateway: Gateway, erp: Erp, between: Relay) -> None:
+def test_a_write_that_did_nothing_compensates_what_did_something(gateway: Gateway, erp: Erp, between: Relay) -> None:
     agent = at_work(gateway, erp)
     before = plain(agent)
     agent.sets("inv-1", "approved")
@@ -95,7 +95,7 @@ def test_what_a_person_edited_meanwhile_survives_a_rollback_that_nobody_asked_fo
     done = undone.of_run(gateway, agent.run_id)
     assert done.status == "residue"
     assert erp.invoice("inv-1") == edited
-    assert erp.invoice("inv-2")["status"] == "open", "a conflict on one object keeps no other from being restored"
+    assert erp.invoice("inv-2")["status"] == "open", "a conflict on one object blocks no other"
     assert [task["target"]["id"] for task in done.tasks] == ["inv-1"]
     (incident,) = agent.incidents
     assert incident["rollback"] == "residue"

@@ -158,7 +158,7 @@ def test_after_a_mail_nothing_follows_even_once_the_run_may_write_again(firm: Co
 
 
 @HOW
-def test_a_duplicate_refund_is_stopped_by_its_key_and_taken_back_once(firm: Company, erp: Erp, roll_back: RollBack) -> None:
+def test_a_duplicate_refund_is_stopped_by_its_key_and_compensated_once(firm: Company, erp: Erp, roll_back: RollBack) -> None:
     agent, seen = at_work(firm.gateway, erp), Seen()
     with firm.relay.going_wrong(seen):
         first, again = agent.refunds("case 5512"), agent.refunds("case 5512")
@@ -167,7 +167,7 @@ def test_a_duplicate_refund_is_stopped_by_its_key_and_taken_back_once(firm: Comp
         done = roll_back(firm.gateway, agent.run_id)
         assert (done.status, done.states) == ("clean", [("refund.create", "done")])
         twice = undone.started(firm.gateway, agent.run_id)
-        assert (twice.status, twice.states) == ("clean", []), "there is nothing left to take back"
+        assert (twice.status, twice.states) == ("clean", []), "there is nothing left to compensate"
     assert erp.records("refunds") == {}
     assert (seen.count("POST"), seen.count("DELETE")) == (1, 1)
 

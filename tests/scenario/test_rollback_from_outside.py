@@ -51,7 +51,7 @@ async def test_a_second_start_finds_the_rollback_that_waits(tmp_path: Path) -> N
         assert (status, again["rollback_id"]) == (202, name)
 
 
-async def test_what_was_not_approved_before_waits_for_an_approver_and_then_goes_on(tmp_path: Path) -> None:
+async def test_what_was_not_approved_before_waits_for_an_approver_and_then_continues(tmp_path: Path) -> None:
     asking = ADAPTER.replace("by: refund.delete, auto: true", "by: refund.delete, auto: false")
     async with site(tmp_path, asking) as at:
         name = await at.roll_back(await worked(at))
@@ -99,7 +99,7 @@ async def test_a_yes_that_comes_too_late_is_not_acted_on_whatever_policy_says(tm
 
         async def over() -> bool:
             effects = (await at.get(f"/v1/runs/{run_id}/effects"))["items"]
-            return any("the time for it ended" in effect.get("why_not", "") for effect in effects)
+            return any("its deadline was" in effect.get("why_not", "") for effect in effects)
 
         await rig.until_async(over, 30.0)
         if waiting["state"] == "waiting":  # else it took so long to be planned that it was too late by then
@@ -112,22 +112,22 @@ async def test_a_yes_that_comes_too_late_is_not_acted_on_whatever_policy_says(tm
         await rig.until_async(ended, 30.0)
         assert at.rig.ledger.count("refunds") == 1
         (task,) = (await at.get(f"/v1/tasks?run={run_id}"))["items"]
-        assert "the time for it ended" in task["evidence"]["why"]
+        assert "its deadline was" in task["evidence"]["why"]
 
 
-async def test_a_stopped_rollback_sends_nothing_until_it_is_gone_on_with(tmp_path: Path) -> None:
+async def test_a_stopped_rollback_sends_nothing_until_it_is_continued(tmp_path: Path) -> None:
     asking = ADAPTER.replace("by: refund.delete, auto: true", "by: refund.delete, auto: false")
     async with site(tmp_path, asking) as at:
         name = await at.roll_back(await worked(at))
         await at.at_rest(name)
         status, stopped = await at.ask("POST", f"/v1/rollbacks/{name}/stop", {"reason": "enough"}, as_="operator")
         assert (status, stopped["state"]) == (200, "stopped")
-        status, _ = await at.ask("POST", f"/v1/rollbacks/{name}/continue", {"reason": "go on"}, as_="operator")
+        status, _ = await at.ask("POST", f"/v1/rollbacks/{name}/continue", {"reason": "continue"}, as_="operator")
         assert (status, (await at.at_rest(name))["state"]) == (200, "needs_operator")
         assert at.rig.ledger.count("refunds") == 1
 
 
-async def test_a_coordinator_whose_worker_is_taken_back_by_itself_is_told_to_wait(tmp_path: Path) -> None:
+async def test_a_coordinator_whose_worker_is_rolled_back_automatically_is_reported_to_wait(tmp_path: Path) -> None:
     asking = ADAPTER.replace("by: refund.delete, auto: true", "by: refund.delete, auto: false")
     async with site(tmp_path, asking) as at:
         run_id = await worked(at)
@@ -141,7 +141,7 @@ async def test_a_coordinator_whose_worker_is_taken_back_by_itself_is_told_to_wai
         assert (status, answer["code"], name in answer["detail"]) == (409, "conflict", True)
 
 
-async def test_whoever_is_asked_for_a_compensation_sees_the_request_and_who_watches_sees_which_it_is(tmp_path: Path) -> None:
+async def test_anyone_who_is_asked_for_a_compensation_sees_the_request_and_who_watches_sees_which_it_is(tmp_path: Path) -> None:
     asking = ADAPTER.replace("by: invoice.replace, auto: true, within: 1h", "by: invoice.replace, auto: false")
     async with site(tmp_path, asking) as at:
         run = await at.rig.open()
@@ -174,10 +174,10 @@ async def test_whoever_is_asked_for_a_compensation_sees_the_request_and_who_watc
         sent = at.rig.ledger.writes[-1]
         assert (sent.method, sent.path, orjson.loads(sent.body), sent.headers["if-match"]) == ("PUT", INVOICE.format(1), body, '"v2"')
         (node,) = (await at.get(f"/v1/rollbacks/{name}"))["nodes"]
-        assert (node["state"], "request" in node, node["why"] == "a person has to approve it") == ("done", False, False)
+        assert (node["state"], "request" in node, node["why"] == "it needs a person's approval") == ("done", False, False)
 
 
-async def test_where_a_tool_is_away_each_node_says_why_it_waits_and_when_it_is_tried_next(tmp_path: Path) -> None:
+async def test_where_a_tool_is_unavailable_each_node_says_why_it_waits_and_when_it_is_tried_next(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
         run_id = await worked(at)
         at.rig.ledger.down = True

@@ -79,7 +79,7 @@ def taken_back(made: Gateway, erp: Erp, rollback_id: str, before: dict[str, Reco
     assert len([one for one in applied if one["result"] == "success"]) == len(done.nodes)
 
 
-def test_a_tool_that_is_away_for_a_while_costs_nobody_a_task(tmp_path: Path, erp: Erp) -> None:
+def test_a_tool_that_is_unavailable_for_a_while_costs_nobody_a_task(tmp_path: Path, erp: Erp) -> None:
     before = plain(erp)
     with cut_off(tmp_path, erp) as (made, way):
         rollback_id = begun(made, worked(made, erp), way)
@@ -88,7 +88,7 @@ def test_a_tool_that_is_away_for_a_while_costs_nobody_a_task(tmp_path: Path, erp
         taken_back(made, erp, rollback_id, before)
 
 
-def test_a_gateway_that_is_killed_while_it_waits_goes_on_and_sends_nothing_twice(tmp_path: Path, erp: Erp) -> None:
+def test_a_gateway_that_is_killed_while_it_waits_continues_and_sends_nothing_twice(tmp_path: Path, erp: Erp) -> None:
     before = plain(erp)
     with cut_off(tmp_path, erp) as (made, way):
         rollback_id = begun(made, worked(made, erp), way)
@@ -103,7 +103,7 @@ def test_a_gateway_that_is_killed_while_it_waits_goes_on_and_sends_nothing_twice
         taken_back(made, erp, rollback_id, before)
 
 
-def test_a_gateway_that_is_ended_while_it_waits_ends_at_once_and_the_next_one_goes_on(tmp_path: Path, erp: Erp) -> None:
+def test_a_gateway_that_is_ended_while_it_waits_ends_at_once_and_the_next_one_continues(tmp_path: Path, erp: Erp) -> None:
     before = plain(erp)
     with cut_off(tmp_path, erp) as (made, way):
         rollback_id = begun(made, worked(made, erp), way)

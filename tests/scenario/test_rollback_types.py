@@ -91,12 +91,12 @@ def test_an_offsetting_action_waits_for_an_approver_where_nobody_approved_it_bef
     assert firm.office.stock["sku"] == held - 4
     yes = {"decision": "approve", "reason": "counted again"}
     assert firm.gateway.ask("POST", f"/v1/approvals/{waiting.nodes[0]['approval_id']}", yes).status == 200
-    wait_until(lambda: undone.shown(firm.gateway, waiting.rollback_id)["state"] == "clean", "the rollback to go on by itself")
+    wait_until(lambda: undone.shown(firm.gateway, waiting.rollback_id)["state"] == "clean", "the rollback to continue automatically")
     assert firm.office.stock["sku"] == held
     assert [one.body["direction"] for one in firm.office.writes[-2:]] == ["out", "in"]
 
 
-def test_whoever_is_asked_for_a_release_sees_it_and_what_is_sent_where_it_comes_too_late(kinto_port: int, tmp_path: Path) -> None:
+def test_anyone_who_is_asked_for_a_release_sees_it_and_what_is_sent_where_it_comes_too_late(kinto_port: int, tmp_path: Path) -> None:
     shutil.copytree(CHECKOUT / "adapters" / "warehouse", tmp_path / "adapters" / "warehouse")
     described = tmp_path / "adapters" / "warehouse" / "adapter.yaml"
     described.write_text(
@@ -138,7 +138,7 @@ def test_a_correction_task_is_a_persons_and_closes_the_rollback_as_residue(firm:
     assert len(firm.office.writes) == written
 
 
-def test_manual_review_hands_over_what_cannot_be_taken_back(firm: Company) -> None:
+def test_manual_review_hands_over_what_cannot_be_compensated(firm: Company) -> None:
     clerk = company.clerk(firm.gateway)
     clerk.mails(f"subject {next(_numbers)}")
     done = undone.rolled_back(firm.gateway, clerk.run_id)

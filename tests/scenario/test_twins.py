@@ -136,7 +136,7 @@ def test_an_erp_that_asks_to_slow_down_is_no_failure_of_the_run(gateway: Gateway
     undisturbed(agent)
 
 
-def test_an_erp_that_is_away_for_readers_is_no_incident(gateway: Gateway, erp: Erp, between: Relay) -> None:
+def test_an_erp_that_is_unavailable_for_readers_is_no_incident(gateway: Gateway, erp: Erp, between: Relay) -> None:
     agent = at_work(gateway, erp)
     with between.going_wrong(refusing("GET", 503)):
         assert [agent.reads().status for _ in range(6)] == [503] * 6

@@ -64,7 +64,7 @@ def recovery_of(gateway: Gateway, incident_id: str) -> Json:
     return found
 
 
-def test_a_run_that_goes_rogue_across_two_tools_is_contained_taken_back_and_completes_its_work(firm: Company, erp: Erp) -> None:
+def test_a_run_that_goes_rogue_across_two_tools_is_contained_compensated_and_completes_its_work(firm: Company, erp: Erp) -> None:
     gateway, office = firm.gateway, firm.office
     neighbour = Erp(erp.port, f"{erp.tenant}-neighbour")
     neighbour.seed()
@@ -91,7 +91,7 @@ def test_a_run_that_goes_rogue_across_two_tools_is_contained_taken_back_and_comp
     stolen = gateway.call("PATCH", neighbour.path("invoices", "inv-1"), {"data": {"status": "paid"}}, lease=agent.lease)
     assert stolen.status == 403, stolen
 
-    # Contained before that reply left, and taken back by itself: one restore, one offset, one task.
+    # Contained before that reply left, and compensated by itself: one restore, one offset, one task.
     (incident,) = gateway.ask("GET", f"/v1/incidents?run={agent.run_id}").body["items"]
     incident_id = incident["incident_id"]
     assert (incident["cause"], incident["action"]) == ("policy.tenant-boundary", "revoke")
@@ -110,8 +110,8 @@ def test_a_run_that_goes_rogue_across_two_tools_is_contained_taken_back_and_comp
     assert [one["direction"] for one in office.adjustments.values()] == ["in"], "goods that were picked are booked in again"
     assert neighbour.records("invoices") == theirs
 
-    # Driven on, it stops at the one task; another gateway goes on where this one is killed.
-    asked = {"reason": "the agent is mended", "scopes": ["erp:invoice.*", "warehouse:reservation.*"]}
+    # Driven on, it stops at the one task; another gateway continues where this one is killed.
+    asked = {"reason": "the agent is fixed", "scopes": ["erp:invoice.*", "warehouse:reservation.*"]}
     begun = gateway.ask("POST", f"/v1/incidents/{incident_id}/recover", asked)
     assert begun.status == 202, begun
     (task,) = done.tasks
@@ -123,16 +123,16 @@ def test_a_run_that_goes_rogue_across_two_tools_is_contained_taken_back_and_comp
     gateway.start()
     assert recovery_of(gateway, incident_id)["stage"] == "waits"
 
-    # A person decides; the state is found sound; the run goes on with tighter rights, from the checkpoint.
+    # A person decides; the state is found sound; the run continues tighter rights, from the checkpoint.
     resolved = gateway.ask("POST", f"/v1/tasks/{task['task_id']}/resolve", {"resolution": "accepted", "note": "the customer called"})
     assert resolved.status == 200, resolved
-    wait_until(lambda: recovery_of(gateway, incident_id)["stage"] == "resumed", "the run to be taken up again")
+    wait_until(lambda: recovery_of(gateway, incident_id)["stage"] == "resumed", "the run to be resumed")
     wait_until(lambda: gateway.ask("GET", f"/v1/incidents/{incident_id}").body["state"] == "closed", "the incident to be closed")
     assert state(firm, erp) == after
     agent.lease = renewed(gateway, agent)
     assert gateway.ask("GET", f"/v1/runs/{agent.run_id}").body["scopes"] == asked["scopes"]
 
-    # It completes its work: what stands answers from the journal, what was taken back is done anew, and rightly.
+    # It completes its work: what stands answers from the journal, what was compensated is done again, and rightly.
     again = agent.reserves("reserve-for-inv-1", "bolt", 1)
     assert (again.body, again.headers["idempotent-replayed"]) == (first.body, "true")
     assert agent.sets("settle-inv-1", "inv-1", "written off").status == 200
@@ -145,7 +145,7 @@ def test_a_run_that_goes_rogue_across_two_tools_is_contained_taken_back_and_comp
 
 
 def renewed(gateway: Gateway, agent: Agent) -> str:
-    answer = gateway.ask("POST", f"/v1/runs/{agent.run_id}/lease", {"reason": "it goes on"})
+    answer = gateway.ask("POST", f"/v1/runs/{agent.run_id}/lease", {"reason": "it continues"})
     assert answer.status in (200, 201), answer
     lease: str = answer.body["lease"]
     return lease

@@ -80,7 +80,7 @@ def task(name: str) -> Task:
         run_id="run_1",
         tenant="acme",
         wire_keys=(journaling.wire_key(name),),
-        summary="It may or may not have been applied.",
+        summary="Its outcome is unknown.",
         opened_at=1000.0,
     )
 

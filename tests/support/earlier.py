@@ -1,4 +1,4 @@
-"""Journals that were written before entries had types, kept in ``tests/fixtures/journals`` with what it takes to go on with them.
+"""Journals that were written before entries had types, kept in ``tests/fixtures/journals`` with what it takes to continue them.
 
 ``journal.ndjson`` is the export (entries, then signed heads), ``verifier.key`` verifies the heads, ``journal.sqlite.gz`` and ``keys`` are
 the data folder, and ``tool.json`` is what the tool held when the gateway stopped.

@@ -1,7 +1,7 @@
 """A gateway that can be cut off between any two things it does to the world: entries it takes down, calls it makes.
 
-What happens at a point is as after ``kill -9``: nothing that the gateway still does has an effect, whoever waits is never answered. What
-was taken by the journal before may be on its disk or not; here it is, which the one who waited for it does not hear of.
+What happens at a point is as after ``kill -9``: nothing that the gateway still does has an effect, anyone who waits is never answered. What
+was taken by the journal before may be on its disk or not; here it is, which the one who waited for it does not learn of.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Failpoints:
         self.at, self.count = at, 0
 
     def point(self, name: str) -> None:
-        """Go on, or not."""
+        """Continue, or not."""
         self.alive()
         self.count += 1
         if self.count == self.at:

@@ -1,4 +1,4 @@
-"""The ten invariants of the design, each a function that finds what stands against it in a story so far.
+"""The ten invariants of the design, each a function that finds what prevents it in a story so far.
 
 J is the journal as anybody reads it, U each tool's own log of what it applied, k the logical key of a call.
 """

@@ -330,7 +330,7 @@ class Chronicle:
 
 
 def _row(row: tuple[object, ...]) -> tuple[object, ...]:
-    """A row whose documents are told apart by what they say."""
+    """A row whose documents are distinguished by what they say."""
     return tuple(orjson.dumps(orjson.loads(value), option=orjson.OPT_SORT_KEYS) if isinstance(value, bytes) else value for value in row)
 
 

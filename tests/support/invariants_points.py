@@ -44,7 +44,7 @@ class Points:
     dead: asyncio.Event = field(default_factory=asyncio.Event)
 
     def point(self, name: str) -> None:
-        """Go on, or not."""
+        """Continue, or not."""
         self.alive()
         if name in self.armed:
             self.armed.remove(name)

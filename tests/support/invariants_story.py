@@ -257,7 +257,7 @@ class Story:
         self.parts[tenant].heard.append((reply.status, code, reply.body if code is None else b""))
 
     async def let_go(self, tenant: str) -> None:
-        """The tool goes on with the calls that it was slow with."""
+        """The tool continues the calls that it was slow with."""
         calls = [call for call, whose in self.waiting.items() if whose == tenant]
         if calls:
             self.tool.let_go(tenant)
@@ -330,7 +330,7 @@ class Story:
         self.undoing_fate = Fate.GOOD
 
     async def undo(self, tenant: str, run: int, subtree: bool, fate: Fate) -> None:
-        """Contained, and then taken back."""
+        """Contained, and then compensated."""
         lease = self._lease(tenant, run)
         if lease is not None:
             scope = Scope(run=lease.run_id, subtree=subtree)

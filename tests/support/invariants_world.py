@@ -54,7 +54,7 @@ STRICTER = """package killcord.authz
 
 denials contains {"code": "no-stamps", "message": "Nothing is stamped today."} if input.action.name == "doc.stamp"
 
-approvals contains "A note is made with a person's yes." if input.action.name == "note.make"
+approvals contains "A note is made with a person's approval." if input.action.name == "note.make"
 """
 
 
@@ -138,7 +138,7 @@ class World:
         return self.living
 
     async def begin(self) -> None:
-        """A gateway comes up, with its clock ``ahead`` seconds; what an earlier one left is not looked at yet."""
+        """A gateway comes up, with its clock ``ahead`` seconds; what an earlier one left is not read yet."""
         self.points.dead = asyncio.Event()
         self.tool.points = self.points
         config = replace(_config()[0], data_dir=self.folder)

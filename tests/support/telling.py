@@ -41,7 +41,7 @@ def hook(receiver: Receiver | str, name: str = "ops", **more: Any) -> Webhook:
 
 @asynccontextmanager
 async def telling(rig: Rig, *hooks: Webhook) -> AsyncIterator[Telling]:
-    """Deliveries as ``killcord serve`` runs them, with little patience; in the same folder again they go on."""
+    """Deliveries as ``killcord serve`` runs them, with little patience; in the same folder again they continue."""
     logged: list[tuple[str, dict[str, object]]] = []
 
     def log(event: str, **more: object) -> None:

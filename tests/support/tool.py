@@ -54,7 +54,7 @@ class Visit(asyncio.Protocol):
         self._writable.set()
 
     async def request(self) -> bytes | None:
-        """The next whole request (by Content-Length), ``None`` where the other side ends before."""
+        """The next whole request (by Content-Length), ``None`` if the other side ends before."""
         while (whole := self._whole()) is None:
             if self.gone.is_set():
                 return None

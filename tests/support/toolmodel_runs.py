@@ -1,7 +1,7 @@
 """Random runs over a whole gateway and a tool in this process, what has to come of rolling them back, and a person who closes what waits.
 
 What has to come of it is told by the tool's own log alone: an object is as it was before the run's first effect that nothing lies above
-which no call may undo; what somebody else wrote last is there; and whatever was not taken back has somebody's task.
+which no call may undo; what somebody else wrote last is there; and whatever was not compensated has somebody's task.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Case:
     count: int = 0
     faults: bool = True
     cut: bool = False
-    """Whether gateways went down: what made up for something may have been applied without leaving a version that is known."""
+    """Whether gateways went down: what offset something may have been applied without leaving a version that is known."""
 
     # The run, and others beside it.
 
@@ -219,7 +219,7 @@ class Case:
             self.doubtful |= {one.name for one in self.tool.log[before:] if one.name[0] == self.tenant and one.key is not None}
 
     def day(self, request: Outgoing) -> Day:
-        """What becomes of the case's next write; while it is taken back, others go on writing."""
+        """What becomes of the case's next write; while it is compensated, others continue writing."""
         if not self.faults:
             return Day.GOOD
         if not self.rolling:
@@ -295,7 +295,7 @@ class Case:
             self._check_object(name, log, undoing, with_task)
 
     def _check_once(self, writes: list[Write]) -> None:
-        """At the tool: no key twice, and no effect taken back twice."""
+        """At the tool: no key twice, and no effect compensated twice."""
         keys = [one.key for one in self.tool.of(self.tenant) if one.key is not None]
         assert len(set(keys)) == len(keys), "a key was applied twice"
         by_key = {write.wire_key: write for write in writes}
@@ -313,7 +313,7 @@ class Case:
                 assert (write.state is Fate.COMPENSATED) == held, f"{write.action} is {write.state}"
 
     def _check_accounted(self, told: RollbackView, writes: list[Write], tasks: set[str | None]) -> None:
-        """Every effect is in the plan, every node came to an end, and what was not taken back is somebody's task."""
+        """Every effect is in the plan, every node came to an end, and what was not compensated is somebody's task."""
         planned = {key for node in told.plan.nodes for key in node.effects}
         own = [write for write in writes if write.rollback_id is None]
         assert not [one for one in own if one.state in (Fate.UNKNOWN, Fate.IN_FLIGHT)], "an outcome is not known at the end"
@@ -321,7 +321,7 @@ class Case:
         states = {node.node_id: told.states.get(node.node_id) for node in told.plan.nodes}
         assert set(states.values()) <= KNOWN, states
         left = [node for node in told.plan.nodes if states[node.node_id] in (NodeState.TASK, NodeState.FAILED)]
-        assert not [node.action for node in left if node.node_id not in tasks], "nobody was told of what was not taken back"
+        assert not [node.action for node in left if node.node_id not in tasks], "nobody was told of what was not compensated"
         if told.rollback.status is RollbackStatus.CLEAN:
             assert not left
             assert not told.rollback.residue
@@ -362,10 +362,10 @@ class Case:
 
 
 def described(case: Case) -> str:
-    """The log of a case, for whoever has to find out why."""
+    """The log of a case, for anyone who has to find out why."""
     return "\n".join(str(one) for one in case.tool.of(case.tenant))
 
 
 def _same(one: State | None, other: State | None) -> bool:
-    """Alike, but for the note of who adjusted it last: what makes up for an adjustment is one, too."""
+    """Alike, but for the note of who adjusted it last: what offsets an adjustment is one, too."""
     return {**(one or {}), "last": None} == {**(other or {}), "last": None}

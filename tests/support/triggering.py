@@ -47,7 +47,7 @@ class Moody(Ledger):
     """A ledger with more bad days. ``busy`` reads are answered with ``status``; ``stale`` ones with the state before the last write.
 
     ``retry_after`` goes with a busy answer. ``answers`` is a body that stands in for that of any reply about an invoice.
-    ``never`` holds reads back for good. ``pretend`` writes are answered as if they were done, and are not; after ``overtaken`` ones
+    ``never`` holds reads back permanently. ``pretend`` writes are answered as if they were done, and are not; after ``overtaken`` ones
     a person writes at once. ``writes_as`` is the status of all writes.
     """
 

@@ -53,7 +53,7 @@ class Valkey:
             return to.makefile("rb").readline().decode().strip()
 
     def kill(self) -> None:
-        """SIGKILL; it is gone on return."""
+        """SIGKILL; it is continued return."""
         assert self._process is not None
         self._process.kill()
         self._process.wait(PATIENT)

@@ -172,7 +172,7 @@ class Response:
 
 
 class Agent:
-    """A client of the door that writes what it is told, byte by byte."""
+    """A client of the server that writes what it is told, byte by byte."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader

@@ -45,7 +45,7 @@ def played(screen: Screen, folder: Path, plays: Sequence[Play]) -> None:
     """Play them; everything runs in processes of its own and is ended afterwards.
 
     Raises:
-        Surprise: something did not go as told.
+        Surprise: a step failed.
     """
     tool, data, control = (children.port(0) for _ in range(3))
     with ExitStack() as stack:
@@ -58,7 +58,7 @@ def played(screen: Screen, folder: Path, plays: Sequence[Play]) -> None:
         stage = Stage(screen, kinto, between, gateway, _PAUSES[screen.paced])
         stories = [stage.play(play) for play in plays]
         _afterwards(screen, gateway, [story["incident_id"] for story in stories])
-        screen.act("All as told.")
+        screen.act("All as expected.")
 
 
 def _afterwards(screen: Screen, gateway: Site, incidents: Sequence[str]) -> None:
@@ -72,6 +72,6 @@ def _afterwards(screen: Screen, gateway: Site, incidents: Sequence[str]) -> None
 
 def _command(screen: Screen, gateway: Site, incidents: Sequence[str], *words: str) -> None:
     code, said = gateway.killcord(*words)
-    expect(code == 0 and all(one in said for one in incidents), f"killcord {' '.join(words)} to tell of {', '.join(incidents)}", said)
+    expect(code == 0 and all(one in said for one in incidents), f"killcord {' '.join(words)} to list {', '.join(incidents)}", said)
     screen.line("operator", f"killcord {' '.join(words)}")
     screen.plain(said + "\n")

@@ -15,7 +15,7 @@ def does_nothing(asked: Asked, ask: Ask) -> Told | None:
 
 
 def loses_answers(asked: Asked, ask: Ask) -> Told | None:
-    """A change is made, and the connection breaks before anyone hears of it."""
+    """A change is made, and the connection breaks before the reply."""
     told = ask(asked)
     return None if asked.method == "PATCH" else told
 

@@ -42,10 +42,10 @@ class Stage:
     pause: float
 
     def play(self, play: Play) -> Json:
-        """Carry a play out; the incident that it became, as a story.
+        """Play it; returns the view of its incident.
 
         Raises:
-            Surprise: something did not go as told.
+            Surprise: a step failed.
         """
         self.screen.act(f"{play.trigger}: {play.title}")
         self.erp.begin_anew()
@@ -63,7 +63,7 @@ class Stage:
         return story
 
     def _carried_out(self, act: Act, agent: Worker, run_id: str) -> Event | None:
-        """The agent's last call of the act; ``None`` where the act is somebody else's."""
+        """The agent's last call of the act; ``None`` if the act is somebody else's."""
         match act:
             case Calls():
                 events = list(agent.does(_script(act)))
@@ -92,12 +92,12 @@ class Stage:
         revision = f"rule responses[{play.trigger!r}], revision {answer['revision'][:12]}"
         self.screen.line("policy", f"answers {answer['action']} ({answer['verdict']}){undo}: {answer['why']}", revision)
         stopped = story["stopped"]
-        expect(stopped is not None, "an order that holds the run", story)
+        expect(stopped is not None, "an order that contains the run", story)
         self.screen.line("gateway", f"had order {stopped['order_id']} in force before the reply left", f"{stopped['after_ms']:.1f} ms")
         return story
 
     def _held(self, play: Play, agent: Worker, before: State) -> None:
-        """The agent goes on, and nothing of it gets through."""
+        """The agent continues, and the gateway refuses every call."""
         frozen = self._state()
         (event,) = [one for one in agent.does(_script(Calls((NEXT,)))) if self._show(one)]
         code, (_, refusal) = event["told"].get("code"), CONTAINED[play.action]
@@ -114,12 +114,12 @@ class Stage:
     def _taken_back(self, run_id: str, before: State) -> None:
         """How the rollback ended that nobody asked for."""
         rollback = self.site.rollback_of(run_id)
-        expect(rollback["state"] == "clean", "the rollback to end clean by itself", rollback)
+        expect(rollback["state"] == "clean", "the rollback to end clean without an operator", rollback)
         now = self._state()
         expect(_plain(now) == _plain(before), "Kinto's records to be as before the run", list(_changes(before, now)))
         count = len(rollback["nodes"])
-        did = f"{count} compensation(s), each checked" if count else "there was nothing to take back"
-        self.screen.line("gateway", f"rolled the run back by itself: {did}", f"{rollback['state']}, {rollback['rollback_id']}")
+        did = f"{count} compensation(s), each checked" if count else "there was nothing to compensate"
+        self.screen.line("gateway", f"rolled the run back automatically: {did}", f"{rollback['state']}, {rollback['rollback_id']}")
         self.screen.line("ERP", "has everything as it was before the run", f"{len(now)} compared")
 
     def _state(self) -> State:
@@ -140,7 +140,7 @@ class Stage:
 
     def _show(self, event: Event) -> bool:
         well = event["status"] < 300
-        # A refusal of the ERP's own is told by its status.
+        # A refusal by the ERP is recognised by its status.
         why = f" {event['told']['code']}" if str(event["told"].get("type", "")).startswith("urn:killcord:") else ""
         mode = f"; its run is {event['mode']}" if event["mode"] not in (None, "active") else ""
         self.screen.line("agent", event["saying"], f"{event['status']}{why}{mode}", well=well)
@@ -171,7 +171,7 @@ def _places(evidence: Sequence[str]) -> str:
 
 
 def _plain(state: State) -> dict[str, Json]:
-    """Records without what Kinto sets by itself."""
+    """Records without the fields that Kinto sets."""
     return {name: {key: value for key, value in one.items() if key != "last_modified"} for name, one in state.items()}
 
 

@@ -1,4 +1,4 @@
-"""Plays in which nobody knows for sure: the agent what it read, or the gateway what came of a call."""
+"""Plays about uncertainty: of the agent about what it read, or of the gateway about an outcome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MONTH_END = {"Killcord-Parent-Step": "month-end"}
 PLAYS = (
     Play(
         trigger="uncertain.low-confidence",
-        title="an agent says that it is not sure, and goes on all the same",
+        title="an agent reports that it is not sure, and continues",
         acts=(agent(*(sets(f"inv-100{n}", "disputed", _UNSURE) for n in (1, 2, 3))),),
         action="read_only",
     ),
@@ -20,7 +20,7 @@ PLAYS = (
         title="an amount that was a number is a text since today",
         acts=(
             agent(reads("invoices/inv-1002")),
-            Edit("imports inv-1002 anew, in the ERP itself: the amount is '480,00 EUR' now", "inv-1002", {"amount": "480,00 EUR"}),
+            Edit("imports inv-1002 again, in the ERP itself: the amount is '480,00 EUR' now", "inv-1002", {"amount": "480,00 EUR"}),
             agent(reads("invoices/inv-1002")),
         ),
         action="read_only",

@@ -1,4 +1,4 @@
-"""The whole story: gone rogue across two systems, contained, taken back, a person's word, and on with the work.
+"""The whole story: gone rogue across two systems, contained, compensated, a person's decision, and on with the work.
 
 Every arrow is done for real, and then held against what both systems say themselves.
 """
@@ -32,7 +32,7 @@ def played(screen: Screen, folder: Path) -> None:
     """Play it; everything is ended afterwards.
 
     Raises:
-        Surprise: something did not go as told.
+        Surprise: a step failed.
     """
     tool, data, control = (children.port(0) for _ in range(3))
     with ExitStack() as stack:
@@ -46,7 +46,7 @@ def played(screen: Screen, folder: Path) -> None:
         screen.line("gateway", f"answers agents at {gateway.data}, operators at {gateway.control}", f"after {gateway.started_in:.1f} s")
         run = gateway.open_run(scopes=["erp:*", "warehouse:*"])
         _Story(screen, kinto, store, gateway, _Agent(screen, gateway, run.lease()), run).played()
-        screen.act("All as told.")
+        screen.act("All as expected.")
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class _Story:
         expect(theirs == "open", "the neighbour's invoice to be as it was", theirs)
 
     def _taken_back(self) -> None:
-        self.screen.act("Taken back by itself, to the checkpoint: one restore, one offset, one task")
+        self.screen.act("Rolled back automatically, to the checkpoint: one restore, one offset, one task")
         rollback = self.site.rollback_of(self.run.run_id)
         expect(rollback["to"] == self.checkpoint, "the rollback to go to the checkpoint", rollback["to"])
         for node in rollback["nodes"]:
@@ -136,14 +136,14 @@ class _Story:
 
     def _waits(self) -> None:
         self.screen.act("Driven on, it waits for a person")
-        code, said = self.site.killcord("recover", self.incident, "--reason", "the agent is mended", "--scope", "erp:invoice.*")
+        code, said = self.site.killcord("recover", self.incident, "--reason", "the agent is fixed", "--scope", "erp:invoice.*")
         expect(code == 1 and "waits: open tasks" in said, "killcord recover to wait for the task (exit 1)", f"exit {code}: {said}")
         self.screen.line("operator", f"killcord recover {self.incident} --scope 'erp:invoice.*'", "exit 1: a person has to decide")
         self.screen.plain("\n".join(f"           {line}" for line in said.splitlines()))
         self._after_the_rollback()
 
     def _decided(self) -> None:
-        self.screen.act("A person decides, and it goes on from the checkpoint with tighter rights")
+        self.screen.act("A person decides, and it continues from the checkpoint with tighter rights")
         (task,) = self.site.ask("GET", f"/v1/tasks?run={self.run.run_id}&status=open")["items"]
         code, said = self.site.killcord("tasks", "resolve", task["task_id"], "accepted", "--note", "the customer called")
         expect(code == 0, "the task to be resolved", said)
@@ -160,7 +160,7 @@ class _Story:
         self.screen.act("The run completes its work, nothing twice")
         self.agent.lease = self.site.operator.run(self.run.run_id).lease()
         again = self.agent.reserves("reserve-1", 1)
-        expect(again.headers.get("idempotent-replayed") == "true", "what stands to answer from the journal", again)
+        expect(again.headers.get("idempotent-replayed") == "true", "a standing effect to answer from the journal", again)
         expect(self.agent.sets("settle-inv-1001-rightly", "inv-1001", "paid").status == 200, "the right write to pass", "it did not")
         denied = self.agent.reserves("reserve-3", 6)
         expect(denied.status == 403, "what the run may not do any more to be refused", denied)
@@ -172,16 +172,16 @@ class _Story:
             recovery: Json = self.site.ask("GET", f"/v1/incidents/{self.incident}")["recovery"]
             if recovery["stage"] == "resumed":
                 return recovery
-            expect(time.monotonic() < until, f"the run to be taken up again within {_SOON:g} s", recovery)
+            expect(time.monotonic() < until, f"the run to be resumed within {_SOON:g} s", recovery)
             time.sleep(0.05)
 
     def _after_the_rollback(self) -> None:
         self._holds({"inv-1001": "open", "inv-1002": "disputed"}, shelf=10, held=1)
 
     def _holds(self, invoices: dict[str, str], *, shelf: int, held: int) -> None:
-        """Both systems are as told."""
+        """Both systems are as expected."""
         records = self.erp.records("invoices")
         found = ({name: records[name]["status"] for name in invoices}, self.store.shelf[SKU], self.store.held(SKU))
         expect(found == (invoices, shelf, held), f"{invoices}, {shelf} on the shelf, {held} held", found)
         shown = ", ".join(f"{name} '{status}'" for name, status in invoices.items())
-        self.screen.line("both", f"say so themselves: {shown}; {shelf} {SKU} on the shelf, {held} held")
+        self.screen.line("both", f"confirm it: {shown}; {shelf} {SKU} on the shelf, {held} held")

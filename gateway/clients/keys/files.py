@@ -10,7 +10,7 @@ from gateway import errors
 
 
 def folder(path: Path) -> Path:
-    """The folder of the keys, made where there is none.
+    """The folder of the keys, made if there is none.
 
     Raises:
         Misconfigured: others than its owner can get in.

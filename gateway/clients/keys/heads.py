@@ -33,7 +33,7 @@ class SignedHeads:
 
 
 def open_head_key(folder: Path) -> SignedHeads:
-    """The key ``head.pem`` of a folder, made where there is none.
+    """The key ``head.pem`` of a folder, made if there is none.
 
     Raises:
         Misconfigured: it is not an Ed25519 key, or others than its owner can read it.
@@ -55,4 +55,4 @@ def _pem(key: Ed25519PrivateKey) -> bytes:
 
 
 def _advice(path: Path) -> str:
-    return f"{path}: not an Ed25519 private key in PEM form; restore it from your backup, or move it away to begin with a new key"
+    return f"{path}: not an Ed25519 private key in PEM form; restore it from your backup, or remove it to start with a new key"

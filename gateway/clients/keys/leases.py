@@ -24,7 +24,7 @@ TYPE = "killcord-lease+jwt"
 ISSUER: Final = "killcord"
 AUDIENCE: Final = "killcord:agents"
 LONGEST = 4096
-"""Bytes of a token; a longer one is not looked at."""
+"""Bytes of a token; a longer one is not read."""
 
 
 class _Claims(msgspec.Struct):
@@ -84,7 +84,7 @@ class SignedLeases:
 
 
 def open_lease_keys(folder: Path) -> SignedLeases:
-    """The keys ``lease-*.pem`` of a folder, in the order of their names; the first one is made where there is none.
+    """The keys ``lease-*.pem`` of a folder, in the order of their names; the first one is made if there is none.
 
     Raises:
         Misconfigured: a key is not an Ed25519 key, or others than its owner can read it.
@@ -96,7 +96,7 @@ def open_lease_keys(folder: Path) -> SignedLeases:
 
 
 def add_lease_key(folder: Path) -> Path:
-    """Make the key that signs from the next start on; the earlier ones go on verifying."""
+    """Create the key that signs after the next start; earlier keys still verify."""
     taken = sorted(folder.glob("lease-*.pem"))
     last = taken[-1].stem.removeprefix("lease-") if taken else "0"
     number = int(last) if last.isascii() and last.isdecimal() else len(taken)

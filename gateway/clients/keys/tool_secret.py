@@ -37,7 +37,7 @@ class ToolSecret:
 
     @property
     def constant(self) -> tuple[bytes, bytes] | None:
-        """The header line where every call carries the same; ``None`` where it depends on the tenant or a file, or cannot be made."""
+        """The header line where every call carries the same; ``None`` if it depends on the tenant or a file, or cannot be made."""
         if self._per_tenant or self._file is not None:
             return None
         try:
@@ -54,7 +54,7 @@ class ToolSecret:
         if (known := self._known.get(tenant)) is not None:
             return known
         if self._per_tenant and not _TENANT.fullmatch(tenant):
-            raise KeyError("a tenant's name must be letters, digits, _ and - to have a secret of its own")
+            raise KeyError("a tenant with its own secret must have a name of letters, digits, _ and -")
         text = _VARIABLE.sub(lambda found: self._variable(found[1].replace("{tenant}", tenant)), self._value)
         if self._file is not None:
             text = text.replace("{file}", self._content(self._file.replace("{tenant}", tenant)))

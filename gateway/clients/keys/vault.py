@@ -69,7 +69,7 @@ class TenantVault:
             raise ValueError(f"{sealed.ref} was changed, or sealed for another tenant") from changed
 
     async def forget(self, tenant: str) -> bool:
-        """Make all that was sealed for a tenant unreadable, for good; whether there was a key to forget."""
+        """Make everything that was sealed for a tenant permanently unreadable; whether there was a key."""
         self._keys.pop(tenant, None)
         forgotten = await self._blobs.forget_tenant_key(tenant)
         self._keys.pop(tenant, None)  # a call in between may have fetched it again
@@ -101,7 +101,7 @@ class TenantVault:
 
 
 def open_master_key(folder: Path) -> bytes:
-    """The master key ``master.key`` of a folder (64 hex digits), made where there is none.
+    """The master key ``master.key`` of a folder (64 hex digits), made if there is none.
 
     Raises:
         Misconfigured: it is not such a key, or others than its owner can read it.
@@ -115,7 +115,7 @@ def open_master_key(folder: Path) -> bytes:
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise errors.Misconfigured([f"{path}: a master key is 64 hex digits; restore it from your backup: sealed data opens with no other"])
+        raise errors.Misconfigured([f"{path}: a master key is 64 hex digits; restore it from your backup; no other key opens it"])
     return key
 
 

@@ -33,7 +33,7 @@ class RuleFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``value`` is ``None`` where it is undefined; ``bundles`` are those that answered, with their revisions ('' for none)."""
+    """``value`` is ``None`` if it is undefined; ``bundles`` are those that answered, with their revisions ('' for none)."""
 
     value: object
     decision_id: str | None
@@ -167,7 +167,7 @@ class Channel:
                 self._session.request(method, url, data=body, allow_redirects=False, raise_for_status=False) as response,
             ):
                 if response.content_type != "application/json" or "Content-Encoding" in response.headers:
-                    raise _unavailable(f"something else than JSON (status {response.status})")
+                    raise _unavailable(f"something other than JSON (status {response.status})")
                 return Answer(response.status, await _bounded(response.content, most))
         except TimeoutError as error:
             raise errors.PolicyUnavailable(f"The policy engine did not answer within {within * 1000:g} ms.", retry_after=1.0) from error

@@ -150,18 +150,18 @@ class OpaEngine:
         return self._seen
 
     async def _report_lacking(self) -> None:
-        """Say what a new revision does not answer, or not so that it could be used. OPA decides on calls all the same."""
+        """Report which rules of a new revision are missing or unusable. OPA still decides on calls."""
         for rule, document in entry_points.samples().items():
             try:
                 result = (await self._ask(rule, document, within=LOOK)).value
             except errors.PolicyUnavailable as refused:
-                self._report("warning", f"revision {self.revision}: data.killcord.{rule} has no answer to a sample: {refused.detail}")
+                self._report("warning", f"revision {self.revision}: data.killcord.{rule} has no answer for a sample: {refused.detail}")
                 continue
             fault = entry_points.fault(rule, result)
             if result is None and rule in entry_points.LACKING:
                 self._report("warning", f"revision {self.revision}: {entry_points.LACKING[rule]}")
             elif fault is not None:
-                self._report("warning", f"revision {self.revision}: data.killcord.{rule} gives no usable answer to a sample: {fault}")
+                self._report("warning", f"revision {self.revision}: data.killcord.{rule} returns no usable answer for a sample: {fault}")
 
     async def _digest(self) -> str:
         """A revision where the bundles name none: it follows the modules, not the data."""

@@ -132,7 +132,7 @@ def _try(client: OpaClient) -> None:
     answer = client.query_rule(asked, "killcord.authz", "decision", {"strict-builtin-errors": "true"})
     decision = policy_decision.parse(answer.get("result"), decision_id="sample", revision="sample")
     if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:
-        raise errors.Misconfigured([f"OPA gives no usable decision on a sample call: {decision.reasons[0].message}"])
+        raise errors.Misconfigured([f"OPA returns no usable decision for a sample call: {decision.reasons[0].message}"])
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def _complaining(shown: str) -> Iterator[None]:
     except (opa_errors.DeletePolicyError, opa_errors.PolicyNotFoundError) as refusal:
         raise errors.Misconfigured([f"OPA at {shown}: {refusal.expression}: {refusal.message}"]) from refusal
     except requests.RequestException as error:
-        raise errors.Misconfigured([f"OPA at {shown}: {type(error).__name__}: it cannot be reached, or did not do as asked"]) from error
+        raise errors.Misconfigured([f"OPA at {shown}: {type(error).__name__}: it cannot be reached, or refused the request"]) from error
 
 
 def _located(error: Mapping[str, object]) -> str:

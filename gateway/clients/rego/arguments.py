@@ -23,7 +23,7 @@ _PLAIN_VERBS = {"%", "s", "v"}
 
 
 def fault(name: str, arguments: Sequence[Node], scope: Scope) -> str | None:
-    """What is wrong with the arguments of a built-in; ``None`` where they may be given."""
+    """What is wrong with the arguments of a built-in; ``None`` if they may be given."""
     if name == "sprintf":
         return _format(arguments, scope)
     checks = (check(arguments[place], scope) for place, check in _CHECKS.get(name, ()) if place < len(arguments))
@@ -65,7 +65,7 @@ def _pattern(node: Node, scope: Scope) -> str | None:
 def _zone(node: Node, scope: Scope) -> str | None:
     named = node["Array"]["items"][1:2] if "Array" in node else []
     if any(scope.literal(each) == "Local" for each in named):
-        return "Local is another time zone on every machine; name one, like Europe/Berlin"
+        return "Local depends on the machine; name a time zone, like Europe/Berlin"
     return None
 
 
@@ -80,7 +80,7 @@ def _format(arguments: Sequence[Node], scope: Scope) -> str | None:
         return f"engines differ in %{unknown[0]}; use %v"
     used = [verb for verb in verbs if verb != "%"]
     if len(used) != len(values["items"]):
-        return f"its format takes {len(used)}, not {len(values['items'])} values"
+        return f"its format has {len(used)} values, not {len(values['items'])} values"
     kinds = [scope.kind(each) for each in values["items"]]
     if any(verb == "s" and kind is not Kind.TEXT for verb, kind in zip(used, kinds, strict=True)):
         return "engines differ in %s for a value that may be no text; use %v"
@@ -182,5 +182,5 @@ def _class_fault(text: str) -> str | None:
     if _DOUBLED.search(inside):
         return f"engines differ in {text}; write a backslash before & ~ and -"
     if any(low[-1] > high[-1] for low, high in _RANGE.findall(inside)):
-        return f"{text} has a range that runs backwards"
+        return f"{text} has a reversed range"
     return None

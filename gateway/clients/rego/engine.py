@@ -38,20 +38,20 @@ _ABSENT = orjson.Fragment(b"\x00")
 
 
 class Memory:
-    """Belongs to one revision of a bundle. ``paths`` are the paths that its rules look at, ``None`` where that is not known."""
+    """Belongs to one revision of a bundle. ``paths`` are the paths that its rules look at, ``None`` if that is unknown."""
 
     def __init__(self, paths: Sequence[tuple[str, ...]] | None) -> None:
         self._paths = None if paths is None or any(path[0] in _NEW_EACH_TIME for path in paths) else tuple(paths)
         self._answers: OrderedDict[bytes, Decision] = OrderedDict()
 
     def key(self, document: Mapping[str, object]) -> bytes | None:
-        """What the rules will see of a document; ``None`` where it is not remembered."""
+        """What the rules will see of a document; ``None`` if it is not remembered."""
         if self._paths is None:
             return None
         return orjson.dumps([_at(document, path) for path in self._paths])
 
     def recall(self, key: bytes) -> Decision | None:
-        """The answer to a key, under the id it was given first; ``None`` where there is none yet."""
+        """The answer to a key, under the id it was given first; ``None`` if there is none yet."""
         found = self._answers.get(key)
         if found is not None:
             self._answers.move_to_end(key)
@@ -185,7 +185,7 @@ class EmbeddedEngine:
         self._active = replace(self._active, engine=None)
 
     async def watch(self, interval: float) -> None:
-        """Take up changed files until cancelled; looks every ``interval`` seconds."""
+        """Load changed files until cancelled; checks every ``interval`` seconds."""
         while True:
             await asyncio.sleep(interval)
             await self.look()

@@ -82,7 +82,7 @@ def samples() -> Mapping[str, dict[str, object]]:
 
 
 def fault(rule: str, answer: object) -> str | None:
-    """What keeps an answer to a sample from being one; undefined is none yet."""
+    """What makes an answer to a sample invalid; undefined is not an answer yet."""
     if answer is None:
         return None
     if rule == rules.RESPONSE:

@@ -38,7 +38,7 @@ class Examined:
 
     @property
     def asked(self) -> frozenset[str] | None:
-        """The members of the input that a decision can depend on; ``None`` where that is not known."""
+        """The members of the input that a decision can depend on; ``None`` if that is unknown."""
         return None if self.looked_at is None else frozenset(path[0] for path in self.looked_at)
 
 
@@ -85,10 +85,10 @@ def compiled(modules: Mapping[str, str], data: Mapping[str, object], answers: fr
         engine.eval_query_as_json("data.killcord.authz")
         decision = policy_decision.parse(answered(engine), decision_id="sample", revision="sample")
         if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:
-            raise errors.Misconfigured([f"{entry_points.RULE} gives no usable decision on a sample call: {decision.reasons[0].message}"])
+            raise errors.Misconfigured([f"{entry_points.RULE} returns no usable decision for a sample call: {decision.reasons[0].message}"])
         for rule, document in samples.items():
             if fault := entry_points.fault(rule, answered(engine, f"data.killcord.{rule}", document)):
-                raise errors.Misconfigured([f"data.killcord.{rule} gives no usable answer to a sample: {fault}"])
+                raise errors.Misconfigured([f"data.killcord.{rule} returns no usable answer for a sample: {fault}"])
     except RuntimeError as error:
         raise errors.Misconfigured([complaint(error)]) from error
     except Panicked as panic:
@@ -114,7 +114,7 @@ def assembled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus
 
 
 def answered(engine: regorus.Engine, rule: str = entry_points.RULE, document: Mapping[str, object] | None = None) -> object:
-    """What a rule is on a document, or on the one that the engine was given last; ``None`` where it is undefined.
+    """What a rule is on a document, or on the one that the engine was given last; ``None`` if it is undefined.
 
     Raises:
         RuntimeError: the engine cannot read the document, or the rule fails on it; ``place`` says which rule.

@@ -41,7 +41,7 @@ class Names:
         return (defined for defined in self.definitions if overlap(defined, settled))
 
     def datum(self, path: Path) -> object:
-        """What the data files say at a path that begins with ``data``; ``None`` where they say nothing."""
+        """What the data files say at a path that begins with ``data``; ``None`` if they say nothing."""
         node: object = self.data
         for step in path[1:]:
             node = node.get(step) if isinstance(node, Mapping) else None
@@ -78,7 +78,7 @@ class Scope:
         return (*local, *path[1:]) if any(begins(defined, local) for defined in self.known.definitions) else None
 
     def kind(self, node: Mapping[str, Any]) -> Kind | None:
-        """What kind of value a term has; ``None`` where it could be any."""
+        """What kind of value a term has; ``None`` if it could be any."""
         if "Number" in node:
             return _kind_of(node["Number"]["value"])
         if syntax.text(node) is not None:

@@ -13,7 +13,7 @@ from typing import Any
 COMPREHENSIONS = ("ArrayCompr", "ObjectCompr", "SetCompr")
 
 Path = tuple[str | None, ...]
-"""Steps of a reference, its root first; ``None`` where a step is only known when the rule runs."""
+"""Steps of a reference, its root first; ``None`` if a step is only known when the rule runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Invocation:
 class Rule:
     """One definition of a rule or a function (``arity`` is ``None`` for a rule), and what it refers to.
 
-    ``bound`` holds the names it binds itself; ``aliases`` those that stand, everywhere in it, for one plain reference.
+    ``bound`` holds the names it binds itself; ``aliases`` those that always represent one plain reference.
     ``asserted`` are the paths that it refers to outside of any ``not``; ``negated`` the references inside one that have
     to be defined for the ``not`` to mean what it seems to (see ``_Reading.negate``). ``once`` are the names that it binds
     in one place only; ``syntax`` is its tree.
@@ -96,7 +96,7 @@ def module(tree: Mapping[str, Any]) -> Module:
 def looked_at(modules: Iterable[Module], sources: Mapping[str, str]) -> tuple[tuple[str, ...], ...] | None:
     """Every path of ``input`` that a decision can depend on, each as far as it is known before the rule runs.
 
-    ``None`` where a rule looks at the whole input, or where the text holds an ``input`` that the syntax does not account for.
+    ``None`` if a rule looks at the whole input, or where the text holds an ``input`` that the syntax does not account for.
     """
     paths: set[tuple[str, ...]] = set()
     for one in modules:
@@ -120,7 +120,7 @@ def _mentions(source: str) -> int:
 
 
 def chain(node: Any) -> Reference | None:
-    """The reference that a node is, ``None`` where it is something else or hangs on something else (``f(x).y``)."""
+    """The reference that a node is, ``None`` if it is something else or hangs on something else (``f(x).y``)."""
     steps: list[str | None] = []
     while isinstance(node, dict):
         if dot := node.get("RefDot"):
@@ -209,7 +209,7 @@ def settled(path: Path) -> tuple[str, ...]:
 
 
 def _indices(node: Any) -> Iterator[Any]:
-    """What stands in the brackets of a reference."""
+    """The content of the brackets of a reference."""
     while isinstance(node, dict) and (bracket := node.get("RefBrack") or node.get("RefDot")):
         if "index" in bracket:
             yield bracket["index"]

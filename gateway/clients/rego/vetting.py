@@ -59,7 +59,7 @@ def _of_module(module: Module, known: Names) -> Found:
 def _of_rule(scope: Scope) -> Found:
     module, rule, known = scope.module, scope.rule, scope.known
     for name in sorted({*rule.name[:1], *rule.bound} & builtins.RESERVED):
-        yield rule.line, f"{name} is a name of Rego's own; choose another"
+        yield rule.line, f"{name} is reserved by Rego; choose another name"
     for invocation in rule.invocations:
         yield from ((invocation.function.line, problem) for problem in _invocation_problems(invocation, scope))
     for reference in rule.references:
@@ -67,10 +67,10 @@ def _of_rule(scope: Scope) -> Found:
         yield from ((reference.line, problem) for problem in (_path_problems(path, module, known) if path else ()))
     for reference in rule.negated:
         if reference.path not in rule.asserted and _may_be_absent(reference.path, scope):
-            yield reference.line, f"not: {syntax.dotted(reference.path)} may be absent, where engines differ; {_NEGATE}"
+            yield reference.line, f"not: {syntax.dotted(reference.path)} may be absent, and engines differ then; {_NEGATE}"
     yield from _differences(scope)
     if cycle := _cycle(scope):
-        yield rule.line, f"{'.'.join(rule.name)} refers to itself ({' -> '.join(cycle)}); Rego has no recursion"
+        yield rule.line, f"{'.'.join(rule.name)} refers to itself ({' -> '.join(cycle)}); Rego does not support recursion"
 
 
 _NEGATE = "make the condition a rule of its own and write `not` before that rule's name"
@@ -96,7 +96,7 @@ def _invocation_problems(invocation: Invocation, scope: Scope) -> Iterator[str]:
     name, known, function = invocation.name, scope.known, scope.resolve(invocation.function.path)
     defined = known.defined(function) if function else []
     if invocation.function.root in scope.rule.bound:
-        yield f"{name} is hidden by the variable {invocation.function.root}; give that another name"
+        yield f"{name} is hidden by the variable {invocation.function.root}; rename the variable"
     elif defined:
         arity = defined[0].rule.arity
         if arity is None:
@@ -163,7 +163,7 @@ def _field_problems(path: Path, schema: Mapping[str, object]) -> Iterator[str]:
                 yield f"{here} is a {kind}, it has no fields"
             return
         if kind == "array" and step is not None:
-            yield f"{here} is a list, it has no field {step}"
+            yield f"{here} is a list and has no field {step}"
             return
         fields = names.part(schema, "properties")
         if kind == "object" and step not in fields and not isinstance(schema.get("additionalProperties"), Mapping):
@@ -211,12 +211,12 @@ def _uses(path: tuple[str, ...], known: Names) -> Iterator[tuple[str, ...]]:
 # --- where engines differ --------------------------------------------------------------------------------------------
 
 _FRACTION = "fractional arithmetic differs between engines; wrap it in round(), counting in the smallest unit: round(100 * (a + b)) > 5000"
-_REMAINDER = "%: only of counts and of integers of the input, the embedded engine fails on others"
-_OBJECT = "engines differ in whether an object pattern may leave members out; name them: x.kind"
-_COMPREHENSION = "the embedded engine runs no comprehension here; give it a name in a body: found := [...]"
-_NEGATIVE = "the embedded engine negates no terms; write 0 - x"
-_SETS_BY_KEY = "engines differ in what an object of sets is that has no member yet; use sets, or objects"
-_NUMBER = "the embedded engine has whole numbers of up to 64 bits"
+_REMAINDER = "%: only for counts and integers of the input; the embedded engine fails on others"
+_OBJECT = "engines differ in object patterns that omit members; use x.kind"
+_COMPREHENSION = "the embedded engine does not support a comprehension here; assign it in a body: found := [...]"
+_NEGATIVE = "the embedded engine does not support negation; write 0 - x"
+_SETS_BY_KEY = "engines differ in empty objects of sets; use sets, or objects"
+_NUMBER = "the embedded engine supports whole numbers of up to 64 bits"
 
 
 def _differences(scope: Scope) -> Found:

@@ -41,7 +41,7 @@ class Cursor:
     path: Path
 
     def read(self) -> Position | None:
-        """What was kept last; ``None`` where nothing ever was.
+        """What was kept last; ``None`` if nothing ever was.
 
         Raises:
             Misconfigured: the file is there, and is not a cursor.
@@ -109,7 +109,7 @@ class Delivery:
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def begin(self) -> None:
-        """Find the place to go on from; a new webhook, or one whose journal is another, begins at the journal's end.
+        """Find the position to continue from; a new webhook, or one with a cursor of another journal, begins at the journal's end.
 
         Raises:
             Misconfigured: there is a cursor that cannot be read.
@@ -120,7 +120,7 @@ class Delivery:
             self.wake(0)
             return
         if kept is not None:
-            self.log("webhook-begins-anew", webhook=self.webhook.name, cursor=str(kept), why="the journal does not have this place")
+            self.log("webhook-begins-anew", webhook=self.webhook.name, cursor=str(kept), why="the journal does not contain this position")
         self.at = end
         await self._keep()
 
@@ -192,7 +192,7 @@ class Delivery:
                     return
                 case Verdict.GONE:
                     self.gone = True
-                    self._say("webhook-gone", event_id, answer, now="nothing is sent there until a restart")
+                    self._say("webhook-gone", event_id, answer, now="nothing more is sent there until a restart")
                     return
                 case Verdict.NEVER:
                     break
@@ -225,7 +225,7 @@ class Webhooks:
     post: Post
 
     def on_entry(self, entry: Entry, position: Position) -> None:
-        """Hear of every entry as it enters the journal; wakes the deliveries that it concerns. Never waits."""
+        """Observe every entry as it enters the journal; wakes the deliveries that it concerns. Never waits."""
         topic = _TOPICS.get(entry.kind)
         if topic is not None:
             for delivery in self.deliveries:

@@ -162,7 +162,7 @@ class Containment:
 
         Raises:
             KeyError: there is no such order.
-            WrongOrder: it was released before.
+            WrongOrder: it is already released.
         """
         async with self._widening:
             order = self._all[order_id]
@@ -207,15 +207,15 @@ def check(scope: Scope, mode: Mode, *, ttl: float | None, no_fanout: bool) -> No
     """
     named = [scope.run, scope.agent, scope.tenant, scope.task_class, scope.tool]
     if scope.everything and (any(named) or scope.subtree):
-        raise WrongOrder("'all' stands alone; leave the other parts of the scope out.")
+        raise WrongOrder("'all' cannot be combined with other parts of a scope.")
     if not scope.everything and not any(named):
-        raise WrongOrder('The scope is empty; name a run, agent, tenant, task_class or tool, or say {"all": true}.')
+        raise WrongOrder('The scope is empty; name a run, agent, tenant, task_class or tool, or send {"all": true}.')
     if scope.subtree and scope.run is None:
-        raise WrongOrder("'subtree' needs the run whose descendants are meant.")
+        raise WrongOrder("'subtree' needs a run.")
     if mode is Mode.ACTIVE and not no_fanout:
-        raise WrongOrder("'active' is not an order; release the order that holds the run instead.")
+        raise WrongOrder("'active' is not an order; release the run's order instead.")
     if mode is Mode.REVOKED and scope.run is None and scope.agent is None:
-        raise WrongOrder("'revoked' cuts leases for good and needs a run or an agent in its scope.")
+        raise WrongOrder("'revoked' is permanent and needs a run or an agent in its scope.")
     if ttl is not None and mode in (Mode.QUARANTINED, Mode.REVOKED):
         raise WrongOrder(f"'{mode.word}' has no ttl; read_only, paused and no_fanout can have one.")
     if ttl is not None and ttl <= 0:

@@ -73,7 +73,7 @@ def _outlives(one: Order, other: Order) -> bool:
 
 
 def _lasts(order: Order) -> float:
-    """Until when an order holds runs; released, it holds those opened before its epoch for good."""
+    """The end of an order's effect on runs; a released quarantine still contains the runs opened before its epoch."""
     return math.inf if order.expires_at is None or order.released_at is not None else order.expires_at
 
 
@@ -106,7 +106,7 @@ class OrderIndex:
             heapq.heappush(self._ends, (order.expires_at, order.order_id))
 
     def drop(self, order_id: str) -> None:
-        """Let an order go; one that is not there may be let go too."""
+        """Remove an order; an unknown one is ignored."""
         order = self._by_id.pop(order_id, None)
         if order is None:
             return
@@ -116,7 +116,7 @@ class OrderIndex:
             self._clear(bucket)
 
     def expire(self, *, now: float) -> None:
-        """Let go of what ended by itself. For room alone: what ended holds nothing, here or gone."""
+        """Remove expired orders. This only saves memory: an expired order has no effect."""
         while self._ends and self._ends[0][0] <= now:
             self.drop(heapq.heappop(self._ends)[1])
 
@@ -161,7 +161,7 @@ class OrderIndex:
         return found
 
     def _bucket(self, scope: Scope) -> _Bucket:
-        """The bucket of a scope, made where there is none."""
+        """The bucket of a scope, made if there is none."""
         if scope.run is not None:
             named = self._naming.setdefault(scope.run, {})
             if scope not in named:

@@ -1,7 +1,7 @@
-"""Drives an incident to its end: contained, undone, read again, resumed with tighter rights.
+"""Recovers an incident: contain, roll back, verify, resume with fewer permissions.
 
-It stops where a person has to decide, and continues by itself once they have. Where it is follows from the journal alone: the next process
-after a crash continues from there.
+It waits where a person has to decide, and continues automatically after the decision. Its stage follows from the journal alone, so that
+the next process after a crash continues it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class _Driven:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryDriver:
-    """``unsound`` reads the tools, and is asked only where nothing else stands against resuming the run."""
+    """``unsound`` reads the tools, and is asked only where nothing else prevents resuming the run."""
 
     journal: Journal
     registry: Registry
@@ -95,8 +95,8 @@ class RecoveryDriver:
     _closing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __call__(self, incident_id: str, request: resumption.Request, *, by: str, reason: str) -> tuple[Incident, Recovery]:
-        """Ask for an incident's recovery, and go as far as it goes without a person. Of one that is over nothing is changed; about a run
-        that was closed before, there is nothing to take up, and asking is taking note.
+        """Request an incident's recovery, and do all steps that need no person. A recovery that has ended does not change. For a run that
+        was closed before, the request only acknowledges the incident.
 
         Raises:
             KeyError: there is no such incident.
@@ -160,7 +160,7 @@ class RecoveryDriver:
         return len(asked)
 
     def tick(self) -> None:
-        """Look again at those that wait for what no entry tells of: a tool that was mended by hand, a journal that was down."""
+        """Check the recoveries that wait for something without an entry: a repaired tool, a journal that was down."""
         now = self.clock.monotonic()
         due = [name for name, one in self._driven.items() if one.due <= now and not one.busy]
         for incident_id in due:
@@ -170,7 +170,7 @@ class RecoveryDriver:
             self.spawn(self.proceed(incident_id))
 
     def on_entry(self, entry: Entry, position: Position) -> None:
-        """Hear of whatever a recovery may wait for."""
+        """Observe everything that a recovery may wait for."""
         match entry:
             case RollbackEntry(change="ended" | "waits" | "stopped") | TaskEntry(change="resolved"):
                 self.spawn(self._woken(entry.run_id))
@@ -261,7 +261,7 @@ class RecoveryDriver:
         """What was found otherwise after a rollback, and is right again, waits for nobody."""
         for task_id in await self._tasks(run_id, of_objects=True):
             with suppress(handing.AlreadyResolved):
-                await self.tasks.resolve(task_id, resolution="not_needed", note="It is as it should be again.", by="gateway")
+                await self.tasks.resolve(task_id, resolution="not_needed", note="Its state is correct again.", by="gateway")
 
     async def _woken(self, run_id: str) -> None:
         for incident in await self._open(run_id):

@@ -28,7 +28,7 @@ EACH = 2_000
 """Entries of one kind, and made objects, looked at for a story at the most."""
 
 Sees = Callable[[Scope], Awaitable[bool]]
-"""Whether whoever asks may see an order of a scope."""
+"""Whether the caller may see an order of a scope."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
-"""What people are asked, and what they say: approvals of calls that policy holds, and of compensations that wait for one.
+"""Approvals of calls that policy holds, and of compensations: requests and decisions.
 
-Every change is an ``approval`` entry with the whole record, as it is from then on::
+Every change is an ``approval`` entry with the whole new record::
 
     {"kind": "approval", "change": "requested" | "granted" | "denied" | "voided" | "used", "approval_id", "approval": {...},
      "ts", "tenant", "workflow_id", "run_id", "generation", "agent_id", "task_class", "tool", "action", "target",
      "rollback_id"?, "node"?, "by"?, "reason"?}
 
-Whoever waits for an answer listens to them on the watched journal. A grant that an intent was made with has no entry of its own: the
-intent names it (``approval_id``). That time has run out has none either: it shows in ``expires_at``.
+Waiting components observe these entries on the publishing journal. A grant that an intent was made with has no entry of its own: the
+intent names it (``approval_id``). An expiry has no entry either: it follows from ``expires_at``.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class WrongDecision(ValueError):
 
 @dataclass(slots=True)
 class Approvals:
-    """``ttl`` (seconds) is how long a call's approval waits for an answer, and how long a yes is good after it was given.
+    """``ttl`` (seconds) is how long a call's approval waits for an answer, and how long a granted one is valid.
 
-    One change at a time: what a change rests on is still so when its entry is durable.
+    One change at a time: its preconditions still hold when its entry is durable.
     """
 
     journal: Journal
@@ -98,14 +98,14 @@ class Approvals:
     async def request_compensation(
         self, rollback: Rollback, node: Node, run: Run, summary: str, version: str | None, shown: bytes
     ) -> Approval:
-        """Ask a person for a compensation, once: the approval of this node of this rollback, whatever has become of it.
+        """Request the approval of a compensation, once: returns the approval of this node of this rollback, in any status.
 
-        ``run`` is the node's, ``version`` what its object has to be at (``None`` where that is not known), ``shown`` the request as it
+        ``run`` is the node's, ``version`` what its object has to be at (``None`` if that is not known), ``shown`` the request as it
         would be sent, which is sealed with it. It waits for as long as the rollback does.
-        A yes is not spent: it is good for every attempt at the node, and what guards each of them is the node's own version.
+        A grant is not consumed: it is valid for every attempt at the node, and each attempt is guarded by the node's version.
 
         Raises:
-            JournalUnavailable: nobody could be asked.
+            JournalUnavailable: the request is not durable.
         """
         approval_id = approvals.id_of_compensation(rollback.rollback_id, node.node_id)
         async with self._turn:
@@ -143,7 +143,7 @@ class Approvals:
         return found is not None and found.status is ApprovalStatus.GRANTED
 
     async def decide(self, approval_id: str, *, grant: bool, reason: str, by: str) -> Approval:
-        """A person's yes or no.
+        """A person's decision.
 
         Raises:
             KeyError: there is no such approval.
@@ -178,7 +178,7 @@ class Approvals:
                 await self._journal(replace(found, status=ApprovalStatus.VOID), reason=why)
 
     async def request_of(self, approval: Approval) -> Mapping[str, object] | None:
-        """The request as it would be sent; ``None`` where there is none, or its tenant was forgotten."""
+        """The request as it would be sent; ``None`` if there is none, or its tenant was forgotten."""
         sealed = None if approval.request_ref is None else await self.blobs.blob(approval.request_ref)
         if sealed is None:
             return None
@@ -191,9 +191,9 @@ class Approvals:
     async def _still_asking(self, approval: Approval) -> None:
         run = await self.registry.run(approval.run_id)
         if run is None or run.closed_at is not None:
-            raise WrongDecision(f"Run {approval.run_id} has ended; nothing would be done with it.")
+            raise WrongDecision(f"Run {approval.run_id} has ended; the decision would have no effect.")
         if run.generation != approval.generation:
-            raise WrongDecision(f"Run {run.run_id} was resumed since; what asked was generation {approval.generation} of it.")
+            raise WrongDecision(f"Run {run.run_id} was resumed since; generation {approval.generation} made the request.")
 
     async def _journal(
         self, approval: Approval, *, blobs: tuple[Sealed, ...] = (), by: str | None = None, reason: str | None = None
@@ -223,9 +223,9 @@ class Approvals:
 def _said(approval: Approval) -> str:
     match approval.status:
         case ApprovalStatus.EXPIRED:
-            return f"Approval {approval.approval_id} has expired; the next such call asks anew."
+            return f"Approval {approval.approval_id} has expired; the next such call makes a new request."
         case ApprovalStatus.VOID:
-            return f"Approval {approval.approval_id} is void: its target has changed; the next such call asks anew."
+            return f"Approval {approval.approval_id} is void: its target has changed; the next such call makes a new request."
         case ApprovalStatus.USED:
             return f"Approval {approval.approval_id} was granted by {approval.decided_by}, and used."
         case _:

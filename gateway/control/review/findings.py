@@ -101,7 +101,7 @@ class Findings:
 def _canonical(evidence: Mapping[str, object]) -> bytes:
     plain = orjson.dumps(evidence, option=orjson.OPT_SORT_KEYS, default=float)  # numbers came as decimals, exactly as written
     if len(plain) > LARGEST:
-        raise TooMuchEvidence(f"is {len(plain)} bytes long, at most {LARGEST} are kept; keep the rest elsewhere and name it by its digest")
+        raise TooMuchEvidence(f"is {len(plain)} bytes long, at most {LARGEST} are allowed; store the rest elsewhere and send its digest")
     return plain
 
 

@@ -1,4 +1,4 @@
-"""Rollbacks that nobody has to ask for: where a response says so, and where what one waited for was decided."""
+"""Automatic rollbacks: started by a response, and continued when the event they waited for was decided."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Automatic:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Hears of what people and probes decide, and continues the rollbacks that waited for it."""
+    """Observes what people and probes decide, and continues the rollbacks that waited for it."""
 
     rollbacks: Rollbacks
     records: RollbackRecords

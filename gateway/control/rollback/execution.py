@@ -1,6 +1,6 @@
 """Rollbacks under way in this process: plan and progress of each, what waits in it, and how it is shown.
 
-What is held in memory is not durable: after a crash the next process makes it anew from the journal, by :meth:`Rollbacks.adopt`.
+What is held in memory is not durable: after a crash the next process makes it again from the journal, by :meth:`Rollbacks.adopt`.
 
 What is durable are their entries: each change of a rollback, and of a node, is journaled before anybody acts on it.
 """
@@ -33,7 +33,7 @@ from gateway.ports.vault import Blobs, Vault
 PARALLEL = 16
 """Nodes executed at once."""
 RETRIED = 4
-"""How many of these may have waited before: what is away keeps nothing else from continuing."""
+"""How many of these may have waited before: what is unavailable keeps nothing else from continuing."""
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ class Execution:
         return not self.running and self.schedule.due() is not None
 
     def wake(self) -> None:
-        """Something was decided: what waits for a time is planned anew with it, as soon as nothing else is left to do."""
+        """Something was decided: waiting nodes are planned again when nothing else is left to do."""
         self.woken = True
         self.changed.set()
 

@@ -34,9 +34,7 @@ Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """``patience``: seconds for which a node waits for an obstacle that passes by itself; after that a person decides when it is tried
-    again.
-    """
+    """``patience``: seconds for which a node waits for a transient obstacle; after that a person decides when it is tried again."""
 
     compensations: Compensations
     records: RollbackRecords
@@ -91,7 +89,7 @@ class Executor:
         try:
             order = self._order(execution, node)
         except KeyError:
-            return await self._handed_to_person(execution, node, "what was done to the object after it could not be undone", None)
+            return await self._handed_to_person(execution, node, "a later effect on the object could not be undone", None)
         if not node.automatic and (unapproved := await self._unapproved(execution, order)) is not None:
             return unapproved
         outcome = await self._attempted(execution, order)
@@ -112,7 +110,7 @@ class Executor:
                 return await self._handed_to_person(execution, node, outcome.why, outcome.seen)
 
     async def _unapproved(self, execution: Execution, order: Compensating) -> NodeState | None:
-        """The state of a node without an approval, ``None`` if it has one. Whoever is asked sees the request as it would be sent."""
+        """The state of a node without an approval, ``None`` if it has one. Anyone who is asked sees the request as it would be sent."""
         node, rollback = order.node, execution.rollback
         asked = await self.approvals.compensation(rollback.rollback_id, node.node_id)
         if asked is not None and asked.status in (ApprovalStatus.GRANTED, ApprovalStatus.USED):
@@ -125,7 +123,7 @@ class Executor:
         summary = f"{node.by} to undo {node.action}: {node.why}"
         asked = await self.approvals.request_compensation(rollback, node, order.run, summary, order.guard, proposal.shown)
         request = Sent(method=proposal.method, path=proposal.path, body_digest=proposal.body_digest)
-        outcome = NodeOutcome(state=NodeState.WAITING, why="a person has to approve it")
+        outcome = NodeOutcome(state=NodeState.WAITING, why="it needs a person's approval")
         return await self._marked(execution, node, outcome, approval_id=asked.approval_id, request=request)
 
     async def _attempted(self, execution: Execution, order: Compensating) -> NodeOutcome:
@@ -133,7 +131,7 @@ class Executor:
         node_id = order.node.node_id
         # While it waited, a person may have said what became of it.
         newest = await self._remember(execution, node_id) if node_id in execution.waits else execution.tried.newest(node_id)
-        outcome = NodeOutcome(state=NodeState.UNKNOWN, why="nobody knows whether it was applied")
+        outcome = NodeOutcome(state=NodeState.UNKNOWN, why="its outcome is unknown")
         if newest is None or newest.state is not State.UNKNOWN:
             outcome = await self.compensations.execute(order)
             newest = await self._remember(execution, node_id)
@@ -162,7 +160,7 @@ class Executor:
                 return NodeOutcome(state=NodeState.UNKNOWN, why=outcome.why, again=not late)
 
     async def _waited(self, execution: Execution, node: Node, outcome: NodeOutcome) -> NodeState | Wait:
-        """Try it again later, until the patience is over: then a person decides when."""
+        """Retry it later, until ``patience`` has passed: then a person decides when."""
         known, since = execution.waits.get(node.node_id), execution.since.get(node.node_id)
         refused, now = outcome.state is NodeState.FAILED, self.clock.now()
         wait = progress.longer(
@@ -193,9 +191,11 @@ class Executor:
         except errors.ToolUnreachable as lost:
             return NodeState.UNKNOWN if execution.stopped.is_set() else await self._waited(execution, node, _unread(lost))
         if any(one is None for one in found):
-            return await self._marked(execution, node, NodeOutcome(state=NodeState.UNKNOWN, why="nobody knows yet whether it was applied"))
-        execution.wake()  # it has an answer now, whoever found it: the next plan knows what it means
-        return await self._marked(execution, node, NodeOutcome(state=NodeState.UNKNOWN, why="it was decided; the rollback plans anew"))
+            return await self._marked(execution, node, NodeOutcome(state=NodeState.UNKNOWN, why="its outcome is not yet known"))
+        execution.wake()  # it has an answer now: the next plan uses it
+        return await self._marked(
+            execution, node, NodeOutcome(state=NodeState.UNKNOWN, why="it was decided; the rollback makes a new plan")
+        )
 
     async def _handed_to_person(self, execution: Execution, node: Node, why: str, seen: str | None) -> NodeState:
         effects, rollback = execution.scope.effects_of(node), execution.rollback
@@ -226,4 +226,4 @@ class Executor:
 
 
 def _unread(lost: errors.ToolUnreachable) -> NodeOutcome:
-    return NodeOutcome(state=NodeState.UNKNOWN, why=f"nobody can look whether it was applied: {lost.detail}", again=True)
+    return NodeOutcome(state=NodeState.UNKNOWN, why=f"the tool cannot be read to decide whether it was applied: {lost.detail}", again=True)

@@ -1,6 +1,6 @@
 """After a rollback: every touched object read again, and the invariants asked. The tool's state counts, never a receipt.
 
-What came of a rollback once nothing of it runs any more: by what became of its nodes, and by what the tools hold.
+The outcome of a rollback when no node runs any more: from its nodes' states and from the tools' state.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class StateCheck:
     async def __call__(
         self, run: Run, scope: RollbackScope, states: Mapping[str, NodeState], *, known: dict[str, Examined] | None = None
     ) -> Soundness:
-        """Look at what the plan touched, and ask whether the state is sound. What is ``known``, by node, was seen before and is not looked
-        at again; what is seen now is added: a tool that comes and goes need not show everything at once.
+        """Read the objects of the plan, and evaluate the invariants. Objects in ``known`` (by node) were read before and are not read
+        again; new ones are added, so that an unstable tool need not return everything at once.
         """
         found = await self._examined(list(_last(scope, states).values()), scope, states, {} if known is None else known)
         seen = [(node, one) for node, one in found if isinstance(one, Examined)]
@@ -103,7 +103,7 @@ class StateCheck:
 
 
 def _last(scope: RollbackScope, states: Mapping[str, NodeState]) -> dict[str, Node]:
-    """For each object the node that tells how it has to be: the last one that was executed, else its newest."""
+    """For each object the node that shows how it has to be: the last one that was executed, else its newest."""
     found: dict[str, Node] = {}
     for node in scope.plan.nodes:
         if node.target.id and (node.target.object not in found or states.get(node.node_id) is NodeState.DONE):
@@ -148,7 +148,7 @@ class OutcomeCheck:
             found = await self.state_check(run, execution.scope, states, known=known)
             if not found.open:
                 return RollbackStatus.RESIDUE if left or found.residue else status, (*left, *found.residue)
-            now, why = self.clock.now(), "it cannot be seen whether all is as it should be"
+            now, why = self.clock.now(), "the state cannot be verified"
             wait = progress.longer(wait, NodeState.WAITING, why, now=now, monotonic=self.clock.monotonic(), backoff=executor.BACKOFF)
             if now - wait.since >= self.patience:
                 return RollbackStatus.NEEDS_OPERATOR, (*left, *(f"{one.rstrip('.')}; {progress.GIVEN_UP}" for one in found.open))

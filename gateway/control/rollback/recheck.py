@@ -1,4 +1,4 @@
-"""What a rollback that is over left behind, looked at anew: before a run is resumed, however long ago it ended."""
+"""Reads again what an ended rollback left: before a run is resumed, however long ago the rollback ended."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Rollbacks:
         Raises:
             KeyError: there is no such run.
             NotContained: the scope is not contained.
-            WrongRollback: ``to`` is nothing to go back to.
+            WrongRollback: ``to`` is not a valid target.
             JournalUnavailable: nothing was begun.
         """
         run = await self._run(run_id)
@@ -146,7 +146,7 @@ class Rollbacks:
             return await self._stop(rollback_id)
 
     async def resume(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
-        """Continue a rollback that was stopped or waits for a person; what was decided meanwhile is planned anew.
+        """Continue a rollback that was stopped or waits for a person; what was decided meanwhile is planned again.
 
         Raises:
             KeyError: there is no such rollback.
@@ -212,7 +212,9 @@ class Rollbacks:
             await self._again(rollback, run, change="claimed", by=self.owner, reason="the process that executed it is gone")
 
     async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str, anew: bool = False) -> Rollback:
-        """Continue it with a new plan, unless somebody did meanwhile, or stopped it. ``anew``: the patience with what waits begins anew."""
+        """Continue it with a new plan, unless somebody did meanwhile, or stopped it. ``anew``: the patience with what waits
+        begins again.
+        """
         since = Position(self.entries.journal.stream, rollback.since) if rollback.since else None
         before = await self.preconditions.begun(run, subtree=rollback.subtree)
         scope = await self.scope_query(run, subtree=rollback.subtree, since=since)
@@ -230,7 +232,7 @@ class Rollbacks:
             if found.status.ended:
                 await self.preconditions.free(run, subtree=found.subtree)
                 if await self.preconditions.begun(run, subtree=found.subtree) != before:
-                    raise WrongRollback("Another rollback of the same began and ended meanwhile; try again.")
+                    raise WrongRollback("Another rollback of the same scope began and ended in the meantime; try again.")
             claimed = replace(
                 rollback,
                 status=RollbackStatus.RUNNING,
@@ -292,7 +294,7 @@ class Rollbacks:
             self.active.await_calls(execution)
 
     async def _renew(self, rollback_id: str) -> None:
-        """Plan a running rollback anew with what was decided; later, if the journal is down."""
+        """Plan a running rollback again with what was decided; later, if the journal is down."""
         try:
             if (left := await self._known(rollback_id)).status is RollbackStatus.RUNNING:
                 await self._again(left, await self._run(left.run_id), change="continued", by="gateway", reason=_DECIDED)

@@ -126,7 +126,7 @@ class Preconditions:
         """The rollback that undoes what this run did, where one has begun and not ended: its own, or a coordinator's.
 
         Raises:
-            Busy: part of the subtree is being undone by itself.
+            Busy: a part of the subtree has its own active rollback.
         """
         for name in (run.run_id, *run.ancestors):
             for known in await self.records.rollbacks(run=name, limit=None):
@@ -175,11 +175,11 @@ class Preconditions:
             raise WrongRollback(f"'to' is {START!r}, the id of a checkpoint of run {run.run_id}, or an entry, not {to!r}.")
         if await self.scope_query.history.entry(named) is None:
             # After what is yet to come there is nothing to undo, and that must not look like a clean end.
-            raise WrongRollback(f"There is no entry {to} in this journal (or not yet); 'to' is the last entry that is to stay.")
+            raise WrongRollback(f"There is no entry {to} in this journal (or not yet); 'to' is the last entry to keep.")
         return named
 
     async def freeze(self, run: Run, rollback_id: str, *, subtree: bool) -> None:
         """What cannot be undone must not set off more."""
         scope = Scope(run=run.run_id, subtree=subtree)
-        reason = f"{rollback_id}: an effect that cannot be undone is looked at"
+        reason = f"{rollback_id}: a person reviews an effect that cannot be undone"
         await self.containment.make(scope, Mode.ACTIVE, reason=reason, by="rollback", no_fanout=True)

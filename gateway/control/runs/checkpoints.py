@@ -40,7 +40,7 @@ from gateway.ports.triggers import Incidents
 
 
 class NotVerified(Exception):
-    """What the run did is not all known and verified; ``effects`` stand against it, oldest first."""
+    """Not every effect of the run is known and verified; ``effects`` lists the others, oldest first."""
 
     def __init__(self, why: str, effects: Sequence[Write]) -> None:
         super().__init__(why)
@@ -115,10 +115,10 @@ class Checkpoints:
         return await self._first_bad([one for one in incidents if one.generation == run.generation])
 
     async def find(self, run: Run, name: str) -> Checkpoint:
-        """The place of a name: a checkpoint's id, ``start``, or an entry.
+        """The position of a checkpoint's id, of ``start``, or of an entry.
 
         Raises:
-            UnknownCheckpoint: it is none of these.
+            UnknownCheckpoint: there is no such position.
             NotVerified: an effect before it is not known and verified, or was undone since; or one after it would be made again.
         """
         writes = await self.writes.of_run(run.run_id)
@@ -130,9 +130,9 @@ class Checkpoints:
         return found
 
     async def state_ref(self, run: Run, checkpoint: Checkpoint) -> str | None:
-        """Where the workflow's state for continuing from a place is kept: that of the newest sound checkpoint taken up to it.
+        """Where the workflow's state for continuing from a place is kept: that of the newest sound checkpoint resumed to it.
 
-        From there on, steps that lead to the place answer from the journal.
+        The journal answers the steps from there to the position.
         """
         return await self._state_ref(run, checkpoint.seq)
 
@@ -141,15 +141,15 @@ class Checkpoints:
         return await self._state_ref(run, run.resumed_from)
 
     async def position(self, run_id: str, checkpoint_id: str) -> Position | None:
-        """Where a checkpoint that was taken of a run stands; ``None`` where the run has none of this id."""
+        """Where a checkpoint that was taken of a run stands; ``None`` if the run has none of this id."""
         found = await self.records.checkpoint(checkpoint_id)
         return None if found is None or found.run_id != run_id else found.at
 
     async def last_for(self, incident: Incident) -> str | None:
-        """The checkpoint that an incident's rollback goes back to, if its run has one that can be used: the latest that somebody took
-        before the first entry that the incident is about, or was seen in.
+        """The target checkpoint of an incident's rollback, if there is one: the latest explicit checkpoint before the first entry that
+        the incident is about, or was detected in.
 
-        A boundary that nobody took does not count: that effects were verified does not say that they were meant.
+        Automatic checkpoints do not count: verified effects need not be intended ones.
         """
         bad = (await self._first_bad([incident])).seq
         writes = await self.writes.of_run(incident.run_id)
@@ -167,7 +167,7 @@ class Checkpoints:
         return max(sound, key=lambda one: one.seq, default=None)
 
     async def _first_bad(self, incidents: Sequence[Incident]) -> FirstBad:
-        """By the incidents' evidence; of a finding the whole journal is asked, since an incident names only some of those it was told."""
+        """From the incidents' evidence; findings are read from the whole journal, since an incident names only some of them."""
         seen = [seq for one in incidents if one.cause != findings.CAUSE for seq in self._evidence(one)]
         told = [entry for one in incidents if one.cause == findings.CAUSE for entry in await self._findings(one)]
         return findings.first_bad(seen, told)

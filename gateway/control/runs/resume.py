@@ -1,7 +1,7 @@
 """Resuming a contained run, from a checkpoint, with its next lease generation.
 
-What is said to the journal is one ``run`` entry with the change ``resumed`` and the ``checkpoint_id``. Whoever comes up after a crash
-finds the run either resumed or not; asking again for what was done before is refused, since the run is not contained any more.
+A resume is one ``run`` entry with the change ``resumed`` and the ``checkpoint_id``. After a crash the run is either resumed or not; a
+repeated request is refused, since the run is no longer contained.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class NotReady(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GoneOn:
-    """``opened`` holds the run with its new lease; ``state_ref`` says where the workflow's state to begin with is kept, if it is."""
+    """``opened`` contains the run with its new lease; ``state_ref`` says where the workflow's state to begin with is kept, if it is."""
 
     opened: Opened
     checkpoint: Checkpoint
@@ -52,17 +52,17 @@ class Resume:
     alone: asyncio.Lock
 
     async def __call__(self, run_id: str, request: resumption.Request, *, by: str, reason: str) -> GoneOn:
-        """Give a contained run its next lease generation, never wider than it is.
+        """Give a contained run its next lease generation, never wider than now.
 
-        The run's own orders of before are over for it, those on one of its tools and every wider one still hold. Its descendants stay
-        as they are.
+        Earlier orders on the run itself end for it; orders on one of its tools and wider orders still apply. Its descendants do not
+        change.
 
         Raises:
             KeyError: there is no such run.
             TooWide: it asks for more than the run has.
-            CannotResume: the run is active or closed, or a rollback of it is not over.
-            UnknownCheckpoint, NotVerified: the checkpoint it names is none, or not sound.
-            NotReady: it names none, and none can be chosen.
+            CannotResume: the run is active or closed, or its rollback has not ended.
+            UnknownCheckpoint, NotVerified: the named checkpoint does not exist, or is not usable.
+            NotReady: no checkpoint is named, and none can be chosen.
             JournalUnavailable: nothing was changed.
         """
         found: list[Checkpoint] = []
@@ -91,7 +91,7 @@ class Resume:
         if run.closed_at is not None:
             raise CannotResume(f"Run {run.run_id} was closed; open a new run with workflow_id {run.workflow_id} to continue its work.")
         if not self.contained(run):
-            raise CannotResume(f"Run {run.run_id} is active: there is nothing to resume. A lease that has ended is renewed.")
+            raise CannotResume(f"Run {run.run_id} is active: there is nothing to resume. Renew an expired lease instead.")
         await self._settled(run)
 
     async def hindered(self, run: Run) -> str | None:
@@ -103,7 +103,7 @@ class Resume:
         return None
 
     def contained(self, run: Run) -> bool:
-        """Whether an order holds the run as a whole, or its leases were cut."""
+        """Whether an order contains the run as a whole, or its leases were cut."""
         if run.revoked >= run.generation:
             return True
         now = self.clock.now()

@@ -74,7 +74,7 @@ class Runs:
         task_class = self.task_classes.get(request.task_class)
         if task_class is None:
             known = ", ".join(sorted(self.task_classes)) or "none is declared"
-            raise UnknownClass(f"There is no task class {request.task_class!r}; there is: {known}.")
+            raise UnknownClass(f"There is no task class {request.task_class!r}; known: {known}.")
         run_id = request.run_id or self.clock.mint("run")
         async with self._turn(run_id):
             parent = None if request.parent_run is None else await self._known(request.parent_run)
@@ -94,7 +94,7 @@ class Runs:
 
         Raises:
             KeyError: there is no such run.
-            LeaseRevoked, RunQuarantined, RunPaused: the run is held or ended.
+            LeaseRevoked, RunQuarantined, RunPaused: the run is contained or has ended.
         """
         async with self._turn(run_id):
             run = await self._known(run_id)
@@ -201,7 +201,7 @@ def entry(run: Run, change: str, now: float, *, by: str, reason: str, checkpoint
 
 @dataclass(slots=True)
 class Ambient:
-    """``request`` is ``None`` where every call has to bring a lease of its own."""
+    """``request`` is ``None`` if every call needs a lease."""
 
     request: admission.Request | None
     runs: Runs

@@ -57,7 +57,7 @@ class _Found:
                 self._released(entry.run_id, order.by)
 
     def _released(self, run_id: str, by: str) -> None:
-        """Repeats that went untold while an order stood were answered by it, and whoever released it has decided on them."""
+        """Repeats that were only counted while an order was in force were answered by it; its release decided about them."""
         for cause in list(self.fired):
             if cause[0] == run_id and by == f"trigger:{cause[2]}":
                 del self.fired[cause]
@@ -75,16 +75,15 @@ class CatchUp:
     clock: Clock
 
     async def __call__(self) -> int:
-        """Fold the entries of the longest window; how many triggers were left without an answer, and are answered now.
+        """Project the entries of the longest window; returns how many triggers had no response and get one now.
 
-        What was told of a run that has been closed since, and every finding about one, is answered all the same: what it left behind may
-        have to be taken back.
+        Triggers of runs that were closed since, and findings about them, get a response too: their effects may have to be rolled back.
         """
         tail = await self.history.tail()
         if not tail.seq:
             return 0
         end = timestamps.instant(tail.ts)
-        # A process that was away for long has missed nothing meanwhile: the window ends where the journal does.
+        # The window ends with the journal, however long the process was down.
         since = min(end, self.clock.now()) - self.watches.thresholds.longest
         seq, found = await self._since(tail.stream, tail.seq, since), _Found()
         while page := await self.history.entries(Query(after=f"{tail.stream}/{seq}", limit=_PAGE)):

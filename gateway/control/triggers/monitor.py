@@ -31,7 +31,7 @@ PARTIAL = "uncertain.partial-failure"
 
 Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
 RollBack = Callable[[Incident], Coroutine[object, object, None]]
-"""Takes back what the run of an incident did; contained it is already."""
+"""Rolls back the contained run of an incident."""
 Violations = Callable[[str], Awaitable[Sequence[Reason]]]
 """What is unsound about what a run touched, as the tools show it now."""
 Due = tuple[int, Trigger]
@@ -53,7 +53,7 @@ class TriggerMonitor:
     _unwritten: list[tuple[str, int, Trigger]] = field(default_factory=list)
 
     def connect(self, roll_back: RollBack, violations: Violations) -> None:
-        """Name what takes back; it stands on the line of calls, which is checked by this monitor and so was made after it."""
+        """Name what compensates; it stands on the line of calls, which is checked by this monitor and so was made after it."""
         self._roll_back, self._violations = roll_back, violations
 
     def begin_call(self, run: Run, steps: int) -> None:
@@ -85,7 +85,7 @@ class TriggerMonitor:
             await asyncio.wait(set(self._answering.values()))
 
     async def turn(self) -> None:
-        """Answer anew, and durably, what could not be written while the journal was down: what holds on this node must outlive it."""
+        """Respond again, durably, to what could not be journaled: orders in force on this node must survive it."""
         if self._unwritten and self.respond.journal.health().ok:
             unwritten, self._unwritten = self._unwritten, []
             for due in unwritten:
@@ -111,7 +111,7 @@ class TriggerMonitor:
         except errors.JournalUnavailable:
             raise
         except Exception as broken:  # noqa: BLE001 - whatever went wrong must not leave the run as it is
-            # A disk that cannot be read, or a fault of our own: whatever it is, the run must not go on because of it.
+            # A disk that cannot be read, or a defect of the gateway: in any case the run must not continue.
             self.log("response-failed", run=run_id, trigger=trigger.name, error=f"{type(broken).__name__}: {broken}")
             await self.respond.to_be_safe(run_id, trigger)
             return
@@ -132,7 +132,7 @@ if TYPE_CHECKING:
 
 
 _KEPT = 50_000
-"""Runs watched at once; the one not heard of for longest is forgotten."""
+"""Runs watched at once; the one not learned of for longest is forgotten."""
 
 
 @dataclass(slots=True)
@@ -141,7 +141,7 @@ class TriggerWindows:
     _of: OrderedDict[str, Watch] = field(default_factory=OrderedDict)
 
     def meet(self, run: Run, steps: int) -> None:
-        """A call of the run begins; it has taken ``steps`` so far. A new generation is watched anew."""
+        """A call of the run begins; it has taken ``steps`` so far. A new generation is watched again."""
         watch = self._of.get(run.run_id)
         if watch is None or watch.generation < run.generation:
             watch = self._keep(run.run_id, Watch(run.generation))
@@ -154,7 +154,7 @@ class TriggerWindows:
         return run_id in self._of
 
     def told(self, run_id: str, trigger: Trigger) -> None:
-        """A trigger of an earlier process: its signs count anew from there, as they did then."""
+        """A trigger of an earlier process: its signals start counting again from there, as they did then."""
         watch = self._of.get(run_id)
         if watch is not None:
             projection.told(watch, trigger)

@@ -1,4 +1,4 @@
-"""The journal, with those who have to hear of its entries."""
+"""The journal with its subscribers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal
 
 Subscriber = Callable[[Entry, Position], object]
 Subscribers = Mapping[str, Sequence[Subscriber]]
-"""Who hears of an entry, by its kind and in this order."""
+"""The subscribers of an entry, by its kind and in this order."""
 
 
 async def _nothing_answered(_: str) -> bool:
@@ -22,10 +22,10 @@ async def _nothing_answered(_: str) -> bool:
 
 @dataclass(slots=True)
 class PublishingJournal:
-    """Subscribers hear of an entry once it is taken (posted) or durable (appended, intended).
+    """Subscribers get an entry when it is accepted (posted) or durable (appended, intended).
 
-    A write goes on to be sent only once everything that its run has set off was answered: the one that makes a loop, or
-    passes what is allowed in a minute, meets its own order at the fence.
+    A write is sent only after every trigger of its run has a response: the write that completes a loop, or exceeds a rate, meets its own
+    order at the fence.
     """
 
     journal: Journal
@@ -33,7 +33,7 @@ class PublishingJournal:
     answered: Callable[[str], Awaitable[bool]] = field(default=_nothing_answered, repr=False)
 
     def connect(self, subscribers: Subscribers, answered: Callable[[str], Awaitable[bool]]) -> None:
-        """Name those who hear of entries; ``answered`` waits until what a run's entries set off is answered."""
+        """Set the subscribers; ``answered`` waits until the triggers of a run's entries have a response."""
         self.subscribers, self.answered = subscribers, answered
 
     @property
@@ -48,7 +48,7 @@ class PublishingJournal:
     async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
         position = await self.journal.append(entry, blobs)
         self._publish(entry, position)
-        if isinstance(entry, OutcomeEntry | FindingEntry):  # who brings it goes on only once what it set off has been answered
+        if isinstance(entry, OutcomeEntry | FindingEntry):  # who brings it continues only once what it set off has been answered
             await self.answered(entry.run_id)
         return position
 

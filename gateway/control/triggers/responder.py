@@ -60,10 +60,10 @@ class Responder:
     _quiet: dict[tuple[str, Signature], _Quiet] = field(default_factory=dict)
 
     async def __call__(self, run_id: str, generation: int, trigger: Trigger) -> Incident | None:
-        """Answer a trigger; the incident that it opened or joined, ``None`` where it is none.
+        """Respond to a trigger; the incident that it opened or joined, ``None`` if there is none.
 
         Raises:
-            JournalUnavailable: what it takes is in force on this node, and not durable.
+            JournalUnavailable: the order is in force on this node, and not durable.
         """
         run = await self.registry.run(run_id)
         if run is None:
@@ -81,11 +81,11 @@ class Responder:
         Raises:
             JournalUnavailable: it is in force on this node, and not durable.
         """
-        why = f"{trigger.name}: Quarantined to be safe: it could not be answered."
+        why = f"{trigger.name}: Quarantined, because the response failed."
         return await self.containment.make(Scope(run=run_id), Mode.QUARANTINED, reason=why, by=f"trigger:{trigger.name}")
 
     async def about(self, run: Run, generation: int, trigger: Trigger) -> Response:
-        """What policy says of an error that may be recoverable; journaled, and never an incident by itself."""
+        """Policy's answer to an error that may be recoverable; journaled, and never an incident."""
         response = await self._asked(run, generation, trigger)
         self.journal.post(self._response(run, generation, trigger, response, of=trigger))
         self._kept(run, generation, trigger, response)
@@ -107,7 +107,7 @@ class Responder:
         return incident
 
     def _told(self, answer: _Answer) -> Position | None:
-        """The trigger's own entry. Where it cannot be written, containment goes on without it."""
+        """The trigger's own entry. Where it cannot be written, containment continues without it."""
         entry = TriggerEntry(
             **codec.owner(answer.run, self.clock.now(), answer.generation),
             trigger=answer.trigger,
@@ -130,7 +130,7 @@ class Responder:
         try:
             return rules.parse_response(await self.rules.ask(rules.RESPONSE, document))
         except errors.PolicyUnavailable as down:
-            return rules.unanswered(f"policy gave no answer ({down.detail})")
+            return rules.unanswered(f"policy did not answer ({down.detail})")
 
     async def _contained(self, answer: _Answer, response: Response) -> Order | None:
         """The order that holds what the response asks to be held: a new one, or one that this incident made before."""
@@ -190,7 +190,8 @@ class Responder:
         return [one for one in found if one is not None and one.released_at is None and (one.expires_at is None or one.expires_at > now)]
 
     def _left(self, answer: _Answer) -> list[Order]:
-        """Orders on the run that were made for this cause and are no incident's: whoever made them was cut off before it was told, by a
+        """Orders on the run that were made for this cause and belong to no incident: their maker was interrupted before it
+        journaled one, by a
         crash or by a journal that could not be written.
         """
         holding = self.containment.replica.standing.of(answer.run, now=self.clock.now())
@@ -244,7 +245,7 @@ Generation = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class ResponseHistory:
-    """A tool that is down has every read of a run asked about: the journal must not be read anew for each."""
+    """A tool that is down has every read of a run asked about: the journal must not be read again for each."""
 
     history: History
     _of: OrderedDict[Generation, deque[Earlier]] = field(default_factory=OrderedDict)

@@ -37,7 +37,7 @@ class Creates(Struct, frozen=True):
 
 
 class Idempotency(Struct, frozen=True):
-    """``header`` is where the tool takes a key (``None``: the gateway alone keeps it); ``honoured``, that it keeps what it is told.
+    """``header`` is where the tool accepts a key (``None``: only the gateway stores it); ``honoured``, that the tool respects it.
 
     ``window`` (seconds) and ``identity`` are for keys made of content; ``identity`` ``None`` is the whole canonical body.
     """
@@ -81,7 +81,7 @@ class Probe(Struct, frozen=True):
 
 
 class Instead(Struct, frozen=True, kw_only=True):
-    """What makes up for an effect where its compensation comes too late; ``when`` sees the object as it is then."""
+    """The alternative if a compensation comes too late; ``when`` sees the present object."""
 
     when: Expression
     remedy: Remedy
@@ -90,7 +90,7 @@ class Instead(Struct, frozen=True, kw_only=True):
 
 
 class Undo(Struct, frozen=True, kw_only=True):
-    """A declared compensation. ``by`` is ``None`` where a person does it; ``body`` ``None`` is a call without one.
+    """A declared compensation. ``by`` is ``None`` if a person does it; ``body`` ``None`` is a call without one.
 
     ``delete_created`` names the action that takes away what an upsert created; ``within`` (seconds) ``None`` is no deadline.
     ``after`` names actions of the tool: it runs only once those of theirs in the same rollback are finished. ``instead`` is carried
@@ -155,7 +155,7 @@ class ActionType(Struct, frozen=True, kw_only=True):
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """One tool's catalog. ``tenant_capture`` is the path capture that is the tenant, ``None`` where the tenant stands elsewhere.
+    """One tool's catalog. ``tenant_capture`` is the path capture that is the tenant, ``None`` if the tenant stands elsewhere.
 
     ``index`` holds the actions by method and number of segments, in file order.
     """
@@ -243,10 +243,10 @@ def match(tool: Tool, call: Call) -> Matched | Unmatched:
         if captures is None:
             continue
         if action.query is not None and (extra := call.query.keys() - action.query):
-            reason = f"{action.name} takes no query key {min(extra)!r}"
+            reason = f"{action.name} does not accept the query key {min(extra)!r}"
             continue
         if (action.headers or action.body) and not _fits(action, tool, call, captures):
-            reason = f"this call is not the {action.name} that is declared: its headers or body differ"
+            reason = f"the headers or body of this call do not match {action.name}"
             continue
         return Matched(action, captures)
     return _unmatched(tool, call, reason)

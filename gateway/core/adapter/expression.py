@@ -27,7 +27,7 @@ MAX_LENGTH = 2_048
 
 
 class _Functions(functions.Functions):
-    """Those of jmespath, and one more: what a tool sets by itself is no part of what is kept, compared or put back."""
+    """Those of jmespath, and ``without``: fields that a tool sets are not stored, compared or restored."""
 
     @functions.signature({"types": ["object"]}, {"types": ["array-string"]})
     def _func_without(self, value: dict[str, Any], names: list[str]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class _Functions(functions.Functions):
 
 
 _INTERPRETER = visitor.TreeInterpreter(jmespath.Options(custom_functions=_Functions()))
-_BACKTICKS = "; a literal stands between backticks, such as `1` or `true`"
+_BACKTICKS = "; write a literal between backticks, such as `1` or `true`"
 _FAILURES = (ValueError, TypeError, ArithmeticError, LookupError, RecursionError)
 
 # What of a node's children is evaluated against the node's own input; the others see what an earlier child gave.
@@ -55,7 +55,7 @@ class Expression:
     tree: Any = field(compare=False, repr=False)
 
     def search(self, document: object) -> object:
-        """The value in a document; ``None`` where there is none, and where evaluating it fails (``'a' < `1```, ``length(`null`)``)."""
+        """The value in a document; ``None`` if there is none, and where evaluating it fails (``'a' < `1```, ``length(`null`)``)."""
         if self.keys is None:
             try:
                 return _INTERPRETER.visit(self.tree, document)
@@ -81,13 +81,13 @@ def compile(text: str, *, roots: frozenset[str] = ROOTS) -> Expression:
         ValueError: the syntax, a function, or a root is wrong; the message says where and what would be right.
     """
     if len(text) > MAX_LENGTH:
-        raise ValueError(f"the expression is longer than {MAX_LENGTH} characters; say it in less")
+        raise ValueError(f"the expression is longer than {MAX_LENGTH} characters; shorten it")
     tree = _parse(text)
     _check_functions(tree)
     found = frozenset(_roots(tree))
     if unknown := sorted(found - roots):
         hint = _BACKTICKS if unknown[0] in ("true", "false", "null") else _closest(unknown[0], roots)
-        raise ValueError(f"{unknown[0]} is not known here; an expression here begins with {_listed(roots)}{hint}")
+        raise ValueError(f"{unknown[0]} is unknown here; an expression here begins with {_listed(roots)}{hint}")
     keys = tuple(_dotted(tree)) if _is_dotted(tree) else None
     return Expression(text, keys, found, tree)
 
@@ -130,7 +130,7 @@ def _check_functions(tree: Mapping[str, Any]) -> None:
 
 
 def _roots(node: Mapping[str, Any]) -> Iterator[str]:
-    """Names looked up in the document itself; what stands behind a dot, a pipe, a projection or ``&`` sees something else."""
+    """Names that are looked up in the document; names after a dot, a pipe, a projection or ``&`` are not."""
     kind, children = node["type"], node["children"]
     if kind == "field":
         yield node["value"]
@@ -233,7 +233,7 @@ def parse(text: str, variables: Mapping[str, object]) -> Template:
             literals.append((position, _literal(part, text, last=position == len(parts) - 1)))
     names = [name for _, name in captures]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"the path {text!r} captures {{{twice}}} twice; give each its own name")
+        raise ValueError(f"the path {text!r} captures {{{twice}}} twice; rename one")
     return Template(text, len(parts), tuple(literals), tuple(captures))
 
 
@@ -250,7 +250,7 @@ def encode(value: object) -> str:
     try:
         encoded = _segment(str(value))
     except UnicodeEncodeError:
-        raise ValueError("a text that is no Unicode cannot be a path segment") from None
+        raise ValueError("a text that is not valid Unicode cannot be a path segment") from None
     except MalformedRequest as refused:
         raise ValueError(refused.detail) from refused
     return encoded
@@ -266,7 +266,7 @@ def _segment(text: str) -> str:
 
 def _variable(name: str, variables: Mapping[str, object]) -> str:
     if name not in variables:
-        raise ValueError(f"the tool gives no vars.{name}; add it under the tool's vars")
+        raise ValueError(f"vars.{name} is missing; add it to the tool's vars")
     try:
         encode(variables[name])
     except ValueError as error:
@@ -284,5 +284,5 @@ def _literal(part: str, text: str, *, last: bool) -> str:
     try:
         encode(part)
     except ValueError as error:
-        raise ValueError(f"the path {text!r} is not one that a call can have: {error}") from error
+        raise ValueError(f"the path {text!r} cannot occur in a call: {error}") from error
     return part

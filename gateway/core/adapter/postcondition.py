@@ -53,10 +53,10 @@ def probe(*, applied: bool, seen: str | None, before: str | None, settled: bool)
 
 
 def ours_alone(before: object, seen: object, asked: object, *, replaced: bool) -> bool:
-    """Whether nothing differs from the state before a write but what the write asked for: then the version seen holds it alone.
+    """Whether the state differs from the one before the write only in what the write requested: then the version contains this write alone.
 
-    A field of the state counts as asked for where the request has it, by the same name and value, at any depth: a body seldom has the
-    shape of the state. ``replaced``: the write may have taken fields away by leaving them out. ``before`` is ``None`` where nothing was.
+    A field counts as requested if the request has it, by the same name and value, at any depth: a body rarely has the shape of
+    the state. ``replaced``: the write may remove fields by omitting them. ``before`` is ``None`` if there was no object.
     """
     if not isinstance(seen, dict) or not isinstance(before, dict | None):
         return False

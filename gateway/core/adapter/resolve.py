@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 
 
 def tenant_of(tool: Tool, document: Document) -> str | None:
-    """The tenant a call's target belongs to; ``None`` where it cannot be told."""
+    """The tenant of a call's target; ``None`` if it cannot be resolved."""
     return _name(tool.tenant.search(document))
 
 
@@ -40,7 +40,7 @@ def target_of(tool: Tool, matched: Matched, document: Document) -> Target:
 
 
 def created_of(tool: Tool, matched: Matched, document: Document) -> Target | None:
-    """The object a create made, by its reply; ``None`` where the reply does not name it."""
+    """The object a create made, by its reply; ``None`` if the reply does not name it."""
     creates = matched.action.creates
     if creates is None or (new := _name(creates.id.search(document))) is None:
         return None
@@ -52,7 +52,7 @@ def object_path(tool: Tool, action: ActionType, captures: Mapping[str, str], cre
     """The path to GET the object an action is aimed at; ``created`` is the new object's id where the action made one.
 
     Raises:
-        KeyError: the object's id is not known.
+        KeyError: the object's id is unknown.
         ValueError: an id cannot be one path segment.
     """
     if action.object_type is None:
@@ -62,7 +62,7 @@ def object_path(tool: Tool, action: ActionType, captures: Mapping[str, str], cre
 
 def object_id(tool: Tool, action: ActionType, captures: Mapping[str, str], created: str | None = None) -> str:
     """The id, as ``target_of`` has it, of the object that ``object_path`` leads to."""
-    assert action.object_type is not None, "what has no object has no path to it"
+    assert action.object_type is not None, "an action without an object has no path to it"
     return _id(tool, tool.objects[action.object_type], captures if created is None else {**captures, "id": created})
 
 
@@ -70,7 +70,7 @@ def undo_path(tool: Tool, action: ActionType, by: str, captures: Mapping[str, st
     """The path of the compensating action ``by``, from the original call's captures and the id of its target (or what it created).
 
     Raises:
-        KeyError: there is no such action, or a capture is not known.
+        KeyError: there is no such action, or a capture is unknown.
         ValueError: an id cannot be one path segment.
     """
     known = {**captures, "id": target_id} if action.creates else {"id": target_id, **captures}
@@ -130,7 +130,7 @@ def identity_of(action: ActionType, document: Document) -> tuple[object, ...] | 
 
 
 def version_of(kind: ObjectType, document: Document) -> str | None:
-    """The version of an object by the reply to its GET, verbatim; ``None`` where it has none."""
+    """The version of an object by the reply to its GET, verbatim; ``None`` if it has none."""
     return None if kind.version is None else _name(kind.version.search(document))
 
 
@@ -169,7 +169,7 @@ def listing_target(find: Listing, captures: Mapping[str, str], document: Documen
 def found_in(probe: Probe, document: Document) -> tuple[str, ...] | None:
     """The ids of the listed objects that the create made, by a ``document`` whose ``reply`` is the listing's.
 
-    ``None`` where that cannot be told: there is no list, or an item's verdict is neither true nor false, or it has no id.
+    ``None`` if that is undecided: there is no list, or an item's result is neither true nor false, or an item has no id.
     """
     items = probe.find.items.search(document) if probe.find else None
     if probe.find is None or not isinstance(items, list):

@@ -43,7 +43,9 @@ def run(request: Request, task_class: TaskClass, parent: Run | None, *, run_id: 
     """
     ceiling = parent.limits if parent else task_class.limits
     chosen = limits.inherit(request.limits, ceiling)
-    excess = [f"tenant: {request.tenant} is not one of class {task_class.name}'s"] * bool(gate.beyond([request.tenant], task_class.tenants))
+    excess = [f"tenant: {request.tenant} is not a tenant of class {task_class.name}"] * bool(
+        gate.beyond([request.tenant], task_class.tenants)
+    )
     excess += [f"scopes: {one} is beyond class {task_class.name}" for one in gate.beyond(request.scopes, task_class.scopes)]
     excess += limits.wider(chosen, task_class.limits)
     expires_at = now + min(request.ttl if request.ttl is not None else task_class.ttl, task_class.ttl)

@@ -44,7 +44,7 @@ Standing = Ask | Pending | Granted | Refused
 
 
 def status(approval: Approval, *, now: float) -> ApprovalStatus:
-    """Its status at a time: nobody's answer is a no, and a yes is not good for ever."""
+    """Its status at a time: without an answer it expires, and so does an unused grant."""
     lapsed = approval.expires_at is not None and approval.expires_at <= now
     return ApprovalStatus.EXPIRED if lapsed and approval.status in _LAPSES else approval.status
 
@@ -84,11 +84,11 @@ def holds_for(approval: Approval, *, existed: bool, version: str | None) -> bool
 
 
 def not_given(approval: Approval) -> str:
-    """Why nothing is done under it, for whoever continues by hand."""
+    """Why nothing is done under it, for anyone who continues by hand."""
     if approval.status is ApprovalStatus.DENIED:
         said = f": {approval.reason}" if approval.reason else ""
-        return f"it was refused by {approval.decided_by}{said} (approval {approval.approval_id})"
-    return f"nobody said yes to it in time (approval {approval.approval_id})"
+        return f"{approval.decided_by} denied it{said} (approval {approval.approval_id})"
+    return f"the approval expired (approval {approval.approval_id})"
 
 
 def _id(*parts: object) -> str:

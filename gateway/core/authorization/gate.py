@@ -18,7 +18,7 @@ from gateway.model.run import Lease, Mode, Run
 class Hold:
     """What the orders leave of a run, for one tool. ``until`` is when a time-limited order could change it (Unix seconds).
 
-    ``order_id`` names the strictest order, ``None`` where only the run's own mode holds it.
+    ``order_id`` names the strictest order, ``None`` if only the run's own mode holds it.
     """
 
     mode: Mode
@@ -59,7 +59,7 @@ def standing(order: Order, run: Run, *, now: float) -> bool:
 
 
 def superseded(order: Order, run: Run) -> bool:
-    """Whether a resume of the run ended what the order meant for it.
+    """Whether a resume of the run ended the order's effect on it.
 
     So it is with an order on the run itself that was made before, and with one that was released before and still holds what it
     held. An order that takes a tool from the run stays, and so does every wider one that stands.
@@ -71,7 +71,7 @@ def superseded(order: Order, run: Run) -> bool:
 
 
 def condition(order: Order, named: Run | None, *, now: float) -> str:
-    """What has become of an order: ``standing``, ``expired``, ``released``, or ``superseded`` where all that it held was resumed.
+    """An order's state: ``standing``, ``expired``, ``released``, or ``superseded`` if the run it names was resumed.
 
     ``named`` is the run that its scope names. What was released, or superseded, can still hold what it held: see ``standing``.
     """
@@ -105,17 +105,17 @@ def spares_recovery(order: Order, run: Run, *, since: int) -> bool:
 
 
 def judge(lease: Lease, run: Run | None, *, now: float) -> Run:
-    """The run that the lease speaks for at ``now`` (Unix seconds).
+    """The run that a lease authenticates at ``now`` (Unix seconds).
 
     Raises:
         LeaseInvalid: no such run, another tenant's, a generation that was never given, or not valid yet.
         LeaseRevoked: this generation was cut, or the run was closed.
-        LeaseExpired: its time is over, or a newer generation took its place.
+        LeaseExpired: it expired, or a newer generation replaced it.
     """
     if run is None:
-        raise errors.LeaseInvalid("The lease names a run that this gateway does not know.")
+        raise errors.LeaseInvalid("The lease names an unknown run.")
     if lease.tenant != run.tenant or lease.generation > run.generation:
-        raise errors.LeaseInvalid("The lease does not fit the run it names.")
+        raise errors.LeaseInvalid("The lease does not match its run.")
     if lease.not_before > now:
         raise errors.LeaseInvalid("The lease is not valid yet.", hint="Check the clocks of the orchestrator and of this machine.")
     if lease.generation <= run.revoked:
@@ -123,7 +123,7 @@ def judge(lease: Lease, run: Run | None, *, now: float) -> Run:
     if run.closed_at is not None:
         raise errors.LeaseRevoked("The run was closed.", hint="Open a new run for new work.")
     if lease.generation < run.generation:
-        raise errors.LeaseExpired("A newer generation of the run's lease took this one's place.")
+        raise errors.LeaseExpired("A newer generation of the run's lease replaced this one.")
     if lease.expires_at <= now:
         raise errors.LeaseExpired
     return run

@@ -21,7 +21,7 @@ class Request(Struct, frozen=True, kw_only=True):
     """What a resume asks for; ``None``, and what ``limits`` does not name, is as the run has it.
 
     ``checkpoint`` is a checkpoint's id, ``start`` or an entry; ``None`` leaves the choice to the gateway. ``limits`` holds model values
-    by field name. ``require_approval`` are patterns, as scopes are, of writes that a person has to approve from now on.
+    by field name. ``require_approval`` are patterns, as scopes are, of writes that need a person's approval from now on.
     """
 
     checkpoint: str | None = None
@@ -33,7 +33,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 def resumed(run: Run, request: Request, checkpoint: Checkpoint, *, epoch: int, expires_at: float) -> Run:
-    """The run as it continues from a checkpoint: the orders on it up to ``epoch`` are over for it, its old leases are dead for good.
+    """The run as it continues from a checkpoint: the orders on it up to ``epoch`` are over for it, its old leases are dead permanently.
 
     What an earlier resume brought stays: its gates, and the effects that answer their keys. What the run has used stays used: its
     counters continue.

@@ -1,4 +1,4 @@
-"""A plan as JSON, and back without a difference: what is kept with a rollback, and read again by whoever goes on with it. Pure."""
+"""A plan as JSON, and back without loss: it is stored with a rollback and read to continue it. Pure."""
 
 from __future__ import annotations
 

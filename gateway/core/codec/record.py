@@ -111,7 +111,7 @@ def convert(members: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def position_of(text: str) -> Position | None:
-    """``stream/seq`` as a position; ``None`` where it is not one."""
+    """``stream/seq`` as a position; ``None`` if it is not one."""
     stream, _, seq = text.rpartition("/")
     return Position(stream, int(seq)) if stream and seq.isascii() and seq.isdigit() and len(seq) < _DIGITS else None
 

@@ -56,7 +56,7 @@ def approval_shown(approval: Approval) -> Json:
 
 
 def compensation_shown(value: Compensation) -> Json:
-    """The declared way back of an effect."""
+    """The declared compensation of an effect."""
     until = value.allowed_until
     return {
         "class": value.reversibility.value,

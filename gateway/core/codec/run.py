@@ -24,7 +24,7 @@ _LIMITS = Codec(Limits, forms={"rate": Form(str, rate)})
 
 
 def limits_json(value: Limits) -> Json:
-    """Limits with amounts in millionths, as the journal keeps them; absent where there is none."""
+    """Limits with amounts in millionths, as the journal keeps them; absent if there is none."""
     shown = _LIMITS.journal(value)
     return shown | {"amount": dict(value.amount)} if value.amount else {name: one for name, one in shown.items() if name != "amount"}
 
@@ -40,7 +40,7 @@ def _limits_shown(value: Limits) -> Json:
 
 
 class _RunCodec(Codec[Run]):
-    """Members that only a resume sets, or that are seldom there, are absent elsewhere."""
+    """Members that only a resume sets, or that are rarely there, are absent elsewhere."""
 
     def journal(self, value: Run) -> Json:
         document = super().journal(value)

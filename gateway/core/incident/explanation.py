@@ -1,4 +1,4 @@
-"""Why the controller did what it did about an incident, rule by rule, from the entries that say so. Pure."""
+"""Why the controller acted on an incident, rule by rule, from its entries. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from gateway.core.incident import findings
 from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, RollbackEntry, RunEntry
 
 KINDS = ("response", "rollback", "order", "run", "finding")
-"""Of the entries that tell of decisions."""
+"""The kinds of entries that record decisions."""
 
 _DID = {
     "none": "let it continue",
-    "retry": "had the read asked again",
-    "fallback": "had the read asked elsewhere",
-    "no_fanout": "stopped it from starting more",
+    "retry": "retried the read",
+    "fallback": "sent the read to its fallback",
+    "no_fanout": "blocked new workers",
     "read_only": "degraded it to reads",
     "pause": "paused it",
     "quarantine": "contained it, with its state kept as evidence",
-    "revoke": "contained it and cut its lease",
+    "revoke": "contained it and revoked its lease",
 }
 _ROLLED = {
     "started": "began to undo what the run did",
@@ -28,13 +28,13 @@ _ROLLED = {
     "claimed": "continued undoing",
     "ended": "ended the rollback",
     "waits": "waits for a person",
-    "recover": "drives the incident to its end",
+    "recover": "started the recovery",
     "closed": "closed the incident",
 }
-_BY_STATE = "the plan's nodes as they ended, and data.killcord.invariants.violations"
-_NEXT = "the latest sound checkpoint before the first bad entry (where that is not known: that somebody took), or the one that was named"
+_BY_STATE = "the final states of the plan's nodes, and data.killcord.invariants.violations"
+_NEXT = "the latest usable checkpoint before the first bad entry (if that is not known: an explicit one), or the named one"
 _FIRST = "the entries and objects that a finding's evidence names"
-_PASSES = "what stands against a compensation that was not applied, and passes by itself, is waited for"
+_PASSES = "a compensation that was not applied for a transient reason is retried"
 _HANDED = frozenset({"task", "waiting", "unknown", "failed"})
 
 
@@ -47,7 +47,7 @@ def explained(generation: int, entries: Sequence[Entry]) -> list[dict[str, Any]]
 
 
 def _belongs(entry: Entry, generation: int) -> bool:
-    """Whether an entry is about this generation of the run: its end is told by the entry that begins the next one."""
+    """Whether an entry is about this generation of the run: the entry that starts the next one ends it."""
     told = generation if entry.generation is None else entry.generation
     return told == (generation + 1 if isinstance(entry, RunEntry) and entry.change == "resumed" else generation)
 
@@ -60,12 +60,12 @@ def _of(entry: Entry) -> Iterator[dict[str, Any]]:
             yield _reason(entry, f"waits with node {entry.node}", _PASSES, entry.why)
         case RollbackEntry(change="node"):
             if entry.state in _HANDED:
-                handed = f"handed node {entry.node} to a person ({entry.state})"
+                handed = f"opened a task for node {entry.node} ({entry.state})"
                 yield _reason(entry, handed, "data.killcord.recovery.recovery, or the plan", entry.why)
         case RollbackEntry() if entry.change in _ROLLED:
             left = "" if entry.rollback is None or not entry.rollback.residue else f"; left: {'; '.join(entry.rollback.residue)}"
             yield _reason(entry, _ROLLED[entry.change], _rule(entry), f"{entry.reason or ''}{left}")
-        case OrderEntry() if not (entry.by or "").startswith("trigger:"):  # those of triggers are told by their responses
+        case OrderEntry() if not (entry.by or "").startswith("trigger:"):  # orders of triggers are shown with their responses
             yield _ordered(entry)
         case FindingEntry():
             yield _placed(entry)
@@ -73,7 +73,7 @@ def _of(entry: Entry) -> Iterator[dict[str, Any]]:
             asked = f"{entry.reason or ''} ({entry.by})"
             yield _reason(entry, f"resumed the run from {entry.checkpoint_id}", _NEXT, asked)
         case RunEntry(change="closed"):
-            yield _reason(entry, "gave the run up", f"asked by {entry.by}", entry.reason)
+            yield _reason(entry, "gave the run up", f"requested by {entry.by}", entry.reason)
 
 
 def _placed(entry: FindingEntry) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def _placed(entry: FindingEntry) -> dict[str, Any]:
     about = findings.of_entry(entry)
     why = f"finding {entry.finding}, {entry.severity} ({entry.by})"
     if not about.known:
-        return _reason(entry, "could not tell which entry was the first bad one", _FIRST, why)
-    return _reason(entry, f"took {about.places[0]} for bad, and what came after it", _FIRST, why)
+        return _reason(entry, "could not determine the first bad entry", _FIRST, why)
+    return _reason(entry, f"took {about.places[0]} as the first bad entry", _FIRST, why)
 
 
 def _answered(entry: ResponseEntry) -> dict[str, Any]:
@@ -102,14 +102,14 @@ def _rule(entry: RollbackEntry) -> str:
         case _ if (entry.by or "").startswith("trigger:"):
             return "the response's rollback"
         case _:
-            return f"asked by {entry.by}"
+            return f"requested by {entry.by}"
 
 
 def _ordered(entry: OrderEntry) -> dict[str, Any]:
     order = entry.order
     held = order.mode.word + (" without children" if order.no_fanout else "")
     did = f"ordered it into {held}" if entry.change == "made" else f"released it from {held}"
-    return _reason(entry, did, f"asked by {entry.by}", entry.reason)
+    return _reason(entry, did, f"requested by {entry.by}", entry.reason)
 
 
 def _reason(entry: Entry, decided: str, rule: str, why: str | None) -> dict[str, Any]:

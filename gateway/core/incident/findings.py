@@ -1,9 +1,9 @@
-"""What a verifier's finding is about, and where with that the first bad entry of a run is. Pure.
+"""What a verifier's finding is about, and which entry is therefore a run's first bad one. Pure.
 
-A finding proves that the *state* is unsafe; it stands in the journal where somebody looked, which may be long after what it is about
-was done. So its own place bounds nothing: only what its evidence names does, and where that names nothing, nobody knows.
+A finding proves that the *state* is unsafe; its position in the journal may be long after the cause. So the position proves nothing: only
+its evidence can name the first bad entry, which is otherwise unknown.
 
-Which findings of a run nobody has answered, by the journal alone: none is lost to a crash, and none is answered twice. Pure.
+Findings without a response, from the journal alone: a crash loses none, and none gets two responses. Pure.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """``places`` are the entries of the run that a finding is about, ascending; ``unfound`` how much it names that is none of the run's."""
+    """``places`` are the entries of the run that a finding is about, ascending; ``unfound`` counts names that are not the run's."""
 
     places: tuple[Position, ...] = ()
     unfound: int = 0
@@ -49,8 +49,8 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class FirstBad:
-    """Where what is wrong about a run begins: ``seq`` is the number of the first entry that is bad or tells of it, ``None`` where there
-    is none. ``unnamed`` are the findings (positions) that do not say where: with them, what is bad may lie before ``seq``.
+    """The first bad entry of a run: ``seq`` is the number of the first entry that is bad or shows it, ``None`` if there is none.
+    ``unnamed`` are the findings (positions) without an entry: with them, the first bad entry may be before ``seq``.
     """
 
     seq: int | None = None
@@ -67,7 +67,7 @@ def named(evidence: Mapping[str, object]) -> Named:
 
 
 def place(name: object, stream: str) -> Position | None:
-    """The place in this journal that an entry's name is; ``None`` where it is none."""
+    """The position in this journal of an entry's name; ``None`` if the name is not one."""
     found = position_of(name) if isinstance(name, str) else None
     return found if found is not None and found.stream == stream and found.seq > 0 else None
 
@@ -107,7 +107,7 @@ def first_bad(seen: Iterable[int], findings: Iterable[FindingEntry]) -> FirstBad
 def unsaid(positions: Sequence[str]) -> str:
     """That findings do not say where what is wrong began, as half a sentence."""
     more = f" and {len(positions) - 1} more" if len(positions) > 1 else ""
-    return f"finding {positions[0]}{more} names no entry and no object of the run, so that its first bad entry is not known"
+    return f"finding {positions[0]}{more} names no entry or object of the run, so that the first bad entry is not known"
 
 
 def _members(evidence: Mapping[str, object], one: str, many: str) -> tuple[object, ...]:

@@ -67,8 +67,8 @@ def with_rollback(incident: Incident | None, rollback: Rollback, now: float) -> 
 
 
 def merged(known: Incident | None, said: Incident, change: str) -> Incident:
-    """An incident once an entry was told of it. Each ``change`` has members of its own, and is believed about no others: whoever wrote
-    the entry may have read them before somebody else's entry.
+    """An incident after an entry about it. Each ``change`` sets only its own members: the author of the entry may have read the others
+    before a concurrent entry.
     """
     if known is None:
         return said
@@ -85,7 +85,7 @@ def merged(known: Incident | None, said: Incident, change: str) -> Incident:
 
 
 def over(incident: Incident, run: Run) -> str | None:
-    """Why an incident is to be closed by now; ``None`` while it is not.
+    """Why an incident should be closed now; ``None`` if it should stay open.
 
     What is found out about a run that was closed before stays open until somebody took note (asked for its recovery), and until what is
     undone because of it is.
@@ -103,7 +103,7 @@ _UNDER_WAY = (RollbackState.DUE, RollbackState.RUNNING, RollbackState.NEEDS_OPER
 
 
 def held_by(orders: Sequence[Order], scope: Scope, response: Response) -> Order | None:
-    """The order among those that stand which does already what the response asks for; ``None`` where one has to be made."""
+    """The order among those that stand which does already what the response asks for; ``None`` if one has to be made."""
     return next((order for order in orders if order.scope == scope and _enough(order, response.action)), None)
 
 

@@ -30,8 +30,8 @@ def markdown(story: Json, heads: Sequence[Json], verifier_key: str) -> str:
 
 def _summary(story: Json) -> list[str]:
     told = (
-        f"Agent {_code(story['agent_id'])}, at work for tenant {_code(story['tenant'])}, set off {_code(story['cause'])} in run "
-        f"{_code(story['run_id'])}. The answer was {_code(story['action'])} ({story['verdict']}): {_code(story['why'])}"
+        f"Agent {_code(story['agent_id'])}, working for tenant {_code(story['tenant'])}, fired {_code(story['cause'])} in run "
+        f"{_code(story['run_id'])}. The response was {_code(story['action'])} ({story['verdict']}): {_code(story['why'])}"
     )
     facts = [
         ("Run", f"{_code(story['run_id'])}, generation {story['generation']}"),
@@ -56,7 +56,7 @@ def _timeline(story: Json) -> list[str]:
 def _stopped(story: Json) -> list[str]:
     stopped = story["stopped"]
     how_fast = (
-        "No order was made because of it."
+        "No order was made for it."
         if stopped is None
         else f"Order {_code(stopped['order_id'])} was made {stopped['after_ms']:.3f} ms after the first trigger "
         f"({_code(stopped['trigger'])} to {_code(stopped['order'])})."
@@ -78,8 +78,8 @@ def _affected(story: Json) -> list[str]:
         for one in story["affected"]
     ]
     if not rows:
-        return ["## Affected objects", "", "None: nothing that the run sent was applied."]
-    columns = ("Object", "Effects", "State", "Last version", "Way back", "Last entry")
+        return ["## Affected objects", "", "None: no write of the run was applied."]
+    columns = ("Object", "Effects", "State", "Last version", "Compensation", "Last entry")
     return ["## Affected objects", "", *_table(columns, rows), *_omitted(story["omitted"]["affected"], "objects")]
 
 
@@ -140,14 +140,14 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str
 
 
 def _code(value: object) -> str:
-    """A foreign text as a code span that stays one, also in a cell of a table; a dash where there is none."""
+    """A foreign text as a code span that stays one, also in a cell of a table; a dash if there is none."""
     text = "".join(letter if letter.isprintable() else " " if letter.isspace() else "\N{REPLACEMENT CHARACTER}" for letter in str(value))
     text = text.replace("`", "'").replace("|", "\N{BROKEN BAR}").strip()
     return f"`{text}`" if value is not None and text else "-"
 
 
 def _omitted(count: int, what: str) -> list[str]:
-    return ["", f"{count} more {what} are left out here; `killcord journal export` has them."] if count else []
+    return ["", f"{count} more {what} are omitted; `killcord journal export` has them."] if count else []
 
 
 def _object(value: Json) -> str:
@@ -164,7 +164,7 @@ def _way_back(one: Json) -> str:
     if one["state"] == "compensated":
         return "undone"
     if one["state"] != "standing":
-        return "find out first whether it was applied"
+        return "decide its outcome first"
     if not Remedy(way["type"]).by_action:
         return f"by a person: {_code(way['type'])} ({way['class']})"
     until = "" if way["allowed_until"] is None else f", until {way['allowed_until']}"

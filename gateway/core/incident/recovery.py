@@ -1,7 +1,7 @@
-"""How far an incident's recovery is, and what comes next: a fold of what the journal and the containment say. Pure.
+"""The stage of an incident's recovery and the next step: a projection of the journal and the containment. Pure.
 
-Contain, collect what stands, classify it, undo in the order of dependencies, reconcile with what the tools show, resume from a
-checkpoint with tighter rights. Whatever it waits for is named, with how to continue; once that is done it continues by itself.
+Contain, collect the standing effects, classify them, undo in the order of dependencies, reconcile with the tools, resume from a
+checkpoint with fewer permissions. It names everything that it waits for and how to resolve it; after that it continues automatically.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Flaw(Struct, frozen=True):
 
 class Situation(Struct, frozen=True, kw_only=True):
     """``rollback`` is the one that counts (``counting``), ``reached`` whether it leads back to the place of the choice. ``tasks`` and
-    ``approvals`` are the ids of the open ones; ``unsound`` is what was found after the rollback, empty if nobody looked.
+    ``approvals`` are the ids of the open ones; ``unsound`` is what was found after the rollback, empty if it was not read.
     ``hindered`` says why the run cannot be resumed yet whatever its own rollback came to.
     """
 
@@ -77,7 +77,7 @@ class Situation(Struct, frozen=True, kw_only=True):
 
 class Recovery(Struct, frozen=True):
     """``why`` says what it waits for, or why it is at this stage; ``checkpoint`` is where the run would be resumed. ``step`` is the one
-    that is under way or waited at, ``None`` where it is over. ``caution`` is what nobody can know about the place.
+    that is under way or waited at, ``None`` if it is over. ``caution`` is what nobody can know about the place.
     """
 
     stage: Stage
@@ -175,16 +175,16 @@ def _after(given: Situation, rollback: Rollback) -> Told:
     if given.hindered is not None:
         return Stage.WAITS, given.hindered, Step.COMPENSATE, (Wait("rollback", None, "It continues once that rollback has ended."),)
     if given.unsound:
-        why = f"the state is not sound: {'; '.join(flaw.text for flaw in given.unsound)}"
+        why = f"the state is not verified: {'; '.join(flaw.text for flaw in given.unsound)}"
         return Stage.WAITS, why, Step.RECONCILE, tuple(_flaw(flaw, given.run) for flaw in given.unsound)
-    return Stage.RESUME, f"rollback {rollback.rollback_id} is over, and the state is sound", Step.RESUME, ()
+    return Stage.RESUME, f"rollback {rollback.rollback_id} has ended, and the state is verified", Step.RESUME, ()
 
 
 # --- how to continue -------------------------------------------------------------------------------------------------
 
 
 def _place(incident: Incident) -> Wait:
-    how = f"Name the place: killcord recover {incident.incident_id} --checkpoint CHECKPOINT, an entry STREAM/SEQ, or start."
+    how = f"Name the checkpoint: killcord recover {incident.incident_id} --checkpoint CHECKPOINT, an entry STREAM/SEQ, or start."
     return Wait("checkpoint", None, how)
 
 
@@ -197,12 +197,12 @@ def _rollback(given: Situation, rollback: Rollback) -> tuple[Wait, ...]:
 
 
 def _task(task_id: str) -> Wait:
-    return Wait("task", task_id, f"Look at it (killcord tasks show {task_id}), then: killcord tasks resolve {task_id} RESOLUTION.")
+    return Wait("task", task_id, f"Check it (killcord tasks show {task_id}), then run: killcord tasks resolve {task_id} RESOLUTION.")
 
 
 def _flaw(flaw: Flaw, run: Run) -> Wait:
     if flaw.task is not None:
         name = flaw.task.task_id
-        return Wait("task", name, f"Put it right at the tool, or leave it as it is and say so: killcord tasks resolve {name} RESOLUTION.")
-    how = f"Put it right at the tool: it is looked at again by itself. Or take the run up by hand: killcord resume {run.run_id}."
+        return Wait("task", name, f"Correct it at the tool, or accept it: killcord tasks resolve {name} RESOLUTION.")
+    how = f"Correct it at the tool; the gateway checks it again automatically. Or resume without this check: killcord resume {run.run_id}."
     return Wait("state", None, how)

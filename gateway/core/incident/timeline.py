@@ -56,7 +56,7 @@ class Sources:
 
     ``entries`` are the run's (and those of the incident's wider orders) in any order, repeated ones told once. ``became`` names, by the
     position of its intent, what a create made. ``undos`` are the catalogs', by tool and action. ``orders`` are the incident's own,
-    ``holding`` all that hold the run now and that the reader may see; ``beyond`` is how many more hold it. ``now`` is Unix seconds.
+    ``holding`` all that contain the run now and that the reader may see; ``beyond`` is how many more contain it. ``now`` is Unix seconds.
     """
 
     incident: Incident
@@ -154,7 +154,7 @@ def _row(entry: Entry, seen: set[str]) -> Json:
 
 
 def _stopped(lines: Sequence[Entry], incident: Incident) -> Json | None:
-    """How long it took from the first trigger to the first order made for the incident; ``None`` where none was."""
+    """How long it took from the first trigger to the first order made for the incident; ``None`` if none was."""
     trigger = next((entry for entry in lines if isinstance(entry, TriggerEntry)), None)
     made = next((entry for entry in lines if isinstance(entry, OrderEntry) and entry.order.order_id in incident.orders), None)
     if trigger is None or made is None:
@@ -182,7 +182,7 @@ def _unsettled(sources: Sources) -> list[Json]:
     found = affected.unsettled(sources.writes)
     rows: list[Json] = [{"what": _UNSETTLED[write.state][0], "entry": str(write.intent), "text": _word(write)} for write in found[:BOUND]]
     if len(found) > BOUND:
-        rows.append({"what": "more-effects", "count": len(found) - BOUND, "text": f"{len(found) - BOUND} more effects are not settled"})
+        rows.append({"what": "more-effects", "count": len(found) - BOUND, "text": f"{len(found) - BOUND} more effects are undecided"})
     return rows
 
 
@@ -212,10 +212,10 @@ def _unsaid(sources: Sources) -> list[Json]:
 
 def _orders(sources: Sources) -> list[Json]:
     rows: list[Json] = [
-        {"what": "order", "order_id": one.order_id, "text": f"{journal_summary.held(one)} holds the run"} for one in sources.holding
+        {"what": "order", "order_id": one.order_id, "text": f"{journal_summary.held(one)} contains the run"} for one in sources.holding
     ]
     if sources.beyond:
-        rows.append({"what": "order", "text": f"{sources.beyond} order(s) beyond the reach of this token hold the run"})
+        rows.append({"what": "order", "text": f"{sources.beyond} order(s) outside this token's reach contain the run"})
     return rows
 
 

@@ -132,7 +132,7 @@ def _check(value: object, name: str) -> bool:
         return plain
     if isinstance(value, str | int):  # an enum's member
         return True
-    raise TypeError(f"{name}: an entry holds no {type(value).__name__}; use an integer or a string")
+    raise TypeError(f"{name}: an entry may not contain {type(value).__name__}; use an integer or a string")
 
 
 def _ordered(value: object) -> object:
@@ -224,7 +224,7 @@ class Verifier:
 
     @property
     def uncovered(self) -> Mapping[str, int]:
-        """How many entries of each stream stand above its newest head or anchor: a cut there would not show."""
+        """How many entries of each stream stand above its newest head or anchor: removing them could not be detected."""
         return {name: stream.seq - stream.covered for name, stream in self._streams.items()}
 
     def _line(self, line: bytes) -> Finding | None:
@@ -240,7 +240,7 @@ class Verifier:
         if not isinstance(stream, str) or type(seq) is not int:
             return self._lost("an entry without stream and seq")
         if self.heads:
-            return Finding(stream, seq, "an entry after the signed heads; heads stand at the end")
+            return Finding(stream, seq, "an entry after the signed heads; heads must follow all entries")
         return self._entry(fields, line, stream, seq)
 
     def _entry(self, fields: dict[str, object], line: bytes, name: str, seq: int) -> Finding | None:
@@ -268,7 +268,7 @@ class Verifier:
     def _head(self, fields: dict[str, object], line: bytes) -> Finding | None:
         text = fields["checkpoint"]
         if not isinstance(text, str):
-            return self._lost("a checkpoint that is no text")
+            return self._lost("a checkpoint that is not text")
         self.heads += 1
         found = self._checkpoint(text, "signed head")
         if found is not None:
@@ -276,7 +276,7 @@ class Verifier:
         point = signed_note.read(text)
         told = {"checkpoint": text, "hash": point.hash, "seq": point.seq, "stream": point.stream, "ts": point.ts}
         if line != canonical(told):
-            return Finding(point.stream, point.seq, "a head line that says other than its signed note")
+            return Finding(point.stream, point.seq, "a head line that differs from its signed note")
         return None
 
     def _checkpoint(self, text: str, what: str) -> Finding | None:
@@ -287,7 +287,7 @@ class Verifier:
         stream = self._streams.get(point.stream, _Stream())
         if point.seq > stream.seq:
             return Finding(
-                point.stream, stream.seq + 1, f"{what} at seq {point.seq}, but the journal ends at {stream.seq}: its tail was cut"
+                point.stream, stream.seq + 1, f"{what} at seq {point.seq}, but the journal ends at {stream.seq}: its end was removed"
             )
         if point.hash != (stream.hash_at(point.seq) if point.seq else GENESIS):
             return Finding(point.stream, point.seq, f"{what} has another hash than the journal: history was rewritten")

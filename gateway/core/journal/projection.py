@@ -81,13 +81,13 @@ class WriteSettled(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Compensated(Struct, frozen=True, gc=False):
-    """The effects of these wire keys were taken back."""
+    """The effects of these wire keys were compensated."""
 
     wire_keys: tuple[str, ...]
 
 
 class Seen(Struct, frozen=True, gc=False):
-    """A run and its workflow saw an object at a version; ``None`` where their own write left it unknown."""
+    """A run and its workflow saw an object at a version; ``None`` if their own write left it unknown."""
 
     run_id: str
     workflow_id: str
@@ -115,7 +115,7 @@ class RollbackChanged(Struct, frozen=True):
 
 
 class IncidentChanged(Struct, frozen=True):
-    """``change`` says which members of the incident the entry tells of (``core.incident.incidents.merged``)."""
+    """``change`` says which members of the incident the entry sets (``core.incident.incidents.merged``)."""
 
     incident: Incident
     change: str

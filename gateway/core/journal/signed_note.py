@@ -107,7 +107,7 @@ def _hex(root: str) -> str:
     try:
         return base64.b64decode(root, validate=True).hex()
     except (binascii.Error, ValueError) as broken:
-        raise NotTrusted(f"its hash is no base64 ({broken})") from broken
+        raise NotTrusted(f"its hash is not base64 ({broken})") from broken
 
 
 def _signature(line: str, point: Point) -> tuple[str, bytes, bytes]:
@@ -127,7 +127,7 @@ def _verifier(key: str) -> tuple[str, bytes, bytes]:
     raw = base64.b64decode(coded, validate=True)
     public = raw[1:]
     if raw[:1] != _ED25519 or len(public) != 32 or key_id(name, public).hex() != ident:
-        raise ValueError(f"{key!r} is no verifier key: name+hash+base64 of an Ed25519 key was expected")
+        raise ValueError(f"{key!r} is not a verifier key; expected name+hash+base64 of an Ed25519 key")
     return name, bytes.fromhex(ident), public
 
 

@@ -33,14 +33,14 @@ def words(entry: Entry) -> str:
         case ReadEntry():
             return f"{_call(entry)} was read, status {entry.status}"
         case IntentEntry():
-            return f"{_call(entry)} was about to be sent"
+            return f"{_call(entry)} was to be sent"
         case OutcomeEntry():
             verified = "" if entry.verification is Verification.NONE else f", verification {entry.verification}"
             return f"{_call(entry)}: {entry.result}{verified}"
         case RefusalEntry():
             return f"{_call(entry)} was refused: {entry.code}"
         case ReplayEntry():
-            return f"{_call(entry)} was repeated, and answered from the journal"
+            return f"{_call(entry)} was repeated and answered from the journal"
         case ReconciliationEntry():
             return f"{_call(entry)} was reconciled: {entry.result}"
         case TriggerEntry(trigger=fired):
@@ -78,7 +78,7 @@ def held(value: Order) -> str:
     flag = "no_fanout" if value.no_fanout else ""
     scope = scope_json(value.scope)
     on = "everything" if value.scope.everything else ",".join(f"{name}={one}" for name, one in scope.items() if name != "subtree")
-    below = " and all below it" if value.scope.subtree else ""
+    below = " and its subtree" if value.scope.subtree else ""
     return f"{' and '.join(filter(None, (mode, flag)))} on {on}{below}"
 
 
@@ -99,7 +99,7 @@ def _finding(entry: FindingEntry) -> str:
     about = findings.of_entry(entry)
     named = f"; it is about {', '.join(map(str, about.places[:_NAMED]))}" if about.places else ""
     more = f" and {len(about.places) - _NAMED} more" if len(about.places) > _NAMED else ""
-    unsaid = "" if about.known else "; where what is wrong began it does not say"
+    unsaid = "" if about.known else "; it does not name the first bad entry"
     return f"finding {entry.finding} was reported, {entry.severity}{named}{more}{unsaid}"
 
 
@@ -111,7 +111,7 @@ def _rollback(entry: RollbackEntry) -> str:
         return f"{_OF_INCIDENTS[entry.change]}; {entry.reason}"
     match entry.change:
         case "started":
-            below = " and all below it" if found.subtree else ""
+            below = " and its subtree" if found.subtree else ""
             said = f"began, of run {found.run_id}{below} to {found.to}: {found.nodes} node(s)"
         case "ended" if found.residue:
             said = f"ended: {found.status}, {len(found.residue)} thing(s) left"
@@ -121,11 +121,11 @@ def _rollback(entry: RollbackEntry) -> str:
 
 
 _CHANGES = {
-    "claimed": "was taken over after a restart",
-    "continued": "went on",
+    "claimed": "was continued after a restart",
+    "continued": "continued",
     "stopped": "was stopped",
     "waits": "waits for a person",
 }
-_OF_INCIDENTS = {"recover": "recovery was asked for", "closed": "incident closed"}
+_OF_INCIDENTS = {"recover": "recovery was requested", "closed": "incident closed"}
 _BY_PEOPLE = ("started", "continued", "stopped")
 _NAMELESS = (ReadEntry, IntentEntry, OutcomeEntry, RefusalEntry, ReplayEntry, TriggerEntry, ResponseEntry)

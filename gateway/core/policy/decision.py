@@ -87,7 +87,7 @@ UNUSABLE = frozenset({"policy-undefined", "policy-malformed", "obligation-unknow
 """Codes of the denials that ``parse`` makes of a result which is no decision."""
 
 
-UNREADABLE = Reason("policy-input", "Policy cannot read this call: use JSON values of ordinary size and depth.")
+UNREADABLE = Reason("policy-input", "Policy cannot process this call: use JSON values of ordinary size and depth.")
 """Why a call is denied whose document no engine can be given: asking again would not help."""
 
 
@@ -110,18 +110,18 @@ def parse(raw: object, *, decision_id: str, revision: str) -> Decision:
         return Deny(decision_id=decision_id, revision=revision, reasons=reasons)
 
     if raw is None:
-        return denied(Reason("policy-undefined", "Policy has no decision for this call; its author has to add one."))
+        return denied(Reason("policy-undefined", "Policy has no decision for this call; its author must add one."))
     if (fault := _fault(raw)) is not None:
-        return denied(Reason("policy-malformed", f"Policy's answer cannot be used: {fault}."))
+        return denied(Reason("policy-malformed", f"Policy's answer is unusable: {fault}."))
     assert isinstance(raw, dict)
     reasons = tuple(Reason(reason["code"], reason["message"]) for reason in raw.get("reasons", ()))
     if raw["allow"] is not True:
         return denied(*(reasons or (Reason("unexplained", "Policy gave no reason; ask the operator of this gateway."),)))
     obligations = raw.get("obligations", {})
     if unknown := sorted(obligations.keys() - _OBLIGATIONS.keys()):
-        return denied(Reason("obligation-unknown", f"Policy asks for what this gateway cannot do: {', '.join(unknown)}."))
+        return denied(Reason("obligation-unknown", f"Policy demands unsupported obligations: {', '.join(unknown)}."))
     if unusable := sorted(name for name, asked in obligations.items() if not _OBLIGATIONS[name](asked)):
-        return denied(Reason("policy-malformed", f"Policy's answer cannot be used: obligation {unusable[0]} has another shape."))
+        return denied(Reason("policy-malformed", f"Policy's answer is unusable: obligation {unusable[0]} has another shape."))
     if "approval" in obligations:
         redact = tuple(obligations.get("redact", ()))
         return Hold(decision_id=decision_id, revision=revision, reasons=reasons, approval=obligations["approval"], redact=redact)
@@ -161,7 +161,7 @@ STRUCK = "[redacted]"
 
 
 def struck(value: object, names: Iterable[str]) -> object:
-    """A copy of a JSON value without what stands at the dotted names (``card.number``); lists are gone through item by item."""
+    """A copy of a JSON value without the values at the dotted names (``card.number``); applied to each item of a list."""
     for name in names:
         value = _without(value, name.split("."))
     return value

@@ -29,7 +29,7 @@ Decided = ReadEntry | IntentEntry | RefusalEntry
 
 
 def document(entry: Decided, run: Run, args: object) -> dict[str, object]:
-    """The document of the decision that an entry records; ``args`` is the body it was made on (JSON), ``None`` where there was none.
+    """The document of the decision that an entry records; ``args`` is the body it was made on (JSON), ``None`` if there was none.
 
     Raises:
         KeyError, ValueError, MalformedRequest: the entry does not record a decision, or not all that it takes.
@@ -101,7 +101,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Spared:
-    """Calls of one kind. ``code`` is the first reason's; ``example`` is the newest entry, ``message`` what it was told."""
+    """Calls of one kind. ``code`` is the first reason's; ``example`` is the newest entry, ``message`` its reason."""
 
     why: Why
     tool: str

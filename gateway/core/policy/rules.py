@@ -81,11 +81,11 @@ def _trigger(trigger: Trigger) -> Document:
 
 
 def parse_response(raw: object) -> Response:
-    """The response that a rule's answer stands for; ``None`` is undefined. What is none, or could not be carried out, is quarantine."""
+    """The response of a rule's answer; ``None`` is undefined. An invalid or impossible answer means quarantine."""
     if raw is None:
-        return unanswered(f"policy has no response to it: data.killcord.{RESPONSE} is undefined")
+        return unanswered(f"policy has no response for it: data.killcord.{RESPONSE} is undefined")
     if (fault := response_fault(raw)) is not None:
-        return unanswered(f"policy's response cannot be used: {fault}")
+        return unanswered(f"policy's response is unusable: {fault}")
     assert isinstance(raw, dict)
     return Response(
         action=Measure(raw["action"]),
@@ -97,9 +97,9 @@ def parse_response(raw: object) -> Response:
 
 
 def unanswered(what: str) -> Response:
-    """The response where there is none to be had; ``what`` went wrong."""
+    """The response if policy has none; ``what`` went wrong."""
     return Response(
-        action=Measure.QUARANTINE, rollback=False, verdict=Verdict.CONTAINMENT, why=f"Quarantined to be safe: {what}."[:LONGEST_WHY]
+        action=Measure.QUARANTINE, rollback=False, verdict=Verdict.CONTAINMENT, why=f"Quarantined, because {what}."[:LONGEST_WHY]
     )
 
 
@@ -111,11 +111,11 @@ def response_fault(raw: object) -> str | None:
     if unknown := sorted(str(name) for name in raw.keys() - {"action", "rollback", "verdict", "scope", "why"}):
         return f"it has an unknown member {unknown[0]}"
     if not _is_word(raw.get("action"), Measure):
-        return f"action is none of {', '.join(Measure)}"
+        return f"action is not one of {', '.join(Measure)}"
     if not isinstance(raw.get("rollback"), bool):
         return "rollback is neither true nor false"
     if not _is_word(raw.get("verdict"), Verdict):
-        return f"verdict is none of {', '.join(Verdict)}"
+        return f"verdict is not one of {', '.join(Verdict)}"
     if not isinstance(raw.get("why"), str) or not raw["why"]:
         return "why is no text"
     return _contradiction(raw, Measure(raw["action"])) or (_scope_fault(raw["scope"], raw["action"]) if "scope" in raw else None)
@@ -123,7 +123,7 @@ def response_fault(raw: object) -> str | None:
 
 def _contradiction(raw: Mapping[str, object], action: Measure) -> str | None:
     if raw["rollback"] and action.mode in (None, Mode.ACTIVE):
-        return f"a rollback needs the run contained, which {action} does not do"
+        return f"a rollback needs containment, and {action} does not contain"
     if raw["verdict"] == Verdict.CONTAINMENT and action.mode is None:
         return f"the verdict is containment, and {action} contains nothing"
     return None
@@ -141,9 +141,9 @@ def _scope_fault(raw: object, action: str) -> str | None:
     if raw == {"all": True}:
         return None if action != Measure.REVOKE else "revoke needs a run or an agent in its scope"
     if "all" in raw:
-        return "scope.all is true and stands alone, or is left out"
+        return "scope.all must be true and alone, or absent"
     if unusable := [name for name in _NAMES if name in raw and not (isinstance(raw[name], str) and raw[name])]:
-        return f"scope.{unusable[0]} is no text"
+        return f"scope.{unusable[0]} is not text"
     if not raw.keys() & set(_NAMES):
         return "scope is empty"
     if not isinstance(raw.get("subtree", False), bool):
@@ -193,7 +193,7 @@ def node_document(node: Node, effects: Sequence[Write]) -> Document:
 
 
 def parse_recovery(raw: object) -> str | None:
-    """Why a compensation has to become a task; ``None`` where it may proceed, as it may where policy says nothing of it."""
+    """Why a compensation has to become a task; ``None`` if it may proceed, as it may where policy says nothing of it."""
     if raw is None:
         return None
     if isinstance(raw, dict) and raw.get("proceed") is True and raw.keys() == {"proceed"}:
@@ -218,15 +218,15 @@ def invariants_document(*, run: Run, mode: Mode, objects: Sequence[Mapping[str, 
 def parse_invariants(raw: object) -> tuple[Reason, ...]:
     """What is wrong with the state, sorted; empty where it is sound. An answer that cannot be used is a violation itself."""
     if not isinstance(raw, list):
-        return unsound(f"data.killcord.{INVARIANTS} is {'undefined' if raw is None else 'no set'}")
+        return unsound(f"data.killcord.{INVARIANTS} is {'undefined' if raw is None else 'not a set'}")
     if not all(is_reason(each) for each in raw):
-        return unsound(f"data.killcord.{INVARIANTS} has members that are no {{code, message}}")
+        return unsound(f"data.killcord.{INVARIANTS} has members that are not {{code, message}}")
     return tuple(sorted((Reason(each["code"], each["message"]) for each in raw), key=lambda each: (each.code, each.message)))
 
 
 def unsound(what: str) -> tuple[Reason, ...]:
-    """The violations where there is no answer to be had; ``what`` went wrong."""
-    return (Reason(UNUSABLE, f"Nobody can tell whether the state is sound: {what}."),)
+    """The violations if policy gives no answer; ``what`` went wrong."""
+    return (Reason(UNUSABLE, f"The invariants could not be evaluated: {what}."),)
 
 
 # --- shared ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a body says, as JSON values; the body itself goes on as it was sent. Pure.
+"""What a body says, as JSON values; the body itself continues as it was sent. Pure.
 
 Requests are read strictly: JSON that every reader reads alike (RFC 8259 as narrowed by RFC 7493, and narrower) and forms with each name
 once. A tool's reply is not trusted: what cannot be read is ``None``, never an error.
@@ -27,12 +27,12 @@ _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
 def arguments(headers: Headers, body: bytes, *, cap: int) -> object:
-    """The arguments in a body: JSON values, a form as an object of strings, or ``None`` where it is neither.
+    """The arguments in a body: JSON values, a form as an object of strings, or ``None`` if it is neither.
 
-    A body is JSON when its type says so; without a type or with a ``text/`` one, when it begins like an object or a list.
+    A body is JSON if its type is JSON; without a type or with a ``text/`` one, if it begins like an object or a list.
 
     Raises:
-        MalformedRequest: a JSON or form body that two readers could read differently, or a coding that cannot be looked into.
+        MalformedRequest: a JSON or form body that two readers could read differently, or an unsupported coding.
         BodyTooLarge: the body unpacks to more than ``cap`` bytes.
     """
     content_type, coding = _described(headers)
@@ -42,7 +42,7 @@ def arguments(headers: Headers, body: bytes, *, cap: int) -> object:
         return read(_ascii(plain), form=True)
     if kind in _JSON or kind.endswith("+json") or ((not kind or kind.startswith("text/")) and _begins_like_json(plain)):
         if charset not in ("", "utf-8", "us-ascii"):
-            raise MalformedRequest(f"The body's charset is '{charset}'; JSON is sent as UTF-8.")
+            raise MalformedRequest(f"The body's charset is '{charset}'; send JSON as UTF-8.")
         return loads(plain)
     return None
 
@@ -76,13 +76,13 @@ def _ascii(body: bytes) -> str:
     try:
         return body.decode("ascii")
     except UnicodeDecodeError as wrong:
-        raise MalformedRequest("The form body holds a byte that has to be percent-encoded.") from wrong
+        raise MalformedRequest("The form body contains a byte that must be percent-encoded.") from wrong
 
 
 def _unpacked(body: bytes, coding: str, cap: int) -> bytes:
     bits = _CODINGS.get(coding)
     if bits is None:
-        raise MalformedRequest(f"The gateway cannot look into the content coding '{coding}'; send the body uncompressed.")
+        raise MalformedRequest(f"The gateway does not support the content coding '{coding}'; send the body uncompressed.")
     unpacker = zlib.decompressobj(bits)
     try:
         plain = unpacker.decompress(body, cap + 1)
@@ -100,7 +100,7 @@ BOUND = 4 << 20
 
 
 def json_value(headers: Headers, body: bytes) -> object:
-    """The JSON value of a body, ``None`` where it is not JSON, is compressed in an unknown way, or unfolds to too much."""
+    """The JSON value of a body, ``None`` if it is not JSON, is compressed in an unknown way, or unfolds to too much."""
     coding = next((value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"), b"identity")
     plain = unfold(coding, body)
     if not plain:
@@ -112,7 +112,7 @@ def json_value(headers: Headers, body: bytes) -> object:
 
 
 def unfold(coding: bytes, body: bytes, bound: int = BOUND) -> bytes | None:
-    """The body without its coding; ``None`` where that is unknown, broken, or larger than ``bound``."""
+    """The body without its coding; ``None`` if that is unknown, broken, or larger than ``bound``."""
     if coding in (b"identity", b""):
         return body
     if coding not in (b"gzip", b"x-gzip", b"deflate"):
@@ -146,7 +146,7 @@ def loads(body: bytes) -> object:
     except UnicodeDecodeError as wrong:
         raise MalformedRequest(f"The JSON body is not UTF-8 (byte {wrong.start}).") from wrong
     if text.startswith("\ufeff"):
-        raise MalformedRequest("The JSON body begins with a byte order mark; send it without.")
+        raise MalformedRequest("The JSON body begins with a byte order mark; remove it.")
     if _deeper(body, DEPTH):
         raise MalformedRequest(f"The JSON body is nested deeper than {DEPTH} levels.")
     try:
@@ -195,13 +195,13 @@ def _refuse_surrogates(value: object) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as wrong:
-        raise MalformedRequest("The JSON body holds a lone surrogate (\\ud800-\\udfff without its other half).") from wrong
+        raise MalformedRequest("The JSON body contains a lone surrogate (\\ud800-\\udfff without its other half).") from wrong
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise MalformedRequest("A JSON object in the body has the same key twice.")
+        raise MalformedRequest("A JSON object in the body has a duplicate key.")
     if collide(found):
         raise MalformedRequest("A JSON object in the body has two keys that differ only in case or in look-alike characters.")
     return found
@@ -243,13 +243,13 @@ def read(raw: str, *, form: bool = False) -> dict[str, str]:
     """
     place = "form" if form else "query"
     if not _ALLOWED.fullmatch(raw):
-        raise MalformedRequest(f"The {place} holds a character that has to be percent-encoded, or a broken escape.")
+        raise MalformedRequest(f"The {place} contains a character that must be percent-encoded, or a broken escape.")
     pairs = [_pair(piece, place) for piece in raw.split("&") if piece]
     if collide(key for key, _ in pairs):
-        raise MalformedRequest(f"The {place} names a key twice, or two that differ only in case or in look-alike characters.")
+        raise MalformedRequest(f"The {place} has a duplicate key, or two keys that differ only in case or look-alike characters.")
     controls = _CONTROLS_IN_FORMS if form else _CONTROLS_IN_VALUES
     if any(_CONTROLS.search(key) or controls.search(value) for key, value in pairs):
-        raise MalformedRequest(f"The {place} holds a control character.")
+        raise MalformedRequest(f"The {place} contains a control character.")
     return dict(pairs)
 
 

@@ -41,15 +41,15 @@ def split(target: str) -> Target:
         MalformedRequest: two readers could differ over it (safety rules for paths and queries).
     """
     if not target.startswith("/"):
-        raise MalformedRequest("The request target has to be a path, beginning with '/'.")
+        raise MalformedRequest("The request target must be a path that begins with '/'.")
     if "#" in target:
-        raise MalformedRequest("The request target holds a fragment ('#').")
+        raise MalformedRequest("The request target contains a fragment ('#').")
     path, _, raw_query = target.partition("?")
     first, *others = path[1:].split("/")
     if _PLAIN.fullmatch(path):
         return Target(first, path[1 + len(first) :], tuple(others), raw_query, body.read(raw_query) if raw_query else {})
     if "" in others[:-1] or (others and not first):
-        raise MalformedRequest("The path holds an empty segment ('//').")
+        raise MalformedRequest("The path contains an empty segment ('//').")
     tool = decode(first) if first else ""
     # '/tool' and '/tool/' are the same place, the tool's root: there is no shorter path to send.
     decoded = () if others in ([], [""]) else tuple(decode(raw) if raw else "" for raw in others)
@@ -94,7 +94,7 @@ def decode(raw: str) -> str:
         MalformedRequest: it holds what a tool could read as another path; the detail says what.
     """
     if not _ALLOWED.fullmatch(raw):
-        raise MalformedRequest("The path holds a character that is not allowed there, or a broken escape.")
+        raise MalformedRequest("The path contains a forbidden character, or a broken escape.")
     if "%" not in raw:
         text = raw
     else:
@@ -102,7 +102,7 @@ def decode(raw: str) -> str:
         _refuse_delimiters(text)
     # Some systems drop trailing blanks and dots, so '.. ' and '...' are as bad as '..'.
     if not text.strip(" ."):
-        raise MalformedRequest("The path holds a dot segment; send the path that is meant.")
+        raise MalformedRequest("The path contains a dot segment; send the resolved path.")
     if not text.isascii():
         _refuse_look_alikes(text)
     return text
@@ -127,14 +127,14 @@ def _unescape(raw: str) -> str:
 
 def _refuse_delimiters(text: str) -> None:
     if not _DELIMITERS.isdisjoint(text):
-        raise MalformedRequest("The path holds an encoded '/', '\\', '?', '#' or ';'.")
+        raise MalformedRequest("The path contains an encoded '/', '\\', '?', '#' or ';'.")
     if _ESCAPE.search(text):
         raise MalformedRequest("The path is percent-encoded twice.")
     if any(unicodedata.category(character) in _INVISIBLE for character in text):
-        raise MalformedRequest("The path holds a control or an invisible character.")
+        raise MalformedRequest("The path contains a control character or an invisible character.")
 
 
 def _refuse_look_alikes(text: str) -> None:
     plain = unicodedata.normalize("NFKC", text)
     if not _SLASHES_TO_THE_EYE.isdisjoint(text) or not _DELIMITERS.isdisjoint(plain) or _ESCAPE.search(plain) or not plain.strip(" ."):
-        raise MalformedRequest("The path holds a look-alike of '/', '\\', '.' or another delimiter.")
+        raise MalformedRequest("The path contains a look-alike of '/', '\\', '.' or another delimiter.")

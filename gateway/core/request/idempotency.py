@@ -22,14 +22,14 @@ RETRY_IN_FLIGHT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Go on: this is attempt ``number`` of the key."""
+    """Proceed: this is attempt ``number`` of the key."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Stands:
-    """The effect stands (a content key may still have lapsed: whoever reads on must ask)."""
+    """The effect stands (a content key may still have expired: the caller must check)."""
 
     write: Write
 

@@ -34,7 +34,7 @@ class Affected:
     carried: Set[str]
 
     def why_not(self, *, now: float) -> str | None:
-        """Why no call would bring the object back as a whole, ``None`` where a rollback would: the plan itself is asked."""
+        """Why no call would bring the object back as a whole, ``None`` if a rollback would: the plan itself is asked."""
         if self.state is not State.STANDING:
             return effects.NOT_STANDING[self.state]
         drafts = plan_objects.drafted(self.history, self.undos, self.carried, now)
@@ -94,5 +94,5 @@ def own(writes: Sequence[Write]) -> list[Write]:
 
 
 def unsettled(writes: Sequence[Write]) -> list[Write]:
-    """Those of which nobody knows yet what became of them."""
+    """Those without a known outcome."""
     return [write for write in own(writes) if write.state in _UNSETTLED]

@@ -1,7 +1,7 @@
 """Where a run can be resumed: the verified boundaries of its effects, and which of them to choose. Pure.
 
 A place in the journal is sound as long as every effect that the run began up to it is known and verified, and none of them was
-undone later. An effect that failed, or was undone before the place, does not stand against it; neither does one for which no
+undone later. An effect that failed, or was undone before the place, does not prevent it; neither does one for which no
 ``verify`` is declared, once its success is definite.
 """
 
@@ -24,7 +24,7 @@ _NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """``caution`` is a sentence about what may be wrong all the same, where that cannot be known."""
+    """``caution`` is a sentence about a doubt that cannot be resolved."""
 
     checkpoint: Checkpoint
     caution: str | None = None
@@ -38,7 +38,7 @@ class NotReady:
 
 
 def against(writes: Iterable[Write], at: int) -> tuple[Write, ...]:
-    """The effects that stand against resuming the run at a place, oldest first: begun up to it, and not sound there."""
+    """The effects that prevent resuming the run at a place, oldest first: begun up to it, and not sound there."""
     known = tuple(writes)
     undone = _undone(known)
     return tuple(sorted((write for write in known if write.intent.seq <= at and _sound_from(write, undone) > at), key=_begun))
@@ -68,11 +68,12 @@ def boundary(writes: Iterable[Write], before: int | None) -> Checkpoint | None:
 
 
 def choose(checkpoints: Iterable[Checkpoint], writes: Iterable[Write], bad: FirstBad) -> Chosen | NotReady:
-    """The latest sound place before the first bad entry, among ``checkpoints`` (taken, or led back to) and the newest boundary.
+    """The latest usable position before the first bad entry, among ``checkpoints`` (explicit, or targets of a rollback) and
+    the newest automatic one.
 
     It assumes no effect that was undone later, and no completed irreversible action after it would be made again: its key answers.
-    A run of which nothing stands and nothing is open is sound at its start. Where a finding does not say what it is about, a boundary
-    that nobody took proves nothing: then it is one of ``checkpoints``, with a caution about what stands from before it.
+    A run of which nothing stands and nothing is open is sound at its start. If a finding does not say what it is about, automatic
+    checkpoints prove nothing: the result is then one of ``checkpoints``, with a caution about earlier standing effects.
     """
     known = tuple(writes)
     taken = [one for one in checkpoints if bad.seq is None or one.seq < bad.seq]
@@ -115,7 +116,7 @@ def entry(run_id: str, generation: int, at: Position, writes: Iterable[Write]) -
 
 
 def explained(write: Write) -> str:
-    """What is wrong with an effect that stands against a place, in words that read on after its action and position."""
+    """What is wrong with an effect that prevents a checkpoint: words that follow its action and position."""
     if write.state is State.IN_FLIGHT:
         return "is in flight"
     if write.state is State.UNKNOWN:
@@ -130,7 +131,7 @@ def explained(write: Write) -> str:
 def assumed(checkpoint: Checkpoint, effects: Sequence[Write]) -> str:
     """Why a place is not sound, as a sentence."""
     first = effects[0]
-    more = f", and {len(effects) - 1} more like it" if len(effects) > 1 else ""
+    more = f"and {len(effects) - 1} more" if len(effects) > 1 else ""
     return f"Before {_named(checkpoint)}, {first.action} ({first.intent}) {explained(first)}{more}."
 
 
@@ -139,8 +140,8 @@ def repeated(checkpoint: Checkpoint, effects: Sequence[Write]) -> str:
     first = effects[0]
     more = f" and {len(effects) - 1} more" if len(effects) > 1 else ""
     return (
-        f"{first.action} ({first.intent}){more} cannot be undone and was completed after {_named(checkpoint)}; "
-        "the call had neither a key nor a step of its own, so that it would be made again."
+        f"{first.action} ({first.intent}){more} is irreversible and was completed after {_named(checkpoint)}; the call had neither a "
+        "key nor a step, so that a resumed run would repeat it."
     )
 
 
@@ -149,13 +150,13 @@ def _named(checkpoint: Checkpoint) -> str:
 
 
 def _caution(writes: Sequence[Write], place: Checkpoint, bad: FirstBad) -> str | None:
-    """What stands from before a place although it may be what a finding means."""
+    """Standing effects from before a position that a finding may be about."""
     standing = [one for one in writes if one.rollback_id is None and one.state is State.STANDING and one.intent.seq <= place.seq]
     if bad.known or not standing:
         return None
     return (
-        f"{_sentence(findings.unsaid(bad.unnamed))}: {_named(place)} is the latest that somebody took before it, and {len(standing)} "
-        f"effect(s) from before it stand. If it is about those, name an earlier place, or {START!r}."
+        f"{_sentence(findings.unsaid(bad.unnamed))}: {_named(place)} is the latest explicit checkpoint before it, and {len(standing)} "
+        f"earlier effect(s) stand. If the finding is about those, name an earlier checkpoint, or {START!r}."
     )
 
 
@@ -164,7 +165,7 @@ def _why_not(writes: Sequence[Write], found: Sequence[Checkpoint], first_bad: Fi
         return assumed(found[-1], against(writes, found[-1].seq))
     if not first_bad.known:
         return (
-            f"{_sentence(findings.unsaid(first_bad.unnamed))}, and nobody took a checkpoint before it: name the place to go back to "
+            f"{_sentence(findings.unsaid(first_bad.unnamed))}, and there is no explicit checkpoint before it: name the target "
             f"(an entry, or {START!r} to undo all that the run did)."
         )
     bad = first_bad.seq
@@ -173,9 +174,9 @@ def _why_not(writes: Sequence[Write], found: Sequence[Checkpoint], first_bad: Fi
     undone = _undone(writes)
     blocking = [write for write in begun if bad is None or _sound_from(write, undone) >= bad]
     if not blocking:
-        return f"The run has no verified boundary{when}."
+        return f"The run has no usable checkpoint{when}."
     oldest = min(blocking, key=_begun)
-    return f"The run has no verified boundary{when}: {oldest.action} ({oldest.intent}) {explained(oldest)}."
+    return f"The run has no usable checkpoint{when}: {oldest.action} ({oldest.intent}) {explained(oldest)}."
 
 
 def _start(writes: Sequence[Write]) -> Checkpoint | None:
@@ -197,7 +198,7 @@ def _undone(writes: Iterable[Write]) -> Mapping[str, int]:
 
 
 def _sound_from(write: Write, undone: Mapping[str, int]) -> float:
-    """The number of the entry from which on an effect stands against no place any more."""
+    """The number of the entry from which an effect prevents no checkpoint any more."""
     if write.state is State.COMPENSATED:
         return undone.get(write.wire_key, _NEVER)
     if write.outcome is None or write.state in (State.IN_FLIGHT, State.UNKNOWN):

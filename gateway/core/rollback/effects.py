@@ -1,6 +1,6 @@
-"""Whether an effect can be undone by itself now, decided for each call by what was kept of it, and in words why not. Pure.
+"""Whether an effect can be undone now, from the stored data of its call, and otherwise why not. Pure.
 
-Reasons are written so that they read on after a colon.
+Reasons are phrases that follow a colon.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ STATEFUL = frozenset({Remedy.RESTORE_PREVIOUS_VERSION, Remedy.REVERT_STATUS, Rem
 NOT_STANDING = {
     State.IN_FLIGHT: "it is still in flight",
     State.FAILED: "it was not applied",
-    State.UNKNOWN: "it is not known whether it was applied",
-    State.COMPENSATED: "it was undone already",
+    State.UNKNOWN: "its outcome is unknown",
+    State.COMPENSATED: "it was already undone",
 }
 """Why there is nothing to undo, or not yet, in each other state."""
-LOOKED_AT = "it cannot be undone, only looked at"
-NOT_REMOVABLE = "it made the object, and its adapter does not declare how to remove that"
+LOOKED_AT = "it cannot be undone, only reviewed"
+NOT_REMOVABLE = "it created the object, and its adapter does not declare how to remove it"
 
 
 def reversible_now(write: Write, undo: Undo | None, now: float) -> tuple[bool, str | None]:
@@ -40,13 +40,13 @@ def closed(write: Write, undo: Undo | None, now: float) -> str | None:
     if irreversible(write):
         return LOOKED_AT
     if not write.compensation.remedy.by_action:
-        return f"its adapter leaves that to a person ({write.compensation.remedy.value})"
+        return f"its adapter assigns it to a person ({write.compensation.remedy.value})"
     if (too_late := late((write,), now)) is not None:
         return too_late
     if undo is None:
-        return "its adapter does not declare the action any more"
+        return "its adapter no longer declares the action"
     if undo.remedy is not write.compensation.remedy or undo.by is None:
-        return "its adapter declares another way to undo it than when it was made"
+        return "its adapter now declares another compensation"
     return None
 
 
@@ -54,30 +54,30 @@ def late(writes: Iterable[Write], now: float) -> str | None:
     """Why it is too late for a call to undo these together, ``None`` while there is time."""
     given = (write.compensation for write in writes)
     ends = [one.allowed_until for one in given if one.remedy.by_action and one.allowed_until is not None]
-    return f"the time for it ended at {timestamps.rfc3339(min(ends))}" if ends and min(ends) <= now else None
+    return f"its deadline was {timestamps.rfc3339(min(ends))}" if ends and min(ends) <= now else None
 
 
 def unfounded(write: Write, undo: Undo | None) -> str | None:
     """Why there is nothing to undo it with: the state before it, or what the compensation's body is made of."""
     remedy = write.compensation.remedy
     if remedy in STATEFUL and not write.target.id:
-        return "it is not known which object it changed"
+        return "the changed object is unknown"
     if remedy is not Remedy.DELETE_CREATED and remedy in STATEFUL:
         if write.existed is False:
             return None if removable(undo) else NOT_REMOVABLE
         if write.existed is None and write.before_version is None:
-            return "nobody looked whether the object was there before"
+            return "the object was not read before the write"
     if write.snapshot_ref is None and _sees(undo, remedy, "snapshot"):
-        return "the state before it was not kept"
+        return "the state before it was not stored"
     if write.reply_ref is None and _sees(undo, remedy, "reply"):
-        return "its reply is not known, and the compensation is made of it"
+        return "its reply is unknown, and the compensation needs it"
     return None
 
 
 def unguarded(write: Write) -> str | None:
     """Why a call that undoes it could overwrite what somebody else did."""
     if write.compensation.remedy in STATEFUL and write.after_version is None and not removes(write):
-        return "the version it left is not known"
+        return "the version it left is unknown"
     return None
 
 

@@ -146,7 +146,7 @@ def _written(order: Order, drafts: Sequence[Draft]) -> Plan:
 
 def _dropped(others: Sequence[str]) -> str:
     more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-    return f" It should also come after {', '.join(others[:_NAMED])}{more}, but that waits for it: the newer goes first."
+    return f" It should also follow {', '.join(others[:_NAMED])}{more}, which waits for it: the newer one is compensated first."
 
 
 _PAIRS = 64

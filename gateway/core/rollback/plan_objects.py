@@ -20,13 +20,13 @@ from gateway.model.plan import Does, Node, Way
 
 Undos = Mapping[tuple[str, str], Undo]
 
-_SOMEBODY = "somebody else changed the object since, or its version is not known"
-_UNDECIDED = "it is not known yet whether another effect changed the object since"
+_SOMEBODY = "somebody else changed the object since, or its version is unknown"
+_UNDECIDED = "it is not yet known whether another effect changed the object since"
 _BLOCKED = "a later change to the object cannot be undone by a call, and undoing this one would overwrite it"
-_CARRIED = "a compensation was carried out before, and did not lead to what it should have"
-_LEFT_OPEN = "what a compensation left of the object is not known"
-_UNMADE = "It was made and removed again: nothing is left to undo."
-_REVIEW = "It cannot be undone: a person has to look at it, and nothing may follow from it."
+_CARRIED = "an earlier compensation did not have the expected result"
+_LEFT_OPEN = "the object's state after a compensation is unknown"
+_UNMADE = "It was created and removed: there is nothing to undo."
+_REVIEW = "It cannot be undone: a person has to review it, and the run may start nothing."
 
 
 class _Guard(TypedDict, total=False):
@@ -37,7 +37,7 @@ class _Guard(TypedDict, total=False):
 
 class Draft(Struct, frozen=True, gc=False):
     """A node that does not know yet what it comes after, and the effects it is about, oldest first. ``reason`` is why no call undoes them,
-    so that it reads on after a colon; ``None`` where one does, or where there is nothing to undo.
+    so that it reads on after a colon; ``None`` if one does, or where there is nothing to undo.
     """
 
     node: Node
@@ -61,8 +61,8 @@ def node_id(first: Write) -> str:
 def drafted(history: Sequence[Write], undos: Undos, carried: Set[str], now: float) -> list[Draft]:
     """The nodes of one object, by all that the scope did to it, oldest first: probes, then the others, newest first.
 
-    Compensations among it are not undone; they tell which version they left. ``carried`` are the nodes that had one applied: an effect
-    of such a node that stands all the same is not compensated a second time, nor is anything on its object.
+    Compensations among them are not undone; they show which version they left. ``carried`` are the nodes that had one applied: an effect of
+    such a node that still stands is not compensated a second time, nor is anything on its object.
     """
     probes = [_probe(write) for write in history if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
     standing = [write for write in history if _stands(write)]
@@ -123,7 +123,7 @@ def _newest(segment: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
 
 
 def _spent(groups: Sequence[_Group], tail: Write) -> int:
-    """The number of the group that made an object which is removed for good by now: of it and the later ones nothing is left."""
+    """The number of the group that created an object which is permanently removed now: nothing is left of it and of the later ones."""
     if not (_stands(tail) and effects.irreversible(tail) and effects.removes(tail)):
         return len(groups)
     return next((number for number, group in enumerate(groups) if effects.makes(group.effects[0])), len(groups))
@@ -152,7 +152,7 @@ def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
 
 
 def _unguarded(write: Write) -> str | None:
-    return None if effects.removes(write) or write.after_version is not None else "the version it left is not known"
+    return None if effects.removes(write) or write.after_version is not None else "the version it left is unknown"
 
 
 def _joins(first: Write, write: Write) -> bool:
@@ -182,7 +182,8 @@ def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:
     stateful, made, gone = first.compensation.remedy in effects.STATEFUL, effects.makes(first), effects.removes(last)
     if stateful and made and gone:
         return _draft(group, first, Way.NOTHING, _UNMADE)
-    # From absence the way back is the one of the effect that removed it; else the one declared for the state before the first.
+    # For an absent object, the compensation is that of the effect that removed it; otherwise the one declared for the state
+    # before the first.
     original = last if stateful and gone else first
     undo = undos[(original.tool, original.action)]
     upserted = stateful and made and original.compensation.remedy is not Remedy.DELETE_CREATED
@@ -221,7 +222,7 @@ def _guard(tail: Write, newer: Node | None) -> _Guard:
 
 
 def _unversioned(write: Write, undos: Undos, now: float) -> Draft:
-    """What makes up for an effect overwrites nothing, so it needs no version; all else does."""
+    """An offsetting call overwrites nothing, so it needs no version; every other one does."""
     possible, why_not = effects.reversible_now(write, undos.get((write.tool, write.action)), now)
     return _call([write], undos, {}) if possible else _by_persons([write], why_not or "")[0]
 
@@ -245,7 +246,7 @@ def _tasks(group: Sequence[Write], reason: str) -> list[Draft]:
 
 
 def _probe(write: Write) -> Draft:
-    why = "Whether it was applied is not known: that has to be found out first."
+    why = "Its outcome is unknown and has to be decided first."
     return _draft([write], write, Way.PROBE, why, reason=effects.NOT_STANDING[write.state])
 
 
@@ -281,11 +282,11 @@ def _person(reason: str) -> str:
 def _summary(does: Does, count: int, *, automatic: bool, instead: str | None) -> str:
     what = "it" if count == 1 else f"the first of {count} changes"
     said = {
-        Does.RESTORES: f"Puts back the state before {what}, if the object is still as the last one left it.",
-        Does.MAKES: f"Makes the removed object again as it was before {what}, if nobody else did.",
-        Does.REMOVES: "Removes what was made, if nobody changed it since.",
-        Does.OFFSETS: "Makes up for it.",
+        Does.RESTORES: f"Restores the state before {what}, if the object is still as the last one left it.",
+        Does.MAKES: f"Creates the removed object again, as it was before {what}, if it is still absent.",
+        Does.REMOVES: "Removes the created object, if it was not changed since.",
+        Does.OFFSETS: "Offsets it.",
     }[does]
     if instead is not None:
-        said += f" Where it is too late for that, {instead} does."
-    return said if automatic else f"{said} Somebody has to approve it first."
+        said += f" If it is too late for that, {instead} is sent instead."
+    return said if automatic else f"{said} It needs an approval."

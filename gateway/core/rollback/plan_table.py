@@ -10,7 +10,7 @@ from gateway.model.plan import Does, Node, NodeState, Plan, Way
 COLUMNS = ("node", "object", "effects", "what", "by", "if still", "after", "why")
 
 _AFTER = 3
-_DOES = {Does.RESTORES: "restore", Does.MAKES: "make again", Does.REMOVES: "remove", Does.OFFSETS: "make up for"}
+_DOES = {Does.RESTORES: "restore", Does.MAKES: "make again", Does.REMOVES: "remove", Does.OFFSETS: "offset"}
 _WAYS = {Way.TASK: "task", Way.REVIEW: "review", Way.PROBE: "find out", Way.NOTHING: "nothing"}
 
 
@@ -20,7 +20,7 @@ def columns(states: Mapping[str, NodeState] | None = None) -> tuple[str, ...]:
 
 
 def rows(plan: Plan, states: Mapping[str, NodeState] | None = None) -> list[tuple[str, ...]]:
-    """A row for each node; its texts are as they came from agents and tools, and whoever prints them cleans them.
+    """A row for each node; its texts are raw texts of agents and tools; the caller must clean them before printing.
 
     Where all nodes are of one stream, they go by their numbers in it.
     """
@@ -39,7 +39,7 @@ def summary(plan: Plan) -> str:
     objects = len({node.target.object if node.target.id else node.node_id for node in plan.nodes})
     ways = Counter(node.way for node in plan.nodes)
     waiting = sum(node.way is Way.CALL and not node.automatic for node in plan.nodes)
-    names = {Way.CALL: "call", Way.TASK: "task", Way.REVIEW: "review", Way.PROBE: "to find out", Way.NOTHING: "with nothing left to undo"}
+    names = {Way.CALL: "call", Way.TASK: "task", Way.REVIEW: "review", Way.PROBE: "to find out", Way.NOTHING: "with nothing to undo"}
     parts = [_counted(ways[way], name) for way, name in names.items() if ways[way]]
     if waiting:
         parts[0] += f" ({waiting} to be approved)"

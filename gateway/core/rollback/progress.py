@@ -64,7 +64,7 @@ class Schedule:
         heapq.heappush(self._later, (due, node_id))
 
     def due(self) -> float | None:
-        """When the next node that was put off is due; ``None`` where none is."""
+        """When the next node that was put off is due; ``None`` if none is."""
         return self._later[0][0] if self._later else None
 
     def settle(self, node_id: str, state: NodeState) -> None:
@@ -127,7 +127,7 @@ def _marked(mark: RollbackEntry | None, *, driven: bool) -> NodeState | None:
 
 
 def since(marks: Marks) -> dict[str, float]:
-    """When each node that waits for what passes by itself began to (Unix seconds): whoever continues it has no more patience."""
+    """When each waiting node began to wait (Unix seconds): a process that continues it has only the remaining time."""
     return {name: timestamps.instant(mark.since) for name, mark in marks.items() if mark.since is not None}
 
 
@@ -135,10 +135,10 @@ def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], sta
     """The version at which a node's object has to be: as our last effect left it, or a compensation of this rollback since then.
 
     ``on_object`` are the rollback's compensations of the object, oldest first; ``followed`` those of the node it follows, whose state
-    is ``state``. ``None`` where the node is bound to no version.
+    is ``state``. ``None`` if the node is bound to no version.
 
     Raises:
-        KeyError: what it follows was not undone, so that nobody knows.
+        KeyError: what it follows was not undone, so that the version is unknown.
     """
     version = node.guard
     if node.guard_follows is not None:
@@ -203,7 +203,7 @@ GIVEN_UP = "fix it, then run `killcord rollbacks continue`, and it is tried agai
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """A node that waits for what passes by itself.
+    """A node that waits for a transient condition.
 
     ``since`` is when it began to wait, ``entered`` when it came to wait in this ``state``, both in Unix seconds; ``due`` is when it is
     tried next, on the monotonic clock. ``tries`` counts those in this state, ``refused`` how often its call was refused for certain.

@@ -83,7 +83,7 @@ def waited(watch: Watch, event: Event[OutcomeEntry | ReplayEntry], thresholds: T
 
 
 def failures(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
-    """Writes that failed, or of which nobody knows; not those that the tool put off or never saw."""
+    """Writes that failed or have an unknown outcome; not those that the tool deferred or that never reached it."""
     result = event.entry.result
     if result is not Result.UNKNOWN and (result is not Result.FAILED or event.entry.status in _TO_BE_TRIED_AGAIN):
         return None
@@ -125,7 +125,7 @@ def failed(outcome: OutcomeEntry) -> bool:
 
 
 def limit(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> Trigger | None:
-    """A limit of blast radius stood against a call (a rate is none, nor is a cost that the call does not tell)."""
+    """A limit of blast radius refused a call (not a rate, nor a missing cost)."""
     refusal = event.entry
     if refusal.code != "blast-radius" or refusal.missing_amount is not None:
         return None
@@ -134,7 +134,7 @@ def limit(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> T
 
 
 def rate(watch: Watch, event: Event[IntentEntry], thresholds: Thresholds) -> Trigger | None:
-    """Much of the records, tenants or systems that the run may touch, in little time; all are counted, the first is told."""
+    """Many of the records, tenants or systems that the run may touch, in a short time; all are counted, the first is reported."""
     if watch.limits is None:
         return None
     mine, told = f"run:{event.entry.run_id}", None
@@ -273,7 +273,7 @@ def partial(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) ->
 
 
 def unknown(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
-    """Outcomes that nobody knows, one after the other."""
+    """Consecutive unknown outcomes."""
     if event.entry.result is not Result.UNKNOWN:
         return None
     if watch.unknown is None:

@@ -18,7 +18,7 @@ LOOKED_AT = (ReadEntry, IntentEntry, OutcomeEntry, ReplayEntry, RefusalEntry, Fi
 E = TypeVar("E", bound=EntryBase)
 Sign = Callable[[Watch, Event[E], Thresholds], Trigger | None]
 
-# The signs that look at a kind of entry, in the order in which they are heard: what goes in circles is a loop before it is a spike.
+# The detectors of a kind of entry, in order: repeated writes are a loop before they are a spike.
 _CALL: tuple[Sign[CallBase], ...] = (detectors.steps, detectors.confidence)
 _READ: tuple[Sign[ReadEntry], ...] = (*_CALL, detectors.drift)
 _INTENT: tuple[Sign[IntentEntry], ...] = (detectors.loop, detectors.rate, detectors.mutations, *_CALL)
@@ -84,7 +84,7 @@ def _fired(signs: Iterable[Sign[E]], watch: Watch, event: Event[E], thresholds: 
 
 
 def told(watch: Watch, trigger: Trigger) -> None:
-    """A trigger that was set off before: what it counted counts anew from there, as it did then."""
+    """A trigger that fired before: its detectors start counting again from there, as they did then."""
     match trigger.name:
         case "policy.denied":
             watch.denied = None

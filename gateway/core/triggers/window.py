@@ -89,7 +89,7 @@ class Window:
         return self._total
 
     def strike(self, seq: int) -> None:
-        """Take back what an entry counted, if it still counts."""
+        """Remove what an entry counted, if it still counts."""
         for place, (_, one, amount) in enumerate(self._seen):
             if one == seq:
                 del self._seen[place]
@@ -97,7 +97,7 @@ class Window:
                 return
 
     def drain(self) -> tuple[int, ...]:
-        """The entries that count, oldest first; from here on it counts anew."""
+        """The entries that count, oldest first; counting then starts again."""
         seqs = tuple([seq for _, seq, _ in self._seen])
         self._seen.clear()
         self._total = 0
@@ -124,7 +124,7 @@ class Contents:
         return counts[content]
 
     def strike(self, seq: int) -> None:
-        """Take back what an entry counted, if it still counts."""
+        """Remove what an entry counted, if it still counts."""
         for place, (_, one, content) in enumerate(self._seen):
             if one == seq:
                 del self._seen[place]
@@ -132,7 +132,7 @@ class Contents:
                 return
 
     def drain(self, content: int) -> tuple[int, ...]:
-        """The entries of a content, oldest first; it counts anew."""
+        """The entries of a content, oldest first; its counting then starts again."""
         found = tuple([seq for _, seq, one in self._seen if one == content])
         self._seen = deque(one for one in self._seen if one[2] != content)
         self._counts.pop(content, None)

@@ -20,7 +20,9 @@ KINDS: Mapping[Topic, tuple[Kind, ...]] = {
     Topic.TRIGGER: (Kind.TRIGGER,),
     Topic.INCIDENT: (Kind.RESPONSE, Kind.ROLLBACK),
 }
-"""The kinds of the entries that a topic's events are made of: an incident is told by its responses, and by what its rollback became."""
+"""The kinds of the entries that a topic's events are made of: an incident is reported by its responses, and by the state of its
+rollback.
+"""
 
 _SELDOM = ("rollback_id", "closed_at")
 """Members of an incident's event that are absent where there is nothing to tell."""
@@ -29,7 +31,7 @@ Json = dict[str, object]
 
 
 def event(topic: Topic, entry: Entry) -> Json | None:
-    """The event of an entry; ``None`` where it tells nothing of the topic (a response, or a rollback, without an incident)."""
+    """The event of an entry; ``None`` if it tells nothing of the topic (a response, or a rollback, without an incident)."""
     match topic, entry:
         case Topic.ORDER, OrderEntry():
             return _event(entry, f"order.{'released' if entry.change == 'released' else 'made'}", _order(entry), entry.run_id)

@@ -39,7 +39,7 @@ def verdict(status: int) -> Verdict:
 
 
 def asked(retry_after: str | None, *, now: float) -> float:
-    """Seconds of a ``Retry-After`` header, in either of its forms; 0 where there is none that can be read."""
+    """Seconds of a ``Retry-After`` header, in either of its forms; 0 if there is none that can be read."""
     if retry_after is None:
         return 0.0
     text = retry_after.strip()
@@ -59,22 +59,20 @@ SHORTEST = 24
 
 
 def key(secret: str) -> bytes:
-    """The key that a secret stands for: ``whsec_`` and base64, else the text itself.
+    """The key of a secret: ``whsec_`` and base64, otherwise the text.
 
     Raises:
-        ValueError: it is too short, or no base64; what stands there is not repeated.
+        ValueError: it is too short, or not base64; the message does not contain it.
     """
     if secret.startswith(PREFIX):
         try:
             found = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
         except binascii.Error:
-            raise ValueError(f"begins with {PREFIX}, and what follows is no base64") from None
+            raise ValueError(f"begins with {PREFIX}, but the rest is not base64") from None
     else:
         found = secret.encode()
     if len(found) < SHORTEST:
-        raise ValueError(
-            f"is too short to be a secret; it needs at least {SHORTEST} characters, or {PREFIX} and {SHORTEST} bytes in base64"
-        )
+        raise ValueError(f"is too short; it needs at least {SHORTEST} characters, or {PREFIX} and {SHORTEST} bytes in base64")
     return found
 
 

@@ -52,7 +52,7 @@ async def ask_admission(request: Request, body: AskAdmission) -> Admission:
         raise problem.BadRequest(f"task_class: there is no task class {body.task_class!r}")
     existing = None if body.run_id is None else await services.registry.run(body.run_id)
     if existing is not None and not request.sees(existing):
-        # Neither that the run exists nor what holds it may be told: the answer is that of a task without a run.
+        # Neither the run's existence nor its orders may be disclosed: the answer is that of a task without a run.
         existing, body = None, body.model_copy(update={"run_id": None})
     if existing is not None and (existing.tenant, existing.task_class) != (body.tenant, body.task_class):
         raise problem.BadRequest(f"run_id: {body.run_id} is not a run of this tenant under this task class")
@@ -62,7 +62,7 @@ async def ask_admission(request: Request, body: AskAdmission) -> Admission:
 def _decided(services: Services, task_class: TaskClass, body: AskAdmission, existing: Run | None) -> Admission:
     now = services.clock.now()
     if gate.beyond([body.tenant], task_class.tenants):
-        return {"admit": False, "mode": "active", "reason": f"tenant {body.tenant} is not one of class {task_class.name}'s"}
+        return {"admit": False, "mode": "active", "reason": f"tenant {body.tenant} is not a tenant of class {task_class.name}"}
     if existing is not None and existing.closed_at is not None:
         return {"admit": False, "mode": "active", "reason": f"run {existing.run_id} was closed"}
     run = existing or _run_of_task(body, now, services.containment.replica.epoch)

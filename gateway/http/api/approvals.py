@@ -27,7 +27,7 @@ class ListApprovals(Paged):
 
 
 class DecideApproval(Body):
-    """A person's yes or no."""
+    """A person's decision."""
 
     decision: Literal["approve", "deny"]
     reason: Reason
@@ -84,7 +84,7 @@ class ApprovalPage(Listed):
 
 @ROUTES.add("GET", "/v1/approvals", Permission.READ_APPROVALS, {200: ApprovalPage})
 async def list_approvals(request: Request, query: ListApprovals) -> Json:
-    """List approvals; with the request as it would be sent, for those who may decide."""
+    """List approvals; with the request as it would be sent, for roles that may decide."""
     services, now = request.services, request.services.clock.now()
     if query.run is not None:
         await request.run(query.run)
@@ -102,7 +102,7 @@ async def list_approvals(request: Request, query: ListApprovals) -> Json:
 
 @ROUTES.add("GET", "/v1/approvals/{approval_id}", Permission.READ_APPROVALS, {200: Approval})
 async def show_approval(request: Request, approval_id: str) -> Json:
-    """One approval; with the request as it would be sent, for those who may decide."""
+    """One approval; with the request as it would be sent, for roles that may decide."""
     return await _shown(request, await _find(request, approval_id))
 
 
@@ -110,7 +110,7 @@ async def show_approval(request: Request, approval_id: str) -> Json:
     "POST",
     "/v1/approvals/{approval_id}",
     Permission.DECIDE_APPROVALS,
-    {200: Approval, 409: "it was decided before, has expired, was used or is void"},
+    {200: Approval, 409: "it is already decided, expired, used or void"},
     {WrongDecision: problem.Conflict},
 )
 async def decide_approval(request: Request, approval_id: str, body: DecideApproval) -> Json:
@@ -128,7 +128,7 @@ async def _find(request: Request, approval_id: str) -> model.Approval:
 
 
 async def _shown(request: Request, approval: model.Approval) -> Json:
-    """An approval; whoever may decide on it sees the request that it is about."""
+    """An approval; roles that may decide also see the request."""
     shown = approval_shown(approval)
     if request.operator.may(Permission.DECIDE_APPROVALS):
         shown["request"] = await request.services.approvals.request_of(approval)

@@ -23,8 +23,8 @@ from gateway.http.server.services import Services
 from gateway.model.effect import Write
 from gateway.model.run import Mode, Run
 
-_RESUMED = "What the workflow knows may have been rolled back: read 'resumed' of the run's checkpoints, and go on from that state."
-_NARROWER = "A resumed run has what it had, or less: ask for no more than that; 'excess' names what is too wide."
+_RESUMED = "What the workflow knows may have been rolled back: read 'resumed' of the run's checkpoints, and continue from that state."
+_NARROWER = "A resumed run has its earlier permissions, or fewer; 'excess' lists what is too wide."
 
 STATE_REF = 1024
 """Bytes of UTF-8 that a reference to a workflow's state may have."""
@@ -38,7 +38,7 @@ class TakeCheckpoint(Body):
     state_ref: str = Field(min_length=1, max_length=STATE_REF)
     label: Label | None = None
     generation: Count | None = Field(
-        default=None, description="the run's, as whoever keeps the state knows it; 409 where it was resumed since"
+        default=None, description="the run's generation as the caller knows it; 409 if the run was resumed since"
     )
     reason: Reason | None = None
 
@@ -51,7 +51,7 @@ class ResumeRun(Body):
     tools: list[Id] | None = Field(default=None, max_length=200)
     mode: ModeWord | None = None
     limits: runs.AskedLimits = runs.AskedLimits()
-    require_approval: list[ScopePattern] = Field(default_factory=list, max_length=200, description="writes that a person has to approve")
+    require_approval: list[ScopePattern] = Field(default_factory=list, max_length=200, description="writes that need a person's approval")
     reason: Reason
 
     def request(self) -> resumption.Request:
@@ -95,7 +95,7 @@ class Checkpoint(TypedDict):
 
 
 class ResumedState(TypedDict):
-    """The state that a resumed run goes on from; ``state_ref`` null is its start."""
+    """The state that a resumed run continues from; ``state_ref`` null is its start."""
 
     generation: int
     state_ref: str | None
@@ -131,7 +131,7 @@ def too_wide(wide: admission.TooWide) -> problem.TooWide:
 
 
 def _unverified(standing: NotVerified) -> problem.NotVerified:
-    """The problem, with the effects that stand against a place."""
+    """The problem, with the effects that prevent the checkpoint."""
     return problem.NotVerified(str(standing), effects=[_effect(write) for write in standing.effects])
 
 
@@ -150,14 +150,14 @@ def _effect(write: Write) -> Json:
     "POST",
     "/v1/runs/{run_id}/checkpoints",
     Permission.CHECKPOINT,
-    {201: Checkpoint, 409: "`not-verified` with the `effects` that stand against it, or `conflict`"},
+    {201: Checkpoint, 409: "`not-verified` with the `effects` that prevent it, or `conflict`"},
     {NotVerified: _unverified},
 )
 async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -> Json:
-    """Take a checkpoint: all that the run did is known and verified."""
+    """Take a checkpoint; every effect of the run must be known and verified."""
     run = await request.run(run_id)
     if len(body.state_ref.encode()) > STATE_REF:
-        raise problem.BadRequest(f"state_ref: is longer than {STATE_REF} bytes; keep the state elsewhere and say where")
+        raise problem.BadRequest(f"state_ref: is longer than {STATE_REF} bytes; store the state elsewhere and send a reference")
     if body.generation not in (None, run.generation):
         raise problem.Conflict(f"Run {run.run_id} was resumed: it is in generation {run.generation}, not {body.generation}.", hint=_RESUMED)
     taken = await request.services.checkpoints.take(
@@ -191,7 +191,7 @@ async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
     {
         201: ResumedRun,
         400: "`too-wide` with `excess`, or `bad-request`",
-        409: "the run is active or closed, a rollback of it is not over, or it is `not-verified` or `not-ready`",
+        409: "the run is active or closed, its rollback has not ended, or it is `not-verified` or `not-ready`",
     },
     {
         admission.TooWide: too_wide,

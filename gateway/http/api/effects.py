@@ -69,7 +69,7 @@ async def list_effects(request: Request, run_id: str, query: ListEffects) -> Jso
 
 
 def row(write: Write, undo: Undo | None, *, now: float) -> Json:
-    """One effect as the API shows it; ``why_not`` is there where no call can undo it by itself."""
+    """One effect as the API shows it; ``why_not`` is present if no call can undo it."""
     can_undo, why_not = effects.reversible_now(write, undo, now)
     target = write.target
     return {

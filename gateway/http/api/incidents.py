@@ -40,7 +40,7 @@ class RecoveryRequest(TypedDict):
 
 
 class Waiting(TypedDict):
-    """One thing that is waited for, and how to go on."""
+    """One thing that is waited for, and how to continue."""
 
     what: str
     id: str | None

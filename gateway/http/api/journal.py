@@ -35,7 +35,7 @@ AT_ONCE = 500
 """Entries read at once for a client that follows."""
 
 CLOSING: web.AppKey[asyncio.Event] = web.AppKey("closing", asyncio.Event)
-"""Set when the server stops: streams then end by themselves, and nothing has to be cut."""
+"""Set when the server stops: streams then end normally, and none has to be cut."""
 
 ROUTES = Routes()
 

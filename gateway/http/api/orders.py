@@ -41,7 +41,7 @@ class OrderScope(Body):
 
 
 class Contain(Body):
-    """A containment order. ``dry_run`` only says how many open runs it would hold."""
+    """A containment order. ``dry_run`` only says how many open runs it would contain."""
 
     scope: OrderScope
     mode: OrderWord = "active"
@@ -135,14 +135,14 @@ class DryRun(TypedDict):
     "POST",
     "/v1/orders",
     Permission.ORDER,
-    {201: MadeOrder, 200: DryRun, 503: "`journal-unavailable`: it holds on this node, but is not durable"},
+    {201: MadeOrder, 200: DryRun, 503: "`journal-unavailable`: it is in force on this node, but not durable"},
     {containment.WrongOrder: problem.BadRequest},
 )
 async def contain(request: Request, body: Contain) -> Json | web.Response:
-    """Contain: hold what the scope matches in a mode."""
+    """Make a containment order."""
     services, scope = request.services, body.scope.scope()
     if scope == model.Scope():
-        raise problem.BadRequest('scope: is empty; name a run, agent, tenant, task_class or tool, or say {"all": true}')
+        raise problem.BadRequest('scope: is empty; name a run, agent, tenant, task_class or tool, or send {"all": true}')
     if not await request.sees_scope(scope):
         raise problem.Forbidden("An order of this scope would go beyond this token's tenants and task classes.")
     mode, no_fanout = body.held()
@@ -156,13 +156,13 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
     # One node alone is every node: it holds here, so there is nothing pending that `wait` could wait for.
     answer = await _shown(services, order) | {"nodes": [{"node": services.journal.stream, "held": True}], "held_ms": held_ms}
     if scope.run is not None and await request.find_run(scope.run) is None:
-        answer["warning"] = f"There is no run {scope.run} now; the order holds it should it be opened."
+        answer["warning"] = f"There is no run {scope.run} yet; the order will contain it if it is opened."
     return answer
 
 
 @ROUTES.add("GET", "/v1/orders", Permission.READ_ORDERS, {200: OrderPage})
 async def list_orders(request: Request, query: ListOrders) -> Json:
-    """List orders, released ones too."""
+    """List orders, including released ones."""
     services = request.services
     run = None if query.run is None else await request.run(query.run)
 
@@ -180,15 +180,15 @@ async def list_orders(request: Request, query: ListOrders) -> Json:
     "DELETE",
     "/v1/orders/{order_id}",
     Permission.ORDER,
-    {200: OrderWithState, 409: "it was released before"},
+    {200: OrderWithState, 409: "it is already released"},
     {containment.WrongOrder: problem.Conflict},
 )
 async def release_order(request: Request, order_id: str, query: ReleaseReason, body: ReleaseOrder) -> Json:
-    """Release an order; the reason stands in the body or in the query."""
+    """Release an order; the reason is in the body or the query."""
     containing = request.services.containment
     reason = body.reason or query.reason
     if reason is None:
-        raise problem.BadRequest("reason: is missing; say in the body or the query why the order is released")
+        raise problem.BadRequest("reason: is missing; write in the body or the query why you release the order")
     order = containing.order(order_id)
     found(order if order is not None and await request.sees_scope(order.scope) else None, f"order {order_id}")
     return await _shown(request.services, await containing.release(order_id, reason=reason, by=request.operator.name))
@@ -200,7 +200,7 @@ async def _make(request: Request, body: Contain, scope: model.Scope, mode: Mode,
             scope, mode, reason=body.reason, by=request.operator.name, ttl=body.ttl, no_fanout=no_fanout
         )
     except errors.JournalUnavailable as down:
-        detail = f"The order holds on this node now, but it is not durable: the journal cannot be written ({down.detail})"
+        detail = f"The order is in force on this node, but it is not durable: the journal cannot be written ({down.detail})"
         hint = "Leave this node running, repair the journal's disk, and make the order again."
         raise errors.JournalUnavailable(detail, hint=hint) from down
 

@@ -77,13 +77,13 @@ async def show_metrics(request: Request) -> web.Response:
 
 @ROUTES.add("GET", "/.well-known/jwks.json", None, {200: JwkSet}, on_sidecar=True)
 async def show_jwks(request: Request) -> Json:
-    """The public keys that leases verify under."""
+    """The public keys that verify leases."""
     return dict(request.services.lease_keys.jwks())
 
 
 @ROUTES.add("GET", "/openapi.json", None, {200: Description})
 async def show_openapi(request: Request) -> Json:
-    """These calls, described."""
+    """The OpenAPI document."""
     # In a thread: to make the schemas takes a while, the first time, and calls of agents must not wait for it.
     return await asyncio.to_thread(openapi.document, request.raw.app[openapi.SERVED])
 
@@ -92,9 +92,9 @@ POINTER = """\
 Killcord control API.
 
   /openapi.json            every call under /v1, with its schemas
-  /healthz  /readyz        alive; ready, part by part
+  /healthz  /readyz        the process answers; readiness, part by part
   /metrics                 for Prometheus
-  /.well-known/jwks.json   the keys that leases verify under
+  /.well-known/jwks.json   the keys that verify leases
 
 Calls under /v1 take 'Authorization: Bearer <token>'; 'killcord operators add NAME --role ROLE' makes a token.
 From a shell: KILLCORD_URL and KILLCORD_TOKEN, then 'killcord runs list', 'killcord contain --help', 'killcord journal tail'.
@@ -103,5 +103,5 @@ From a shell: KILLCORD_URL and KILLCORD_TOKEN, then 'killcord runs list', 'killc
 
 @ROUTES.add("GET", "/", None, {200: "a pointer to the rest"}, media=TEXT)
 async def show_pointer(request: Request) -> web.Response:
-    """Where to go from here."""
+    """A pointer to the API's parts."""
     return web.Response(text=POINTER)

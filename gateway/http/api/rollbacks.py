@@ -59,11 +59,11 @@ class ListRollbacks(Paged):
 
 
 class ShowRollback(Query):
-    nodes: bool = Field(default=True, description="false leaves the rows of the nodes out")
+    nodes: bool = Field(default=True, description="false omits the nodes")
 
 
 class ChangeRollback(Body):
-    """Why, for the journal."""
+    """The reason, for the journal."""
 
     reason: Reason
 
@@ -187,7 +187,7 @@ async def _dry_run(request: Request, body: StartRollback) -> web.Response:
 
 async def _begin(request: Request, body: StartRollback) -> Json:
     if body.reason is None:
-        raise problem.BadRequest("reason: is missing; say why the run is rolled back")
+        raise problem.BadRequest("reason: is missing; write why you roll back the run")
     begun = await request.services.rollbacks.start(
         body.scope.run, subtree=body.scope.subtree, to=body.to, reason=body.reason, by=request.operator.name
     )
@@ -219,7 +219,7 @@ async def show_rollback(request: Request, rollback_id: str, query: ShowRollback)
     try:
         view = await services.rollbacks.view(rollback_id)
     except (KeyError, WrongRollback) as gone:
-        raise problem.Conflict("The plan cannot be read any more; the journal still holds what was done.") from gone
+        raise problem.Conflict("The plan can no longer be read; the journal still contains what was done.") from gone
     if _wants_mermaid(request):
         return await _drawn(view.plan, view.states)
     tried = await services.rollback_records.compensations(rollback_id) if query.nodes else None
@@ -228,12 +228,12 @@ async def show_rollback(request: Request, rollback_id: str, query: ShowRollback)
 
 @ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/stop", Permission.ROLL_BACK, {200: Rollback, 409: "it has ended"}, _UNCHANGED)
 async def stop_rollback(request: Request, rollback_id: str, body: ChangeRollback) -> Json:
-    """Stop a rollback: nothing more is sent for it."""
+    """Stop a rollback: it sends nothing more."""
     await _find(request, rollback_id)
     return rollback_shown(await request.services.rollbacks.stop(rollback_id, reason=body.reason, by=request.operator.name))
 
 
-@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/continue", Permission.ROLL_BACK, {200: Rollback, 409: "it cannot go on"}, _UNCHANGED)
+@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/continue", Permission.ROLL_BACK, {200: Rollback, 409: "it cannot continue"}, _UNCHANGED)
 async def continue_rollback(request: Request, rollback_id: str, body: ChangeRollback) -> Json:
     """Continue a rollback that was stopped, or that waited for a person."""
     await _find(request, rollback_id)

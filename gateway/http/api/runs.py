@@ -178,7 +178,7 @@ class ReportedFinding(TypedDict):
     "POST",
     "/v1/runs",
     Permission.OPEN_RUNS,
-    {201: OpenedRun, 200: OpenedRun, 400: "`too-wide` with `excess`, or `bad-request`", 409: "the id stands for another run"},
+    {201: OpenedRun, 200: OpenedRun, 400: "`too-wide` with `excess`, or `bad-request`", 409: "the id belongs to another run"},
     {
         UnknownClass: lambda unknown: problem.BadRequest(f"task_class: {unknown}"),
         admission.TooWide: lambda wide: problem.TooWide("; ".join(wide.excess), excess=wide.excess),
@@ -216,11 +216,11 @@ async def list_runs(request: Request, query: ListRuns) -> Json:
 
 @ROUTES.add("GET", "/v1/runs/{run_id}", Permission.READ_RUNS, {200: Run})
 async def show_run(request: Request, run_id: str) -> Json:
-    """One run, under its effective mode and with what it has used."""
+    """One run, with its effective mode and its counters."""
     return await _shown(request.services, await request.run(run_id))
 
 
-@ROUTES.add("POST", "/v1/runs/{run_id}/lease", Permission.RENEW_LEASES, {200: OpenedRun, 403: "the run is held or ended"})
+@ROUTES.add("POST", "/v1/runs/{run_id}/lease", Permission.RENEW_LEASES, {200: OpenedRun, 403: "the run is contained or has ended"})
 async def renew_lease(request: Request, run_id: str, body: RenewLease) -> Json:
     """Renew a run's lease."""
     await request.run(run_id)
@@ -248,7 +248,7 @@ async def close_run(request: Request, run_id: str, body: CloseRun) -> Json:
     {findings.TooMuchEvidence: lambda much: problem.BadRequest(f"evidence: {much}")},
 )
 async def report_finding(request: Request, run_id: str, body: ReportFinding) -> ReportedFinding:
-    """Report that the run's state is unsafe, with the proof. Also for a closed run: what it left behind may be unsafe all the same."""
+    """Report that the run's state is unsafe, with evidence. Also for a closed run: its effects may still be unsafe."""
     run = await request.run(run_id)
     finding = findings.Finding(kind=body.kind, severity=body.severity, evidence=body.evidence, by=request.operator.name, reason=body.reason)
     reported = await request.services.findings.report(run, finding)

@@ -34,7 +34,7 @@ class ResolveTask(Body):
 
 
 class TaskEvidence(TypedDict):
-    """What a person needs to see: versions of the object (``absent``: it was not there; null: nobody looked), entries, a sentence."""
+    """What a person needs to see: versions of the object (``absent``: it was not there; null: it was not read), entries, a sentence."""
 
     before: str | None
     after: str | None
@@ -71,7 +71,7 @@ class TaskPage(Listed):
 
 @ROUTES.add("GET", "/v1/tasks", Permission.READ_TASKS, {200: TaskPage})
 async def list_tasks(request: Request, query: ListTasks) -> Json:
-    """List tasks handed to a person."""
+    """List tasks."""
 
     async def keep(task: model.Task) -> bool:
         status = "open" if task.resolution is None else "resolved"
@@ -97,14 +97,14 @@ async def show_task(request: Request, task_id: str) -> Json:
     "POST",
     "/v1/tasks/{task_id}/resolve",
     Permission.RESOLVE_TASKS,
-    {200: Task, 400: "another word closes a task of its kind", 409: "it was resolved before"},
+    {200: Task, 400: "tasks of this kind have other resolutions", 409: "it is already resolved"},
     {WrongResolution: lambda wrong: problem.BadRequest(f"resolution: {wrong}"), AlreadyResolved: problem.Conflict},
 )
 async def resolve_task(request: Request, task_id: str, body: ResolveTask) -> Json:
     """Close a task with what a person found or did at the tool."""
     note = body.note or body.reason
     if note is None:
-        raise problem.BadRequest("note: is missing; say what was found or done at the tool")
+        raise problem.BadRequest("note: is missing; write what you found or did at the tool")
     await _find(request, task_id)
     closed = await request.services.tasks.resolve(task_id, resolution=body.resolution, note=note, by=request.operator.name)
     return TASK.shown(closed)

@@ -23,7 +23,7 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Cursor = Annotated[str, Field(max_length=300, description="the `next` of the page before")]
+Cursor = Annotated[str, Field(max_length=300, description="`next` of the previous page")]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 
 

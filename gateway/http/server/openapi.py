@@ -42,7 +42,7 @@ def document(routes: tuple[Route, ...]) -> Json:
         "info": {
             "title": "Killcord control API",
             "version": gateway.__version__,
-            "description": "Lists are {items, next}; pass `next` as `after` until it is null. A page may hold fewer items than asked for.",
+            "description": "Lists are {items, next}; pass `next` as `after` until it is null. A page may have fewer items than requested.",
         },
         "paths": paths,
         "components": {

@@ -62,7 +62,7 @@ PERMITTED: Mapping[Role, frozenset[Permission]] = {
         Permission.CHECKPOINT,
         Permission.RESUME,
     },
-    # Opens and ends work, and never undoes a containment: whoever feeds agents must not be able to set them free.
+    # Opens and ends work, and never weakens a containment: the program that starts agents must not be able to release them.
     Role.ORCHESTRATOR: frozenset(
         {
             Permission.READ_RUNS,
@@ -105,7 +105,7 @@ class Operator:
 
 
 NOBODY = Operator("", Role.VIEWER, (), ())
-"""Whoever asks at a route that needs no token."""
+"""The caller of a route that needs no token."""
 
 
 def _among(word: object, words: Sequence[str]) -> bool:

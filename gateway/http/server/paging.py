@@ -13,12 +13,12 @@ AT_ONCE = 250
 """Rows read between two turns of the event loop: calls of agents wait for no list."""
 
 SCANNED = 5000
-"""Rows looked at for one page at the most; then the page ends early, with a cursor to go on from."""
+"""The most rows that one page reads; then the page ends early, with a cursor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Some rows, ascending, and the cursor to go on from; ``None`` where there are no more."""
+    """Some rows, ascending, and the cursor of the next page; ``None`` if there are no more."""
 
     rows: Sequence[Row]
     next: str | None

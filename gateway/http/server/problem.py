@@ -21,7 +21,7 @@ MEDIA_TYPE = refusals.MEDIA_TYPE.decode()
 
 @OPEN
 class ProblemDocument(TypedDict):
-    """What went wrong, and how to go on (RFC 9457). Members that do not apply are absent; some codes have members of their own."""
+    """What went wrong, and how to continue (RFC 9457). Members that do not apply are absent; some codes have members of their own."""
 
     type: str
     title: str
@@ -80,7 +80,7 @@ class Unauthenticated(Problem, code="unauthenticated", status=401):
 class Forbidden(Problem, code="forbidden", status=403):
     """The token does not permit this."""
 
-    hint = "Use a token whose role, tenants and task classes cover it."
+    hint = "Use a token whose role, tenants and task classes permit it."
 
 
 class ForeignHost(Problem, code="foreign-host", status=403):
@@ -120,7 +120,7 @@ class MalformedRequest(Problem, code="malformed-request", status=400):
 class TooWide(Problem, code="too-wide", status=400):
     """The run asks for more than its class or its parent has."""
 
-    hint = "Ask for no more than the class and the parent give; 'excess' names what is too wide."
+    hint = "Request no more than the class and the parent permit; 'excess' lists what is too wide."
 
 
 class Conflict(Problem, code="conflict", status=409):
@@ -206,7 +206,7 @@ def edge(clock: Clock, log: Callable[[str, dict[str, object]], None]) -> Middlew
 def _of_aiohttp(raised: web.HTTPException) -> web.Response:
     if isinstance(raised, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(raised.allowed_methods))
-        return answer(WrongMethod(f"This path takes {allowed}."), {hdrs.ALLOW: allowed})
+        return answer(WrongMethod(f"This path supports {allowed}."), {hdrs.ALLOW: allowed})
     if isinstance(raised, web.HTTPRequestEntityTooLarge):
         return answer(BodyTooLarge())
     if isinstance(raised, web.HTTPNotFound):

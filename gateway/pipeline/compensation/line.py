@@ -63,10 +63,10 @@ class Compensate:
     clock: Clock
 
     async def execute(self, compensating: Compensating) -> NodeOutcome:
-        """Carry out a node. What stands against it becomes a state of the node, never an exception.
+        """Carry out a node. A failure becomes a state of the node, never an exception.
 
         Raises:
-            JournalUnavailable: what came of it, if anything, is for whoever goes on once the journal is back.
+            JournalUnavailable: its result is determined after the journal works again.
         """
         try:
             return await self._carried(compensating)
@@ -89,7 +89,7 @@ class Compensate:
         settled = await self.send_write(permit, before, trace)  # intent, fence, call, verification, outcome: as every write
         carried = _came_of(settled)
         if settled.answer.status == MOVED_ON:
-            carried = replace(carried, seen=await self._version(order))  # for whoever compares
+            carried = replace(carried, seen=await self._version(order))  # for the comparison
         return carried
 
     async def _prepared(self, order: Compensating) -> Classified:
@@ -120,11 +120,11 @@ class Compensate:
             return now.state is not State.FAILED  # somebody else has found it out meanwhile
         decided = await self.probe(now)
         if not decided.seen:
-            raise errors.ToolUnreachable(f"{write.tool} does not show what became of it.", outcome="not-sent")
+            raise errors.ToolUnreachable(f"{write.tool} does not show its outcome.", outcome="not-sent")
         return None if decided.state is State.UNKNOWN else decided.state is State.STANDING
 
     async def settle_unknown(self, order: Compensating, write: Write) -> bool | None:
-        """Look whether a compensation of unknown outcome is there; where that shows it, the journal is told."""
+        """Determine whether a compensation of unknown outcome was applied; if the tool shows it, journal it."""
         expects = await self._expects(order.node)
         if expects is None:
             return await self.decide(write)
@@ -139,9 +139,9 @@ class Compensate:
         before = None if order.node.guard_absent else order.guard
         match postcondition.probe(applied=there, seen=seen.version, before=before, settled=settled):
             case postcondition.Finding.APPLIED:
-                # All of the state is as it should be, so that what comes after may build on this version, whoever wrote it.
+                # The whole state is as expected, so that later nodes may use this version, no matter who wrote it.
                 found = probe.Seen(postcondition.Finding.APPLIED, version=seen.version)
-                await self.probe.conclude(write, Result.SUCCESS, by="rollback", reason="what it should leave is there", seen=found)
+                await self.probe.conclude(write, Result.SUCCESS, by="rollback", reason="the expected state is there", seen=found)
                 return True
             case postcondition.Finding.NOT_APPLIED:
                 await self.probe.conclude(write, Result.FAILED, by="rollback", reason="the object is still as it was before")
@@ -160,7 +160,7 @@ class Compensate:
             return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=None)
         expects = await self._expects(node) if node.by is not None else None
         met = None if expects is None else seen.as_expected(expects)
-        why = "" if met in (None, True) else "it is not as it was before the run"
+        why = "" if met in (None, True) else "it differs from its state before the run"
         return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=met, why=why)
 
     async def _expects(self, node: Node) -> Expected | None:
@@ -223,7 +223,7 @@ class Compensate:
         document = rules.recovery_document(node=node, run=known.run, mode=fresh.opened.mode, now=known.at)
         why_not = rules.parse_recovery(await self.rules.ask(rules.RECOVERY, document))
         if why_not is not None:
-            raise Conflict(f"policy hands it to a person: {why_not}")
+            raise Conflict(f"policy requires a person: {why_not}")
         allow = Allow(decision_id=self.clock.mint("dec"), revision=self.rules.revision)
         return Permitted(fresh=fresh, considered=Considered(decision=allow, at=known.at, mode=fresh.opened.mode, active=allow.revision))
 
@@ -239,22 +239,22 @@ class Compensate:
         seen = await self._object(node, order.run, order.effects)
         if node.guard_absent:
             if seen.exists:
-                raise Conflict("the object that was removed is there again; somebody made it anew", seen=seen.version)
+                raise Conflict("the removed object exists again; somebody created it", seen=seen.version)
             return Before(taken=True, exists=False, guard_absent=True)
         if not seen.exists and node.does is Does.REMOVES and order.effects[0].verification is Verification.FAILED:
-            raise Conflict("what its reply named was not found then either: what it made may be elsewhere", seen="absent")
+            raise Conflict("the object that its reply named was not found after the write either; it may be elsewhere", seen="absent")
         if not seen.exists and node.does is Does.REMOVES:
-            raise Needless("what was made is gone already", seen="absent")
+            raise Needless("the created object is already gone", seen="absent")
         if not seen.exists:
-            raise Conflict("the object is not there any more; somebody removed it", seen="absent")
+            raise Conflict("the object no longer exists; somebody removed it", seen="absent")
         if not seen.same:
-            raise Conflict("a read of the object gives another one, or several", seen=seen.version)
+            raise Conflict("a read of the object returns another one, or several", seen=seen.version)
         if seen.version != order.guard:
             raise Conflict(f"the object is at {seen.version}, and our last effect left it at {order.guard}", seen=seen.version)
         return Before(taken=True, version=seen.version, state=seen.state, exists=True, guard=seen.version)
 
     async def _version(self, order: Compensating) -> str | None:
-        """What the object is at now: its version, ``absent``, or ``None`` where that cannot be seen."""
+        """What the object is at now: its version, ``absent``, or ``None`` if that cannot be seen."""
         try:
             seen = await self._object(order.node, order.run, order.effects)
         except (Conflict, errors.Refusal):
@@ -265,7 +265,7 @@ class Compensate:
         tool = self.tools.get(node.tool)
         kind = tool.catalog.actions.get(node.action) if tool is not None else None
         if tool is None or kind is None or kind.object_type is None:
-            raise Conflict("its adapter says no more where the object can be read")
+            raise Conflict("its adapter no longer declares how to read the object")
         captures = await self.calls.captures(effects)
         made = node.target.id if kind.creates is not None else None
         try:
@@ -273,22 +273,22 @@ class Compensate:
         except errors.UpstreamFailure as lost:
             raise errors.ToolUnreachable(f"{tool.name} cannot show the object: {lost.detail}", outcome="not-sent") from lost
         except (KeyError, ValueError) as error:
-            raise Conflict("the object's id cannot stand in a path") from error
+            raise Conflict("the object's id is not valid in a path") from error
 
 
 def _no_client() -> None:
-    """Nobody waits on a connection for a compensation: there is none to be told that the call is carried to its end."""
+    """A compensation has no waiting client that could disconnect, so committing it needs no notice."""
 
 
 def _stood(against: Conflict | errors.Refusal) -> NodeOutcome:
-    """What a node comes to by what stood against its call."""
+    """The result of a node whose call was refused."""
     match against:
         case Needless():
             return NodeOutcome(state=NodeState.NOTHING, why=str(against), seen=against.seen)
         case Conflict():
             return NodeOutcome(state=NodeState.TASK, why=str(against), seen=against.seen)
         case errors.ReplyNotKept():
-            return NodeOutcome(state=NodeState.DONE, why="it was carried out before")
+            return NodeOutcome(state=NodeState.DONE, why="it was carried out earlier")
         case errors.OutcomeUnknown() | errors.Refusal(members={"outcome": "unknown"}):
             return NodeOutcome(state=NodeState.UNKNOWN, why=against.detail)
         case _ if isinstance(against, HELD):
@@ -312,7 +312,7 @@ def _confined(order: Compensating, classified: Classified) -> Classified:
     own = node.does is Does.OFFSETS or action.target.object == node.target.object
     if action.name != node.by or action.target.tenant != node.target.tenant or not own:
         found = f"{action.name} on {action.target.type}:{action.target.id}"
-        raise Conflict(f"the call that would undo it is {found}, which the plan does not permit")
+        raise Conflict(f"its compensation is {found}, which the plan does not permit")
     return classified
 
 
@@ -321,8 +321,8 @@ def _kept(kept: Kept) -> NodeOutcome:
     write = kept.write
     if write.verification is Verification.FAILED:
         where = f"entry {write.outcome or write.intent}"
-        return NodeOutcome(state=NodeState.FAILED, why=f"it was carried out, and reading back showed something else ({where})")
-    return NodeOutcome(state=NodeState.DONE, why="it was carried out before", after=write.after_version)
+        return NodeOutcome(state=NodeState.FAILED, why=f"it was carried out, but the object read back differs ({where})")
+    return NodeOutcome(state=NodeState.DONE, why="it was carried out earlier", after=write.after_version)
 
 
 def _came_of(settled: Settled) -> NodeOutcome:
@@ -331,14 +331,14 @@ def _came_of(settled: Settled) -> NodeOutcome:
     if verdict.result is Result.SUCCESS and verdict.verification is not Verification.FAILED:
         return NodeOutcome(state=NodeState.DONE, after=verdict.after_version)
     if verdict.result is Result.SUCCESS:
-        return NodeOutcome(state=NodeState.FAILED, why=f"it was carried out, and reading back shows something else ({where})")
+        return NodeOutcome(state=NodeState.FAILED, why=f"it was carried out, but the object read back differs ({where})")
     if verdict.result is Result.UNKNOWN:
-        return NodeOutcome(state=NodeState.UNKNOWN, why=f"the tool answered {status}: nobody knows whether it was applied ({where})")
+        return NodeOutcome(state=NodeState.UNKNOWN, why=f"the tool answered {status}: its outcome is unknown ({where})")
     if status == MOVED_ON:
-        return NodeOutcome(state=NodeState.TASK, why=f"the tool says that the object was written after us ({where})")
+        return NodeOutcome(state=NodeState.TASK, why=f"the tool reports a later write of the object ({where})")
     if status == BUSY:
         pause = read.retry_after(settled.answer) or 0.0
-        return NodeOutcome(state=NodeState.WAITING, why=f"the tool has no time for it ({where})", again=True, pause=pause)
+        return NodeOutcome(state=NodeState.WAITING, why=f"the tool is busy ({where})", again=True, pause=pause)
     return NodeOutcome(state=NodeState.FAILED, why=f"the tool answered {status} ({where})", again=status in AGAIN)
 
 

@@ -36,7 +36,7 @@ class Needless(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """``expects`` is ``None`` where only the tool can say whether it was made up for."""
+    """``expects`` is ``None`` if only the tool can show the result."""
 
     call: Call
     expects: Expected | None
@@ -64,11 +64,11 @@ class CompensationRequests:
         try:
             call = canonical.call(Head(method=by.method, target=f"/{tool.name}{path}", headers=headers, length=len(body)), body)
         except errors.MalformedRequest as error:
-            raise Conflict(f"the call that would undo it cannot be made: {error.detail}") from error
+            raise Conflict(f"its compensation cannot be sent: {error.detail}") from error
         return Prepared(call, _expected(node, snapshot))
 
     async def expects(self, node: Node) -> Expected | None:
-        """How a node leaves its object; ``None`` where only the tool can say whether it was made up for.
+        """The expected state of a node's object; ``None`` if only the tool can show the result.
 
         Raises:
             Conflict: that was not kept.
@@ -94,7 +94,7 @@ class CompensationRequests:
         kind = tool.catalog.actions.get(node.action) if tool is not None else None
         by = tool.catalog.actions.get(node.by) if tool is not None and node.by is not None else None
         if tool is None or kind is None or kind.undo is None or by is None:
-            raise Conflict("its adapter does not declare the compensation any more")
+            raise Conflict("its adapter no longer declares the compensation")
         return tool, kind, by
 
     async def _request(self, write: Write, tool: Tool) -> sealed_payloads.Request:
@@ -119,11 +119,11 @@ class CompensationRequests:
         if snapshot is not None:
             document["snapshot"] = snapshot["state"]
         if declared.roots >= {"request"} and request.redacted:
-            raise Conflict("policy had part of its request struck out, so that it cannot be made up for by a call")
+            raise Conflict("policy redacted part of its request, so that no call can compensate it")
         document |= await self._reply(node, declared)
         value = declared.search(document)
         if value is None:
-            raise Conflict("what the compensation would send cannot be told from what was kept")
+            raise Conflict("the compensation's request cannot be built from the stored data")
         return orjson.dumps(value)
 
     async def _reply(self, node: Node, declared: Expression) -> dict[str, object]:
@@ -146,8 +146,8 @@ def _path(tool: catalog.Tool, kind: catalog.ActionType, node: Node, captures: Ma
         return resolve.undo_path(tool, kind, node.by or "", captures, node.target.id)
     except (KeyError, ValueError) as error:
         if not node.target.id:
-            raise Conflict("it is not known which object it was about, and the call that would undo it has to name one") from error
-        raise Conflict("the object's id cannot stand in the path of the call that would undo it") from error
+            raise Conflict("its object is unknown, and its compensation needs one") from error
+        raise Conflict("the object's id is not valid in the path of its compensation") from error
 
 
 def _expected(node: Node, snapshot: Mapping[str, Any] | None) -> Expected | None:

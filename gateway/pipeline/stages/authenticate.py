@@ -156,7 +156,7 @@ def _password(encoded: bytes) -> bytes:
     try:
         return base64.b64decode(encoded, validate=True).partition(b":")[2]
     except binascii.Error as error:
-        raise errors.LeaseInvalid("The Basic credentials that should carry the lease are not base64.") from error
+        raise errors.LeaseInvalid("The Basic credentials with the lease are not base64.") from error
 
 
 def _sorted_out(headers: Headers, tool: Tool) -> tuple[dict[bytes, bytes], Headers]:

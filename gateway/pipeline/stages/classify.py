@@ -28,7 +28,7 @@ def _listed(known: Known, matched: catalog.Matched) -> Action:
     document = _document(known, matched.captures)
     target = resolve.target_of(tool, matched, document)
     if target.tenant is None:
-        raise errors.TenantUnknown(f"The tenant of {kind.name} does not resolve for {known.call.path}.")
+        raise errors.TenantUnknown(f"The tenant of {kind.name} cannot be resolved for {known.call.path}.")
     writes = kind.effect is Effect.WRITE
     reversibility = resolve.class_of(kind, document) if writes else None
     return Action(
@@ -54,7 +54,7 @@ def _unlisted(known: Known, unmatched: catalog.Unmatched) -> Action:
         target=Target(known.tool.catalog.system, "", "", None),
         document=_document(known, {}),
         captures={},
-        # What nobody declared cannot be taken back by a machine.
+        # A write without a declaration cannot be compensated by a machine.
         reversibility=Reversibility.IRREVERSIBLE if writes else None,
         compensation=Compensation(reversibility=Reversibility.IRREVERSIBLE, remedy=Remedy.MANUAL_REVIEW) if writes else None,
     )
@@ -67,7 +67,7 @@ def _document(known: Known, captures: Mapping[str, str]) -> dict[str, object]:
 
 
 def _compensation(kind: catalog.ActionType, reversibility: Reversibility, at: float) -> Compensation:
-    assert kind.undo is not None, "the loader lets no write in without one"
+    assert kind.undo is not None, "the loader rejects a write without one"
     return Compensation(
         reversibility=reversibility,
         remedy=kind.undo.remedy,

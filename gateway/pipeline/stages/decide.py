@@ -98,19 +98,19 @@ async def _tried(candidate: PolicyEngine, document: dict[str, object]) -> Decisi
 
 
 def _gate(fresh: Fresh, decision: Decision) -> Hold | None:
-    """What a resume of the run put in front of a write, which no mode waives: a person's yes, where policy alone would let it pass."""
+    """The approval that a resume of the run requires for a write that policy allows; no mode waives it."""
     known, action = fresh.known, fresh.action
     if action.effect is Effect.READ or not known.run.require_approval:
         return None
     name = f"{known.tool.name}:{action.name}"
     if gate.beyond([name], known.run.require_approval):
         return None
-    why = f"Since the run was resumed, {action.name} has to be approved first."
+    why = f"Since the run was resumed, {action.name} needs an approval."
     return Hold(decision_id=decision.decision_id, revision=decision.revision, reasons=(Reason("resumed", why),), approval={"why": why})
 
 
 def _refusal(fresh: Fresh, decision: Decision) -> errors.Refusal | None:
-    """What stands against the call: ``None`` where an allow can be had as it is meant, and where only a person's yes is lacking."""
+    """Why the call is denied: ``None`` if it is allowed, or if only a person's approval is missing."""
     match decision:
         case Allow():
             return _unkept(fresh, decision)
@@ -127,9 +127,9 @@ def _unkept(fresh: Fresh, decision: Allow) -> errors.Refusal | None:
     if not decision.obligations.get("verify") or (kind is not None and kind.verify is not None):
         return None
     return errors.PolicyDenied(
-        f"Policy allows {fresh.action.name} only verified, and its adapter declares no verify.",
-        hint="The adapter's author has to declare how the effect can be read back.",
-        reasons=[{"code": "verify-undeclared", "message": "There is no way to verify this action."}],
+        f"Policy requires verification of {fresh.action.name}, and its adapter declares no verify.",
+        hint="The adapter's author must declare verify for this action.",
+        reasons=[{"code": "verify-undeclared", "message": "This action cannot be verified."}],
     )
 
 
@@ -153,12 +153,12 @@ class Approve:
     vault: Vault
 
     async def __call__(self, held: Held) -> Permitted | Denied:
-        """Find the grant that a held call goes on with, or ask for one.
+        """Find the approval of a held call, or request one.
 
         Raises:
-            PreconditionChanged, ToolUnreachable, ToolTimeout: there is nothing to be shown to whoever would be asked.
+            PreconditionChanged, ToolUnreachable, ToolTimeout: there is no target to show to an approver.
             PolicyUnavailable: there is no usable decision under the grant.
-            JournalUnavailable: nobody could be asked.
+            JournalUnavailable: the request is not durable.
         """
         known = held.known
         content = idempotency.content_of(known.call)
@@ -167,7 +167,7 @@ class Approve:
             case Granted(approval) if known.approval in (None, approval.approval_id):
                 return await self._under(held, approval)
             case Granted(approval):
-                return _required(held, approval, "The call names another approval than the one that was given for it.")
+                return _required(held, approval, "The call names another approval than its own.")
             case Pending(approval):
                 return _required(held, approval)
             case Refused(approval):
@@ -181,7 +181,7 @@ class Approve:
         """The call under its grant, as policy sees it now. A write spends the grant with its intent, a read before it is sent."""
         decided = await self.decide(held.fresh, approval)
         if isinstance(decided, Held):
-            return _required(decided, approval, "Policy wants more than the approval that was given.")
+            return _required(decided, approval, "Policy requires more than the given approval.")
         if isinstance(decided, Permitted) and held.action.effect is Effect.READ and not await self.approvals.use(approval):
             return _required(held, approval)
         return decided
@@ -209,7 +209,7 @@ def _draft(held: Held, before: Before, content: str, request_ref: str) -> Approv
         action=held.action.name,
         target=held.action.target,
         content=content,
-        summary=why if isinstance(why, str) and why else f"{held.action.name} has to be approved first.",
+        summary=why if isinstance(why, str) and why else f"{held.action.name} needs an approval.",
         existed=before.exists if before.taken else None,
         version=before.version,
         reasons=held.hold.reasons,
@@ -225,6 +225,6 @@ def _required(held: Held, approval: Approval, detail: str | None = None) -> Deni
 
 
 def _refused(held: Held, approval: Approval) -> Denied:
-    said = f"{approval.decided_by} has said no to this call" + (f": {approval.reason}" if approval.reason else ".")
+    said = f"{approval.decided_by} denied this call" + (f": {approval.reason}" if approval.reason else ".")
     refusal = errors.ApprovalDenied(said, approval_id=approval.approval_id, reasons=shown(held.hold.reasons))
     return Denied(fresh=held.fresh, considered=held.considered, refusal=refusal)

@@ -1,4 +1,4 @@
-"""Does an order stand against the call? The first room after classification, and the check at the socket."""
+"""Does an order forbid the call? The first stage after classification, and the check at the socket."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Gate:
     def __call__(self, classified: Classified) -> Open:
         """Let the call on, as of the current epoch.
 
-        Nothing that held the run when its rollback began stands against a compensation: only orders made later on more than the run, and
+        Orders that contained the run when its rollback began do not block a compensation, only orders made later on more than the run, and
         that the run is not contained any more.
 
         Raises:
@@ -69,12 +69,12 @@ class Gate:
             if self.containment.version != version or not self.containment.fresh(now=now):
                 self._hold(known, action, now)
             if revision is not None and self.policy.revision != revision:
-                raise errors.PolicyUnavailable("Policy changed after the call was decided on; nothing was sent.", retry_after=1.0)
+                raise errors.PolicyUnavailable("Policy changed after its decision on this call; nothing was sent.", retry_after=1.0)
 
         return check
 
     def stream_fence(self, permit: Permitted) -> Callable[[], None]:
-        """The check of a write's reply that still streams: what was sent stays sent, but who may not read any more hears no more of it."""
+        """The check of a write's reply that still streams: the write stays sent, but the reply ends if the run may no longer read."""
         known, action = permit.known, permit.action
 
         def check() -> None:
@@ -99,11 +99,11 @@ class Gate:
         return held
 
     def _contained(self, known: Known, now: float) -> None:
-        """What a run writes that was let go meanwhile would race with what is undone of it."""
+        """Writes of a run that was released in the meantime would race with its rollback."""
         run = known.run
         held = self.containment.hold(run, known.lease.generation, None, now=now)
         if held.mode is Mode.ACTIVE and run.closed_at is None:
-            raise errors.LeaseRevoked(f"Run {run.run_id} is active again; contain it, then go on with its rollback.")
+            raise errors.LeaseRevoked(f"Run {run.run_id} is active again; contain it, then continue its rollback.")
 
 
 def refuse(held: gate.Hold, action: Action) -> None:

@@ -58,7 +58,7 @@ class Meter:
 
 
 def violated(*limits: str) -> dict[str, Any]:
-    """The problem member that names the limits that stand against a call."""
+    """The problem member that names the limits that refuse a call."""
     return {"violated-policies": list(limits)}
 
 
@@ -100,7 +100,7 @@ class Progress(NamedTuple):
 
 @dataclass(slots=True)
 class StepCounter:
-    """Steps counted in memory, from where the journal left off; a run not heard of for long is forgotten and looked up anew."""
+    """Steps counted in memory, from the journal's count; idle runs are dropped and looked up again."""
 
     registry: Registry
     _runs: OrderedDict[str, _Progress] = field(default_factory=OrderedDict)
@@ -115,7 +115,7 @@ class StepCounter:
         self._runs[f"run:{run_id}"].last = step_id
 
     async def step(self, scopes: tuple[tuple[str, int | None], ...]) -> tuple[str, int] | None:
-        """Count one step on every scope, or on none: then the scope and limit that stand against it."""
+        """Count one step on every scope, or on none: then returns the scope and limit that refuse it."""
         counted = [(await self._of(scope), scope, limit) for scope, limit in scopes]
         for progress, scope, limit in counted:
             if limit is not None and progress.steps >= limit:

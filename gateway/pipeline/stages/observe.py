@@ -61,17 +61,17 @@ class Snapshot:
         if approvals.holds_for(approval, existed=seen.exists, version=seen.version):
             return
         was, now = target.ref(approval.version), target.ref(seen.version)
-        await self.approvals.void(approval, f"it was given for {was}; the object is now {now}")
-        detail = f"The approval was given for {was}; the object is now {now}. It is void, and nothing was sent."
-        hint = "Read the object again; if the call is still meant, send it again to have a person asked anew."
+        await self.approvals.void(approval, f"it is for {was}; the object is now {now}")
+        detail = f"The approval is for {was}; the object is now {now}. The approval is void, and nothing was sent."
+        hint = "Read the object again; to repeat the call, send it again and request a new approval."
         raise errors.PreconditionChanged(detail, hint=hint, approval_id=approval.approval_id)
 
 
 def _other(target: Target) -> errors.PreconditionChanged:
     """What is there is not, or not only, what the call names: writing to it would change something that nobody meant."""
     thing = f"{target.system}:{target.type}:{target.id}"
-    hint = "Look the object up again; the id may be an alias, or stand for several."
-    return errors.PreconditionChanged(f"A read of {thing} gives another object, or several.", hint=hint, identity="other")
+    hint = "Look up the object again; the id may be an alias, or match several objects."
+    return errors.PreconditionChanged(f"A read of {thing} returns another object, or several.", hint=hint, identity="other")
 
 
 def changed(saw: str, now: str | None, *, entry: Position | None = None) -> errors.PreconditionChanged:
@@ -95,7 +95,7 @@ class Verify:
     clock: Clock
 
     async def __call__(self, intent: Intent, answer: Answer) -> Verdict:
-        """Judge the answer; where the adapter declares a postcondition, read the object back until it holds or its time is over."""
+        """Judge the answer; where the adapter declares a postcondition, read the object back until it holds or its time ends."""
         kind = intent.action.kind
         if kind is None:
             return Verdict(result=postcondition.result(answer.status), verification=Verification.NONE)
@@ -140,7 +140,7 @@ class Verify:
         return Verification.PASSED, seen.version
 
     async def _seen(self, intent: Intent, kind: ActionType, created: str | None) -> ObjectState | None:
-        """What is there now; ``None`` where it cannot be read."""
+        """What is there now; ``None`` if it cannot be read."""
         try:
             return await self.reads.object_state(intent.known.tool, kind, intent.action.captures, intent.known.run.tenant, created=created)
         except (UpstreamFailure, KeyError, ValueError):
@@ -148,7 +148,9 @@ class Verify:
 
 
 def _unseen(intent: Intent) -> Verification:
-    """What cannot be seen is not met. Only of a compensation whose object is looked at again before its rollback ends is nothing said."""
+    """A postcondition that cannot be read is not met. Only for a compensation, whose object is read again at the end of its
+    rollback, it stays open.
+    """
     undoing = intent.known.undoing
     return Verification.NONE if undoing is not None and undoing.expects is not None else Verification.FAILED
 

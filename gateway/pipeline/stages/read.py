@@ -1,4 +1,6 @@
-"""A read: sent (again or elsewhere where policy says so of an error), streamed back, and journaled without waiting for the disk."""
+"""A read: sent (after an error possibly again or to the fallback, as policy decides), streamed back, and journaled without
+waiting for the disk.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +142,7 @@ class Read:
             return Measure.NONE
 
     async def _fallback(self, permit: Permitted) -> Permitted | None:
-        """Leave to ask elsewhere, decided on like any call; ``None`` where there is no such place, or policy does not give it."""
+        """Leave to ask elsewhere, decided on like any call; ``None`` if there is no such place, or policy does not give it."""
         known, action = permit.known, permit.action
         if action.kind is None or action.kind.fallback is None:
             return None

@@ -74,15 +74,15 @@ class Recall:
         return await self.standing.standing(key, resumed_from)
 
     async def _ask(self, metered: Metered, key: Key, write: Write) -> Fresh:
-        if metered.known.undoing is not None:  # whoever drives the rollback knows how the object has to be, and looks after it
-            raise errors.OutcomeUnknown(f"The outcome of {write.action} ({write.intent}) is not known.")
+        if metered.known.undoing is not None:  # the rollback's executor knows the expected state, and decides
+            raise errors.OutcomeUnknown(f"The outcome of {write.action} ({write.intent}) is unknown.")
         decided = await self.probe(write)
         if decided.state is State.FAILED:
             return Fresh(metered=metered, key=key, attempt=write.attempt + 1)
         if decided.state is State.STANDING:
             raise errors.ReplyNotKept
         task: dict[str, Any] = {} if decided.task_id is None else {"task_id": decided.task_id}
-        raise errors.OutcomeUnknown(f"The outcome of {write.action} ({write.intent}) is not known.", **task)
+        raise errors.OutcomeUnknown(f"The outcome of {write.action} ({write.intent}) is unknown.", **task)
 
     async def _lapsed(self, metered: Metered, write: Write) -> bool:
         """Whether a content key no longer speaks for its object: too old, written since, or seen at another version."""

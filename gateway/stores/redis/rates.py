@@ -40,7 +40,7 @@ class RedisRates:
 
     Time is the server's own, so that the clocks of nodes need not agree; ``server_time`` off takes the caller's ``now``.
     Whatever keeps the server from answering within ``timeout`` seconds counts as its loss. Then calls go to ``fallback``,
-    or are refused where there is none, until the server answers again. All keys lie in one hash slot, that of ``{prefix}``.
+    or are refused if there is none, until the server answers again. All keys lie in one hash slot, that of ``{prefix}``.
     """
 
     redis: Redis
@@ -65,15 +65,15 @@ class RedisRates:
         return quota if quota is not None else await self._without(meters, now)
 
     async def check(self) -> None:
-        """Ask the server, whatever was found before, so that :meth:`health` tells how it is now."""
+        """Ask the server, whatever was found before, so that :meth:`health` shows how it is now."""
         await self._asked([_CHECK], 0.0)
 
     def health(self) -> tuple[bool, str]:
         """Whether calls can be metered, and a line about it."""
         if not self._lost:
             return True, f"redis at {self.place}"
-        instead = "calls are refused" if self.fallback is None else f"each node meters by itself: {self.fallback.health()[1]}"
-        return self.fallback is not None, f"redis at {self.place} cannot be asked ({self._lost}); {instead}"
+        instead = "calls are refused" if self.fallback is None else f"each node meters alone: {self.fallback.health()[1]}"
+        return self.fallback is not None, f"redis at {self.place} does not answer ({self._lost}); {instead}"
 
     async def close(self) -> None:
         await self.redis.aclose()
@@ -88,7 +88,7 @@ class RedisRates:
         return True
 
     async def _asked(self, meters: Sequence[tuple[str, Rate]], now: float) -> Quota | None:
-        """The server's answer, ``None`` where none came."""
+        """The server's answer, ``None`` if none came."""
         try:
             async with asyncio.timeout(self.timeout):
                 quota = _quota(meters, await self._run(meters, now))
@@ -101,7 +101,7 @@ class RedisRates:
         return quota
 
     async def _hang_up(self) -> None:
-        """A server that was demoted keeps its connections: the next call has to find out anew who is there."""
+        """A demoted server keeps its connections: the next call must find the new one."""
         with contextlib.suppress(RedisError, OSError):
             async with asyncio.timeout(self.timeout):
                 await self.redis.connection_pool.disconnect(inuse_connections=False)
@@ -113,21 +113,21 @@ class RedisRates:
         try:
             return await self.redis.evalsha(_DIGEST, len(keys), *arguments)
         except NoScriptError:
-            # A server that was started anew, or told to forget; it keeps what it is told here.
+            # The server was restarted or flushed; the script is stored again here.
             return await self.redis.eval(SCRIPT, len(keys), *arguments)
 
     async def _without(self, meters: Sequence[tuple[str, Rate]], now: float) -> Quota | None:
         if self.fallback is not None:
             return await self.fallback.take(meters, now=now)
         unmetered: dict[str, Any] = {"violated-policies": [name for name, _ in meters]}
-        raise errors.RateLimited("The rate store cannot be asked; without it no call is let through.", retry_after=1.0, **unmetered)
+        raise errors.RateLimited("The rate store does not answer; calls cannot be metered without it.", retry_after=1.0, **unmetered)
 
 
 def _quota(meters: Sequence[tuple[str, Rate]], answer: object) -> Quota:
     match answer:
         case [int(meter), int(remaining), bytes(wait)] if 0 < meter <= len(meters):
             return Quota(*meters[meter - 1], remaining, float(wait))
-    raise RedisError("what answers there does not run scripts as Redis and Valkey do")
+    raise RedisError("the server does not run scripts like Redis and Valkey")
 
 
 if TYPE_CHECKING:
@@ -157,9 +157,9 @@ class Server:
 
 
 def client(server: Server) -> Redis:
-    """A client that connects when it is first asked, with no deadlines of its own: whoever asks has to have one.
+    """A client that connects when it is first asked, with no deadlines of its own: the caller has to have one.
 
-    It never asks twice by itself, since an answer that was lost may have been counted.
+    It never retries, since a lost answer may have been counted.
     """
     kind, place = _place(server)
     pool = BlockingConnectionPool(

@@ -67,7 +67,7 @@ def _lock(data_dir: Path) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as taken:
         os.close(handle)
-        problem = f"{data_dir}: another killcord process uses this data_dir; stop it, or give this one a data_dir of its own"
+        problem = f"{data_dir}: another killcord process uses this data_dir; stop it, or use another data_dir"
         raise errors.Misconfigured([problem]) from taken
     return handle
 
@@ -89,7 +89,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
     known = migrations()
     if done > known[-1][0]:
         raise errors.Misconfigured(
-            [f"journal.sqlite is of a newer killcord (schema {done}, this one knows {known[-1][0]}); upgrade killcord"]
+            [f"journal.sqlite belongs to a newer killcord (schema {done}, this one knows {known[-1][0]}); upgrade killcord"]
         )
     for number, script in known:
         if number > done:

@@ -22,7 +22,7 @@ from gateway.stores.sqlite import database, rows
 from gateway.stores.sqlite.database import FILE, READING, WRITING, Database
 
 _BOUND = 200_000
-"""Cached counters; past it the cache begins anew between two batches."""
+"""Cached counters; past it the cache is emptied between two batches."""
 
 
 class Counters:

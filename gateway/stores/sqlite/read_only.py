@@ -35,7 +35,7 @@ class Reading:
 
     @property
     def newest(self) -> int:
-        """The newest entry's seq, 0 where there is none."""
+        """The newest entry's seq, 0 if there is none."""
         (seq,) = self._connection.execute(READING["newest_seq"]).fetchone()
         return seq or 0
 
@@ -80,10 +80,10 @@ class ReadingBlobs(SqliteBlobs):
         self._reader = connection
 
     async def keep_tenant_key(self, tenant: str, wrapped: bytes) -> NoReturn:
-        raise errors.JournalUnavailable("The journal was opened to be read.")
+        raise errors.JournalUnavailable("The journal is open read-only.")
 
     async def forget_tenant_key(self, tenant: str) -> NoReturn:
-        raise errors.JournalUnavailable("The journal was opened to be read.")
+        raise errors.JournalUnavailable("The journal is open read-only.")
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def reading(data_dir: Path) -> Iterator[Reading]:
     """
     path = data_dir / FILE
     if not path.is_file():
-        raise errors.Misconfigured([f"{path}: there is no journal; name the configuration of a gateway that has run"])
+        raise errors.Misconfigured([f"{path}: there is no journal; name the configuration of a gateway that has been started"])
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     except sqlite3.Error as broken:

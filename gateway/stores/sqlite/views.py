@@ -96,7 +96,7 @@ class SqliteSightings:
 
 
 class Runs:
-    """Runs in memory: each call asks for one. ``refresh`` is called for every change before anyone hears of it."""
+    """Runs in memory: each call asks for one. ``refresh`` is called for every change before anybody else observes it."""
 
     def __init__(self, *, bound: int = 20_000) -> None:
         self._bound = bound

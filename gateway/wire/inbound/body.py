@@ -55,7 +55,7 @@ class Chunked:
         return bytes(self._body) if self._trailers >= 0 and self._ended(buffer) else None
 
     def _chunk(self, buffer: bytearray, position: int) -> int | None:
-        """Where the chunk that begins at ``position`` ends; ``None`` where it is not whole yet."""
+        """Where the chunk that begins at ``position`` ends; ``None`` if it is not whole yet."""
         match = _SIZE.match(buffer, position)
         if match is None:
             if not _SIZE_START.fullmatch(buffer, position):
@@ -70,7 +70,7 @@ class Chunked:
             self._trailers = 0
             return end
         if not b"\r\n".startswith(bytes(buffer[end : end + 2])):
-            raise MalformedRequest("A chunk is not exactly as long as it says.")
+            raise MalformedRequest("A chunk does not have its declared length.")
         if len(buffer) < end + 2:
             return None
         self._body += buffer[match.end() : end]
@@ -85,7 +85,7 @@ class Chunked:
             self._trailers += len(line)
             del buffer[: end + 2]
         if end < 0 and _BARE.search(buffer):
-            raise MalformedRequest("A trailer holds a bare CR or LF.")
+            raise MalformedRequest("A trailer contains a bare CR or LF.")
         if self._trailers + (len(buffer) if end < 0 else 0) > self._bounds.trailer_bytes:
             raise MalformedRequest(f"The trailers are longer than {self._bounds.trailer_bytes} bytes.")
         if end == 0:

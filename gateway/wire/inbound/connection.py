@@ -58,7 +58,7 @@ class ServerState:
         return self._held >= self.bounds.buffered_bytes
 
     def hold(self, change: int) -> None:
-        """Count request bytes taken in (or let go, negative); at the bound, unfinished bodies wait for others to end."""
+        """Count buffered request bytes (released ones are negative); at the bound, unfinished bodies wait for others to end."""
         was_crowded = self.crowded
         self._held += change
         if was_crowded and not self.crowded:
@@ -121,10 +121,10 @@ class Connection(asyncio.Protocol):
             self._pause_reading()
 
     def eof_received(self) -> bool:
-        """A client that ends its side is taken to be gone, save while its committed call goes on."""
+        """A client that half-closes counts as gone, except while its committed call continues."""
         self._ended = True
         if self._buffer and self._state in (State.HEAD, State.BODY):
-            self._refuse(MalformedRequest("The request ended before it was whole."))
+            self._refuse(MalformedRequest("The request ended before it was complete."))
         return self._state is State.CALL and self._committed
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def resume_reading(self) -> None:
-        """Read on, where there is room for it."""
+        """Continue reading, if the buffer has space."""
         reads = self._state is State.HEAD or self._state is State.BODY
         if self._paused and (reads or len(self._buffer) <= self._server.bounds.pipelined_bytes):
             self._paused = False

@@ -132,7 +132,7 @@ class Grammar:
         self._check_hosts(single)
         expectation = single.get(b"expect")
         if expectation is not None and expectation.lower() != b"100-continue":
-            raise MalformedRequest("The only expectation that can be met is '100-continue'.")
+            raise MalformedRequest("The only supported expectation is '100-continue'.")
         length = _body_length(method, single, old=old)
         head = Head(
             method=method,
@@ -140,7 +140,7 @@ class Grammar:
             headers=tuple(field for field in passed if field[0].lower() not in options) if options else tuple(passed),
             length=length,
             http_1_0=old,
-            # An HTTP/1.0 client cannot take a 100, and without a body there is nothing to go on with (RFC 9110, 10.1.1).
+            # An HTTP/1.0 client cannot take a 100, and without a body there is nothing to continue (RFC 9110, 10.1.1).
             expects_continue=expectation is not None and not old and length != 0,
         )
         return head, b"close" not in options and (not old or b"keep-alive" in options)
@@ -184,10 +184,10 @@ class Grammar:
                 options |= self._options(value)
             elif rule is not _STRIP:
                 if lower in single:
-                    raise MalformedRequest(f"The header field '{_shown(lower)}' comes twice.")
+                    raise MalformedRequest(f"The header field '{_shown(lower)}' occurs twice.")
                 # A quoted idempotency key may hold commas.
                 if b"," in value and rule in (_PLAIN, _PASS) and not (lower == b"idempotency-key" and _QUOTED.fullmatch(value)):
-                    raise MalformedRequest(f"The header field '{_shown(lower)}' holds more than one value.")
+                    raise MalformedRequest(f"The header field '{_shown(lower)}' has more than one value.")
                 single[lower] = value
                 if rule is not _FRAMING:
                     passed.append((name, value))
@@ -212,7 +212,7 @@ class Grammar:
 
 
 def readable_fields(raw: bytes) -> Headers:
-    """The fields of a malformed head that can be read all the same, line by line: one search through all of it would cost
+    """The fields of a malformed head that can still be read, line by line: one search through all of it would cost
     quadratic time.
     """
     matches = [_FIELD.fullmatch(line + b"\r\n") for line in raw.split(b"\r\n")[1:]]
@@ -235,7 +235,7 @@ def _request_line(raw: bytes) -> tuple[str, str, bool]:
 
 
 def _body_length(method: str, single: Mapping[bytes, bytes], *, old: bool) -> int | None:
-    """The declared length of the body, 0 without one; ``None`` where it is chunked."""
+    """The declared length of the body, 0 without one; ``None`` if it is chunked."""
     declared, coding = single.get(b"content-length"), single.get(b"transfer-encoding")
     if declared is not None and not _LENGTH.fullmatch(declared):
         raise MalformedRequest("The Content-Length is not a plain decimal number.")
@@ -243,25 +243,25 @@ def _body_length(method: str, single: Mapping[bytes, bytes], *, old: bool) -> in
         if declared is not None:
             raise MalformedRequest("The request has both Content-Length and Transfer-Encoding.")
         if old:
-            raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding.")
+            raise MalformedRequest("HTTP/1.0 does not support Transfer-Encoding.")
         if coding.lower() != b"chunked":
             names = [part.strip(b"\t ") for part in coding.lower().split(b",")]
             known = all(_NAME.fullmatch(name) for name in names) and set(names) != {b"chunked"}
-            raise MalformedRequest("The only transfer coding understood is a single 'chunked'.", status=501 if known else 400)
+            raise MalformedRequest("The only supported transfer coding is a single 'chunked'.", status=501 if known else 400)
     length = int(declared or 0) if coding is None else None
     if length != 0 and method in _BODILESS:
-        raise MalformedRequest(f"A {method} request has no body here.")
+        raise MalformedRequest(f"A {method} request must not have a body.")
     return length
 
 
 def _diagnosis(raw: bytes) -> MalformedRequest:
-    """What is wrong with bytes that are not a head, as far as it can be told."""
+    """The most precise description of what is wrong with bytes that are not a head."""
     patterns = {
-        rb"\0": "The request head holds a NUL.",
-        rb"[\x80-\xff]": "The request head holds a byte that is not ASCII.",
-        rb"\r(?!\n|\Z)|(?<!\r)\n": "The request head holds a bare CR or LF.",
-        rb"\r\n[\t ]": "A header field is folded over two lines, or begins with a blank.",
-        rb"\r\n[^:\r\n]*[\t ]:": "There is a blank before the colon of a header field.",
+        rb"\0": "The request head contains a NUL.",
+        rb"[\x80-\xff]": "The request head contains a byte that is not ASCII.",
+        rb"\r(?!\n|\Z)|(?<!\r)\n": "The request head contains a bare CR or LF.",
+        rb"\r\n[\t ]": "A header field is folded over two lines, or begins with white space.",
+        rb"\r\n[^:\r\n]*[\t ]:": "There is white space before the colon of a header field.",
     }
     found = (detail for pattern, detail in patterns.items() if re.search(pattern, raw))
     return MalformedRequest(next(found, "A header field is not 'name: value' in plain ASCII."))

@@ -32,10 +32,10 @@ class ResponseHead(Struct, frozen=True):
 def response_head(reply: Reply, head: Head | None, *, keep: bool, now: float) -> ResponseHead:
     """How a reply to ``head`` begins (``None``: a request that could not be read). ``now`` (UTC seconds) is its Date if it has none.
 
-    Nothing is added but ``Date`` and the framing, which is made anew; a declared length holds for a streamed body.
+    Nothing is added but ``Date`` and the framing, which is replaced; a declared length holds for a streamed body.
 
     Raises:
-        ValueError: a field of the reply holds a line end.
+        ValueError: a field of the reply contains a line end.
     """
     method, old = (head.method, head.http_1_0) if head else ("GET", False)
     lines, declared = _lines(reply, now)
@@ -61,7 +61,7 @@ def response_head(reply: Reply, head: Head | None, *, keep: bool, now: float) ->
         lines.append(b"Connection: keep-alive\r\n")
     block = b"".join(lines)
     if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines):
-        raise ValueError("a field of the reply holds a line end")
+        raise ValueError("a field of the reply contains a line end")
     status_line = _STATUS_LINES.get(reply.status) or b"HTTP/1.1 %d \r\n" % reply.status
     return ResponseHead(b"%b%b\r\n%b" % (status_line, block, content), keep, streams, chunked, due)
 
@@ -111,7 +111,7 @@ class Writer:
             self._transport.write(data)
 
     async def send(self, reply: Reply, head: ResponseHead) -> bool:
-        """Write a reply to its end and wait until the client has read most of it; whether the connection can go on."""
+        """Write a reply to its end and wait until the client has read most of it; whether the connection can be used again."""
         try:
             self.write(head.data)
             whole = await self._stream(reply.rest, head) if head.streams and reply.rest is not None else True

@@ -59,8 +59,8 @@ class Server:
     async def drain(self, grace: float) -> bool:
         """Stop: no new connections, no further requests; calls on the wire get ``grace`` seconds to end. Whether all did.
 
-        What has not ended by then loses its connection: calls that were not committed are cancelled, the others go on in
-        their tasks, which are the spawner's to await.
+        What has not ended by then loses its connection: calls that were not committed are cancelled, the others continue in their tasks,
+        which the spawner awaits.
         """
         state = self.state
         state.draining = True

@@ -111,7 +111,7 @@ async def dial(origin: Origin, allowed: Allowed, make: Callable[[], Channel], de
                 return (await asyncio.get_running_loop().create_unix_connection(make, origin.unix))[1]
             return await _dial_first(origin, await _addresses(origin, allowed), make, deadline)
     except TimeoutError as late:
-        raise UpstreamFailure("the tool took no connection in time", sent=False, late=True) from late
+        raise UpstreamFailure("the tool accepted no connection in time", sent=False, late=True) from late
     except ssl.SSLError as distrust:
         raise UpstreamFailure(f"the tool's TLS certificate or handshake is not acceptable: {distrust.reason}", sent=False) from distrust
     except OSError as wrong:

@@ -33,7 +33,7 @@ class Malformed(Exception):
 class AnswerHead(Struct, frozen=True):
     """The head of a final answer. ``headers`` are those to pass on, without the hop-by-hop ones.
 
-    ``length`` of the body is ``None`` where it ends with its last chunk, or (``until_close``) with the connection.
+    ``length`` of the body is ``None`` if it ends with its last chunk, or (``until_close``) with the connection.
     ``keep``: the connection may be used again after a clean end.
     """
 
@@ -102,7 +102,7 @@ class Exchange:
         elif self._head_bytes == 0:
             self._fail("the tool closed the connection without an answer", kind=Stale)
         else:
-            self._fail("the tool closed the connection before its answer was whole")
+            self._fail("the tool closed the connection before its answer was complete")
 
     # --- what the caller calls ---
 
@@ -116,7 +116,7 @@ class Exchange:
     def cancel(self) -> None:
         """Nobody wants the rest: the connection is closed, which tells the tool so."""
         if not self.ended:
-            self._fail("the gateway closed the connection before the answer was whole")
+            self._fail("the gateway closed the connection before the answer was complete")
 
     def __aiter__(self) -> Exchange:
         return self
@@ -161,7 +161,7 @@ class Exchange:
         if 100 <= status < 200:
             self._fields = []
             if status == 101:
-                raise Malformed("a switch of protocols that was not asked for")
+                raise Malformed("a switch of protocols that was not requested")
             return
         # A head that came in one piece with its answer's end is not stopped on the way: it is measured here.
         bound = self._bounds.head_bytes
@@ -265,7 +265,7 @@ def answer_head(method: str, status: int, version: str, fields: list[tuple[bytes
             coding = value.lower() if coding is None else b""
         elif special == b"content-length":
             if length is not None or not _LENGTH.fullmatch(value):
-                raise Malformed("a Content-Length that is no single number")
+                raise Malformed("a Content-Length that is not a single number")
             length = int(value)
         if special is None or special == b"content-length":
             passed.append((name, value))

@@ -186,7 +186,7 @@ class AdmissionQueue:
             raise
 
     def release(self, tenant: str) -> None:
-        """Give a place back; whoever has waited longest and may have it gets it."""
+        """Return a slot; the longest waiting caller that may use it gets it."""
         self.used -= 1
         self._used_by[tenant] -= 1
         if not self._used_by[tenant]:

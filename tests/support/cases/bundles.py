@@ -1,4 +1,4 @@
-"""Bundles to hold both engines to: the starter bundle, with the documentation's examples, and as an author might go on from there."""
+"""Bundles to hold both engines to: the starter bundle, with the documentation's examples, and as an author might continue from there."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_the_capabilities_file_allows_nothing_that_killcord_forbids() -> None:
 
 
 @pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
-def test_without_an_opa_the_check_says_so_and_ci_fails(
+def test_without_an_opa_the_check_reports_it_and_ci_fails(
     ci: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(policies, "find_opa", lambda: None)

@@ -12,7 +12,7 @@ from tests.support.command_line import Cli
 TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
 
 
-def test_every_command_is_told_of() -> None:
+def test_every_command_is_reported_of() -> None:
     listed = list(named("killcord", typer.main.get_command(commands.app)))
     assert len(listed) > 20
     assert [name for name in listed if name not in TEXT] == []

@@ -67,7 +67,7 @@ def test_a_dry_run_only_counts(gateway: Gateway, killcord: Cli) -> None:
         ("revoked", "Also after a release, leases stay revoked; a resume gives a run a new one: killcord resume RUN --reason ..."),
     ],
 )
-def test_contain_tells_how_to_let_go_of_what_it_holds(gateway: Gateway, killcord: Cli, mode: str, said: str) -> None:
+def test_contain_tells_how_to_release_what_it_holds(gateway: Gateway, killcord: Cli, mode: str, said: str) -> None:
     killcord(*OPEN, "--run", "r1")
     out = killcord("contain", "--run", "r1", "--mode", mode, "--reason", "look").out
     (order,) = killcord.json("orders")
@@ -85,7 +85,7 @@ def test_a_release_tells_what_stays_as_it_is(gateway: Gateway, killcord: Cli, mo
     assert [line.partition(" sta")[0] for line in said[1:]] == more
 
 
-def test_a_tool_that_was_taken_away_for_good_is_told_as_that(gateway: Gateway, killcord: Cli) -> None:
+def test_a_tool_that_was_taken_away_permanently_is_reported_as_that(gateway: Gateway, killcord: Cli) -> None:
     killcord(*OPEN, "--run", "r1")
     out = killcord("contain", "--run", "r1", "--tool", "erp", "--mode", "revoked", "--reason", "look").out.splitlines()
     (order,) = killcord.json("orders")
@@ -99,7 +99,7 @@ def test_no_text_of_others_begins_a_line_of_its_own(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "why  it said Order ord_1: released\n"
 
 
-def test_an_order_that_ended_by_itself_is_not_among_those_that_stand(gateway: Gateway, killcord: Cli) -> None:
+def test_an_order_that_ended_automatically_is_not_among_those_that_stand(gateway: Gateway, killcord: Cli) -> None:
     killcord(*OPEN, "--run", "r1")
     killcord("contain", "--run", "r1", "--mode", "paused", "--reason", "look", "--ttl", "1ms")
     deadline = time.monotonic() + 20
@@ -140,14 +140,16 @@ def test_a_refusal_exits_1_and_says_what_to_do(gateway: Gateway, killcord: Cli) 
 
 
 @pytest.mark.parametrize("token", ["", "nope"])
-def test_a_missing_token_is_told_with_its_variable(gateway: Gateway, killcord: Cli, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+def test_a_missing_token_is_reported_with_its_variable(
+    gateway: Gateway, killcord: Cli, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
     monkeypatch.setenv("KILLCORD_TOKEN", token)
     said = killcord("runs", "list")
     assert said.code == 1
     assert "KILLCORD_TOKEN" in said.err
 
 
-def test_a_role_that_may_not_is_told_so(gateway: Gateway, killcord: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_role_that_may_not_gets_the_reason(gateway: Gateway, killcord: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KILLCORD_TOKEN", "viewer-token")
     said = killcord("contain", "--all", "--mode", "paused", "--reason", "x")
     assert said.code == 1
@@ -163,7 +165,7 @@ def test_an_unreachable_gateway_exits_1_and_names_the_variable(killcord: Cli, mo
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://x/path", "http://user@x", "http://x:port"])
-def test_a_url_that_is_none_is_wrong_use(killcord: Cli, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_a_url_that_is_invalid_is_wrong_use(killcord: Cli, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("KILLCORD_URL", url)
     said = killcord("runs", "list")
     assert (said.code, "must look like" in said.err) == (2, True)

@@ -45,7 +45,7 @@ def test_every_problem_is_a_line_and_the_exit_code_is_2(killcord: Cli, config: P
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])
-def test_what_is_wrong_with_adapters_operators_and_policies_is_told_together(killcord: Cli, config: Path, command: str) -> None:
+def test_what_is_wrong_with_adapters_operators_and_policies_is_reported_together(killcord: Cli, config: Path, command: str) -> None:
     folder = config.parent
     shutil.copytree(ADAPTERS / "rest", folder / "adapters" / "rest")
     adapter = folder / "adapters" / "rest" / "adapter.yaml"
@@ -75,7 +75,7 @@ def test_a_folder_that_decides_nothing_is_named(killcord: Cli, config: Path) -> 
     assert (said.code, said.err.startswith(f"{config.parent / 'policies'}: there is no rule data.killcord.authz.decision")) == (2, True)
 
 
-def test_a_missing_configuration_is_told(killcord: Cli, tmp_path: Path) -> None:
+def test_a_missing_configuration_is_reported(killcord: Cli, tmp_path: Path) -> None:
     for arguments in (("check",), ("adapters", "list"), ("operators", "list")):
         said = killcord(*arguments, "--config", str(tmp_path / "none.yaml"))
         assert said.code == 2
@@ -96,7 +96,7 @@ def test_an_operator_is_added_once_and_its_token_found(killcord: Cli, config: Pa
     assert listed == [{"name": "alice", "role": "operator", "tenants": ["acme"], "classes": ["*"]}]
 
 
-def test_a_tokens_file_can_be_named_by_itself(killcord: Cli, tmp_path: Path) -> None:
+def test_a_tokens_file_can_be_named_automatically(killcord: Cli, tmp_path: Path) -> None:
     file = tmp_path / "tokens.yaml"
     made = killcord.json("operators", "add", "ci", "--role", "orchestrator", "--file", str(file))
     assert made["token"].startswith("kcop_")
@@ -122,7 +122,7 @@ def test_an_adapter_that_is_begun_loads_as_it_is_and_is_never_written_over(killc
     assert killcord("adapters", "scaffold", "../shop", "--into", into).code == 2
 
 
-def test_one_adapters_folder_is_checked_by_itself(killcord: Cli, tmp_path: Path) -> None:
+def test_one_adapters_folder_is_checked_automatically(killcord: Cli, tmp_path: Path) -> None:
     assert killcord("adapters", "check", str(ADAPTERS / "rest")).code == 0
     said = killcord("adapters", "check", str(ADAPTERS / "kinto"))
     assert (said.code, said.out.endswith("is valid. A tool that uses it must give vars: collection.\n")) == (0, True), said

@@ -101,7 +101,7 @@ def test_a_cut_tail_is_found_by_the_head_at_the_end(killcord: Cli, export: Path)
     assert said.code == 1
     stream = json.loads(lines[0])["stream"]
     assert f"{stream}/5: " in said.err
-    assert "its tail was cut" in said.err
+    assert "its end was removed" in said.err
 
 
 def test_a_changed_entry_is_named(killcord: Cli, export: Path) -> None:
@@ -123,7 +123,7 @@ def test_an_anchored_head_shows_that_heads_and_tail_were_cut(gateway: Gateway, k
     (anchors / "st.heads").write_text("".join(head.note + "\n" for head in gateway.parts.anchored))
     said = killcord("journal", "verify", "--file", str(export), "--heads", str(anchors))
     assert said.code == 1
-    assert "its tail was cut" in said.err
+    assert "its end was removed" in said.err
 
 
 def test_a_foreign_key_is_not_trusted(killcord: Cli, export: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_foreign_key_is_not_trusted(killcord: Cli, export: Path) -> None:
     assert said.code == 2
 
 
-def test_without_a_key_only_agreement_is_proved_and_it_says_so(killcord: Cli, export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_only_agreement_is_proved_and_it_reports_it(killcord: Cli, export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KILLCORD_URL")
     monkeypatch.delenv("KILLCORD_TOKEN")
     said = killcord("journal", "verify", "--file", str(export))
@@ -159,7 +159,7 @@ def test_a_token_that_sees_a_part_only_cannot_export_the_whole(
     monkeypatch.setenv("KILLCORD_TOKEN", "acme-viewer")
     said = killcord("journal", "export", "--out", str(tmp_path / "x"))
     assert said.code == 1
-    assert "this token sees only some tenants" in said.err
+    assert "A token narrowed to tenants" in said.err
 
 
 def test_a_failed_export_leaves_what_was_there(killcord: Cli, gateway: Gateway, export: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,23 +31,23 @@ def test_incidents_are_listed(gateway: Gateway, killcord: Cli, held: Contained) 
     assert killcord.json("incidents", "list", "--state", "closed") == []
 
 
-def test_an_incident_is_told_by_its_id(gateway: Gateway, killcord: Cli, held: Contained) -> None:
+def test_an_incident_is_reported_by_its_id(gateway: Gateway, killcord: Cli, held: Contained) -> None:
     said = killcord("incidents", "inc_1").out
     assert said.startswith("incident  inc_1 (open)\n")
     assert "anomaly.loop fired (behaviour): 10 of 10" in said
     assert "\nrecovery  compensate: " in said
     assert "erp:invoice:inv_1  standing, 1 effect(s); " in said
-    assert "task: outcome-unknown: It may or may not have been applied. [task_1]" in said
+    assert "task: outcome-unknown: Its outcome is unknown. [task_1]" in said
     assert killcord("incidents", "show", "inc_1").out == said
     assert killcord.json("incidents", "inc_1")["incident_id"] == "inc_1"
 
 
-def test_what_has_nothing_in_it_says_so(gateway: Gateway, killcord: Cli) -> None:
+def test_what_has_nothing_in_it_reports_it(gateway: Gateway, killcord: Cli) -> None:
     killcord("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "r1")
     empty = codec_incident.INCIDENT.journal(replace(INCIDENT, run_id="r1", orders=(), evidence=()))
     said = {"action": "none", "verdict": "recoverable", "why": "it was nothing"}
     gateway.do(gateway.parts.store.journal.append(typed(journaling.entry("response", run_id="r1", incident=empty, **said))))
-    assert killcord("incidents", "inc_1").out.endswith("\nWhat it touched\n  nothing\n\nWhat is open\n  nothing\n")
+    assert killcord("incidents", "inc_1").out.endswith("\nAffected objects\n  nothing\n\nOpen items\n  nothing\n")
 
 
 def test_an_unknown_incident_exits_1(gateway: Gateway, killcord: Cli) -> None:
@@ -65,7 +65,7 @@ def test_a_report_is_printed_written_and_the_same_again(gateway: Gateway, killco
     assert killcord.json("report", "inc_1")["markdown"] == printed
 
 
-def test_a_report_that_cannot_be_written_says_so(gateway: Gateway, killcord: Cli, held: Contained, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_reports_it(gateway: Gateway, killcord: Cli, held: Contained, tmp_path: Path) -> None:
     said = killcord("report", "inc_1", "--out", str(tmp_path / "none" / "report.md"))
     assert said.code == 2
     assert "cannot write the file" in said.err

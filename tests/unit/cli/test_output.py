@@ -41,13 +41,13 @@ def test_an_id_can_be_copied_whatever_the_width(terminal: Terminal, wide: int) -
     assert "\n".join(terminal(wide, ROW, ROW)).count(ID) == 2
 
 
-def test_a_table_that_fits_is_one_and_folds_what_is_told_in_words(terminal: Terminal) -> None:
+def test_a_table_that_fits_is_one_and_folds_what_is_reported_in_words(terminal: Terminal) -> None:
     lines = terminal(140, ROW)
     assert lines[0].split() == list(COLUMNS)
     assert (len(lines) > 2, max(map(len, lines)) <= 140) == (True, True)
 
 
-def test_one_that_does_not_is_told_line_by_line_without_what_is_empty(terminal: Terminal) -> None:
+def test_one_that_does_not_is_reported_line_by_line_without_what_is_empty(terminal: Terminal) -> None:
     assert terminal(100, ROW, ("short", "review", "done", "told")) == [
         f"task        {ID}",
         "kind        correction",

@@ -73,7 +73,7 @@ def test_a_test_that_fails_is_named_with_file_and_line(killcord: Cli, tmp_path: 
 
 @pytest.mark.usefixtures("at_the_checkout")
 @pytest.mark.parametrize("engine", ["embedded", "opa"])
-def test_a_folder_that_cannot_be_used_is_told_with_its_place(killcord: Cli, tmp_path: Path, engine: str) -> None:
+def test_a_folder_that_cannot_be_used_is_reported_with_its_place(killcord: Cli, tmp_path: Path, engine: str) -> None:
     written(ruled(tmp_path, "decision := {"), {"x_test.rego": "package killcord.x_test\n\ntest_x if true"})
     said = killcord("policy", "test", str(tmp_path), "--engine", engine)
     assert said.code == 1
@@ -167,7 +167,7 @@ def test_a_push_that_stops_midway_leaves_no_decision_until_one_goes_through(kill
     assert decided(empty, call())["result"] == {"allow": True}
 
 
-def test_an_opa_that_is_not_there_is_told(killcord: Cli) -> None:
+def test_an_opa_that_is_not_there_is_reported(killcord: Cli) -> None:
     said = killcord("policy", "push", str(POLICIES), "--url", "http://127.0.0.1:1")
     assert said.code == 1
     assert "OPA at http://127.0.0.1:1: " in said.err
@@ -175,7 +175,7 @@ def test_an_opa_that_is_not_there_is_told(killcord: Cli) -> None:
 
 
 @pytest.mark.parametrize("url", ["unix:///run/opa.sock", "http://127.0.0.1:8181/opa", "127.0.0.1:8181", "http://a:b@127.0.0.1:8181"])
-def test_a_url_that_cannot_be_pushed_to_is_told_without_repeating_it(killcord: Cli, url: str) -> None:
+def test_a_url_that_cannot_be_pushed_to_is_reported_without_repeating_it(killcord: Cli, url: str) -> None:
     said = killcord("policy", "push", str(POLICIES), "--url", url)
     assert said.code == 1
     assert said.err.startswith("--url: ")

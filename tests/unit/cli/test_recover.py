@@ -8,7 +8,7 @@ from tests.support import contained
 from tests.support.command_line import Cli, Gateway
 from tests.support.contained import Contained
 
-RECOVER = ("recover", "inc_1", "--reason", "the agent is mended")
+RECOVER = ("recover", "inc_1", "--reason", "the agent is fixed")
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def test_each_stage_is_shown_and_where_a_person_has_to_decide_is_exit_1(gateway:
     assert said.out.splitlines()[1].startswith("checkpoint  st_")
     assert "flow        contain done, collect done, classify done, compensate waits, reconcile ahead, resume ahead" in said.out
     (wait,) = [line for line in said.out.splitlines() if line.startswith("waits for   task ")]
-    assert "then: killcord tasks resolve task_1 RESOLUTION" in wait
+    assert "then run: killcord tasks resolve task_1 RESOLUTION" in wait
     again = killcord(*RECOVER)
     assert (again.code, again.out) == (1, said.out), "asked for again nothing is done again"
 
 
-def test_a_run_that_goes_on_says_how_its_agent_gets_a_lease(gateway: Gateway, killcord: Cli, held: Contained) -> None:
+def test_a_run_that_continues_says_how_its_agent_gets_a_lease(gateway: Gateway, killcord: Cli, held: Contained) -> None:
     killcord(*RECOVER)
     (rollback,) = killcord.json("rollbacks", "list", "--run", "run_1")
     killcord("rollbacks", "stop", rollback["rollback_id"], "--reason", "x")
@@ -62,7 +62,7 @@ def test_every_decision_is_explained_by_a_rule(gateway: Gateway, killcord: Cli, 
     said = killcord("incidents", "explain", "inc_1")
     assert said.code == 0
     assert 'by   data.killcord.response.response, for "anomaly.loop"' in said.out
-    for decided in ("degraded it to reads, and had what it did undone", "drives the incident to its end", "waits for a person"):
+    for decided in ("degraded it to reads, and had what it did undone", "started the recovery", "waits for a person"):
         assert f"  {decided}\n" in said.out
     reasons = killcord.json("incidents", "explain", "inc_1")["reasons"]
     assert all(one["why"] and one["rule"] for one in reasons)

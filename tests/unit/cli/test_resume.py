@@ -37,7 +37,7 @@ def test_a_checkpoint_is_taken_and_listed_before_the_newest_boundary(written: Ga
     assert said.err == f"A recovery would start at {taken['checkpoint_id']}.\n"
 
 
-def test_what_stands_against_a_checkpoint_is_said_and_is_exit_1(written: Gateway, killcord: Cli) -> None:
+def test_what_prevents_a_checkpoint_is_said_and_is_exit_1(written: Gateway, killcord: Cli) -> None:
     async def lose() -> None:
         await written.parts.store.journal.intend(rolled.opening("lost", "inv_2"))
         await written.parts.store.journal.append(typed(journaling.outcome("lost", id_="inv_2", result="unknown")))
@@ -56,7 +56,7 @@ def test_a_run_of_which_nothing_is_verified_is_not_ready(gateway: Gateway, killc
         await gateway.parts.store.journal.intend(rolled.opening("lost", "inv_2"))
 
     gateway.do(lose())
-    assert killcord("checkpoints", "list", "run_1").err.startswith("Not ready for recovery: The run has no verified boundary")
+    assert killcord("checkpoints", "list", "run_1").err.startswith("Not ready for recovery: The run has no usable checkpoint")
 
 
 def test_a_contained_run_is_resumed_with_what_it_keeps(written: Gateway, killcord: Cli) -> None:

@@ -84,7 +84,7 @@ def test_one_that_was_stopped_is_not_done(contained: Gateway, killcord: Cli) -> 
     assert (said.code, f"killcord rollbacks continue {name}" in said.err) == (1, True)
 
 
-def test_a_rollback_is_started_listed_shown_and_gone_on_with(contained: Gateway, killcord: Cli) -> None:
+def test_a_rollback_is_started_listed_shown_and_continued(contained: Gateway, killcord: Cli) -> None:
     begun = killcord.json("rollbacks", "start", "run_1", "--reason", "wrong prices")
     name = begun["rollback_id"]
     watched = killcord("rollbacks", "status", name, "--watch", "--json")
@@ -120,13 +120,13 @@ def test_an_unknown_rollback_is_refused(gateway: Gateway, killcord: Cli) -> None
         ([{"state": "done"}], ["killcord rollbacks continue rb_1"]),  # all is done, and could not be looked at in the end
     ],
 )
-def test_whoever_reads_that_it_needs_somebody_is_told_what_to_do(nodes: list[dict[str, object]], commands: list[str]) -> None:
+def test_anyone_who_reads_that_it_needs_somebody_is_reported_what_to_do(nodes: list[dict[str, object]], commands: list[str]) -> None:
     one = {"rollback_id": "rb_1", "run_id": "run_1", "state": "needs_operator", "subtree": False, "nodes": nodes}
     said = list(next_commands(one))
     assert [command for line, command in zip(said, commands, strict=True) if command in line] == commands
 
 
-def test_one_that_is_under_way_and_is_not_what_was_asked_for_is_told_apart(contained: Gateway, killcord: Cli) -> None:
+def test_one_that_is_under_way_and_is_not_what_was_asked_for_is_reported_apart(contained: Gateway, killcord: Cli) -> None:
     name = killcord.json("rollbacks", "start", "run_1", "--reason", "wrong prices")["rollback_id"]
     killcord("rollbacks", "status", name, "--watch")
     contained.do(told_as(RollbackStatus.NEEDS_OPERATOR, contained, name))

@@ -313,7 +313,7 @@ async def test_a_rule_that_fails_is_no_answer(tmp_path: Path) -> None:
             await made.ask(rules.RESPONSE, {"trigger": {"facts": {"name": 1}}})
 
 
-async def test_what_a_new_revision_does_not_answer_is_told_once(tmp_path: Path) -> None:
+async def test_what_a_new_revision_does_not_answer_is_reported_once(tmp_path: Path) -> None:
     reports = Reports()
     async with serving(ruled(tmp_path, ALLOWED), reports) as made:
         await made.look()
@@ -366,7 +366,7 @@ async def test_trouble_is_reported_once_and_so_is_its_end(acted: tuple[Acted, To
 
 
 @pytest.mark.parametrize(("status", "trouble"), [(500, "its bundles are not all active yet"), (401, "its /health answers with status 401")])
-async def test_health_that_is_not_good_is_told(status: int, trouble: str) -> None:
+async def test_health_that_is_not_good_is_reported(status: int, trouble: str) -> None:
     async with Tool(tool.answers(framed(b"{}", status=status))) as server, engine(f"http://127.0.0.1:{server.port}") as made:
         assert made.health() == (False, f"OPA at http://127.0.0.1:{server.port} cannot decide: {trouble}")
 

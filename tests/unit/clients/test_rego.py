@@ -152,14 +152,14 @@ async def test_questions_between_calls_change_no_decision() -> None:
         assert outcome(await active.decide(call(target__tenant="globex"))) == {"tenant-boundary"}
 
 
-async def test_an_engine_that_was_let_go_has_no_answers(tmp_path: Path) -> None:
+async def test_an_engine_that_was_released_has_no_answers(tmp_path: Path) -> None:
     active = engine(POLICIES)
     active.let_go()
     with pytest.raises(errors.PolicyUnavailable):
         await active.ask(rules.RESPONSE, {})
 
 
-def test_what_a_bundle_does_not_answer_is_told_when_it_loads(tmp_path: Path) -> None:
+def test_what_a_bundle_does_not_answer_is_reported_when_it_loads(tmp_path: Path) -> None:
     reports = Reports()
     active = engine(ruled(tmp_path, ALLOWED), reports)
     assert reports.lines == [("warning", f"revision {active.revision}: {lack}") for lack in entry_points.LACKING.values()]
@@ -206,7 +206,7 @@ async def test_a_broken_change_is_refused_and_the_old_revision_decides_on(tmp_pa
     assert len(reports.of("error")) == 1
 
 
-async def test_a_mended_change_ends_the_refusal(tmp_path: Path) -> None:
+async def test_a_repaired_change_ends_the_refusal(tmp_path: Path) -> None:
     active = engine(ruled(tmp_path, ALLOWED))
     before = active.revision
     for rule in ("broken", ALLOWED):
@@ -244,7 +244,7 @@ async def test_touching_files_changes_nothing(tmp_path: Path) -> None:
     assert reports.lines == []
 
 
-async def test_watching_takes_up_a_change_by_itself(tmp_path: Path) -> None:
+async def test_watching_takes_up_a_change_automatically(tmp_path: Path) -> None:
     active = engine(ruled(tmp_path, ALLOWED))
     before = active.revision
     watching = asyncio.ensure_future(active.watch(0.01))

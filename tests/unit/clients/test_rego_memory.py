@@ -46,7 +46,7 @@ def test_the_starter_bundle_looks_at_these_paths_and_no_others() -> None:
         "denials contains x if { input.step.id; x := {} }",
     ],
 )
-def test_what_cannot_be_told_or_is_new_each_time_is_not_remembered(tmp_path: Path, rule: str) -> None:
+def test_what_cannot_be_reported_or_is_new_each_time_is_not_remembered(tmp_path: Path, rule: str) -> None:
     found = loading.examine(policy_bundle.read(ruled(tmp_path, rule)))
     assert Memory(found.looked_at).key(call()) is None
 
@@ -57,7 +57,7 @@ def test_an_input_that_the_syntax_does_not_account_for_turns_remembering_off() -
     assert syntax.looked_at([module], {"a.rego": 'x := "input" # input\ny := data.input\nz := `input`'}) == ()
 
 
-def test_absent_null_empty_and_look_alikes_are_told_apart() -> None:
+def test_absent_null_empty_and_look_alikes_are_reported_apart() -> None:
     memory = Memory([("args", "amount"), ("target", "tenant")])
     documents: list[dict[str, Any]] = [
         {"args": {"amount": None}, "target": {"tenant": "a"}},

@@ -78,15 +78,15 @@ def test_what_is_asked_for_is_no_data(tmp_path: Path) -> None:
     ("package", "rule", "fault"),
     [
         ("response", 'response := "pause"', "it is not an object"),
-        ("response", 'response := {"action": "stop"}', "action is none of"),
+        ("response", 'response := {"action": "stop"}', "action is not one of"),
         ("recovery", "decision := true", "is neither"),
-        ("invariants", 'violations contains "x"', "has members that are no {code, message}"),
-        ("invariants", "violations := true", "is no set"),
+        ("invariants", 'violations contains "x"', "has members that are not {code, message}"),
+        ("invariants", "violations := true", "is not a set"),
     ],
 )
 def test_an_answer_that_could_never_be_used_does_not_load(tmp_path: Path, package: str, rule: str, fault: str) -> None:
     (found,) = problems(asked(tmp_path, package, rule))
-    assert "gives no usable answer to a sample: " in found
+    assert "returns no usable answer for a sample: " in found
     assert fault in found
 
 

@@ -80,7 +80,7 @@ async def test_many_tenants_do_not_crowd_each_other_out(sealing: vault.TenantVau
         assert await sealing.unseal(blob) == b"x"
 
 
-def test_a_master_key_that_others_can_read_or_that_is_none_stops_the_start(tmp_path: Path) -> None:
+def test_a_master_key_that_others_can_read_or_that_is_invalid_stops_the_start(tmp_path: Path) -> None:
     vault.open_master_key(tmp_path / "keys")
     path = tmp_path / "keys" / "master.key"
     os.chmod(path, 0o604)

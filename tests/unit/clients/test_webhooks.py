@@ -13,7 +13,7 @@ from tests.support.rig import Rig, until
 from tests.support.telling import STAMP, fire, hook, respond, telling
 
 
-async def test_everything_is_told_in_the_order_in_which_it_happened(rig: Rig) -> None:
+async def test_everything_is_reported_in_the_order_in_which_it_happened(rig: Rig) -> None:
     async with receiving() as receiver, telling(rig, hook(receiver)):
         await fire(rig)
         await respond(rig)
@@ -115,7 +115,7 @@ async def test_a_redirect_is_not_followed(rig: Rig) -> None:
         assert len(receiver.received) == 2
 
 
-async def test_a_new_webhook_is_told_of_what_happens_from_then_on(rig: Rig) -> None:
+async def test_a_new_webhook_is_reported_of_what_happens_from_then_on(rig: Rig) -> None:
     await rig.contain("run_before")
     async with receiving() as receiver:
         async with telling(rig, hook(receiver)):
@@ -128,7 +128,7 @@ async def test_a_new_webhook_is_told_of_what_happens_from_then_on(rig: Rig) -> N
         assert [one["subject"] for one in receiver.events] == ["run_while_away", "run_after"]
 
 
-async def test_a_restart_goes_on_where_it_stopped_and_sends_nothing_twice_that_was_taken(rig: Rig) -> None:
+async def test_a_restart_continues_where_it_stopped_and_sends_nothing_twice_that_was_taken(rig: Rig) -> None:
     async with receiving() as receiver:
         async with telling(rig, hook(receiver)) as told:
             await rig.contain("run_1")

@@ -1,4 +1,4 @@
-"""Webhooks: whom they may reach, what each is told, where they go on, and what operators see of them."""
+"""Webhooks: whom they may reach, what each is told, where they continue, and what operators see of them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_a_receiver_is_trusted_by_its_certificate_alone(rig: Rig, tmp_path
         assert told.logged[0][1] | {"webhook": "doubting", "why": "its TLS certificate or handshake is not acceptable"} == told.logged[0][1]
 
 
-async def test_a_webhook_is_told_of_its_topics_and_tenants_alone(rig: Rig) -> None:
+async def test_a_webhook_is_reported_of_its_topics_and_tenants_alone(rig: Rig) -> None:
     acme, globex = await rig.open(), await rig.open(tenant="globex")
     async with receiving() as orders, receiving() as mine, receiving() as last:
         hooks = (
@@ -95,7 +95,7 @@ async def test_the_bell_is_enough_even_where_it_rings_before_the_entry_is_durabl
 
 
 @pytest.mark.parametrize(("stream", "seq"), [("st_other", 0), ("its own", 999)])
-async def test_another_journal_or_an_older_one_is_told_of_from_its_end_on(rig: Rig, stream: str, seq: int) -> None:
+async def test_another_journal_or_an_older_one_is_reported_of_from_its_end_on(rig: Rig, stream: str, seq: int) -> None:
     folder = rig.gateway.config.data_dir / "told"
     folder.mkdir()
     await rig.contain("run_1")
@@ -147,7 +147,7 @@ async def test_no_secret_is_ever_logged_or_shown(rig: Rig) -> None:
         assert "canary" not in text
 
 
-async def test_prometheus_is_told_what_arrived_what_did_not_and_what_waits(rig: Rig) -> None:
+async def test_prometheus_is_reported_what_arrived_what_did_not_and_what_waits(rig: Rig) -> None:
     registry = CollectorRegistry()
     async with receiving(204, 400, always=500) as receiver, telling(rig, hook(receiver)) as told:
         registry.register(metrics.deliveries(told.webhooks, lambda: rig.gateway.store.journal.health().seq))
@@ -187,7 +187,7 @@ async def test_a_whole_gateway_rings_its_own_bells(tmp_path: Path, monkeypatch: 
     assert [one["subject"] for one in receiver.events] == ["run_0", "run_1", "run_2"]
 
 
-async def test_a_write_over_the_tenant_boundary_is_told_as_trigger_order_and_incident(rig: Rig) -> None:
+async def test_a_write_over_the_tenant_boundary_is_reported_as_trigger_order_and_incident(rig: Rig) -> None:
     opened = await rig.open()
     async with receiving() as receiver, telling(rig, hook(receiver, tenants=frozenset({"acme"}))):
         refused = await rig.call(opened.lease, "PATCH", "/v1/tenants/globex/invoices/inv_1", {"status": "body-canary"})

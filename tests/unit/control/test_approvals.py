@@ -1,4 +1,4 @@
-"""Compensations that wait for a person: asked for once, heard of on the journal, and good for every attempt."""
+"""Compensations that wait for a person: asked for once, learned of on the journal, and good for every attempt."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_a_compensation_is_asked_for_once(approvals: Approvals, heard: Hea
     assert [one.change for one in heard] == ["requested", "requested"]
 
 
-async def test_whoever_is_asked_sees_what_would_be_sent_and_the_journal_does_not(approvals: Approvals, heard: Heard) -> None:
+async def test_anyone_who_is_asked_sees_what_would_be_sent_and_the_journal_does_not(approvals: Approvals, heard: Heard) -> None:
     waiting = await asked(approvals)
     assert await approvals.request_of(waiting) == orjson.loads(SHOWN)
     known = await approvals.compensation("rb_1", "n1")
@@ -69,7 +69,7 @@ async def test_whoever_is_asked_sees_what_would_be_sent_and_the_journal_does_not
 
 
 @pytest.mark.parametrize("grant", [True, False])
-async def test_whoever_waits_hears_of_the_answer(approvals: Approvals, heard: Heard, grant: bool) -> None:
+async def test_anyone_who_waits_learns_of_the_answer(approvals: Approvals, heard: Heard, grant: bool) -> None:
     approval_id = (await asked(approvals)).approval_id
     assert not await approvals.granted(approval_id)
     await approvals.decide(approval_id, grant=grant, reason="looked", by="ann")
@@ -83,7 +83,7 @@ async def test_whoever_waits_hears_of_the_answer(approvals: Approvals, heard: He
 
 
 async def test_it_waits_for_as_long_as_its_rollback(approvals: Approvals) -> None:
-    waiting = await asked(approvals)  # under a ttl of nothing, and for a run that nobody knows any more
+    waiting = await asked(approvals)  # under a ttl of nothing, and for a run that it is unknown any more
     assert waiting.expires_at is None
     granted = await approvals.decide(waiting.approval_id, grant=True, reason="looked", by="ann")
     assert granted.expires_at is None

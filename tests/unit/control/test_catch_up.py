@@ -93,7 +93,7 @@ async def test_what_was_counted_before_a_restart_counts_on(tmp_path: Path) -> No
 
 @dataclass(slots=True)
 class Without:
-    """A journal that takes no entry of some kinds any more: to whoever writes one, the process is gone there."""
+    """A journal that takes no entry of some kinds any more: to anyone who writes one, the process is gone there."""
 
     journal: Journal
     kinds: frozenset[Kind]
@@ -166,7 +166,7 @@ async def is_over(bad: Agent) -> bool:
     return bool(found) and found[0].rollback is RollbackState.CLEAN
 
 
-async def test_whoever_takes_note_of_an_incident_about_a_closed_run_closes_it(tmp_path: Path) -> None:
+async def test_anyone_who_takes_note_of_an_incident_about_a_closed_run_closes_it(tmp_path: Path) -> None:
     ledger, bad = await cut_off(tmp_path, Kind.RESPONSE)
     async with moody(tmp_path, ledger=ledger) as made:
         again = Agent(made, bad.opened)
@@ -182,7 +182,7 @@ async def test_whoever_takes_note_of_an_incident_about_a_closed_run_closes_it(tm
         await until_async(closed)
 
 
-async def test_what_was_not_answered_is_answered_however_long_the_gateway_was_away(tmp_path: Path) -> None:
+async def test_what_was_not_answered_is_answered_however_long_the_gateway_was_unavailable(tmp_path: Path) -> None:
     ledger, bad = await cut_off(tmp_path, Kind.TRIGGER, Kind.ORDER, Kind.RESPONSE)
     async with moody(tmp_path, ledger=ledger) as made:
         clock = made.gateway.catch_up.clock
@@ -197,7 +197,7 @@ async def test_what_was_not_answered_is_answered_however_long_the_gateway_was_aw
         assert len(await Agent(made, bad.opened).incidents()) == 1
 
 
-async def test_a_finding_that_came_while_its_like_was_answered_is_not_answered_anew_at_each_start(tmp_path: Path) -> None:
+async def test_a_finding_that_came_while_its_like_was_answered_is_not_answered_again_at_each_start(tmp_path: Path) -> None:
     async with moody(tmp_path) as made:
         bad = await agent(made)
         for _ in range(5):
@@ -209,7 +209,7 @@ async def test_a_finding_that_came_while_its_like_was_answered_is_not_answered_a
             assert len(await Agent(made, bad.opened).responses()) == told
 
 
-async def test_a_trigger_that_was_told_is_answered_once_also_where_the_run_was_closed_since(tmp_path: Path) -> None:
+async def test_a_trigger_that_was_reported_is_answered_once_also_where_the_run_was_closed_since(tmp_path: Path) -> None:
     async with moody(tmp_path) as made:
         bad = await agent(made)
         whole = made.gateway.journal.journal

@@ -1,4 +1,4 @@
-"""The table of those who hear of entries names everyone who looks at a kind of entry, and nobody else."""
+"""The table of those who learn of entries names everyone who looks at a kind of entry, and nobody else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_every_kind_is_in_the_table(rig: Rig) -> None:
     assert set(subscribers(gateway.monitor, gateway.recovery, gateway.webhooks)) == set(Kind)
 
 
-async def test_the_monitor_hears_of_what_sets_triggers_off_and_webhooks_of_what_they_tell(rig: Rig) -> None:
+async def test_the_monitor_learns_of_what_sets_triggers_off_and_webhooks_of_what_they_tell(rig: Rig) -> None:
     gateway = rig.gateway
     table = gateway.journal.subscribers
     looked_at = {Kind(str(one.__struct_config__.tag)) for one in projection.LOOKED_AT}

@@ -1,4 +1,4 @@
-"""What an approval still allows, and when it must be asked for anew."""
+"""What an approval still allows, and when it must be asked for again."""
 
 from __future__ import annotations
 

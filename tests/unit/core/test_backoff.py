@@ -13,7 +13,7 @@ def test_pauses_double_up_to_five_minutes_and_chance_takes_up_to_half() -> None:
     assert [WEBHOOK.pause(tries, chance=1.0) for tries in (1, 2, 10)] == [0.5, 1, 150]
 
 
-def test_whoever_asks_for_time_gets_it_within_reason() -> None:
+def test_anyone_who_asks_for_time_gets_it_within_reason() -> None:
     assert WEBHOOK.pause(1, asked=30.0) == 30
     assert WEBHOOK.pause(5, asked=2.0) == 16
     assert WEBHOOK.pause(1, asked=86_400.0) == delivery.LONGEST

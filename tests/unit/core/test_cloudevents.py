@@ -38,7 +38,7 @@ def order_entry(order: Order, change: str = "made", **more: object) -> dict[str,
     )
 
 
-def test_an_order_is_told_with_what_it_holds_and_why() -> None:
+def test_an_order_is_reported_with_what_it_holds_and_why() -> None:
     assert cloudevents.event(Topic.ORDER, typed(order_entry(ORDER, run_id="run_1"))) == {
         "specversion": "1.0",
         "id": "st_1/12",
@@ -60,7 +60,7 @@ def test_an_order_is_told_with_what_it_holds_and_why() -> None:
     }
 
 
-def test_a_release_is_told_with_who_released_it_and_why() -> None:
+def test_a_release_is_reported_with_who_released_it_and_why() -> None:
     released = replace(ORDER, epoch=8, released_at=15.0, released_by="bob")
     told = cloudevents.event(Topic.ORDER, typed(order_entry(released, "released") | {"by": "bob", "reason": "it was a test"}))
     assert told is not None
@@ -76,7 +76,7 @@ def test_an_order_over_everything_has_no_subject_and_is_written_as_users_write_i
     assert told["data"]["expires_at"] is None  # type: ignore[index]
 
 
-def test_a_trigger_is_told_without_its_facts() -> None:
+def test_a_trigger_is_reported_without_its_facts() -> None:
     trigger = {
         "name": "anomaly.loop",
         "layer": "behaviour",
@@ -100,7 +100,7 @@ def test_a_trigger_is_told_without_its_facts() -> None:
     }
 
 
-def test_an_incident_is_told_whole_with_times_that_can_be_read() -> None:
+def test_an_incident_is_reported_whole_with_times_that_can_be_read() -> None:
     told = cloudevents.event(
         Topic.INCIDENT, typed(entry("response", change="opened", incident=codec_incident.INCIDENT.journal(INCIDENT), run_id="run_1"))
     )

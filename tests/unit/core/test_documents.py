@@ -93,7 +93,7 @@ def test_a_task_of_an_older_entry_names_its_one_write() -> None:
     assert (found.wire_keys, found.target, found.evidence, found.resolution) == (("kc",), None, None, Resolution.APPLIED)
 
 
-def test_a_rate_that_is_none_is_refused() -> None:
+def test_a_rate_that_is_invalid_is_refused() -> None:
     for word in ("", "50", "x/s", "50/fortnight"):
         with pytest.raises(ValueError):
             codec_run.rate(word)

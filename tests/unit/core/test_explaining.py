@@ -39,12 +39,12 @@ def decided(*entries: Entry) -> list[str]:
     return [one["decided"] for one in explained(entries)]
 
 
-def test_retries_fallbacks_and_degrading_are_told_with_the_rule_and_its_revision() -> None:
+def test_retries_fallbacks_and_degrading_are_reported_with_the_rule_and_its_revision() -> None:
     (retried, fell_back, degraded) = explained(
         [response(1, "retry", "error.transient"), response(2, "fallback"), response(3, "read_only", verdict="containment")]
     )
-    assert retried["decided"] == "had the read asked again"
-    assert (fell_back["decided"], degraded["decided"]) == ("had the read asked elsewhere", "degraded it to reads")
+    assert retried["decided"] == "retried the read"
+    assert (fell_back["decided"], degraded["decided"]) == ("sent the read to its fallback", "degraded it to reads")
     assert retried["rule"] == 'data.killcord.response.response, for "error.transient" (recoverable)'
     assert (retried["why"], retried["revision"], retried["entry"]) == ("because of error.transient", "r1", "st/1")
 
@@ -60,8 +60,8 @@ def test_a_finding_says_from_where_on_the_run_counts_as_bad_and_where_that_is_no
     named, mute = explained(
         [entry(5, "finding", about=["st/3", "st/4"], unfound=0, **found), entry(6, "finding", about=["st/2"], unfound=1, **found)]
     )
-    assert (named["decided"], named["why"]) == ("took st/3 for bad, and what came after it", "finding books.off, high (verifier)")
-    assert mute["decided"] == "could not tell which entry was the first bad one"
+    assert (named["decided"], named["why"]) == ("took st/3 as the first bad entry", "finding books.off, high (verifier)")
+    assert mute["decided"] == "could not determine the first bad entry"
 
 
 def test_what_was_handed_over_says_why_and_what_went_well_is_no_decision() -> None:
@@ -71,14 +71,14 @@ def test_what_was_handed_over_says_why_and_what_went_well_is_no_decision() -> No
     told = [node(seq, state) for seq, state in enumerate(("task", "waiting", "unknown", "failed", "nothing", "stopped"), start=1)]
     reasons = explained(told)
     assert [one["entry"] for one in reasons] == ["st/1", "st/2", "st/3", "st/4"]
-    assert reasons[0]["decided"] == "handed node n1 to a person (task)"
+    assert reasons[0]["decided"] == "opened a task for node n1 (task)"
     assert reasons[0]["why"] == "it is task"
 
 
 def test_what_waits_for_its_tool_was_handed_to_nobody_until_patience_with_it_is_over() -> None:
-    why = {"change": "node", "node": "n1", "state": "waiting", "why": "the tool is away"}
+    why = {"change": "node", "node": "n1", "state": "waiting", "why": "the tool is unavailable"}
     waits, over = entry(1, "rollback", since="2026-11-29T22:00:00.000000Z", **why), entry(2, "rollback", retriable=True, **why)
-    assert decided(waits, over) == ["waits with node n1", "handed node n1 to a person (waiting)"]
+    assert decided(waits, over) == ["waits with node n1", "opened a task for node n1 (waiting)"]
 
 
 def rolled(*residue: str) -> dict[str, object]:
@@ -90,7 +90,7 @@ def test_a_rollback_says_by_which_rule_it_began_and_ended_and_what_is_left() -> 
     by_hand = entry(2, "rollback", change="started", by="ops", reason="wrong prices", rollback=rolled())
     ended = entry(3, "rollback", change="ended", by="st_1:up_1", reason="residue", rollback=rolled("a: was edited", "b: is a mail"))
     first, second, third = explained([started, by_hand, ended])
-    assert (first["rule"], second["rule"]) == ("the response's rollback", "asked by ops")
+    assert (first["rule"], second["rule"]) == ("the response's rollback", "requested by ops")
     assert third["why"] == "residue; left: a: was edited; b: is a mail"
     assert "killcord.invariants" in third["rule"]
 
@@ -99,7 +99,7 @@ def run(generation: int) -> dict[str, object]:
     return RUN.journal(replace(journaling.RUN, generation=generation))
 
 
-def test_only_this_generation_is_told_of_and_its_end_by_the_entry_that_begins_the_next() -> None:
+def test_only_this_generation_is_reported_of_and_its_end_by_the_entry_that_begins_the_next() -> None:
     resumed = entry(3, "run", change="resumed", run=run(2), generation=2, checkpoint_id="chk_1", by="ops", reason="mended")
     later = entry(5, "run", change="resumed", run=run(3), generation=3, checkpoint_id="chk_2", by="ops", reason="again")
     assert decided(response(1, "pause"), resumed, response(4, "pause", generation=2), later) == [
@@ -108,7 +108,7 @@ def test_only_this_generation_is_told_of_and_its_end_by_the_entry_that_begins_th
     ]
 
 
-def test_orders_of_people_are_told_and_those_of_triggers_by_their_responses() -> None:
+def test_orders_of_people_are_reported_and_those_of_triggers_by_their_responses() -> None:
     def order(seq: int, by: str, change: str = "made") -> Entry:
         told = {"stream": "st", "seq": seq, "ts": journaling.STAMP, "kind": "order", "change": change, "by": by, "reason": "a loop"}
         return {**told, "order": ORDER.journal(journaling.order(Mode.QUARANTINED, run="run_1"))}
@@ -137,22 +137,22 @@ async def test_every_decision_of_a_whole_story_has_a_rule_and_a_reason(tmp_path:
         entries = [one for kind in explanation.KINDS for one in await at.journal(run.run.run_id, kind)]
     reasons = explained(sorted(entries, key=lambda one: int(one["seq"])))
     assert [one["decided"].partition(" (")[0] for one in reasons] == [
-        "could not tell which entry was the first bad one",
+        "could not determine the first bad entry",
         "contained it, with its state kept as evidence, and had what it did undone",
         "began to undo what the run did",
-        f"handed node {task.node_id} to a person",
+        f"opened a task for node {task.node_id}",
         "ended the rollback",
-        "drives the incident to its end",
+        "started the recovery",
         "resumed the run from " + reasons[6]["decided"].rpartition(" ")[2],
         "closed the incident",
     ]
     assert all(one["rule"] and one["why"] for one in reasons)
 
 
-async def test_a_read_that_was_asked_again_and_elsewhere_is_told_from_a_real_journal(tmp_path: Path) -> None:
+async def test_a_read_that_was_asked_again_and_elsewhere_is_reported_from_a_real_journal(tmp_path: Path) -> None:
     async with moody(tmp_path, ledger=Moody()) as at:
         one = await agent(at)
         tool(at).busy = 100
         assert (await one.read()).status == 200, "the archive answers"
         reasons = explained(await one.responses())
-    assert {"had the read asked again", "had the read asked elsewhere"} <= {reason["decided"] for reason in reasons}
+    assert {"retried the read", "sent the read to its fallback"} <= {reason["decided"] for reason in reasons}

@@ -65,7 +65,7 @@ def test_what_cannot_be_evaluated_is_no_value_and_no_error(text: str, body: obje
     assert expression.compile(text).search({"request": {"body": body}}) is not True
 
 
-def test_what_a_tool_sets_by_itself_can_be_left_out() -> None:
+def test_what_a_tool_sets_automatically_can_be_left_out() -> None:
     kept = expression.compile("without(reply.body, ['version', 'missing'])")
     assert kept.roots == {"reply"}
     assert kept.search({"reply": {"body": {"status": "open", "version": 4}}}) == {"status": "open"}
@@ -102,14 +102,14 @@ def test_only_names_looked_up_in_the_document_are_roots(text: str, roots: set[st
         ("request.body ==", "'request.body ==' is not complete"),
         ("request..body", "syntax error at column 9 of 'request..body', at '.'"),
         ("request.'a'", "syntax error at column 9"),
-        ("request.body == 1", "a literal stands between backticks, such as `1`"),
+        ("request.body == 1", "write a literal between backticks, such as `1`"),
         (
             "request.body == true",
-            "true is not known here; an expression here begins with object, reply, request, run, snapshot or vars; a literal",
+            "true is unknown here; an expression here begins with object, reply, request, run, snapshot or vars; write a literal",
         ),
         (
             "reqest.body",
-            "reqest is not known here; an expression here begins with object, reply, request, run, snapshot or vars; did you mean request?",
+            "reqest is unknown here; an expression here begins with object, reply, request, run, snapshot or vars; did you mean request?",
         ),
         ("lenght(request.body)", "there is no function lenght(); did you mean length?"),
         ("length(request, reply)", "length() takes 1 argument(s), not 2"),
@@ -124,5 +124,5 @@ def test_a_wrong_expression_says_where_and_what_would_be_right(text: str, messag
 
 
 def test_a_place_can_know_fewer_roots() -> None:
-    with pytest.raises(ValueError, match="reply is not known here; an expression here begins with request or vars"):
+    with pytest.raises(ValueError, match="reply is unknown here; an expression here begins with request or vars"):
         expression.compile("reply.body.id", roots=frozenset({"request", "vars"}))

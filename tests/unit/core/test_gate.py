@@ -78,7 +78,7 @@ def test_an_order_on_one_tool_leaves_the_others() -> None:
     assert gate.hold(orders, WORKER, None, now=200.0).mode is Mode.ACTIVE
 
 
-def test_a_time_limited_order_ends_by_itself_and_says_when() -> None:
+def test_a_time_limited_order_ends_automatically_and_says_when() -> None:
     orders = [order(Mode.PAUSED, run="worker", ends=300.0)]
     held = gate.hold(orders, WORKER, "erp", now=299.9)
     assert (held.mode, held.until) == (Mode.PAUSED, 300.0)

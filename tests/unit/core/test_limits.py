@@ -69,7 +69,7 @@ def test_totals_exist_only_where_they_are_declared() -> None:
     assert len(limits.budgets(RUN, [], TaskClass(name="c"), None)) == 2
 
 
-def test_a_cost_that_is_limited_must_be_told() -> None:
+def test_a_cost_that_is_limited_must_be_reported() -> None:
     budgets = limits.budgets(RUN, [], TaskClass(name="c", limits=Limits(amount={"refund": 1})), None)
     assert limits.unpriced(budgets, Cost(unpriced=("amount:refund",))) == "amount:refund"
     assert limits.unpriced(budgets, Cost(unpriced=("amount:other",))) is None

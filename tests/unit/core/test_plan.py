@@ -62,13 +62,13 @@ def test_what_lies_before_a_gap_is_a_persons(version: str | None) -> None:
 def test_an_effect_of_which_the_version_it_left_is_not_known_is_a_persons_and_so_is_all_before_it() -> None:
     newer, older = planned(write(1), write(2, before="v2", after=None)).nodes
     assert (newer.effects, newer.way) == (("kc-2",), Way.TASK)
-    assert "version it left is not known" in newer.why
+    assert "version it left is unknown" in newer.why
     assert (older.effects, older.way) == (("kc-1",), Way.TASK)
     assert "overwrite" in older.why
 
 
 def test_without_a_kept_state_there_is_nothing_to_put_back() -> None:
-    assert "the state before it was not kept" in only(write(1, snapshot_ref=None)).why
+    assert "the state before it was not stored" in only(write(1, snapshot_ref=None)).why
 
 
 def test_a_state_that_was_not_kept_in_between_is_not_needed() -> None:
@@ -103,8 +103,8 @@ def test_an_upsert_that_changed_its_object_is_put_back() -> None:
     assert only(write(1, "put", before="v1", after="v2")).does is Does.RESTORES
 
 
-def test_an_upsert_of_which_nobody_knows_whether_it_made_its_object_is_a_persons() -> None:
-    assert "nobody looked" in only(write(1, "upsert", before=None, after="v1", existed=None)).why
+def test_an_upsert_of_which_it_is_unknown_whether_it_made_its_object_is_a_persons() -> None:
+    assert "not read before" in only(write(1, "upsert", before=None, after="v1", existed=None)).why
 
 
 def test_a_removed_object_is_made_again_by_the_way_back_of_what_removed_it() -> None:
@@ -130,7 +130,7 @@ def test_what_the_scope_made_is_not_missed_even_if_only_a_person_could_undo_its_
     assert [node.way for node in planned(updated, removed).nodes] == [Way.TASK, Way.TASK]
 
 
-def test_of_what_was_made_and_removed_for_good_only_the_removal_is_looked_at() -> None:
+def test_of_what_was_made_and_removed_permanently_only_the_removal_is_looked_at() -> None:
     gone = write(4, "delete", before="v3", after=None, compensation=compensation("ship"))
     for action in ("create", "upsert", "put"):
         made, changed = write(1, action, before=None, after="v1"), write(2, before="v1", after="v3")
@@ -139,7 +139,7 @@ def test_of_what_was_made_and_removed_for_good_only_the_removal_is_looked_at() -
         assert {node.way for node in others} == {Way.NOTHING}
 
 
-def test_what_was_done_for_good_in_between_is_looked_at_too() -> None:
+def test_what_was_done_permanently_in_between_is_looked_at_too() -> None:
     made, shipped = write(1, "create", before=None, after="v1"), write(2, "ship", before="v1", after="v2")
     changed, gone = write(3, before="v2", after="v3"), write(4, "delete", before="v3", after=None, compensation=compensation("ship"))
     found = planned(made, shipped, changed, gone)
@@ -147,14 +147,14 @@ def test_what_was_done_for_good_in_between_is_looked_at_too() -> None:
     assert found.irreversible
 
 
-def test_what_was_there_before_and_is_removed_for_good_is_missed() -> None:
+def test_what_was_there_before_and_is_removed_permanently_is_missed() -> None:
     gone = write(2, "delete", before="v2", after=None, compensation=compensation("ship"))
     assert ways(planned(write(1), gone)) == [("st-2", Way.REVIEW), ("st-1", Way.TASK)]
     again = write(3, "upsert", before=None, after="v3"), write(4, "delete", before="v3", after=None, compensation=compensation("ship"))
     assert [node.way for node in planned(write(1, "delete", after=None), *again).nodes] == [Way.REVIEW, Way.TASK]
 
 
-def test_what_is_made_up_for_outlives_its_object() -> None:
+def test_what_is_offset_outlives_its_object() -> None:
     made = write(1, "adjust", before=None, after="v1", existed=False)
     gone = write(2, "delete", before="v1", after=None, compensation=compensation("ship"))
     assert [node.way for node in planned(made, gone).nodes] == [Way.REVIEW, Way.TASK]
@@ -184,13 +184,13 @@ def test_statuses_collapse_among_their_own_kind_alone() -> None:
     assert (status.guard, status.after) == (None, (assign.node_id,))
 
 
-def test_what_is_made_up_for_is_made_up_for_one_by_one_newest_first() -> None:
+def test_what_is_offset_is_offset_one_by_one_newest_first() -> None:
     newer, older = planned(write(1, "adjust"), write(2, "adjust", before="v2", after="v3")).nodes
     assert (newer.node_id, newer.does, newer.guard) == ("st-2", Does.OFFSETS, "v3")
     assert (older.node_id, older.guard, older.guard_follows, older.after) == ("st-1", None, "st-2", ("st-2",))
 
 
-def test_what_is_made_up_for_needs_no_version_where_the_object_has_none() -> None:
+def test_what_is_offset_needs_no_version_where_the_object_has_none() -> None:
     found = planned(write(1, "adjust", before=None, after=None), write(2, "reserve", before=None, after=None))
     assert ways(found) == [("st-2", Way.CALL), ("st-1", Way.CALL)]
     assert [(node.guard, node.guard_absent, node.guard_follows) for node in found.nodes] == [(None, False, None)] * 2
@@ -203,10 +203,10 @@ def test_what_would_overwrite_needs_a_version() -> None:
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"compensation": compensation("update", allowed_until=50.0)}, "the time for it ended"),
-        ({"action": "fix", "compensation": compensation("fix")}, "its adapter leaves that to a person"),
-        ({"action": "gone"}, "does not declare the action any more"),
-        ({"compensation": compensation("create")}, "declares another way"),
+        ({"compensation": compensation("update", allowed_until=50.0)}, "its deadline was"),
+        ({"action": "fix", "compensation": compensation("fix")}, "its adapter assigns it to a person"),
+        ({"action": "gone"}, "no longer declares the action"),
+        ({"compensation": compensation("create")}, "now declares another compensation"),
     ],
 )
 def test_what_no_call_can_undo_is_a_persons_with_the_reason(more: dict[str, Any], why: str) -> None:
@@ -215,7 +215,7 @@ def test_what_no_call_can_undo_is_a_persons_with_the_reason(more: dict[str, Any]
     assert why in node.why
 
 
-def test_an_approval_that_was_taken_back_is_none() -> None:
+def test_an_approval_that_was_compensated_is_none() -> None:
     assert only(write(1), undos={("erp", "update"): undo(Remedy.RESTORE_PREVIOUS_VERSION, automatic=False)}).automatic is False
 
 
@@ -236,7 +236,7 @@ def test_what_is_not_known_is_found_out_before_anything_on_its_object(state: Sta
     found = planned(write(1), write(2, before="v2", after=None, state=state), write(3, before="v3", after="v4"))
     assert ways(found) == [("st-2", Way.PROBE), ("st-3", Way.CALL), ("st-1", Way.TASK)]
     assert found.nodes[1].after == ("st-2",)
-    assert "not known yet whether another effect" in found.nodes[2].why
+    assert "not yet known whether another effect" in found.nodes[2].why
 
 
 def test_two_effects_of_which_no_object_is_known_are_two_nodes() -> None:
@@ -249,7 +249,7 @@ def test_the_same_id_in_two_tenants_is_two_objects() -> None:
     assert len(planned(write(1), write(2, target=Target("erp", "thing", "o1", "other"))).nodes) == 2
 
 
-def test_a_plan_made_again_goes_on_from_what_compensations_left() -> None:
+def test_a_plan_made_again_continues_from_what_compensations_left() -> None:
     older, newer = write(1, "adjust"), write(2, "adjust", before="v2", after="v3", state=State.COMPENSATED)
     done = write(9, "adjust", before="v3", after="v4", rollback_id="rb_1")
     node = only(older, newer, done)
@@ -261,11 +261,11 @@ def test_what_was_compensated_without_success_is_not_compensated_again() -> None
     done = write(9, "adjust", "elsewhere", None, "v1", "st-1", rollback_id="rb_1")
     other, node = planned(write(1, "adjust", before=None, after=None), write(2, id_="o2"), done).nodes
     assert (node.effects, node.way) == (("kc-1",), Way.TASK)
-    assert "carried out before" in node.why
+    assert "earlier compensation" in node.why
     assert other.way is Way.CALL
 
 
-def test_a_compensation_of_which_nobody_knows_is_found_out_before_another_one_is_made() -> None:
+def test_a_compensation_of_unknown_outcome_is_found_out_before_another_one_is_made() -> None:
     lost = write(9, "ship", "elsewhere", None, None, "st-1", rollback_id="rb_1", state=State.UNKNOWN)
     found = planned(write(1, "adjust", before=None, after=None), lost)
     assert ways(found) == [("st-9", Way.PROBE), ("st-1", Way.CALL)]
@@ -320,11 +320,11 @@ def test_a_declared_order_holds_against_time() -> None:
     assert (first.node_id, then.node_id, then.after) == ("st-1", "st-2", ("st-1",))
 
 
-def test_in_a_cycle_the_newer_goes_first_and_the_other_says_so() -> None:
+def test_in_a_cycle_the_newer_goes_first_and_the_other_reports_it() -> None:
     undos = {**UNDOS, ("erp", "status"): replace(UNDOS["erp", "status"], after=("update",))}
     newer, older = planned(write(1, id_="a"), write(2, "status", id_="b", parent_step="s1"), undos=undos).nodes
     assert (newer.node_id, newer.after, older.after) == ("st-2", (), ("st-2",))
-    assert "should also come after st-1" in newer.why
+    assert "should also follow st-1" in newer.why
 
 
 def test_many_that_wait_for_many_do_so_through_a_join() -> None:
@@ -352,7 +352,7 @@ def test_since_a_position_only_the_later_is_undone_in_other_streams_by_time() ->
 
 
 @pytest.mark.parametrize("state", [NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.FAILED])
-def test_what_is_over_lets_the_next_go_on(state: NodeState) -> None:
+def test_what_is_over_lets_the_next_continue(state: NodeState) -> None:
     found = planned(write(1, id_="a"), write(2, id_="b", parent_step="s1"))
     assert [node.node_id for node in planning.ready(found, {"st-2": state})] == ["st-1"]
 

@@ -57,7 +57,7 @@ def test_a_table_tells_each_node_in_the_order_of_the_plan() -> None:
         "remake",
         "absent",
         "",
-        "Makes the removed object again as it was before the first of 2 changes, if nobody else did.",
+        "Creates the removed object again, as it was before the first of 2 changes, if it is still absent.",
     )
     assert plan_table.summary(found) == "3 effects on 2 objects: 1 call, 1 review."
     assert [row[-1] for row in plan_table.rows(found, {"st-1": NodeState.DONE})] == ["pending", "done"]

@@ -130,7 +130,7 @@ def test_a_denial_keeps_its_reasons() -> None:
     )
 
 
-def test_a_denial_without_reasons_says_so() -> None:
+def test_a_denial_without_reasons_reports_it() -> None:
     assert code(parsed({"allow": False})) == "unexplained"
 
 

@@ -1,4 +1,4 @@
-"""Where a recovery stands: every stage, and that a journal that only grows never takes it back."""
+"""Where a recovery stands: every stage, and that a journal that only grows never undoes it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.rolled import NODE, ROLLBACK, written
 RUN = journaling.RUN
 CHOSEN = Chosen(checkpoints.start("run_1", 1))
 HELD = Situation(incident=INCIDENT, run=RUN, contained=True, choice=CHOSEN, rollback=None)
-TASK = tasks.of_object(ROLLBACK, NODE, (written(1),), why="it is not as it was before the run", seen='"v9"', at=5.0)
+TASK = tasks.of_object(ROLLBACK, NODE, (written(1),), why="it differs from its state before the run", seen='"v9"', at=5.0)
 ORDER = (Stage.CONTAIN, Stage.COMPENSATE, Stage.COMPENSATING, Stage.WAITS, Stage.RESUME, Stage.RESUMED)
 
 
@@ -39,19 +39,19 @@ def test_an_active_run_is_contained_first_whatever_else_is_known() -> None:
     assert stage(replace(HELD, contained=False, rollback=rolled(RollbackStatus.CLEAN), choice=NotReady("no"))) is Stage.CONTAIN
 
 
-def test_a_contained_run_is_taken_back_to_the_checkpoint_that_was_chosen() -> None:
+def test_a_contained_run_is_compensated_to_the_checkpoint_that_was_chosen() -> None:
     assert recovery(HELD) == Recovery(Stage.COMPENSATE, "what was done after start is to be undone", "start", Step.COLLECT)
     assert stage(replace(HELD, rollback=rolled(RollbackStatus.RUNNING))) is Stage.COMPENSATING
 
 
 def test_without_a_checkpoint_it_waits_and_says_why() -> None:
-    now = recovery(replace(HELD, choice=NotReady("The run has no verified boundary.")))
-    assert (now.stage, now.why) == (Stage.WAITS, "not ready for autonomous recovery: The run has no verified boundary.")
-    assert [(one.what, one.how.partition(":")[0]) for one in now.waits] == [("checkpoint", "Name the place")]
+    now = recovery(replace(HELD, choice=NotReady("The run has no usable checkpoint.")))
+    assert (now.stage, now.why) == (Stage.WAITS, "not ready for autonomous recovery: The run has no usable checkpoint.")
+    assert [(one.what, one.how.partition(":")[0]) for one in now.waits] == [("checkpoint", "Name the checkpoint")]
 
 
-def test_without_a_checkpoint_what_policy_said_is_taken_back_first_and_what_is_under_way_is_waited_for() -> None:
-    nowhere = replace(HELD, choice=NotReady("The run has no verified boundary."))
+def test_without_a_checkpoint_what_policy_said_is_compensated_first_and_what_is_under_way_is_waited_for() -> None:
+    nowhere = replace(HELD, choice=NotReady("The run has no usable checkpoint."))
     due = replace(nowhere, incident=replace(INCIDENT, rollback=RollbackState.DUE))
     assert (recovery(due).stage, recovery(due).checkpoint) == (Stage.COMPENSATE, None)
     assert stage(replace(due, rollback=rolled(RollbackStatus.RUNNING))) is Stage.COMPENSATING
@@ -62,7 +62,7 @@ def test_without_a_checkpoint_what_policy_said_is_taken_back_first_and_what_is_u
 
 
 @pytest.mark.parametrize("status", [RollbackStatus.NEEDS_OPERATOR, RollbackStatus.STOPPED])
-def test_a_rollback_that_nobody_goes_on_with_waits_for_a_person(status: RollbackStatus) -> None:
+def test_a_rollback_that_nobody_continues_waits_for_a_person(status: RollbackStatus) -> None:
     now = recovery(replace(HELD, rollback=rolled(status)))
     assert (now.stage, now.why) == (Stage.WAITS, f"rollback rb_1 is {status}: a person has to continue it")
 
@@ -70,19 +70,19 @@ def test_a_rollback_that_nobody_goes_on_with_waits_for_a_person(status: Rollback
 @pytest.mark.parametrize("status", [RollbackStatus.CLEAN, RollbackStatus.RESIDUE])
 def test_after_a_rollback_it_waits_for_tasks_then_for_whatever_hinders_then_for_a_sound_state(status: RollbackStatus) -> None:
     over = replace(HELD, rollback=rolled(status))
-    waits = replace(over, tasks=("task_1", "task_2"), hindered="An ancestor is taken back.", unsound=(Flaw("inv_1 differs"),))
+    waits = replace(over, tasks=("task_1", "task_2"), hindered="An ancestor is compensated.", unsound=(Flaw("inv_1 differs"),))
     assert recovery(waits).why == "open tasks: task_1, task_2"
     assert [(one.what, one.name) for one in recovery(waits).waits] == [("task", "task_1"), ("task", "task_2")]
-    assert recovery(replace(waits, tasks=())).why == "An ancestor is taken back."
-    assert recovery(replace(waits, tasks=(), hindered=None)).why == "the state is not sound: inv_1 differs"
+    assert recovery(replace(waits, tasks=())).why == "An ancestor is compensated."
+    assert recovery(replace(waits, tasks=(), hindered=None)).why == "the state is not verified: inv_1 differs"
     assert stage(over) is Stage.RESUME
 
 
-def test_a_run_that_goes_on_or_was_closed_is_over_whatever_else_is_known() -> None:
+def test_a_run_that_continues_or_was_closed_is_over_whatever_else_is_known() -> None:
     resumed = replace(HELD, run=replace(RUN, generation=2), contained=False, choice=NotReady("no"))
     assert stage(resumed) is Stage.RESUMED
     assert stage(replace(HELD, run=replace(RUN, closed_at=5.0), contained=False)) is Stage.GIVEN_UP
-    assert stage(replace(resumed, run=replace(RUN, generation=2, closed_at=5.0))) is Stage.RESUMED, "it went on, and ended by itself"
+    assert stage(replace(resumed, run=replace(RUN, generation=2, closed_at=5.0))) is Stage.RESUMED, "it continued, and ended by itself"
 
 
 def test_a_rollback_that_leads_less_far_back_than_the_chosen_place_is_followed_by_one_that_does() -> None:
@@ -118,7 +118,7 @@ def test_a_rollback_reaches_a_place_unless_it_leaves_an_effect_from_after_it_alo
         assert reached(replace(ROLLBACK, since=since), place, writes)
 
 
-def test_every_wait_says_how_to_go_on_and_the_flow_shows_where_it_stands() -> None:
+def test_every_wait_says_how_to_continue_and_the_flow_shows_where_it_stands() -> None:
     asked = replace(HELD, rollback=rolled(RollbackStatus.NEEDS_OPERATOR), approvals=("apr_1",), tasks=("task_1",))
     now = recovery(asked)
     assert [(one.what, one.name) for one in now.waits] == [("approval", "apr_1"), ("task", "task_1")]

@@ -137,31 +137,31 @@ def test_a_scope_is_read_as_an_orders(scope: dict[str, object], meant: Scope) ->
     [
         (None, "data.killcord.response.response is undefined"),
         *((raw, "it is not an object") for raw in (True, "pause", [], ["pause"], 1)),
-        ({}, "action is none of none, retry"),
-        (PAUSE | {"action": "PAUSE"}, "action is none of"),
-        (PAUSE | {"action": None}, "action is none of"),
-        (PAUSE | {"action": ["pause"]}, "action is none of"),
+        ({}, "action is not one of none, retry"),
+        (PAUSE | {"action": "PAUSE"}, "action is not one of"),
+        (PAUSE | {"action": None}, "action is not one of"),
+        (PAUSE | {"action": ["pause"]}, "action is not one of"),
         (PAUSE | {"rollback": 1}, "rollback is neither true nor false"),
         (PAUSE | {"rollback": "true"}, "rollback is neither true nor false"),
-        (PAUSE | {"verdict": "maybe"}, "verdict is none of recoverable, containment"),
+        (PAUSE | {"verdict": "maybe"}, "verdict is not one of recoverable, containment"),
         (PAUSE | {"why": ""}, "why is no text"),
         (PAUSE | {"why": None}, "why is no text"),
         (PAUSE | {"scop": {"tenant": "acme"}}, "it has an unknown member scop"),
         (
             PAUSE | {"action": "none", "verdict": "recoverable", "rollback": True},
-            "a rollback needs the run contained, which none does not do",
+            "a rollback needs containment, and none does not contain",
         ),
-        (PAUSE | {"action": "no_fanout", "rollback": True}, "a rollback needs the run contained, which no_fanout does not do"),
+        (PAUSE | {"action": "no_fanout", "rollback": True}, "a rollback needs containment, and no_fanout does not contain"),
         (PAUSE | {"action": "retry"}, "the verdict is containment, and retry contains nothing"),
         (PAUSE | {"scope": None}, "scope is not an object"),
         (PAUSE | {"scope": {}}, "scope is empty"),
         (PAUSE | {"scope": {"subtree": True}}, "scope is empty"),
         (PAUSE | {"scope": {"tenant": "t", "subtree": True}}, "scope.subtree needs the run"),
         (PAUSE | {"scope": {"run": "r", "subtree": "yes"}}, "scope.subtree is neither true nor false"),
-        (PAUSE | {"scope": {"all": False}}, "scope.all is true and stands alone"),
-        (PAUSE | {"scope": {"all": True, "tenant": "t"}}, "scope.all is true and stands alone"),
-        (PAUSE | {"scope": {"tenant": 1}}, "scope.tenant is no text"),
-        (PAUSE | {"scope": {"tenant": ""}}, "scope.tenant is no text"),
+        (PAUSE | {"scope": {"all": False}}, "scope.all must be true and alone"),
+        (PAUSE | {"scope": {"all": True, "tenant": "t"}}, "scope.all must be true and alone"),
+        (PAUSE | {"scope": {"tenant": 1}}, "scope.tenant is not text"),
+        (PAUSE | {"scope": {"tenant": ""}}, "scope.tenant is not text"),
         (PAUSE | {"scope": {"tennant": "t"}}, "scope has an unknown member tennant"),
         (PAUSE | {"action": "revoke", "scope": {"tenant": "t"}}, "revoke needs a run or an agent in its scope"),
         (PAUSE | {"action": "revoke", "scope": {"all": True}}, "revoke needs a run or an agent in its scope"),
@@ -190,7 +190,7 @@ def test_each_measure_that_contains_has_the_mode_of_its_order() -> None:
 # --- recovery --------------------------------------------------------------------------------------------------------
 
 
-def test_a_compensation_proceeds_where_policy_says_so_or_says_nothing() -> None:
+def test_a_compensation_proceeds_where_policy_reports_it_or_says_nothing() -> None:
     assert rules.parse_recovery({"proceed": True}) is None
     assert rules.parse_recovery(None) is None
 

@@ -99,28 +99,28 @@ def changed(seq: int, id_: str = "inv_1", **more: Any) -> Write:
     return write(seq, id_, before_version=f"v{seq}", after_version=f"v{seq + 1}", outcome=Position("st", seq), **more)
 
 
-def test_what_only_a_person_can_undo_comes_before_what_goes_by_itself() -> None:
+def test_what_only_a_person_can_undo_comes_before_what_goes_automatically() -> None:
     by_hand = replace(WAY, remedy=Remedy.MANUAL_REVIEW)
     found = affected.gathered([changed(1), changed(2, "inv_2", compensation=by_hand)], {}, UNDOS)
     assert [one.target.id for one in found] == ["inv_2", "inv_1"]
 
 
-def test_a_deadline_that_has_passed_is_told() -> None:
+def test_a_deadline_that_has_passed_is_reported() -> None:
     (row,) = told(writes=[changed(1)], now=101.0)["affected"]
-    assert (row["can_undo"], row["why_not"]) == (False, "the time for it ended at 1970-01-01T00:01:40.000000Z")
+    assert (row["can_undo"], row["why_not"]) == (False, "its deadline was 1970-01-01T00:01:40.000000Z")
     (row,) = told(writes=[changed(1)], now=99.0)["affected"]
     assert row["can_undo"] is True
 
 
-def test_an_object_can_be_undone_where_its_plan_has_a_call_for_all_of_it_and_else_the_plans_reason_is_told() -> None:
+def test_an_object_can_be_undone_where_its_plan_has_a_call_for_all_of_it_and_else_the_plans_reason_is_reported() -> None:
     gone = {("erp", "invoice.update"): replace(UNDOS["erp", "invoice.update"], by=None)}
     for reason, writes, undos in (
         (None, [changed(1), changed(2)], UNDOS),
-        ("somebody else changed the object since, or its version is not known", [changed(1), changed(3)], UNDOS),
-        ("its adapter does not declare the action any more", [changed(1)], {}),
-        ("its adapter declares another way to undo it than when it was made", [changed(1)], gone),
-        ("the state before it was not kept", [replace(changed(1), snapshot_ref=None)], UNDOS),
-        ("the version it left is not known", [replace(changed(1), after_version=None)], UNDOS),
+        ("somebody else changed the object since, or its version is unknown", [changed(1), changed(3)], UNDOS),
+        ("its adapter no longer declares the action", [changed(1)], {}),
+        ("its adapter now declares another compensation", [changed(1)], gone),
+        ("the state before it was not stored", [replace(changed(1), snapshot_ref=None)], UNDOS),
+        ("the version it left is unknown", [replace(changed(1), after_version=None)], UNDOS),
     ):
         (row,) = told(writes=writes, undos=undos, now=99.0)["affected"]
         assert (row["can_undo"], row.get("why_not")) == (reason is None, reason)
@@ -128,7 +128,7 @@ def test_an_object_can_be_undone_where_its_plan_has_a_call_for_all_of_it_and_els
         assert row["can_undo"] is all(one.node.way in (Way.CALL, Way.NOTHING) for one in drafts)
 
 
-def test_an_entry_is_told_once_and_in_order_of_time() -> None:
+def test_an_entry_is_reported_once_and_in_order_of_time() -> None:
     seen = at(3, "refusal", code="policy-denied", status=403)
     late = {**at(2, "finding", finding="f", finding_id="fnd_1", severity="low"), "ts": "2027-01-01T00:00:00.000000Z"}
     lines = told(late, seen, seen, incident=replace(INCIDENT, evidence=("st/3",)))["timeline"]
@@ -141,7 +141,7 @@ def test_routine_of_the_run_is_no_part_of_the_story() -> None:
     assert [one["what"] for one in told(*entries, incident=replace(INCIDENT, evidence=()))["timeline"]] == ["run closed"]
 
 
-def test_a_checkpoint_is_told_by_its_name() -> None:
+def test_a_checkpoint_is_reported_by_its_name() -> None:
     taken = codec_review.CHECKPOINT.journal(Checkpoint(checkpoint_id="chk_1", run_id="run_1", generation=1, at=None))
     assert summary.words(typed(at(1, "checkpoint", checkpoint=taken))) == "checkpoint"
     assert set(timeline.CHAPTERS) <= set(Kind)
@@ -160,10 +160,10 @@ def test_a_story_of_very_many_entries_and_objects_keeps_the_ends_and_says_what_i
 def test_very_many_unsettled_effects_are_counted() -> None:
     opened = told(writes=[write(seq, state=State.UNKNOWN) for seq in range(1, 301)])["open"]
     assert len(opened) == timeline.BOUND + 1
-    assert opened[-1] == {"what": "more-effects", "count": 100, "text": "100 more effects are not settled"}
+    assert opened[-1] == {"what": "more-effects", "count": 100, "text": "100 more effects are undecided"}
 
 
-def test_no_word_of_a_call_itself_is_told() -> None:
+def test_no_word_of_a_call_itself_is_reported() -> None:
     secret = "canary-4711"
     entries = [
         at(1, "read", action="a", target=journaling.target(), requested={"method": "GET", "path": f"/x?token={secret}"}, status=200),

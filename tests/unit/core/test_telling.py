@@ -19,33 +19,33 @@ RESIDUE = replace(ROLLBACK, status=RollbackStatus.RESIDUE, residue=("a", "b"))
     ("change", "rollback", "words"),
     [
         ("started", ROLLBACK, "began, of run run_1 to start: 1 node(s); wrong prices"),
-        ("started", replace(ROLLBACK, subtree=True), "began, of run run_1 and all below it to start: 1 node(s); wrong prices"),
+        ("started", replace(ROLLBACK, subtree=True), "began, of run run_1 and its subtree to start: 1 node(s); wrong prices"),
         ("waits", ROLLBACK, "waits for a person"),
-        ("continued", ROLLBACK, "went on; wrong prices"),
-        ("claimed", ROLLBACK, "was taken over after a restart"),
+        ("continued", ROLLBACK, "continued; wrong prices"),
+        ("claimed", ROLLBACK, "was continued after a restart"),
         ("stopped", ROLLBACK, "was stopped; wrong prices"),
         ("ended", replace(ROLLBACK, status=RollbackStatus.CLEAN), "ended: clean"),
         ("ended", RESIDUE, "ended: residue, 2 thing(s) left"),
     ],
 )
-def test_a_rollback_is_told_change_by_change(change: str, rollback: Rollback, words: str) -> None:
+def test_a_rollback_is_reported_change_by_change(change: str, rollback: Rollback, words: str) -> None:
     entry = {"kind": "rollback", "change": change, "rollback": codec_incident.ROLLBACK.journal(rollback), "reason": "wrong prices"}
     assert summary.words(typed(entry)) == f"rollback rb_1 {words}"
 
 
-def test_a_node_is_told_by_its_state_and_not_by_what_a_tool_said() -> None:
+def test_a_node_is_reported_by_its_state_and_not_by_what_a_tool_said() -> None:
     entry = {"kind": "rollback", "change": "node", "rollback_id": "rb_1", "node": "st-3", "state": "task", "why": "/secret/path"}
     assert summary.words(typed(entry)) == "rollback rb_1, node st-3: task"
 
 
 @pytest.mark.parametrize(("tenant", "whose"), [("acme", ""), ("globex", " of tenant globex"), (None, "")])
-def test_an_object_of_another_tenant_is_told_with_its_tenant(tenant: str | None, whose: str) -> None:
+def test_an_object_of_another_tenant_is_reported_with_its_tenant(tenant: str | None, whose: str) -> None:
     target = {"system": "erp", "type": "invoice", "id": "inv_1"} | ({} if tenant is None else {"tenant": tenant})
     entry = {"kind": "refusal", "tenant": "acme", "action": "invoice.update", "target": target, "code": "tenant-boundary"}
     assert summary.words(typed(entry)) == f"invoice.update on erp:invoice:inv_1{whose} was refused: tenant-boundary"
 
 
-@pytest.mark.parametrize(("change", "words"), [("recover", "recovery was asked for"), ("closed", "incident closed")])
-def test_what_becomes_of_the_incident_itself_is_told_without_a_rollback(change: str, words: str) -> None:
+@pytest.mark.parametrize(("change", "words"), [("recover", "recovery was requested"), ("closed", "incident closed")])
+def test_what_becomes_of_the_incident_itself_is_reported_without_a_rollback(change: str, words: str) -> None:
     entry = {"kind": "rollback", "change": change, "incident": codec_incident.INCIDENT.journal(INCIDENT), "reason": "mended"}
     assert summary.words(typed(entry)) == f"{words}; mended"

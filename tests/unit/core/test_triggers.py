@@ -151,14 +151,14 @@ def test_what_the_tool_put_off_or_never_saw_may_be_tried_again_as_often_as_it_ta
         assert seen.names("outcome failed", number, status=status, intent=f"st_1/{seen.seq}") == []
 
 
-def test_what_the_tool_refused_for_good_is_a_loop_when_it_is_tried_again(seen: Seen) -> None:
+def test_what_the_tool_refused_permanently_is_a_loop_when_it_is_tried_again(seen: Seen) -> None:
     for number in range(9):
         assert "anomaly.loop" not in seen.write(number, content=7)
         seen.names("outcome failed", number, status=422, intent=f"st_1/{seen.seq}")
     assert "anomaly.loop" in seen.write(9, content=7)
 
 
-def test_what_a_write_of_an_ended_lease_left_behind_is_told_and_how_it_behaved_is_not(seen: Seen) -> None:
+def test_what_a_write_of_an_ended_lease_left_behind_is_reported_and_how_it_behaved_is_not(seen: Seen) -> None:
     """Sent before the run was resumed, answered after: its state is the run's all the same."""
     assert seen.names("read", generation=2, confidence=None) == []
     assert not any(seen.names("outcome failed", generation=1, status=422) for _ in range(10))
@@ -186,7 +186,7 @@ def test_a_tools_plain_failure_is_none_nor_is_one_that_was_never_reached(seen: S
 
 
 @pytest.mark.parametrize(("limit", "reached"), [(50, 50), (60, 50), (62, 50), (63, 51), (100, 80), (101, 81)])
-def test_most_of_the_steps_is_told_once(seen: Seen, limit: int, reached: int) -> None:
+def test_most_of_the_steps_is_reported_once(seen: Seen, limit: int, reached: int) -> None:
     seen.limited(steps=limit)
     assert not any(seen.names("outcome success", number, parent_named=False) for number in range(200))  # no steps
     fired = ["anomaly.step-count" in seen.names("read", number, confidence=None) for number in range(200)]
@@ -242,13 +242,13 @@ def test_charges_of_other_budgets_do_not_count(seen: Seen) -> None:
     assert not any(seen.write(charges=charges) for _ in range(30))
 
 
-def test_reads_across_the_boundary_are_told_at_the_first_and_the_second(seen: Seen) -> None:
+def test_reads_across_the_boundary_are_reported_at_the_first_and_the_second(seen: Seen) -> None:
     told = [[(one.count, one.threshold) for one in seen.tell("refusal tenant-boundary read")] for _ in range(4)]
     assert told == [[(1, 2)], [(2, 2)], [(1, 2)], [(2, 2)]]
     assert seen.names("refusal tenant-boundary write") == ["policy.tenant-boundary"]
 
 
-def test_reads_out_of_scope_are_told_at_powers_of_two_and_writes_each_time(seen: Seen) -> None:
+def test_reads_out_of_scope_are_reported_at_powers_of_two_and_writes_each_time(seen: Seen) -> None:
     told = ["policy.out-of-scope" in seen.names("refusal policy-denied read") for _ in range(16)]
     assert [number + 1 for number, one in enumerate(told) if one] == [1, 2, 4, 8, 16]
     assert all("policy.out-of-scope" in seen.names("refusal policy-denied write") for _ in range(3))
@@ -265,7 +265,7 @@ def test_confidence_at_the_bound_is_enough(seen: Seen) -> None:
     assert told == [[(1, 3)], [], [(3, 3)]] * 2
 
 
-def test_a_failure_beside_a_success_of_its_step_is_told_once_a_step(seen: Seen) -> None:
+def test_a_failure_beside_a_success_of_its_step_is_reported_once_a_step(seen: Seen) -> None:
     def told(kind: str, parent: str, **more: Any) -> bool:
         return "uncertain.partial-failure" in seen.names(kind, parent_named=True, parent_step_id=parent, **more)
 
@@ -278,7 +278,7 @@ def test_a_failure_beside_a_success_of_its_step_is_told_once_a_step(seen: Seen) 
     assert "uncertain.partial-failure" in seen.names("outcome success", status=207)
 
 
-def test_a_limit_fires_and_an_untold_cost_or_a_rate_does_not(seen: Seen) -> None:
+def test_a_limit_fires_and_an_missing_amount_cost_or_a_rate_does_not(seen: Seen) -> None:
     assert seen.names("refusal blast-radius write") == ["blast.limit"]
     assert seen.names("refusal blast-radius write", untold="amount:refund") == []
     assert seen.names("refusal blast-radius write", code="rate-limited") == []

@@ -22,7 +22,7 @@ def waited(
     asked: float = 0.0,
     since: float | None = None,
 ) -> Wait:
-    return progress.longer(known, state, "the tool is away", now=at, monotonic=at - 90.0, backoff=BACKOFF, asked=asked, since=since)
+    return progress.longer(known, state, "the tool is unavailable", now=at, monotonic=at - 90.0, backoff=BACKOFF, asked=asked, since=since)
 
 
 def test_each_pause_is_twice_as_long_as_the_one_before_up_to_a_bound() -> None:
@@ -45,7 +45,7 @@ def test_how_long_it_waits_counts_from_the_first_try_whatever_it_waited_for() ->
     assert waited(then, NodeState.UNKNOWN, at=140.0).entered == 130.0
 
 
-def test_whoever_goes_on_counts_from_when_another_began_to_wait_and_never_from_later() -> None:
+def test_anyone_who_continues_counts_from_when_another_began_to_wait_and_never_from_later() -> None:
     assert waited(since=40.0).since == 40.0
     assert waited(since=400.0).since == 100.0, "the clock was set back"
 
@@ -64,7 +64,9 @@ def test_what_was_put_off_comes_again_once_it_is_due_and_after_what_is_new() -> 
 
 
 def marked(state: str, since: str | None = None) -> RollbackEntry:
-    return RollbackEntry(ts="", tenant="acme", run_id="run_1", change="node", node="n1", state=state, why="the tool is away", since=since)
+    return RollbackEntry(
+        ts="", tenant="acme", run_id="run_1", change="node", node="n1", state=state, why="the tool is unavailable", since=since
+    )
 
 
 def test_what_waited_when_a_process_ended_is_tried_again_and_shown_as_waiting_until_then() -> None:
@@ -74,7 +76,7 @@ def test_what_waited_when_a_process_ended_is_tried_again_and_shown_as_waiting_un
     assert progress.states(Plan((NODE,)), [], {"n1": mark}, driven=False) == {"n1": NodeState.WAITING}
 
 
-def test_of_what_was_done_after_all_nobody_says_that_its_tool_is_away() -> None:
+def test_of_what_was_done_after_all_nobody_says_that_its_tool_is_unavailable() -> None:
     mark = marked("waiting", since=timestamps.rfc3339(40.0))
     done = replace(written(1), step_id="n1", state=State.STANDING)
     states = progress.states(Plan((NODE,)), [done], {"n1": mark}, driven=False)

@@ -49,7 +49,7 @@ def test_calls_are_gathered_by_action_and_reason_with_the_newest_as_example() ->
     assert (found[0].first, found[0].last) == ("2026-11-24T20:00:01.000000Z", "2026-11-24T20:00:02.000000Z")
 
 
-def test_what_the_active_policy_stopped_anyway_was_not_spared() -> None:
+def test_what_the_active_policy_stopped_anyway_was_not_would_deny() -> None:
     assert spared([entry(1, **NO, candidate=NO)]) == []
 
 

@@ -31,7 +31,7 @@ async def test_an_approval_shows_what_would_be_done(at: Api, asked: Approval) ->
 
 
 @pytest.mark.parametrize("token", ["viewer-token", "operator-token", "verifier-token"])
-async def test_whoever_may_not_decide_does_not_see_the_request(at: Api, asked: Approval, token: str) -> None:
+async def test_anyone_who_may_not_decide_does_not_see_the_request(at: Api, asked: Approval, token: str) -> None:
     _, page = await at.ask("GET", "/v1/approvals", as_=token)
     assert "very-private" not in str(page)
     assert "request" not in page["items"][0]
@@ -91,7 +91,7 @@ async def test_what_is_void_or_has_expired_cannot_be_decided(at: Api, asked: App
     assert [one["status"] for one in (await at.ask("GET", "/v1/approvals?status=expired"))[1]["items"]] == ["expired"]
 
 
-async def test_a_run_that_ended_or_went_on_is_not_decided_for(at: Api, asked: Approval) -> None:
+async def test_a_run_that_ended_or_continued_is_not_decided_for(at: Api, asked: Approval) -> None:
     earlier = await ask(at.parts, generation=0)
     status, answer = await at.ask("POST", f"/v1/approvals/{earlier.approval_id}", {"decision": "approve", "reason": "r"})
     assert (status, "was resumed since" in answer["detail"]) == (409, True)

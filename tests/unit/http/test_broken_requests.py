@@ -50,7 +50,7 @@ async def answered(port: int, sent: bytes) -> tuple[int, bytes, dict[str, object
         b"GET /v1/runs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + TOKEN + b"\x01\r\n\r\n",
         b"GET /v1/runs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + TOKEN * 400 + b"\r\n\r\n",
     ],
-    ids=["no HTTP", "no host", "a blank before the colon", "a control character", "too long"],
+    ids=["no HTTP", "no host", "white space before the colon", "a control character", "too long"],
 )
 async def test_what_is_no_http_is_a_problem_and_nothing_of_it_is_repeated_or_logged(
     parts: Parts, sent: bytes, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]

@@ -49,16 +49,16 @@ def test_no_deadline_is_no_end() -> None:
     [
         (replace(WRITE, state=State.IN_FLIGHT), "still in flight"),
         (replace(WRITE, state=State.FAILED), "not applied"),
-        (replace(WRITE, state=State.UNKNOWN), "not known"),
-        (replace(WRITE, state=State.COMPENSATED), "undone already"),
-        (replace(WRITE, compensation=replace(WAY, remedy=Remedy.MANUAL_REVIEW)), "its adapter leaves that to a person"),
-        (replace(WRITE, compensation=replace(WAY, remedy=Remedy.CORRECTION_TASK)), "its adapter leaves that to a person"),
-        (replace(WRITE, compensation=replace(WAY, allowed_until=1500.0)), "the time for it ended"),
+        (replace(WRITE, state=State.UNKNOWN), "outcome is unknown"),
+        (replace(WRITE, state=State.COMPENSATED), "already undone"),
+        (replace(WRITE, compensation=replace(WAY, remedy=Remedy.MANUAL_REVIEW)), "its adapter assigns it to a person"),
+        (replace(WRITE, compensation=replace(WAY, remedy=Remedy.CORRECTION_TASK)), "its adapter assigns it to a person"),
+        (replace(WRITE, compensation=replace(WAY, allowed_until=1500.0)), "its deadline was"),
         (replace(WRITE, compensation=replace(WAY, reversibility=Reversibility.IRREVERSIBLE)), "cannot be undone"),
-        (replace(WRITE, compensation=replace(WAY, remedy=Remedy.RELEASE)), "declares another way"),
-        (replace(WRITE, snapshot_ref=None), "the state before it was not kept"),
-        (replace(WRITE, after_version=None), "the version it left is not known"),
-        (replace(WRITE, existed=False, before_version=None), "it made the object"),
+        (replace(WRITE, compensation=replace(WAY, remedy=Remedy.RELEASE)), "now declares another compensation"),
+        (replace(WRITE, snapshot_ref=None), "the state before it was not stored"),
+        (replace(WRITE, after_version=None), "the version it left is unknown"),
+        (replace(WRITE, existed=False, before_version=None), "it created the object"),
     ],
 )
 def test_what_cannot_be_undone_says_why(write: Write, why: str) -> None:
@@ -71,5 +71,5 @@ def test_what_was_removed_needs_no_version() -> None:
     assert effects.row(replace(WRITE, method="DELETE", after_version=None), UNDO, now=1500.0)["can_undo"] is True
 
 
-def test_what_no_adapter_declares_any_more_says_so() -> None:
-    assert "does not declare the action any more" in str(effects.row(WRITE, None, now=1500.0)["why_not"])
+def test_what_no_adapter_declares_any_more_reports_it() -> None:
+    assert "no longer declares the action" in str(effects.row(WRITE, None, now=1500.0)["why_not"])

@@ -56,7 +56,7 @@ async def test_the_evidence_is_sealed_and_its_digest_told(running: Api, tmp_path
     assert await TenantVault(blobs, open_master_key(tmp_path / "var" / "keys")).unseal(sealed) == plain
 
 
-async def test_entries_that_the_evidence_names_are_told_in_the_clear_and_others_are_only_counted(running: Api) -> None:
+async def test_entries_that_the_evidence_names_are_reported_in_the_clear_and_others_are_only_counted(running: Api) -> None:
     _, entries = await running.ask("GET", "/v1/journal?run=r1")
     opened = f"{entries['items'][0]['stream']}/{entries['items'][0]['seq']}"
     elsewhere = f"{opened.partition('/')[0]}/{'9' * 30}"

@@ -77,7 +77,7 @@ async def test_what_a_person_does_later_joins_the_story(at: Api, held: Contained
     await at.ask("POST", "/v1/runs/run_1/close", {})
     told = await story(at)
     assert [one["what"] for one in told["timeline"][4:]] == [
-        "finding ledger.sum was reported, high; where what is wrong began it does not say",
+        "finding ledger.sum was reported, high; it does not name the first bad entry",
         "invoice.update on erp:invoice:inv_2 was reconciled: failed",
         "task task_1 resolved: not_applied",
         f"order {held.order.order_id} released: read_only on run=run_1; clear",
@@ -139,7 +139,7 @@ async def test_an_order_wider_than_the_run_is_part_of_the_story(at: Api) -> None
     assert told["stopped"]["order_id"] == held.order.order_id
 
 
-async def test_a_narrowed_token_is_told_of_its_own_and_only_that_more_holds(at: Api, held: Contained) -> None:
+async def test_a_narrowed_token_is_reported_of_its_own_and_only_that_more_holds(at: Api, held: Contained) -> None:
     await at.parts.services.containment.make(Scope(everything=True), Mode.PAUSED, reason="globex leaks", by="ops")
     told = await story(at, as_="acme-viewer")
     assert [one.get("order_id") for one in told["open"] if one["what"] == "order"] == [held.order.order_id, None]

@@ -73,7 +73,7 @@ async def test_every_call_asks_for_its_permission(at: Api, route: Route) -> None
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nope"}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer "}])
-async def test_nothing_is_told_without_a_token(at: Api, route: Route, headers: dict[str, str]) -> None:
+async def test_nothing_is_reported_without_a_token(at: Api, route: Route, headers: dict[str, str]) -> None:
     path = route.path.format(**NOWHERE)
     async with at.raw(route.method, path, as_=None, headers=headers) as response:
         assert response.status == 401

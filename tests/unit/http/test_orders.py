@@ -39,7 +39,7 @@ async def test_an_order_holds_when_it_is_acknowledged(at: Api) -> None:
     assert (await at.ask("GET", "/v1/runs/r1"))[1]["mode"] == "read_only"
 
 
-async def test_a_released_order_lets_go(at: Api) -> None:
+async def test_a_released_order_releases(at: Api) -> None:
     await at.open_run("r1")
     _, order = await contain(at, scope={"run": "r1"}, mode="paused")
     status, released = await at.ask("DELETE", f"/v1/orders/{order['order_id']}", {"reason": "all clear"}, as_="operator-token")
@@ -124,11 +124,11 @@ async def test_a_dry_run_over_many_runs_lets_others_work_in_between(at: Api) -> 
     ("body", "expected"),
     [
         ({"scope": {}, "mode": "paused"}, "scope: is empty"),
-        ({"scope": {"all": True, "run": "r1"}, "mode": "paused"}, "'all' stands alone"),
-        ({"scope": {"subtree": True, "tenant": "acme"}, "mode": "paused"}, "'subtree' needs the run"),
+        ({"scope": {"all": True, "run": "r1"}, "mode": "paused"}, "'all' cannot be combined"),
+        ({"scope": {"subtree": True, "tenant": "acme"}, "mode": "paused"}, "'subtree' needs a run"),
         ({"scope": {"tenant": "acme"}, "mode": "active"}, "'active' is not an order"),
         ({"scope": {"tenant": "acme"}}, "'active' is not an order"),
-        ({"scope": {"tenant": "acme"}, "mode": "revoked"}, "'revoked' cuts leases"),
+        ({"scope": {"tenant": "acme"}, "mode": "revoked"}, "'revoked' is permanent"),
         ({"scope": {"run": "r1"}, "mode": "quarantined", "ttl": "5m"}, "'quarantined' has no ttl"),
         ({"scope": {"run": "r1"}, "mode": "paused", "ttl": 0}, "ttl: 0 is not a duration"),
         ({"scope": {"run": "r1"}, "mode": "stopped"}, "mode: must be one of"),
@@ -188,13 +188,13 @@ async def test_an_order_says_what_has_become_of_it(at: Api) -> None:
     assert await states() == ["superseded", "standing", "standing", "released", "expired"]
 
 
-async def test_an_order_that_cannot_be_journaled_holds_all_the_same_and_says_so(at: Api) -> None:
+async def test_an_order_that_cannot_be_journaled_holds_nevertheless_and_reports_it(at: Api) -> None:
     await at.open_run("r1")
     containment = at.parts.services.containment
     containment.journal = FullDisk()  # type: ignore[assignment]
     status, answer = await contain(at, scope={"run": "r1"}, mode="paused")
     assert (status, answer["code"]) == (503, "journal-unavailable")
-    assert "holds on this node now, but it is not durable" in str(answer["detail"])
+    assert "is in force on this node, but it is not durable" in str(answer["detail"])
     assert (await at.ask("GET", "/v1/runs/r1"))[1]["mode"] == "paused"
 
 

@@ -67,7 +67,7 @@ async def test_what_breaks_inside_tells_an_id_and_nothing_else(opened: Opened) -
     [
         (b"{", "not valid JSON"),
         (b"\xff", "not UTF-8"),
-        (b'{"tenant": "a", "tenant": "b"}', "same key twice"),
+        (b'{"tenant": "a", "tenant": "b"}', "duplicate key"),
         (b'{"tenant": "a", "Tenant": "b"}', "differ only in case"),
         (b'{"ttl": NaN}', "NaN is not JSON"),
         (b"[" * 100 + b"]" * 100, "nested deeper"),

@@ -35,7 +35,7 @@ async def test_admission_says_to_whom_may_know_that_a_run_is_of_another_tenant(t
 async def test_an_order_on_a_run_does_not_tell_another_tenants_from_none(two_tenants: Api, run: str) -> None:
     body = {"scope": {"run": run, "tenant": "acme"}, "mode": "read_only", "reason": "x"}
     status, answer = await two_tenants.ask("POST", "/v1/orders", body, as_="acme-operator")
-    assert (status, answer["warning"]) == (201, f"There is no run {run} now; the order holds it should it be opened.")
+    assert (status, answer["warning"]) == (201, f"There is no run {run} yet; the order will contain it if it is opened.")
     assert (await two_tenants.ask("POST", "/v1/orders", {**body, "dry_run": True}, as_="acme-operator"))[1] == {"runs": 0}
 
 

@@ -70,7 +70,7 @@ async def test_a_finding_that_names_nothing_leaves_only_what_somebody_took_and_s
     await journal.append(typed(contained.now(clock.now(), "response", **contained.answered(found["entry"], incident, order))))
     _, listed = await written.ask("GET", CHECKPOINTS)
     assert (listed["recovery"]["ready"], listed["recovery"]["checkpoint_id"]) == (True, taken["checkpoint_id"])
-    assert "its first bad entry is not known" in listed["recovery"]["why"]
+    assert "the first bad entry is not known" in listed["recovery"]["why"]
 
 
 async def test_pages_of_checkpoints_follow_each_other(written: Api) -> None:
@@ -81,7 +81,7 @@ async def test_pages_of_checkpoints_follow_each_other(written: Api) -> None:
     assert rest["next"] is None
 
 
-async def test_what_stands_against_a_checkpoint_is_named(written: Api) -> None:
+async def test_what_prevents_a_checkpoint_is_named(written: Api) -> None:
     await lose(written)
     status, problem = await written.ask("POST", CHECKPOINTS, STATE)
     (effect,) = problem["effects"]
@@ -94,7 +94,7 @@ def effect_path(effect: dict[str, Any]) -> str:
     return f"/v1/journal/{effect['entry']}"
 
 
-async def test_a_run_that_nothing_can_be_chosen_for_says_so(at: Api) -> None:
+async def test_a_run_that_nothing_can_be_chosen_for_reports_it(at: Api) -> None:
     await at.open_run("run_1", workflow_id="wf_1")
     await lose(at)
     await hold(at)
@@ -114,7 +114,7 @@ async def test_a_state_reference_is_a_text_of_at_most_a_kibibyte(written: Api, b
     assert (await written.ask("POST", CHECKPOINTS, {"state_ref": "ä" * 512}))[0] == 201
 
 
-async def test_a_run_is_resumed_with_the_next_lease_and_the_checkpoint_it_goes_on_from(written: Api) -> None:
+async def test_a_run_is_resumed_with_the_next_lease_and_the_checkpoint_it_continues_from(written: Api) -> None:
     _, taken = await written.ask("POST", CHECKPOINTS, STATE)
     await hold(written)
     body = {"checkpoint": taken["checkpoint_id"], "scopes": ["erp:invoice.*"], "require_approval": ["erp:*"], "reason": "mended"}
@@ -131,7 +131,7 @@ async def test_a_run_is_resumed_with_the_next_lease_and_the_checkpoint_it_goes_o
     assert (status, renewed["run"]["generation"]) == (200, 2)
 
 
-async def test_whoever_opens_a_run_again_learns_which_state_it_was_resumed_with(written: Api) -> None:
+async def test_anyone_who_opens_a_run_again_learns_which_state_it_was_resumed_with(written: Api) -> None:
     _, listed = await written.ask("GET", CHECKPOINTS)
     assert listed["resumed"] is None
     _, taken = await written.ask("POST", CHECKPOINTS, STATE | {"generation": 1})

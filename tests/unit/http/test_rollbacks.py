@@ -1,4 +1,4 @@
-"""Rollbacks at the control API, where no tool can be reached: planned, begun, told, stopped, gone on with."""
+"""Rollbacks at the control API, where no tool can be reached: planned, begun, told, stopped, continued."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_what_cannot_be_rolled_back_is_refused_and_nothing_is_begun(contai
     assert (await contained.ask("GET", "/v1/rollbacks"))[1]["items"] == []
 
 
-async def test_what_no_call_takes_back_is_told_as_residue_with_a_task_each(contained: Api) -> None:
+async def test_what_no_call_compensates_is_reported_as_residue_with_a_task_each(contained: Api) -> None:
     told = await ended(contained, await begun(contained))
     assert (told["state"], told["by"], told["reason"], len(told["residue"])) == ("residue", "operator", "wrong prices", 2)  # type: ignore[arg-type]
     assert (told["progress"]["task"], told["ended_at"] is not None) == (2, True)  # type: ignore[index]
@@ -155,7 +155,7 @@ async def test_how_it_is_driven_is_nobodys_business(contained: Api) -> None:
     assert {"owner", "owner_epoch", "epoch", "plan_ref", "status", "since"} & page.keys() == set()
 
 
-async def test_what_has_ended_is_not_stopped_and_what_left_residue_goes_on(contained: Api) -> None:
+async def test_what_has_ended_is_not_stopped_and_what_left_residue_continues(contained: Api) -> None:
     name = await begun(contained)
     await ended(contained, name)
     status, answer = await contained.ask("POST", f"/v1/rollbacks/{name}/stop", {"reason": "enough"})

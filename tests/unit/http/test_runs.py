@@ -43,7 +43,7 @@ async def test_limits_are_taken_exactly_as_written(at: Api) -> None:
     assert run.limits.amount == {"refund": 12_000_001}
 
 
-async def test_an_unknown_class_and_an_unknown_parent_are_told(at: Api) -> None:
+async def test_an_unknown_class_and_an_unknown_parent_are_reported(at: Api) -> None:
     body = {"tenant": "acme", "agent_id": "a", "scopes": ["erp:*"]}
     status, answer = await at.ask("POST", "/v1/runs", {**body, "task_class": "nope"})
     assert (status, answer["code"]) == (400, "bad-request")
@@ -98,7 +98,7 @@ async def test_a_lease_is_renewed_but_not_for_a_held_run(at: Api) -> None:
     assert (await at.ask("POST", "/v1/runs/r1/lease"))[0] == 403
 
 
-async def test_a_closed_run_stays_closed_and_says_so(at: Api) -> None:
+async def test_a_closed_run_stays_closed_and_reports_it(at: Api) -> None:
     await at.open_run("r1")
     status, run = await at.ask("POST", "/v1/runs/r1/close", {"reason": "done"})
     assert status == 200
@@ -128,7 +128,7 @@ async def test_effects_say_what_can_be_undone(at: Api) -> None:
     first = page["items"][0]
     assert first["before_ref"] == "erp:invoice:inv_1:v1"
     assert first["compensation"]["class"] == "reversible"
-    assert first["why_not"].startswith("the time for it ended")
+    assert first["why_not"].startswith("its deadline was")
     _, one = await at.ask("GET", "/v1/runs/run_1/effects?limit=1")
     _, rest = await at.ask("GET", f"/v1/runs/run_1/effects?after={one['next']}")
     assert [row["intent"] for row in one["items"] + rest["items"]] == [row["intent"] for row in page["items"]]

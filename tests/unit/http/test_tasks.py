@@ -19,14 +19,14 @@ TASK = Task(
     run_id="run_1",
     tenant="acme",
     wire_keys=(journaling.wire_key("lost"),),
-    summary="It may or may not have been applied.",
+    summary="Its outcome is unknown.",
     opened_at=1000.0,
 )
 
 
 @pytest.fixture
 async def lost(at: Api) -> Api:
-    """A write whose outcome nobody knows, and the task about it."""
+    """A write whose outcome it is unknown, and the task about it."""
     journal = at.parts.store.journal
     await journal.append(typed(journaling.entry("run", run=codec_run.RUN.journal(journaling.RUN), change="opened", by="t", reason="t")))
     await journal.intend(journaling.opening("lost"))
@@ -113,7 +113,7 @@ async def test_a_word_of_another_kind_is_refused_with_the_right_ones(handed: Api
     assert "done or not_needed or accepted" in answer["detail"]
 
 
-async def test_of_two_who_close_a_task_at_once_one_is_told_so(lost: Api) -> None:
+async def test_of_two_who_close_a_task_at_once_one_gets_the_reason(lost: Api) -> None:
     asks = [lost.ask("POST", "/v1/tasks/task_1/resolve", {"resolution": one, "note": "x"}) for one in ("applied", "not_applied")]
     assert sorted(status for status, _ in await asyncio.gather(*asks)) == [200, 409]
     _, page = await lost.ask("GET", "/v1/journal?kind=reconciliation")

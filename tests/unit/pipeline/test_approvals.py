@@ -1,4 +1,4 @@
-"""A person's yes to one call: who is asked for what, what a yes is good for, and what uses it up."""
+"""A person's approval to one call: who is asked for what, what an approval is good for, and what uses it up."""
 
 from __future__ import annotations
 
@@ -173,12 +173,12 @@ async def test_a_no_stands_for_the_rest_of_the_generation(hasty: Rig) -> None:
     await expired(hasty, named(await hasty.call(run.lease, "DELETE", OTHER)))  # what was asked for later has lapsed
     reply = await hasty.call(run.lease, "DELETE", REFUND)
     assert (reply.status, code(reply)) == (403, "approval-denied")
-    assert orjson.loads(reply.body)["detail"] == "ann has said no to this call: looked at it"
+    assert orjson.loads(reply.body)["detail"] == "ann denied this call: looked at it"
     assert hasty.ledger.writes == []
 
 
 @pytest.mark.parametrize("grant", [True, False])
-async def test_what_nobody_answers_or_uses_in_time_is_a_no_and_asked_anew(hasty: Rig, grant: bool) -> None:
+async def test_what_nobody_answers_or_uses_in_time_is_a_no_and_asked_again(hasty: Rig, grant: bool) -> None:
     run = await hasty.open()
     first = named(await hasty.call(run.lease, "DELETE", REFUND))
     if grant:
@@ -250,7 +250,7 @@ async def test_a_policy_that_wants_more_than_a_yes_is_not_satisfied_by_one(tmp_p
         await decide(gateway, approval_id)
         reply = await gateway.call(run.lease, "POST", path, {})
         assert named(reply) == approval_id
-        assert orjson.loads(reply.body)["detail"] == "Policy wants more than the approval that was given."
+        assert orjson.loads(reply.body)["detail"] == "Policy requires more than the given approval."
         assert gateway.ledger.writes == []
 
 

@@ -29,14 +29,14 @@ async def test_writes_amounts_steps_and_rates_are_limited(gateway: Rig) -> None:
     assert (header(replies[-1], "ratelimit-policy"), header(replies[-1], "ratelimit")) == ('"run";q=2;w=1', '"run";r=0;t=1')
 
 
-async def test_an_amount_is_told_to_its_last_digit(gateway: Rig) -> None:
+async def test_an_amount_is_reported_to_its_last_digit(gateway: Rig) -> None:
     run = await gateway.open(limits={"amount": {"refund": 10_500_000}})
     assert (await gateway.call(run.lease, "POST", REFUNDS, {"amount": 10.5})).status == 201
     refused = orjson.loads((await gateway.call(run.lease, "POST", REFUNDS, {"amount": 0.000001})).body)
-    assert refused["detail"].endswith("may use 10.5 of amount:refund, has used 10.5, and the call asks for 0.000001 more.")
+    assert refused["detail"].endswith("may use 10.5 of amount:refund, has used 10.5, and the call needs 0.000001 more.")
     run = await gateway.open()
     refused = orjson.loads((await gateway.call(run.lease, "POST", REFUNDS, {"amount": 1234567.5})).body)
-    assert refused["detail"].endswith("may use 100000 of amount:refund, has used 0, and the call asks for 1234567.5 more.")
+    assert refused["detail"].endswith("may use 100000 of amount:refund, has used 0, and the call needs 1234567.5 more.")
 
 
 async def test_a_child_is_charged_to_its_parent_too(gateway: Rig) -> None:
@@ -46,7 +46,7 @@ async def test_a_child_is_charged_to_its_parent_too(gateway: Rig) -> None:
     assert codes == [None, None, "blast-radius"]
 
 
-async def test_a_limited_amount_must_be_told(gateway: Rig) -> None:
+async def test_a_limited_amount_must_be_reported(gateway: Rig) -> None:
     run = await gateway.open()
     for body in ({}, {"amount": "a lot"}, {"amount": -5}, {"amount": True}):
         assert code(await gateway.call(run.lease, "POST", REFUNDS, body)) == "blast-radius"

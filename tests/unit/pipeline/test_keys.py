@@ -154,7 +154,7 @@ async def test_a_write_is_never_taken_for_abandoned_while_it_is_carried(gateway:
     intend = journal.intend
 
     async def then_reconcile(opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
-        """The intent is on disk, and the line has not heard of it yet."""
+        """The intent is on disk, and the line has not learned of it yet."""
         opened = await intend(opening)
         adopted.append(await gateway.gateway.reconciler.adopt())
         return opened

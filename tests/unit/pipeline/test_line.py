@@ -130,7 +130,7 @@ async def test_a_version_that_the_reply_does_not_carry_is_taken_from_reading_bac
         ("GET", "/v1/other", None, "action-unknown"),
     ],
 )
-async def test_what_policy_or_catalog_stand_against_never_reaches_the_tool(
+async def test_what_policy_or_catalog_prevent_never_reaches_the_tool(
     gateway: Rig, method: str, path: str, body: object, expected: str
 ) -> None:
     run = await gateway.open()

@@ -51,7 +51,7 @@ async def both(gateway: Rig, run: Opened, n: int = 0) -> tuple[str | None, str |
 
 
 @pytest.mark.parametrize("mode", _HELD)
-async def test_with_subtree_descendants_are_held_and_without_it_they_go_on(gateway: Rig, mode: Mode) -> None:
+async def test_with_subtree_descendants_are_held_and_without_it_they_continue(gateway: Rig, mode: Mode) -> None:
     boss = await gateway.open()
     worker = await child_of(gateway, boss)
     helper = await child_of(gateway, worker)

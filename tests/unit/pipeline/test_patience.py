@@ -90,7 +90,7 @@ async def test_a_read_that_brings_no_answer_in_time_is_asked_again_and_then_else
     await assert_no_incident(twice)
 
 
-async def test_a_tool_that_is_away_altogether_is_said_to_be(gateway: Rig) -> None:
+async def test_a_tool_that_is_unavailable_altogether_is_said_to_be(gateway: Rig) -> None:
     tool(gateway).never = 9
     asking = await agent(gateway, scopes=("ledger:invoice.*",))
     reply = await asking.read()

@@ -58,7 +58,7 @@ def status(at: Rig) -> object:
 # --- the whole way ---------------------------------------------------------------------------------------------------
 
 
-async def test_an_incident_is_contained_taken_back_and_taken_up_with_tighter_rights(gateway: Rig) -> None:
+async def test_an_incident_is_contained_compensated_and_resumed_with_tighter_rights(gateway: Rig) -> None:
     run = await at_work(gateway)
     incident = await found_unsafe(gateway, run)
     assert await recover(gateway, incident.incident_id, require_approval=("ledger:invoice.*",), limits={"writes": 9}) is Stage.RESUMED
@@ -70,7 +70,7 @@ async def test_an_incident_is_contained_taken_back_and_taken_up_with_tighter_rig
     again = await gateway.call(lease, "POST", REFUNDS, REFUND, Killcord_Step="refund")
     assert (again.status, header(again, "idempotent-replayed"), gateway.ledger.count("refunds")) == (201, "true", 1)
     held = await gateway.call(lease, "PATCH", INVOICE, {"status": "void"}, Killcord_Step="void")
-    assert code(held) == "approval-required", "what was taken back is made anew, and a person is asked now"
+    assert code(held) == "approval-required", "what was compensated is made again, and a person is asked now"
     assert code(await gateway.call(run.lease, "GET", INVOICE)) == "lease-revoked"
     closed = await known(gateway, incident.incident_id)
     assert closed.closed_at is not None
@@ -90,7 +90,7 @@ async def test_a_run_that_nobody_holds_any_more_is_held_first(gateway: Rig) -> N
     assert status(gateway) == "open"
 
 
-async def test_an_incident_whose_rollback_is_clean_already_is_only_taken_up(gateway: Rig) -> None:
+async def test_an_incident_whose_rollback_is_clean_already_is_only_resumed(gateway: Rig) -> None:
     run = await at_work(gateway)
     incident = await found_unsafe(gateway, run, driven.CRITICAL)
     await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
@@ -141,7 +141,7 @@ async def wrong_before_the_checkpoint(at: Rig) -> tuple[Opened, str]:
 
 @pytest.mark.parametrize("named", ["entries", "object"])
 @pytest.mark.parametrize("finding", [driven.MILD, driven.CRITICAL], ids=["mild", "critical"])
-async def test_what_a_finding_is_about_is_taken_back_although_a_checkpoint_was_taken_after_it(
+async def test_what_a_finding_is_about_is_compensated_although_a_checkpoint_was_taken_after_it(
     gateway: Rig, finding: Finding, named: str
 ) -> None:
     run, bad = await wrong_before_the_checkpoint(gateway)
@@ -152,7 +152,7 @@ async def test_what_a_finding_is_about_is_taken_back_although_a_checkpoint_was_t
     assert (status(gateway), gateway.ledger.count("refunds")) == ("open", 0)
 
 
-async def test_what_a_rollback_to_the_start_left_to_a_person_does_not_keep_the_run_from_going_on_there(gateway: Rig) -> None:
+async def test_what_a_rollback_to_the_start_left_to_a_person_does_not_keep_the_run_from_continuing_there(gateway: Rig) -> None:
     run = await gateway.open()
     assert (await gateway.call(run.lease, "PATCH", INVOICE, {"status": "void"}, Killcord_Step="void")).status == 200
     gateway.ledger.put("acme", "invoices", "inv_1", status="disputed")
@@ -174,13 +174,13 @@ async def test_a_finding_that_names_nothing_leads_to_what_somebody_took_and_says
     now = await told(gateway, incident.incident_id)
     assert (now.stage, now.checkpoint) == (Stage.RESUME, taken.checkpoint_id)
     assert now.caution is not None
-    assert "names no entry and no object of the run" in now.caution
-    assert "1 effect(s) from before it stand" in now.caution
+    assert "names no entry or object of the run" in now.caution
+    assert "1 earlier effect(s) stand" in now.caution
     assert await recover(gateway, incident.incident_id, checkpoint=None) is Stage.RESUMED
     assert (status(gateway), gateway.ledger.count("refunds")) == ("void", 0)
 
 
-async def test_whoever_names_an_earlier_place_has_more_taken_back_than_the_response_did(gateway: Rig) -> None:
+async def test_anyone_who_names_an_earlier_place_has_more_compensated_than_the_response_did(gateway: Rig) -> None:
     run, _ = await wrong_before_the_checkpoint(gateway)
     incident = await found_unsafe(gateway, run, driven.CRITICAL)
     await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
@@ -198,7 +198,7 @@ async def test_where_nobody_took_a_checkpoint_and_the_finding_names_nothing_a_pe
     incident = await found_unsafe(gateway, run)
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
     now = await told(gateway, incident.incident_id)
-    assert "nobody took a checkpoint before it: name the place to go back to" in now.why
+    assert "there is no explicit checkpoint before it: name the target" in now.why
     assert [one.what for one in now.waits] == ["checkpoint"]
     assert list(await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)) == []
     assert await recover(gateway, incident.incident_id, checkpoint="start") is Stage.RESUMED
@@ -219,7 +219,7 @@ async def edited_meanwhile(at: Rig) -> tuple[Opened, Incident, str]:
     return run, incident, task.task_id
 
 
-async def test_it_waits_for_a_task_and_goes_on_by_itself_once_that_is_resolved(gateway: Rig) -> None:
+async def test_it_waits_for_a_task_and_continues_automatically_once_that_is_resolved(gateway: Rig) -> None:
     run, incident, task_id = await edited_meanwhile(gateway)
     assert await generation(gateway, run) == 1
     await gateway.gateway.tasks.resolve(task_id, resolution="done", note="seen", by="a person")
@@ -236,12 +236,12 @@ async def test_a_run_with_no_sound_checkpoint_says_why_and_takes_nothing_back(ga
     incident = await found_unsafe(gateway, run, replace(driven.MILD, evidence={"entry": late}))
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
     said = (await told(gateway, incident.incident_id)).why
-    assert said.startswith("not ready for autonomous recovery: The run has no verified boundary before its first bad entry: refund.create")
+    assert said.startswith("not ready for autonomous recovery: The run has no usable checkpoint before its first bad entry: refund.create")
     assert said.endswith("is of unknown outcome.")
     assert list(await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)) == []
 
 
-async def test_a_checkpoint_that_is_none_is_said_and_another_may_be_named(gateway: Rig) -> None:
+async def test_a_checkpoint_that_is_invalid_is_said_and_another_may_be_named(gateway: Rig) -> None:
     run = await at_work(gateway)
     incident = await found_unsafe(gateway, run)
     assert await recover(gateway, incident.incident_id, checkpoint="chk_404") is Stage.WAITS
@@ -256,7 +256,7 @@ async def test_an_unsound_state_waits_and_is_found_sound_without_being_told(gate
     await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
     gateway.ledger.put("acme", "invoices", "inv_1", status="void", amount=10)
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
-    assert "the state is not sound: invoice:inv_1" in (await told(gateway, incident.incident_id)).why
+    assert "the state is not verified: invoice:inv_1" in (await told(gateway, incident.incident_id)).why
     gateway.ledger.put("acme", "invoices", "inv_1", status="open", amount=10)
     gateway.gateway.supervisor.every(0.05, "rollbacks", gateway.gateway.recovery.tick)
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
@@ -266,7 +266,7 @@ async def test_an_unsound_state_waits_and_is_found_sound_without_being_told(gate
 
 
 @pytest.mark.parametrize("word", ["done", "accepted", "not_needed"])
-async def test_a_restored_object_that_a_person_edited_is_theirs_once_they_say_so(gateway: Rig, word: str) -> None:
+async def test_a_restored_object_that_a_person_edited_is_theirs_once_they_report_it(gateway: Rig, word: str) -> None:
     run = await at_work(gateway)
     incident = await found_unsafe(gateway, run, driven.CRITICAL)
     await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
@@ -307,7 +307,7 @@ async def test_a_tool_that_cannot_be_looked_at_proves_nothing(gateway: Rig) -> N
     await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
     gateway.ledger.down = True
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
-    assert "the state is not sound: invoice:inv_1: ledger cannot show the object" in (await told(gateway, incident.incident_id)).why
+    assert "the state is not verified: invoice:inv_1: ledger cannot show the object" in (await told(gateway, incident.incident_id)).why
     gateway.ledger.down = False
     await gateway.gateway.recovery.recover.proceed(incident.incident_id)
     assert await rest(gateway, incident.incident_id) is Stage.RESUMED
@@ -324,7 +324,7 @@ async def test_of_a_tenant_that_was_forgotten_it_says_that_nothing_can_be_looked
     assert (await told(gateway, incident.incident_id)).why.endswith("cannot be read any more")
 
 
-async def test_what_is_decided_while_somebody_looks_is_looked_at_again(gateway: Rig) -> None:
+async def test_what_is_decided_while_somebody_looks_is_read_again(gateway: Rig) -> None:
     run = await at_work(gateway)
     incident = await found_unsafe(gateway, run, driven.CRITICAL)
     await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
@@ -353,7 +353,7 @@ async def test_a_request_for_more_than_the_run_has_is_refused_before_anything_is
 # --- what people do meanwhile ----------------------------------------------------------------------------------------
 
 
-async def test_whoever_resumes_by_hand_ends_it_and_closes_the_incident(gateway: Rig) -> None:
+async def test_anyone_who_resumes_by_hand_ends_it_and_closes_the_incident(gateway: Rig) -> None:
     run, incident, _ = await edited_meanwhile(gateway)
     await gateway.gateway.recovery.resume(run.run.run_id, resumption.Request(), by="ops", reason="by hand")
     assert await rest(gateway, incident.incident_id) is Stage.RESUMED
@@ -362,7 +362,7 @@ async def test_whoever_resumes_by_hand_ends_it_and_closes_the_incident(gateway: 
     assert (await changes(gateway, run, "run")).count("run resumed") == 1
 
 
-async def test_whoever_closes_the_run_gives_it_up_and_closes_the_incident(gateway: Rig) -> None:
+async def test_anyone_who_closes_the_run_gives_it_up_and_closes_the_incident(gateway: Rig) -> None:
     run, incident, task_id = await edited_meanwhile(gateway)
     await gateway.gateway.runs.close(run.run.run_id, by="ops", reason="not worth it")
     await until_async(lambda: is_closed(gateway, incident.incident_id))
@@ -383,7 +383,7 @@ async def test_a_rollback_that_a_person_stopped_waits_for_one(gateway: Rig) -> N
     await stopping
     assert await rest(gateway, incident.incident_id) is Stage.WAITS
     assert "is stopped: a person has to continue it" in (await told(gateway, incident.incident_id)).why
-    await gateway.gateway.recovery.rollbacks.resume(rollback.rollback_id, reason="go on", by="ops")
+    await gateway.gateway.recovery.rollbacks.resume(rollback.rollback_id, reason="continue", by="ops")
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
     assert status(gateway) == "open"
 
@@ -426,7 +426,7 @@ async def cut_off(folder: Path, at_point: int) -> str:
         await until_async(lambda: either(first, incident.incident_id, shears))
     async with driven.come_up(folder, ledger) as second:
         if (await known(second, incident.incident_id)).recovery is None:
-            await ask(second, incident.incident_id)  # whoever asked got no answer
+            await ask(second, incident.incident_id)  # anyone who asked got no answer
         assert await rest(second, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
         await until_async(lambda: is_closed(second, incident.incident_id))
         story = await changes(second, run, "rollback", "run")
@@ -440,7 +440,7 @@ async def either(at: Rig, incident_id: str, shears: driven.Shears) -> bool:
     return bool(shears.where) or await is_closed(at, incident_id)
 
 
-async def test_wherever_the_gateway_is_cut_off_the_next_one_goes_on_and_nothing_is_done_twice(tmp_path: Path) -> None:
+async def test_wherever_the_gateway_is_cut_off_the_next_one_continues_and_nothing_is_done_twice(tmp_path: Path) -> None:
     reached: list[str] = []
     while where := await cut_off(tmp_path / str(len(reached)), len(reached) + 1):
         reached.append(where)
@@ -478,7 +478,7 @@ async def test_between_any_two_arrows_the_gateway_may_be_another_one(tmp_path: P
 
 
 async def unsound(at: Rig, incident_id: str) -> bool:
-    return "not sound" in (await told(at, incident_id)).why
+    return "not verified" in (await told(at, incident_id)).why
 
 
 async def test_a_crash_between_a_resume_and_its_incidents_end_is_made_good(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_after_a_release_the_same_behaviour_is_contained_again_within_the_
     assert bad.mode() is Mode.READ_ONLY
 
 
-async def test_a_thousand_repeats_while_contained_are_told_in_few_entries(gateway: Rig) -> None:
+async def test_a_thousand_repeats_while_contained_are_reported_in_few_entries(gateway: Rig) -> None:
     bad = await agent(gateway)
     tool(gateway).answers = {"data": {"id": "inv_1"}}
     for _ in range(1_000):
@@ -113,7 +113,7 @@ async def test_a_thousand_repeats_while_contained_are_told_in_few_entries(gatewa
     assert len(await gateway.journal(kind="order")) == 1
 
 
-async def test_triggers_that_take_turns_while_contained_are_told_in_few_entries(gateway: Rig) -> None:
+async def test_triggers_that_take_turns_while_contained_are_reported_in_few_entries(gateway: Rig) -> None:
     """Being unsure is told at the first and at the third call: two answers, again and again, and neither is new."""
     bad = await agent(gateway)
     for _ in range(300):
@@ -127,7 +127,7 @@ async def test_triggers_that_take_turns_while_contained_are_told_in_few_entries(
     assert len(await severe.triggers()) <= 2 * 8
 
 
-async def test_a_finding_about_a_closed_run_is_an_incident_all_the_same(gateway: Rig) -> None:
+async def test_a_finding_about_a_closed_run_is_an_incident_nevertheless(gateway: Rig) -> None:
     done = await agent(gateway)
     await done.refund(1)
     await gateway.gateway.runs.close(done.run_id, reason="done", by="test")
@@ -136,7 +136,7 @@ async def test_a_finding_about_a_closed_run_is_an_incident_all_the_same(gateway:
     assert (incident.rollback is RollbackState.NONE, len(incident.orders)) == (False, 1)
 
 
-async def test_a_trigger_of_a_run_that_nobody_knows_is_no_incident(gateway: Rig) -> None:
+async def test_a_trigger_of_a_run_that_it_is_unknown_is_no_incident(gateway: Rig) -> None:
     assert await gateway.gateway.monitor.respond("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0)) is None
     gateway.gateway.monitor.set_off("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0))
     await gateway.gateway.monitor.idle()
@@ -158,7 +158,7 @@ override["anomaly.loop"] := object.union(contain("pause", "All of its agent's ru
 
 override["uncertain.schema-drift"] := recoverable("none", "This tool's form changes often.")
 
-override["uncertain.low-confidence"] := contain("no_fanout", "It goes on alone.")
+override["uncertain.low-confidence"] := contain("no_fanout", "It continues alone.")
 """
 
 

@@ -1,4 +1,4 @@
-"""Contained, perhaps rolled back, and taken up again: over a real store and a real HTTP tool."""
+"""Contained, perhaps rolled back, and resumed: over a real store and a real HTTP tool."""
 
 from __future__ import annotations
 
@@ -129,10 +129,10 @@ async def test_every_verified_boundary_is_a_checkpoint_of_its_own(gateway: Rig) 
     assert await checkpoints.automatic(run.run) == found
 
 
-# --- what goes on, and what does not ---------------------------------------------------------------------------------
+# --- what continues, and what does not ---------------------------------------------------------------------------------
 
 
-async def test_from_a_checkpoint_on_nothing_is_done_twice_and_what_was_taken_back_is_done_anew(gateway: Rig) -> None:
+async def test_from_a_checkpoint_on_nothing_is_done_twice_and_what_was_compensated_is_done_again(gateway: Rig) -> None:
     run = await gateway.open()
     refunded = await gateway.call(run.lease, "POST", REFUNDS, REFUND, Killcord_Step="refund")
     taken = await checkpoint(gateway, run)
@@ -195,7 +195,7 @@ async def test_the_window_of_a_call_without_a_key_is_over_but_not_for_what_was_d
         assert gateway.ledger.count("refunds") == 4, "and after the resume it is as it was"
 
 
-async def test_where_only_the_second_of_two_like_calls_was_taken_back_the_first_answers(gateway: Rig) -> None:
+async def test_where_only_the_second_of_two_like_calls_was_compensated_the_first_answers(gateway: Rig) -> None:
     run = await gateway.open()
     await patch(gateway, run.lease, "paid")
     taken = await checkpoint(gateway, run)
@@ -210,7 +210,7 @@ async def test_where_only_the_second_of_two_like_calls_was_taken_back_the_first_
     assert not replayed(await patch(gateway, lease, "held"))
 
 
-async def test_after_a_rollback_to_the_start_the_run_goes_on_from_there(gateway: Rig) -> None:
+async def test_after_a_rollback_to_the_start_the_run_continues_from_there(gateway: Rig) -> None:
     run = await gateway.open()
     await patch(gateway, run.lease, "void")
     await gateway.call(run.lease, "PATCH", "/v1/tenants/globex/invoices/inv_9", {"status": "stolen"})
@@ -247,7 +247,7 @@ async def test_a_triggers_rollback_goes_to_the_checkpoint_that_was_taken_and_to_
 
 
 @pytest.mark.parametrize("mode", [Mode.READ_ONLY, Mode.PAUSED, Mode.QUARANTINED, Mode.REVOKED])
-async def test_the_runs_own_orders_are_over_for_it_and_its_old_lease_is_dead_for_good(gateway: Rig, tmp_path: Path, mode: Mode) -> None:
+async def test_the_runs_own_orders_are_over_for_it_and_its_old_lease_is_dead_permanently(gateway: Rig, tmp_path: Path, mode: Mode) -> None:
     run = await gateway.open()
     order = await gateway.contain(run.run.run_id, mode)
     lease = (await resume(gateway, run)).opened.lease
@@ -381,7 +381,7 @@ async def test_two_resumes_at_once_are_one_generation(gateway: Rig) -> None:
     assert [type(one) for one in done].count(CannotResume) == 4
 
 
-async def test_a_run_does_not_go_on_while_a_rollback_of_it_waits_for_a_person(gateway: Rig) -> None:
+async def test_a_run_does_not_continue_while_a_rollback_of_it_waits_for_a_person(gateway: Rig) -> None:
     run = await gateway.open()
     gateway.ledger.fail_after_apply = 1
     await gateway.call(run.lease, "POST", REFUNDS, REFUND)
@@ -401,7 +401,7 @@ async def test_a_place_with_an_unknown_effect_before_it_is_refused_and_none_is_c
     assert (await gateway.call(run.lease, "POST", REFUNDS, {"amount": 6})).status == 201
     await gateway.contain(run.run.run_id)
     last: Write = (await gateway.writes(run.run.run_id))[-1]
-    with pytest.raises(NotReady, match=r"no verified boundary: refund.create .* is of unknown outcome"):
+    with pytest.raises(NotReady, match=r"no usable checkpoint: refund.create .* is of unknown outcome"):
         await resume(gateway, run)
     with pytest.raises(NotVerified, match="is of unknown outcome"):
         await resume(gateway, run, str(last.outcome))
@@ -410,7 +410,7 @@ async def test_a_place_with_an_unknown_effect_before_it_is_refused_and_none_is_c
             await resume(gateway, run, name)
 
 
-async def test_a_checkpoint_that_assumes_what_was_taken_back_is_refused(gateway: Rig) -> None:
+async def test_a_checkpoint_that_assumes_what_was_compensated_is_refused(gateway: Rig) -> None:
     run = await gateway.open()
     await patch(gateway, run.lease, "paid")
     taken = await checkpoint(gateway, run)
@@ -448,7 +448,7 @@ async def test_decisions_of_before_are_decided_again_with_the_rights_of_then(gat
     assert (again.decided, again.different, again.lost) == (2, [], {})
 
 
-async def test_the_fold_made_anew_knows_of_checkpoints_and_resumes(tmp_path: Path) -> None:
+async def test_the_fold_made_again_knows_of_checkpoints_and_resumes(tmp_path: Path) -> None:
     async with rig.assembled(tmp_path) as before:
         run = await before.open()
         taken = await checkpoint(before, run)

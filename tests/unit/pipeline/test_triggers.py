@@ -369,7 +369,7 @@ TWINS: list[tuple[Behaviour, Mapping[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("behaviour", "asked"), TWINS, ids=[one[0].__name__ for one in TWINS])
-async def test_honest_work_that_looks_like_it_goes_on(gateway: Rig, behaviour: Behaviour, asked: Mapping[str, Any]) -> None:
+async def test_honest_work_that_looks_like_it_continues(gateway: Rig, behaviour: Behaviour, asked: Mapping[str, Any]) -> None:
     good = await agent(gateway, **asked)
     await behaviour(good)
     assert good.mode() is Mode.ACTIVE

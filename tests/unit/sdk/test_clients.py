@@ -159,7 +159,9 @@ def test_a_lease_that_cannot_be_renewed_is_used_for_as_long_as_it_lives(
     assert problem.value.held
 
 
-def test_a_process_that_slept_through_a_resume_does_not_go_on(killcord: Any, gateway: Gateway, clock: Hours, asked: dict[str, Any]) -> None:
+def test_a_process_that_slept_through_a_resume_does_not_continue(
+    killcord: Any, gateway: Gateway, clock: Hours, asked: dict[str, Any]
+) -> None:
     run = killcord.open(**asked)
     assert create(gateway, run.step("create"))[0] == 201
     kept = run.checkpoint("state-1", "created")

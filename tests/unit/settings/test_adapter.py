@@ -102,12 +102,12 @@ def test_a_release_may_say_what_is_done_where_it_is_too_late(tmp_path: Path) -> 
     [
         ("type: release", "type: delete_created", "instead.type: replaces release or offsetting_action, and must be one of them"),
         ("type: offsetting_action", "type: revert_status", "instead.type: replaces release or offsetting_action"),
-        ("by: note.create", "by: note.delete", "instead.by: is note.delete, as without it; name another action"),
+        ("by: note.create", "by: note.delete", "instead.by: is note.delete, the same action; name another one"),
         ("by: note.create", "by: note.crate", "instead.by: there is no action note.crate; did you mean note.create?"),
-        ("object.body.shipped", "reply.body.shipped", "instead.if: reply is not known here"),
+        ("object.body.shipped", "reply.body.shipped", "instead.if: reply is unknown here"),
     ],
 )
-def test_what_cannot_stand_in_for_a_release_is_told(tmp_path: Path, found: str, put: str, problem: str) -> None:
+def test_what_cannot_stand_in_for_a_release_is_reported(tmp_path: Path, found: str, put: str, problem: str) -> None:
     _, problems = load(tmp_path, ADAPTER.replace("{type: delete_created, by: note.delete}", INSTEAD.replace(found, put)))
     assert any(problem in line for line in problems), problems
 
@@ -130,8 +130,8 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("    class: reversible\n", "", ":11: actions[1].class: a write needs its class: reversible, compensatable or irreversible"),
-        ("    compensation: {type: manual_review}\n", "", ":28: actions[3].compensation: a write needs one; where nothing can be called"),
+        ("    class: reversible\n", "", ":11: actions[1].class: a write needs a class: reversible, compensatable or irreversible"),
+        ("    compensation: {type: manual_review}\n", "", ":28: actions[3].compensation: is missing; a write needs one"),
         (
             "class: compensatable",
             "class: compensatble",
@@ -147,7 +147,7 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
             "by: note.delte",
             ":39: actions[4].compensation.by: there is no action note.delte; did you mean note.delete?",
         ),
-        ("by: note.delete", "by: invoice.read", ":39: actions[4].compensation.by: invoice.read is a read; it undoes nothing"),
+        ("by: note.delete", "by: invoice.read", ":39: actions[4].compensation.by: invoice.read is a read; name a write"),
         (", by: note.delete", "", ":39: actions[4].compensation: delete_created needs by: the action that carries it out"),
         ("manual_review", "manual_review, auto: true", ":33: actions[3].compensation: manual_review is done by a person"),
         (
@@ -162,7 +162,7 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
         ),
         ("    guard: if_match\n", "    guard: if_match\n    snapshot: false\n", "restores a snapshot, but snapshot: false takes none"),
         (", version: reply.headers.etag", "", ":16: actions[1].guard: if_match needs an object that has a version"),
-        (", version: reply.headers.etag", "", ":18: actions[1].probe: needs an object that has a version: its state alone proves nothing"),
+        (", version: reply.headers.etag", "", ":18: actions[1].probe: needs an object with a version: its state alone proves nothing"),
         ("guard: if_match", "guard: if-match", ":16: actions[1].guard: 'if-match' is not one of if_match; did you mean if_match?"),
         ("    object: note\n", "    object: nte\n", ":42: actions[5].object: there is no nte under objects; did you mean note?"),
         (", id: reply.body.id}", "}", ":36: actions[4].creates.id: is missing: an expression over the reply, such as reply.body.id"),
@@ -170,21 +170,21 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
         (
             "    creates: {object: note, id: reply.body.id}\n",
             "",
-            ":38: actions[4].compensation.type: needs creates, which names what is to be deleted",
+            ":38: actions[4].compensation.type: needs creates, which names the object to delete",
         ),
         (
             "    creates: {object: note",
             "    object: note\n    creates: {object: note",
-            ":36: actions[4].object: give object (what it is aimed at) or creates",
+            ":36: actions[4].object: set object (its target) or creates",
         ),
         (
             "name: invoice.delete",
             "name: invoice.update",
-            ":28: actions[3].name: there is another action invoice.update; a name stands for one action",
+            ":28: actions[3].name: there is another action invoice.update; names must be unique",
         ),
-        ("name: note.create", "name: unlisted.write", ":34: actions[4].name: unlisted.write means calls that no action matches"),
+        ("name: note.create", "name: unlisted.write", ":34: actions[4].name: unlisted.write is reserved for unlisted calls"),
         ("name: note.create", "name: 'note create'", ":34: actions[4].name: 'note create' is not a name; use letters, digits, _ and -"),
-        ("method: PUT", "method: PATCH", ":23: actions[2].match: never reached: invoice.update, above it, takes all its calls"),
+        ("method: PUT", "method: PATCH", ":23: actions[2].match: never reached: invoice.update, above it, matches all its calls"),
         (
             'path: "/{tenant}/notes"',
             'path: "/notes"',
@@ -193,7 +193,7 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
         (
             'path: "/{tenant}/notes/{id}"}\nact',
             'path: "/{tenant}/books/{book}/notes/{id}"}\nact',
-            "the path of note needs {book}, which this action's path does not give",
+            "the path of note needs {book}, which this action's path does not capture",
         ),
         (
             'DELETE, path: "/{tenant}/notes/{id}"',
@@ -205,15 +205,15 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
             'PATCH, path: "/{tenant}/{tenant}/{id}"',
             ":12: actions[1].match.path: the path '/{tenant}/{tenant}/{id}' captures {tenant}",
         ),
-        ("    effect: read\n", "    effect: read\n    class: reversible\n", ":11: actions[0].class: only a write has this"),
+        ("    effect: read\n", "    effect: read\n    class: reversible\n", ":11: actions[0].class: only a write may have this"),
         (
             "    effect: read\n",
             "    effect: read\n    compensation: {type: manual_review}\n",
-            ":11: actions[0].compensation: only a write has this",
+            ":11: actions[0].compensation: only a write may have this",
         ),
         ("amount: {refund:", "amounts: {refund:", ":19: actions[1].cost.amounts: unknown key; did you mean amount?"),
         ("amount: {refund:", 'amount: {"re fund":', ":19: actions[1].cost.amount.re fund: 're fund' is not a name"),
-        ("{header: Idempotency-Key, honoured: true}", "{honoured: true}", ":20: actions[1].idempotency: give either header"),
+        ("{header: Idempotency-Key, honoured: true}", "{honoured: true}", ":20: actions[1].idempotency: set either header"),
         (
             "{header: Idempotency-Key, honoured: true}",
             "{gateway: true, honoured: true}",
@@ -229,26 +229,26 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
         ("delete_created: invoice.delete", "delete_created: invoice.remove", "there is no action invoice.remove"),
         ("by: note.delete}", "by: note.delete, after: [note.creat]}", "there is no write note.creat; did you mean note.create?"),
         ("by: note.delete}", "by: note.delete, after: [invoice.read]}", "there is no write invoice.read"),
-        ("by: note.delete}", "by: note.delete, after: [note.create]}", "its own effects have an order among them"),
+        ("by: note.delete}", "by: note.delete, after: [note.create]}", "its own effects are ordered already"),
         (
             "by: note.delete}",
             "by: note.delete, delete_created: note.delete}",
-            "is for an upsert of an object; a create has type: delete_created",
+            "is for an upsert; a create needs type: delete_created",
         ),
         (
             "expect: object.body.status",
             "expect: objet.body.status",
-            ":17: actions[1].verify.expect: objet is not known here; an expression here begins with object, reply",
+            ":17: actions[1].verify.expect: objet is unknown here; an expression here begins with object, reply",
         ),
         (
             "refund: request.body.amount",
             "refund: reply.body.amount",
-            ":19: actions[1].cost.amount.refund: reply is not known here; an expression here begins with request",
+            ":19: actions[1].cost.amount.refund: reply is unknown here; an expression here begins with request",
         ),
         ("tenant: request.path.tenant", "tenant: request.path.[", ":2: tenant: 'request.path.[' is not complete"),
         ("    snapshot: false\n", "    reply_schema: none.json\n", "none.json cannot be read: No such file or directory"),
         ("effect: read", "effect: reed", ":10: actions[0].effect: 'reed' is not one of read or write; did you mean read?"),
-        ("state: reply.body}", "state: reply.body, id: request.path.id}", ":4: objects.invoice.id: request is not known here"),
+        ("state: reply.body}", "state: reply.body, id: request.path.id}", ":4: objects.invoice.id: request is unknown here"),
         (
             "effect: read",
             "effect: read\n    fallback: invoice.red",
@@ -257,12 +257,16 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
         (
             "effect: read",
             "effect: read\n    fallback: invoice.read",
-            ":11: actions[0].fallback: is this action itself, which has just failed",
+            ":11: actions[0].fallback: is this action itself; name another read",
         ),
         ("effect: read", "effect: read\n    fallback: invoice.delete", ":11: actions[0].fallback: invoice.delete is not a read by GET"),
-        ("    guard: if_match\n", "    fallback: invoice.read\n", ":16: actions[1].fallback: only a read has this: another write"),
+        (
+            "    guard: if_match\n",
+            "    fallback: invoice.read\n",
+            ":16: actions[1].fallback: only a read may have this: a write could run twice",
+        ),
         ("system: erp\n", "", ":1: system: is missing: a short name of the system, such as erp"),
-        ('`1`"', '1"', ":19: actions[1].cost.records: syntax error at column 1 of '1', at 1; a literal stands between backticks"),
+        ('`1`"', '1"', ":19: actions[1].cost.records: syntax error at column 1 of '1', at 1; write a literal between backticks"),
     ],
 )
 def test_a_promise_that_cannot_be_kept_does_not_load(tmp_path: Path, old: str, new: str, problem: str) -> None:
@@ -290,7 +294,7 @@ def test_a_read_may_have_a_fallback_that_its_own_captures_fill(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("replica/{id}", "replica/{shard}", "the path of invoice.read.replica needs {shard}, which this action's path does not give"),
+        ("replica/{id}", "replica/{shard}", "the path of invoice.read.replica needs {shard}, which this action's path does not capture"),
         ("GET, path", "GET, body: request.body.x, path", "invoice.read.replica must match by path, not by header or body"),
         ("GET, path", "POST, path", "invoice.read.replica is not a read by GET"),
     ],
@@ -304,13 +308,13 @@ def test_a_fallback_that_could_not_be_asked_does_not_load(tmp_path: Path, old: s
 
 def test_an_adapter_without_actions_does_not_load(tmp_path: Path) -> None:
     _, problems = load(tmp_path, "system: erp\ntenant: run.tenant\nactions: []\n")
-    assert problems == ["adapter.yaml:3: actions: declares nothing; list the calls that agents may make"]
+    assert problems == ["adapter.yaml:3: actions: is empty; list the calls that agents may make"]
 
 
 def test_a_create_can_only_be_probed_in_a_listing(tmp_path: Path) -> None:
     probe = "    class: compensatable\n    probe: {applied: object.body.ref == request.body.ref}\n"
     _, problems = load(tmp_path, ADAPTER.replace("    class: compensatable\n", probe))
-    assert problems == ["adapter.yaml:39: actions[4].probe: a create has no object to look at; give find, a listing to look in"]
+    assert problems == ["adapter.yaml:39: actions[4].probe: a create has no object to read; set find, a listing to search"]
 
 
 def test_of_two_actions_the_narrower_may_stand_first(tmp_path: Path) -> None:
@@ -319,7 +323,9 @@ def test_of_two_actions_the_narrower_may_stand_first(tmp_path: Path) -> None:
     assert problems == []
     assert tool is not None
     _, problems = load(tmp_path, ADAPTER + narrow)
-    assert problems == ["adapter.yaml:48: actions[6].match: never reached: invoice.read, above it, takes all its calls; put this one first"]
+    assert problems == [
+        "adapter.yaml:48: actions[6].match: never reached: invoice.read, above it, matches all its calls; put this one first"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -337,7 +343,7 @@ def test_a_reply_schema_that_cannot_be_used_does_not_load(tmp_path: Path, schema
     assert problem in problems[0]
 
 
-def test_every_problem_of_an_adapter_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_of_an_adapter_is_reported_at_once(tmp_path: Path) -> None:
     text = (
         ADAPTER.replace("by: note.delete", "by: note.remove")
         .replace("    object: note\n", "    object: nte\n")

@@ -20,7 +20,7 @@ HERE = Path(".")
         ("Authorization", "Basic ${EMPTY}", None, "value", "the environment variable EMPTY is not set"),
         ("Authorization", "Basic ${1X}", None, "value", "a variable is written ${NAME}"),
         ("Authorization", 17, None, "value", "must be text"),
-        ("Authorization", None, None, "", "needs value (with ${ENV} in it), or file"),
+        ("Authorization", None, None, "", "needs value (with ${ENV}), or file"),
         ("Authorization", None, "none", "file", "there is no file none"),
         ("Authorization", "Bearer x", "none", "value", "{file} in value and the key file belong together"),
         ("Authorization", "Bearer {file}", None, "value", "{file} in value and the key file belong together"),

@@ -18,5 +18,5 @@ async def test_a_folder_that_cannot_be_made_stops_the_start_and_is_named(tmp_pat
     (tmp_path / "policies").mkdir()
     (tmp_path / "killcord.yaml").write_text(f"{LEAST}adapters: [{ADAPTERS}]\n{named}\n")
     config = loading.load(tmp_path / "killcord.yaml", {})
-    with pytest.raises(errors.Misconfigured, match=rf"killcord\.yaml: {said}: {tmp_path}/file/.* cannot be made \(Not a directory\)"):
+    with pytest.raises(errors.Misconfigured, match=rf"killcord\.yaml: {said}: {tmp_path}/file/.* cannot be created \(Not a directory\)"):
         await gateway.assemble(config, lambda *_: None, lambda *_: None)

@@ -47,23 +47,23 @@ def test_aliases_and_merges_work_and_own_keys_win() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: 1\nb: 2\na: 3\n", "x.yaml:3: a: this key is here twice; keep one"),
-        ("a: !!python/object:os.system x\n", "x.yaml:1: a: the tag tag:yaml.org,2002:python/object:os.system is not taken here"),
-        ("a: !mine x\n", "x.yaml:1: a: the tag !mine is not taken here; write a plain value"),
+        ("a: 1\nb: 2\na: 3\n", "x.yaml:3: a: duplicate key; keep one"),
+        ("a: !!python/object:os.system x\n", "x.yaml:1: a: the tag tag:yaml.org,2002:python/object:os.system is not supported here"),
+        ("a: !mine x\n", "x.yaml:1: a: the tag !mine is not supported here; write a plain value"),
         ("a: .inf\n", "x.yaml:1: a: '.inf' is not a plain number; write it like 12.5"),
         ("? [a, b]\n: 1\n", "x.yaml:1: a key must be plain text"),
-        ("a: 2027-13-45\n", "x.yaml:1: a: '2027-13-45' is not a value of its kind; quote it if it is text"),
+        ("a: 2027-13-45\n", "x.yaml:1: a: '2027-13-45' is not a valid value; quote it if it is text"),
         ("a:\n  - b\n c: 1\n", "x.yaml:3: "),
         ("a: 1\n---\nb: 2\n", "x.yaml:2: but found another document"),
         ("a: *nowhere\n", "x.yaml:1: found undefined alias 'nowhere'"),
-        ("a: {<<: 5}\n", "x.yaml:1: a: << takes a mapping, or a list of them"),
+        ("a: {<<: 5}\n", "x.yaml:1: a: << needs a mapping, or a list of mappings"),
     ],
 )
-def test_what_is_not_taken_is_told_with_its_line(text: str, problem: str) -> None:
+def test_what_is_not_taken_is_reported_with_its_line(text: str, problem: str) -> None:
     assert problems_of(text)[0].startswith(problem)
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     assert len(problems_of("a: 1\na: 2\nb: !x y\nc: .nan\n")) == 3
 
 

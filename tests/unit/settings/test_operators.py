@@ -80,12 +80,12 @@ HASH = "a" * 64
         ("- {name: ann, role: admin, hash: kcop_plain}\n", ":1: [0].hash: "),
         (
             f"- {{name: a, role: admin, hash: {HASH}}}\n- {{name: b, role: viewer, hash: {HASH}}}\n",
-            ":2: [1].name: b or its hash is here twice",
+            ":2: [1].name: b or its hash is a duplicate",
         ),
         (f"- {{name: a, rol: admin, hash: {HASH}}}\n", ":1: [0].rol: unknown key; did you mean role?"),
     ],
 )
-def test_a_broken_file_is_told_by_line(text: str, problem: str, tmp_path: Path) -> None:
+def test_a_broken_file_is_reported_by_line(text: str, problem: str, tmp_path: Path) -> None:
     path = tmp_path / "operators.yaml"
     path.write_text(text)
     path.chmod(0o600)

@@ -54,8 +54,8 @@ def test_what_holds_while_the_server_is_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("declared", "key", "message"),
     [
-        ({"store": "redis"}, "url", "is needed by store: redis"),
-        ({"url": "redis://cache"}, "url", "belongs to store: redis"),
+        ({"store": "redis"}, "url", "is missing; store: redis needs it"),
+        ({"url": "redis://cache"}, "url", "needs store: redis"),
         ({"store": "redis", "url": "http://cache"}, "url", "not the URL of a server"),
         ({"store": "redis", "url": "redis://cache?socket_timeout=99"}, "url", "not the URL of a server"),
         ({"store": "redis", "url": "redis://cache:0"}, "url", "invalid port"),
@@ -63,12 +63,12 @@ def test_what_holds_while_the_server_is_lost(tmp_path: Path) -> None:
         ({"store": "redis", "url": "redis://cache", "prefix": "a{b}"}, "prefix", "must be 1 to 64 letters"),
         ({"store": "redis", "url": "redis://cache", "timeout": "1m"}, "timeout", "must be at most 10 s"),
         ({"store": "redis", "url": "rediss://cache", "ca": "no.pem"}, "ca", "there is no file"),
-        ({"store": "redis", "url": "redis://cache", "on_loss": "share"}, "share", "is needed by on_loss: share"),
-        ({"store": "redis", "url": "redis://cache", "share": 4}, "share", "belongs to on_loss: share"),
+        ({"store": "redis", "url": "redis://cache", "on_loss": "share"}, "share", "is missing; on_loss: share needs the number of nodes"),
+        ({"store": "redis", "url": "redis://cache", "share": 4}, "share", "needs on_loss: share"),
         ({"store": "redis", "url": "redis://cache", "on_loss": "share", "share": 0}, "share", "must be from 1 to 1000"),
     ],
 )
-def test_what_cannot_be_used_is_told_by_its_key(tmp_path: Path, declared: dict[str, Any], key: str, message: str) -> None:
+def test_what_cannot_be_used_is_reported_by_its_key(tmp_path: Path, declared: dict[str, Any], key: str, message: str) -> None:
     found, problems = read(tmp_path, **declared)
     assert found is None
     assert [(where, message in said) for where, said in problems] == [(key, True)], problems
@@ -77,7 +77,7 @@ def test_what_cannot_be_used_is_told_by_its_key(tmp_path: Path, declared: dict[s
 def test_a_password_in_the_file_is_refused_and_none_is_ever_shown(tmp_path: Path) -> None:
     found, problems = read(tmp_path, store="redis", url="redis://kc:hunter2@cache")
     assert found is None
-    assert "put it into an environment variable" in problems[0][1]
+    assert "move it to an environment variable" in problems[0][1]
     assert "hunter2" not in str(problems)
     kept, _ = read(tmp_path, store="redis", url="redis://:${RATES_PASSWORD}@cache")
     assert "p@ss" not in repr(kept)

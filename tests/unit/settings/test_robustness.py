@@ -87,7 +87,7 @@ def changed(draw: st.DrawFn, document: Any) -> str:
 
 @settings(deadline=None)
 @given(changed(ADAPTER))
-def test_any_adapter_loads_or_is_told_by_line(text: str) -> None:
+def test_any_adapter_loads_or_is_reported_by_line(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "schemas").symlink_to(ADAPTERS / "rest" / "schemas")
         Path(folder, "adapter.yaml").write_text(text)
@@ -98,7 +98,7 @@ def test_any_adapter_loads_or_is_told_by_line(text: str) -> None:
 
 @settings(deadline=None)
 @given(changed(CONFIG))
-def test_any_configuration_loads_or_is_told_by_line(text: str) -> None:
+def test_any_configuration_loads_or_is_reported_by_line(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "killcord.yaml")
         path.write_text(text)

@@ -144,6 +144,6 @@ def test_what_is_no_base_url_is_refused(url: str) -> None:
 
 
 def test_a_password_in_a_base_url_is_refused_and_not_repeated() -> None:
-    with pytest.raises(ValueError, match="put them under credential") as caught:
+    with pytest.raises(ValueError, match="move them to credential") as caught:
         network.origin("http://user:hunter2@erp/")
     assert "hunter2" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Where events are told, as killcord.yaml says it."""
+"""Receivers of events, from killcord.yaml."""
 
 from __future__ import annotations
 
@@ -70,20 +70,20 @@ def test_all_that_can_be_said_is_taken(tmp_path: Path) -> None:
         ({"url": "http://169.254.169.254/latest"}, "url", "is an address that the gateway never calls"),
         ({"url": "http://[::ffff:169.254.169.254]/"}, "url", "is an address that the gateway never calls"),
         ({"url": "http://2852039166/"}, "url", "is an address that the gateway never calls"),
-        ({"secret": None}, "secret", "is needed"),
-        ({"secret": "canary-canary-canary-canary-canary"}, "secret", "is needed"),
+        ({"secret": None}, "secret", "is missing"),
+        ({"secret": "canary-canary-canary-canary-canary"}, "secret", "is missing"),
         ({"secret": {"file": "none"}}, "secret", "there is no file"),
-        ({"secret": {"file": 3}}, "secret", "is needed"),
+        ({"secret": {"file": 3}}, "secret", "is missing"),
         ({"secret": "${MISSING}"}, "secret", "the environment variable MISSING is not set"),
-        ({"secret": "${SHORT}"}, "secret", "is too short to be a secret"),
-        ({"events": []}, "events", "is empty; name some of order, trigger, incident"),
+        ({"secret": "${SHORT}"}, "secret", "is too short"),
+        ({"events": []}, "events", "is empty; name one or more of order, trigger, incident"),
         ({"tenants": []}, "tenants", "is empty"),
         ({"timeout": "2m"}, "timeout", "must be at most 60 s"),
         ({"attempts": 0}, "attempts", "must be from 1 to 1000"),
         ({"ca": "no.pem"}, "ca", "there is no file"),
     ],
 )
-def test_what_cannot_be_used_is_told_by_its_key_and_no_secret_is_repeated(
+def test_what_cannot_be_used_is_reported_by_its_key_and_no_secret_is_repeated(
     tmp_path: Path, change: dict[str, Any], key: str, message: str
 ) -> None:
     found, problems = read(tmp_path, **{**WHOLE, **change})

@@ -109,7 +109,7 @@ def test_a_tools_own_lease_field_is_single_too() -> None:
     assert read("X-API-Key: a").headers == ((b"X-API-Key", b"a"),)
 
 
-def test_the_fields_of_a_malformed_head_can_be_read_all_the_same() -> None:
+def test_the_fields_of_a_malformed_head_can_be_read_nevertheless() -> None:
     malformed = raw("Authorization: Bearer x", "X: caf\xe9")
     with pytest.raises(MalformedRequest):
         GRAMMAR.read(malformed)

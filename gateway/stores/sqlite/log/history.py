@@ -39,7 +39,7 @@ class SqliteHistory:
     async def lines(self, query: Query) -> Sequence[bytes]:
         after = position_of(query.after) if query.after else Position(self._intake.stream, 0)
         if after is None or after.stream != self._intake.stream:
-            raise ValueError(f"{query.after!r} is no cursor of this journal; a cursor is {self._intake.stream}/<seq>")
+            raise ValueError(f"{query.after!r} is not a cursor of this journal; a cursor is {self._intake.stream}/<seq>")
         narrowest = (
             "entries_of_run" if query.run else "entries_of_tenant" if query.tenant else "entries_of_kind" if query.kind else "entries"
         )
@@ -78,7 +78,7 @@ class SqliteHistory:
         return Head(self._intake.stream, tip.seq, tip.hash, tip.ts, "")
 
     async def _caught_up(self) -> None:
-        """Have what was posted written now, and wait for it: whoever was told of an entry finds it."""
+        """Write what was posted now, and wait for it, so that every announced entry is found."""
         if self._intake.health().lag:
             with suppress(errors.JournalUnavailable, TimeoutError):
                 async with asyncio.timeout(PATIENCE):
@@ -94,7 +94,7 @@ if TYPE_CHECKING:
 
 
 class SqliteBlobs:
-    """Blobs come in with the entries that name them; keys by themselves."""
+    """Blobs are stored with the entries that name them; keys separately."""
 
     def __init__(self, reader: sqlite3.Connection, intake: Intake) -> None:
         self._reader = reader
@@ -131,7 +131,7 @@ def newest(database: Database) -> Tip:
     """The entry to continue from.
 
     Raises:
-        Misconfigured: the newest entries do not link, or end below the newest signed head. Nothing is cut or mended.
+        Misconfigured: the newest entries do not link, or end below the newest signed head. Nothing is truncated or repaired.
     """
     rows = database.reader.execute(READING["tail"], (CHECKED + 1,)).fetchall()[::-1]
     whole = len(rows) <= CHECKED
@@ -160,16 +160,16 @@ def _tip(database: Database, seq: int, line: bytes) -> Tip:
         fields = orjson.loads(line)
         return Tip(seq, fields["hash"], fields["ts"])
     except (orjson.JSONDecodeError, KeyError, TypeError) as broken:
-        raise _broken(database, seq, "it is no journal entry") from broken
+        raise _broken(database, seq, "it is not a journal entry") from broken
 
 
 def _covered(database: Database, tip: Tip) -> None:
     for stream, seq, *_ in database.reader.execute(READING["heads"]).fetchall():
         if stream == database.stream and seq > tip.seq:
-            raise _broken(database, tip.seq + 1, f"a head was signed at seq {seq}, but the journal ends at {tip.seq}: its tail was cut")
+            raise _broken(database, tip.seq + 1, f"a head was signed at seq {seq}, but the journal ends at {tip.seq}: its end was removed")
 
 
 def _broken(database: Database, seq: int, problem: str) -> errors.Misconfigured:
-    look = f"look at it with 'killcord journal verify --file {database.path}'"
+    look = f"check it with 'killcord journal verify --file {database.path}'"
     advice = f"keep this file as evidence, {look}, and start on a restored copy or a new data_dir"
     return errors.Misconfigured([f"{database.path}: entry {database.stream}/{seq}: {problem}; {advice}"])

@@ -65,12 +65,12 @@ class SqliteJournal:
 
 def _no_intent(entry: Entry) -> Entry:
     if isinstance(entry, IntentEntry):
-        raise ValueError("an intent is opened with intend(): its key and charges have to be checked")
+        raise ValueError("append an intent with intend(), which checks its key and charges")
     return entry
 
 
 def _coherent(opening: IntentRequest) -> None:
-    """The entry must tell what is checked: replaying the journal charges and opens by the entry alone."""
+    """The entry must contain what is checked: a replay of the journal charges and opens by the entry alone."""
     entry, key = opening.entry, opening.key
     if tuple(map(_charge, entry.charges or ())) != tuple(map(_charge, opening.charges)):
         raise ValueError("the intent's charges are not those of the opening")
@@ -78,7 +78,7 @@ def _coherent(opening: IntentRequest) -> None:
     if told != (key.tenant, key.workflow_id, key.digest, opening.attempt):
         raise ValueError("the intent's key and attempt are not those of the opening")
     if entry.approval_id != opening.spends:
-        raise ValueError("the intent's approval is not the one that the opening spends")
+        raise ValueError("the intent's approval is not the one that the request spends")
 
 
 def _charge(charge: Charge | ChargeRecord) -> tuple[str, str, int, str | None]:
@@ -167,7 +167,7 @@ WAITING = 20_000
 class Intake:
     """Belongs to the thread of the running loop; nothing in it waits for the writer.
 
-    ``refresh`` hears of changed runs once they are durable, before anyone who waited for it continues.
+    ``refresh`` learns of changed runs once they are durable, before anyone who waited for it continues.
     """
 
     def __init__(
@@ -248,7 +248,7 @@ class Intake:
                 f"The journal cannot be written; nothing is forwarded without it ({self._down}).", retry_after=1.0
             )
         if self._last - self.tip.seq >= WAITING:
-            raise errors.JournalUnavailable(f"{WAITING} journal entries wait for the disk; no more are taken.", retry_after=1.0)
+            raise errors.JournalUnavailable(f"{WAITING} journal entries wait for the disk; no more are accepted.", retry_after=1.0)
 
     def _deliver(self, event: Event) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell

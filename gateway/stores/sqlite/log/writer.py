@@ -30,7 +30,7 @@ LINGER = 0.01
 
 
 class Tip(Struct, frozen=True):
-    """The newest durable entry; seq 0 and the genesis hash where there is none."""
+    """The newest durable entry; seq 0 and the genesis hash if there is none."""
 
     seq: int
     hash: str
@@ -105,7 +105,7 @@ class Durable(Struct, frozen=True):
 
 
 class WriterFailed(Struct, frozen=True):
-    """Nothing of these jobs is, or will be, on disk; seqs are given anew, in a new ``term``. ``final``: the writer is gone."""
+    """Nothing of these jobs is, or will be, on disk; seqs are assigned again, in a new ``term``. ``final``: the writer is gone."""
 
     reason: str
     term: int
@@ -154,7 +154,7 @@ class Writer:
         self._thread.join()
 
     def leftover(self) -> list[asyncio.Future[Any]]:
-        """Whoever still waits on a writer that is gone."""
+        """Fails callers that still wait for a writer that has ended."""
         return _waiting(self._queued())
 
     def _work(self) -> None:
@@ -165,7 +165,7 @@ class Writer:
         finally:
             if not self._stopped:
                 # Whatever ended the thread, nobody may wait for it, and nothing is taken any more.
-                self._fall("the journal's writer ended unexpectedly; restart the gateway and look at its log", final=True)
+                self._fall("the journal's writer ended unexpectedly; restart the gateway and check its log", final=True)
 
     def _gathered(self) -> list[Job]:
         """The next batch. An fsync for each of many reads would cost more than all of them; no one waits for theirs."""
