@@ -50,8 +50,9 @@ class Endpoint:
             self.observer.refused(trace.call.tool, _action(trace), refused.code, trace.started, trace.marks)
         else:
             # What the call set off holds before its reply leaves: the run's next call meets it.
-            if trace.known is not None and await self.monitor.answered(trace.known.run.run_id):
-                reply = self.replies.as_of_now(reply, trace.known)
+            known = trace.known
+            if known is not None and await self.monitor.answered(known.run.run_id):
+                reply = self.replies.as_of_now(reply, known)
             self.observer.passed(trace.call.tool, _action(trace), reply.status, trace.started, trace.marks)
         return reply
 

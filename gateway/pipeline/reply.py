@@ -89,14 +89,11 @@ class Replies:
 
     def as_of_now(self, reply: Reply, known: Known) -> Reply:
         """The reply, telling the mode that the run has now."""
-        mode = (b"Killcord-Mode", self.mode(known).word.encode())
+        mode = (b"Killcord-Mode", self._mode(known.run, known.lease.generation, known.tool.name).word.encode())
         return replace(reply, headers=tuple(mode if name == b"Killcord-Mode" else (name, value) for name, value in reply.headers))
 
-    def mode(self, known: Known) -> Mode:
-        """The run's effective mode for this tool, now."""
-        return self._mode(known.run, known.lease.generation, known.tool.name)
-
     def _mode(self, run: Run, generation: int, tool: str | None) -> Mode:
+        """The run's effective mode for a tool, now."""
         return self.containment.hold(run, generation, tool, now=self.clock.now()).mode
 
     def _reply(self, known: Known, answer: Answer, entry: str, *, rest: AsyncIterator[bytes] | None, quota: Headers) -> Reply:
@@ -113,7 +110,7 @@ class Replies:
         headers: Headers = (
             (b"Killcord-Run", known.run.run_id.encode()),
             (b"Killcord-Step", known.step.id.encode()),
-            (b"Killcord-Mode", self.mode(known).word.encode()),
+            (b"Killcord-Mode", self._mode(known.run, known.lease.generation, known.tool.name).word.encode()),
         )
         return headers if entry is None else (*headers, (b"Killcord-Entry", entry.encode()))
 

@@ -1,6 +1,6 @@
-"""Sees every entry as it is journaled, and has what it sets off answered before the reply of the call that did it leaves.
+"""Watches every entry as it is journaled, and has what it sets off answered before the reply of the call that did it leaves.
 
-What the runs' entries show together: one watch a run, fed with every entry, in the order of the journal.
+Each run has a window of what its entries show together, fed in the order of the journal.
 """
 
 from __future__ import annotations

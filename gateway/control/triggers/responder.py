@@ -1,6 +1,6 @@
-"""One trigger, answered: policy says what follows, and where that is an order it holds before anything else is done.
+"""Answers one trigger: policy says what follows, and where that is an order it holds before anything else is done.
 
-What was answered before in a run's generation: read from the journal once, then kept up with.
+Earlier answers of a run's generation are read from the journal once, then kept up with.
 """
 
 from __future__ import annotations

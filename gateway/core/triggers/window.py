@@ -1,6 +1,6 @@
-"""What is remembered of one generation of a run, bounded; and one entry as the signs look at it.
+"""What is remembered of one generation of a run, bounded, and when a sign in it becomes a trigger.
 
-When a sign becomes a trigger. Every number is a configuration key; the defaults are those of docs/triggers.md.
+Every threshold is a configuration key; the defaults are those of docs/triggers.md.
 """
 
 from __future__ import annotations

@@ -71,6 +71,7 @@ class Authenticate:
         progress = await self.pace.next(run)
         self.monitor.begin_call(run, progress.steps)
         own, approval = found.get(b"idempotency-key"), found.get(b"killcord-approval")
+        trace, confidence = found.get(b"traceparent"), found.get(b"killcord-confidence")
         return Known(
             call=replace(call, headers=kept),
             tool=tool,
@@ -80,8 +81,8 @@ class Authenticate:
             at=now,
             own_key=None if own is None else _key(own),
             if_match=b"if-match" in found or b"if-none-match" in found,
-            trace_id=_trace(found.get(b"traceparent")),
-            confidence=_confidence(found.get(b"killcord-confidence")),
+            trace_id=None if trace is None else _trace(trace),
+            confidence=None if confidence is None else _confidence(confidence),
             approval=None if approval is None else _word(approval, "Killcord-Approval"),
         )
 
@@ -193,15 +194,13 @@ def step_of(found: Mapping[bytes, bytes]) -> str | None:
     return text if _WORD.fullmatch(text) else None
 
 
-def _trace(traceparent: bytes | None) -> str | None:
-    parts = traceparent.split(b"-") if traceparent else []
+def _trace(traceparent: bytes) -> str | None:
+    parts = traceparent.split(b"-")
     return parts[1].decode("ascii") if len(parts) >= 4 and re.fullmatch(rb"[0-9a-f]{32}", parts[1]) else None
 
 
-def _confidence(value: bytes | None) -> int | None:
+def _confidence(value: bytes) -> int:
     """How sure the agent says it is, in millionths."""
-    if value is None:
-        return None
     text = value.decode("latin-1")
     if not _SURE.fullmatch(text):
         raise errors.MalformedRequest("Killcord-Confidence is not a number from 0 to 1, such as 0.85.")

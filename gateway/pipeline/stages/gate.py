@@ -50,14 +50,15 @@ class Gate:
 
     def send_fence(self, permit: Permitted) -> Callable[[], None]:
         """The check of a call that was decided on: it is not sent either where policy has changed since."""
-        return self._fence(permit.opened, permit.considered.active)
+        return self._fence(permit, permit.considered.active)
 
     def read_fence(self, permit: Permitted) -> Callable[[], None]:
         """The check of a read whose answer still streams, at every chunk of it."""
-        return self._fence(permit.opened, None)
+        return self._fence(permit, None)
 
-    def _fence(self, opened: Open, revision: str | None) -> Callable[[], None]:
+    def _fence(self, permit: Permitted, revision: str | None) -> Callable[[], None]:
         """The check that runs with a connection in hand, in the same step as the first socket write."""
+        opened = permit.opened
         known, action, version = opened.known, opened.action, opened.version
 
         def check() -> None:

@@ -62,9 +62,10 @@ class Read:
             answer, conforms = await _conforming(permit, answer)
         except errors.UpstreamFailure as lost:
             raise tool.refusal(lost, f"{permit.known.tool.name} gave no answer") from lost
+        known = permit.known
         version = _version(permit, answer)
         try:
-            args = await self.vault.seal(permit.known.run.tenant, sealed_payloads.request(permit)) if permit.known.call.body else None
+            args = await self.vault.seal(known.run.tenant, sealed_payloads.request(permit)) if known.call.body else None
             entry = journal_entries.read(
                 permit,
                 self.clock.now(),
