@@ -18,7 +18,7 @@ Json = dict[str, Any]
 State = Mapping[str, Mapping[str, Any]]
 
 WHY = "nothing that this run did is wanted"
-_DOES = {"restores": "puts back", "makes": "makes again", "removes": "removes", "offsets": "offsets"}
+_DOES = {"restores": "restores", "makes": "creates again", "removes": "removes", "offsets": "offsets"}
 
 
 @dataclass(frozen=True, slots=True)
