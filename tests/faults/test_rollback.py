@@ -383,7 +383,7 @@ async def _down(made: Scene) -> None:
     while made.rig.gateway.store.journal.health().ok:
         try:
             await made.rig.gateway.store.journal.append(
-                typed({"ts": "2026-01-01T00:00:00.000000Z", "kind": "trigger", "trigger": "x" * 4000})
+                typed({"ts": "2026-01-01T00:00:00.000000Z", "kind": "finding", "reason": "x" * 4000})
             )
         except errors.JournalUnavailable:
             await asyncio.sleep(0)
