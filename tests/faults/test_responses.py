@@ -163,20 +163,20 @@ class Full:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
 
-    def post(self, fields: Any, blobs: Any = ()) -> Any:
-        self._check(fields)
-        return self._journal.post(fields, blobs)
+    def post(self, entry: Any, blobs: Any = ()) -> Any:
+        self._check(entry)
+        return self._journal.post(entry, blobs)
 
-    async def append(self, fields: Any, blobs: Any = ()) -> Any:
-        self._check(fields)
-        return await self._journal.append(fields, blobs)
+    async def append(self, entry: Any, blobs: Any = ()) -> Any:
+        self._check(entry)
+        return await self._journal.append(entry, blobs)
 
     def health(self) -> JournalHealth:
         health: JournalHealth = self._journal.health()
         return JournalHealth(False, "the disk is full", health.lag, health.seq) if self.full else health
 
-    def _check(self, fields: Any) -> None:
-        self.full = self.full or fields["kind"] in self._kinds
+    def _check(self, entry: Any) -> None:
+        self.full = self.full or entry.kind in self._kinds
         if self.full:
             raise errors.JournalUnavailable("The disk is full.", retry_after=5.0)
 

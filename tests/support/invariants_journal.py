@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from gateway.core.codec.entry import of_fields
 from gateway.core.journal import projection
 from gateway.model.effect import State
 from gateway.model.entry import Position
@@ -24,7 +25,6 @@ from gateway.model.wire import Outgoing
 from gateway.stores.sqlite import database
 from gateway.stores.sqlite.projection import FOLDED, Tables
 from tests.support.invariants_tool import header
-from tests.support.journaling import typed
 
 Entry = dict[str, Any]
 GENESIS = "0" * 64
@@ -122,7 +122,7 @@ class Chronicle:
             self._link(seq, line)
             entry = orjson.loads(line)
             self._take(seq, entry)
-            self._tables.apply(projection.changes(entry, Position(entry["stream"], seq)), seq)
+            self._tables.apply(projection.changes(of_fields(entry), Position(entry["stream"], seq)), seq)
         self._tables.flush()
         self._again.execute("COMMIT")
 
@@ -262,7 +262,7 @@ class Chronicle:
             case "rollback" if entry.get("change") == "node":
                 self.nodes[entry["rollback_id"], entry["node"]] = entry["state"]
             case "order" | "run":
-                for change in projection.changes(typed(entry), Position(entry["stream"], seq)):
+                for change in projection.changes(of_fields(entry), Position(entry["stream"], seq)):
                     self._governed(seq, change)
 
     def _intended(self, entry: Entry) -> None:
