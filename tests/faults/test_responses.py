@@ -61,7 +61,7 @@ async def test_no_answer_of_policy_is_quarantine(tmp_path: Path, rule: str) -> N
         bad = await drifting(made)
         assert (bad.mode(), header(bad.last, "Killcord-Mode")) == (Mode.QUARANTINED, "quarantined")
         (response_entry,) = await bad.responses()
-        assert response_entry["why"].startswith("Quarantined as a precaution")
+        assert response_entry["why"].startswith("Quarantined, because")
         (incident,) = await bad.incidents()
         assert incident.cause == "uncertain.schema-drift"
 

@@ -49,7 +49,7 @@ runs = st.builds(Run, run_id=texts, workflow_id=texts, tenant=texts, agent_id=te
 @given(raw=answers)
 def test_an_answer_is_taken_by_its_letter_or_not_at_all(raw: object) -> None:
     response = rules.parse_response(raw)
-    if response.why.startswith("Quarantined as a precaution"):
+    if response.why.startswith("Quarantined, because"):
         assert (response.action, response.rollback, response.scope) == (Measure.QUARANTINE, False, None)
         return
     assert isinstance(raw, dict)
