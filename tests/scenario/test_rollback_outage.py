@@ -122,7 +122,7 @@ def test_once_patience_is_over_the_operator_brings_the_tool_back_and_continues(t
         wait_until(lambda: undone.shown(made, rollback_id)["state"] == "needs_operator", "patience to be over")
         left = undone.ended(made, rollback_id)
         assert ({node["state"] for node in left.nodes}, {node["retriable"] for node in left.nodes}, left.tasks) == ({"waiting"}, {True}, [])
-        assert all("continue the rollback" in node["why"] for node in left.nodes)
+        assert all("rollbacks continue" in node["why"] for node in left.nodes)
         assert len(left.rollback["residue"]) == len(left.nodes)
         way.mend()
         if killed:
