@@ -58,10 +58,6 @@ def test_the_files_come_from_the_list_without_exempt_ones(tmp_path: Path) -> Non
     assert words.files(rules, tmp_path) == [Path("a.md")]
 
 
-def test_the_repository_has_no_banned_phrase(capsys: pytest.CaptureFixture[str]) -> None:
-    assert words.main([]) == 0, capsys.readouterr().out
-
-
 def test_a_file_that_is_not_there_is_wrong_use() -> None:
     assert words.main(["no-such-file.md"]) == 2
 

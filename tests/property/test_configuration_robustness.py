@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.settings import compilation, loading, located
 
-ADAPTERS = Path(__file__).parents[3] / "adapters"
+ADAPTERS = Path(__file__).parents[2] / "adapters"
 ADAPTER = yaml.safe_load((ADAPTERS / "rest" / "adapter.yaml").read_text())
 CONFIG = {
     "listen": {"data": "127.0.0.1:8090", "control": "127.0.0.1:8091"},
