@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,11 @@ from gateway.control.review.findings import Finding
 from gateway.control.runs.runs import Opened
 from gateway.core.authorization import resumption
 from gateway.core.incident.recovery import Recovery, Stage
-from gateway.model.entries import Entry
-from gateway.model.entry import Position, Sealed
 from gateway.model.incident import Incident
 from gateway.ports.clock import Clock
-from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Unapproved
-from gateway.ports.journal import Opened as Begun
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from tests.support import rig
+from tests.support.failpoints import Failpoints, PointedJournal
 from tests.support.ledger import Ledger
 from tests.support.rig import Rig, until_async
 
@@ -90,71 +87,13 @@ ADAPTER = rig.ADAPTER.replace(
 """The rig's; what puts an invoice back settles soon, so that a test need not wait for what cannot come any more."""
 
 
-class Cut(BaseException):
-    """The process is gone; nobody catches this."""
-
-
-@dataclass(slots=True)
-class Shears:
-    """Cuts the gateway off at the ``at``-th of the points that its journal passes from :meth:`arm` on: before and after each entry.
-
-    From then on nothing of it reaches the journal any more, and with that no tool.
-    """
-
-    at: int | None = None
-    count: int = 0
-    where: str = ""
-
-    def arm(self, at: int) -> None:
-        self.at, self.count = at, 0
-
-    def pass_(self, point: str) -> None:
-        if not self.where and self.at is not None:
-            self.count += 1
-            if self.count == self.at:
-                self.where = point
-        if self.where:
-            raise Cut(self.where)
-
-
-@dataclass(slots=True)
-class CutJournal:
-    journal: Journal
-    shears: Shears
-
-    @property
-    def stream(self) -> str:
-        return self.journal.stream
-
-    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
-        if self.shears.where:
-            raise Cut(self.shears.where)
-        return self.journal.post(entry, blobs)
-
-    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
-        name = f"{entry.kind} {getattr(entry, 'change', None) or ''}".strip()
-        self.shears.pass_(f"before {name}")
-        position = await self.journal.append(entry, blobs)
-        self.shears.pass_(f"after {name}")
-        return position
-
-    async def intend(self, opening: IntentRequest) -> Begun | AlreadyTaken | Unapproved | Exceeded:
-        self.shears.pass_("before intent")
-        begun = await self.journal.intend(opening)
-        self.shears.pass_("after intent")
-        return begun
-
-    def health(self) -> JournalHealth:
-        return self.journal.health()
-
-
 @asynccontextmanager
-async def come_up(folder: Path, ledger: Ledger, shears: Shears | None = None) -> AsyncIterator[Rig]:
+async def come_up(folder: Path, ledger: Ledger, points: Failpoints | None = None) -> AsyncIterator[Rig]:
     """A gateway as ``killcord serve`` begins, with its routines; in the same folder again it is the one after a crash."""
 
     async def store(data_dir: Path, clock: Clock) -> SqliteStore:
         found = await open_store(data_dir, clock)
-        return replace(found, journal=CutJournal(found.journal, shears or Shears()))  # type: ignore[arg-type]
+        return replace(found, journal=PointedJournal(found.journal, points or Failpoints()))  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app_store, "open_store", store)

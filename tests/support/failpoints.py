@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -32,6 +33,14 @@ from tests.support.toolmodel import Tool
 
 class Crashed(BaseException):
     """The process is gone; nobody catches this."""
+
+
+class Points(Protocol):
+    """Where the process may be gone; both raise :class:`Crashed` where it is."""
+
+    def point(self, name: str) -> None: ...
+
+    def alive(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -57,29 +66,34 @@ class Failpoints:
 
     def alive(self) -> None:
         if self.dead.is_set():
-            raise Crashed
+            raise Crashed(self.where)
 
 
 @dataclass(slots=True)
-class FailingJournal:
-    """Points before an entry is taken, and after it is durable."""
+class PointedJournal:
+    """Points before an entry is taken, and after it is durable; with ``posts`` also around one that nobody waits for."""
 
     journal: Journal
-    points: Failpoints
+    points: Points
+    posts: bool = False
 
     @property
     def stream(self) -> str:
         return self.journal.stream
 
     def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
-        self.points.alive()
-        return self.journal.post(entry, blobs)
+        if not self.posts:
+            self.points.alive()
+            return self.journal.post(entry, blobs)
+        self.points.point(f"before {_named(entry)}")
+        position = self.journal.post(entry, blobs)
+        self.points.point(f"after {_named(entry)}")
+        return position
 
     async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
-        name = f"{entry.kind} {getattr(entry, 'change', None) or ''}".strip()
-        self.points.point(f"before {name}")
+        self.points.point(f"before {_named(entry)}")
         position = await self.journal.append(entry, blobs)
-        self.points.point(f"after {name}")
+        self.points.point(f"after {_named(entry)}")
         return position
 
     async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
@@ -90,6 +104,10 @@ class FailingJournal:
 
     def health(self) -> JournalHealth:
         return self.journal.health()
+
+
+def _named(entry: Entry) -> str:
+    return f"{entry.kind} {getattr(entry, 'change', None) or ''}".strip()
 
 
 @dataclass(slots=True)
@@ -140,7 +158,7 @@ class World:
 
         async def store(folder: Path, clock: Clock) -> SqliteStore:
             found = await open_store(folder, clock)
-            return replace(found, journal=FailingJournal(found.journal, points))  # type: ignore[arg-type]
+            return replace(found, journal=PointedJournal(found.journal, points))  # type: ignore[arg-type]
 
         async with _ASSEMBLING, _patched() as patch:
             patch.setattr(parts, "Pool", lambda *_, **__: FailingTool(self.tool, points))

@@ -1,15 +1,11 @@
-"""Where a process may be gone, by name, and a journal that has such places around all that it takes."""
+"""Where a process may be gone, by name."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.model.entries import Entry
-from gateway.model.entry import Position, Sealed
-from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
 from tests.support.failpoints import Crashed
 
 CALLS = (
@@ -55,40 +51,3 @@ class Points:
     def alive(self) -> None:
         if self.dead.is_set():
             raise Crashed
-
-
-@dataclass(slots=True)
-class PointedJournal:
-    """Points before an entry is taken, and after it is durable; after it is taken, for one that nobody waits for."""
-
-    journal: Journal
-    points: Points
-
-    @property
-    def stream(self) -> str:
-        return self.journal.stream
-
-    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
-        self.points.point(f"before {_named(entry)}")
-        position = self.journal.post(entry, blobs)
-        self.points.point(f"after {_named(entry)}")
-        return position
-
-    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
-        self.points.point(f"before {_named(entry)}")
-        position = await self.journal.append(entry, blobs)
-        self.points.point(f"after {_named(entry)}")
-        return position
-
-    async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
-        self.points.point("before intent")
-        opened = await self.journal.intend(opening)
-        self.points.point("after intent")
-        return opened
-
-    def health(self) -> JournalHealth:
-        return self.journal.health()
-
-
-def _named(entry: Entry) -> str:
-    return f"{entry.kind} {getattr(entry, 'change', None) or ''}".strip()

@@ -23,7 +23,8 @@ from gateway.model.decision import Decision
 from gateway.settings import loading
 from gateway.settings.config import Config
 from gateway.stores.sqlite.store import SqliteStore, open_store
-from tests.support.invariants_points import PointedJournal, Points
+from tests.support.failpoints import PointedJournal
+from tests.support.invariants_points import Points
 from tests.support.invariants_time import StoryClock, StoryLoop
 from tests.support.invariants_tool import ScriptedTool
 from tests.support.rig import EMBEDDED, ROOT
@@ -148,7 +149,7 @@ class World:
 
         async def store(folder: Path, clock: Any) -> SqliteStore:
             found = await open_store(folder, clock)
-            return replace(found, journal=PointedJournal(found.journal, self.points))  # type: ignore[arg-type]
+            return replace(found, journal=PointedJournal(found.journal, self.points, posts=True))  # type: ignore[arg-type]
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(parts, "SystemClock", lambda: StoryClock(self.loop, self.ahead))

@@ -22,6 +22,7 @@ from gateway.model.incident import Incident, RollbackState
 from gateway.model.task import Resolution
 from tests.support import driven
 from tests.support.driven import ask, found_unsafe, is_closed, known, recover, rest, rolled, told
+from tests.support.failpoints import Crashed, Failpoints
 from tests.support.journaling import typed
 from tests.support.ledger import Ledger
 from tests.support.rig import Rig, code, header, until, until_async
@@ -413,17 +414,17 @@ async def cut_off(folder: Path, at_point: int) -> str:
 
     Nothing is done twice, whatever the point.
     """
-    ledger, shears = Ledger(), driven.Shears()
+    ledger, points = Ledger(), Failpoints()
     ledger.put("acme", "invoices", "inv_1", status="open", amount=10)
-    async with driven.come_up(folder, ledger, shears) as first:
+    async with driven.come_up(folder, ledger, points) as first:
         run = await at_work(first)
         incident = await found_unsafe(first, run)
         for order in incident.orders:
             await first.gateway.containment.release(order, reason="too early", by="ops")
-        shears.arm(at_point)
-        with suppress(driven.Cut):
+        points.arm(at_point)
+        with suppress(Crashed):
             await ask(first, incident.incident_id)
-        await until_async(lambda: either(first, incident.incident_id, shears))
+        await until_async(lambda: either(first, incident.incident_id, points))
     async with driven.come_up(folder, ledger) as second:
         if (await known(second, incident.incident_id)).recovery is None:
             await ask(second, incident.incident_id)  # anyone who asked got no answer
@@ -431,13 +432,13 @@ async def cut_off(folder: Path, at_point: int) -> str:
         await until_async(lambda: is_closed(second, incident.incident_id))
         story = await changes(second, run, "rollback", "run")
         assert [story.count(one) for one in ("rollback started", "rollback ended", "run resumed", "rollback closed")] == [1, 1, 1, 1]
-        assert (status(second), ledger.count("refunds"), corrected(ledger)) == ("open", 1, [INVOICE]), shears.where
+        assert (status(second), ledger.count("refunds"), corrected(ledger)) == ("open", 1, [INVOICE]), points.where
         assert await generation(second, run) == 2
-    return shears.where
+    return points.where
 
 
-async def either(at: Rig, incident_id: str, shears: driven.Shears) -> bool:
-    return bool(shears.where) or await is_closed(at, incident_id)
+async def either(at: Rig, incident_id: str, points: Failpoints) -> bool:
+    return bool(points.where) or await is_closed(at, incident_id)
 
 
 async def test_wherever_the_gateway_is_cut_off_the_next_one_continues_and_nothing_is_done_twice(tmp_path: Path) -> None:
@@ -482,13 +483,13 @@ async def unsound(at: Rig, incident_id: str) -> bool:
 
 
 async def test_a_crash_between_a_resume_and_its_incidents_end_is_made_good(tmp_path: Path) -> None:
-    ledger, shears = Ledger(), driven.Shears()
+    ledger, points = Ledger(), Failpoints()
     ledger.put("acme", "invoices", "inv_1", status="open")
-    async with driven.come_up(tmp_path, ledger, shears) as at:
+    async with driven.come_up(tmp_path, ledger, points) as at:
         run = await at_work(at)
         incident_id = (await found_unsafe(at, run)).incident_id
-        shears.arm(2)
-        with pytest.raises(driven.Cut, match="after run resumed"):
+        points.arm(2)
+        with pytest.raises(Crashed, match="after run resumed"):
             await at.gateway.recovery.resume(run.run.run_id, resumption.Request(), by="ops", reason="by hand")
     async with driven.come_up(tmp_path, ledger) as at:
         assert await is_closed(at, incident_id), "though nobody asked for its recovery"

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.model.effect import State
 from tests.support import driven, rig
+from tests.support.failpoints import Failpoints
 from tests.support.ledger import Ledger
 from tests.support.rig import Rig, until_async
 
@@ -28,16 +29,16 @@ async def settled(at: Rig, run_id: str) -> bool:
     [(2, "after intent", State.FAILED, 0), (3, "before outcome", State.STANDING, 1), (4, "after outcome", State.STANDING, 1)],
 )
 async def test_an_open_call_is_decided_by_what_the_tool_shows(tmp_path: Path, point: int, where: str, became: State, sent: int) -> None:
-    ledger, shears = Ledger(), driven.Shears()
+    ledger, points = Ledger(), Failpoints()
     ledger.put("acme", "invoices", "inv_1", status="open")
-    async with driven.come_up(tmp_path, ledger, shears) as at:
+    async with driven.come_up(tmp_path, ledger, points) as at:
         run = await at.open()
-        shears.arm(point)
+        points.arm(point)
         calling = asyncio.ensure_future(at.call(run.lease, "PATCH", INVOICE, {"status": "paid"}))
-        await rig.until(lambda: shears.where)
+        await rig.until(lambda: points.where)
         calling.cancel()
         await asyncio.wait([calling])
-    assert shears.where == where
+    assert points.where == where
     for _ in range(2):  # the second start finds nothing left to decide
         async with driven.come_up(tmp_path, ledger) as at:
             await until_async(lambda: settled(at, run.run.run_id))
@@ -47,12 +48,12 @@ async def test_an_open_call_is_decided_by_what_the_tool_shows(tmp_path: Path, po
 
 
 async def test_what_no_probe_can_decide_is_one_task_however_often_a_gateway_starts(tmp_path: Path) -> None:
-    ledger, shears = Ledger(), driven.Shears()
-    async with driven.come_up(tmp_path, ledger, shears) as at:
+    ledger, points = Ledger(), Failpoints()
+    async with driven.come_up(tmp_path, ledger, points) as at:
         run = await at.open()
-        shears.arm(2)
+        points.arm(2)
         calling = asyncio.ensure_future(at.call(run.lease, "POST", "/v1/tenants/acme/refunds", {"amount": 5}))
-        await rig.until(lambda: shears.where)
+        await rig.until(lambda: points.where)
         calling.cancel()
         await asyncio.wait([calling])
     for _ in range(3):
