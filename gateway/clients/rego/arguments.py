@@ -80,7 +80,7 @@ def _format(arguments: Sequence[Node], scope: Scope) -> str | None:
         return f"engines differ in %{unknown[0]}; use %v"
     used = [verb for verb in verbs if verb != "%"]
     if len(used) != len(values["items"]):
-        return f"its format has {len(used)} values, not {len(values['items'])} values"
+        return f"its format takes {len(used)} values and gets {len(values['items'])}"
     kinds = [scope.kind(each) for each in values["items"]]
     if any(verb == "s" and kind is not Kind.TEXT for verb, kind in zip(used, kinds, strict=True)):
         return "engines differ in %s for a value that may be no text; use %v"
