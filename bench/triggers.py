@@ -39,32 +39,46 @@ def run(plan: Plan, found: Found, note: Note) -> None:
     entries = [_entry(chance, plan.runs, number) for number in range(plan.entries)]
     taken: list[int] = []
     for seq, fields in enumerate(entries):
-        position = Position(STREAM, seq)
+        position, entry = Position(STREAM, seq), of_fields(fields)
         began = time.perf_counter_ns()
-        watches.see(of_fields(fields), position)
+        watches.see(entry, position)
         taken.append(time.perf_counter_ns() - began)
     part = Part(of=f"triggers, an entry, {plan.runs:,} live runs", goal="triggers", seconds=median(taken) / 1e9)
     found.parts.append(part)
     note(f"{part.of}: {part.seconds * 1e6:.2f} us")
 
 
+_KEY = {"kind": "content", "digest": "0" * 64, "content": "0" * 64, "window": 900}
+
+
 def _entry(chance: random.Random, runs: int, number: int) -> dict[str, Any]:
     name = _name(chance.randrange(runs))
-    fields: dict[str, Any] = {"run_id": name, "generation": 1, "ts": timestamps.rfc3339(BEGAN + number * 0.001), "tool": "erp"}
+    target = {"system": "erp", "type": "invoice", "id": "i", "tenant": "acme"}
+    whose = {"run_id": name, "workflow_id": "w", "tenant": "acme", "generation": 1, "step_id": f"step-{number}"}
+    fields: dict[str, Any] = {**whose, "ts": timestamps.rfc3339(BEGAN + number * 0.001), "tool": "erp", "target": target}
     match chance.choices((Kind.READ, Kind.INTENT, Kind.OUTCOME, Kind.REPLAY), (10, 10, 10, 1))[0]:
         case Kind.READ:
             return fields | {"kind": "read", "effect": "read", "action": "invoice.read", "status": 200}
         case Kind.OUTCOME:
             failed = chance.random() < 0.1
             result = {"result": "failed" if failed else "success", "status": 409 if failed else 201, "verification": "none"}
-            return fields | _write("outcome") | result | {"parent_named": True, "parent_step_id": f"step-{number % 7}"}
+            return (
+                fields
+                | _write("outcome", number)
+                | result
+                | {"intent": f"{STREAM}/{number}", "parent_named": True, "parent_step_id": f"step-{number % 7}"}
+            )
         case kind:
             asked = {"method": "POST", "path": "/x", "args_digest": f"sha256:{chance.randrange(1_000):064}"}
-            return fields | _write(str(kind)) | {"requested": asked, "charges": _charges(name)}
+            return (
+                fields
+                | _write(str(kind), number)
+                | {"requested": asked, "charges": _charges(name), "key": _KEY, "replay_of": f"{STREAM}/{number}"}
+            )
 
 
-def _write(kind: str) -> dict[str, Any]:
-    return {"kind": kind, "effect": "write", "action": "refund.create"}
+def _write(kind: str, number: int) -> dict[str, Any]:
+    return {"kind": kind, "effect": "write", "action": "refund.create", "idempotency_key": f"kc-{number}", "attempt": 1}
 
 
 def _charges(name: str) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ def test_a_create_takes_its_declared_query_key_and_no_other(tool: Tool) -> None:
     assert samples.matched(tool, samples.call("POST", "/tenants/acme/orders?dry_run=1", {})).action.name == "order.create"
     refused = catalog.match(tool, samples.call("POST", "/tenants/acme/orders?force=1", {}))
     assert isinstance(refused, Unmatched)
-    assert refused.reason == "order.create takes no query key 'force'"
+    assert refused.reason == "order.create does not accept the query key 'force'"
 
 
 def test_a_read_that_gets_no_answer_is_asked_of_the_replica(tool: Tool) -> None:

@@ -82,7 +82,7 @@ async def test_a_no_is_handed_on_with_the_words_it_was_said_in(tmp_path: Path) -
 
         await rig.until_async(ended, 30.0)
         (task,) = (await at.get(f"/v1/tasks?run={run_id}"))["items"]
-        assert "it was refused by approver: the customer keeps it" in task["evidence"]["why"]
+        assert "approver denied it: the customer keeps it" in task["evidence"]["why"]
         assert at.rig.ledger.count("refunds") == 1
 
 
