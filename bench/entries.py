@@ -120,7 +120,7 @@ class _Turn:
 
     def outcome(self, reply: Sealed) -> Fields:
         return self._write("outcome", f"made-{self._number}") | {
-            "intent": f"bench/{self._number + 1}",
+            "intent": "bench/1",
             "result": "success",
             "verification": "none",
             "status": 201,
