@@ -127,7 +127,7 @@ def would_deny(context: typer.Context, tool: OfTool = None, tenant: OfTenant = N
 
     out, gateway = output.of(context), client.connect()
     entries = (one for kind in ("read", "intent") for one in gateway.items(path("journal"), kind=kind, tenant=tenant))
-    found = policy_replay.spared(codec.of_fields(one) for one in entries if tool is None or one.get("tool") == tool)
+    found = policy_replay.would_deny(codec.of_fields(one) for one in entries if tool is None or one.get("tool") == tool)
     value = [asdict(one) | {"runs": sorted(one.runs)} for one in found]
     if found:
         out.table(value, _DENIED, value)

@@ -45,10 +45,10 @@ def test_the_index_lists_every_page() -> None:
     assert {page for page in pages if f"({page})" not in index} == set()
 
 
-def test_the_architecture_page_names_every_room_and_no_file_that_is_gone() -> None:
+def test_the_architecture_page_names_every_package_and_no_file_that_is_gone() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
-    rooms = {path.parent.relative_to(ROOT / "gateway") for path in (ROOT / "gateway").rglob("*.py")} - {Path()}
-    tree = page[page.index("## Rooms") :]
-    assert sorted(room.as_posix() for room in rooms if not re.search(rf"(?<![\w/]){room.name}/", tree)) == []
+    packages = {path.parent.relative_to(ROOT / "gateway") for path in (ROOT / "gateway").rglob("*.py")} - {Path()}
+    tree = page[page.index("## Packages") :]
+    assert sorted(one.as_posix() for one in packages if not re.search(rf"(?<![\w/]){one.name}/", tree)) == []
     named = re.findall(r"`((?:gateway/)?[a-z_]+(?:/[a-z_]+)+\.py)`", page)
     assert [name for name in named if not (ROOT / "gateway" / name.removeprefix("gateway/")).exists()] == []

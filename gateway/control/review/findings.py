@@ -24,7 +24,7 @@ LARGEST = 16 * 1024
 """Bytes of a finding's evidence, as it is kept."""
 
 Answered = Callable[[str], Awaitable[bool]]
-"""Waits until all that a run's entries have set off is answered: ``Sentinel.answered``."""
+"""``TriggerMonitor.answered``: waits until every trigger of a run has its response."""
 
 
 class TooMuchEvidence(ValueError):

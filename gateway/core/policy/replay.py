@@ -100,7 +100,7 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Spared:
+class WouldDeny:
     """Calls of one kind. ``code`` is the first reason's; ``example`` is the newest entry, ``message`` its reason."""
 
     why: Why
@@ -115,16 +115,16 @@ class Spared:
     example: str
 
 
-def spared(entries: Iterable[Entry]) -> list[Spared]:
+def would_deny(entries: Iterable[Entry]) -> list[WouldDeny]:
     """Gather the calls that were sent although a watched policy said no; the most frequent kind first."""
-    found: dict[tuple[Why, str, str, str], Spared] = {}
+    found: dict[tuple[Why, str, str, str], WouldDeny] = {}
     for entry in entries:
         if not isinstance(entry, ReadEntry | IntentEntry):
             continue
         for why, denial in _denials(entry.decision):
             reason = (denial.reasons or (Reason("approval" if denial.hold else "unexplained", ""),))[0]
             key = (why, entry.tool or "", entry.action or "", reason.code)
-            one = Spared(
+            one = WouldDeny(
                 *key,
                 message=reason.message,
                 count=1,
@@ -147,5 +147,5 @@ def _denials(decision: DecisionRecord | None) -> Iterable[tuple[Why, DecisionRec
         yield Why.CANDIDATE, candidate
 
 
-def _joined(before: Spared, newer: Spared) -> Spared:
+def _joined(before: WouldDeny, newer: WouldDeny) -> WouldDeny:
     return replace(newer, count=before.count + 1, runs=before.runs | newer.runs, first=before.first)

@@ -226,7 +226,7 @@ def _request_line(raw: bytes) -> tuple[str, str, bool]:
         raise MalformedRequest("The request line is not 'METHOD target HTTP/1.1' with single spaces.")
     method, target, version = match.groups()
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
-        raise MalformedRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here.", status=505)
+        raise MalformedRequest("Only HTTP/1.1 and HTTP/1.0 are supported.", status=505)
     if method in (b"TRACE", b"CONNECT"):
         raise MalformedRequest(f"The method {method.decode()} is refused.")
     if method not in _METHODS:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.core.codec.entry import of_fields
 from gateway.core.policy import replay
-from gateway.core.policy.replay import Spared, Why
+from gateway.core.policy.replay import Why, WouldDeny
 from tests.support import journaling
 
 
@@ -23,8 +23,8 @@ def entry(seq: int, run: str = "r1", **decision: Any) -> dict[str, Any]:
     }
 
 
-def spared(entries: list[dict[str, Any]]) -> list[Spared]:
-    return replay.spared(map(of_fields, entries))
+def would_deny(entries: list[dict[str, Any]]) -> list[WouldDeny]:
+    return replay.would_deny(map(of_fields, entries))
 
 
 AMOUNT = [{"code": "amount", "message": "Refunds stop at 10."}]
@@ -33,7 +33,7 @@ NO: dict[str, Any] = {"allow": False, "reasons": AMOUNT}
 
 
 def test_calls_are_gathered_by_action_and_reason_with_the_newest_as_example() -> None:
-    found = spared(
+    found = would_deny(
         [
             entry(1, **YES, candidate=NO),
             entry(2, "r2", **YES, candidate=NO),
@@ -50,8 +50,8 @@ def test_calls_are_gathered_by_action_and_reason_with_the_newest_as_example() ->
 
 
 def test_what_the_active_policy_stopped_anyway_was_not_would_deny() -> None:
-    assert spared([entry(1, **NO, candidate=NO)]) == []
+    assert would_deny([entry(1, **NO, candidate=NO)]) == []
 
 
 def test_a_candidate_that_failed_denied_nothing() -> None:
-    assert spared([entry(1, **YES, candidate={"error": "down"})]) == []
+    assert would_deny([entry(1, **YES, candidate={"error": "down"})]) == []
