@@ -64,7 +64,12 @@ async def open_parts(config: Config, report: Report, warn: Callable[..., None], 
     if candidate is not None:
         closing.push_async_callback(candidate.close)
     heads = Heads(store.history, signer, clock, data_dir.anchor(config.anchor))
-    closing.push_async_callback(heads.tick)
+
+    async def sign_last_head(failed: type[BaseException] | None, *_: object) -> None:
+        if failed is None:  # a start that failed wrote nothing to sign, and its own error is the one to report
+            await heads.tick()
+
+    closing.push_async_exit(sign_last_head)
     rates = await open_rates(config.rates, clock.monotonic)
     closing.push_async_callback(rates.close)
     webhooks = await open_webhooks(config.webhooks, config.data_dir / FOLDER, store.history, store.registry, clock, warn)

@@ -8,6 +8,8 @@ import pytest
 
 from gateway import errors
 from gateway.app import gateway
+from gateway.model.order import Scope
+from gateway.model.run import Mode
 from gateway.settings import loading
 from tests.unit.settings.test_loading import ADAPTERS, LEAST
 
@@ -20,3 +22,21 @@ async def test_a_folder_that_cannot_be_made_stops_the_start_and_is_named(tmp_pat
     config = loading.load(tmp_path / "killcord.yaml", {})
     with pytest.raises(errors.Misconfigured, match=rf"killcord\.yaml: {said}: {tmp_path}/file/.* cannot be created \(Not a directory\)"):
         await gateway.assemble(config, lambda *_: None, lambda *_: None)
+
+
+async def test_a_start_that_fails_late_reports_its_own_error_and_anchors_no_head(tmp_path: Path) -> None:
+    (tmp_path / "policies" / "killcord" / "authz").mkdir(parents=True)
+    (tmp_path / "policies" / "killcord" / "authz" / "x.rego").write_text('package killcord.authz\n\ndecision := {"allow": true}\n')
+    (tmp_path / "killcord.yaml").write_text(f"{LEAST}adapters: [{ADAPTERS}]\ndata_dir: ./var\nanchor: {{file: ./heads}}\n")
+    config = loading.load(tmp_path / "killcord.yaml", {})
+    good = await gateway.assemble(config, lambda *_: None, lambda *_: None)
+    await good.containment.make(Scope(tenant="acme"), Mode.READ_ONLY, reason="an entry to sign", by="test")
+    await good.close()
+    signed = {head.name: head.read_bytes() for head in (tmp_path / "heads").iterdir()}
+    for head in (tmp_path / "heads").iterdir():
+        head.unlink()
+    (tmp_path / "var" / "keys" / "master.key").write_text("no key")
+    with pytest.raises(errors.Misconfigured, match=r"master\.key"):
+        await gateway.assemble(config, lambda *_: None, lambda *_: None)
+    assert signed
+    assert list((tmp_path / "heads").iterdir()) == []
