@@ -239,7 +239,7 @@ async def _site(folder: Path) -> AsyncIterator[Site]:
             yield Site(session, f"http://127.0.0.1:{data}", f"http://127.0.0.1:{gateway.config.control.port}")
     finally:
         await agents.drain(1.0)
-        await gateway.supervisor.finish(1.0)
+        await gateway.control.supervisor.finish(1.0)
         await operators.cleanup()
         await gateway.close()
         tool.close()

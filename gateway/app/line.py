@@ -1,14 +1,22 @@
-"""What calls pass: the line of agents' calls, the line of compensating calls, and the tools behind both."""
+"""What calls pass and what they are checked against: orders, runs and answers to triggers; both lines, and the tools behind them."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.app.control import Control
-from gateway.app.store import Opened
+from gateway.app.resources import Resources
 from gateway.clients.keys.tool_secret import ToolSecret
+from gateway.control.containment.containment import Containment, OrderReplica
+from gateway.control.review.approvals import Approvals
+from gateway.control.runs.runs import Ambient, Runs
+from gateway.control.supervisor import Supervisor
+from gateway.control.triggers.monitor import TriggerMonitor, TriggerWindows
+from gateway.control.triggers.publishing_journal import PublishingJournal
+from gateway.control.triggers.responder import Responder, ResponseHistory
 from gateway.core import limits
+from gateway.core.authorization import admission
 from gateway.observe.metrics import Observer
 from gateway.pipeline.compensation.line import Compensate
 from gateway.pipeline.compensation.request import CompensationRequests
@@ -26,6 +34,52 @@ from gateway.pipeline.stages.read import Read
 from gateway.pipeline.stages.recall import Recall
 from gateway.pipeline.tool import Tool, ToolReads, Tools
 from gateway.settings.config import Config, ToolConfig
+from gateway.settings.sections import AmbientRunSection
+
+Warn = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What the line of calls is checked against and heard by. ``supervisor`` owns the tasks of this process."""
+
+    supervisor: Supervisor
+    journal: PublishingJournal
+    containment: Containment
+    windows: TriggerWindows
+    responder: Responder
+    monitor: TriggerMonitor
+    runs: Runs
+    ambient: Ambient
+    approvals: Approvals
+
+
+async def control(config: Config, resources: Resources, warn: Warn) -> Control:
+    """Assemble the parts before the line; the journal and the monitor are connected after all subscribers exist."""
+    clock, store = resources.clock, resources.store
+    supervisor, journal = Supervisor(warn), PublishingJournal(store.journal)
+    containment = Containment(OrderReplica(), journal, store.registry, clock)
+    await containment.load()
+    responder = Responder(journal, ResponseHistory(store.history), store.registry, store.incidents, containment, resources.engine, clock)
+    windows = TriggerWindows(config.triggers)
+    runs = Runs(journal, store.registry, resources.keys, containment.replica, clock, config.task_classes)
+    return Control(
+        supervisor=supervisor,
+        journal=journal,
+        containment=containment,
+        windows=windows,
+        responder=responder,
+        monitor=TriggerMonitor(windows, responder, supervisor.spawn, warn),
+        runs=runs,
+        ambient=Ambient(_ambient(config.ambient_run), runs, clock),
+        approvals=Approvals(journal, store.approvals, store.registry, store.blobs, resources.vault, clock, config.approval_ttl),
+    )
+
+
+def _ambient(one: AmbientRunSection | None) -> admission.Request | None:
+    if one is None:
+        return None
+    return admission.Request(tenant=one.tenant, agent_id=one.agent_id, task_class=one.task_class, scopes=tuple(one.scopes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,45 +92,37 @@ class Calls:
     compensations: Compensate
 
 
-def calls(config: Config, opened: Opened, control: Control, observer: Observer) -> Calls:
-    """Assemble the stages of both lines over the opened stores and the containment."""
-    clock, store, vault, journal = opened.clock, opened.store, opened.vault, control.journal
+def calls(config: Config, resources: Resources, control: Control, observer: Observer) -> Calls:
+    """Assemble the stages of both lines over the resources and the containment."""
+    clock, store, vault, journal = resources.clock, resources.store, resources.vault, control.journal
+    engine, blobs = resources.engine, store.blobs
     tools = {name: _tool(one) for name, one in config.tools.items()}
-    reads, streams = ToolReads(opened.pool), Streams()
+    reads, streams = ToolReads(resources.pool), Streams()
     control.containment.replica.changed.append(streams.recheck)
-    probe = Probe(tools, reads, journal, store.registry, store.writes, store.history, store.blobs, vault, clock)
-    line = _line(config, opened, control, tools, reads, streams, probe)
+    probe = Probe(tools, reads, journal, store.registry, store.writes, store.history, blobs, vault, clock)
+    line = _line(config, resources, control, tools, reads, streams, probe)
+    requests = CompensationRequests(tools, blobs, vault)
     return Calls(
         tools=tools,
         streams=streams,
         probe=probe,
         line=line,
         endpoint=Endpoint(line, tools, journal, vault, line.replies, control.monitor, clock, observer),
-        compensations=Compensate(
-            tools=tools,
-            calls=CompensationRequests(tools, store.blobs, vault),
-            gate=line.gate,
-            recall=line.recall,
-            rules=opened.engine,
-            reads=reads,
-            send_write=line.send_write,
-            probe=probe,
-            clock=clock,
-        ),
+        compensations=Compensate(tools, requests, line.gate, line.recall, engine, reads, line.send_write, probe, clock),
     )
 
 
-def _line(config: Config, opened: Opened, control: Control, tools: Tools, reads: ToolReads, streams: Streams, probe: Probe) -> Line:
-    clock, store, vault, journal = opened.clock, opened.store, opened.vault, control.journal
+def _line(config: Config, resources: Resources, control: Control, tools: Tools, reads: ToolReads, streams: Streams, probe: Probe) -> Line:
+    clock, store, vault, journal = resources.clock, resources.store, resources.vault, control.journal
     replica, budgets = control.containment.replica, (config.task_classes, functools.partial(limits.of_tenant, config.tenants))
     steps = StepCounter(store.registry)
-    gate, replies = Gate(replica, clock, opened.engine), Replies(replica, clock)
-    decide = Decide(opened.engine, store.registry, opened.candidate)
+    gate, replies = Gate(replica, clock, resources.engine), Replies(replica, clock)
+    decide = Decide(resources.engine, store.registry, resources.candidate)
     snapshot = Snapshot(reads, store.sightings, control.approvals)
     return Line(
-        authenticate=Authenticate(tools, opened.keys, store.registry, steps, control.monitor, clock, control.ambient.lease),
+        authenticate=Authenticate(tools, resources.keys, store.registry, steps, control.monitor, clock, control.ambient.lease),
         gate=gate,
-        meter=Meter(opened.rates, steps, *budgets),
+        meter=Meter(resources.rates, steps, *budgets),
         recall=Recall(store.writes, store.sightings, store.blobs, vault, journal, probe, clock, store.checkpoints),
         decide=decide,
         approve=Approve(control.approvals, decide, snapshot, vault),
@@ -94,7 +140,7 @@ def _line(config: Config, opened: Opened, control: Control, tools: Tools, reads:
         snapshot=snapshot,
         send_write=SendWrite(
             intend=Intend(journal, store.registry, vault, clock, *budgets),
-            upstream=opened.pool,
+            upstream=resources.pool,
             gate=gate,
             verify=Verify(reads, clock),
             journal=journal,

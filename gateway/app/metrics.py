@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry
 
-from gateway.app.store import Opened
+from gateway.app.resources import Resources
 from gateway.clients.webhook.delivery import Webhooks
 from gateway.control.containment.containment import OrderReplica
 from gateway.observe import metrics
 from gateway.observe.metrics import Delivered, Deliveries, Observer
 
 
-def registry(opened: Opened, orders: OrderReplica, observer: Observer) -> CollectorRegistry:
+def registry(resources: Resources, orders: OrderReplica, observer: Observer) -> CollectorRegistry:
     """The collectors of a node: its calls, its webhooks, and gauges that are read when they are asked for."""
-    journal = opened.store.journal
+    journal = resources.store.journal
     built = CollectorRegistry()
-    built.register(deliveries(opened.webhooks, lambda: journal.health().seq))
+    built.register(deliveries(resources.webhooks, lambda: journal.health().seq))
     built.register(observer)
     metrics.gauges(
         built,
@@ -26,7 +26,7 @@ def registry(opened: Opened, orders: OrderReplica, observer: Observer) -> Collec
             "killcord_journal_lag_entries": ("Entries that wait for the disk.", lambda: float(journal.health().lag)),
             "killcord_journal_ok": ("1 while the journal can be written.", lambda: float(journal.health().ok)),
             "killcord_journal_seq": ("The newest entry's number.", lambda: float(journal.health().seq)),
-            "killcord_rates_ok": ("1 while calls can be metered.", lambda: float(opened.rates.health()[0])),
+            "killcord_rates_ok": ("1 while calls can be metered.", lambda: float(resources.rates.health()[0])),
         },
     )
     return built

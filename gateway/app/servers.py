@@ -10,7 +10,6 @@ from aiohttp import web
 
 from gateway import errors
 from gateway.app.gateway import Gateway
-from gateway.core.adapter import catalog
 from gateway.http import app
 from gateway.http.server.operators import Operator, Role
 from gateway.http.server.services import Services, Serving
@@ -28,68 +27,70 @@ def data_api(gateway: Gateway) -> Server:
     http = gateway.config.http
     lease_fields = {tool.lease_header.decode().lower() for tool in gateway.config.tools.values() if tool.lease_header is not None}
     return Server(
-        gateway.endpoint,
+        gateway.calls.endpoint,
         hosts=tuple(http.allowed_hosts),
-        clock=gateway.clock,
-        spawn=gateway.supervisor.spawn,
+        clock=gateway.resources.clock,
+        spawn=gateway.control.supervisor.spawn,
         bounds=Bounds(body_cap=http.body_cap, body_timeout=http.body_timeout),
         once=lease_fields,
     )
 
 
-def control_api(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]) -> web.AppRunner:
+def control_api(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> web.AppRunner:
     """The server of the control API, not listening yet."""
     built = app.build(_services(gateway, identify, role, log))
     # A compressed body is refused, and never unpacked for that.
     return app.Runner(built, access_log=None, handle_signals=False, auto_decompress=False)
 
 
-def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., object]) -> Services:
-    store = gateway.store
+def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> Services:
+    resources, control, recovery = gateway.resources, gateway.control, gateway.recovery
+    store = resources.store
     return Services(
-        runs=gateway.runs,
-        containment=gateway.containment,
-        tasks=gateway.tasks,
+        runs=control.runs,
+        containment=control.containment,
+        tasks=recovery.tasks,
         findings=gateway.findings,
-        approvals=gateway.approvals,
-        rollbacks=gateway.recovery.rollbacks,
+        approvals=control.approvals,
+        rollbacks=recovery.rollbacks,
         rollback_records=store.rollbacks,
-        checkpoints=gateway.recovery.checkpoints,
-        resume=gateway.recovery.resume,
-        recover=gateway.recovery.recover,
+        checkpoints=recovery.checkpoints,
+        resume=recovery.resume,
+        recover=recovery.recover,
         incidents=store.incidents,
-        timelines=gateway.timelines,
+        timelines=recovery.timelines,
         registry=store.registry,
         writes=store.writes,
         history=store.history,
-        journal=gateway.journal,
-        lease_keys=gateway.keys,
-        head_signer=gateway.signer,
-        clock=gateway.clock,
+        journal=control.journal,
+        lease_keys=resources.keys,
+        head_signer=resources.signer,
+        clock=resources.clock,
         identify=identify,
         ready=lambda: _ready(gateway),
-        sign_head=gateway.heads.tick,
-        log=_logged(log),
+        sign_head=resources.heads.tick,
+        log=lambda event, members: log(event, **members),
         metrics=gateway.metrics,
         allowed_hosts=tuple(gateway.config.http.allowed_hosts),
         role=role,
-        undos=catalog.undos(tool.catalog for tool in gateway.config.tools.values()),
+        undos=recovery.undos,
     )
 
 
 def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
-    journal = gateway.journal.health()
-    deciding, policy = gateway.engine.health()
-    metering, rates = gateway.rates.health()
-    fresh = gateway.containment.replica.fresh(now=gateway.clock.now())
+    resources, orders, draining = gateway.resources, gateway.control.containment.replica, gateway.calls.endpoint.draining
+    journal = gateway.control.journal.health()
+    deciding, policy = resources.engine.health()
+    metering, rates = resources.rates.health()
+    fresh = orders.fresh(now=resources.clock.now())
     parts: dict[str, object] = {
         "journal": {"ok": journal.ok, "detail": journal.reason, "lag": journal.lag, "seq": journal.seq},
         "policy": {"ok": deciding, "detail": policy},
         "rates": {"ok": metering, "detail": rates},
-        "containment": {"ok": fresh, "detail": f"epoch {gateway.containment.replica.epoch}"},
-        "draining": gateway.endpoint.draining,
+        "containment": {"ok": fresh, "detail": f"epoch {orders.epoch}"},
+        "draining": draining,
     }
-    return journal.ok and deciding and metering and fresh and not gateway.endpoint.draining, parts
+    return journal.ok and deciding and metering and fresh and not draining, parts
 
 
 def identified(config: Config) -> Callable[[str], Operator | None]:
@@ -110,10 +111,3 @@ def identified(config: Config) -> Callable[[str], Operator | None]:
         return known.find(token)
 
     return identify
-
-
-def _logged(log: Callable[..., object]) -> Callable[[str, dict[str, object]], None]:
-    def write(event: str, members: dict[str, object]) -> None:
-        log(event, **members)
-
-    return write

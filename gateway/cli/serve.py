@@ -55,7 +55,7 @@ async def _serve(config: Config, role: Serving) -> int:
         agents = servers.data_api(gateway) if role != "control" else None
         runner = servers.control_api(gateway, identify, role, logger.error)
         await _listen(gateway, agents, runner)
-        _routines(gateway, gateway.supervisor)
+        _routines(gateway, gateway.control.supervisor)
         _print(gateway, role)
         await _stopped()
         return await _drain(gateway, agents, runner)
@@ -65,14 +65,14 @@ async def _serve(config: Config, role: Serving) -> int:
 
 async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
     """Settle what an earlier process left: no call of it is in flight any more."""
-    if left := await gateway.reconciler.adopt():
+    if left := await gateway.recovery.reconciler.adopt():
         warn("calls-left-open", count=left, detail="their outcomes are unknown; probes and tasks will decide them")
     if unanswered := await gateway.catch_up():
         warn("triggers-left-unanswered", count=unanswered, detail="they are answered before calls are accepted")
-    await gateway.monitor.idle()
+    await gateway.control.monitor.idle()
     if adopted := await gateway.recovery.catch_up():
         warn("rollbacks-continued", count=adopted)
-    await gateway.ambient.keep_open()
+    await gateway.control.ambient.keep_open()
 
 
 async def _listen(gateway: Gateway, agents: Server | None, runner: web.AppRunner) -> None:
@@ -99,17 +99,17 @@ async def _bound(address: Address, opening: Coroutine[object, object, object]) -
 
 
 def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
-    supervisor.run("policy", gateway.engine.watch(0.5))
-    if gateway.candidate is not None:
-        supervisor.run("candidate", gateway.candidate.watch(0.5))
-    supervisor.every(60.0, "heads", gateway.heads.tick)
-    supervisor.every(1.0, "rates", gateway.rates.check)
-    supervisor.every(1.0, "reconcile", gateway.reconciler.tick)
-    supervisor.every(1.0, "responses", gateway.monitor.turn)
+    supervisor.run("policy", gateway.resources.engine.watch(0.5))
+    if gateway.resources.candidate is not None:
+        supervisor.run("candidate", gateway.resources.candidate.watch(0.5))
+    supervisor.every(60.0, "heads", gateway.resources.heads.tick)
+    supervisor.every(1.0, "rates", gateway.resources.rates.check)
+    supervisor.every(1.0, "reconcile", gateway.recovery.reconciler.tick)
+    supervisor.every(1.0, "responses", gateway.control.monitor.turn)
     supervisor.every(1.0, "rollbacks", gateway.recovery.tick)
-    supervisor.every(30.0, "ambient", gateway.ambient.keep_open)
-    supervisor.every(1.0, "streams", gateway.streams.expire)
-    for delivery in gateway.webhooks.deliveries:
+    supervisor.every(30.0, "ambient", gateway.control.ambient.keep_open)
+    supervisor.every(1.0, "streams", gateway.calls.streams.expire)
+    for delivery in gateway.resources.webhooks.deliveries:
         supervisor.every(0.05, f"webhook {delivery.webhook.name}", delivery.turn)
 
 
@@ -119,14 +119,14 @@ def _print(gateway: Gateway, role: Serving) -> None:
     if role != "control":
         typer.echo(f"data API         {config.data.url}")
     typer.echo(f"control API      {config.control.url}")
-    typer.echo(f"policy           {gateway.engine.health()[1]}")
+    typer.echo(f"policy           {gateway.resources.engine.health()[1]}")
     for tool in config.tools.values():
-        if tool.shadow_until > gateway.clock.now():
+        if tool.shadow_until > gateway.resources.clock.now():
             typer.echo(f"shadow           {tool.name}: policy's denials are only recorded until {timestamps.rfc3339(tool.shadow_until)}")
-    if gateway.candidate is not None:
-        typer.echo(f"candidate        {gateway.candidate.health()[1]}")
-    typer.echo(f"journal          sqlite in {config.data_dir}, stream {gateway.store.journal.stream}")
-    typer.echo(f"rates            {gateway.rates.health()[1]}")
+    if gateway.resources.candidate is not None:
+        typer.echo(f"candidate        {gateway.resources.candidate.health()[1]}")
+    typer.echo(f"journal          sqlite in {config.data_dir}, stream {gateway.resources.store.journal.stream}")
+    typer.echo(f"rates            {gateway.resources.rates.health()[1]}")
     for tool in config.tools.values():
         typer.echo(f"tool             {tool.name}: adapter {tool.adapter}, {len(tool.catalog.actions)} actions, {tool.origin}")
     for webhook in config.webhooks:
@@ -146,11 +146,11 @@ async def _drain(gateway: Gateway, agents: Server | None, runner: web.AppRunner)
 
     A stream has no end of its own, so it is cut after its share of the grace period. The next process continues a rollback.
     """
-    gateway.endpoint.draining = True
+    gateway.calls.endpoint.draining = True
     gateway.recovery.rollbacks.stop_all()
     grace = gateway.config.shutdown_grace
     if agents is not None:
         await agents.drain(grace * DRAINING)
-    finished = await gateway.supervisor.finish(grace * FINISHING)
+    finished = await gateway.control.supervisor.finish(grace * FINISHING)
     await runner.cleanup()
     return 0 if finished else 1

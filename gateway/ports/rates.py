@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
@@ -31,3 +33,21 @@ class Rates(Protocol):
     def health(self) -> tuple[bool, str]: ...
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """``socket`` is a path and stands in place of ``host`` and ``port``; ``ca`` is a file of certificates that verifies ``tls``."""
+
+    host: str = ""
+    port: int = 6379
+    socket: str = ""
+    tls: bool = False
+    ca: Path | None = None
+    database: int = 0
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.socket or f'{host}:{self.port}'}/{self.database}"

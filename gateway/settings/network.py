@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -12,6 +11,7 @@ from pydantic_core import PydanticKnownError
 
 from gateway.core import addresses
 from gateway.core.units import shown
+from gateway.ports.rates import Server
 
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?"
 _LOGIN = r"(?:(?P<user>[A-Za-z0-9_.-]*):\$\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)\}@)?"
@@ -80,21 +80,11 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RedisConfig:
-    """``socket`` is a path and stands in place of ``host`` and ``port``.
-
-    ``variable`` of the environment holds the password. ``share`` is by how much each node divides every rate while the server is lost;
-    ``None`` refuses calls then. ``timeout`` in seconds.
+class RedisConfig(Server):
+    """``variable`` of the environment holds the password. ``timeout`` in seconds. ``share`` is by how much each node divides every rate
+    while the server is lost; ``None`` refuses calls then.
     """
 
-    host: str = ""
-    port: int = 6379
-    socket: str = ""
-    tls: bool = False
-    ca: Path | None = None
-    database: int = 0
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
     variable: str = field(default="", compare=False)
     prefix: str = "killcord"
     timeout: float = 0.1

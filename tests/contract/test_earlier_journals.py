@@ -114,8 +114,8 @@ async def test_a_run_of_an_earlier_version_is_rolled_back(tmp_path: Path) -> Non
     ledger = earlier.tool("incident")
     async with driven.come_up(tmp_path, ledger) as at:
         gateway = at.gateway
-        (run,) = [one for one in await gateway.store.registry.runs() if one.agent_id == "later"]
-        await gateway.containment.make(Scope(run=run.run_id), Mode.QUARANTINED, reason="test", by="test")
+        (run,) = [one for one in await gateway.resources.store.registry.runs() if one.agent_id == "later"]
+        await gateway.control.containment.make(Scope(run=run.run_id), Mode.QUARANTINED, reason="test", by="test")
         begun = await gateway.recovery.rollbacks.start(run.run_id, subtree=False, to="start", reason="test", by="ops")
         await until_async(lambda: driven.rolled(at, run.run_id, "clean", "residue"))
         states = (await gateway.recovery.rollbacks.view(begun.rollback_id)).states

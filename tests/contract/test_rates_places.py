@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.app.store import open_rates
+from gateway.app.resources import open_rates
 from gateway.clients.clock import SystemClock
 from gateway.model.run import Rate
 from gateway.ports.rates import Rates

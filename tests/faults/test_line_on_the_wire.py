@@ -71,7 +71,7 @@ async def test_of_five_writes_that_wait_for_the_one_connection_none_arrives_afte
         await until(lambda: tool.requests)
         for number, one in enumerate(agents[1:]):
             one.send(request("POST", REFUNDS, run.lease, b'{"amount":%d}' % (number + 1)))
-        await until(lambda: gateway.gateway.store.journal.health().seq >= 7)  # the run and six intents
+        await until(lambda: gateway.gateway.resources.store.journal.health().seq >= 7)  # the run and six intents
         await gateway.contain(run.run.run_id)
         script.go.set()
         first = await agents[0].response()
@@ -99,13 +99,13 @@ async def test_what_was_decided_under_another_policy_is_not_sent_any_more(tmp_pa
         await until(lambda: tool.requests)
         agents[1].send(request("POST", REFUNDS, run.lease, b'{"amount":1}'))
         agents[2].send(request("GET", INVOICE, run.lease))
-        await until(lambda: gateway.gateway.store.journal.health().seq >= 3)  # the run and two intents
-        before = gateway.gateway.engine.revision
+        await until(lambda: gateway.gateway.resources.store.journal.health().seq >= 3)  # the run and two intents
+        before = gateway.gateway.resources.engine.revision
         stricter = 'package killcord.authz\n\ndenials contains {"code": "closed", "message": "Nothing now."}\n'
         (policies / "killcord" / "authz" / "closed.rego").write_text(stricter)
-        await gateway.gateway.engine.look()
-        await gateway.gateway.engine.look()
-        assert gateway.gateway.engine.revision != before
+        await gateway.gateway.resources.engine.look()
+        await gateway.gateway.resources.engine.look()
+        assert gateway.gateway.resources.engine.revision != before
         script.go.set()
         assert (await agents[0].response()).status == 201, "what was on the wire ends with its true outcome"
         late = [await one.response() for one in agents[1:]]
@@ -162,7 +162,7 @@ async def test_a_write_whose_client_goes_away_is_carried_to_its_end_and_journale
         await until(lambda: tool.requests)
         await client.close()
         script.go.set()
-        await until(lambda: gateway.gateway.store.journal.health().seq >= 3)
+        await until(lambda: gateway.gateway.resources.store.journal.health().seq >= 3)
         outcome = (await gateway.journal(run.run.run_id, "outcome"))[-1]
         assert outcome["result"] == "success"
         again = await agent(port)

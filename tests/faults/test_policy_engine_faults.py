@@ -68,7 +68,7 @@ async def asking(folder: Path, url: str, *, timeout: str = "5s", watching: bool 
         made.ledger.put("acme", "invoices", "inv_1", status="open")
         runner = servers.control_api(made.gateway, lambda _: None, "all", lambda *_, **__: None)
         await runner.setup()
-        watch = asyncio.ensure_future(made.gateway.engine.watch(0.05 if watching else 3_600.0))
+        watch = asyncio.ensure_future(made.gateway.resources.engine.watch(0.05 if watching else 3_600.0))
         try:
             site = aiohttp.web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
@@ -178,7 +178,7 @@ async def test_an_opa_that_comes_back_empty_lets_nothing_through(server: Opa, tm
         # Nobody has looked since: the answer itself has to stop the call.
         reply = await node.write()
         assert (reply.status, rig.code(reply)) == (403, "policy-denied")
-        await node.rig.gateway.engine.look()
+        await node.rig.gateway.resources.engine.look()
         assert_unavailable(node, await node.write())
         assert (await node.ready())[0] == 503
 
@@ -292,5 +292,5 @@ async def test_an_entry_carries_the_id_under_which_opa_logged_the_decision(tmp_p
         async with asking(tmp_path, server.url, watching=False) as node:
             await assert_works(node)
             (intent,) = await node.rig.journal(kind="intent")
-            assert intent["decision"]["revision"] == node.rig.gateway.engine.revision
+            assert intent["decision"]["revision"] == node.rig.gateway.resources.engine.revision
             await until(lambda: intent["decision"]["id"] in (tmp_path / "opa.log").read_text(), within=PATIENT)

@@ -15,9 +15,9 @@ from aiohttp import ClientSession, web
 from gateway import errors
 from gateway.app import servers
 from gateway.model.run import Rate
-from gateway.ports.rates import Rates
+from gateway.ports.rates import Rates, Server
 from gateway.stores.memory import MemoryRates
-from gateway.stores.redis.rates import RedisRates, Server
+from gateway.stores.redis.rates import RedisRates
 from tests.support import rig, valkey
 from tests.support.valkey import PATIENT, Valkey
 
@@ -226,9 +226,9 @@ async def test_the_line_forwards_nothing_while_the_store_is_lost(server: Valkey,
             assert orjson.loads(reply.body)["retryable"] is True
         assert len(made.ledger.seen) == seen
         status, parts = await ready(made)
-        assert (status, parts["rates"]) == (503, {"ok": False, "detail": made.gateway.rates.health()[1]})
+        assert (status, parts["rates"]) == (503, {"ok": False, "detail": made.gateway.resources.rates.health()[1]})
         server.start()
-        await until_answering(made.gateway.rates)
+        await until_answering(made.gateway.resources.rates)
         assert (await made.call(opened.lease, *read)).status == 200
         assert (await ready(made))[0] == 200
 
@@ -239,7 +239,7 @@ async def test_a_gateway_starts_without_its_store_and_is_ready_when_that_is_ther
     async with rig.assembled(tmp_path, extra=settings) as made:
         assert (await ready(made))[0] == 503
         server.start()
-        await until_answering(made.gateway.rates)
+        await until_answering(made.gateway.resources.rates)
         assert (await ready(made))[0] == 200
 
 

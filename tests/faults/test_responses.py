@@ -100,7 +100,7 @@ async def test_a_real_opa_answers_triggers(server: Opa, tmp_path: Path) -> None:
         bad = await drifting(made)
         assert bad.mode() is Mode.READ_ONLY
         (response,) = await bad.responses()
-        assert response["revision"] == made.gateway.engine.revision
+        assert response["revision"] == made.gateway.resources.engine.revision
 
 
 BROKEN = {
@@ -185,8 +185,8 @@ class Full:
 async def test_an_order_holds_on_this_node_though_it_cannot_be_journaled(tmp_path: Path, first: Kind) -> None:
     async with moody(tmp_path) as made:
         bad = await agent(made)
-        full = Full(made.gateway.journal.journal, frozenset({first.value}))
-        made.gateway.journal.journal = full
+        full = Full(made.gateway.control.journal.journal, frozenset({first.value}))
+        made.gateway.control.journal.journal = full
         reply = await bad.call("PATCH", ELSEWHERE, {"status": "paid"})
         assert bad.mode() is Mode.REVOKED
         assert header(reply, "Killcord-Mode") == "revoked"
@@ -201,18 +201,18 @@ async def test_an_order_holds_on_this_node_though_it_cannot_be_journaled(tmp_pat
 async def test_what_could_not_be_journaled_is_answered_durably_once_the_journal_is_back(tmp_path: Path, first: Kind) -> None:
     async with moody(tmp_path) as made:
         bad = await agent(made)
-        whole = made.gateway.journal.journal
+        whole = made.gateway.control.journal.journal
         full = Full(whole, frozenset({first.value}))
-        made.gateway.journal.journal = full
+        made.gateway.control.journal.journal = full
         await bad.call("PATCH", ELSEWHERE, {"status": "paid"})
-        await made.gateway.monitor.turn()
+        await made.gateway.control.monitor.turn()
         assert await bad.incidents() == [], "the journal is still down"
-        made.gateway.journal.journal = whole
-        await made.gateway.monitor.turn()
-        await made.gateway.monitor.idle()
+        made.gateway.control.journal.journal = whole
+        await made.gateway.control.monitor.turn()
+        await made.gateway.control.monitor.idle()
         (incident,) = await bad.incidents()
-        await made.gateway.monitor.turn()
-        await made.gateway.monitor.idle()
+        await made.gateway.control.monitor.turn()
+        await made.gateway.control.monitor.idle()
         orders = await made.journal(bad.run_id, "order")
         assert [one["order"]["order_id"] for one in orders] == list(incident.orders)
         assert len(await bad.responses()) == 1
@@ -232,22 +232,22 @@ async def test_a_trigger_is_answered_though_its_client_went_away(tmp_path: Path)
         call = asyncio.ensure_future(made.call(bad.opened.lease, "GET", INVOICE))
         await until(lambda: made.ledger.seen)
         gate = asyncio.Event()
-        asked = made.gateway.engine.ask
+        asked = made.gateway.resources.engine.ask
 
         async def slowly(rule: str, document: Any) -> object:
             await gate.wait()
             return await asked(rule, document)
 
-        made.gateway.engine.ask = slowly  # type: ignore[method-assign]
+        made.gateway.resources.engine.ask = slowly  # type: ignore[method-assign]
         tool(made).answers = {"data": {"id": "inv_1"}}
         made.ledger.hold.set()
-        await until(lambda: made.gateway.monitor._answering)
+        await until(lambda: made.gateway.control.monitor._answering)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
         assert bad.mode() is Mode.ACTIVE
         gate.set()
-        await made.gateway.monitor.idle()
+        await made.gateway.control.monitor.idle()
         assert bad.mode() is Mode.READ_ONLY
         assert len(await bad.incidents()) == 1
 
@@ -256,7 +256,7 @@ async def killed(folder: Path) -> tuple[Ledger, str, str]:
     """A gateway that is gone after an outcome was durable, before anything was answered; its ledger, and the run with its lease."""
     async with moody(folder) as made:
         bad = await agent(made)
-        made.gateway.journal.subscribers = {}
+        made.gateway.control.journal.subscribers = {}
         tool(made).pretend = 1
         await bad.update("paid")
         assert (bad.mode(), await bad.responses()) == (Mode.ACTIVE, [])
@@ -267,28 +267,28 @@ async def test_what_nobody_answered_before_a_kill_is_answered_before_the_servers
     ledger, run_id, lease = await killed(tmp_path)
     async with moody(tmp_path, ledger=ledger) as made:
         assert await made.gateway.catch_up() == 1
-        await made.gateway.monitor.idle()
+        await made.gateway.control.monitor.idle()
         assert code(await made.call(lease, "GET", INVOICE)) == "run-quarantined"
-        (incident,) = await made.gateway.store.incidents.incidents(run=run_id)
+        (incident,) = await made.gateway.resources.store.incidents.incidents(run=run_id)
         assert incident.cause == "verify.postcondition-failed"
     async with moody(tmp_path, ledger=ledger) as made:
         assert await made.gateway.catch_up() == 0
-        assert len(await made.gateway.store.incidents.incidents(run=run_id)) == 1
+        assert len(await made.gateway.resources.store.incidents.incidents(run=run_id)) == 1
 
 
 async def test_a_trigger_that_was_reported_and_not_answered_is_answered_after_a_kill(tmp_path: Path) -> None:
     async with moody(tmp_path) as made:
         bad = await agent(made)
-        full = Full(made.gateway.journal.journal, frozenset({Kind.RESPONSE.value}))
-        made.gateway.journal.journal = full
+        full = Full(made.gateway.control.journal.journal, frozenset({Kind.RESPONSE.value}))
+        made.gateway.control.journal.journal = full
         finding = Finding(kind="sum-off", severity="critical", evidence={}, by="verifier")
         await made.gateway.findings.report(bad.opened.run, finding)
         assert bad.mode() is Mode.QUARANTINED
         ledger = made.ledger
     async with moody(tmp_path, ledger=ledger) as made:
         assert await made.gateway.catch_up() == 1
-        await made.gateway.monitor.idle()
-        (incident,) = await made.gateway.store.incidents.incidents(run=bad.run_id)
+        await made.gateway.control.monitor.idle()
+        (incident,) = await made.gateway.resources.store.incidents.incidents(run=bad.run_id)
         assert (incident.cause, incident.rollback.value == "none") == ("verify.finding", False)
 
 
@@ -299,7 +299,7 @@ async def test_a_store_that_cannot_be_read_while_a_trigger_is_answered_does_not_
         async def broken(*_: Any, **__: Any) -> Any:
             raise OSError("the disk cannot be read")
 
-        respond = made.gateway.monitor.respond
+        respond = made.gateway.control.monitor.respond
         object.__setattr__(respond.answered, "history", type("Unreadable", (), {"entries": staticmethod(broken)})())
         reply = await bad.call("PATCH", ELSEWHERE, {"status": "paid"})
         assert (reply.status, bad.mode()) == (403, Mode.QUARANTINED)

@@ -54,7 +54,7 @@ class Scene:
 
     async def open(self, parent: str | None = None) -> Opened:
         asked = admission.Request(tenant="acme", agent_id="agent", scopes=("model:*",), parent_run=parent)
-        self.opened.append(await self.rig.gateway.runs.open(asked, by="test", reason="test"))
+        self.opened.append(await self.rig.gateway.control.runs.open(asked, by="test", reason="test"))
         return self.opened[-1]
 
     async def call(self, method: str, path: str, body: object = None, by: Opened | None = None) -> int:
@@ -69,7 +69,7 @@ class Scene:
 
     async def contain(self, mode: Mode = Mode.QUARANTINED, run_id: str | None = None) -> None:
         scope = Scope(run=run_id or self.run_id, subtree=True)
-        await self.rig.gateway.containment.make(scope, mode, reason="test", by="test")
+        await self.rig.gateway.control.containment.make(scope, mode, reason="test", by="test")
 
     async def start(self, run_id: str | None = None) -> Rollback:
         rollbacks = self.rig.gateway.recovery.rollbacks
@@ -80,7 +80,7 @@ class Scene:
         return (await self.start()).rollback_id
 
     async def status(self, rollback_id: str) -> RollbackStatus:
-        found = await self.rig.gateway.store.rollbacks.rollback(rollback_id)
+        found = await self.rig.gateway.resources.store.rollbacks.rollback(rollback_id)
         assert found is not None
         return found.status
 
@@ -101,14 +101,14 @@ class Scene:
         found: list[Approval] = []
 
         async def asked() -> bool:
-            found[:] = await self.rig.gateway.store.approvals.approvals(run=self.run_id)
+            found[:] = await self.rig.gateway.resources.store.approvals.approvals(run=self.run_id)
             return bool(found)
 
         await until_async(asked, 30.0)
         return found[0]
 
     async def tasks(self) -> list[str]:
-        return [task.node_id or "" for task in await self.rig.gateway.store.registry.tasks(run=self.run_id) if task.rollback_id]
+        return [task.node_id or "" for task in await self.rig.gateway.resources.store.registry.tasks(run=self.run_id) if task.rollback_id]
 
     def as_before(self, *names: str) -> bool:
         return all(_of(self.tool.now(doc(name))) == BEFORE for name in names)
@@ -235,7 +235,7 @@ async def test_an_edit_between_the_plan_and_the_call_survives(tmp_path: Path) ->
         made.tool.day = day
         told = await made.comes_to(await made.roll_back(), RollbackStatus.RESIDUE)
         assert made.tool.now(doc("d1")) == theirs
-        (task,) = await made.rig.gateway.store.registry.tasks(run=made.run_id)
+        (task,) = await made.rig.gateway.resources.store.registry.tasks(run=made.run_id)
         assert task.evidence is not None
         assert task.evidence.now == '"3"', "anyone who compares is told what it is at"
         assert await made.tasks() == [told.plan.nodes[0].node_id]
@@ -281,7 +281,7 @@ async def test_an_answer_that_comes_while_another_node_runs_is_heard(
         rollback_id = await made.roll_back()
         asked = await made.approval()
         await until(lambda: made.tool.writes == 3)
-        await made.rig.gateway.approvals.decide(asked.approval_id, grant=grant, reason="looked", by="a person")
+        await made.rig.gateway.control.approvals.decide(asked.approval_id, grant=grant, reason="looked", by="a person")
         assert await made.status(rollback_id) is RollbackStatus.RUNNING
         made.tool.hold.set()
         await made.comes_to(rollback_id, status)
@@ -298,12 +298,12 @@ async def test_a_later_order_on_the_tool_holds_back_what_was_not_sent_until_it_i
         made.tool.hold = asyncio.Event()
         rollback_id = await made.roll_back()
         await until(lambda: made.tool.writes == 40 + 16)
-        order = await made.rig.gateway.containment.make(Scope(tool="model"), Mode.PAUSED, reason="test", by="test")
+        order = await made.rig.gateway.control.containment.make(Scope(tool="model"), Mode.PAUSED, reason="test", by="test")
         made.tool.hold.set()
         told = await made.comes_to(rollback_id, RollbackStatus.STOPPED)
         assert (made.tool.writes, await made.tasks()) == (40 + 16, [])
         assert len(told.rollback.residue) == 24
-        await made.rig.gateway.containment.release(order.order_id, reason="test", by="test")
+        await made.rig.gateway.control.containment.release(order.order_id, reason="test", by="test")
         await made.resume(rollback_id)
         await made.comes_to(rollback_id, RollbackStatus.CLEAN)
         assert (made.as_before(*(f"d{number}" for number in range(40))), made.once()) == (True, True)
@@ -377,12 +377,12 @@ async def test_a_rollback_continues_once_the_journal_is_back(tmp_path: Path) -> 
 
 async def _down(made: Scene) -> None:
     """The disk is full: nothing can be journaled."""
-    writer: Any = made.rig.gateway.store._database.writer
+    writer: Any = made.rig.gateway.resources.store._database.writer
     (pages,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {pages}")
-    while made.rig.gateway.store.journal.health().ok:
+    while made.rig.gateway.resources.store.journal.health().ok:
         try:
-            await made.rig.gateway.store.journal.append(
+            await made.rig.gateway.resources.store.journal.append(
                 typed({"ts": "2026-01-01T00:00:00.000000Z", "kind": "finding", "reason": "x" * 4000})
             )
         except errors.JournalUnavailable:
@@ -390,12 +390,12 @@ async def _down(made: Scene) -> None:
 
 
 async def _up(made: Scene) -> None:
-    made.rig.gateway.store._database.writer.execute("PRAGMA max_page_count = 1000000")
-    await until(lambda: made.rig.gateway.store.journal.health().ok)
+    made.rig.gateway.resources.store._database.writer.execute("PRAGMA max_page_count = 1000000")
+    await until(lambda: made.rig.gateway.resources.store.journal.health().ok)
 
 
 async def _settled(made: Scene) -> bool:
-    return not [one for one in await made.rig.gateway.store.writes.unsettled() if one.state.value == "in_flight"]
+    return not [one for one in await made.rig.gateway.resources.store.writes.unsettled() if one.state.value == "in_flight"]
 
 
 # Several at once.

@@ -31,7 +31,7 @@ async def stopped_while_it_asks(made: Scene) -> str:
 
 async def approved(made: Scene, rollback_id: str) -> None:
     """A person says yes to all that this rollback asks for."""
-    approvals = made.rig.gateway.store.approvals
+    approvals = made.rig.gateway.resources.store.approvals
 
     async def asked() -> bool:
         return any(one.rollback_id == rollback_id for one in await approvals.approvals(run=made.run_id))
@@ -39,7 +39,7 @@ async def approved(made: Scene, rollback_id: str) -> None:
     await until_async(asked, 30.0)
     for one in await approvals.approvals(run=made.run_id):
         if one.rollback_id == rollback_id and one.status is ApprovalStatus.PENDING:
-            await made.rig.gateway.approvals.decide(one.approval_id, grant=True, reason="looked", by="a person")
+            await made.rig.gateway.control.approvals.decide(one.approval_id, grant=True, reason="looked", by="a person")
 
 
 def states(told: RollbackView) -> list[tuple[str, NodeState]]:
@@ -75,7 +75,7 @@ async def test_what_another_took_back_meanwhile_is_not_compensated_again(tmp_pat
 async def test_what_another_left_of_an_object_is_still_compensated(tmp_path: Path) -> None:
     async with scene(tmp_path) as made:
         await made.changed("d1")
-        between = await made.rig.gateway.store.history.tail()
+        between = await made.rig.gateway.resources.store.history.tail()
         assert await made.call("PATCH", "docs/d1", {"value": 7}) == 200
         await made.contain()
         rollbacks = made.rig.gateway.recovery.rollbacks

@@ -13,7 +13,7 @@ from tests.faults.test_rollback import ASKING, Scene, scene
 
 
 async def held(made: Scene, mode: Mode = Mode.READ_ONLY) -> Order:
-    return await made.rig.gateway.containment.make(Scope(run=made.run_id), mode, reason="test", by="test")
+    return await made.rig.gateway.control.containment.make(Scope(run=made.run_id), mode, reason="test", by="test")
 
 
 async def waiting(made: Scene) -> tuple[str, Order]:
@@ -27,13 +27,13 @@ async def waiting(made: Scene) -> tuple[str, Order]:
 
 
 async def approve(made: Scene) -> None:
-    await made.rig.gateway.approvals.decide((await made.approval()).approval_id, grant=True, reason="looked", by="a person")
+    await made.rig.gateway.control.approvals.decide((await made.approval()).approval_id, grant=True, reason="looked", by="a person")
 
 
 async def test_a_yes_for_a_run_that_was_released_waits_until_it_is_contained_again(tmp_path: Path) -> None:
     async with scene(tmp_path, ASKING) as made:
         rollback_id, order = await waiting(made)
-        await made.rig.gateway.containment.release(order.order_id, reason="test", by="test")
+        await made.rig.gateway.control.containment.release(order.order_id, reason="test", by="test")
         assert await made.call("POST", "notes", {"ref": "it builds on the first"}) == 201
         await approve(made)
         told = await made.comes_to(rollback_id, RollbackStatus.STOPPED)
@@ -50,7 +50,7 @@ async def test_what_one_order_releases_another_may_still_hold(tmp_path: Path) ->
     async with scene(tmp_path, ASKING) as made:
         rollback_id, order = await waiting(made)
         await held(made, Mode.QUARANTINED)
-        await made.rig.gateway.containment.release(order.order_id, reason="test", by="test")
+        await made.rig.gateway.control.containment.release(order.order_id, reason="test", by="test")
         await approve(made)
         await made.comes_to(rollback_id, RollbackStatus.CLEAN)
 
@@ -59,6 +59,6 @@ async def test_a_run_that_was_closed_needs_no_order(tmp_path: Path) -> None:
     async with scene(tmp_path) as made:
         await made.changed("d1")
         closed: Opened = made.opened[0]
-        await made.rig.gateway.runs.close(closed.run.run_id, by="test", reason="test")
+        await made.rig.gateway.control.runs.close(closed.run.run_id, by="test", reason="test")
         told = await made.comes_to((await made.start()).rollback_id, RollbackStatus.CLEAN)
         assert (list(told.states.values()), made.as_before("d1")) == ([NodeState.DONE], True)

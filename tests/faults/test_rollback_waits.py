@@ -176,7 +176,7 @@ async def test_an_approval_that_is_given_while_others_wait_for_a_tool_is_acted_o
         rollback_id = await made.roll_back()
         asked = await made.approval()
         await all_wait(made, rollback_id, "d1")
-        await made.rig.gateway.approvals.decide(asked.approval_id, grant=True, reason="looked", by="a person")
+        await made.rig.gateway.control.approvals.decide(asked.approval_id, grant=True, reason="looked", by="a person")
         await until(lambda: made.tool.now(("acme", "notes", "notes-1")) is None)
         await all_wait(made, rollback_id, "d1")
         assert await made.status(rollback_id) is RollbackStatus.RUNNING
@@ -262,11 +262,11 @@ async def _closed(made: Scene, rollback_id: str) -> None:
     """Its clean end, with a person beside it who says what became of a tally, which no tool can show."""
 
     async def clean() -> bool:
-        for task in await made.rig.gateway.store.registry.tasks(run=made.run_id, limit=1000):
+        for task in await made.rig.gateway.resources.store.registry.tasks(run=made.run_id, limit=1000):
             assert (task.kind, task.target and task.target.type) == (TaskKind.OUTCOME_UNKNOWN, "tally")
             if task.resolution is None:
                 word = "applied" if made.tool.applied[task.wire_keys[0]] else "not_applied"
-                await made.rig.gateway.tasks.resolve(task.task_id, resolution=word, note="looked", by="a person")
+                await made.rig.gateway.recovery.tasks.resolve(task.task_id, resolution=word, note="looked", by="a person")
         return await made.status(rollback_id) is RollbackStatus.CLEAN
 
     await until_async(clean, 60.0)
@@ -300,7 +300,7 @@ async def test_an_opa_that_is_killed_in_the_middle_is_waited_for_and_nothing_is_
             await asyncio.to_thread(server.start)
             await until_async(clean, 60.0)
             assert [node.rig.ledger.get("acme", "invoices", f"inv_{number}")["status"] for number in range(5)] == ["open"] * 5
-            assert (len(node.rig.ledger.writes), await node.rig.gateway.store.registry.tasks(run=run_id)) == (10, [])
+            assert (len(node.rig.ledger.writes), await node.rig.gateway.resources.store.registry.tasks(run=run_id)) == (10, [])
 
 
 async def test_a_tool_that_has_no_time_is_asked_again_under_new_attempts(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ async def test_a_tool_that_has_no_time_is_asked_again_under_new_attempts(tmp_pat
         await made.changed("d1")
         days(made.tool, *[Day.BUSY] * 8)
         told = await made.comes_to(await made.roll_back(), RollbackStatus.CLEAN)
-        tried = await made.rig.gateway.store.rollbacks.compensations(told.rollback.rollback_id)
+        tried = await made.rig.gateway.resources.store.rollbacks.compensations(told.rollback.rollback_id)
         assert [write.attempt for write in tried] == list(range(1, 10))
         assert (made.as_before("d1"), made.once(), await made.tasks()) == (True, True, [])
 
@@ -375,12 +375,12 @@ async def test_a_person_is_asked_about_what_its_tool_does_not_show_for_long(tmp_
             return bool(await _unknown_tasks(made))
 
         await until_async(asked, 30.0)
-        (task,) = await made.rig.gateway.store.registry.tasks(run=made.run_id)
+        (task,) = await made.rig.gateway.resources.store.registry.tasks(run=made.run_id)
         assert "has not returned" in task.summary
 
 
 async def _unknown_tasks(made: Scene) -> list[str]:
-    return [task.task_id for task in await made.rig.gateway.store.registry.tasks(run=made.run_id, limit=1000)]
+    return [task.task_id for task in await made.rig.gateway.resources.store.registry.tasks(run=made.run_id, limit=1000)]
 
 
 # The look in the end.

@@ -117,10 +117,10 @@ class World:
         for one in await self._approvals(step.what):
             if one.status is ApprovalStatus.PENDING:
                 with contextlib.suppress(WrongDecision):  # it has expired, or somebody else was first
-                    await self.gateway.gateway.approvals.decide(one.approval_id, grant=step.grant, reason="r", by="ann")
+                    await self.gateway.gateway.control.approvals.decide(one.approval_id, grant=step.grant, reason="r", by="ann")
 
     async def _approvals(self, what: int) -> list[Approval]:
-        found = await self.gateway.gateway.approvals.records.approvals(run=self.run.run.run_id, limit=1000)
+        found = await self.gateway.gateway.control.approvals.records.approvals(run=self.run.run.run_id, limit=1000)
         return [one for one in found if one.target.id == self.name(what)]
 
     async def _due(self, call: Call) -> bool:
@@ -177,8 +177,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         gateway = runner.run(stack.enter_async_context(rig.assembled(tmp_path_factory.mktemp("approvals"), extra=QUIET)))
-        clock = Later(gateway.gateway.clock)
-        gateway.gateway.approvals.clock = clock
+        clock = Later(gateway.gateway.resources.clock)
+        gateway.gateway.control.approvals.clock = clock
         yield Place(runner, gateway, clock)
         runner.run(stack.aclose())
 

@@ -112,7 +112,7 @@ async def _to_the_end(gateway: Gateway, case: Case) -> None:
     await recovered(gateway)
     rig = Rig(gateway, Ledger())
     run_id = case.leases[0].run.run_id
-    begun = await gateway.store.rollbacks.rollbacks(run=run_id)
+    begun = await gateway.resources.store.rollbacks.rollbacks(run=run_id)
     if begun:
         case.rollback_id = begun[0].rollback_id
         assert len(begun) == 1, "two rollbacks of one run"
@@ -126,13 +126,13 @@ async def _to_the_end(gateway: Gateway, case: Case) -> None:
 
 async def _found_wrong(gateway: Gateway, case: Case) -> None:
     """A verifier's finding: the gateway contains the run and compensates what it did, by itself."""
-    run = await gateway.store.registry.run(case.leases[0].run.run_id)
+    run = await gateway.resources.store.registry.run(case.leases[0].run.run_id)
     assert run is not None
     finding = Finding(kind="sum", severity="critical", evidence={}, by="verifier")
-    incidents = [one for one in await gateway.store.incidents.incidents(limit=1000) if one.run_id == run.run_id]
+    incidents = [one for one in await gateway.resources.store.incidents.incidents(limit=1000) if one.run_id == run.run_id]
     if not incidents:
         await gateway.findings.report(run, finding)
     async with asyncio.timeout(300.0):
-        while not (begun := await gateway.store.rollbacks.rollbacks(run=run.run_id)):
+        while not (begun := await gateway.resources.store.rollbacks.rollbacks(run=run.run_id)):
             await asyncio.sleep(0.005)
     case.rollback_id = begun[0].rollback_id

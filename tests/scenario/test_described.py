@@ -19,7 +19,7 @@ async def test_every_success_is_answered_as_declared(tmp_path: Path) -> None:
         await rolled_back(at, run_id)
         await recovered(at)
         await read(at, run_id)
-        at.rig.gateway.endpoint.draining = True
+        at.rig.gateway.calls.endpoint.draining = True
         await done(at, "GET", "/readyz", status=503)
         assert described.successes() - at.answered == set()
 

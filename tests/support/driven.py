@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.app import store as app_store
+from gateway.app import resources as app_store
 from gateway.control.review.findings import Finding
 from gateway.control.runs.runs import Opened
 from gateway.core.authorization import resumption
@@ -38,14 +38,14 @@ async def found_unsafe(at: Rig, run: Opened, finding: Finding = MILD) -> Inciden
 
 
 async def known(at: Rig, incident_id: str) -> Incident:
-    found = await at.gateway.store.incidents.incident(incident_id)
+    found = await at.gateway.resources.store.incidents.incident(incident_id)
     assert found is not None
     return found
 
 
 async def ask(at: Rig, incident_id: str, **asked: Any) -> None:
     """Ask for it, from the checkpoint that was taken unless another is named: what came after it is wrong."""
-    taken = await at.gateway.store.checkpoints.checkpoints((await known(at, incident_id)).run_id)
+    taken = await at.gateway.resources.store.checkpoints.checkpoints((await known(at, incident_id)).run_id)
     request = resumption.Request(**{"checkpoint": taken[-1].checkpoint_id if taken else None, **asked})
     await at.gateway.recovery.recover(incident_id, request, by="ops", reason="mended")
 
@@ -74,7 +74,7 @@ async def is_closed(at: Rig, incident_id: str) -> bool:
 
 async def rolled(at: Rig, run_id: str, *states: str) -> bool:
     """Whether the run's newest rollback is in one of these states."""
-    found = await at.gateway.store.rollbacks.rollbacks(run=run_id)
+    found = await at.gateway.resources.store.rollbacks.rollbacks(run=run_id)
     return bool(found) and found[-1].status.value in states
 
 
@@ -99,13 +99,13 @@ async def come_up(folder: Path, ledger: Ledger, points: Failpoints | None = None
         patch.setattr(app_store, "open_store", store)
         async with rig.assembled(folder, ledger, adapter=ADAPTER) as at:
             gateway = at.gateway
-            await gateway.reconciler.adopt()
+            await gateway.recovery.reconciler.adopt()
             await gateway.catch_up()
-            await gateway.monitor.idle()
+            await gateway.control.monitor.idle()
             await gateway.recovery.catch_up()
-            gateway.supervisor.every(0.05, "reconcile", gateway.reconciler.tick)
-            gateway.supervisor.every(0.05, "rollbacks", gateway.recovery.tick)
+            gateway.control.supervisor.every(0.05, "reconcile", gateway.recovery.reconciler.tick)
+            gateway.control.supervisor.every(0.05, "rollbacks", gateway.recovery.tick)
             try:
                 yield at
             finally:
-                await gateway.supervisor.finish(0.0)
+                await gateway.control.supervisor.finish(0.0)

@@ -17,7 +17,7 @@ from typing import Protocol
 import pytest
 
 from gateway.app import gateway
-from gateway.app import store as parts
+from gateway.app import resources as parts
 from gateway.app.gateway import Gateway
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.model.entries import Entry
@@ -145,10 +145,10 @@ class World:
             yield gateway
         finally:
             points.dead.set()
-            await gateway.supervisor.finish(0.0)
-            await gateway.webhooks.close()
-            await gateway.rates.close()
-            await gateway.store.close()
+            await gateway.control.supervisor.finish(0.0)
+            await gateway.resources.webhooks.close()
+            await gateway.resources.rates.close()
+            await gateway.resources.store.close()
             if points.where:
                 self.reached[points.where] += 1
 
@@ -179,11 +179,11 @@ async def _patched() -> AsyncIterator[pytest.MonkeyPatch]:
 
 async def recovered(gateway: Gateway) -> None:
     """As ``killcord serve`` begins, with its routines. What is recovered is recovered: once more finds nothing to do."""
-    await gateway.reconciler.adopt()
+    await gateway.recovery.reconciler.adopt()
     await gateway.catch_up()
-    await gateway.monitor.idle()
-    assert await gateway.reconciler.adopt() == 0
+    await gateway.control.monitor.idle()
+    assert await gateway.recovery.reconciler.adopt() == 0
     await gateway.recovery.rollbacks.adopt()
     await gateway.recovery.automatic.catch_up()
-    gateway.supervisor.every(0.02, "reconcile", gateway.reconciler.tick)
-    gateway.supervisor.every(0.02, "rollbacks", gateway.recovery.tick)
+    gateway.control.supervisor.every(0.02, "reconcile", gateway.recovery.reconciler.tick)
+    gateway.control.supervisor.every(0.02, "rollbacks", gateway.recovery.tick)

@@ -187,7 +187,7 @@ class Story:
         )
         run_id = str(asked.run_id)
         part.leases[run_id] = []
-        opened = await self.world.gateway.runs.open(asked, by="orchestrator", reason="story")
+        opened = await self.world.gateway.control.runs.open(asked, by="orchestrator", reason="story")
         part.leases[run_id].append(_lease(opened))
 
     async def call(self, tenant: str, run: int, what: str, doc: int, key: str, fate: Fate, step: int) -> None:
@@ -251,7 +251,7 @@ class Story:
         head = Head(method=call.method, target=f"/model{call.path}", headers=tuple(lines), length=len(data))
         self.chronicle.read()
         dead = self.chronicle.dead(call.lease.run_id, call.lease.generation)
-        reply = await self.world.gateway.endpoint.handle(canonical.call(head, data), lambda: None)
+        reply = await self.world.gateway.calls.endpoint.handle(canonical.call(head, data), lambda: None)
         self.answered.append(Answered(call, reply, dead))
         code = orjson.loads(reply.body).get("code") if reply.status >= 400 and reply.body else None
         self.parts[tenant].heard.append((reply.status, code, reply.body if code is None else b""))
@@ -268,13 +268,13 @@ class Story:
     async def renew(self, tenant: str, run: int) -> None:
         lease = self._lease(tenant, run)
         if lease is not None:
-            opened = await self.world.gateway.runs.renew(lease.run_id, ttl=None, by="orchestrator", reason="story")
+            opened = await self.world.gateway.control.runs.renew(lease.run_id, ttl=None, by="orchestrator", reason="story")
             self.parts[tenant].leases[lease.run_id].append(_lease(opened))
 
     async def shut(self, tenant: str, run: int) -> None:
         lease = self._lease(tenant, run)
         if lease is not None:
-            await self.world.gateway.runs.close(lease.run_id, by="orchestrator", reason="story")
+            await self.world.gateway.control.runs.close(lease.run_id, by="orchestrator", reason="story")
 
     async def contain(self, tenant: str, run: int, scope: str, mode: Mode, no_fanout: bool) -> None:
         lease = self._lease(tenant, run)
@@ -287,7 +287,7 @@ class Story:
             "tool": Scope(run=lease.run_id, tool="model"),
             "all": Scope(everything=True),
         }
-        made = await self.world.gateway.containment.make(scopes[scope], mode, reason="story", by="operator", no_fanout=no_fanout)
+        made = await self.world.gateway.control.containment.make(scopes[scope], mode, reason="story", by="operator", no_fanout=no_fanout)
         self.parts[tenant].orders.append(made.order_id)
         self.chronicle.read()
         assert made.order_id in self.chronicle.orders, "I7: an order was acknowledged that is not durable"
@@ -295,18 +295,18 @@ class Story:
     async def release(self, tenant: str, which: int) -> None:
         orders = self.parts[tenant].orders
         if orders:
-            await self.world.gateway.containment.release(_picked(orders, which), reason="story", by="operator")
+            await self.world.gateway.control.containment.release(_picked(orders, which), reason="story", by="operator")
 
     async def find(self, tenant: str, run: int, severity: str) -> None:
         """A verifier proves that a run's state is unsafe: a trigger, its response, and what that makes."""
         lease = self._lease(tenant, run)
-        known = await self.world.gateway.store.registry.run(lease.run_id) if lease is not None else None
+        known = await self.world.gateway.resources.store.registry.run(lease.run_id) if lease is not None else None
         if known is not None:
             await self.world.gateway.findings.report(known, Finding(kind="sum", severity=severity, evidence={}, by="verifier"))
 
     async def checkpoint(self, tenant: str, run: int) -> None:
         lease = self._lease(tenant, run)
-        known = await self.world.gateway.store.registry.run(lease.run_id) if lease is not None else None
+        known = await self.world.gateway.resources.store.registry.run(lease.run_id) if lease is not None else None
         if known is not None:
             await self.world.gateway.recovery.checkpoints.take(known, state_ref="state", label=None, by="orchestrator", reason="story")
 
@@ -334,13 +334,15 @@ class Story:
         lease = self._lease(tenant, run)
         if lease is not None:
             scope = Scope(run=lease.run_id, subtree=subtree)
-            made = await self.world.gateway.containment.make(scope, Mode.QUARANTINED, reason="story", by="operator")
+            made = await self.world.gateway.control.containment.make(scope, Mode.QUARANTINED, reason="story", by="operator")
             self.parts[tenant].orders.append(made.order_id)
             await self.roll_back(tenant, run, subtree, fate)
 
     async def change_rollback(self, tenant: str, which: int, change: str, fate: Fate) -> None:
         known = [
-            one.rollback_id for run in self.parts[tenant].leases for one in await self.world.gateway.store.rollbacks.rollbacks(run=run)
+            one.rollback_id
+            for run in self.parts[tenant].leases
+            for one in await self.world.gateway.resources.store.rollbacks.rollbacks(run=run)
         ]
         if not known:
             return
@@ -362,14 +364,14 @@ class Story:
 
     async def recover(self, tenant: str, which: int) -> None:
         """Somebody has an incident driven to its end."""
-        records = self.world.gateway.store.incidents
+        records = self.world.gateway.resources.store.incidents
         found = [one.incident_id for run in self.parts[tenant].leases for one in await records.incidents(run=run)]
         if found:
             await self.world.gateway.recovery.recover(_picked(found, which), resumption.Request(), by="operator", reason="story")
 
     async def resolve(self, tenant: str, which: int) -> None:
         """A person looks at the tool, as long as it takes, and says what they found."""
-        store = self.world.gateway.store
+        store = self.world.gateway.resources.store
         found = [one for run in self.parts[tenant].leases for one in await store.registry.tasks(run=run) if one.resolution is None]
         if not found:
             return
@@ -380,14 +382,14 @@ class Story:
             word = "applied" if applied else "not_applied"
         else:
             word = "done"
-        await self.world.gateway.tasks.resolve(task.task_id, resolution=word, note="looked", by="operator")
+        await self.world.gateway.recovery.tasks.resolve(task.task_id, resolution=word, note="looked", by="operator")
 
     async def decide(self, tenant: str, which: int, grant: bool) -> None:
-        store = self.world.gateway.store
+        store = self.world.gateway.resources.store
         found = [one for run in self.parts[tenant].leases for one in await store.approvals.approvals(run=run)]
         pending = [one.approval_id for one in found if one.status is ApprovalStatus.PENDING]
         if pending:
-            await self.world.gateway.approvals.decide(_picked(pending, which), grant=grant, reason="story", by="approver")
+            await self.world.gateway.control.approvals.decide(_picked(pending, which), grant=grant, reason="story", by="approver")
 
     async def edit(self, tenant: str, doc: int, removed: bool) -> None:
         """A person writes at the tool, or removes."""
@@ -412,7 +414,7 @@ class Story:
         self.undoing_fate = Fate.GOOD
 
     async def sign(self) -> None:
-        await self.world.gateway.heads.tick()
+        await self.world.gateway.resources.heads.tick()
 
     async def arm(self, point: str) -> None:
         """The process will be gone when it comes to a point."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.app import gateway
-from gateway.app import store as parts
+from gateway.app import resources as parts
 from gateway.app.gateway import Gateway
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.control.rollback import scope
@@ -157,25 +157,25 @@ class World:
             patch.setattr(parts, "open_engine", engine)
             patch.setattr(parts, "open_store", store)
             self.living = await gateway.assemble(config, lambda *_, **__: None, lambda *_: None, warn=self._warn)
-        health = self.living.store.journal.health
+        health = self.living.resources.store.journal.health
         self.loop.busy_while(lambda: health().lag > 0)
 
     async def recover(self) -> None:
         """As ``killcord serve`` begins."""
         gateway = self.gateway
-        await gateway.reconciler.adopt()
+        await gateway.recovery.reconciler.adopt()
         await gateway.catch_up()
-        await gateway.monitor.idle()
+        await gateway.control.monitor.idle()
         await gateway.recovery.catch_up()
 
     async def turn(self) -> None:
         """One turn of each routine."""
-        await self.gateway.reconciler.tick()
+        await self.gateway.recovery.reconciler.tick()
         await self.gateway.recovery.tick()
 
     async def settled(self) -> None:
         """Everything that was begun in the background has ended, or the process has."""
-        while (calls := self.gateway.supervisor._calls) and not self.points.dead.is_set():
+        while (calls := self.gateway.control.supervisor._calls) and not self.points.dead.is_set():
             await self.first(*calls)
 
     async def first(self, *tasks: asyncio.Task[Any]) -> None:
@@ -198,10 +198,10 @@ class World:
 
     async def _gone(self, grace: float) -> None:
         gateway, self.living = self.gateway, None
-        await gateway.supervisor.finish(grace)
-        await gateway.webhooks.close()
-        await gateway.rates.close()
-        await gateway.store.close()
+        await gateway.control.supervisor.finish(grace)
+        await gateway.resources.webhooks.close()
+        await gateway.resources.rates.close()
+        await gateway.resources.store.close()
         self.loop.busy_while(lambda: False)
 
     def _warn(self, event: str, **more: object) -> None:

@@ -120,7 +120,7 @@ class Rig:
 
     async def open(self, **asked: Any) -> Opened:
         request = {"tenant": "acme", "agent_id": "billing", "scopes": ("ledger:*",), **asked}
-        return await self.gateway.runs.open(admission.Request(**request), by="test", reason="test")
+        return await self.gateway.control.runs.open(admission.Request(**request), by="test", reason="test")
 
     async def call(
         self,
@@ -139,19 +139,19 @@ class Rig:
         lines += [(b"Content-Type", b"application/json")] if data else []
         lines += [(b"Authorization", f"Bearer {lease}".encode())] if lease else []
         head = Head(method=method, target=f"/{tool}{path}", headers=tuple(lines), length=len(data))
-        return await self.gateway.endpoint.handle(canonical.call(head, data), commit)
+        return await self.gateway.calls.endpoint.handle(canonical.call(head, data), commit)
 
     async def contain(self, run_id: str, mode: Mode = Mode.READ_ONLY, **more: Any) -> Order:
-        return await self.gateway.containment.make(Scope(run=run_id), mode, reason="test", by="test", **more)
+        return await self.gateway.control.containment.make(Scope(run=run_id), mode, reason="test", by="test", **more)
 
     async def journal(self, run_id: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
         """What is durable, after all that was posted before is."""
-        await self.gateway.store.journal.append(of_fields(BARRIER))
-        lines = await self.gateway.store.history.lines(Query(run=run_id, kind=kind, limit=1000))
+        await self.gateway.resources.store.journal.append(of_fields(BARRIER))
+        lines = await self.gateway.resources.store.history.lines(Query(run=run_id, kind=kind, limit=1000))
         return [orjson.loads(line) for line in lines]
 
     async def writes(self, run_id: str) -> list[Write]:
-        return list(await self.gateway.store.writes.of_run(run_id))
+        return list(await self.gateway.resources.store.writes.of_run(run_id))
 
 
 def code(reply: Reply) -> str | None:
@@ -207,7 +207,7 @@ async def on_the_wire(rig: Rig) -> AsyncIterator[int]:
         yield port
     finally:
         await door.drain(1.0)
-        await rig.gateway.supervisor.finish(1.0)
+        await rig.gateway.control.supervisor.finish(1.0)
 
 
 async def until(true: Callable[[], object], wait: float = 60.0) -> None:

@@ -75,7 +75,7 @@ async def site(folder: Path, adapter: str = ADAPTER, **more: Any) -> AsyncIterat
             yield Site(found, client)
         finally:
             await client.close()
-            await found.gateway.supervisor.finish(5.0)
+            await found.gateway.control.supervisor.finish(5.0)
 
 
 async def worked(at: Site) -> str:

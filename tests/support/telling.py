@@ -47,8 +47,8 @@ async def telling(rig: Rig, *hooks: Webhook) -> AsyncIterator[Telling]:
     def log(event: str, **more: object) -> None:
         logged.append((event, more))
 
-    store, folder = rig.gateway.store, rig.gateway.config.data_dir / "told"
-    webhooks = await open_webhooks(hooks, folder, store.history, store.registry, rig.gateway.clock, log, first=0.01)
+    store, folder = rig.gateway.resources.store, rig.gateway.config.data_dir / "told"
+    webhooks = await open_webhooks(hooks, folder, store.history, store.registry, rig.gateway.resources.clock, log, first=0.01)
     supervisor = Supervisor(log)
     for one in webhooks.deliveries:
         supervisor.every(0.005, one.webhook.name, one.turn)
@@ -61,10 +61,10 @@ async def telling(rig: Rig, *hooks: Webhook) -> AsyncIterator[Telling]:
 
 async def fire(rig: Rig, name: str = "anomaly.loop", **more: object) -> None:
     trigger = {"name": name, "layer": "behaviour", "count": 1, "threshold": 1, "evidence": []}
-    await rig.gateway.store.journal.append(typed({"ts": STAMP, "kind": "trigger", "trigger": trigger, **more}))
+    await rig.gateway.resources.store.journal.append(typed({"ts": STAMP, "kind": "trigger", "trigger": trigger, **more}))
 
 
 async def respond(rig: Rig) -> None:
     who = {"ts": STAMP, "kind": "response", "run_id": "run_1", "tenant": "acme"}
     fields = {**who, "change": "opened", "incident": codec_incident.INCIDENT.journal(INCIDENT)}
-    await rig.gateway.store.journal.append(typed(fields))
+    await rig.gateway.resources.store.journal.append(typed(fields))

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from gateway.app import gateway
-from gateway.app import store as parts
+from gateway.app import resources as parts
 from gateway.control.rollback import executor
 from gateway.control.rollback.execution import RollbackView
 from gateway.control.runs.runs import Opened
@@ -73,8 +73,8 @@ async def hastened() -> AsyncIterator[None]:
 async def modelled(folder: Path, tool: Tool, adapter: str = ADAPTER, extra: str = "") -> AsyncIterator[Rig]:
     """A gateway over the tool, with its routines; in the same folder again it is the same gateway, restarted."""
     gateway = await opened(folder, tool, adapter, extra)
-    supervisor = gateway.supervisor
-    supervisor.every(0.05, "reconcile", gateway.reconciler.tick)
+    supervisor = gateway.control.supervisor
+    supervisor.every(0.05, "reconcile", gateway.recovery.reconciler.tick)
     supervisor.every(0.05, "rollbacks", gateway.recovery.tick)
     try:
         yield Rig(gateway, Ledger())
@@ -144,7 +144,7 @@ class Case:
 
     async def _opened(self, rig: Rig, parent: str | None) -> Opened:
         asked = admission.Request(tenant=self.tenant, agent_id="agent", scopes=("model:*",), parent_run=parent)
-        return await rig.gateway.runs.open(asked, by="test", reason="test")
+        return await rig.gateway.control.runs.open(asked, by="test", reason="test")
 
     def _thing(self) -> dict[str, object]:
         return {"value": self.chance.randrange(10**9), "other": self.chance.randrange(10**9), "sum": self.chance.randrange(100)}
@@ -241,7 +241,7 @@ class Case:
 
     async def contain(self, rig: Rig) -> None:
         scope = Scope(run=self.leases[0].run.run_id, subtree=True)
-        await rig.gateway.containment.make(scope, Mode.QUARANTINED, reason="test", by="test")
+        await rig.gateway.control.containment.make(scope, Mode.QUARANTINED, reason="test", by="test")
         self.rolling = True
 
     async def start(self, rig: Rig) -> None:
@@ -254,7 +254,7 @@ class Case:
         try:
             async with asyncio.timeout(300.0):
                 while True:
-                    known = await rig.gateway.store.rollbacks.rollback(self.rollback_id)
+                    known = await rig.gateway.resources.store.rollbacks.rollback(self.rollback_id)
                     assert known is not None
                     if known.status.ended:
                         return await rollbacks.view(self.rollback_id)
@@ -268,24 +268,24 @@ class Case:
 
     async def _person(self, rig: Rig) -> None:
         for run in self.leases:
-            for asked in await rig.gateway.store.approvals.approvals(run=run.run.run_id):
+            for asked in await rig.gateway.resources.store.approvals.approvals(run=run.run.run_id):
                 if asked.status is ApprovalStatus.PENDING:
                     grant = self.chance.random() < 0.8
                     if not grant and asked.target is not None:
                         self.spoilt.add(asked.target.id)
-                    await rig.gateway.approvals.decide(asked.approval_id, grant=grant, reason="looked", by="a person")
-            for task in await rig.gateway.store.registry.tasks(run=run.run.run_id, limit=1000):
+                    await rig.gateway.control.approvals.decide(asked.approval_id, grant=grant, reason="looked", by="a person")
+            for task in await rig.gateway.resources.store.registry.tasks(run=run.run.run_id, limit=1000):
                 if task.kind is TaskKind.OUTCOME_UNKNOWN and task.resolution is None:
                     applied = any(self.tool.applied[key] for key in task.wire_keys)
                     word = "applied" if applied else "not_applied"
-                    await rig.gateway.tasks.resolve(task.task_id, resolution=word, note="looked", by="a person")
+                    await rig.gateway.recovery.tasks.resolve(task.task_id, resolution=word, note="looked", by="a person")
 
     # What has to hold.
 
     async def check(self, rig: Rig) -> None:
         told = await rig.gateway.recovery.rollbacks.view(self.rollback_id)
-        writes = [write for run in self.leases for write in await rig.gateway.store.writes.of_run(run.run.run_id)]
-        tasks = [task for run in self.leases for task in await rig.gateway.store.registry.tasks(run=run.run.run_id, limit=1000)]
+        writes = [write for run in self.leases for write in await rig.gateway.resources.store.writes.of_run(run.run.run_id)]
+        tasks = [task for run in self.leases for task in await rig.gateway.resources.store.registry.tasks(run=run.run.run_id, limit=1000)]
         assert not self.tool.strange, self.tool.strange
         self._check_once(writes)
         self._check_accounted(told, writes, {task.node_id for task in tasks if task.rollback_id == self.rollback_id})

@@ -146,10 +146,10 @@ class Agent:
     def mode(self) -> Mode:
         """What the mirror says now, without any wait in between."""
         run, generation = self.opened.run, self.opened.run.generation
-        return self.rig.gateway.containment.replica.hold(run, generation, "ledger", now=self.rig.gateway.clock.now()).mode
+        return self.rig.gateway.control.containment.replica.hold(run, generation, "ledger", now=self.rig.gateway.resources.clock.now()).mode
 
     async def incidents(self) -> list[Incident]:
-        return list(await self.rig.gateway.store.incidents.incidents(run=self.run_id))
+        return list(await self.rig.gateway.resources.store.incidents.incidents(run=self.run_id))
 
     async def responses(self) -> list[dict[str, Any]]:
         return await self.rig.journal(self.run_id, "response")
@@ -165,7 +165,7 @@ async def agent(made: Rig, **asked: Any) -> Agent:
 async def entry_at(made: Rig, position: str) -> dict[str, Any]:
     """The entry at a position; there has to be one."""
     stream, _, seq = position.rpartition("/")
-    line = await made.gateway.store.history.line(Position(stream, int(seq)))
+    line = await made.gateway.resources.store.history.line(Position(stream, int(seq)))
     assert line is not None, f"there is no entry {position}"
     found: dict[str, Any] = orjson.loads(line)
     return found

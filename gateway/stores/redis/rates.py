@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
@@ -19,7 +18,7 @@ from redis.exceptions import NoScriptError, RedisError
 from gateway import errors
 from gateway.core import limits
 from gateway.model.run import Rate
-from gateway.ports.rates import Quota, Rates
+from gateway.ports.rates import Quota, Rates, Server
 
 SCRIPT = resources.files(__package__).joinpath("meters.lua").read_text()
 _DIGEST = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -136,24 +135,6 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 16
 """Most of them that a node has to the server; calls beyond wait for one, within their deadline."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """``socket`` is a path and stands in place of ``host`` and ``port``; ``ca`` is a file of certificates that verifies ``tls``."""
-
-    host: str = ""
-    port: int = 6379
-    socket: str = ""
-    tls: bool = False
-    ca: Path | None = None
-    database: int = 0
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.socket or f'{host}:{self.port}'}/{self.database}"
 
 
 def client(server: Server) -> Redis:

@@ -18,11 +18,11 @@ async def test_everything_is_reported_in_the_order_in_which_it_happened(rig: Rig
         await fire(rig)
         await respond(rig)
         order = await rig.contain("run_1")
-        await rig.gateway.containment.release(order.order_id, reason="it was a test", by="ann")
+        await rig.gateway.control.containment.release(order.order_id, reason="it was a test", by="ann")
         await until(lambda: len(receiver.received) == 4)
         kinds = ["trigger.fired", "incident.opened", "order.made", "order.released"]
         assert [one["type"] for one in receiver.events] == [f"dev.killcord.{kind}" for kind in kinds]
-        stream = rig.gateway.store.journal.stream
+        stream = rig.gateway.resources.store.journal.stream
         assert [one["id"] for one in receiver.events] == [f"{stream}/{seq}" for seq in range(1, 5)]
         assert {one["source"] for one in receiver.events} == {f"killcord/{stream}"}
 
@@ -33,7 +33,7 @@ async def test_hundreds_that_came_while_nobody_listened_stay_in_order_across_kin
             pass
         for number in range(250):
             trigger = {"name": "anomaly.loop", "count": number}
-            rig.gateway.store.journal.post(typed({"ts": STAMP, "kind": "trigger", "trigger": trigger}))
+            rig.gateway.resources.store.journal.post(typed({"ts": STAMP, "kind": "trigger", "trigger": trigger}))
             if number % 3 == 0:
                 await rig.contain(f"run_{number}", Mode.READ_ONLY)
         async with telling(rig, hook(receiver)):

@@ -76,8 +76,8 @@ async def test_a_webhook_is_reported_of_its_topics_and_tenants_alone(rig: Rig) -
             await fire(rig, tenant="acme")
             await rig.contain(globex.run.run_id)
             await rig.contain(acme.run.run_id)
-            await rig.gateway.containment.make(Scope(everything=True), Mode.READ_ONLY, reason="test", by="test")
-            await rig.gateway.containment.make(Scope(tenant="acme"), Mode.READ_ONLY, reason="test", by="test")
+            await rig.gateway.control.containment.make(Scope(everything=True), Mode.READ_ONLY, reason="test", by="test")
+            await rig.gateway.control.containment.make(Scope(tenant="acme"), Mode.READ_ONLY, reason="test", by="test")
             await until(lambda: len(last.received) == 6 and len(orders.received) == 4 and len(mine.received) == 3)
         assert {one["type"] for one in orders.events} == {"dev.killcord.order.made"}
         shown = [one["data"].get("tenant") or one["data"]["scope"] for one in mine.events]
@@ -90,7 +90,7 @@ async def test_the_bell_is_enough_even_where_it_rings_before_the_entry_is_durabl
         for _ in range(20):
             before = len(receiver.received)
             fields = {"ts": STAMP, "kind": "trigger", "trigger": {"name": "anomaly.loop"}}
-            told.webhooks.on_entry(typed(fields), rig.gateway.store.journal.post(typed(fields)))
+            told.webhooks.on_entry(typed(fields), rig.gateway.resources.store.journal.post(typed(fields)))
             await until(lambda: len(receiver.received) > before)  # noqa: B023
 
 
@@ -99,7 +99,7 @@ async def test_another_journal_or_an_older_one_is_reported_of_from_its_end_on(ri
     folder = rig.gateway.config.data_dir / "told"
     folder.mkdir()
     await rig.contain("run_1")
-    own = rig.gateway.store.journal.stream
+    own = rig.gateway.resources.store.journal.stream
     (folder / "ops.json").write_text(json.dumps({"stream": own if stream == "its own" else stream, "seq": seq}))
     async with receiving() as receiver, telling(rig, hook(receiver)) as told:
         assert told.said == ["webhook-begins-anew"]
@@ -150,7 +150,7 @@ async def test_no_secret_is_ever_logged_or_shown(rig: Rig) -> None:
 async def test_prometheus_is_reported_what_arrived_what_did_not_and_what_waits(rig: Rig) -> None:
     registry = CollectorRegistry()
     async with receiving(204, 400, always=500) as receiver, telling(rig, hook(receiver)) as told:
-        registry.register(metrics.deliveries(told.webhooks, lambda: rig.gateway.store.journal.health().seq))
+        registry.register(metrics.deliveries(told.webhooks, lambda: rig.gateway.resources.store.journal.health().seq))
         assert 'killcord_webhook_lag_entries{webhook="ops"} 0.0' in generate_latest(registry).decode()
         for number in range(4):
             await rig.contain(f"run_{number}")
@@ -178,7 +178,7 @@ async def test_a_whole_gateway_rings_its_own_bells(tmp_path: Path, monkeypatch: 
         extra = f"webhooks: {{ops: {{url: '{receiver.url()}', secret: {{file: ./hook}}}}}}"
         async with assembled(tmp_path, extra=extra) as rig:
             supervisor = Supervisor(lambda *_, **__: None)
-            for delivery in rig.gateway.webhooks.deliveries:
+            for delivery in rig.gateway.resources.webhooks.deliveries:
                 supervisor.every(0.005, "ops", delivery.turn)
             for number in range(3):
                 await rig.contain(f"run_{number}")

@@ -31,13 +31,13 @@ async def test_a_restart_does_not_contain_again_what_a_person_has_released(tmp_p
         for _ in range(7):  # of which the last were alike, and told of no more
             await bad.read()
         (incident,) = await bad.incidents()
-        await made.gateway.containment.release(incident.orders[0], reason="a person looked", by="ops")
+        await made.gateway.control.containment.release(incident.orders[0], reason="a person looked", by="ops")
         assert bad.mode() is Mode.ACTIVE
         ledger, opened = made.ledger, bad.opened
     async with moody(tmp_path, ledger=ledger) as made:
         again = Agent(made, opened)
         await made.gateway.catch_up()
-        await made.gateway.monitor.idle()
+        await made.gateway.control.monitor.idle()
         assert again.mode() is Mode.ACTIVE
         await again.read()
         assert again.mode() is Mode.READ_ONLY
@@ -50,12 +50,12 @@ async def test_the_steps_that_were_told_of_are_not_told_of_again(tmp_path: Path)
         for _ in range(50):
             await busy.read()
         (incident,) = await busy.incidents()
-        await made.gateway.containment.release(incident.orders[0], reason="a person looked", by="ops")
+        await made.gateway.control.containment.release(incident.orders[0], reason="a person looked", by="ops")
         ledger, opened = made.ledger, busy.opened
     async with moody(tmp_path, ledger=ledger) as made:
         again = Agent(made, opened)
         await made.gateway.catch_up()
-        await made.gateway.monitor.idle()
+        await made.gateway.control.monitor.idle()
         await again.read()
         assert again.mode() is Mode.ACTIVE
 
@@ -121,18 +121,18 @@ async def cut_off(folder: Path, *kinds: Kind, before: Callable[[Agent], Any] | N
         await bad.update("void")
         if before is not None:
             await before(bad)
-        whole = made.gateway.journal.journal
-        made.gateway.journal.journal = Without(whole, frozenset(kinds))
+        whole = made.gateway.control.journal.journal
+        made.gateway.control.journal.journal = Without(whole, frozenset(kinds))
         await made.gateway.findings.report(bad.opened.run, CRITICAL)
-        made.gateway.journal.journal = whole
-        await made.gateway.runs.close(bad.run_id, by="test", reason="done")
+        made.gateway.control.journal.journal = whole
+        await made.gateway.control.runs.close(bad.run_id, by="test", reason="done")
         return made.ledger, bad
 
 
 async def come_up(made: Rig) -> int:
     """As ``killcord serve`` begins; says how many triggers it answered."""
     answered = await made.gateway.catch_up()
-    await made.gateway.monitor.idle()
+    await made.gateway.control.monitor.idle()
     await made.gateway.recovery.catch_up()
     return answered
 
@@ -158,7 +158,7 @@ async def test_a_finding_that_nobody_answered_is_answered_though_its_run_was_clo
             orders = [one for one in await made.journal(bad.run_id, "order") if one["change"] == "made"]
             assert [one["order"]["order_id"] for one in orders] == list(incident.orders)
             assert len(await again.responses()) == 1
-            assert len(await made.gateway.store.rollbacks.rollbacks(run=bad.run_id)) == 1
+            assert len(await made.gateway.resources.store.rollbacks.rollbacks(run=bad.run_id)) == 1
 
 
 async def is_over(bad: Agent) -> bool:
@@ -193,7 +193,7 @@ async def test_what_was_not_answered_is_answered_however_long_the_gateway_was_un
 
         later = replace(made.gateway.catch_up, clock=Tomorrow())  # type: ignore[arg-type]
         assert await later() == 1
-        await made.gateway.monitor.idle()
+        await made.gateway.control.monitor.idle()
         assert len(await Agent(made, bad.opened).incidents()) == 1
 
 
@@ -212,12 +212,12 @@ async def test_a_finding_that_came_while_its_like_was_answered_is_not_answered_a
 async def test_a_trigger_that_was_reported_is_answered_once_also_where_the_run_was_closed_since(tmp_path: Path) -> None:
     async with moody(tmp_path) as made:
         bad = await agent(made)
-        whole = made.gateway.journal.journal
-        made.gateway.journal.journal = Without(whole, frozenset({Kind.RESPONSE}))
+        whole = made.gateway.control.journal.journal
+        made.gateway.control.journal.journal = Without(whole, frozenset({Kind.RESPONSE}))
         tool(made).pretend = 1
         await bad.update("paid")
-        made.gateway.journal.journal = whole
-        await made.gateway.runs.close(bad.run_id, by="test", reason="done")
+        made.gateway.control.journal.journal = whole
+        await made.gateway.control.runs.close(bad.run_id, by="test", reason="done")
         ledger = made.ledger
     answered = []
     for _ in range(3):

@@ -22,17 +22,17 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 async def test_every_kind_is_in_the_table(rig: Rig) -> None:
     gateway = rig.gateway
-    assert set(subscribers(gateway.monitor, gateway.recovery, gateway.webhooks)) == set(Kind)
+    assert set(subscribers(gateway.control.monitor, gateway.recovery, gateway.resources.webhooks)) == set(Kind)
 
 
 async def test_the_monitor_learns_of_what_sets_triggers_off_and_webhooks_of_what_they_tell(rig: Rig) -> None:
     gateway = rig.gateway
-    table = gateway.journal.subscribers
+    table = gateway.control.journal.subscribers
     looked_at = {Kind(str(one.__struct_config__.tag)) for one in projection.LOOKED_AT}
-    assert {kind for kind in Kind if gateway.monitor.on_entry in table[kind]} == {*looked_at, Kind.RUN}
+    assert {kind for kind in Kind if gateway.control.monitor.on_entry in table[kind]} == {*looked_at, Kind.RUN}
     told = {kind for kinds in cloudevents.KINDS.values() for kind in kinds}
-    assert {kind for kind in Kind if gateway.webhooks.on_entry in table[kind]} == told
+    assert {kind for kind in Kind if gateway.resources.webhooks.on_entry in table[kind]} == told
 
 
 async def test_a_read_is_heard_of_by_the_monitor_alone(rig: Rig) -> None:
-    assert rig.gateway.journal.subscribers[Kind.READ] == (rig.gateway.monitor.on_entry,)
+    assert rig.gateway.control.journal.subscribers[Kind.READ] == (rig.gateway.control.monitor.on_entry,)

@@ -131,8 +131,8 @@ async def test_every_decision_of_a_whole_story_has_a_rule_and_a_reason(tmp_path:
         incident = await driven.found_unsafe(at, run, driven.CRITICAL)
         await until_async(lambda: driven.rolled(at, run.run.run_id, "residue"))
         assert await driven.recover(at, incident.incident_id) is Stage.WAITS
-        (task,) = await at.gateway.store.registry.tasks(run=run.run.run_id)
-        await at.gateway.tasks.resolve(task.task_id, resolution="done", note="seen", by="a person")
+        (task,) = await at.gateway.resources.store.registry.tasks(run=run.run.run_id)
+        await at.gateway.recovery.tasks.resolve(task.task_id, resolution="done", note="seen", by="a person")
         assert await driven.rest(at, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
         entries = [one for kind in explanation.KINDS for one in await at.journal(run.run.run_id, kind)]
     reasons = explained(sorted(entries, key=lambda one: int(one["seq"])))

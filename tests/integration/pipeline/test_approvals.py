@@ -37,11 +37,11 @@ def named(reply: Reply) -> str:
 
 
 async def decide(gateway: Rig, approval_id: str, *, grant: bool = True) -> Approval:
-    return await gateway.gateway.approvals.decide(approval_id, grant=grant, reason="looked at it", by="ann")
+    return await gateway.gateway.control.approvals.decide(approval_id, grant=grant, reason="looked at it", by="ann")
 
 
 async def status(gateway: Rig, approval_id: str) -> ApprovalStatus:
-    found = await gateway.gateway.approvals.find(approval_id)
+    found = await gateway.gateway.control.approvals.find(approval_id)
     assert found is not None
     return found.status
 
@@ -102,7 +102,7 @@ async def test_the_same_call_repeated_finds_its_grant_once(gateway: Rig, ledger:
     intent = (await gateway.journal(run.run.run_id, "intent"))[-1]
     assert intent["approval_id"] == approval_id
     assert intent["decision"]["approval"] == {"granted": True, "id": approval_id, "by": "ann"}
-    found = await gateway.gateway.approvals.find(approval_id)
+    found = await gateway.gateway.control.approvals.find(approval_id)
     assert found is not None
     assert (found.status, found.used_by) == (ApprovalStatus.USED, f"{intent['stream']}/{intent['seq']}")
     replay = await gateway.call(run.lease, "DELETE", REFUND)  # a standing effect needs no approval to be told again
@@ -274,7 +274,7 @@ async def test_what_a_limit_refuses_spends_no_yes(gateway: Rig, ledger: Ledger) 
 
 async def test_what_cannot_be_shown_is_not_asked_for(gateway: Rig, ledger: Ledger) -> None:
     run = await gateway.open()
-    await gateway.gateway.pool.close()
+    await gateway.gateway.resources.pool.close()
     assert code(await gateway.call(run.lease, "DELETE", REFUND)) == "tool-unreachable"
     assert await gateway.journal(run.run.run_id, "approval") == []
 
@@ -301,9 +301,9 @@ obligations["redact"] := ["card.number"]"""
         body = {"amount": 10, "card": {"number": "4111", "name": "ann"}}
         headers: dict[str, Any] = {"X_Api_Key": "canary-1", "Cookie": "canary-2", "Prefer": "return=minimal"}
         approval_id = named(await gateway.call(run.lease, "POST", "/v1/tenants/acme/refunds", body, **headers))
-        found = await gateway.gateway.approvals.find(approval_id)
+        found = await gateway.gateway.control.approvals.find(approval_id)
         assert found is not None
-        assert await gateway.gateway.approvals.request_of(found) == {
+        assert await gateway.gateway.control.approvals.request_of(found) == {
             "method": "POST",
             "path": "/v1/tenants/acme/refunds",
             "headers": {"content-type": "application/json", "prefer": "return=minimal"},

@@ -62,7 +62,7 @@ async def test_read_only_lets_reads_pass_and_stops_writes_first_or_repeated(gate
     for body in ({"amount": 5}, {"amount": 6}):
         refused = await gateway.call(run.lease, "POST", REFUNDS, body)
         assert (code(refused), orjson.loads(refused.body)["order_id"]) == ("run-read-only", order.order_id)
-    await gateway.gateway.containment.release(order.order_id, reason="test", by="test")
+    await gateway.gateway.control.containment.release(order.order_id, reason="test", by="test")
     assert (await gateway.call(run.lease, "POST", REFUNDS, {"amount": 6})).status == 201
 
 
@@ -70,7 +70,7 @@ async def test_a_cut_lease_stays_cut_when_its_order_is_released(gateway: Rig) ->
     run = await gateway.open()
     order = await gateway.contain(run.run.run_id, Mode.REVOKED)
     assert code(await gateway.call(run.lease, "GET", INVOICE)) == "lease-revoked"
-    await gateway.gateway.containment.release(order.order_id, reason="test", by="test")
+    await gateway.gateway.control.containment.release(order.order_id, reason="test", by="test")
     assert code(await gateway.call(run.lease, "GET", INVOICE)) == "lease-revoked"
 
 

@@ -31,7 +31,7 @@ async def test_two_hundred_identical_refunds_at_once_are_one_effect(gateway: Rig
     assert gateway.ledger.count("refunds") == 1
     assert {code(reply) for reply in replies} <= {None, "in-flight", "run-paused", "run-read-only"}, "and contained for the spike it is"
     assert [reply.status for reply in replies].count(201) >= 1
-    counters = await gateway.gateway.store.registry.counters(f"run:{run.run.run_id}")
+    counters = await gateway.gateway.resources.store.registry.counters(f"run:{run.run.run_id}")
     assert (counters["writes"], counters["amount:refund"]) == (1, 8_000_000)
 
 
@@ -104,10 +104,10 @@ async def test_a_500_on_a_write_is_unknown_and_is_not_sent_again(gateway: Rig) -
     again = await gateway.call(run.lease, "POST", REFUNDS, {"amount": 2})
     assert (first.status, again.status, code(again), gateway.ledger.count("refunds")) == (500, 409, "outcome-unknown", 1)
     problem = orjson.loads(again.body)
-    tasks = await gateway.gateway.store.registry.tasks(run=run.run.run_id)
+    tasks = await gateway.gateway.resources.store.registry.tasks(run=run.run.run_id)
     assert [task.task_id for task in tasks] == [problem["task_id"]]
     assert code(await gateway.call(run.lease, "POST", REFUNDS, {"amount": 2})) == "outcome-unknown"
-    assert len(await gateway.gateway.store.registry.tasks(run=run.run.run_id)) == 1
+    assert len(await gateway.gateway.resources.store.registry.tasks(run=run.run.run_id)) == 1
 
 
 @pytest.mark.parametrize(("resolution", "status", "refunds"), [("applied", 409, 1), ("not_applied", 201, 2)])
@@ -117,7 +117,7 @@ async def test_a_person_decides_an_unknown_refund(gateway: Rig, resolution: str,
     lost = await gateway.call(run.lease, "POST", REFUNDS, {"amount": 99})
     assert (lost.status, code(lost), orjson.loads(lost.body)["outcome"]) == (502, "tool-unreachable", "unknown")
     task = orjson.loads((await gateway.call(run.lease, "POST", REFUNDS, {"amount": 99})).body)["task_id"]
-    await gateway.gateway.tasks.resolve(task, resolution=resolution, note="looked", by="operator")
+    await gateway.gateway.recovery.tasks.resolve(task, resolution=resolution, note="looked", by="operator")
     again = await gateway.call(run.lease, "POST", REFUNDS, {"amount": 99})
     assert (again.status, gateway.ledger.count("refunds")) == (status, refunds)
     assert code(again) in (None, "reply-not-kept")
@@ -150,13 +150,13 @@ async def _status(gateway: Rig, lease: str) -> bool:
 
 async def test_a_write_is_never_taken_for_abandoned_while_it_is_carried(gateway: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     run = await gateway.open()
-    journal, adopted = gateway.gateway.store.journal, []
+    journal, adopted = gateway.gateway.resources.store.journal, []
     intend = journal.intend
 
     async def then_reconcile(opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
         """The intent is on disk, and the line has not learned of it yet."""
         opened = await intend(opening)
-        adopted.append(await gateway.gateway.reconciler.adopt())
+        adopted.append(await gateway.gateway.recovery.reconciler.adopt())
         return opened
 
     monkeypatch.setattr(journal, "intend", then_reconcile)
@@ -165,7 +165,7 @@ async def test_a_write_is_never_taken_for_abandoned_while_it_is_carried(gateway:
     assert set(adopted) == {0}
     assert sorted({reply.status for reply in replies}) == [201, 409]
     assert [write.state.value for write in await gateway.writes(run.run.run_id)] == ["standing"]
-    assert gateway.gateway.reconciler.live == Counter()
+    assert gateway.gateway.recovery.reconciler.live == Counter()
 
 
 def test_what_was_struck_out_of_a_kept_request_is_known_to_be_missing() -> None:

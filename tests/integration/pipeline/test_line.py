@@ -48,7 +48,7 @@ async def test_what_is_sealed_can_be_unsealed_and_stands_nowhere_in_the_clear(ga
     await gateway.call(run.lease, "PATCH", INVOICE, {"status": "very-private"})
     intent = next(e for e in await gateway.journal(run.run.run_id) if e["kind"] == "intent")
     assert "very-private" not in orjson.dumps(await gateway.journal()).decode()
-    store = gateway.gateway.store
+    store = gateway.gateway.resources.store
     from gateway.clients.keys.vault import TenantVault, open_master_key
 
     vault = TenantVault(store.blobs, open_master_key(gateway.gateway.config.data_dir / "keys"))
@@ -184,14 +184,14 @@ async def test_once_an_intent_is_to_be_written_the_call_is_committed_and_a_read_
 
 async def test_a_draining_gateway_takes_no_new_calls(gateway: Rig) -> None:
     run = await gateway.open()
-    gateway.gateway.endpoint.draining = True
+    gateway.gateway.calls.endpoint.draining = True
     reply = await gateway.call(run.lease, "GET", INVOICE)
     assert (reply.status, code(reply), header(reply, "retry-after")) == (503, "draining", "5")
 
 
 async def test_a_tool_that_cannot_be_reached_fails_a_write_for_certain(gateway: Rig) -> None:
     run = await gateway.open()
-    await gateway.gateway.pool.close()
+    await gateway.gateway.resources.pool.close()
     reply = await gateway.call(run.lease, "POST", REFUNDS, {"amount": 1})
     assert (reply.status, orjson.loads(reply.body)["outcome"]) == (502, "not-sent")
     assert (await gateway.journal(run.run.run_id, "outcome"))[-1]["result"] == "failed"
@@ -205,13 +205,13 @@ async def test_after_a_restart_leases_keys_counters_sightings_and_orders_are_sti
         refund = await first.call(run.lease, "POST", REFUNDS, {"amount": 5})
         await first.call(run.lease, "GET", INVOICE)
         await first.contain(held.run.run_id)
-        epoch = first.gateway.containment.replica.epoch
+        epoch = first.gateway.control.containment.replica.epoch
     ledger.put("acme", "invoices", "inv_1", status="held")
     async with rig.assembled(tmp_path, ledger) as second:
         again = await second.call(run.lease, "POST", REFUNDS, {"amount": 5})
         assert (again.body, header(again, "idempotent-replayed")) == (refund.body, "true")
         assert code(await second.call(run.lease, "PATCH", INVOICE, {"status": "paid"})) == "precondition-changed"
         assert code(await second.call(held.lease, "POST", REFUNDS, {"amount": 1})) == "run-read-only"
-        assert second.gateway.containment.replica.epoch >= epoch
+        assert second.gateway.control.containment.replica.epoch >= epoch
         await second.call(run.lease, "POST", REFUNDS, {"amount": 6})
         assert code(await second.call(run.lease, "POST", REFUNDS, {"amount": 7})) == "blast-radius"

@@ -30,11 +30,11 @@ _HELD = {
 
 
 async def order(gateway: Rig, mode: Mode, *, no_fanout: bool = False, ttl: float | None = None, **scope: Any) -> Order:
-    return await gateway.gateway.containment.make(Scope(**scope), mode, reason="test", by="test", no_fanout=no_fanout, ttl=ttl)
+    return await gateway.gateway.control.containment.make(Scope(**scope), mode, reason="test", by="test", no_fanout=no_fanout, ttl=ttl)
 
 
 async def release(gateway: Rig, made: Order) -> None:
-    await gateway.gateway.containment.release(made.order_id, reason="test", by="test")
+    await gateway.gateway.control.containment.release(made.order_id, reason="test", by="test")
 
 
 async def child_of(gateway: Rig, parent: Opened, **asked: Any) -> Opened:
@@ -110,7 +110,7 @@ async def test_a_parent_cannot_bring_a_contained_child_back(gateway: Rig, mode: 
     child = await child_of(gateway, boss, run_id="child")
     await order(gateway, mode, run="child")
     refused = {Mode.PAUSED: errors.RunPaused, Mode.QUARANTINED: errors.RunQuarantined, Mode.REVOKED: errors.LeaseRevoked}[mode]
-    runs = gateway.gateway.runs
+    runs = gateway.gateway.control.runs
     with pytest.raises(refused):
         await child_of(gateway, boss, run_id="child")
     with pytest.raises(OtherRun):
@@ -134,14 +134,14 @@ async def test_of_many_that_open_one_id_at_once_one_does(gateway: Rig) -> None:
 
 async def test_a_renewal_under_way_does_not_open_a_closed_run_again(gateway: Rig) -> None:
     await gateway.open(run_id="r")
-    runs = gateway.gateway.runs
+    runs = gateway.gateway.control.runs
     await asyncio.gather(
         *(runs.renew("r", ttl=None, by="test", reason="test") for _ in range(5)),
         runs.close("r", by="test", reason="test"),
         *(runs.renew("r", ttl=None, by="test", reason="test") for _ in range(5)),
         return_exceptions=True,
     )
-    run = await gateway.gateway.store.registry.run("r")
+    run = await gateway.gateway.resources.store.registry.run("r")
     assert run is not None
     assert run.closed_at is not None
 
@@ -156,7 +156,7 @@ async def test_fifty_children_at_once_have_one_budget(gateway: Rig, limits: dict
     assert (codes.count(None), codes.count("blast-radius")) == (10, 40)
     assert gateway.ledger.count("refunds") == 10
     (name,) = limits
-    used = await gateway.gateway.store.registry.counters(f"run:{boss.run.run_id}")
+    used = await gateway.gateway.resources.store.registry.counters(f"run:{boss.run.run_id}")
     assert used[name if name != "amount" else "amount:refund"] == (10 if name != "amount" else 10_000_000)
 
 
@@ -192,7 +192,7 @@ async def test_a_tenants_pause_leaves_no_trace_on_another_tenant(gateway: Rig) -
     await _globex(gateway, alone, lambda: asyncio.sleep(0))
 
     async def disturbed() -> None:
-        if not gateway.gateway.containment.listed():
+        if not gateway.gateway.control.containment.listed():
             await order(gateway, Mode.PAUSED, tenant="acme")
         assert await both(gateway, other) == _HELD[Mode.PAUSED]
 
@@ -258,4 +258,4 @@ async def test_epochs_never_repeat_however_many_orders_are_made_and_released_at_
     await asyncio.gather(*(release(gateway, one) for one in made), *(order(gateway, Mode.PAUSED, run=f"s{n}") for n in range(20)))
     epochs = [one["epoch"] for one in await gateway.journal(kind="order")]
     assert len(set(epochs)) == 60
-    assert gateway.gateway.containment.replica.epoch == max(epochs)
+    assert gateway.gateway.control.containment.replica.epoch == max(epochs)

@@ -110,7 +110,7 @@ async def test_the_document_of_every_decision_can_be_made_again_from_the_journal
     async with rig.assembled(tmp_path) as gateway:
         gateway.ledger.put("acme", "invoices", "inv_1", status="open")
         asked: list[dict[str, Any]] = []
-        engine, decide = gateway.gateway.engine, gateway.gateway.engine.decide
+        engine, decide = gateway.gateway.resources.engine, gateway.gateway.resources.engine.decide
 
         async def listening(given: Any) -> Any:
             asked.append(given)
@@ -120,12 +120,12 @@ async def test_the_document_of_every_decision_can_be_made_again_from_the_journal
         await _busy(gateway)
         entries = [one for one in await gateway.journal() if "decision" in one]
         assert len(entries) == len(asked) == 7
-        vault = gateway.gateway.endpoint.vault
+        vault = gateway.gateway.calls.endpoint.vault
         for entry, given in zip(entries, asked, strict=True):
-            run = await gateway.gateway.store.registry.run(entry["run_id"])
+            run = await gateway.gateway.resources.store.registry.run(entry["run_id"])
             assert run is not None
             ref = entry["requested"].get("args_ref")
-            sealed = await gateway.gateway.store.blobs.blob(ref) if ref else None
+            sealed = await gateway.gateway.resources.store.blobs.blob(ref) if ref else None
             args = orjson.loads(await vault.unseal(sealed))["request"]["body"] if sealed else None
             decided = of_fields(entry)
             assert isinstance(decided, ReadEntry | IntentEntry | RefusalEntry)
@@ -150,6 +150,6 @@ async def test_what_a_forgotten_tenant_asked_is_counted_as_lost(tmp_path: Path) 
     async with rig.assembled(tmp_path) as gateway:
         gateway.ledger.put("acme", "invoices", "inv_1", status="open")
         await _busy(gateway)
-        await gateway.gateway.endpoint.vault.forget("acme")  # type: ignore[attr-defined]
+        await gateway.gateway.calls.endpoint.vault.forget("acme")  # type: ignore[attr-defined]
         found = await replay.run(gateway.gateway.config.data_dir, ROOT / "policies", progress=lambda *_: None)
         assert (found.decided, found.lost.total()) == (2, 5), "what had no body needs no key"

@@ -33,7 +33,7 @@ REFUND = {"amount": 5}
 
 
 async def generation(at: Rig, run: Opened) -> int:
-    found = await at.gateway.store.registry.run(run.run.run_id)
+    found = await at.gateway.resources.store.registry.run(run.run.run_id)
     assert found is not None
     return found.generation
 
@@ -64,10 +64,12 @@ async def test_an_incident_is_contained_compensated_and_resumed_with_tighter_rig
     incident = await found_unsafe(gateway, run)
     assert await recover(gateway, incident.incident_id, require_approval=("ledger:invoice.*",), limits={"writes": 9}) is Stage.RESUMED
     assert (status(gateway), gateway.ledger.count("refunds")) == ("open", 1)
-    after = await gateway.gateway.store.registry.run(run.run.run_id)
+    after = await gateway.gateway.resources.store.registry.run(run.run.run_id)
     assert after is not None
     assert (after.generation, after.require_approval, after.limits.writes) == (2, ("ledger:invoice.*",), 9)
-    lease = gateway.gateway.keys.sign(gateway.gateway.runs.lease_of(after, gateway.gateway.clock.now()), now=gateway.gateway.clock.now())
+    lease = gateway.gateway.resources.keys.sign(
+        gateway.gateway.control.runs.lease_of(after, gateway.gateway.resources.clock.now()), now=gateway.gateway.resources.clock.now()
+    )
     again = await gateway.call(lease, "POST", REFUNDS, REFUND, Killcord_Step="refund")
     assert (again.status, header(again, "idempotent-replayed"), gateway.ledger.count("refunds")) == (201, "true", 1)
     held = await gateway.call(lease, "PATCH", INVOICE, {"status": "void"}, Killcord_Step="void")
@@ -84,7 +86,7 @@ async def test_a_run_that_nobody_holds_any_more_is_held_first(gateway: Rig) -> N
     run = await at_work(gateway)
     incident = await found_unsafe(gateway, run)
     for order in incident.orders:
-        await gateway.gateway.containment.release(order, reason="too early", by="ops")
+        await gateway.gateway.control.containment.release(order, reason="too early", by="ops")
     assert await recover(gateway, incident.incident_id) is Stage.RESUMED
     (held,) = [made for made in await gateway.journal(run.run.run_id, "order") if made["by"] == "ops" and made["change"] == "made"]
     assert (held["order"]["mode"], held["reason"]) == ("quarantined", f"recovery of {incident.incident_id}: mended")
@@ -98,7 +100,7 @@ async def test_an_incident_whose_rollback_is_clean_already_is_only_resumed(gatew
     sent = len(gateway.ledger.writes)
     assert (await told(gateway, incident.incident_id)).stage is Stage.RESUME
     assert await recover(gateway, incident.incident_id) is Stage.RESUMED
-    assert (len(gateway.ledger.writes), len(await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id))) == (sent, 1)
+    assert (len(gateway.ledger.writes), len(await gateway.gateway.resources.store.rollbacks.rollbacks(run=run.run.run_id))) == (sent, 1)
 
 
 async def test_asked_for_twice_at_once_it_happens_once(gateway: Rig) -> None:
@@ -119,7 +121,7 @@ async def test_two_incidents_of_one_run_are_one_way_back(gateway: Rig) -> None:
     run = await at_work(gateway)
     await gateway.call(run.lease, "PATCH", "/v1/tenants/globex/invoices/inv_9", {"status": "stolen"})
     await found_unsafe(gateway, run, driven.CRITICAL)
-    both = await gateway.gateway.store.incidents.incidents(run=run.run.run_id)
+    both = await gateway.gateway.resources.store.incidents.incidents(run=run.run.run_id)
     assert len({one.cause for one in both}) == 2
     await asyncio.gather(*(recover(gateway, one.incident_id) for one in both))
     assert await generation(gateway, run) == 2
@@ -160,9 +162,9 @@ async def test_what_a_rollback_to_the_start_left_to_a_person_does_not_keep_the_r
     incident = await found_unsafe(gateway, run, replace(driven.CRITICAL, evidence={"object": "invoice:inv_1"}))
     await until_async(lambda: rolled(gateway, run.run.run_id, "residue"))
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
-    (task,) = await gateway.gateway.store.registry.tasks(run=run.run.run_id)
+    (task,) = await gateway.gateway.resources.store.registry.tasks(run=run.run.run_id)
     assert [(one.what, one.name) for one in (await told(gateway, incident.incident_id)).waits] == [("task", task.task_id)]
-    await gateway.gateway.tasks.resolve(task.task_id, resolution="accepted", note="seen", by="a person")
+    await gateway.gateway.recovery.tasks.resolve(task.task_id, resolution="accepted", note="seen", by="a person")
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
     assert status(gateway) == "disputed"
 
@@ -171,7 +173,7 @@ async def test_a_finding_that_names_nothing_leads_to_what_somebody_took_and_says
     run, _ = await wrong_before_the_checkpoint(gateway)
     incident = await found_unsafe(gateway, run, driven.CRITICAL)
     await until_async(lambda: rolled(gateway, run.run.run_id, "clean"))
-    (taken,) = await gateway.gateway.store.checkpoints.checkpoints(run.run.run_id)
+    (taken,) = await gateway.gateway.resources.store.checkpoints.checkpoints(run.run.run_id)
     now = await told(gateway, incident.incident_id)
     assert (now.stage, now.checkpoint) == (Stage.RESUME, taken.checkpoint_id)
     assert now.caution is not None
@@ -188,7 +190,7 @@ async def test_anyone_who_names_an_earlier_place_has_more_compensated_than_the_r
     assert status(gateway) == "void"
     assert await recover(gateway, incident.incident_id, checkpoint="start") is Stage.RESUMED
     assert (status(gateway), gateway.ledger.count("refunds")) == ("open", 0)
-    back = [one.to for one in await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)]
+    back = [one.to for one in await gateway.gateway.resources.store.rollbacks.rollbacks(run=run.run.run_id)]
     assert len(back) == 2
     assert back[-1] == "start"
 
@@ -201,7 +203,7 @@ async def test_where_nobody_took_a_checkpoint_and_the_finding_names_nothing_a_pe
     now = await told(gateway, incident.incident_id)
     assert "there is no explicit checkpoint before it: name the target" in now.why
     assert [one.what for one in now.waits] == ["checkpoint"]
-    assert list(await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)) == []
+    assert list(await gateway.gateway.resources.store.rollbacks.rollbacks(run=run.run.run_id)) == []
     assert await recover(gateway, incident.incident_id, checkpoint="start") is Stage.RESUMED
     assert status(gateway) == "open"
 
@@ -215,7 +217,7 @@ async def edited_meanwhile(at: Rig) -> tuple[Opened, Incident, str]:
     at.ledger.put("acme", "invoices", "inv_1", status="disputed")
     incident = await found_unsafe(at, run)
     assert await recover(at, incident.incident_id) is Stage.WAITS
-    (task,) = await at.gateway.store.registry.tasks(run=run.run.run_id)
+    (task,) = await at.gateway.resources.store.registry.tasks(run=run.run.run_id)
     assert task.task_id in (await told(at, incident.incident_id)).why
     return run, incident, task.task_id
 
@@ -223,7 +225,7 @@ async def edited_meanwhile(at: Rig) -> tuple[Opened, Incident, str]:
 async def test_it_waits_for_a_task_and_continues_automatically_once_that_is_resolved(gateway: Rig) -> None:
     run, incident, task_id = await edited_meanwhile(gateway)
     assert await generation(gateway, run) == 1
-    await gateway.gateway.tasks.resolve(task_id, resolution="done", note="seen", by="a person")
+    await gateway.gateway.recovery.tasks.resolve(task_id, resolution="done", note="seen", by="a person")
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
     assert status(gateway) == "disputed", "what a person did stays"
 
@@ -239,7 +241,7 @@ async def test_a_run_with_no_sound_checkpoint_says_why_and_takes_nothing_back(ga
     said = (await told(gateway, incident.incident_id)).why
     assert said.startswith("not ready for autonomous recovery: The run has no usable checkpoint before its first bad entry: refund.create")
     assert said.endswith("is of unknown outcome.")
-    assert list(await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)) == []
+    assert list(await gateway.gateway.resources.store.rollbacks.rollbacks(run=run.run.run_id)) == []
 
 
 async def test_a_checkpoint_that_is_invalid_is_said_and_another_may_be_named(gateway: Rig) -> None:
@@ -259,10 +261,10 @@ async def test_an_unsound_state_waits_and_is_found_sound_without_being_told(gate
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
     assert "the state is not verified: invoice:inv_1" in (await told(gateway, incident.incident_id)).why
     gateway.ledger.put("acme", "invoices", "inv_1", status="open", amount=10)
-    gateway.gateway.supervisor.every(0.05, "rollbacks", gateway.gateway.recovery.tick)
+    gateway.gateway.control.supervisor.every(0.05, "rollbacks", gateway.gateway.recovery.tick)
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
     assert await generation(gateway, run) == 2
-    (task,) = await gateway.gateway.store.registry.tasks(run=run.run.run_id)
+    (task,) = await gateway.gateway.resources.store.registry.tasks(run=run.run.run_id)
     assert (task.resolution, task.resolved_by) == (Resolution.NOT_NEEDED, "gateway"), "nobody has to look at it any more"
 
 
@@ -274,14 +276,14 @@ async def test_a_restored_object_that_a_person_edited_is_theirs_once_they_report
     gateway.ledger.put("acme", "invoices", "inv_1", status="disputed", amount=10)
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
     (wait,) = (await told(gateway, incident.incident_id)).waits
-    await until_async(lambda: gateway.gateway.tasks.find(str(wait.name)))
-    (task,) = await gateway.gateway.store.registry.tasks(run=run.run.run_id)
+    await until_async(lambda: gateway.gateway.recovery.tasks.find(str(wait.name)))
+    (task,) = await gateway.gateway.resources.store.registry.tasks(run=run.run.run_id)
     assert (wait.what, wait.name) == ("task", task.task_id)
     assert f"killcord tasks resolve {task.task_id}" in wait.how
     assert task.evidence is not None
     assert task.evidence.now == '"v4"'
     gateway.ledger.put("acme", "invoices", "inv_1", status="disputed", amount=11)
-    await gateway.gateway.tasks.resolve(task.task_id, resolution=word, note="seen", by="a person")
+    await gateway.gateway.recovery.tasks.resolve(task.task_id, resolution=word, note="seen", by="a person")
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
     assert status(gateway) == "disputed"
 
@@ -295,9 +297,9 @@ async def test_an_object_that_a_person_corrected_in_their_own_way_is_not_held_ag
     await until_async(lambda: rolled(gateway, run.run.run_id, "residue"))
     assert status(gateway) == "disputed", "what came after the person's edit was put back; what came before it is the person's"
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
-    (task,) = await gateway.gateway.store.registry.tasks(run=run.run.run_id)
+    (task,) = await gateway.gateway.resources.store.registry.tasks(run=run.run.run_id)
     gateway.ledger.put("acme", "invoices", "inv_1", status="open", amount=10)
-    await gateway.gateway.tasks.resolve(task.task_id, resolution="done", note="opened it again", by="a person")
+    await gateway.gateway.recovery.tasks.resolve(task.task_id, resolution="done", note="opened it again", by="a person")
     assert await rest(gateway, incident.incident_id, Stage.RESUMED) is Stage.RESUMED
     assert status(gateway) == "open"
 
@@ -365,9 +367,9 @@ async def test_anyone_who_resumes_by_hand_ends_it_and_closes_the_incident(gatewa
 
 async def test_anyone_who_closes_the_run_gives_it_up_and_closes_the_incident(gateway: Rig) -> None:
     run, incident, task_id = await edited_meanwhile(gateway)
-    await gateway.gateway.runs.close(run.run.run_id, by="ops", reason="not worth it")
+    await gateway.gateway.control.runs.close(run.run.run_id, by="ops", reason="not worth it")
     await until_async(lambda: is_closed(gateway, incident.incident_id))
-    await gateway.gateway.tasks.resolve(task_id, resolution="done", note="seen", by="a person")
+    await gateway.gateway.recovery.tasks.resolve(task_id, resolution="done", note="seen", by="a person")
     assert await recover(gateway, incident.incident_id) is Stage.GIVEN_UP
     assert await generation(gateway, run) == 1
 
@@ -378,7 +380,7 @@ async def test_a_rollback_that_a_person_stopped_waits_for_one(gateway: Rig) -> N
     gateway.ledger.hold = asyncio.Event()
     await ask(gateway, incident.incident_id)
     await until_async(lambda: rolled(gateway, run.run.run_id, "running"))
-    (rollback,) = await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)
+    (rollback,) = await gateway.gateway.resources.store.rollbacks.rollbacks(run=run.run.run_id)
     stopping = asyncio.ensure_future(gateway.gateway.recovery.rollbacks.stop(rollback.rollback_id, reason="wait", by="ops"))
     gateway.ledger.hold.set()
     await stopping
@@ -395,7 +397,7 @@ async def test_what_the_rollback_says_of_its_incident_does_not_undo_what_was_ask
     old = await known(gateway, incident.incident_id)
     assert await recover(gateway, incident.incident_id) is Stage.RESUMED
     late = {"kind": "rollback", "change": "ended", "run_id": run.run.run_id, "ts": "2026-01-01T00:00:00.000000Z", "tenant": "acme"}
-    await gateway.gateway.store.journal.append(typed({**late, "incident": codec_incident.INCIDENT.journal(old)}))
+    await gateway.gateway.resources.store.journal.append(typed({**late, "incident": codec_incident.INCIDENT.journal(old)}))
     after = await known(gateway, incident.incident_id)
     assert after.recovery is not None
     assert after.closed_at is not None
@@ -420,7 +422,7 @@ async def cut_off(folder: Path, at_point: int) -> str:
         run = await at_work(first)
         incident = await found_unsafe(first, run)
         for order in incident.orders:
-            await first.gateway.containment.release(order, reason="too early", by="ops")
+            await first.gateway.control.containment.release(order, reason="too early", by="ops")
         points.arm(at_point)
         with suppress(Crashed):
             await ask(first, incident.incident_id)
@@ -460,11 +462,11 @@ async def test_between_any_two_arrows_the_gateway_may_be_another_one(tmp_path: P
         incident_id = (await found_unsafe(at, run)).incident_id
     async with driven.come_up(tmp_path, ledger) as at:
         assert await recover(at, incident_id) is Stage.WAITS
-        (task,) = await at.gateway.store.registry.tasks(run=run.run.run_id)
+        (task,) = await at.gateway.resources.store.registry.tasks(run=run.run.run_id)
     async with driven.come_up(tmp_path, ledger) as at:
         assert (await told(at, incident_id)).why == f"open tasks: {task.task_id}"
         ledger.put("acme", "invoices", "inv_2", status="void")
-        await at.gateway.tasks.resolve(task.task_id, resolution="done", note="seen", by="a person")
+        await at.gateway.recovery.tasks.resolve(task.task_id, resolution="done", note="seen", by="a person")
         await until_async(lambda: unsound(at, incident_id))
     async with driven.come_up(tmp_path, ledger) as at:
         assert await rest(at, incident_id) is Stage.WAITS

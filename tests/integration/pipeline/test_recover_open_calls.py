@@ -58,8 +58,8 @@ async def test_what_no_probe_can_decide_is_one_task_however_often_a_gateway_star
         await asyncio.wait([calling])
     for _ in range(3):
         async with driven.come_up(tmp_path, ledger) as at:
-            await until_async(lambda: at.gateway.store.registry.tasks(run=run.run.run_id))
-            await at.gateway.reconciler.tick()
+            await until_async(lambda: at.gateway.resources.store.registry.tasks(run=run.run.run_id))
+            await at.gateway.recovery.reconciler.tick()
             assert await states(at, run.run.run_id) == [State.UNKNOWN]
             assert [one["kind"] for one in await at.journal(run.run.run_id)].count("task") == 1
     assert ledger.writes == []

@@ -35,7 +35,7 @@ async def circle(one: Agent, name: str) -> None:
 
 
 async def release(one: Agent, order_id: str) -> None:
-    await one.rig.gateway.containment.release(order_id, reason="a person looked", by="ops")
+    await one.rig.gateway.control.containment.release(order_id, reason="a person looked", by="ops")
 
 
 async def test_later_triggers_of_a_cause_join_its_incident(gateway: Rig) -> None:
@@ -130,16 +130,16 @@ async def test_triggers_that_take_turns_while_contained_are_reported_in_few_entr
 async def test_a_finding_about_a_closed_run_is_an_incident_nevertheless(gateway: Rig) -> None:
     done = await agent(gateway)
     await done.refund(1)
-    await gateway.gateway.runs.close(done.run_id, reason="done", by="test")
+    await gateway.gateway.control.runs.close(done.run_id, reason="done", by="test")
     assert await found(done, "critical") is not None
     (incident,) = await done.incidents()
     assert (incident.rollback is RollbackState.NONE, len(incident.orders)) == (False, 1)
 
 
 async def test_a_trigger_of_a_run_that_it_is_unknown_is_no_incident(gateway: Rig) -> None:
-    assert await gateway.gateway.monitor.respond("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0)) is None
-    gateway.gateway.monitor.set_off("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0))
-    await gateway.gateway.monitor.idle()
+    assert await gateway.gateway.control.monitor.respond("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0)) is None
+    gateway.gateway.control.monitor.set_off("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0))
+    await gateway.gateway.control.monitor.idle()
     assert not [one for one in await gateway.journal() if one["kind"] in ("order", "response")]
 
 
@@ -147,7 +147,7 @@ async def test_another_generation_has_incidents_of_its_own(gateway: Rig) -> None
     bad = await agent(gateway)
     await circle(bad, "first")
     (first,) = await bad.incidents()
-    second = await gateway.gateway.monitor.respond(bad.run_id, 2, Trigger(name="anomaly.loop", at=1.0, effect="write"))
+    second = await gateway.gateway.control.monitor.respond(bad.run_id, 2, Trigger(name="anomaly.loop", at=1.0, effect="write"))
     assert second is not None
     assert (second.generation, second.cause, second.incident_id == first.incident_id) == (2, "anomaly.loop", False)
 

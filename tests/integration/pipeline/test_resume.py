@@ -81,10 +81,10 @@ async def test_a_checkpoint_holds_what_the_run_did_and_what_it_waits_for(gateway
     assert taken.at is not None
     assert taken.seq >= max(write.outcome.seq for write in writes if write.outcome is not None)
     assert (entry["checkpoint"]["state_ref"], entry["checkpoint"]["label"], entry["by"]) == ("wf@1", "paid", "orchestrator")
-    kept = await gateway.gateway.store.checkpoints.checkpoint(taken.checkpoint_id)
+    kept = await gateway.gateway.resources.store.checkpoints.checkpoint(taken.checkpoint_id)
     assert kept is not None
     assert entry["checkpoint"] == codec_review.CHECKPOINT.journal(taken) == codec_review.CHECKPOINT.journal(kept)
-    assert list(await gateway.gateway.store.checkpoints.checkpoints(run.run.run_id)) == [kept]
+    assert list(await gateway.gateway.resources.store.checkpoints.checkpoints(run.run.run_id)) == [kept]
 
 
 async def test_no_checkpoint_is_taken_while_a_write_is_in_flight(gateway: Rig) -> None:
@@ -217,7 +217,7 @@ async def test_after_a_rollback_to_the_start_the_run_continues_from_there(gatewa
     checkpoints = gateway.gateway.recovery.checkpoints
 
     async def taken_back() -> bool:
-        found = await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)
+        found = await gateway.gateway.resources.store.rollbacks.rollbacks(run=run.run.run_id)
         return any(one.status is RollbackStatus.CLEAN for one in found)
 
     await until_async(taken_back)
@@ -235,7 +235,7 @@ async def test_a_triggers_rollback_goes_to_the_checkpoint_that_was_taken_and_to_
     await gateway.call(run.lease, "PATCH", "/v1/tenants/globex/invoices/inv_9", {"status": "stolen"})
 
     async def taken_back() -> bool:
-        found = await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)
+        found = await gateway.gateway.resources.store.rollbacks.rollbacks(run=run.run.run_id)
         return any(one.to == taken.checkpoint_id and one.status is RollbackStatus.CLEAN for one in found)
 
     await until_async(taken_back)
@@ -253,7 +253,7 @@ async def test_the_runs_own_orders_are_over_for_it_and_its_old_lease_is_dead_per
     lease = (await resume(gateway, run)).opened.lease
     assert (await patch(gateway, lease, "paid")).status == 200
     assert code(await gateway.call(run.lease, "GET", INVOICE)) == "lease-revoked"
-    await gateway.gateway.containment.release(order.order_id, reason="test", by="test")
+    await gateway.gateway.control.containment.release(order.order_id, reason="test", by="test")
     assert (await patch(gateway, lease, "held")).status == 200, "a released order holds no more than before"
     assert code(await gateway.call(run.lease, "GET", INVOICE)) == "lease-revoked"
     await gateway.contain(run.run.run_id, mode)
@@ -272,7 +272,7 @@ async def test_what_was_resumed_is_so_after_a_restart(tmp_path: Path) -> None:
         assert (await patch(again, opened.lease, "paid")).status == 200
         assert code(await again.call(opened.lease, "POST", REFUNDS, REFUND)) == "approval-required"
         assert code(await again.call(run.lease, "GET", INVOICE)) == "lease-revoked"
-        found = await again.gateway.store.registry.run(run.run.run_id)
+        found = await again.gateway.resources.store.registry.run(run.run.run_id)
         assert found is not None
         assert codec_run.RUN.journal(found) == codec_run.RUN.journal(opened.run)
 
@@ -280,12 +280,12 @@ async def test_what_was_resumed_is_so_after_a_restart(tmp_path: Path) -> None:
 async def test_orders_on_a_tool_and_wider_ones_still_hold_and_descendants_stay_held(gateway: Rig) -> None:
     run = await gateway.open()
     child = await gateway.open(parent_run=run.run.run_id)
-    make = gateway.gateway.containment.make
+    make = gateway.gateway.control.containment.make
     own = await make(Scope(run=run.run.run_id, subtree=True), Mode.QUARANTINED, reason="test", by="test")
     tool = await make(Scope(run=run.run.run_id, tool="ledger"), Mode.READ_ONLY, reason="test", by="test")
     wide = await make(Scope(tenant="acme"), Mode.PAUSED, reason="test", by="test")
     lease = (await resume(gateway, run)).opened.lease
-    release = gateway.gateway.containment.release
+    release = gateway.gateway.control.containment.release
     assert code(await gateway.call(lease, "GET", INVOICE)) == "run-paused"
     await release(wide.order_id, reason="test", by="test")
     assert (await gateway.call(lease, "GET", INVOICE)).status == 200
@@ -300,8 +300,8 @@ async def test_orders_on_a_tool_and_wider_ones_still_hold_and_descendants_stay_h
 
 async def test_a_quarantine_of_a_tenant_ends_for_a_run_once_it_was_released_and_the_run_resumed(gateway: Rig) -> None:
     run = await gateway.open()
-    wide = await gateway.gateway.containment.make(Scope(tenant="acme"), Mode.QUARANTINED, reason="test", by="test")
-    await gateway.gateway.containment.release(wide.order_id, reason="test", by="test")
+    wide = await gateway.gateway.control.containment.make(Scope(tenant="acme"), Mode.QUARANTINED, reason="test", by="test")
+    await gateway.gateway.control.containment.release(wide.order_id, reason="test", by="test")
     assert code(await gateway.call(run.lease, "GET", INVOICE)) == "run-quarantined"
     lease = (await resume(gateway, run)).opened.lease
     assert (await gateway.call(lease, "GET", INVOICE)).status == 200
@@ -314,7 +314,7 @@ async def test_a_resume_never_widens_and_says_all_that_is_too_wide(gateway: Rig)
     with pytest.raises(TooWide) as refused:
         await resume(gateway, run, **wide)
     assert [line.partition(":")[0] for line in refused.value.excess] == ["scopes", "tools", "mode", "limits.writes"]
-    found = await gateway.gateway.store.registry.run(run.run.run_id)
+    found = await gateway.gateway.resources.store.registry.run(run.run.run_id)
     assert found is not None
     assert codec_run.RUN.journal(found) == codec_run.RUN.journal(run.run)
     assert code(await gateway.call(run.lease, "GET", INVOICE)) == "run-paused", "and nothing was changed"
@@ -343,9 +343,9 @@ async def test_a_gate_asks_a_person_for_what_policy_alone_would_let_pass(tmp_pat
         held = await gateway.call(lease, "POST", REFUNDS, REFUND)
         assert (code(held), gateway.ledger.count("refunds")) == ("approval-required", 0)
         assert ((await gateway.call(lease, "GET", INVOICE)).status, (await patch(gateway, lease, "paid")).status) == (200, 200)
-        (asked,) = await gateway.gateway.store.approvals.approvals(run=run.run.run_id)
+        (asked,) = await gateway.gateway.resources.store.approvals.approvals(run=run.run.run_id)
         assert asked.reasons[0].code == "resumed"
-        await gateway.gateway.approvals.decide(asked.approval_id, grant=True, reason="seen", by="a person")
+        await gateway.gateway.control.approvals.decide(asked.approval_id, grant=True, reason="seen", by="a person")
         assert (await gateway.call(lease, "POST", REFUNDS, REFUND)).status == 201
         assert replayed(await gateway.call(lease, "POST", REFUNDS, REFUND)), "what stands needs no approval"
         await gateway.contain(run.run.run_id)
@@ -361,14 +361,14 @@ async def test_an_active_run_and_a_closed_one_have_nothing_to_resume(gateway: Ri
     run = await gateway.open()
     with pytest.raises(CannotResume, match="is active"):
         await resume(gateway, run)
-    await gateway.gateway.containment.make(Scope(run=run.run.run_id, tool="ledger"), Mode.PAUSED, reason="test", by="test")
+    await gateway.gateway.control.containment.make(Scope(run=run.run.run_id, tool="ledger"), Mode.PAUSED, reason="test", by="test")
     with pytest.raises(CannotResume, match="is active"):
         await resume(gateway, run)
     await gateway.contain(run.run.run_id)
     assert (await resume(gateway, run)).opened.run.generation == 2
     with pytest.raises(CannotResume, match="is active"):
         await resume(gateway, run)
-    await gateway.gateway.runs.close(run.run.run_id, by="test", reason="test")
+    await gateway.gateway.control.runs.close(run.run.run_id, by="test", reason="test")
     with pytest.raises(CannotResume, match="workflow_id"):
         await resume(gateway, run)
 
@@ -389,7 +389,7 @@ async def test_a_run_does_not_continue_while_a_rollback_of_it_waits_for_a_person
     assert await roll_back(gateway, run) is RollbackStatus.NEEDS_OPERATOR
     with pytest.raises(CannotResume, match="needs_operator"):
         await resume(gateway, run, "start")
-    (rollback,) = await gateway.gateway.store.rollbacks.rollbacks(run=run.run.run_id)
+    (rollback,) = await gateway.gateway.resources.store.rollbacks.rollbacks(run=run.run.run_id)
     await gateway.gateway.recovery.rollbacks.stop(rollback.rollback_id, reason="test", by="test")
     assert (await resume(gateway, run, "start")).opened.run.generation == 2
 
@@ -456,7 +456,7 @@ async def test_the_fold_made_again_knows_of_checkpoints_and_resumes(tmp_path: Pa
         opened = (await resume(before, run)).opened
     rebuild(tmp_path / "var")
     async with rig.assembled(tmp_path, before.ledger) as after:
-        found = await after.gateway.store.registry.run(run.run.run_id)
+        found = await after.gateway.resources.store.registry.run(run.run.run_id)
         assert found is not None
         assert codec_run.RUN.journal(found) == codec_run.RUN.journal(opened.run)
         assert await after.gateway.recovery.checkpoints.position(run.run.run_id, taken.checkpoint_id) == taken.at

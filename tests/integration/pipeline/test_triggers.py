@@ -187,7 +187,7 @@ async def test_what_goes_wrong_is_contained_before_its_reply_leaves(gateway: Rig
     assert incident.evidence
     for position in incident.evidence:
         assert (await entry_at(gateway, position))["run_id"] == bad.run_id
-    (order,) = [gateway.gateway.containment.order(name) for name in incident.orders]
+    (order,) = [gateway.gateway.control.containment.order(name) for name in incident.orders]
     assert order is not None
     assert (order.scope.run, order.mode, order.by) == (bad.run_id, rogue.mode, f"trigger:{rogue.trigger}")
     assert (await other.refund(1)).status == 201

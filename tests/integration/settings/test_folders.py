@@ -30,7 +30,7 @@ async def test_a_start_that_fails_late_reports_its_own_error_and_anchors_no_head
     (tmp_path / "killcord.yaml").write_text(f"{LEAST}adapters: [{ADAPTERS}]\ndata_dir: ./var\nanchor: {{file: ./heads}}\n")
     config = loading.load(tmp_path / "killcord.yaml", {})
     good = await gateway.assemble(config, lambda *_: None, lambda *_: None)
-    await good.containment.make(Scope(tenant="acme"), Mode.READ_ONLY, reason="an entry to sign", by="test")
+    await good.control.containment.make(Scope(tenant="acme"), Mode.READ_ONLY, reason="an entry to sign", by="test")
     await good.close()
     signed = {head.name: head.read_bytes() for head in (tmp_path / "heads").iterdir()}
     for head in (tmp_path / "heads").iterdir():

@@ -30,7 +30,7 @@ Report = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Resources:
     clock: SystemClock
     store: SqliteStore
     vault: TenantVault
@@ -44,7 +44,7 @@ class Opened:
     pool: Pool
 
 
-async def open_parts(config: Config, report: Report, warn: Callable[..., None], closing: AsyncExitStack) -> Opened:
+async def open_resources(config: Config, report: Report, warn: Callable[..., None], closing: AsyncExitStack) -> Resources:
     """Open what a configuration names. ``closing`` closes it again, in the other order: last the journal, after its signed head.
 
     Raises:
@@ -76,7 +76,7 @@ async def open_parts(config: Config, report: Report, warn: Callable[..., None], 
     closing.push_async_callback(webhooks.close)
     pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
     closing.push_async_callback(pool.close)
-    return Opened(
+    return Resources(
         clock=clock,
         store=store,
         vault=TenantVault(store.blobs, open_master_key(folder)),
@@ -109,17 +109,7 @@ async def open_rates(config: RedisConfig | None, monotonic: Callable[[], float])
 
 def _on_server(config: RedisConfig, monotonic: Callable[[], float]) -> Rates:
     # Here, because it takes 6 MiB that a gateway with meters of its own need not spend.
-    from gateway.stores.redis.rates import RedisRates, Server, client
+    from gateway.stores.redis.rates import RedisRates, client
 
-    server = Server(
-        host=config.host,
-        port=config.port,
-        socket=config.socket,
-        tls=config.tls,
-        ca=config.ca,
-        database=config.database,
-        user=config.user,
-        password=config.password,
-    )
     fallback = MemoryRates(config.share) if config.share is not None else None
-    return RedisRates(client(server), config.prefix, config.timeout, monotonic, str(server), fallback)
+    return RedisRates(client(config), config.prefix, config.timeout, monotonic, str(config), fallback)

@@ -1,0 +1,127 @@
+"""What compensates what runs did: rollbacks over the line of compensating calls, tasks for people, and incidents driven to their end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.app.line import Calls, Control, Warn
+from gateway.app.resources import Resources
+from gateway.control.incident.recovery import RecoveryDriver
+from gateway.control.incident.timeline import Timelines
+from gateway.control.review.tasks import Tasks
+from gateway.control.rollback.automatic import Automatic, Wake
+from gateway.control.rollback.execution import RollbackEntries
+from gateway.control.rollback.executor import Executor
+from gateway.control.rollback.outcome import OutcomeCheck, StateCheck
+from gateway.control.rollback.recheck import Recheck
+from gateway.control.rollback.rollbacks import Rollbacks
+from gateway.control.rollback.scope import Preconditions, ScopeQuery
+from gateway.control.runs.checkpoints import Checkpoints
+from gateway.control.runs.resume import Resume
+from gateway.control.upkeep import Reconciler
+from gateway.core.adapter import catalog
+from gateway.core.rollback.plan_objects import Undos
+from gateway.model.decision import Reason
+from gateway.ports.projections import Registry
+from gateway.settings.config import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """``undos`` are the compensations that the adapters declare; ``tasks`` are for what has none."""
+
+    undos: Undos
+    tasks: Tasks
+    reconciler: Reconciler
+    rollbacks: Rollbacks
+    automatic: Automatic
+    wake: Wake
+    checkpoints: Checkpoints
+    resume: Resume
+    recover: RecoveryDriver
+    timelines: Timelines
+    registry: Registry
+
+    async def catch_up(self) -> int:
+        """At start: continue the rollbacks of an earlier process. Returns how many."""
+        return await self.rollbacks.adopt() + await self.automatic.catch_up() + await self.recover.catch_up()
+
+    async def tick(self) -> None:
+        """Continue what the journal, or another rollback, prevented."""
+        await self.rollbacks.tick()
+        await self.automatic.tick()
+        self.recover.tick()
+
+    async def violations(self, run_id: str) -> Sequence[Reason]:
+        """What is unsound about what a run touched, as the tools show it now."""
+        run = await self.registry.run(run_id)
+        if run is None:
+            return ()
+        scope = await self.rollbacks.scope_query(run, subtree=False, since=None, wait=False)
+        return (await self.rollbacks.outcome.state_check(run, scope, {})).violations
+
+
+def recovery(config: Config, resources: Resources, control: Control, calls: Calls, warn: Warn) -> Recovery:
+    """Put together what compensates, on the parts that it shares with the calls of agents."""
+    store, clock, journal = resources.store, resources.clock, control.journal
+    registry, writes, history, incidents = store.registry, store.writes, store.history, store.incidents
+    containment, spawn, probe, live = control.containment, control.supervisor.spawn, calls.probe, calls.line.send_write.live
+    undos = catalog.undos(tool.catalog for tool in calls.tools.values())
+    tasks = Tasks(journal, registry, writes, clock, probe.conclude_by_person)
+    checkpoints = Checkpoints(journal, store.checkpoints, store.rollbacks, writes, history, registry, store.approvals, incidents, clock)
+    scope = ScopeQuery(registry, writes, history, clock, undos, live)
+    rollbacks = _rollbacks(config, resources, control, calls, tasks, checkpoints, scope)
+    resume = Resume(control.runs, checkpoints, store.rollbacks, incidents, containment, clock, rollbacks.alone)
+    return Recovery(
+        undos=undos,
+        tasks=tasks,
+        reconciler=Reconciler(writes, clock, probe.decide, probe.abandon, live, rollbacks.is_executing),
+        rollbacks=rollbacks,
+        automatic=Automatic(rollbacks, incidents, containment, checkpoints.last_for, warn),
+        wake=Wake(rollbacks, store.rollbacks, registry, spawn),
+        checkpoints=checkpoints,
+        resume=resume,
+        recover=RecoveryDriver(
+            journal=journal,
+            registry=registry,
+            incidents=incidents,
+            containment=containment,
+            rollbacks=rollbacks,
+            records=store.rollbacks,
+            checkpoints=checkpoints,
+            resume=resume,
+            tasks=tasks,
+            unsound=Recheck(rollbacks, registry),
+            clock=clock,
+            spawn=spawn,
+            log=warn,
+        ),
+        timelines=Timelines(history, registry, writes, containment, clock, undos),
+        registry=registry,
+    )
+
+
+def _rollbacks(
+    config: Config, resources: Resources, control: Control, calls: Calls, tasks: Tasks, checkpoints: Checkpoints, scope: ScopeQuery
+) -> Rollbacks:
+    store, clock, journal, engine = resources.store, resources.clock, control.journal, resources.engine
+    containment, spawn, patience = control.containment, control.supervisor.spawn, config.rollback_patience
+    tools, records = calls.compensations, store.rollbacks
+    entries = RollbackEntries(journal, clock, store.blobs, resources.vault)
+    return Rollbacks(
+        preconditions=Preconditions(scope, records, containment, clock, checkpoints.position, journal.stream),
+        scope_query=scope,
+        execute=Executor(tools, records, tasks, control.approvals, entries, clock, spawn, patience),
+        outcome=OutcomeCheck(StateCheck(tools, engine, containment.replica, clock), records, clock, patience),
+        entries=entries,
+        records=records,
+        incidents=store.incidents,
+        registry=store.registry,
+        containment=containment,
+        clock=clock,
+        spawn=spawn,
+        owner=f"{journal.stream}:{clock.mint('up')}",
+        alone=asyncio.Lock(),
+    )
