@@ -35,13 +35,13 @@ def run(plan: Plan, found: Found, note: Note) -> None:
     watches = TriggerWindows(Thresholds())
     limits = Limits(steps=10_000, writes=2_000, records=2_000, tenants=5, systems=5)
     for number in range(plan.runs):
-        watches.meet(Run(run_id=_name(number), workflow_id="w", tenant="acme", agent_id="a", task_class="default", limits=limits), 0)
+        watches.begin_call(Run(run_id=_name(number), workflow_id="w", tenant="acme", agent_id="a", task_class="default", limits=limits), 0)
     entries = [_entry(chance, plan.runs, number) for number in range(plan.entries)]
     taken: list[int] = []
     for seq, fields in enumerate(entries):
         position, entry = Position(STREAM, seq), of_fields(fields)
         began = time.perf_counter_ns()
-        watches.see(entry, position)
+        watches.observe(entry, position)
         taken.append(time.perf_counter_ns() - began)
     part = Part(of=f"triggers, an entry, {plan.runs:,} live runs", goal="triggers", seconds=median(taken) / 1e9)
     found.parts.append(part)

@@ -102,7 +102,7 @@ def at_times(found: Sequence[Told]) -> list[tuple[Told, float]]:
 def watching(*runs: int) -> TriggerWindows:
     watches = TriggerWindows(SMALL)
     for number in runs:
-        watches.meet(replace(RUN, run_id=f"run_{number}"), 0)
+        watches.begin_call(replace(RUN, run_id=f"run_{number}"), 0)
     return watches
 
 
@@ -118,7 +118,7 @@ def seen(watches: TriggerWindows, found: Sequence[tuple[Told, float]]) -> list[t
     for place, (each, at) in enumerate(found):
         newest = newest_intent(found, place)
         fields = each.fields(at, 0 if newest is None else newest + 1)
-        fired += [(place, one) for one in watches.see(typed(fields), Position("st_1", place + 1))]
+        fired += [(place, one) for one in watches.observe(typed(fields), Position("st_1", place + 1))]
     return fired
 
 
@@ -214,7 +214,7 @@ class Collected:
     def __init__(self) -> None:
         self.triggers: list[Trigger] = []
 
-    def set_off(self, run_id: str, generation: int, trigger: Trigger) -> None:
+    def enqueue(self, run_id: str, generation: int, trigger: Trigger) -> None:
         self.triggers.append(trigger)
 
 
@@ -267,7 +267,7 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
                 fields = one.fields(at, seqs.get(newest_intent(timed, place), 0))
                 position = await kept(store.journal, fields, place)
                 seqs[place] = position.seq
-                fired = watches.see(typed(fields), position)
+                fired = watches.observe(typed(fields), position)
                 before += [(place, each.name) for each in fired]
                 if place == stop - 1 and not answered:
                     break
@@ -285,7 +285,7 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
             after = [
                 (place, one.name)
                 for place, (each, at) in enumerate(timed[stop:], stop)
-                for one in again.see(
+                for one in again.observe(
                     typed(each.fields(at, seqs.get(newest_intent(timed, place), 0))), Position(store.journal.stream, 10_000 + place)
                 )
             ]

@@ -93,7 +93,7 @@ class CatchUp:
         due = [(run_id, generation, trigger) for (run_id, generation, _), trigger in found.open().items()]
         due += [(run_id, *one) for run_id in found.suspected for one in findings.findings(await self._of_findings(run_id))]
         for run_id, generation, trigger in due:
-            self.monitor.set_off(run_id, generation, trigger)
+            self.monitor.enqueue(run_id, generation, trigger)
         return len(due)
 
     async def _fold(self, entry: Entry, found: _Found, recent: float) -> None:
@@ -107,8 +107,8 @@ class CatchUp:
             if run.closed_at is not None:
                 found.take(entry)
                 return
-            self.watches.meet(run, 0)
-        for trigger in self.watches.see(entry, entry.position):
+            self.watches.begin_call(run, 0)
+        for trigger in self.watches.observe(entry, entry.position):
             found.seen[run_id, trigger.name] = trigger.evidence[-1:]
             if trigger.at >= recent and trigger.name != findings.CAUSE:
                 assert entry.generation is not None
@@ -116,7 +116,7 @@ class CatchUp:
         if isinstance(entry, TriggerEntry):
             told = entry.trigger
             if found.seen.get((run_id, told.name)) != told.evidence[-1:]:  # watched in another phase than it is read again
-                self.watches.told(run_id, told)
+                self.watches.restart(run_id, told)
         found.take(entry)
 
     async def _of_findings(self, run_id: str) -> list[Entry]:

@@ -57,16 +57,16 @@ class TriggerMonitor:
         self._roll_back, self._violations = roll_back, violations
 
     def begin_call(self, run: Run, steps: int) -> None:
-        self.watches.meet(run, steps)
+        self.watches.begin_call(run, steps)
 
     def on_entry(self, entry: Entry, position: Position) -> None:
         """Take an entry into account. Nothing waits here: what it sets off is answered by a task of its own."""
-        for trigger in self.watches.see(entry, position):
+        for trigger in self.watches.observe(entry, position):
             assert entry.run_id is not None
             assert entry.generation is not None
-            self.set_off(entry.run_id, entry.generation, trigger)
+            self.enqueue(entry.run_id, entry.generation, trigger)
 
-    def set_off(self, run_id: str, generation: int, trigger: Trigger) -> None:
+    def enqueue(self, run_id: str, generation: int, trigger: Trigger) -> None:
         """Have a trigger answered, after those of the run that came before it."""
         self._due.setdefault(run_id, deque()).append((generation, trigger))
         if run_id not in self._answering:
@@ -89,7 +89,7 @@ class TriggerMonitor:
         if self._unwritten and self.respond.journal.health().ok:
             unwritten, self._unwritten = self._unwritten, []
             for due in unwritten:
-                self.set_off(*due)
+                self.enqueue(*due)
 
     async def _answer(self, run_id: str) -> None:
         try:
@@ -124,7 +124,7 @@ class TriggerMonitor:
         """Contained first, the run's objects are looked at; where that shows an unsound state, the trigger is answered once more."""
         found = [[one.code, one.message] for one in await violations(run_id)]
         if found:
-            self.set_off(run_id, generation, replace(trigger, facts={**trigger.facts, VIOLATIONS: found}))
+            self.enqueue(run_id, generation, replace(trigger, facts={**trigger.facts, VIOLATIONS: found}))
 
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class TriggerWindows:
     thresholds: Thresholds
     _of: OrderedDict[str, Watch] = field(default_factory=OrderedDict)
 
-    def meet(self, run: Run, steps: int) -> None:
+    def begin_call(self, run: Run, steps: int) -> None:
         """A call of the run begins; it has taken ``steps`` so far. A new generation is watched again."""
         watch = self._of.get(run.run_id)
         if watch is None or watch.generation < run.generation:
@@ -153,24 +153,24 @@ class TriggerWindows:
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._of
 
-    def told(self, run_id: str, trigger: Trigger) -> None:
+    def restart(self, run_id: str, trigger: Trigger) -> None:
         """A trigger of an earlier process: its signals start counting again from there, as they did then."""
         watch = self._of.get(run_id)
         if watch is not None:
-            projection.told(watch, trigger)
+            projection.restart(watch, trigger)
 
-    def see(self, entry: Entry, position: Position) -> tuple[Trigger, ...]:
+    def observe(self, entry: Entry, position: Position) -> tuple[Trigger, ...]:
         """Take an entry into account; the triggers it sets off."""
         if isinstance(entry, RunEntry) and entry.change == "closed":
             self._of.pop(entry.run_id, None)
-        if not isinstance(entry, projection.LOOKED_AT):
+        if not isinstance(entry, projection.WATCHED):
             return ()
         watch, generation = self._of.get(entry.run_id), entry.generation
         if watch is None or watch.generation < generation:
             watch = self._keep(entry.run_id, Watch(generation))
         elif watch.generation > generation:  # of a lease that has ended: how it behaves says nothing about the run now, what it left does
             return projection.late(entry, position, self.thresholds) if isinstance(entry, OutcomeEntry) else ()
-        return projection.see(watch, entry, position, self.thresholds)
+        return projection.observe(watch, entry, position, self.thresholds)
 
     def _keep(self, run_id: str, watch: Watch) -> Watch:
         self._of[run_id] = watch

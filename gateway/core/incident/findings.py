@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.codec.record import position_of
-from gateway.core.triggers import detectors
-from gateway.core.triggers.window import Thresholds, Watch, event
+from gateway.core.triggers.window import Event, event
 from gateway.model.action import Target
 from gateway.model.effect import State, Write
 from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, TriggerEntry
@@ -93,6 +92,14 @@ def of_entry(entry: FindingEntry) -> About:
     return About(tuple(places), entry.unfound or 0)
 
 
+def fired(event: Event[FindingEntry]) -> Trigger:
+    """The trigger of a finding: seen in the entries that it is about, and in its own."""
+    entry = event.entry
+    about = sorted({place.seq for place in of_entry(entry).places})
+    seqs = (*about, event.seq)
+    return event.fired(CAUSE, seqs=seqs, severity=entry.severity, kind=entry.finding, finding_id=entry.finding_id)
+
+
 def first_bad(seen: Iterable[int], findings: Iterable[FindingEntry]) -> FirstBad:
     """The first bad entry, by where incidents were ``seen`` in the journal and by ``finding`` entries."""
     numbers, unnamed = list(seen), []
@@ -153,10 +160,8 @@ class _Heard:
 
     def take(self, entry: Entry) -> None:
         match entry:
-            case FindingEntry(generation=generation):
-                fired = detectors.finding(Watch(generation), event(entry, entry.position), Thresholds())
-                if fired is not None and (generation, fired.severity) not in self.answered:
-                    self.open[str(entry.position)] = (generation, fired)
+            case FindingEntry(generation=generation) if (generation, entry.severity) not in self.answered:
+                self.open[str(entry.position)] = (generation, fired(event(entry, entry.position)))
             case TriggerEntry(trigger=trigger) if trigger.name == CAUSE:
                 self.told[str(entry.position)] = (trigger.evidence[-1], (entry.generation, trigger.severity))
             case ResponseEntry() if (told := self.told.get(str(entry.trigger))) is not None:

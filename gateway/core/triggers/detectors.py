@@ -12,10 +12,12 @@ What reading back, or somebody who checked, proved wrong.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 from gateway.core.incident import findings
 from gateway.core.policy.decision import UNUSABLE
-from gateway.core.triggers.window import REMEMBERED, Contents, Event, Share, Siblings, Thresholds, Watch, Window
+from gateway.core.triggers.window import REMEMBERED, Contents, Event, Siblings, Thresholds, Watch
 from gateway.model.action import Effect
 from gateway.model.call_entry import CallBase, IntentEntry, OutcomeEntry, ReadEntry, RefusalEntry, ReplayEntry
 from gateway.model.entries import FindingEntry
@@ -25,8 +27,23 @@ from gateway.model.trigger import Trigger
 PLAIN_FAILURES = frozenset({412, 429})
 """Statuses of a tool that are no failure of the run: it should read again, or wait."""
 
-_TO_BE_TRIED_AGAIN = PLAIN_FAILURES | {None}
-"""Statuses of a failed write that was put off, or (without one) never sent."""
+_DEFERRED = PLAIN_FAILURES | {None}
+"""Statuses of a failed write that the tool deferred, or (without one) that was never sent."""
+
+MUTATION_VOLUME = "anomaly.mutation-volume"
+BLAST_RATE = "blast.rate"
+
+
+def _counted(
+    watch: Watch, event: Event[CallBase], name: str, threshold: int, within: float, *, window: str = "", amount: int = 1, **facts: Any
+) -> Trigger | None:
+    """Count the event in a window of ``within`` seconds (``name``'s only one, or the named ``window``), and fire at the threshold.
+
+    Counting starts again from there.
+    """
+    counted = watch.window(window or name, within)
+    total = counted.add(event.at, event.seq, amount)
+    return None if total < threshold else event.fired(name, count=total, threshold=threshold, seqs=counted.drain(), **facts)
 
 
 def loop(watch: Watch, event: Event[IntentEntry | ReplayEntry], thresholds: Thresholds) -> Trigger | None:
@@ -44,79 +61,66 @@ def loop(watch: Watch, event: Event[IntentEntry | ReplayEntry], thresholds: Thre
     return event.fired("anomaly.loop", count=count, threshold=thresholds.loop.count, seqs=watch.contents.drain(asked))
 
 
-def put_off(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
-    """A tool that answered 412 or 429, or was never reached, is to be asked again: such an attempt changed nothing and is no lap."""
+def deferred(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
+    """Never fires: a write that the tool deferred (412, 429), or that was never sent, changed nothing and no longer counts."""
     entry = event.entry
-    if entry.result is Result.FAILED and entry.status in _TO_BE_TRIED_AGAIN:
-        for counted in (watch.contents, watch.writes, watch.records):
+    if entry.result is Result.FAILED and entry.status in _DEFERRED:
+        for counted in (watch.contents, watch.windows.get(MUTATION_VOLUME), watch.windows.get("records")):
             if counted is not None:
-                counted.strike(int(entry.intent.rpartition("/")[2]))
+                counted.remove(int(entry.intent.rpartition("/")[2]))
     return None
 
 
-def waiting(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> Trigger | None:
-    """A repeat of what is still in flight is counted now and told with an outcome: an order now would stop the very write it waits for."""
-    if watch.repeats is None:
-        watch.repeats = Window(thresholds.repeats.within)
-    watch.repeats.add(event.at, event.seq)
+def repeat_in_flight(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> Trigger | None:
+    """Never fires: the repeat counts now and is reported with an outcome. An order now would stop the very write that it waits for."""
+    watch.window("repeats", thresholds.repeats.within).add(event.at, event.seq)
     return None
 
 
-def repeats(watch: Watch, event: Event[ReplayEntry], thresholds: Thresholds) -> Trigger | None:
+def replay(watch: Watch, event: Event[ReplayEntry], thresholds: Thresholds) -> Trigger | None:
     """Replays, and repeats of what was still in flight.
 
     A resumed run goes again over what it did before its checkpoint: an effect that answers for the first time since is no repeat.
     """
     if event.entry.resumed and watch.retraces(event.entry.replay_of):
         return None
-    if watch.repeats is None:
-        watch.repeats = Window(thresholds.repeats.within)
-    watch.repeats.add(event.at, event.seq)
-    return waited(watch, event, thresholds)
+    watch.window("repeats", thresholds.repeats.within).add(event.at, event.seq)
+    return repeats(watch, event, thresholds)
 
 
-def waited(watch: Watch, event: Event[OutcomeEntry | ReplayEntry], thresholds: Thresholds) -> Trigger | None:
-    """Whether enough was repeated, now that something came of it."""
-    if watch.repeats is None or (count := watch.repeats.total(event.at)) < thresholds.repeats.count:
+def repeats(watch: Watch, event: Event[OutcomeEntry | ReplayEntry], thresholds: Thresholds) -> Trigger | None:
+    """Whether enough was repeated, now that there is an outcome."""
+    counted, threshold = watch.windows.get("repeats"), thresholds.repeats.count
+    if counted is None or (count := counted.total(event.at)) < threshold:
         return None
-    return event.fired("anomaly.retry-spike", count=count, threshold=thresholds.repeats.count, seqs=watch.repeats.drain(), of="repeats")
+    return event.fired("anomaly.retry-spike", count=count, threshold=threshold, seqs=counted.drain(), of="repeats")
 
 
 def failures(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
     """Writes that failed or have an unknown outcome; not those that the tool deferred or that never reached it."""
-    result = event.entry.result
-    if result is not Result.UNKNOWN and (result is not Result.FAILED or event.entry.status in _TO_BE_TRIED_AGAIN):
+    result, times = event.entry.result, thresholds.failures
+    if result is not Result.UNKNOWN and (result is not Result.FAILED or event.entry.status in _DEFERRED):
         return None
-    if watch.failures is None:
-        watch.failures = Window(thresholds.failures.within)
-    count = watch.failures.add(event.at, event.seq)
-    if count < thresholds.failures.count:
-        return None
-    return event.fired("anomaly.retry-spike", count=count, threshold=thresholds.failures.count, seqs=watch.failures.drain(), of="failures")
+    return _counted(watch, event, "anomaly.retry-spike", times.count, times.within, window="failures", of="failures")
 
 
 def steps(watch: Watch, event: Event[CallBase], thresholds: Thresholds) -> Trigger | None:
-    """Most of the run's steps are used up; told once."""
+    """Most of the run's steps are used up; reported once."""
     watch.steps += 1
-    if watch.told_steps or watch.limits is None or watch.limits.steps is None:
+    if watch.steps_reported or watch.limits is None or watch.limits.steps is None:
         return None
     threshold = thresholds.steps.of(watch.limits.steps)
     if watch.steps < threshold:
         return None
-    watch.told_steps = True
+    watch.steps_reported = True
     return event.fired("anomaly.step-count", count=watch.steps, threshold=threshold, limit=watch.limits.steps)
 
 
 def mutations(watch: Watch, event: Event[IntentEntry], thresholds: Thresholds) -> Trigger | None:
     """A large share of the run's writes in little time."""
-    if watch.limits is None or watch.limits.writes is None:
+    if watch.limits is None or (limit := watch.limits.writes) is None:
         return None
-    if watch.writes is None:
-        watch.writes = Window(thresholds.writes_within)
-    count, threshold = watch.writes.add(event.at, event.seq), thresholds.writes.of(watch.limits.writes)
-    if count < threshold:
-        return None
-    return event.fired("anomaly.mutation-volume", count=count, threshold=threshold, seqs=watch.writes.drain(), limit=watch.limits.writes)
+    return _counted(watch, event, MUTATION_VOLUME, thresholds.writes.of(limit), thresholds.writes_within, limit=limit)
 
 
 def failed(outcome: OutcomeEntry) -> bool:
@@ -137,52 +141,36 @@ def rate(watch: Watch, event: Event[IntentEntry], thresholds: Thresholds) -> Tri
     """Many of the records, tenants or systems that the run may touch, in a short time; all are counted, the first is reported."""
     if watch.limits is None:
         return None
-    mine, told = f"run:{event.entry.run_id}", None
+    own, first = f"run:{event.entry.run_id}", None
     for charge in event.entry.charges or ():
-        if charge.scope != mine:
+        if charge.scope != own or charge.name not in ("records", "tenants", "systems"):
             continue
-        match charge.name:
-            case "records":
-                fired = _records(watch, event, thresholds, charge.amount)
-            case "tenants":
-                fired = _members(watch, event, thresholds, "tenants", watch.limits.tenants, thresholds.tenants, charge.member)
-            case "systems":
-                fired = _members(watch, event, thresholds, "systems", watch.limits.systems, thresholds.systems, charge.member)
-            case _:
-                fired = None
-        told = told or fired
-    return told
-
-
-def _records(watch: Watch, event: Event[IntentEntry], thresholds: Thresholds, amount: int) -> Trigger | None:
-    assert watch.limits is not None
-    if watch.limits.records is None:
-        return None
-    if watch.records is None:
-        watch.records = Window(thresholds.blast_within)
-    total, threshold = watch.records.add(event.at, event.seq, amount), thresholds.records.of(watch.limits.records)
-    if total < threshold:
-        return None
-    return event.fired("blast.rate", count=total, threshold=threshold, seqs=watch.records.drain(), of="records", limit=watch.limits.records)
+        if (limit := getattr(watch.limits, charge.name)) is None:
+            continue
+        threshold, within = getattr(thresholds, charge.name).of(limit), thresholds.blast_within
+        facts = {"of": charge.name, "limit": limit}
+        if charge.name == "records":
+            fired = _counted(watch, event, BLAST_RATE, threshold, within, window="records", amount=charge.amount, **facts)
+        else:
+            fired = None if charge.member is None else _members(watch, event, charge.member, threshold, within, facts)
+        first = first or fired
+    return first
 
 
 def _members(
-    watch: Watch, event: Event[IntentEntry], thresholds: Thresholds, name: str, limited: int | None, share: Share, member: str | None
+    watch: Watch, event: Event[IntentEntry], member: str, threshold: int, within: float, facts: Mapping[str, Any]
 ) -> Trigger | None:
-    """Distinct members, each at the time it was last met."""
-    if limited is None or member is None:
+    """Distinct members, each at the time it was last touched."""
+    touched = watch.members.setdefault(str(facts["of"]), OrderedDict())
+    touched[member] = (event.at, event.seq)
+    touched.move_to_end(member)
+    while touched and next(iter(touched.values()))[0] <= event.at - within:
+        touched.popitem(last=False)
+    if len(touched) < threshold:
         return None
-    met = watch.members.setdefault(name, OrderedDict())
-    met[member] = (event.at, event.seq)
-    met.move_to_end(member)
-    while met and next(iter(met.values()))[0] <= event.at - thresholds.blast_within:
-        met.popitem(last=False)
-    threshold = share.of(limited)
-    if len(met) < threshold:
-        return None
-    seqs = tuple(seq for _, seq in met.values())
-    met.clear()
-    return event.fired("blast.rate", count=len(seqs), threshold=threshold, seqs=seqs, of=name, limit=limited)
+    seqs = tuple(seq for _, seq in touched.values())
+    touched.clear()
+    return event.fired(BLAST_RATE, count=len(seqs), threshold=threshold, seqs=seqs, **facts)
 
 
 SCOPE_REASONS = frozenset({"scope", "tool"})
@@ -205,8 +193,8 @@ def boundary(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -
 
 
 def out_of_scope(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> Trigger | None:
-    """A write beyond the lease's scopes; of reads the first, second, fourth and so on, since they are only told."""
-    if event.entry.code != "policy-denied" or not _overstepped(event):
+    """A write beyond the lease's scopes; of reads the first, second, fourth and so on, since they are only reported."""
+    if event.entry.code != "policy-denied" or not any(reason.code in SCOPE_REASONS for reason in event.entry.reasons or ()):
         return None
     if event.entry.effect is Effect.WRITE:
         return event.fired("policy.out-of-scope")
@@ -219,23 +207,14 @@ def denied(watch: Watch, event: Event[RefusalEntry], thresholds: Thresholds) -> 
     """Denials that come quicker than an agent that listens would cause them; those of a policy that cannot answer say nothing of it."""
     if event.entry.code != "policy-denied" or any(reason.code in UNUSABLE for reason in event.entry.reasons or ()):
         return None
-    if watch.denied is None:
-        watch.denied = Window(thresholds.denied.within)
-    count = watch.denied.add(event.at, event.seq)
-    if count < thresholds.denied.count:
-        return None
-    return event.fired("policy.denied", count=count, threshold=thresholds.denied.count, seqs=watch.denied.drain())
-
-
-def _overstepped(event: Event[RefusalEntry]) -> bool:
-    return any(reason.code in SCOPE_REASONS for reason in event.entry.reasons or ())
+    return _counted(watch, event, "policy.denied", thresholds.denied.count, thresholds.denied.within)
 
 
 MULTI_STATUS = 207
 
 
 def confidence(watch: Watch, event: Event[CallBase], thresholds: Thresholds) -> Trigger | None:
-    """The agent says itself that it is not sure: told once, and when it has happened too often."""
+    """The agent says itself that it is not sure: reported once, and when it has happened too often."""
     sure = event.entry.confidence
     if sure is None or sure >= thresholds.confidence:
         return None
@@ -250,13 +229,11 @@ def confidence(watch: Watch, event: Event[CallBase], thresholds: Thresholds) -> 
 
 def drift(watch: Watch, event: Event[ReadEntry | OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
     """A reply of another form than its adapter declares."""
-    if event.entry.conforms:
-        return None
-    return event.fired("uncertain.schema-drift")
+    return None if event.entry.conforms else event.fired("uncertain.schema-drift")
 
 
 def partial(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
-    """Some of what belongs together was done and some was not: told once for each parent step."""
+    """Some of what belongs together was done and some was not: reported once for each parent step."""
     outcome = event.entry
     if outcome.status == MULTI_STATUS:
         return event.fired("uncertain.partial-failure", status=MULTI_STATUS)
@@ -266,9 +243,9 @@ def partial(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) ->
     if outcome.result is Result.SUCCESS:
         siblings.succeeded.append(event.seq)
         return None
-    if siblings.told or not siblings.succeeded or not failed(outcome):
+    if siblings.reported or not siblings.succeeded or not failed(outcome):
         return None
-    siblings.told = True
+    siblings.reported = True
     return event.fired("uncertain.partial-failure", seqs=(*siblings.succeeded, event.seq), parent_step_id=outcome.parent_step_id)
 
 
@@ -276,19 +253,12 @@ def unknown(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) ->
     """Consecutive unknown outcomes."""
     if event.entry.result is not Result.UNKNOWN:
         return None
-    if watch.unknown is None:
-        watch.unknown = Window(thresholds.unknown.within)
-    count = watch.unknown.add(event.at, event.seq)
-    if count < thresholds.unknown.count:
-        return None
-    return event.fired("uncertain.outcome-unknown", count=count, threshold=thresholds.unknown.count, seqs=watch.unknown.drain())
+    return _counted(watch, event, "uncertain.outcome-unknown", thresholds.unknown.count, thresholds.unknown.within)
 
 
 def identity(watch: Watch, event: Event[OutcomeEntry | RefusalEntry], thresholds: Thresholds) -> Trigger | None:
     """A target that turned out to be more, or other, than the one object it names."""
-    if event.entry.identity != "other":
-        return None
-    return event.fired("uncertain.identity")
+    return event.fired("uncertain.identity") if event.entry.identity == "other" else None
 
 
 def _siblings(watch: Watch, parent: str) -> Siblings:
@@ -302,19 +272,9 @@ def _siblings(watch: Watch, parent: str) -> Siblings:
 
 def postcondition(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
     """A declared postcondition that was not met in time."""
-    if event.entry.verification is not Verification.FAILED:
-        return None
-    return event.fired("verify.postcondition-failed")
+    return event.fired("verify.postcondition-failed") if event.entry.verification is Verification.FAILED else None
 
 
 def finding(watch: Watch, event: Event[FindingEntry], thresholds: Thresholds) -> Trigger | None:
-    """A verifier's proof that the run's state is unsafe: seen in the entries that it is about, and in its own."""
-    entry = event.entry
-    about = {place.seq for place in findings.of_entry(entry).places}
-    return event.fired(
-        findings.CAUSE,
-        seqs=(*sorted(about), event.seq),
-        severity=entry.severity,
-        kind=entry.finding,
-        finding_id=entry.finding_id,
-    )
+    """A verifier's proof that the run's state is unsafe."""
+    return findings.fired(event)

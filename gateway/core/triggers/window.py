@@ -88,7 +88,7 @@ class Window:
             self._total -= seen.popleft()[2]
         return self._total
 
-    def strike(self, seq: int) -> None:
+    def remove(self, seq: int) -> None:
         """Remove what an entry counted, if it still counts."""
         for place, (_, one, amount) in enumerate(self._seen):
             if one == seq:
@@ -123,7 +123,7 @@ class Contents:
             self._forget(seen.popleft()[2])
         return counts[content]
 
-    def strike(self, seq: int) -> None:
+    def remove(self, seq: int) -> None:
         """Remove what an entry counted, if it still counts."""
         for place, (_, one, content) in enumerate(self._seen):
             if one == seq:
@@ -139,24 +139,22 @@ class Contents:
         return found
 
     def _forget(self, content: int) -> None:
-        left = self._counts[content] - 1
-        if left:
-            self._counts[content] = left
-        else:
+        self._counts[content] -= 1
+        if not self._counts[content]:
             del self._counts[content]
 
 
 @dataclass(slots=True)
 class Siblings:
-    """The newest succeeded writes under one parent step; ``told`` once their failure was reported."""
+    """The newest succeeded writes under one parent step; ``reported`` once their failure was reported."""
 
     succeeded: deque[int] = field(default_factory=lambda: deque(maxlen=SHOWN))
-    told: bool = False
+    reported: bool = False
 
 
 @dataclass(slots=True)
 class Watch:
-    """One generation of a run. Windows come into being with the first thing they count: most runs need few of them."""
+    """One generation of a run. A window opens with the first thing that it counts: most runs need few of them."""
 
     generation: int
     limits: Limits | None = None
@@ -164,17 +162,19 @@ class Watch:
     boundary_reads: int = 0
     scope_reads: int = 0
     unsure: list[int] = field(default_factory=list)
-    told_steps: bool = False
-    denied: Window | None = None
-    repeats: Window | None = None
-    failures: Window | None = None
-    unknown: Window | None = None
-    writes: Window | None = None
-    records: Window | None = None
+    steps_reported: bool = False
+    windows: dict[str, Window] = field(default_factory=dict)
     members: dict[str, OrderedDict[str, tuple[float, int]]] = field(default_factory=dict)
     contents: Contents | None = None
     siblings: OrderedDict[str, Siblings] = field(default_factory=OrderedDict)
     retraced: set[str] | None = None
+
+    def window(self, name: str, seconds: float) -> Window:
+        """The window of this name, opened if there is none."""
+        found = self.windows.get(name)
+        if found is None:
+            found = self.windows[name] = Window(seconds)
+        return found
 
     def retraces(self, effect: str) -> bool:
         """Whether an effect from before the run's checkpoint answers for the first time in this generation."""

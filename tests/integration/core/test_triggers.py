@@ -39,7 +39,7 @@ class Seen:
     seq: int = 0
 
     def limited(self, **limits: Any) -> Seen:
-        self.watches.meet(replace(RUN, limits=Limits(**limits)), 0)
+        self.watches.begin_call(replace(RUN, limits=Limits(**limits)), 0)
         return self
 
     def tell(self, name: str, at: float = 0.0, *, run: str = "run_1", generation: int = 1, **more: Any) -> tuple[Trigger, ...]:
@@ -48,7 +48,7 @@ class Seen:
         if "charges" in fields:
             mine = f"run:{self.entries[name]['run_id']}"
             fields["charges"] = [{**one, "scope": f"run:{run}"} if one["scope"] == mine else one for one in fields["charges"]]
-        return self.watches.see(typed(fields), Position("st_1", self.seq))
+        return self.watches.observe(typed(fields), Position("st_1", self.seq))
 
     def names(self, name: str, at: float = 0.0, **more: Any) -> list[str]:
         return [one.name for one in self.tell(name, at, **more)]
@@ -194,7 +194,7 @@ def test_most_of_the_steps_is_reported_once(seen: Seen, limit: int, reached: int
 
 
 def test_steps_taken_before_count(seen: Seen) -> None:
-    seen.watches.meet(replace(RUN, limits=Limits(steps=100)), 79)
+    seen.watches.begin_call(replace(RUN, limits=Limits(steps=100)), 79)
     assert seen.names("read", confidence=None) == ["anomaly.step-count"]
 
 
@@ -326,7 +326,7 @@ def test_the_run_not_heard_of_for_longest_is_forgotten(entries: Mapping[str, dic
     monkeypatch.setattr("gateway.control.triggers.monitor._KEPT", 3)
     watches = TriggerWindows(Thresholds())
     for name in ("run_1", "run_2", "run_3", "run_1", "run_4"):
-        watches.meet(replace(RUN, run_id=name), 0)
+        watches.begin_call(replace(RUN, run_id=name), 0)
     assert [name in watches for name in ("run_1", "run_2", "run_3", "run_4")] == [True, False, True, True]
 
 

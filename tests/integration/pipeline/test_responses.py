@@ -138,7 +138,7 @@ async def test_a_finding_about_a_closed_run_is_an_incident_nevertheless(gateway:
 
 async def test_a_trigger_of_a_run_that_it_is_unknown_is_no_incident(gateway: Rig) -> None:
     assert await gateway.gateway.control.monitor.respond("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0)) is None
-    gateway.gateway.control.monitor.set_off("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0))
+    gateway.gateway.control.monitor.enqueue("run_nobody", 1, Trigger(name="anomaly.loop", at=1.0))
     await gateway.gateway.control.monitor.idle()
     assert not [one for one in await gateway.journal() if one["kind"] in ("order", "response")]
 
