@@ -147,7 +147,7 @@ class Containment:
             raise
         return order
 
-    async def keep(self, order: Order) -> None:
+    async def make_durable(self, order: Order) -> None:
         """Make an order durable that holds on this node and could not be written before; of another nothing is changed.
 
         Raises:

@@ -121,12 +121,8 @@ class CatchUp:
 
     async def _of_findings(self, run_id: str) -> list[Entry]:
         """The run's entries that say which of its findings were answered, ascending."""
-        found: list[Entry] = []
-        for kind in findings.KINDS:
-            after: str | None = None
-            while page := await self.history.entries(Query(run=run_id, kind=kind.value, after=after, limit=_PAGE)):
-                found += page
-                after = str(page[-1].position)
+        read = self.history.entries
+        found = [entry for kind in findings.KINDS for entry in await read(Query(run=run_id, kind=kind, limit=None))]
         return sorted(found, key=lambda entry: entry.position.seq)
 
     async def _since(self, stream: str, newest: int, time: float) -> int:

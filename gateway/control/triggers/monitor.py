@@ -1,4 +1,4 @@
-"""Watches every entry as it is journaled, and has what it sets off answered before the reply of the call that did it leaves.
+"""Watches every entry as it is journaled, and responds to the triggers that it fires before the reply of its call leaves.
 
 Each run has a window of what its entries show together, fed in the order of the journal.
 """
@@ -35,12 +35,12 @@ RollBack = Callable[[Incident], Coroutine[object, object, None]]
 Violations = Callable[[str], Awaitable[Sequence[Reason]]]
 """What is unsound about what a run touched, as the tools show it now."""
 Due = tuple[int, Trigger]
-"""A generation, and what its entries set off."""
+"""A generation, and the trigger that its entries fired."""
 
 
 @dataclass(slots=True)
 class TriggerMonitor:
-    """``spawn`` runs a coroutine to its end, whatever becomes of the call that set it off. ``log`` hears what could not be written."""
+    """``spawn`` runs a coroutine to its end, even if the call that caused it has ended. ``log`` reports what could not be written."""
 
     watches: TriggerWindows
     respond: Responder
@@ -53,21 +53,21 @@ class TriggerMonitor:
     _unwritten: list[tuple[str, int, Trigger]] = field(default_factory=list)
 
     def connect(self, roll_back: RollBack, violations: Violations) -> None:
-        """Name what compensates; it stands on the line of calls, which is checked by this monitor and so was made after it."""
+        """Set what compensates. It calls tools through the pipeline, which this monitor checks, and so is made after the monitor."""
         self._roll_back, self._violations = roll_back, violations
 
     def begin_call(self, run: Run, steps: int) -> None:
         self.watches.begin_call(run, steps)
 
     def on_entry(self, entry: Entry, position: Position) -> None:
-        """Take an entry into account. Nothing waits here: what it sets off is answered by a task of its own."""
+        """Take an entry into account. Nothing waits here: a task responds to the triggers that it fires."""
         for trigger in self.watches.observe(entry, position):
             assert entry.run_id is not None
             assert entry.generation is not None
             self.enqueue(entry.run_id, entry.generation, trigger)
 
     def enqueue(self, run_id: str, generation: int, trigger: Trigger) -> None:
-        """Have a trigger answered, after those of the run that came before it."""
+        """Respond to a trigger, after those of the run that came before it."""
         self._due.setdefault(run_id, deque()).append((generation, trigger))
         if run_id not in self._answering:
             self._answering[run_id] = self.spawn(self._answer(run_id))
@@ -113,7 +113,7 @@ class TriggerMonitor:
         except Exception as broken:  # noqa: BLE001 - whatever went wrong must not leave the run as it is
             # A disk that cannot be read, or a defect of the gateway: in any case the run must not continue.
             self.log("response-failed", run=run_id, trigger=trigger.name, error=f"{type(broken).__name__}: {broken}")
-            await self.respond.to_be_safe(run_id, trigger)
+            await self.respond.quarantine(run_id, trigger)
             return
         if incident is not None and incident.rollback is RollbackState.DUE and self._roll_back is not None:
             self.spawn(self._roll_back(incident))
@@ -144,7 +144,7 @@ class TriggerWindows:
         """A call of the run begins; it has taken ``steps`` so far. A new generation is watched again."""
         watch = self._of.get(run.run_id)
         if watch is None or watch.generation < run.generation:
-            watch = self._keep(run.run_id, Watch(run.generation))
+            watch = self._add(run.run_id, Watch(run.generation))
         else:
             self._of.move_to_end(run.run_id)
         watch.limits = run.limits
@@ -160,19 +160,19 @@ class TriggerWindows:
             projection.restart(watch, trigger)
 
     def observe(self, entry: Entry, position: Position) -> tuple[Trigger, ...]:
-        """Take an entry into account; the triggers it sets off."""
+        """Take an entry into account; the triggers that it fires."""
         if isinstance(entry, RunEntry) and entry.change == "closed":
             self._of.pop(entry.run_id, None)
         if not isinstance(entry, projection.WATCHED):
             return ()
         watch, generation = self._of.get(entry.run_id), entry.generation
         if watch is None or watch.generation < generation:
-            watch = self._keep(entry.run_id, Watch(generation))
+            watch = self._add(entry.run_id, Watch(generation))
         elif watch.generation > generation:  # of a lease that has ended: how it behaves says nothing about the run now, what it left does
             return projection.late(entry, position, self.thresholds) if isinstance(entry, OutcomeEntry) else ()
         return projection.observe(watch, entry, position, self.thresholds)
 
-    def _keep(self, run_id: str, watch: Watch) -> Watch:
+    def _add(self, run_id: str, watch: Watch) -> Watch:
         self._of[run_id] = watch
         self._of.move_to_end(run_id)
         if len(self._of) > _KEPT:

@@ -1,17 +1,19 @@
-"""Answers one trigger: policy says what follows, and where that is an order it holds before anything else is done.
+"""Responds to one trigger: policy decides what follows, and an order is in force before anything else is done.
 
-Earlier answers of a run's generation are read from the journal once, then kept up with.
+Earlier responses of a run's generation are read from the journal once, then kept up to date.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.containment.containment import Containment
+from gateway.core.authorization import gate
 from gateway.core.codec import entry as codec
 from gateway.core.incident import incidents
 from gateway.core.policy import rules
@@ -39,16 +41,40 @@ Signature = tuple[str | None, str | None, bool, bool]
 
 
 @dataclass(slots=True)
-class _Quiet:
-    """Triggers of an incident that were alike and changed nothing: counted, and told at the second, fourth, eighth and so on."""
+class _Repeats:
+    """Triggers of an incident that are alike and changed nothing: counted, and reported at the second, fourth, eighth and so on."""
 
-    untold: int = 0
-    told: int = 1
+    unreported: int = 0
+    next_report: int = 1
+
+    def is_reported(self) -> bool:
+        """Count one more; whether it is reported."""
+        self.unreported += 1
+        if self.unreported < self.next_report:
+            return False
+        self.next_report *= 2
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A trigger to respond to: ``known`` is the incident it joins, ``standing`` that incident's orders in force."""
+
+    run: Run
+    generation: int
+    trigger: Trigger
+    known: Incident | None = None
+    standing: Sequence[Order] = ()
+
+    @property
+    def author(self) -> str:
+        """Who the orders of this cause are made by."""
+        return f"trigger:{self.trigger.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Responder:
-    """Triggers of one run are answered one after the other."""
+    """The triggers of one run get their responses one after the other."""
 
     journal: Journal
     answered: ResponseHistory
@@ -57,7 +83,7 @@ class Responder:
     containment: Containment
     rules: Rules
     clock: Clock
-    _quiet: dict[tuple[str, Signature], _Quiet] = field(default_factory=dict)
+    _repeats: dict[tuple[str, Signature], _Repeats] = field(default_factory=dict)
 
     async def __call__(self, run_id: str, generation: int, trigger: Trigger) -> Incident | None:
         """Respond to a trigger; the incident that it opened or joined, ``None`` if there is none.
@@ -69,14 +95,29 @@ class Responder:
         if run is None:
             return None
         known = await self.incidents.incident_of(run_id, generation, trigger.name)
-        standing = [] if known is None else self._standing(known)
-        if known is not None and (quiet := self._alike(known, standing, trigger)) is not None and not self._due(quiet):
-            return known
-        answer = _Answer(run, generation, trigger, known, standing)
-        return await self._carried_out(answer, self._told(answer))
+        standing = () if known is None else self._standing(known)
+        if known is not None and standing:  # a repeat changes nothing while the order of the first response stands
+            repeats = self._repeats.get((known.incident_id, _signature(trigger)))
+            if repeats is not None and not repeats.is_reported():
+                return known
+        case = _Case(run, generation, trigger, known, standing)
+        position = self._journal_trigger(case)
+        response = await self._ask(case)
+        order = await self._contain(case, response)
+        incident = self._incident(case, response, order)
+        entry = replace(
+            self._response(case, response),
+            trigger=None if position is None else str(position),
+            order_id=None if order is None else order.order_id,
+            incident=incident,
+            change=None if incident is None else "opened" if known is None else "updated",
+        )
+        await self.journal.append(entry)
+        self._remember(case, response)
+        return incident
 
-    async def to_be_safe(self, run_id: str, trigger: Trigger) -> Order:
-        """Quarantine a run whose trigger could not be answered. Nothing is read for that, and nothing asked.
+    async def quarantine(self, run_id: str, trigger: Trigger) -> Order:
+        """Quarantine a run if responding to its trigger failed. This reads nothing and does not ask policy.
 
         Raises:
             JournalUnavailable: it is in force on this node, and not durable.
@@ -86,150 +127,91 @@ class Responder:
 
     async def about(self, run: Run, generation: int, trigger: Trigger) -> Response:
         """Policy's answer to an error that may be recoverable; journaled, and never an incident."""
-        response = await self._asked(run, generation, trigger)
-        self.journal.post(self._response(run, generation, trigger, response, of=trigger))
-        self._kept(run, generation, trigger, response)
+        case = _Case(run, generation, trigger)
+        response = await self._ask(case)
+        self.journal.post(replace(self._response(case, response), trigger=trigger))
+        self._remember(case, response)
         return response
 
-    async def _carried_out(self, answer: _Answer, position: Position | None) -> Incident | None:
-        run, trigger = answer.run, answer.trigger
-        response = await self._asked(run, answer.generation, trigger)
-        order = await self._contained(answer, response)
-        incident = self._incident(answer, response, order)
-        if incident is not None:
-            self._remember(incident, trigger)
-        change = None if incident is None else "opened" if answer.known is None else "updated"
-        of = None if position is None else str(position)
-        entry = self._response(run, answer.generation, trigger, response, of=of)
-        order_id = None if order is None else order.order_id
-        await self.journal.append(replace(entry, order_id=order_id, incident=incident, change=change))
-        self._kept(run, answer.generation, trigger, response)
-        return incident
-
-    def _told(self, answer: _Answer) -> Position | None:
-        """The trigger's own entry. Where it cannot be written, containment continues without it."""
+    def _journal_trigger(self, case: _Case) -> Position | None:
+        """The position of the trigger's own entry. If it cannot be written, containment continues without it."""
         entry = TriggerEntry(
-            **codec.owner(answer.run, self.clock.now(), answer.generation),
-            trigger=answer.trigger,
-            incident_id=None if answer.known is None else answer.known.incident_id,
+            **codec.owner(case.run, self.clock.now(), case.generation),
+            trigger=case.trigger,
+            incident_id=None if case.known is None else case.known.incident_id,
         )
         try:
             return self.journal.post(entry)
         except errors.JournalUnavailable:
             return None
 
-    async def _asked(self, run: Run, generation: int, trigger: Trigger) -> Response:
+    async def _ask(self, case: _Case) -> Response:
+        run, violations = case.run, case.trigger.facts.get(VIOLATIONS)
         document = rules.response_document(
-            trigger=trigger,
+            trigger=case.trigger,
             run=run,
-            mode=self._mode(run, generation),
+            mode=self.containment.replica.hold(run, case.generation, None, now=self.clock.now()).mode,
             counters=await self.registry.counters(f"run:{run.run_id}"),
-            history=await self.answered.of(run.run_id, generation),
-            violations=_violations(trigger),
+            history=await self.answered.of(run.run_id, case.generation),
+            violations=[Reason(code, message) for code, message in violations] if isinstance(violations, list) else None,
         )
         try:
             return rules.parse_response(await self.rules.ask(rules.RESPONSE, document))
         except errors.PolicyUnavailable as down:
             return rules.unanswered(f"policy did not answer ({down.detail})")
 
-    async def _contained(self, answer: _Answer, response: Response) -> Order | None:
-        """The order that holds what the response asks to be held: a new one, or one that this incident made before."""
-        mode = response.action.mode
+    async def _contain(self, case: _Case, response: Response) -> Order | None:
+        """The order that the response requires: a new one, or one that this incident made before."""
+        mode, run = response.action.mode, case.run
         if mode is None:
             return None
-        scope = response.scope or Scope(run=answer.run.run_id)
-        held = incidents.held_by([*answer.standing, *self._left(answer)], scope, response)
-        if held is not None:
-            await self.containment.keep(held)
+        scope = response.scope or Scope(run=run.run_id)
+        # Orders for this cause that belong to no incident: a crash, or a failing journal, came between the order and its incident.
+        holding = self.containment.replica.standing.of(run, now=self.clock.now())
+        left = [one for one in holding if one.by == case.author and one.scope.run == run.run_id]
+        if (held := incidents.held_by([*case.standing, *left], scope, response)) is not None:
+            await self.containment.make_durable(held)
             return held
-        return await self.containment.make(
-            scope,
-            mode,
-            reason=f"{answer.trigger.name}: {response.why}",
-            by=f"trigger:{answer.trigger.name}",
-            no_fanout=response.action is Measure.NO_FANOUT,
-        )
+        reason, no_fanout = f"{case.trigger.name}: {response.why}", response.action is Measure.NO_FANOUT
+        return await self.containment.make(scope, mode, reason=reason, by=case.author, no_fanout=no_fanout)
 
-    def _incident(self, answer: _Answer, response: Response, order: Order | None) -> Incident | None:
-        now, known = self.clock.now(), answer.known
+    def _incident(self, case: _Case, response: Response, order: Order | None) -> Incident | None:
+        now, known, trigger = self.clock.now(), case.known, case.trigger
         if known is not None:
-            quiet = self._quiet.get((known.incident_id, _signature(answer.trigger)))
-            times = max(1, quiet.untold) if quiet is not None else 1
-            incident = incidents.joined(known, answer.trigger, response, stands=bool(answer.standing), times=times, now=now)
+            repeats = self._repeats.get((known.incident_id, _signature(trigger)), _Repeats())
+            times = max(1, repeats.unreported)
+            repeats.unreported = 0
+            incident = incidents.joined(known, trigger, response, stands=bool(case.standing), times=times, now=now)
         elif response.action.mode is None:
             return None
         else:
-            incident = incidents.begun(self.clock.mint("inc"), answer.run, answer.generation, answer.trigger, response, now=now)
+            incident = incidents.begun(self.clock.mint("inc"), case.run, case.generation, trigger, response, now=now)
+        if (key := (incident.incident_id, _signature(trigger))) not in self._repeats:
+            if len(self._repeats) >= _REMEMBERED:
+                self._repeats.clear()
+            self._repeats[key] = _Repeats()
         if order is None or order.order_id in incident.orders:
             return incident
         return replace(incident, orders=(*incident.orders, order.order_id))
 
-    def _alike(self, known: Incident, standing: list[Order], trigger: Trigger) -> _Quiet | None:
-        """What this trigger repeats, as long as the order that was the answer stands."""
-        return self._quiet.get((known.incident_id, _signature(trigger))) if standing else None
-
-    def _remember(self, incident: Incident, trigger: Trigger) -> None:
-        alike = (incident.incident_id, _signature(trigger))
-        if alike in self._quiet:
-            self._quiet[alike].untold = 0
-            return
-        if len(self._quiet) >= _REMEMBERED:
-            self._quiet.clear()
-        self._quiet[alike] = _Quiet()
-
-    def _due(self, quiet: _Quiet) -> bool:
-        quiet.untold += 1
-        if quiet.untold < quiet.told:
-            return False
-        quiet.told *= 2
-        return True
-
     def _standing(self, incident: Incident) -> list[Order]:
         now = self.clock.now()
         found = [self.containment.order(name) for name in incident.orders]
-        return [one for one in found if one is not None and one.released_at is None and (one.expires_at is None or one.expires_at > now)]
+        return [one for one in found if one is not None and gate.condition(one, None, now=now) == "standing"]
 
-    def _left(self, answer: _Answer) -> list[Order]:
-        """Orders on the run that were made for this cause and belong to no incident: their maker was interrupted before it
-        journaled one, by a
-        crash or by a journal that could not be written.
-        """
-        holding = self.containment.replica.standing.of(answer.run, now=self.clock.now())
-        return [one for one in holding if one.by == f"trigger:{answer.trigger.name}" and one.scope.run == answer.run.run_id]
+    def _remember(self, case: _Case, response: Response) -> None:
+        self.answered.add(case.run.run_id, case.generation, Earlier(case.trigger.name, self.clock.now(), response.action))
 
-    def _mode(self, run: Run, generation: int) -> Mode:
-        return self.containment.replica.hold(run, generation, None, now=self.clock.now()).mode
-
-    def _kept(self, run: Run, generation: int, trigger: Trigger, response: Response) -> None:
-        self.answered.keep(run.run_id, generation, Earlier(trigger.name, self.clock.now(), response.action))
-
-    def _response(self, run: Run, generation: int, trigger: Trigger, response: Response, *, of: str | Trigger | None) -> ResponseEntry:
+    def _response(self, case: _Case, response: Response) -> ResponseEntry:
         return ResponseEntry(
-            **codec.owner(run, self.clock.now(), generation),
-            name=trigger.name,
+            **codec.owner(case.run, self.clock.now(), case.generation),
+            name=case.trigger.name,
             action=response.action,
             verdict=response.verdict,
             rollback=response.rollback,
             why=response.why,
             revision=self.rules.revision,
-            trigger=of,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What is being answered: ``known`` is the incident it joins, ``standing`` that incident's orders in force."""
-
-    run: Run
-    generation: int
-    trigger: Trigger
-    known: Incident | None
-    standing: list[Order]
-
-
-def _violations(trigger: Trigger) -> list[Reason] | None:
-    found = trigger.facts.get(VIOLATIONS)
-    return [Reason(code, message) for code, message in found] if isinstance(found, list) else None
 
 
 def _signature(trigger: Trigger) -> Signature:
@@ -260,7 +242,7 @@ class ResponseHistory:
         self._of.move_to_end(key)
         return list(self._of[key])
 
-    def keep(self, run_id: str, generation: int, answer: Earlier) -> None:
+    def add(self, run_id: str, generation: int, answer: Earlier) -> None:
         """One more was journaled."""
         known = self._of.get((run_id, generation))
         if known is not None:
