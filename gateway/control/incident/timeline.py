@@ -10,6 +10,7 @@ from gateway.control.containment.containment import Containment
 from gateway.core.codec.record import position_of
 from gateway.core.incident import timeline
 from gateway.core.rollback.plan_objects import Undos
+from gateway.core.triggers import window
 from gateway.model.action import Target
 from gateway.model.call_entry import OutcomeEntry, ReconciliationEntry
 from gateway.model.effect import Write
@@ -22,10 +23,10 @@ from gateway.ports.journal import History, Query
 from gateway.ports.projections import Registry, Writes
 
 AT_ONCE = 250
-"""Rows read between two turns of the event loop: calls of agents wait for no story."""
+"""Rows read between two turns of the event loop: the calls of agents do not wait for a timeline."""
 
 EACH = 2_000
-"""Entries of one kind, and made objects, looked at for a story at the most."""
+"""Entries of one kind, and made objects, read for a timeline at most."""
 
 Sees = Callable[[Scope], Awaitable[bool]]
 """Whether the caller may see an order of a scope."""
@@ -41,17 +42,17 @@ class Timelines:
     undos: Undos
 
     async def view(self, incident: Incident, sees: Sees) -> timeline.Json:
-        """The story as it is now (``core.incident.timeline``), with the ``hashes`` of the entries it names.
+        """The timeline as it is now (``core.incident.timeline``), with the ``hashes`` of the entries it names.
 
         ``sees`` keeps out orders that reach beyond the reader's tenants and classes.
         """
         sources = await self._sources(incident, sees)
         # In a thread: a run of ten thousand effects takes a while, and the calls of agents must not wait for it.
-        story = await asyncio.to_thread(timeline.view, sources)
+        shown = await asyncio.to_thread(timeline.view, sources)
         known = {str(entry.position): entry for entry in sources.entries}
-        cited = timeline.cited(story)
+        cited = timeline.cited(shown)
         known |= {str(entry.position): entry for entry in await self._at([name for name in cited if name not in known])}
-        return story | {"hashes": {name: known[name].hash for name in cited if name in known}}
+        return shown | {"hashes": {name: known[name].hash for name in cited if name in known}}
 
     async def _sources(self, incident: Incident, sees: Sees) -> timeline.Sources:
         now = self.clock.now()
@@ -73,16 +74,16 @@ class Timelines:
         )
 
     async def _entries(self, incident: Incident, sees: Sees) -> list[Entry]:
-        """What carries the story on, and the evidence; nothing before the first evidence is part of it."""
+        """The entries of the timeline's kinds, and the evidence; nothing before the first evidence is part of it."""
         after = _before(incident)
         found: list[Entry] = []
-        for kind in timeline.CHAPTERS:
-            page = await self._of_kind(Query(run=incident.run_id, kind=kind.value, after=after))
+        for kind in timeline.KINDS:
+            page = await self._of_kind(Query(run=incident.run_id, kind=kind, after=after))
             # An order can name this run and another tenant: it holds nothing here, and is not this reader's to see.
             found += [one for one in page if not isinstance(one, OrderEntry) or await sees(one.order.scope)]
         found += await self._wider(incident, found, after, sees)
         known = {str(entry.position) for entry in found}
-        return found + await self._at(_ends([one for one in timeline.evidence(incident, found) if one not in known]))
+        return found + await self._at(window.ends([one for one in timeline.evidence(incident, found) if one not in known], timeline.BOUND))
 
     async def _of_kind(self, query: Query) -> list[Entry]:
         found: list[Entry] = []
@@ -101,7 +102,7 @@ class Timelines:
         wanted = set(incident.orders) - {entry.order.order_id for entry in found if isinstance(entry, OrderEntry)}
         if not wanted:
             return []
-        listed = await self._of_kind(Query(kind=Kind.ORDER.value, after=after))
+        listed = await self._of_kind(Query(kind=Kind.ORDER, after=after))
         mine = [entry for entry in listed if isinstance(entry, OrderEntry) and entry.order.order_id in wanted]
         return [entry for entry in mine if await sees(entry.order.scope)]
 
@@ -133,7 +134,3 @@ def _before(incident: Incident) -> str | None:
     places = [place for name in incident.evidence if (place := position_of(name)) is not None]
     first = min(places, key=lambda place: place.seq, default=None)
     return None if first is None else f"{first.stream}/{first.seq - 1}"
-
-
-def _ends(positions: Sequence[str]) -> Sequence[str]:
-    return positions if len(positions) <= timeline.BOUND else [*positions[: timeline.BOUND // 2], *positions[-(timeline.BOUND // 2) :]]

@@ -111,8 +111,8 @@ def first_bad(seen: Iterable[int], findings: Iterable[FindingEntry]) -> FirstBad
     return FirstBad(min(numbers, default=None), tuple(unnamed))
 
 
-def unsaid(positions: Sequence[str]) -> str:
-    """That findings do not say where what is wrong began, as half a sentence."""
+def unlocated(positions: Sequence[str]) -> str:
+    """Half a sentence: these findings do not name the first bad entry."""
     more = f" and {len(positions) - 1} more" if len(positions) > 1 else ""
     return f"finding {positions[0]}{more} names no entry or object of the run, so that the first bad entry is not known"
 

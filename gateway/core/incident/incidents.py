@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from gateway.core.triggers.window import ends
 from gateway.model.incident import Incident, RollbackState
 from gateway.model.order import Order, Scope
 from gateway.model.response import Measure, Response
@@ -15,6 +16,9 @@ from gateway.model.trigger import Trigger
 
 EVIDENCE = 50
 """Positions an incident names: the first and the latest."""
+
+UNDER_WAY = (RollbackState.DUE, RollbackState.RUNNING, RollbackState.NEEDS_OPERATOR)
+"""The states of a rollback that has not ended."""
 
 _STRICTER = tuple(Measure)
 """Measures as they are declared: each takes more away than the one before."""
@@ -51,7 +55,7 @@ def joined(incident: Incident, trigger: Trigger, response: Response, *, stands: 
         incident,
         updated_at=now,
         triggers=incident.triggers + times,
-        evidence=_kept((*incident.evidence, *trigger.evidence)),
+        evidence=tuple(ends((*incident.evidence, *trigger.evidence), EVIDENCE)),
         rollback=RollbackState.DUE if due else incident.rollback,
     )
     if stands and _STRICTER.index(response.action) < _STRICTER.index(incident.action):
@@ -96,10 +100,7 @@ def over(incident: Incident, run: Run) -> str | None:
         return None
     if incident.opened_at < run.closed_at:
         return "the run was closed"
-    return None if incident.recovery is None or incident.rollback in _UNDER_WAY else "the run was closed before"
-
-
-_UNDER_WAY = (RollbackState.DUE, RollbackState.RUNNING, RollbackState.NEEDS_OPERATOR)
+    return None if incident.recovery is None or incident.rollback in UNDER_WAY else "the run was closed before"
 
 
 def held_by(orders: Sequence[Order], scope: Scope, response: Response) -> Order | None:
@@ -111,8 +112,3 @@ def _enough(order: Order, action: Measure) -> bool:
     if action is Measure.NO_FANOUT:
         return order.no_fanout or order.mode > Mode.ACTIVE
     return action.mode is not None and order.mode >= action.mode
-
-
-def _kept(evidence: tuple[str, ...]) -> tuple[str, ...]:
-    half = EVIDENCE // 2
-    return evidence if len(evidence) <= EVIDENCE else evidence[:half] + evidence[-half:]

@@ -1,4 +1,4 @@
-"""A post-mortem of an incident in Markdown, out of its story as the API tells it: the same story gives the same text. Pure.
+"""A post-mortem of an incident in Markdown, out of its timeline as the API shows it: the same timeline gives the same text. Pure.
 
 Whatever others wrote (ids, reasons, what policy says) stands in code spans, where nothing is markup, a link or a mention.
 """
@@ -8,53 +8,54 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from gateway.core.incident.timeline import by_position
 from gateway.model.action import Remedy
 
 Json = Mapping[str, Any]
 
 
-def markdown(story: Json, heads: Sequence[Json], verifier_key: str) -> str:
+def markdown(incident: Json, heads: Sequence[Json], verifier_key: str) -> str:
     """The report. ``heads`` are signed ones as ``GET /v1/journal/heads`` lists them, ``verifier_key`` is what they verify under."""
     parts = (
-        [f"# Post-mortem of incident {_code(story['incident_id'])}"],
-        _summary(story),
-        _timeline(story),
-        _stopped(story),
-        _affected(story),
-        _undone(story),
-        _open(story),
-        _evidence(story, heads, verifier_key),
+        [f"# Post-mortem of incident {_code(incident['incident_id'])}"],
+        _summary(incident),
+        _timeline(incident),
+        _stopped(incident),
+        _affected(incident),
+        _undone(incident),
+        _open(incident),
+        _evidence(incident, heads, verifier_key),
     )
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def _summary(story: Json) -> list[str]:
+def _summary(incident: Json) -> list[str]:
     told = (
-        f"Agent {_code(story['agent_id'])}, working for tenant {_code(story['tenant'])}, fired {_code(story['cause'])} in run "
-        f"{_code(story['run_id'])}. The response was {_code(story['action'])} ({story['verdict']}): {_code(story['why'])}"
+        f"Agent {_code(incident['agent_id'])}, working for tenant {_code(incident['tenant'])}, fired {_code(incident['cause'])} in run "
+        f"{_code(incident['run_id'])}. The response was {_code(incident['action'])} ({incident['verdict']}): {_code(incident['why'])}"
     )
     facts = [
-        ("Run", f"{_code(story['run_id'])}, generation {story['generation']}"),
-        ("Workflow, task class", f"{_code(story['workflow_id'])}, {_code(story['task_class'])}"),
-        ("Cause", f"{_code(story['cause'])}, {story['triggers']} trigger(s)"),
-        ("Opened", story["opened_at"]),
-        ("State", story["state"] if story["closed_at"] is None else f"closed at {story['closed_at']}"),
-        ("Rollback", story["rollback"].replace("_", " ")),
+        ("Run", f"{_code(incident['run_id'])}, generation {incident['generation']}"),
+        ("Workflow, task class", f"{_code(incident['workflow_id'])}, {_code(incident['task_class'])}"),
+        ("Cause", f"{_code(incident['cause'])}, {incident['triggers']} trigger(s)"),
+        ("Opened", incident["opened_at"]),
+        ("State", incident["state"] if incident["closed_at"] is None else f"closed at {incident['closed_at']}"),
+        ("Rollback", incident["rollback"].replace("_", " ")),
     ]
     return ["## Summary", "", told, "", *_table(("", ""), facts)]
 
 
-def _timeline(story: Json) -> list[str]:
+def _timeline(incident: Json) -> list[str]:
     rows = [
         (one["ts"], _code(one["entry"]), _code(one["what"]) + (" (evidence)" if one.get("is_evidence") else ""), _code(one.get("by")))
-        for one in story["timeline"]
+        for one in incident["timeline"]
     ]
-    left_out = _omitted(story["omitted"]["timeline"], "entries in the middle")
+    left_out = _omitted(incident["omitted"]["timeline"], "entries in the middle")
     return ["## Timeline", "", "Times are UTC.", "", *_table(("Time", "Entry", "What", "By"), rows), *left_out]
 
 
-def _stopped(story: Json) -> list[str]:
-    stopped = story["stopped"]
+def _stopped(incident: Json) -> list[str]:
+    stopped = incident["stopped"]
     how_fast = (
         "No order was made for it."
         if stopped is None
@@ -62,29 +63,29 @@ def _stopped(story: Json) -> list[str]:
         f"({_code(stopped['trigger'])} to {_code(stopped['order'])})."
     )
     rows = [
-        (_code(one["order_id"]), _code(_mode(one)), _code(_scope(one["scope"])), _code(one["by"]), _end(one)) for one in story["orders"]
+        (_code(one["order_id"]), _code(_mode(one)), _code(_scope(one["scope"])), _code(one["by"]), _end(one)) for one in incident["orders"]
     ]
     return [
         "## What was stopped, and how fast",
         "",
         how_fast,
-        *(["", *_table(("Order", "Holds in", "What", "By", "Until"), rows)] * bool(rows)),
+        *(["", *_table(("Order", "Holds in", "What", "By", "Until"), rows)] if rows else []),
     ]
 
 
-def _affected(story: Json) -> list[str]:
+def _affected(incident: Json) -> list[str]:
     rows = [
         (_code(_object(one["object"])), one["effects"], _state(one), _code(one["after_ref"]), _way_back(one), _code(one["entry"]))
-        for one in story["affected"]
+        for one in incident["affected"]
     ]
     if not rows:
         return ["## Affected objects", "", "None: no write of the run was applied."]
     columns = ("Object", "Effects", "State", "Last version", "Compensation", "Last entry")
-    return ["## Affected objects", "", *_table(columns, rows), *_omitted(story["omitted"]["affected"], "objects")]
+    return ["## Affected objects", "", *_table(columns, rows), *_omitted(incident["omitted"]["affected"], "objects")]
 
 
-def _undone(story: Json) -> list[str]:
-    count = story["effects"]
+def _undone(incident: Json) -> list[str]:
+    count = incident["effects"]
     return [
         "## What was undone, and what was not",
         "",
@@ -95,16 +96,16 @@ def _undone(story: Json) -> list[str]:
     ]
 
 
-def _open(story: Json) -> list[str]:
+def _open(incident: Json) -> list[str]:
     # Which orders hold changes as time goes by, the report must not: of orders it says what the journal says.
-    found = [f"- {one['what'].replace('-', ' ')}: {_code(one['text'])}{_where(one)}" for one in story["open"] if one["what"] != "order"]
-    found += [f"- order {_code(one['order_id'])} was not released" for one in story["orders"] if one["released_at"] is None]
+    found = [f"- {one['what'].replace('-', ' ')}: {_code(one['text'])}{_where(one)}" for one in incident["open"] if one["what"] != "order"]
+    found += [f"- order {_code(one['order_id'])} was not released" for one in incident["orders"] if one["released_at"] is None]
     return ["## Open items", "", *(found or ["None."])]
 
 
-def _evidence(story: Json, heads: Sequence[Json], verifier_key: str) -> list[str]:
-    hashes = story["hashes"]
-    rows = [(_code(name), _code(hashes[name])) for name in sorted(hashes, key=_place)]
+def _evidence(incident: Json, heads: Sequence[Json], verifier_key: str) -> list[str]:
+    hashes = incident["hashes"]
+    rows = [(_code(name), _code(hashes[name])) for name in sorted(hashes, key=by_position)]
     cited = {name.rpartition("/")[0] for name in hashes}
     signed = [one for one in heads if one["stream"] in cited]
     return [
@@ -119,7 +120,7 @@ def _evidence(story: Json, heads: Sequence[Json], verifier_key: str) -> list[str
         "To check that the journal still holds these entries unchanged, keep the signed head and verify the journal against it; "
         "then compare hashes with `killcord journal show ENTRY`:",
         "",
-        *_commands(story["incident_id"], signed, verifier_key),
+        *_commands(incident["incident_id"], signed, verifier_key),
     ]
 
 
@@ -189,8 +190,3 @@ def _end(order: Json) -> str:
 def _where(one: Json) -> str:
     name = one.get("entry") or one.get("task_id") or one.get("rollback_id")
     return "" if name is None else f" ({_code(name)})"
-
-
-def _place(name: str) -> tuple[str, int]:
-    stream, _, seq = name.rpartition("/")
-    return stream, int(seq)

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from gateway.core import timestamps
 from gateway.core.codec.incident import INCIDENT
 from gateway.core.codec.order import ORDER
-from gateway.core.incident import findings
+from gateway.core.incident import findings, incidents
 from gateway.core.journal import summary as journal_summary
 from gateway.core.rollback import affected
 from gateway.core.rollback.plan_objects import Undos
+from gateway.core.triggers import window
 from gateway.model.action import Target
 from gateway.model.effect import State, Write
 from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, RunEntry, TriggerEntry
 from gateway.model.entry import Kind
-from gateway.model.incident import Incident, RollbackState
+from gateway.model.incident import Incident
 from gateway.model.order import Order
 from gateway.model.task import Task
 
 Json = dict[str, object]
-Row = TypeVar("Row")
 
 BOUND = 200
-"""Rows of the timeline, and objects, that a story holds; it says how many it left out."""
+"""Rows and objects that a timeline shows at most; it says how many it omits."""
 
-CHAPTERS = (
+KINDS = (
     Kind.TRIGGER,
     Kind.RESPONSE,
     Kind.ORDER,
@@ -40,21 +40,20 @@ CHAPTERS = (
     Kind.APPROVAL,
     Kind.RUN,
 )
-"""Kinds of entries that are part of a timeline; entries of calls are only if they are evidence."""
+"""The kinds of entries that are part of a timeline; entries of calls are part of it only as evidence."""
 
 _ROUTINE = frozenset({"opened", "renewed"})
 _UNSETTLED = {
     State.IN_FLIGHT: ("effect-in-flight", "is in flight"),
     State.UNKNOWN: ("unknown-effect", "has an unknown outcome: it may have been applied"),
 }
-_UNDER_WAY = (RollbackState.DUE, RollbackState.RUNNING, RollbackState.NEEDS_OPERATOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """What a timeline is made of.
 
-    ``entries`` are the run's (and those of the incident's wider orders) in any order, repeated ones told once. ``became`` names, by the
+    ``entries`` are the run's (and those of the incident's wider orders) in any order, repeated ones count once. ``became`` names, by the
     position of its intent, what a create made. ``undos`` are the catalogs', by tool and action. ``orders`` are the incident's own,
     ``holding`` all that contain the run now and that the reader may see; ``beyond`` is how many more contain it. ``now`` is Unix seconds.
     """
@@ -72,19 +71,20 @@ class Sources:
 
 
 def view(sources: Sources) -> Json:
-    """The incident's own fields, with all that docs/api.md says of a story but the hashes."""
+    """The incident's own fields, with all that docs/api.md says of its timeline but the hashes."""
     objects = affected.gathered(sources.writes, sources.became, sources.undos)
-    lines = _lines(sources)
-    told, seen = _ends(lines), _evidence(sources)
+    seen = frozenset(evidence(sources.incident, sources.entries))
+    lines = _lines(sources, seen)
+    ends = window.ends(lines, BOUND)
     shown = [one.shown(now=sources.now) for one in objects[:BOUND]]
     return summary(sources.incident) | {
-        "timeline": [_row(line, seen) for line in told],
+        "timeline": [_row(line, seen) for line in ends],
         "stopped": _stopped(lines, sources.incident),
         "orders": [ORDER.shown(order) for order in sources.orders],
         "affected": shown,
         "effects": _counts(sources.writes),
-        "open": _open(sources),
-        "omitted": {"timeline": len(lines) - len(told), "affected": len(objects) - len(shown)},
+        "open": [*_open_effects(sources), *_open_findings(sources), *_open_orders(sources)],
+        "omitted": {"timeline": len(lines) - len(ends), "affected": len(objects) - len(shown)},
     }
 
 
@@ -93,9 +93,9 @@ def summary(incident: Incident) -> Json:
     return INCIDENT.shown(incident) | {"state": "open" if incident.closed_at is None else "closed"}
 
 
-def cited(story: Mapping[str, Any]) -> list[str]:
-    """The positions of the entries that a story names, each once."""
-    return list(dict.fromkeys(one["entry"] for part in ("timeline", "affected", "open") for one in story[part] if "entry" in one))
+def cited(shown: Mapping[str, Any]) -> list[str]:
+    """The positions of the entries that a timeline names, each once."""
+    return list(dict.fromkeys(one["entry"] for part in ("timeline", "affected", "open") for one in shown[part] if "entry" in one))
 
 
 def evidence(incident: Incident, entries: Iterable[Entry]) -> list[str]:
@@ -103,23 +103,23 @@ def evidence(incident: Incident, entries: Iterable[Entry]) -> list[str]:
     listed = list(entries)
     mine = _own(incident, listed)
     fired = [one for entry in listed if isinstance(entry, TriggerEntry) and str(entry.position) in mine for one in entry.trigger.evidence]
-    return sorted(dict.fromkeys((*incident.evidence, *fired)), key=_place)
+    return sorted(dict.fromkeys((*incident.evidence, *fired)), key=by_position)
 
 
 # --- the timeline ----------------------------------------------------------------------------------------------------
 
 
-def _lines(sources: Sources) -> list[Entry]:
+def _lines(sources: Sources, seen: Collection[str]) -> list[Entry]:
     """The entries of the timeline, in the order in which they happened."""
-    mine, seen = _own(sources.incident, sources.entries), _evidence(sources)
+    own = _own(sources.incident, sources.entries)
     found = {str(entry.position): entry for entry in sources.entries}
-    told = [entry for name, entry in found.items() if name in mine or name in seen or _carries_on(entry)]
-    return sorted(told, key=lambda entry: (entry.ts, entry.stream, entry.seq))
+    lines = [entry for name, entry in found.items() if name in own or name in seen or _is_followed(entry)]
+    return sorted(lines, key=lambda entry: (entry.ts, entry.stream, entry.seq))
 
 
-def _carries_on(entry: Entry) -> bool:
-    """Whether an entry is part of the story without being its own: other incidents' triggers and responses are not."""
-    if isinstance(entry, TriggerEntry | ResponseEntry) or entry.kind not in CHAPTERS:
+def _is_followed(entry: Entry) -> bool:
+    """Whether an entry of the run is part of every timeline: triggers and responses are only part of their own incident's."""
+    if isinstance(entry, TriggerEntry | ResponseEntry) or entry.kind not in KINDS:
         return False
     return not isinstance(entry, RunEntry) or entry.change not in _ROUTINE
 
@@ -137,11 +137,7 @@ def _own(incident: Incident, entries: Iterable[Entry]) -> set[str]:
     return own
 
 
-def _evidence(sources: Sources) -> set[str]:
-    return set(evidence(sources.incident, sources.entries))
-
-
-def _row(entry: Entry, seen: set[str]) -> Json:
+def _row(entry: Entry, seen: Collection[str]) -> Json:
     name, by = str(entry.position), journal_summary.by(entry)
     row: Json = {"entry": name, "ts": entry.ts, "kind": entry.kind.value, "what": journal_summary.words(entry)}
     if by is not None:
@@ -167,66 +163,44 @@ def _stopped(lines: Sequence[Entry], incident: Incident) -> Json | None:
 # --- what is open ----------------------------------------------------------------------------------------------------
 
 
-def _open(sources: Sources) -> list[Json]:
-    return [
-        *_unsettled(sources),
-        *_tasks(sources),
-        *_standing(sources),
-        *_unsaid(sources),
-        *_orders(sources),
-        *_rollback(sources.incident),
-    ]
-
-
-def _unsettled(sources: Sources) -> list[Json]:
+def _open_effects(sources: Sources) -> Iterator[Json]:
+    """What is not decided, or was not undone, and the tasks of people."""
     found = affected.unsettled(sources.writes)
-    rows: list[Json] = [{"what": _UNSETTLED[write.state][0], "entry": str(write.intent), "text": _word(write)} for write in found[:BOUND]]
-    if len(found) > BOUND:
-        rows.append({"what": "more-effects", "count": len(found) - BOUND, "text": f"{len(found) - BOUND} more effects are undecided"})
-    return rows
+    for write in found[:BOUND]:
+        what, state = _UNSETTLED[write.state]
+        yield {"what": what, "entry": str(write.intent), "text": f"{write.action} of step {write.step_id} {state}"}
+    if more := len(found[BOUND:]):
+        yield {"what": "more-effects", "count": more, "text": f"{more} more effects are undecided"}
+    for task in sources.tasks:
+        if task.resolution is None:
+            yield {"what": "task", "task_id": task.task_id, "text": f"{task.kind}: {task.summary}"}
+    if count := _counts(sources.writes)[State.STANDING]:
+        yield {"what": "standing-effects", "count": count, "text": f"{count} effect(s) stand and were not undone"}
 
 
-def _word(write: Write) -> str:
-    return f"{write.action} of step {write.step_id} {_UNSETTLED[write.state][1]}"
+def _open_findings(sources: Sources) -> Iterator[Json]:
+    """The incident's findings that do not name the first bad entry."""
+    incident = sources.incident
+    if incident.cause == findings.CAUSE:
+        found = (one for one in sources.entries if isinstance(one, FindingEntry) and one.generation == incident.generation)
+        names = {str(one.position) for one in found if not findings.of_entry(one).known}
+        for name in sorted(names, key=by_position)[:BOUND]:
+            yield {"what": "first-bad-entry", "entry": name, "text": findings.unlocated([name])}
 
 
-def _tasks(sources: Sources) -> list[Json]:
-    waiting = [task for task in sources.tasks if task.resolution is None]
-    return [{"what": "task", "task_id": task.task_id, "text": f"{task.kind}: {task.summary}"} for task in waiting]
-
-
-def _standing(sources: Sources) -> list[Json]:
-    count = _counts(sources.writes)[State.STANDING]
-    return [{"what": "standing-effects", "count": count, "text": f"{count} effect(s) stand and were not undone"}] if count else []
-
-
-def _unsaid(sources: Sources) -> list[Json]:
-    """The incident's findings that do not say where what is wrong began."""
-    if sources.incident.cause != findings.CAUSE:
-        return []
-    found = (one for one in sources.entries if isinstance(one, FindingEntry))
-    mine = [one for one in found if one.generation == sources.incident.generation]
-    names = sorted({str(one.position) for one in mine if not findings.of_entry(one).known}, key=_place)
-    return [{"what": "first-bad-entry", "entry": name, "text": findings.unsaid([name])} for name in names[:BOUND]]
-
-
-def _orders(sources: Sources) -> list[Json]:
-    rows: list[Json] = [
-        {"what": "order", "order_id": one.order_id, "text": f"{journal_summary.held(one)} contains the run"} for one in sources.holding
-    ]
+def _open_orders(sources: Sources) -> Iterator[Json]:
+    """The orders that contain the run, and the incident's rollback while it has not ended."""
+    for order in sources.holding:
+        yield {"what": "order", "order_id": order.order_id, "text": f"{journal_summary.held(order)} contains the run"}
     if sources.beyond:
-        rows.append({"what": "order", "text": f"{sources.beyond} order(s) outside this token's reach contain the run"})
-    return rows
+        yield {"what": "order", "text": f"{sources.beyond} order(s) outside this token's reach contain the run"}
+    incident = sources.incident
+    if incident.rollback in incidents.UNDER_WAY:
+        named = {} if incident.rollback_id is None else {"rollback_id": incident.rollback_id}
+        yield {"what": "rollback", **named, "text": f"the rollback is {incident.rollback.value.replace('_', ' ')}"}
 
 
-def _rollback(incident: Incident) -> list[Json]:
-    if incident.rollback not in _UNDER_WAY:
-        return []
-    named = {} if incident.rollback_id is None else {"rollback_id": incident.rollback_id}
-    return [{"what": "rollback", **named, "text": f"the rollback is {incident.rollback.value.replace('_', ' ')}"}]
-
-
-# --- bounds ----------------------------------------------------------------------------------------------------------
+# --- bounds and order ------------------------------------------------------------------------------------------------
 
 
 def _counts(writes: Sequence[Write]) -> dict[str, int]:
@@ -235,11 +209,7 @@ def _counts(writes: Sequence[Write]) -> dict[str, int]:
     return {state.value: counts[state] for state in State}
 
 
-def _ends(rows: Sequence[Row]) -> list[Row]:
-    """The first and the last of what is too much."""
-    return list(rows) if len(rows) <= BOUND else [*rows[: BOUND // 2], *rows[-(BOUND // 2) :]]
-
-
-def _place(name: str) -> tuple[str, int]:
+def by_position(name: str) -> tuple[str, int]:
+    """The order of entries by their names, for sorting."""
     stream, _, seq = name.rpartition("/")
     return stream, int(seq)

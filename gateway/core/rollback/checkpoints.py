@@ -155,7 +155,7 @@ def _caution(writes: Sequence[Write], place: Checkpoint, bad: FirstBad) -> str |
     if bad.known or not standing:
         return None
     return (
-        f"{_sentence(findings.unsaid(bad.unnamed))}: {_named(place)} is the latest explicit checkpoint before it, and {len(standing)} "
+        f"{_sentence(findings.unlocated(bad.unnamed))}: {_named(place)} is the latest explicit checkpoint before it, and {len(standing)} "
         f"earlier effect(s) stand. If the finding is about those, name an earlier checkpoint, or {START!r}."
     )
 
@@ -165,7 +165,7 @@ def _why_not(writes: Sequence[Write], found: Sequence[Checkpoint], first_bad: Fi
         return assumed(found[-1], against(writes, found[-1].seq))
     if not first_bad.known:
         return (
-            f"{_sentence(findings.unsaid(first_bad.unnamed))}, and there is no explicit checkpoint before it: name the target "
+            f"{_sentence(findings.unlocated(first_bad.unnamed))}, and there is no explicit checkpoint before it: name the target "
             f"(an entry, or {START!r} to undo all that the run did)."
         )
     bad = first_bad.seq

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -17,6 +18,7 @@ from gateway.model.entry import EntryBase, Position
 from gateway.model.run import Limits
 from gateway.model.trigger import Trigger
 
+T = TypeVar("T")
 E = TypeVar("E", bound=EntryBase)
 E_co = TypeVar("E_co", bound=EntryBase, covariant=True)
 
@@ -47,7 +49,7 @@ class Event(Struct, Generic[E_co], frozen=True, gc=False):
             at=self.at,
             count=count,
             threshold=threshold,
-            evidence=tuple(f"{self.stream}/{seq}" for seq in _shown(seqs or (self.seq,))),
+            evidence=tuple(f"{self.stream}/{seq}" for seq in ends(seqs or (self.seq,), SHOWN)),
             effect=None if call is None else call.effect,
             severity=severity,
             tool=None if call is None else call.tool,
@@ -61,8 +63,9 @@ def event(entry: E, position: Position) -> Event[E]:
     return Event(position.stream, position.seq, entry.at, entry)
 
 
-def _shown(seqs: tuple[int, ...]) -> tuple[int, ...]:
-    return seqs if len(seqs) <= SHOWN else seqs[: SHOWN // 2] + seqs[-SHOWN // 2 :]
+def ends(rows: Sequence[T], most: int) -> Sequence[T]:
+    """The first and the latest rows, if there are more than ``most``."""
+    return rows if len(rows) <= most else [*rows[: most // 2], *rows[-(most // 2) :]]
 
 
 class Window:

@@ -144,7 +144,7 @@ def test_routine_of_the_run_is_no_part_of_the_story() -> None:
 def test_a_checkpoint_is_reported_by_its_name() -> None:
     taken = codec_review.CHECKPOINT.journal(Checkpoint(checkpoint_id="chk_1", run_id="run_1", generation=1, at=None))
     assert summary.words(typed(at(1, "checkpoint", checkpoint=taken))) == "checkpoint"
-    assert set(timeline.CHAPTERS) <= set(Kind)
+    assert set(timeline.KINDS) <= set(Kind)
 
 
 def test_a_story_of_very_many_entries_and_objects_keeps_the_ends_and_says_what_it_left_out() -> None:
