@@ -19,10 +19,12 @@ import pytest
 
 from gateway.app import gateway
 from gateway.app import resources as parts
+from gateway.control import upkeep
 from gateway.control.rollback import executor
 from gateway.control.rollback.execution import RollbackView
 from gateway.control.runs.runs import Opened
 from gateway.core.authorization import admission
+from gateway.core.backoff import Backoff
 from gateway.model.approval import ApprovalStatus
 from gateway.model.checkpoint import START
 from gateway.model.effect import State as Fate
@@ -64,7 +66,8 @@ async def hastened() -> AsyncIterator[None]:
     """What takes half a minute with real tools takes a moment with this one: nothing of it comes late."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(line, "SETTLE", 0.02)
-        patch.setattr(executor, "BACKOFF", replace(executor.BACKOFF, first=0.005))
+        patch.setattr(executor, "BACKOFF", replace(executor.BACKOFF, first=0.005, longest=0.2))
+        patch.setattr(upkeep, "BACKOFF", Backoff(0.02, 0.2))
         patch.setattr(executor, "UNKNOWN_FOR", 0.2)
         yield
 
