@@ -60,7 +60,8 @@ class Codec(Generic[T]):
         self.kind = kind
         self._nulls = nulls
         self._optional = frozenset(optional)
-        self._hidden = frozenset(hidden)
+        self.times = frozenset(times)
+        self.hidden = frozenset(hidden)
         self._forms = dict(forms or {}) | dict.fromkeys(times, _TIME)
         self._blank = {one.name: None for one in structs.fields(kind) if one.required and type(None) in get_args(one.type)}
 
@@ -80,7 +81,7 @@ class Codec(Generic[T]):
         """The value as the API shows it."""
         document: Json = {}
         for name in self.kind.__struct_fields__:
-            if name not in self._hidden:
+            if name not in self.hidden:
                 member, form = getattr(value, name), self._forms.get(name)
                 document[name] = _plain(member) if form is None or member is None else (form.show or form.write)(member)
         return document

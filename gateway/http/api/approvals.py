@@ -10,9 +10,9 @@ from typing_extensions import TypedDict
 
 from gateway.control.review.approvals import WrongDecision
 from gateway.core.authorization import approvals
-from gateway.core.codec.review import approval_shown
+from gateway.core.codec.review import APPROVAL, approval_shown
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, Timestamp
+from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
@@ -40,39 +40,16 @@ class Asked(TypedDict):
     message: str
 
 
+@shows(APPROVAL)
 class Approval(TypedDict):
     """An approval of a call, or of a compensation that waits in a rollback.
 
     ``request``, as it would be sent, is there for roles that may decide; null once its tenant is forgotten.
     """
 
-    approval_id: str
-    kind: model.ApprovalKind
-    status: model.ApprovalStatus
-    run_id: str
-    workflow_id: str
-    tenant: str
-    agent_id: str
-    task_class: str
-    generation: int
-    tool: str
-    action: str
     target: Target
     args_digest: str
-    number: int
-    summary: str
-    existed: bool | None
-    version: str | None
     reasons: list[Asked]
-    requested_at: Timestamp
-    expires_at: Timestamp | None
-    decided_at: Timestamp | None
-    decided_by: str | None
-    reason: str | None
-    used_at: Timestamp | None
-    used_by: str | None
-    rollback_id: str | None
-    node_id: str | None
     request: NotRequired[dict[str, Any] | None]
 
 
@@ -89,14 +66,14 @@ async def list_approvals(request: Request, query: ListApprovals) -> Json:
     if query.run is not None:
         await request.run(query.run)
 
-    async def fetch(after: str | None, limit: int) -> Sequence[model.Approval]:
+    async def fetch(*, after: str | None, limit: int) -> Sequence[model.Approval]:
         rows = await services.approvals.records.approvals(run=query.run, after=after, limit=limit)
         return [approvals.as_of(one, now=now) for one in rows]
 
     async def keep(approval: model.Approval) -> bool:
         return query.status in (None, approval.status) and request.sees(approval)
 
-    page = await paging.collect(fetch, attrgetter("approval_id"), keep, after=query.after, limit=query.limit)
+    page = await paging.collect(fetch, attrgetter("approval_id"), query, keep)
     return page.json([await _shown(request, one) for one in page.rows])
 
 

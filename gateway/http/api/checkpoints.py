@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 
 from pydantic import Field
@@ -15,11 +16,12 @@ from gateway.core.codec.review import CHECKPOINT
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.http.api import runs
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Count, Id, Label, Listed, ModeWord, Name, Paged, Reason, ScopePattern, Target, Timestamp
+from gateway.http.server.fields import Body, Count, Id, Label, Listed, ModeWord, Name, Paged, Reason, ScopePattern, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
 from gateway.http.server.services import Services
+from gateway.model.checkpoint import Touched
 from gateway.model.effect import Write
 from gateway.model.run import Mode, Run
 
@@ -65,33 +67,22 @@ class ResumeRun(Body):
         )
 
 
+@shows(Touched)
 class TouchedObject(TypedDict):
     """An object that the run changed, the version that it left, and the outcome that proves it."""
 
     target: Target
-    version: str | None
     receipt: str
 
 
+@shows(CHECKPOINT)
 class Checkpoint(TypedDict):
     """A place in a run's journal. ``at`` is the newest entry before it; an automatic one was taken by nobody."""
 
-    checkpoint_id: str
-    run_id: str
-    workflow_id: str
-    tenant: str
-    generation: int
     at: str | None
-    automatic: bool
-    state_ref: str | None
-    label: str | None
     objects: list[TouchedObject]
     irreversible: list[str]
     compensations: list[str]
-    approvals: list[str]
-    tasks: list[str]
-    by: str | None
-    taken_at: Timestamp | None
 
 
 class ResumedState(TypedDict):
@@ -170,12 +161,8 @@ async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -
 async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
     """List the checkpoints of a run."""
     services, run = request.services, await request.run(run_id)
-    page = await paging.collect(
-        lambda after, limit: services.checkpoints.records.checkpoints(run.run_id, after=after, limit=limit),
-        attrgetter("checkpoint_id"),
-        after=query.after,
-        limit=query.limit,
-    )
+    fetch = partial(services.checkpoints.records.checkpoints, run.run_id)
+    page = await paging.collect(fetch, attrgetter("checkpoint_id"), query)
     automatic = await services.checkpoints.automatic(run)
     return page.json([CHECKPOINT.shown(one) for one in page.rows]) | {
         "automatic": None if automatic is None else CHECKPOINT.shown(automatic),

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
 from gateway.core.authorization import admission
+from gateway.core.codec.incident import INCIDENT
 from gateway.core.incident import recovery, timeline
 from gateway.http.api import checkpoints
 from gateway.http.api.effects import Compensation
 from gateway.http.api.orders import Order
 from gateway.http.server import paging
-from gateway.http.server.fields import OPEN, Id, Listed, Paged, Target, Timestamp
+from gateway.http.server.fields import OPEN, Id, Listed, Paged, Target, Timestamp, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
 from gateway.model import incident as model
 from gateway.model.effect import State
 from gateway.model.entry import Kind, Verification
-from gateway.model.response import Measure, Verdict
 
 ROUTES = Routes()
 
@@ -59,32 +60,11 @@ class Recovery(TypedDict):
     waits_for: list[Waiting]
 
 
-class _Incident(TypedDict):
-    incident_id: str
-    run_id: str
-    workflow_id: str
-    tenant: str
-    agent_id: str
-    task_class: str
-    generation: int
-    cause: str
-    opened_at: Timestamp
-    updated_at: Timestamp
-    triggers: int
-    evidence: list[str]
-    action: Measure
-    verdict: Verdict
-    why: str
-    rollback: model.RollbackState
-    rollback_id: str | None
-    closed_at: Timestamp | None
-    state: Literal["open", "closed"]
-
-
-class Incident(_Incident):
+@shows(INCIDENT)
+class Incident(TypedDict):
     """One cause in one generation of a run: what was detected, and what was done about it."""
 
-    orders: list[str]
+    state: Literal["open", "closed"]
     recovery: RecoveryRequest | None
 
 
@@ -94,10 +74,11 @@ class IncidentPage(Listed):
     items: list[Incident]
 
 
-class IncidentRecovery(_Incident):
+@shows(INCIDENT)
+class IncidentRecovery(TypedDict):
     """The incident, and how far its recovery is."""
 
-    orders: list[str]
+    state: Literal["open", "closed"]
     recovery: Recovery
 
 
@@ -146,9 +127,11 @@ class OpenPoint(TypedDict):
     text: str
 
 
-class IncidentDetail(_Incident):
+@shows(INCIDENT)
+class IncidentDetail(TypedDict):
     """The incident, its timeline and all that belongs to it. ``hashes`` are those of the entries that it names."""
 
+    state: Literal["open", "closed"]
     orders: list[Order]
     recovery: Recovery
     timeline: list[TimelineRow]
@@ -168,13 +151,8 @@ async def list_incidents(request: Request, query: ListIncidents) -> Json:
         state = "open" if incident.closed_at is None else "closed"
         return query.state in (None, state) and request.sees(incident)
 
-    page = await paging.collect(
-        lambda after, limit: request.services.incidents.incidents(run=query.run, after=after, limit=limit),
-        attrgetter("incident_id"),
-        keep,
-        after=query.after,
-        limit=query.limit,
-    )
+    fetch = partial(request.services.incidents.incidents, run=query.run)
+    page = await paging.collect(fetch, attrgetter("incident_id"), query, keep)
     return page.json([timeline.summary(incident) for incident in page.rows])
 
 

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from gateway.core.codec import entry as codec
 from gateway.core.codec.record import position_of
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import OPEN, Cursor, Id, Limit, Listed, Query, Timestamp
+from gateway.http.server.fields import OPEN, Cursor, Id, Listed, Paged, Query, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import JSON, Routes
@@ -47,8 +47,8 @@ class FollowJournal(Query):
     after: Cursor | None = Field(default=None, description="`<stream>/<seq>`")
 
 
-class ListEntries(FollowJournal):
-    limit: Limit = 100
+class ListEntries(FollowJournal, Paged):
+    pass
 
 
 @OPEN
@@ -99,7 +99,7 @@ class HeadPage(Listed):
 @ROUTES.add("GET", "/v1/journal", Permission.READ_JOURNAL, {200: EntryPage}, also=LINES)
 async def list_entries(request: Request, query: ListEntries) -> web.Response:
     """Entries of the journal, as they are stored; with `Accept: application/x-ndjson` one a line, and the cursor in `Killcord-Next`."""
-    page = await _entries(request, query, query.after, query.limit)
+    page = await _entries(request, query)
     if LINES in request.raw.headers.get("Accept", ""):
         headers = {} if page.next is None else {"Killcord-Next": page.next}
         return web.Response(body=b"".join(line + b"\n" for line in page.rows), content_type=LINES, headers=headers)
@@ -131,7 +131,7 @@ async def sign_head(request: Request) -> HeadPage:
 async def follow_journal(request: Request, query: FollowJournal) -> web.StreamResponse:
     """The journal as it grows: from `after` or `Last-Event-ID` on, else what comes from now on."""
     after = request.raw.headers.get("Last-Event-ID") or query.after or await _end(request.services)
-    await _entries(request, query, after, 1)  # a wrong cursor is still a problem document here
+    await _entries(request, _behind(query, after, 1))  # a wrong cursor is still a problem document here
     response = web.StreamResponse(headers={"Content-Type": EVENTS})
     with suppress(ConnectionResetError):
         await response.prepare(request.raw)
@@ -149,16 +149,15 @@ async def show_entry(request: Request, stream: str, seq: str) -> web.Response:
     return web.Response(body=found(line if seen else None, f"entry {stream}/{seq}"), content_type=JSON)
 
 
-async def _entries(request: Request, wanted: FollowJournal, after: str | None, limit: int) -> paging.Page[bytes]:
+async def _entries(request: Request, query: ListEntries) -> paging.Page[bytes]:
     """A page of what the operator may see of the journal.
 
     Raises:
         BadRequest: the cursor is not one of this journal.
     """
 
-    async def fetch(after: str | None, limit: int) -> Sequence[bytes]:
-        kind = None if wanted.kind is None else wanted.kind.value
-        asked = journal.Query(run=wanted.run, tenant=wanted.tenant, kind=kind, after=after, limit=limit)
+    async def fetch(*, after: str | None, limit: int) -> Sequence[bytes]:
+        asked = journal.Query(run=query.run, tenant=query.tenant, kind=query.kind, after=after, limit=limit)
         try:
             return await request.services.history.lines(asked)
         except (ValueError, OverflowError) as wrong:
@@ -167,7 +166,12 @@ async def _entries(request: Request, wanted: FollowJournal, after: str | None, l
     async def keep(line: bytes) -> bool:
         return request.operator.everywhere or await request.sees_entry(codec.decode(line))
 
-    return await paging.collect(fetch, _position, keep, after=after, limit=limit)
+    return await paging.collect(fetch, _position, query, keep)
+
+
+def _behind(query: FollowJournal, after: str, limit: int) -> ListEntries:
+    """The list of the entries behind a cursor, which is the gateway's own or checked by the journal."""
+    return ListEntries.model_construct(**{**dict(query), "after": after, "limit": limit})
 
 
 async def _stream(request: Request, query: FollowJournal, response: web.StreamResponse, after: str) -> None:
@@ -175,7 +179,7 @@ async def _stream(request: Request, query: FollowJournal, response: web.StreamRe
     silent = 0.0
     while not closing.is_set() and request.raw.transport is not None:
         end = await _end(request.services)
-        page = await _entries(request, query, after, AT_ONCE)
+        page = await _entries(request, _behind(query, after, AT_ONCE))
         for line in page.rows:
             await response.write(b"id: %b\nevent: entry\ndata: %b\n\n" % (_position(line).encode(), line))
         # Nothing up to `end` is left to see: the next look need not pass over it again.

@@ -14,7 +14,7 @@ from gateway.control.containment import containment
 from gateway.core.authorization import gate
 from gateway.core.codec.order import ORDER
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Duration, Id, Listed, ModeName, Name, OrderWord, Paged, Query, Reason, Timestamp, Wait
+from gateway.http.server.fields import Body, Duration, Id, Listed, ModeName, Name, OrderWord, Paged, Query, Reason, Wait, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
@@ -82,20 +82,12 @@ class HeldScope(TypedDict, total=False):
     all: bool
 
 
+@shows(ORDER)
 class Order(TypedDict):
     """A containment order. ``epoch`` grows with each order that is made or released."""
 
-    order_id: str
-    epoch: int
     scope: HeldScope
     mode: ModeName
-    no_fanout: bool
-    reason: str
-    by: str
-    created_at: Timestamp
-    expires_at: Timestamp | None
-    released_at: Timestamp | None
-    released_by: str | None
 
 
 class OrderWithState(Order):
@@ -166,13 +158,13 @@ async def list_orders(request: Request, query: ListOrders) -> Json:
     services = request.services
     run = None if query.run is None else await request.run(query.run)
 
-    async def fetch(after: str | None, limit: int) -> Sequence[model.Order]:
+    async def fetch(*, after: str | None, limit: int) -> Sequence[model.Order]:
         return services.containment.listed(after=after, limit=limit)
 
     async def keep(order: model.Order) -> bool:
         return (run is None or gate.matches(order, run)) and await request.sees_scope(order.scope)
 
-    page = await paging.collect(fetch, attrgetter("order_id"), keep, after=query.after, limit=query.limit)
+    page = await paging.collect(fetch, attrgetter("order_id"), query, keep)
     return page.json([await _shown(services, order) for order in page.rows])
 
 

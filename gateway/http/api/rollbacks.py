@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, NotRequired, ParamSpec
 
@@ -17,18 +18,17 @@ from gateway.control.rollback.execution import RollbackView
 from gateway.control.rollback.scope import Busy, NotContained, WrongRollback
 from gateway.core import timestamps
 from gateway.core.codec import plan as codec_plan
-from gateway.core.codec.incident import rollback_shown
+from gateway.core.codec.incident import ROLLBACK, rollback_shown
 from gateway.core.rollback import plan_mermaid, plan_table, progress
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Id, Listed, Name, Paged, Query, Reason, Target, Timestamp
+from gateway.http.server.fields import Body, Id, Listed, Name, Paged, Query, Reason, Target, Timestamp, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Refusals, Routes
 from gateway.model import rollback as model
-from gateway.model.action import Remedy
 from gateway.model.effect import Write
 from gateway.model.order import Scope
-from gateway.model.plan import Does, Node, NodeState, Plan, Way
+from gateway.model.plan import Node, NodeState, Plan
 
 P = ParamSpec("P")
 
@@ -68,24 +68,11 @@ class ChangeRollback(Body):
     reason: Reason
 
 
+@shows(ROLLBACK)
 class Rollback(TypedDict):
     """A rollback. ``residue`` is a sentence for everything that was not rolled back, or is not as it should be."""
 
-    rollback_id: str
-    run_id: str
-    subtree: bool
-    tenant: str
-    workflow_id: str
-    generation: int
-    to: str
-    reason: str
-    by: str
     state: model.RollbackStatus
-    residue: list[str]
-    incident_id: str | None
-    started_at: Timestamp
-    updated_at: Timestamp
-    ended_at: Timestamp | None
 
 
 class RollbackPage(Listed):
@@ -94,30 +81,11 @@ class RollbackPage(Listed):
     items: list[Rollback]
 
 
+@shows(Node)
 class PlannedNode(TypedDict):
     """What is done about some effects on one object; what does not apply is absent."""
 
-    node_id: str
-    effects: list[str]
-    run_id: str
-    tool: str
-    action: str
     target: Target
-    way: Way
-    remedy: Remedy
-    why: str
-    original: str
-    after: NotRequired[list[str]]
-    by: NotRequired[str]
-    does: NotRequired[Does]
-    with_body: NotRequired[bool]
-    automatic: NotRequired[bool]
-    snapshot_ref: NotRequired[str]
-    args_ref: NotRequired[str]
-    reply_ref: NotRequired[str]
-    guard: NotRequired[str]
-    guard_absent: NotRequired[bool]
-    guard_follows: NotRequired[str]
 
 
 class RollbackNode(PlannedNode):
@@ -201,13 +169,8 @@ async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     async def keep(rollback: model.Rollback) -> bool:
         return query.state in (None, rollback.status) and await request.sees_scope(_scope(rollback))
 
-    page = await paging.collect(
-        lambda after, limit: request.services.rollback_records.rollbacks(run=query.run, after=after, limit=limit),
-        attrgetter("rollback_id"),
-        keep,
-        after=query.after,
-        limit=query.limit,
-    )
+    fetch = partial(request.services.rollback_records.rollbacks, run=query.run)
+    page = await paging.collect(fetch, attrgetter("rollback_id"), query, keep)
     return page.json([rollback_shown(one) for one in page.rows])
 
 

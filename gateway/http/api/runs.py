@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 from typing import Annotated, Any, NotRequired
 
@@ -14,7 +15,7 @@ from gateway.control.review import findings
 from gateway.control.runs.runs import Opened, OtherRun, UnknownClass
 from gateway.core import timestamps
 from gateway.core.authorization import admission
-from gateway.core.codec.run import run_shown
+from gateway.core.codec.run import RUN, run_shown
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import (
     Amount,
@@ -31,6 +32,7 @@ from gateway.http.server.fields import (
     Reason,
     ScopePattern,
     Timestamp,
+    shows,
 )
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
@@ -130,24 +132,13 @@ class RunLimits(TypedDict, total=False):
     amount: dict[str, float]
 
 
+@shows(RUN)
 class Run(TypedDict):
     """A run under its effective mode; ``counters`` is what it has used. ``require_approval`` is there once it was resumed."""
 
-    run_id: str
-    workflow_id: str
-    tenant: str
-    agent_id: str
-    task_class: str
-    parent_run: str | None
-    scopes: list[str]
-    tools: list[str] | None
     mode: ModeName
-    generation: int
     limits: RunLimits
     counters: dict[str, float]
-    opened_at: Timestamp
-    expires_at: Timestamp
-    closed_at: Timestamp | None
     require_approval: NotRequired[list[str]]
 
 
@@ -204,13 +195,8 @@ async def list_runs(request: Request, query: ListRuns) -> Json:
     async def keep(run: model.Run) -> bool:
         return request.sees(run) and query.mode in (None, _mode(services, run).word)
 
-    page = await paging.collect(
-        lambda after, limit: services.registry.runs(tenant=query.tenant, agent=query.agent, parent=query.parent, after=after, limit=limit),
-        attrgetter("run_id"),
-        keep,
-        after=query.after,
-        limit=query.limit,
-    )
+    fetch = partial(services.registry.runs, tenant=query.tenant, agent=query.agent, parent=query.parent)
+    page = await paging.collect(fetch, attrgetter("run_id"), query, keep)
     return page.json([await _shown(services, run) for run in page.rows])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import attrgetter
 from typing import Literal
 
@@ -10,7 +11,7 @@ from typing_extensions import TypedDict
 from gateway.core.codec.review import TASK
 from gateway.core.tasks import AlreadyResolved, WrongResolution
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, Timestamp
+from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
@@ -33,34 +34,17 @@ class ResolveTask(Body):
     reason: Reason | None = None
 
 
+@shows(model.Evidence)
 class TaskEvidence(TypedDict):
     """What a person needs to see: versions of the object (``absent``: it was not there; null: it was not read), entries, a sentence."""
 
-    before: str | None
-    after: str | None
-    now: str | None
-    entries: list[str]
-    why: str
 
-
+@shows(TASK)
 class Task(TypedDict):
     """Work handed to a person. ``wire_keys`` name the writes that it is about, oldest first."""
 
-    task_id: str
-    kind: model.TaskKind
-    run_id: str
-    tenant: str
-    wire_keys: list[str]
-    summary: str
-    opened_at: Timestamp
     target: Target | None
     evidence: TaskEvidence | None
-    rollback_id: str | None
-    node_id: str | None
-    resolution: model.Resolution | None
-    resolved_by: str | None
-    note: str | None
-    resolved_at: Timestamp | None
 
 
 class TaskPage(Listed):
@@ -77,13 +61,8 @@ async def list_tasks(request: Request, query: ListTasks) -> Json:
         status = "open" if task.resolution is None else "resolved"
         return query.status in (None, status) and query.kind in (None, task.kind) and await _seen(request, task)
 
-    page = await paging.collect(
-        lambda after, limit: request.services.registry.tasks(run=query.run, after=after, limit=limit),
-        attrgetter("task_id"),
-        keep,
-        after=query.after,
-        limit=query.limit,
-    )
+    fetch = partial(request.services.registry.tasks, run=query.run)
+    page = await paging.collect(fetch, attrgetter("task_id"), query, keep)
     return page.json([TASK.shown(task) for task in page.rows])
 
 

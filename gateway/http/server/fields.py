@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NotRequired, TypeVar, Union, get_args, get_type_hints
 
+from msgspec import Struct, structs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, WithJsonSchema, with_config
 from typing_extensions import TypeAliasType, TypedDict
 
 from gateway.core import units
+from gateway.core.codec.record import Codec
 from gateway.model.run import Mode, Rate
 
 
@@ -70,6 +73,31 @@ Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-tim
 ModeName = TypeAliasType("ModeName", Annotated[str, WithJsonSchema({"type": "string", "enum": [mode.word for mode in Mode]})])
 OPEN = with_config(ConfigDict(extra="allow"))
 """Decorates an answer that has more members than its model names."""
+
+
+Model = TypeVar("Model")
+
+
+def shows(value: Codec[Any] | type[Struct]) -> Callable[[type[Model]], type[Model]]:
+    """Decorates an answer that shows such a value: it has the value's members, beside and instead of which it declares its own."""
+    kind, times, hidden = (value.kind, value.times, value.hidden) if isinstance(value, Codec) else (value, (), ())
+    members: dict[str, Any] = {}
+    for member in structs.fields(kind):
+        known = tuple(one for one in get_args(member.type) if one is not type(None))
+        nullable = len(known) < len(get_args(member.type))
+        if member.name in times:
+            members[member.name] = Timestamp | None if nullable else Timestamp
+        elif kind.__struct_config__.omit_defaults and not member.required:
+            members[member.name] = NotRequired[Union[known] if nullable else member.type]  # noqa: UP007
+        elif member.name not in hidden:
+            members[member.name] = member.type
+
+    def declare(model: Any) -> Any:
+        described = TypedDict(model.__name__, members | get_type_hints(model, include_extras=True))  # type: ignore[misc]
+        described.__doc__ = model.__doc__
+        return described
+
+    return declare
 
 
 class Listed(TypedDict):

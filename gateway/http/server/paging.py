@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+from gateway.http.server.fields import Paged
 
 Row = TypeVar("Row")
+Found = TypeVar("Found", covariant=True)
 
 AT_ONCE = 250
 """Rows read between two turns of the event loop: calls of agents wait for no list."""
@@ -28,20 +31,22 @@ class Page(Generic[Row]):
         return {"items": items, "next": self.next}
 
 
+class Fetch(Protocol[Found]):
+    """Reads at most ``limit`` rows that follow the cursor ``after``."""
+
+    def __call__(self, *, after: str | None, limit: int) -> Awaitable[Sequence[Found]]: ...
+
+
 async def collect(
-    fetch: Callable[[str | None, int], Awaitable[Sequence[Row]]],
-    cursor: Callable[[Row], str],
-    keep: Callable[[Row], Awaitable[bool]] | None = None,
-    *,
-    after: str | None,
-    limit: int,
+    fetch: Fetch[Row], cursor: Callable[[Row], str], query: Paged, keep: Callable[[Row], Awaitable[bool]] | None = None
 ) -> Page[Row]:
-    """The first ``limit`` rows after a cursor that are to be kept; fewer, with a cursor, where too many had to be passed over."""
+    """The page that ``query`` asks for, of the rows to keep; it has fewer rows, and a cursor, if too many rows were skipped."""
     kept: list[Row] = []
+    after, limit = query.after, query.limit
     at_once = min(limit + 1, AT_ONCE)
     scanned = 0
     while True:
-        rows = await fetch(after, at_once)
+        rows = await fetch(after=after, limit=at_once)
         for row in rows:
             if keep is None or await keep(row):
                 if len(kept) == limit:
@@ -56,8 +61,9 @@ async def collect(
         await asyncio.sleep(0)
 
 
-def within(rows: Sequence[Row], cursor: Callable[[Row], str], *, after: str | None, limit: int) -> Page[Row]:
-    """A page of rows that are all in hand, in order. An unknown cursor is the beginning."""
+def within(rows: Sequence[Row], cursor: Callable[[Row], str], query: Paged) -> Page[Row]:
+    """The page that ``query`` asks for, of rows that are all in memory, in order. An unknown cursor means the beginning."""
+    after, limit = query.after, query.limit
     begin = next((place + 1 for place, row in enumerate(rows) if cursor(row) == after), 0) if after is not None else 0
     taken = rows[begin : begin + limit]
     return Page(taken, cursor(taken[-1]) if begin + limit < len(rows) else None)
