@@ -12,7 +12,7 @@ from gateway import errors
 from gateway.app.gateway import Gateway
 from gateway.http import app
 from gateway.http.server.operators import Operator, Role
-from gateway.http.server.services import Services, Serving
+from gateway.http.server.request import Services, Serving
 from gateway.settings import operators
 from gateway.settings.config import Config
 from gateway.wire.inbound.server import Server

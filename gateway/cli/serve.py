@@ -20,7 +20,7 @@ from gateway.app.gateway import Gateway
 from gateway.cli.output import WRONG_USE, problems, wrong_use
 from gateway.control.supervisor import Supervisor
 from gateway.core import timestamps
-from gateway.http.server.services import Serving
+from gateway.http.server.request import Serving
 from gateway.observe import logs
 from gateway.settings import check, loading
 from gateway.settings.config import Config

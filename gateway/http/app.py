@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gateway.http.api import admission, approvals, checkpoints, effects, incidents, journal, orders, process, rollbacks, runs, tasks
 from gateway.http.server import guard, openapi, problem
-from gateway.http.server.services import Services
+from gateway.http.server.request import Services
 
 BODY_CAP = 1 << 20
 """Bytes of a request body."""

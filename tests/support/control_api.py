@@ -28,7 +28,7 @@ from gateway.control.runs.resume import Resume
 from gateway.control.runs.runs import Runs
 from gateway.control.upkeep import Heads
 from gateway.http.server.operators import Operator, Role
-from gateway.http.server.services import Services, Serving
+from gateway.http.server.request import Services, Serving
 from gateway.model.effect import Write
 from gateway.model.entry import Head, Result
 from gateway.model.run import Limits, TaskClass

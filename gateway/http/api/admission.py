@@ -11,9 +11,8 @@ from gateway.core.authorization import gate
 from gateway.http.server import problem
 from gateway.http.server.fields import Body, Id, ModeName, Reason
 from gateway.http.server.operators import Permission
-from gateway.http.server.request import Request
+from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Routes
-from gateway.http.server.services import Services
 from gateway.model.run import Mode, Run, TaskClass
 
 RETRY_AFTER = 5.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from operator import attrgetter
 
+import msgspec
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -18,9 +19,8 @@ from gateway.http.api import runs
 from gateway.http.server import paging, problem
 from gateway.http.server.fields import Body, Count, Id, Label, Listed, ModeWord, Name, Paged, Reason, ScopePattern, Target, shows
 from gateway.http.server.operators import Permission
-from gateway.http.server.request import Request
+from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Json, Routes
-from gateway.http.server.services import Services
 from gateway.model.checkpoint import Touched
 from gateway.model.effect import Write
 from gateway.model.run import Mode, Run
@@ -57,14 +57,8 @@ class ResumeRun(Body):
     reason: Reason
 
     def request(self) -> resumption.Request:
-        return resumption.Request(
-            checkpoint=self.checkpoint,
-            scopes=None if self.scopes is None else tuple(self.scopes),
-            tools=None if self.tools is None else tuple(self.tools),
-            mode=None if self.mode is None else Mode.of(self.mode),
-            limits=self.limits.asked(),
-            require_approval=tuple(self.require_approval),
-        )
+        asked = dict(self) | {"mode": self.mode and Mode.of(self.mode), "limits": self.limits.asked()}
+        return msgspec.convert(asked, resumption.Request)
 
 
 @shows(Touched)

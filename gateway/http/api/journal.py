@@ -16,9 +16,8 @@ from gateway.core.codec.record import position_of
 from gateway.http.server import paging, problem
 from gateway.http.server.fields import OPEN, Cursor, Id, Listed, Paged, Query, Timestamp
 from gateway.http.server.operators import Permission
-from gateway.http.server.request import Request, found
+from gateway.http.server.request import Request, Services, found
 from gateway.http.server.routing import JSON, Routes
-from gateway.http.server.services import Services
 from gateway.model.entry import Kind
 from gateway.ports import journal
 

@@ -16,9 +16,8 @@ from gateway.core.codec.order import ORDER
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import Body, Duration, Id, Listed, ModeName, Name, OrderWord, Paged, Query, Reason, Wait, shows
 from gateway.http.server.operators import Permission
-from gateway.http.server.request import Request, found
+from gateway.http.server.request import Request, Services, found
 from gateway.http.server.routing import Json, Routes
-from gateway.http.server.services import Services
 from gateway.model import order as model
 from gateway.model.run import Mode
 

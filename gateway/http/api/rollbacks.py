@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, NotRequired, ParamSpec
+from typing import Any, NotRequired
 
 from aiohttp import web
 from msgspec.structs import asdict
@@ -29,8 +29,6 @@ from gateway.model import rollback as model
 from gateway.model.effect import Write
 from gateway.model.order import Scope
 from gateway.model.plan import Node, NodeState, Plan
-
-P = ParamSpec("P")
 
 _UNCHANGED: Refusals = {NotContained: problem.Conflict, WrongRollback: problem.Conflict}
 
@@ -150,7 +148,7 @@ async def roll_back(request: Request, body: StartRollback) -> Json | web.Respons
 
 async def _dry_run(request: Request, body: StartRollback) -> web.Response:
     plan = await request.services.rollbacks.dry_run(body.scope.run, subtree=body.scope.subtree, to=body.to)
-    return await _drawn(plan, {}) if _wants_mermaid(request) else routing.json(await _in_thread(_planned, plan, body))
+    return await _drawn(plan, {}) if _wants_mermaid(request) else routing.json(await asyncio.to_thread(_planned, plan, body))
 
 
 async def _begin(request: Request, body: StartRollback) -> Json:
@@ -186,7 +184,8 @@ async def show_rollback(request: Request, rollback_id: str, query: ShowRollback)
     if _wants_mermaid(request):
         return await _drawn(view.plan, view.states)
     tried = await services.rollback_records.compensations(rollback_id) if query.nodes else None
-    return await _in_thread(_view, view, tried, services.clock.now() - services.clock.monotonic())
+    # In a thread: a plan can have very many nodes, and calls of agents do not wait for its rows.
+    return await asyncio.to_thread(_view, view, tried, services.clock.now() - services.clock.monotonic())
 
 
 @ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/stop", Permission.ROLL_BACK, {200: Rollback, 409: "it has ended"}, _UNCHANGED)
@@ -219,11 +218,6 @@ def _wants_mermaid(request: Request) -> bool:
 
 async def _drawn(plan: Plan, states: Mapping[str, NodeState]) -> web.Response:
     return web.Response(text=await asyncio.to_thread(plan_mermaid.drawn, plan, states), content_type=plan_mermaid.MEDIA_TYPE)
-
-
-async def _in_thread(shown: Callable[P, Json], *args: P.args, **more: P.kwargs) -> Json:
-    """A plan can have very many nodes, and calls of agents do not wait for its rows."""
-    return await asyncio.to_thread(shown, *args, **more)
 
 
 def _planned(plan: Plan, body: StartRollback) -> Json:

@@ -6,6 +6,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Annotated, Any, NotRequired
 
+import msgspec
 from aiohttp import web
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
@@ -35,9 +36,8 @@ from gateway.http.server.fields import (
     shows,
 )
 from gateway.http.server.operators import Permission
-from gateway.http.server.request import Request
+from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Json, Routes
-from gateway.http.server.services import Services
 from gateway.model import run as model
 
 ROUTES = Routes()
@@ -76,19 +76,8 @@ class OpenRun(Body):
     reason: Reason | None = None
 
     def request(self) -> admission.Request:
-        return admission.Request(
-            tenant=self.tenant,
-            agent_id=self.agent_id,
-            task_class=self.task_class,
-            scopes=tuple(self.scopes),
-            tools=None if self.tools is None else tuple(self.tools),
-            mode=model.Mode.of(self.mode),
-            ttl=self.ttl,
-            run_id=self.run_id,
-            workflow_id=self.workflow_id,
-            parent_run=self.parent_run,
-            limits=self.limits.asked(),
-        )
+        asked = dict(self) | {"mode": model.Mode.of(self.mode), "limits": self.limits.asked()}
+        return msgspec.convert(asked, admission.Request)
 
 
 class ListRuns(Paged):

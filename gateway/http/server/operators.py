@@ -37,43 +37,17 @@ class Permission(StrEnum):
     DECIDE_APPROVALS = "approve and deny"
 
 
-_READING = frozenset(
-    {
-        Permission.READ_RUNS,
-        Permission.READ_ORDERS,
-        Permission.READ_JOURNAL,
-        Permission.READ_TASKS,
-        Permission.READ_INCIDENTS,
-        Permission.READ_ROLLBACKS,
-        Permission.READ_APPROVALS,
-    }
-)
+_READING = frozenset(one for one in Permission if one.name.startswith("READ_"))
+_WORK = {Permission.OPEN_RUNS, Permission.RENEW_LEASES, Permission.CLOSE_RUNS, Permission.ADMIT, Permission.CHECKPOINT}
+_HELP = {Permission.ORDER, Permission.ROLL_BACK, Permission.RESUME, Permission.RESOLVE_TASKS, Permission.CLOSE_RUNS, Permission.CHECKPOINT}
 
 PERMITTED: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _READING,
     Role.APPROVER: _READING | {Permission.DECIDE_APPROVALS},
     Role.VERIFIER: _READING | {Permission.REPORT_FINDINGS},
-    Role.OPERATOR: _READING
-    | {
-        Permission.ORDER,
-        Permission.CLOSE_RUNS,
-        Permission.RESOLVE_TASKS,
-        Permission.ROLL_BACK,
-        Permission.CHECKPOINT,
-        Permission.RESUME,
-    },
+    Role.OPERATOR: _READING | _HELP,
     # Opens and ends work, and never weakens a containment: the program that starts agents must not be able to release them.
-    Role.ORCHESTRATOR: frozenset(
-        {
-            Permission.READ_RUNS,
-            Permission.OPEN_RUNS,
-            Permission.RENEW_LEASES,
-            Permission.CLOSE_RUNS,
-            Permission.ADMIT,
-            Permission.CHECKPOINT,
-            Permission.READ_JOURNAL,
-        }
-    ),
+    Role.ORCHESTRATOR: frozenset({Permission.READ_RUNS, Permission.READ_JOURNAL, *_WORK}),
     Role.ADMIN: frozenset(Permission),
 }
 

@@ -1,29 +1,78 @@
-"""A request in the hands of a handler, and what its operator may see: what belongs to other tenants or task classes is not found."""
+"""What a handler receives: the services of the gateway, and a request with what its operator may see.
+
+What belongs to other tenants or task classes is not found.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
+from gateway.control.containment.containment import Containment
+from gateway.control.incident.recovery import RecoveryDriver
+from gateway.control.incident.timeline import Timelines
+from gateway.control.review.approvals import Approvals
+from gateway.control.review.findings import Findings
+from gateway.control.review.tasks import Tasks
+from gateway.control.rollback.rollbacks import Rollbacks
+from gateway.control.runs.checkpoints import Checkpoints
+from gateway.control.runs.resume import Resume
+from gateway.control.runs.runs import Runs
+from gateway.core.rollback.plan_objects import Undos
 from gateway.http.server import problem
 from gateway.http.server.operators import Operator
-from gateway.http.server.services import Services
+from gateway.model.approval import Approval
 from gateway.model.entries import Entry
+from gateway.model.incident import Incident
 from gateway.model.order import Scope
 from gateway.model.run import Run
 from gateway.model.task import Task
+from gateway.ports.clock import Clock
+from gateway.ports.journal import History, Journal
+from gateway.ports.keys import HeadSigner, LeaseKeys
+from gateway.ports.projections import Registry, Writes
+from gateway.ports.rollback import RollbackRecords
+from gateway.ports.triggers import Incidents
+
+Serving = Literal["all", "sidecar", "control"]
 
 
-class Owned(Protocol):
-    """Something that belongs to one tenant and task class."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """``identify`` gives a token's operator, found by the token's digest; ``ready`` says whether calls can pass, and why not, part by
+    part; ``sign_head`` signs and keeps a head over the newest durable entry; ``allowed_hosts`` are names without ports."""
 
-    @property
-    def tenant(self) -> str: ...
-
-    @property
-    def task_class(self) -> str: ...
+    runs: Runs
+    containment: Containment
+    tasks: Tasks
+    findings: Findings
+    approvals: Approvals
+    rollbacks: Rollbacks
+    rollback_records: RollbackRecords
+    checkpoints: Checkpoints
+    resume: Resume
+    recover: RecoveryDriver
+    incidents: Incidents
+    timelines: Timelines
+    registry: Registry
+    writes: Writes
+    history: History
+    journal: Journal
+    lease_keys: LeaseKeys
+    head_signer: HeadSigner
+    clock: Clock
+    identify: Callable[[str], Operator | None]
+    ready: Callable[[], tuple[bool, dict[str, object]]]
+    sign_head: Callable[[], Awaitable[object]]
+    log: Callable[[str, dict[str, object]], None]
+    metrics: CollectorRegistry
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
+    role: Serving = "all"
+    undos: Undos = field(default_factory=dict)
 
 
 Item = TypeVar("Item")
@@ -37,7 +86,7 @@ class Request:
     operator: Operator
     raw: web.Request
 
-    def sees(self, one: Owned) -> bool:
+    def sees(self, one: Approval | Incident | Run) -> bool:
         """Whether an object is of the operator's tenants and task classes."""
         return self.operator.may_touch(one.tenant, one.task_class)
 

@@ -18,8 +18,7 @@ from aiohttp.typedefs import Handler as AiohttpHandler
 from gateway.http.server import guard, problem, reading
 from gateway.http.server.fields import Body, Query
 from gateway.http.server.operators import NOBODY, Permission
-from gateway.http.server.request import Request
-from gateway.http.server.services import Services
+from gateway.http.server.request import Request, Services
 
 JSON = "application/json"
 
