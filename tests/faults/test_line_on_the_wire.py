@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.runs import LeasedRun
 from gateway.model.run import Mode
 from gateway.wire.inbound import response
 from tests.support import rig
@@ -43,7 +43,7 @@ class Held:
 
 
 @asynccontextmanager
-async def stage(folder: Path, script: Held, *, connections: int = 64) -> AsyncIterator[tuple[Rig, Tool, int, Opened]]:
+async def stage(folder: Path, script: Held, *, connections: int = 64) -> AsyncIterator[tuple[Rig, Tool, int, LeasedRun]]:
     async with (
         Tool(script) as tool,
         rig.assembled(folder, port=tool.port, connections=connections) as gateway,

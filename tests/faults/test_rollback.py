@@ -15,7 +15,7 @@ from gateway import errors
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.control.rollback.execution import RollbackView
 from gateway.control.rollback.scope import WrongRollback
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission
 from gateway.model.approval import Approval
 from gateway.model.checkpoint import START
@@ -46,23 +46,23 @@ class Scene:
 
     rig: Rig
     tool: Tool
-    opened: list[Opened] = field(default_factory=list)
+    opened: list[LeasedRun] = field(default_factory=list)
 
     @property
     def run_id(self) -> str:
         return self.opened[0].run.run_id
 
-    async def open(self, parent: str | None = None) -> Opened:
+    async def open(self, parent: str | None = None) -> LeasedRun:
         asked = admission.Request(tenant="acme", agent_id="agent", scopes=("model:*",), parent_run=parent)
         self.opened.append(await self.rig.gateway.control.runs.open(asked, by="test", reason="test"))
         return self.opened[-1]
 
-    async def call(self, method: str, path: str, body: object = None, by: Opened | None = None) -> int:
+    async def call(self, method: str, path: str, body: object = None, by: LeasedRun | None = None) -> int:
         lease = (by or self.opened[0]).lease
         reply = await self.rig.call(lease, method, f"/v1/tenants/acme/{path}", body, tool="model")
         return reply.status
 
-    async def changed(self, *names: str, by: Opened | None = None) -> None:
+    async def changed(self, *names: str, by: LeasedRun | None = None) -> None:
         for number, name in enumerate(names, 1):
             self.tool.edit(doc(name), BEFORE)
             assert await self.call("PATCH", f"docs/{name}", {"value": number}, by) == 200

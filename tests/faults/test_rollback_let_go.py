@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.runs import LeasedRun
 from gateway.model.order import Order, Scope
 from gateway.model.plan import NodeState
 from gateway.model.rollback import RollbackStatus
@@ -58,7 +58,7 @@ async def test_what_one_order_releases_another_may_still_hold(tmp_path: Path) ->
 async def test_a_run_that_was_closed_needs_no_order(tmp_path: Path) -> None:
     async with scene(tmp_path) as made:
         await made.changed("d1")
-        closed: Opened = made.opened[0]
+        closed: LeasedRun = made.opened[0]
         await made.rig.gateway.control.runs.close(closed.run.run_id, by="test", reason="test")
         told = await made.comes_to((await made.start()).rollback_id, RollbackStatus.CLEAN)
         assert (list(told.states.values()), made.as_before("d1")) == ([NodeState.DONE], True)

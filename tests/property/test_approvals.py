@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.control.review.approvals import WrongDecision
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.runs import LeasedRun
 from gateway.core import timestamps
 from gateway.core.authorization import approvals
 from gateway.model.approval import Approval, ApprovalStatus
@@ -82,7 +82,7 @@ class Later:
 class World:
     gateway: Rig
     clock: Later
-    run: Opened
+    run: LeasedRun
     keys: Iterator[int] = field(default_factory=itertools.count)
     seen: int = 0
 

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.app import resources as app_store
 from gateway.control.review.findings import Finding
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import resumption
 from gateway.core.incident.recovery import Recovery, Stage
 from gateway.model.incident import Incident
@@ -30,7 +30,7 @@ MILD = replace(CRITICAL, severity="high")
 """The run may only read from then on."""
 
 
-async def found_unsafe(at: Rig, run: Opened, finding: Finding = MILD) -> Incident:
+async def found_unsafe(at: Rig, run: LeasedRun, finding: Finding = MILD) -> Incident:
     """A verifier reports the run; gives the incident."""
     reported = await at.gateway.findings.report(run.run, finding)
     assert reported.incident_id is not None

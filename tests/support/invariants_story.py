@@ -21,7 +21,7 @@ from gateway.control.review.findings import Finding
 from gateway.control.rollback.scope import NotContained, WrongRollback
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
 from gateway.control.runs.resume import CannotResume, NotReady
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission, resumption
 from gateway.core.authorization.admission import TooWide
 from gateway.core.request import canonical
@@ -494,7 +494,7 @@ class Story:
         return held[run % len(held)] if held else None
 
 
-def _lease(opened: Opened) -> Lease:
+def _lease(opened: LeasedRun) -> Lease:
     return Lease(opened.run.run_id, opened.run.generation, opened.run.expires_at, opened.lease)
 
 

@@ -13,7 +13,7 @@ import orjson
 
 from gateway.app import gateway as app_gateway
 from gateway.app import servers
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission
 from gateway.core.codec.entry import of_fields
 from gateway.core.request import canonical
@@ -118,7 +118,7 @@ class Rig:
     ledger: Ledger
     logged: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
-    async def open(self, **asked: Any) -> Opened:
+    async def open(self, **asked: Any) -> LeasedRun:
         request = {"tenant": "acme", "agent_id": "billing", "scopes": ("ledger:*",), **asked}
         return await self.gateway.control.runs.open(admission.Request(**request), by="test", reason="test")
 

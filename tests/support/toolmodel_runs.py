@@ -22,7 +22,7 @@ from gateway.app import resources as parts
 from gateway.control import upkeep
 from gateway.control.rollback import executor
 from gateway.control.rollback.execution import RollbackView
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission
 from gateway.core.backoff import Backoff
 from gateway.model.approval import ApprovalStatus
@@ -109,7 +109,7 @@ class Case:
     chance: random.Random
     tool: Tool
     tenant: str
-    leases: list[Opened] = field(default_factory=list)
+    leases: list[LeasedRun] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     rolling: bool = False
     edited: dict[Name, State | None] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class Case:
         if self.chance.random() < 0.2:
             self.leases += [await self._opened(rig, opened.run.run_id) for _ in range(2)]
 
-    async def _opened(self, rig: Rig, parent: str | None) -> Opened:
+    async def _opened(self, rig: Rig, parent: str | None) -> LeasedRun:
         asked = admission.Request(tenant=self.tenant, agent_id="agent", scopes=("model:*",), parent_run=parent)
         return await rig.gateway.control.runs.open(asked, by="test", reason="test")
 

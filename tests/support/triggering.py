@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.runs import LeasedRun
 from gateway.model.entry import Position
 from gateway.model.incident import Incident
 from gateway.model.run import Mode
@@ -118,7 +118,7 @@ class Agent:
     """One run and its calls, each reply kept."""
 
     rig: Rig
-    opened: Opened
+    opened: LeasedRun
     replies: list[Reply] = field(default_factory=list)
 
     @property

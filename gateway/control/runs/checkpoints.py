@@ -129,16 +129,13 @@ class Checkpoints:
             raise NotVerified(checkpoints.repeated(found, effects), effects)
         return found
 
-    async def state_ref(self, run: Run, checkpoint: Checkpoint) -> str | None:
-        """Where the workflow's state for continuing from a place is kept: that of the newest sound checkpoint resumed to it.
+    async def state_ref(self, run: Run, seq: int) -> str | None:
+        """Where the workflow's state for continuing from an entry is kept: that of the newest sound checkpoint up to it.
 
-        The journal answers the steps from there to the position.
+        The journal answers the steps from that checkpoint to the entry.
         """
-        return await self._state_ref(run, checkpoint.seq)
-
-    async def resumed_with(self, run: Run) -> str | None:
-        """The same of where a run that was resumed continues from, told for as long as that state is sound."""
-        return await self._state_ref(run, run.resumed_from)
+        found = await self._newest(run.run_id, await self.writes.of_run(run.run_id), seq)
+        return None if found is None else found.state_ref
 
     async def position(self, run_id: str, checkpoint_id: str) -> Position | None:
         """Where a checkpoint that was taken of a run stands; ``None`` if the run has none of this id."""
@@ -156,10 +153,6 @@ class Checkpoints:
         found = await self._newest(incident.run_id, writes, math.inf if bad is None else bad - 1)
         return None if found is None else found.checkpoint_id
 
-    async def _state_ref(self, run: Run, seq: int) -> str | None:
-        found = await self._newest(run.run_id, await self.writes.of_run(run.run_id), seq)
-        return None if found is None else found.state_ref
-
     async def _newest(self, run_id: str, writes: Sequence[Write], until: float) -> Checkpoint | None:
         """The newest sound checkpoint that somebody took up to a place."""
         taken = await self.records.checkpoints(run_id, limit=None)
@@ -173,7 +166,7 @@ class Checkpoints:
         return findings.first_bad(seen, told)
 
     async def _findings(self, incident: Incident) -> list[FindingEntry]:
-        entries = await self.history.entries(Query(run=incident.run_id, kind=Kind.FINDING.value, limit=None))
+        entries = await self.history.entries(Query(run=incident.run_id, kind=Kind.FINDING, limit=None))
         return [one for one in entries if isinstance(one, FindingEntry) and one.generation == incident.generation]
 
     async def _named(self, run: Run, name: str, writes: Sequence[Write]) -> Checkpoint:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.control.containment.containment import Containment
 from gateway.control.runs.checkpoints import Checkpoints
-from gateway.control.runs.runs import Opened, Resumed, Runs
+from gateway.control.runs.runs import LeasedRun, Runs
 from gateway.core.authorization import resumption
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.model.checkpoint import Checkpoint
@@ -31,10 +31,10 @@ class NotReady(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class GoneOn:
-    """``opened`` contains the run with its new lease; ``state_ref`` says where the workflow's state to begin with is kept, if it is."""
+class ResumedRun:
+    """``opened`` has the run with its new lease; ``state_ref`` says where the workflow's state to begin with is kept, if it is."""
 
-    opened: Opened
+    opened: LeasedRun
     checkpoint: Checkpoint
     state_ref: str | None
 
@@ -51,7 +51,7 @@ class Resume:
     clock: Clock
     alone: asyncio.Lock
 
-    async def __call__(self, run_id: str, request: resumption.Request, *, by: str, reason: str) -> GoneOn:
+    async def __call__(self, run_id: str, request: resumption.Request, *, by: str, reason: str) -> ResumedRun:
         """Give a contained run its next lease generation, never wider than now.
 
         Earlier orders on the run itself end for it; orders on one of its tools and wider orders still apply. Its descendants do not
@@ -65,18 +65,15 @@ class Resume:
             NotReady: no checkpoint is named, and none can be chosen.
             JournalUnavailable: nothing was changed.
         """
-        found: list[Checkpoint] = []
-
-        async def resumed(run: Run, expires_at: float) -> Resumed:
+        async with self.alone, self.runs.turn(run_id):
+            run, now = await self.runs.known(run_id), self.clock.now()
+            expires_at = await self.runs.expiry(run, None, now)
             epoch = self.containment.replica.epoch
-            await self._may_go_on(run)
+            await self._check(run)
             checkpoint = await self._from(run, request.checkpoint)
-            found.append(checkpoint)
-            return Resumed(resumption.resumed(run, request, checkpoint, epoch=epoch, expires_at=expires_at), checkpoint)
-
-        async with self.alone:
-            opened = await self.runs.resume(run_id, resumed, by=by, reason=reason)
-        return GoneOn(opened, found[0], await self.checkpoints.state_ref(opened.run, found[0]))
+            resumed = resumption.resumed(run, request, checkpoint, epoch=epoch, expires_at=expires_at)
+            opened = await self.runs.resume(run, resumed, checkpoint.checkpoint_id, now, by=by, reason=reason)
+        return ResumedRun(opened, checkpoint, await self.checkpoints.state_ref(opened.run, checkpoint.seq))
 
     async def _from(self, run: Run, name: str | None) -> Checkpoint:
         if name is not None:
@@ -87,19 +84,28 @@ class Resume:
             case not_ready:
                 raise NotReady(not_ready.why)
 
-    async def _may_go_on(self, run: Run) -> None:
+    async def _check(self, run: Run) -> None:
         if run.closed_at is not None:
             raise CannotResume(f"Run {run.run_id} was closed; open a new run with workflow_id {run.workflow_id} to continue its work.")
         if not self.contained(run):
             raise CannotResume(f"Run {run.run_id} is active: there is nothing to resume. Renew an expired lease instead.")
-        await self._settled(run)
+        if (why := await self.hindered(run)) is not None:
+            raise CannotResume(why)
 
     async def hindered(self, run: Run) -> str | None:
-        """Why a contained run cannot be resumed yet, whatever checkpoint it would be: what it did is, or is about to be, undone."""
-        try:
-            await self._settled(run)
-        except CannotResume as why:
-            return str(why)
+        """Why a contained run cannot be resumed yet, whatever checkpoint it would be: what it did is, or is about to be, undone.
+
+        It is undone by a rollback of the run, or of an ancestor with all below it.
+        """
+        for name in (run.run_id, *run.ancestors):
+            rollbacks = await self.rollbacks.rollbacks(run=name, limit=None)
+            for one in rollbacks:
+                if not one.status.ended and (name == run.run_id or one.subtree):
+                    return f"Rollback {one.rollback_id} is {one.status}: wait for its end or stop it, then resume run {run.run_id}."
+            if name == run.run_id and not any(one.generation == run.generation for one in rollbacks):
+                for incident in await self.incidents.incidents(run=name, limit=None):
+                    if incident.generation == run.generation and incident.rollback is RollbackState.DUE:
+                        return f"The rollback of incident {incident.incident_id} is due; roll run {run.run_id} back first."
         return None
 
     def contained(self, run: Run) -> bool:
@@ -109,23 +115,3 @@ class Resume:
         now = self.clock.now()
         orders = self.containment.replica.standing.of(run, now=now)
         return any(order.mode > Mode.ACTIVE and order.scope.tool is None for order in orders)
-
-    async def _settled(self, run: Run) -> None:
-        for name in (run.run_id, *run.ancestors):
-            await self._taken_back(run, name)
-
-    async def _taken_back(self, run: Run, name: str) -> None:
-        """Raise while what the run did is being undone, or is about to be: by a rollback of it, or of an ancestor with all below it."""
-        rollbacks = await self.rollbacks.rollbacks(run=name, limit=None)
-        for one in rollbacks:
-            if not one.status.ended and (name == run.run_id or one.subtree):
-                raise CannotResume(
-                    f"Rollback {one.rollback_id} is {one.status}: wait for its end or stop it, then resume run {run.run_id}."
-                )
-        if name == run.run_id and not any(one.generation == run.generation for one in rollbacks):
-            await self._due(run)
-
-    async def _due(self, run: Run) -> None:
-        for incident in await self.incidents.incidents(run=run.run_id, limit=None):
-            if incident.generation == run.generation and incident.rollback is RollbackState.DUE:
-                raise CannotResume(f"The rollback of incident {incident.incident_id} is due; roll run {run.run_id} back first.")

@@ -6,7 +6,7 @@ The run of calls that bring no lease, where a sidecar's configuration gives them
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -14,9 +14,8 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.containment.containment import OrderReplica
-from gateway.core.authorization import admission, gate
+from gateway.core.authorization import admission
 from gateway.core.codec import entry as codec
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.entries import RunEntry
 from gateway.model.run import Lease, Mode, Run, TaskClass
 from gateway.ports.clock import Clock
@@ -37,18 +36,12 @@ class OtherRun(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class LeasedRun:
+    """A run with a signed lease of its present generation; ``new`` if it was opened just now."""
+
     run: Run
     lease: str
-    new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """A run as it continues, and the checkpoint it continues from."""
-
-    run: Run
-    checkpoint: Checkpoint
+    new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +56,7 @@ class Runs:
     task_classes: Mapping[str, TaskClass]
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
-    async def open(self, request: admission.Request, *, by: str, reason: str) -> Opened:
+    async def open(self, request: admission.Request, *, by: str, reason: str) -> LeasedRun:
         """Open a run, or find the one that this request opened before.
 
         Raises:
@@ -76,8 +69,8 @@ class Runs:
             known = ", ".join(sorted(self.task_classes)) or "none is declared"
             raise UnknownClass(f"There is no task class {request.task_class!r}; known: {known}.")
         run_id = request.run_id or self.clock.mint("run")
-        async with self._turn(run_id):
-            parent = None if request.parent_run is None else await self._known(request.parent_run)
+        async with self.turn(run_id):
+            parent = None if request.parent_run is None else await self.known(request.parent_run)
             now = self.clock.now()
             run = admission.run(request, task_class, parent, run_id=run_id, now=now, epoch=self.replica.epoch)
             existing = await self.registry.run(run_id)
@@ -87,38 +80,32 @@ class Runs:
                 self._may_have_children(parent, now)
                 run = replace(run, inherited=self.replica.passed_on(parent, run, now=now))
             await self.journal.append(entry(run, "opened", now, by=by, reason=reason))
-        return Opened(run, self._sign(run, now), new=True)
+        return LeasedRun(run, self._sign(run, now), new=True)
 
-    async def renew(self, run_id: str, *, ttl: float | None, by: str, reason: str) -> Opened:
+    async def renew(self, run_id: str, *, ttl: float | None, by: str, reason: str) -> LeasedRun:
         """A new lease of the same generation, for as long as the run's class gives at the most.
 
         Raises:
             KeyError: there is no such run.
             LeaseRevoked, RunQuarantined, RunPaused: the run is contained or has ended.
         """
-        async with self._turn(run_id):
-            run = await self._known(run_id)
+        async with self.turn(run_id):
+            run = await self.known(run_id)
             now = self.clock.now()
             self._may_renew(run, now)
-            renewed = replace(run, expires_at=await self._until(run, ttl, now))
+            renewed = replace(run, expires_at=await self.expiry(run, ttl, now))
             await self.journal.append(entry(renewed, "renewed", now, by=by, reason=reason))
-        return Opened(renewed, self._sign(renewed, now), new=False)
+        return LeasedRun(renewed, self._sign(renewed, now))
 
-    async def resume(self, run_id: str, resumed: Callable[[Run, float], Awaitable[Resumed]], *, by: str, reason: str) -> Opened:
-        """The run's next lease generation, as ``resumed`` makes it of the run (and of until when a lease may live). The old one is dead.
+    async def resume(self, run: Run, resumed: Run, checkpoint_id: str, now: float, *, by: str, reason: str) -> LeasedRun:
+        """The run with its next lease generation. The caller holds the run's turn; its old leases are dead.
 
         Raises:
-            KeyError: there is no such run.
             JournalUnavailable: nothing was changed.
         """
-        async with self._turn(run_id):
-            run = await self._known(run_id)
-            now = self.clock.now()
-            made = await resumed(run, await self._until(run, None, now))
-            resumed_from = made.checkpoint.checkpoint_id
-            await self.journal.append(entry(made.run, "resumed", now, by=by, reason=reason, checkpoint_id=resumed_from))
-            self.replica.end(run_id, run.generation)
-        return Opened(made.run, self._sign(made.run, now), new=False)
+        await self.journal.append(entry(resumed, "resumed", now, by=by, reason=reason, checkpoint_id=checkpoint_id))
+        self.replica.end(run.run_id, run.generation)
+        return LeasedRun(resumed, self._sign(resumed, now))
 
     async def close(self, run_id: str, *, by: str, reason: str) -> Run:
         """End a run; its leases end with it. Closing a closed run changes nothing.
@@ -126,10 +113,10 @@ class Runs:
         Raises:
             KeyError: there is no such run.
         """
-        run = await self._known(run_id)
+        run = await self.known(run_id)
         self.replica.end(run_id, run.generation)  # at once, whatever change of the run still waits for the disk
-        async with self._turn(run_id):
-            run = await self._known(run_id)
+        async with self.turn(run_id):
+            run = await self.known(run_id)
             if run.closed_at is not None:
                 return run
             now = self.clock.now()
@@ -150,28 +137,32 @@ class Runs:
         """The run's effective mode over all tools."""
         return self.replica.hold(run, run.generation, None, now=self.clock.now()).mode
 
-    def _turn(self, run_id: str) -> asyncio.Lock:
+    def turn(self, run_id: str) -> asyncio.Lock:
+        """Held while a run is changed: each change is decided on what the one before left."""
         return self._turns.setdefault(run_id, asyncio.Lock())
 
-    async def _until(self, run: Run, ttl: float | None, now: float) -> float:
-        """How long a lease may live from now on: no longer than the class gives, nor than the parent's."""
+    async def expiry(self, run: Run, ttl: float | None, now: float) -> float:
+        """The end of a lease that is signed now: no later than the class and the parent's lease permit."""
         task_class = self.task_classes.get(run.task_class)
         most = task_class.ttl if task_class is not None else 0.0
         expires_at = now + min(ttl if ttl is not None else most, most)
         if run.parent_run is not None:
-            expires_at = min(expires_at, (await self._known(run.parent_run)).expires_at)
+            expires_at = min(expires_at, (await self.known(run.parent_run)).expires_at)
         return expires_at
 
     def _sign(self, run: Run, now: float) -> str:
         return self.keys.sign(self.lease_of(run, now), now=now)
 
-    def _again(self, asked: Run, existing: Run, now: float) -> Opened:
+    def _again(self, asked: Run, existing: Run, now: float) -> LeasedRun:
         if not admission.same(asked, existing):
             raise OtherRun(f"Run {existing.run_id} exists with other content; choose another run_id.")
         self._may_renew(existing, now)
-        return Opened(existing, self._sign(existing, now), new=False)
+        return LeasedRun(existing, self._sign(existing, now))
 
-    async def _known(self, run_id: str) -> Run:
+    async def known(self, run_id: str) -> Run:
+        """Raises:
+        KeyError: there is no such run.
+        """
         return await required(self.registry.run(run_id), run_id)
 
     def _may_renew(self, run: Run, now: float) -> None:
@@ -189,8 +180,7 @@ class Runs:
         self._may_renew(parent, now)
         if parent.expires_at <= now:
             raise errors.LeaseExpired(f"The lease of parent {parent.run_id} has ended.")
-        held: gate.Hold = self.replica.hold(parent, parent.generation, None, now=now)
-        if held.no_fanout:
+        if self.replica.hold(parent, parent.generation, None, now=now).no_fanout:
             raise errors.FanoutBlocked(f"Run {parent.run_id} may not open child runs.")
 
 

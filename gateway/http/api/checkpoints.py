@@ -193,7 +193,7 @@ async def resume_run(request: Request, run_id: str, body: ResumeRun) -> Json:
 async def _resumed(services: Services, run: Run) -> ResumedState | None:
     if run.generation == 1:
         return None
-    return {"generation": run.generation, "state_ref": await services.checkpoints.resumed_with(run)}
+    return {"generation": run.generation, "state_ref": await services.checkpoints.state_ref(run, run.resumed_from)}
 
 
 async def _recovery(services: Services, run: Run) -> RecoveryPoint:

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from gateway import errors
 from gateway.control.review import findings
-from gateway.control.runs.runs import Opened, OtherRun, UnknownClass
+from gateway.control.runs.runs import LeasedRun, OtherRun, UnknownClass
 from gateway.core import timestamps
 from gateway.core.authorization import admission
 from gateway.core.codec.run import RUN, run_shown
@@ -233,7 +233,7 @@ async def report_finding(request: Request, run_id: str, body: ReportFinding) -> 
     return answer
 
 
-async def with_lease(services: Services, opened: Opened) -> Json:
+async def with_lease(services: Services, opened: LeasedRun) -> Json:
     """A run and its new lease."""
     return {"run": await _shown(services, opened.run), "lease": opened.lease, "expires_at": timestamps.rfc3339(opened.run.expires_at)}
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway import errors
-from gateway.control.runs.runs import Opened, OtherRun
+from gateway.control.runs.runs import LeasedRun, OtherRun
 from gateway.model.order import Order, Scope
 from gateway.model.run import Mode
 from tests.support import rig
@@ -37,15 +37,15 @@ async def release(gateway: Rig, made: Order) -> None:
     await gateway.gateway.control.containment.release(made.order_id, reason="test", by="test")
 
 
-async def child_of(gateway: Rig, parent: Opened, **asked: Any) -> Opened:
+async def child_of(gateway: Rig, parent: LeasedRun, **asked: Any) -> LeasedRun:
     return await gateway.open(parent_run=parent.run.run_id, **asked)
 
 
-async def refund(gateway: Rig, run: Opened, amount: int = 1, n: int = 0) -> str | None:
+async def refund(gateway: Rig, run: LeasedRun, amount: int = 1, n: int = 0) -> str | None:
     return code(await gateway.call(run.lease, "POST", REFUNDS, {"amount": amount, "of": run.run.run_id, "n": n}))
 
 
-async def both(gateway: Rig, run: Opened, n: int = 0) -> tuple[str | None, str | None]:
+async def both(gateway: Rig, run: LeasedRun, n: int = 0) -> tuple[str | None, str | None]:
     """What a read and a write of a run are refused with."""
     return code(await gateway.call(run.lease, "GET", INVOICE)), await refund(gateway, run, n=n)
 
@@ -127,8 +127,8 @@ async def test_a_parent_cannot_bring_a_contained_child_back(gateway: Rig, mode: 
 async def test_of_many_that_open_one_id_at_once_one_does(gateway: Rig) -> None:
     asked = [gateway.open(run_id="r", agent_id=f"agent-{n % 2}") for n in range(10)]
     opened = await asyncio.gather(*asked, return_exceptions=True)
-    assert [type(one) for one in opened] == [Opened, OtherRun] * 5
-    assert [one.new for one in opened if isinstance(one, Opened)] == [True, False, False, False, False]
+    assert [type(one) for one in opened] == [LeasedRun, OtherRun] * 5
+    assert [one.new for one in opened if isinstance(one, LeasedRun)] == [True, False, False, False, False]
     assert len(await gateway.journal("r", "run")) == 1
 
 
@@ -179,7 +179,7 @@ async def test_of_a_supervisor_with_twenty_workers_only_the_supervisor_stops(gat
     assert gateway.ledger.count("refunds") == 100
 
 
-async def _work(gateway: Rig, run: Opened) -> list[tuple[str | None, str | None]]:
+async def _work(gateway: Rig, run: LeasedRun) -> list[tuple[str | None, str | None]]:
     return [await both(gateway, run, n) for n in range(5)]
 
 
@@ -200,7 +200,7 @@ async def test_a_tenants_pause_leaves_no_trace_on_another_tenant(gateway: Rig) -
     assert _trace(await gateway.journal("g1")) == _trace(await gateway.journal("g2"))
 
 
-async def _globex(gateway: Rig, run: Opened, between: Any) -> None:
+async def _globex(gateway: Rig, run: LeasedRun, between: Any) -> None:
     for n in range(3):
         read = await gateway.call(run.lease, "GET", "/v1/tenants/globex/invoices/inv_1")
         await between()
@@ -239,7 +239,7 @@ def opening_refused(mode: Mode) -> Iterator[None]:
             yield
 
 
-async def _start_job(gateway: Rig, run: Opened, n: int) -> str | None:
+async def _start_job(gateway: Rig, run: LeasedRun, n: int) -> str | None:
     return code(await gateway.call(run.lease, "POST", JOBS, {"n": n, "of": run.run.run_id}, Killcord_Step=f"job-{n}"))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.clients.keys.vault import TenantVault
 from gateway.control.review.findings import Finding
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import resumption
 from gateway.core.authorization.admission import TooWide
 from gateway.core.codec import incident as codec_incident
@@ -32,13 +32,13 @@ REFUNDS = "/v1/tenants/acme/refunds"
 REFUND = {"amount": 5}
 
 
-async def generation(at: Rig, run: Opened) -> int:
+async def generation(at: Rig, run: LeasedRun) -> int:
     found = await at.gateway.resources.store.registry.run(run.run.run_id)
     assert found is not None
     return found.generation
 
 
-async def at_work(at: Rig) -> Opened:
+async def at_work(at: Rig) -> LeasedRun:
     """A run that refunded, was found well, and then went wrong on an invoice."""
     run = await at.open()
     assert (await at.call(run.lease, "POST", REFUNDS, REFUND, Killcord_Step="refund")).status == 201
@@ -47,7 +47,7 @@ async def at_work(at: Rig) -> Opened:
     return run
 
 
-async def changes(at: Rig, run: Opened, *kinds: str) -> list[str]:
+async def changes(at: Rig, run: LeasedRun, *kinds: str) -> list[str]:
     """What the journal tells of the run, as ``kind change``."""
     return [f"{entry['kind']} {entry.get('change', '')}" for kind in kinds for entry in await at.journal(run.run.run_id, kind)]
 
@@ -132,7 +132,7 @@ async def test_two_incidents_of_one_run_are_one_way_back(gateway: Rig) -> None:
 # --- where what is wrong began ---------------------------------------------------------------------------------------
 
 
-async def wrong_before_the_checkpoint(at: Rig) -> tuple[Opened, str]:
+async def wrong_before_the_checkpoint(at: Rig) -> tuple[LeasedRun, str]:
     """A run that voided an invoice, was found well, and then refunded; gives the voiding's outcome."""
     run = await at.open()
     assert (await at.call(run.lease, "PATCH", INVOICE, {"status": "void"}, Killcord_Step="void")).status == 200
@@ -211,7 +211,7 @@ async def test_where_nobody_took_a_checkpoint_and_the_finding_names_nothing_a_pe
 # --- where a person has to decide ------------------------------------------------------------------------------------
 
 
-async def edited_meanwhile(at: Rig) -> tuple[Opened, Incident, str]:
+async def edited_meanwhile(at: Rig) -> tuple[LeasedRun, Incident, str]:
     """A run whose invoice a person changed since: what is left of it is a task."""
     run = await at_work(at)
     at.ledger.put("acme", "invoices", "inv_1", status="disputed")

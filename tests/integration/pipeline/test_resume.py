@@ -10,8 +10,8 @@ import pytest
 
 from gateway.app import replay
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
-from gateway.control.runs.resume import CannotResume, GoneOn, NotReady
-from gateway.control.runs.runs import Opened
+from gateway.control.runs.resume import CannotResume, NotReady, ResumedRun
+from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import resumption
 from gateway.core.authorization.admission import TooWide
 from gateway.core.codec import review as codec_review
@@ -31,16 +31,16 @@ REFUNDS = "/v1/tenants/acme/refunds"
 REFUND = {"amount": 5}
 
 
-async def checkpoint(at: Rig, run: Opened, label: str | None = None) -> Checkpoint:
+async def checkpoint(at: Rig, run: LeasedRun, label: str | None = None) -> Checkpoint:
     return await at.gateway.recovery.checkpoints.take(run.run, state_ref="wf@1", label=label, by="orchestrator", reason="test")
 
 
-async def resume(at: Rig, run: Opened, checkpoint: str | None = None, **asked: Any) -> GoneOn:
+async def resume(at: Rig, run: LeasedRun, checkpoint: str | None = None, **asked: Any) -> ResumedRun:
     request = resumption.Request(checkpoint=checkpoint, **asked)
     return await at.gateway.recovery.resume(run.run.run_id, request, by="ops", reason="test")
 
 
-async def roll_back(at: Rig, run: Opened, to: str = "start") -> RollbackStatus:
+async def roll_back(at: Rig, run: LeasedRun, to: str = "start") -> RollbackStatus:
     rollbacks = at.gateway.recovery.rollbacks
     begun = await rollbacks.start(run.run.run_id, subtree=False, to=to, reason="test", by="ops")
     waits = (RollbackStatus.RUNNING,)
@@ -377,7 +377,7 @@ async def test_two_resumes_at_once_are_one_generation(gateway: Rig) -> None:
     run = await gateway.open()
     await gateway.contain(run.run.run_id)
     done = await asyncio.gather(*(resume(gateway, run) for _ in range(5)), return_exceptions=True)
-    assert [type(one) for one in done].count(GoneOn) == 1
+    assert [type(one) for one in done].count(ResumedRun) == 1
     assert [type(one) for one in done].count(CannotResume) == 4
 
 
