@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.authorization.approvals import Standing
 from gateway.model.approval import Approval
 from gateway.model.entry import Sealed
 
@@ -36,8 +35,8 @@ class ApprovalRecords(Protocol):
 class Approvals(Protocol):
     """What the line needs. Each change is durable on return; all raise JournalUnavailable where it is not."""
 
-    async def of_call(self, run_id: str, generation: int, action: str, content: str) -> Standing:
-        """What the newest approval for a call says about it now."""
+    async def of_call(self, run_id: str, generation: int, action: str, content: str) -> Approval | None:
+        """The approval that is in effect for a call (pending, granted or denied); ``None`` if a person has to be asked (again)."""
         ...
 
     async def request(self, requested: Requested) -> Approval:

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING
 import orjson
 from msgspec.structs import replace
 
-from gateway.core import timestamps
 from gateway.core.authorization import approvals
-from gateway.core.authorization.approvals import Ask, Standing
+from gateway.core.codec import entry as codec
 from gateway.core.request import idempotency
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.entries import ApprovalEntry
@@ -70,21 +69,21 @@ class Approvals:
         found = await self.records.approval(approval_id)
         return None if found is None else approvals.as_of(found, now=self.clock.now())
 
-    async def of_call(self, run_id: str, generation: int, action: str, content: str) -> Standing:
-        newest = await self.records.newest_of(run_id, generation, action, content)
-        return approvals.consider(newest, now=self.clock.now())
+    async def of_call(self, run_id: str, generation: int, action: str, content: str) -> Approval | None:
+        return approvals.in_effect(await self.records.newest_of(run_id, generation, action, content), now=self.clock.now())
 
     async def request(self, requested: ports.Requested) -> Approval:
         draft = requested.draft
         async with self._turn:
-            standing = await self.of_call(draft.run_id, draft.generation, draft.action, draft.content)
-            if not isinstance(standing, Ask):
-                return standing.approval
+            newest = await self.records.newest_of(draft.run_id, draft.generation, draft.action, draft.content)
             now = self.clock.now()
+            if (known := approvals.in_effect(newest, now=now)) is not None:
+                return known
+            number = 1 if newest is None else newest.number + 1
             asked = replace(
                 draft,
-                approval_id=approvals.id_of_call(draft.run_id, draft.generation, draft.action, draft.content, standing.number),
-                number=standing.number,
+                approval_id=approvals.id_of_call(draft.run_id, draft.generation, draft.action, draft.content, number),
+                number=number,
                 requested_at=now,
                 expires_at=now + self.ttl,
             )
@@ -199,13 +198,7 @@ class Approvals:
         self, approval: Approval, *, blobs: tuple[Sealed, ...] = (), by: str | None = None, reason: str | None = None
     ) -> None:
         entry = ApprovalEntry(
-            ts=timestamps.rfc3339(self.clock.now()),
-            tenant=approval.tenant,
-            workflow_id=approval.workflow_id,
-            run_id=approval.run_id,
-            generation=approval.generation,
-            agent_id=approval.agent_id,
-            task_class=approval.task_class,
+            **codec.owner(approval, self.clock.now()),
             approval_id=approval.approval_id,
             approval=approval,
             change=_CHANGES[approval.status],

@@ -2,45 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from msgspec.structs import replace
 
 from gateway.core.request import idempotency
 from gateway.model.approval import Approval, ApprovalStatus
 
 _LAPSES = frozenset({ApprovalStatus.PENDING, ApprovalStatus.GRANTED})
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Nobody has been asked, or what was said no longer counts: ask for the ``number``-th time."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A person was asked and has not answered."""
-
-    approval: Approval
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A person said yes, and nothing was done with it yet."""
-
-    approval: Approval
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A person said no, which stands for as long as the run's generation does."""
-
-    approval: Approval
-
-
-Standing = Ask | Pending | Granted | Refused
+_IN_EFFECT = _LAPSES | {ApprovalStatus.DENIED}
 
 
 def status(approval: Approval, *, now: float) -> ApprovalStatus:
@@ -54,19 +22,9 @@ def as_of(approval: Approval, *, now: float) -> Approval:
     return replace(approval, status=status(approval, now=now))
 
 
-def consider(newest: Approval | None, *, now: float) -> Standing:
-    """What the newest approval for a call says about the call."""
-    if newest is None:
-        return Ask(1)
-    match status(newest, now=now):
-        case ApprovalStatus.PENDING:
-            return Pending(newest)
-        case ApprovalStatus.GRANTED:
-            return Granted(newest)
-        case ApprovalStatus.DENIED:
-            return Refused(newest)
-        case _:
-            return Ask(newest.number + 1)
+def in_effect(newest: Approval | None, *, now: float) -> Approval | None:
+    """The newest approval for a call, if it decides the call or waits for a person; ``None`` if it has to be requested (again)."""
+    return newest if newest is not None and status(newest, now=now) in _IN_EFFECT else None
 
 
 def id_of_call(run_id: str, generation: int, action: str, content: str, number: int) -> str:

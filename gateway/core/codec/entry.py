@@ -17,6 +17,7 @@ from gateway.core.codec.record import Form, Json, convert
 from gateway.core.codec.review import APPROVAL, CHECKPOINT, TASK
 from gateway.core.codec.run import RUN
 from gateway.core.journal import chain
+from gateway.model.approval import Approval
 from gateway.model.call_entry import DecisionRecord, IntentEntry
 from gateway.model.entries import (
     ApprovalEntry,
@@ -57,7 +58,7 @@ _HASH: Any = Raw(b"\x00")
 _PREV: Any = Raw(b"\x01")
 
 
-def owner(run: Run, at: float, generation: int | None = None) -> dict[str, Any]:
+def owner(run: Run | Approval, at: float, generation: int | None = None) -> dict[str, Any]:
     """When, and whose: the members that entries about a run begin with. ``at`` is Unix seconds."""
     return {
         "ts": timestamps.rfc3339(at),

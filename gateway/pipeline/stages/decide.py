@@ -12,7 +12,6 @@ from typing import assert_never
 
 from gateway import errors
 from gateway.core.authorization import gate
-from gateway.core.authorization.approvals import Ask, Granted, Pending, Refused
 from gateway.core.policy import decision as policy_decision
 from gateway.core.request import idempotency
 from gateway.model.action import Effect
@@ -162,20 +161,14 @@ class Approve:
         """
         known = held.known
         content = idempotency.content_of(known.call)
-        standing = await self.approvals.of_call(known.run.run_id, known.lease.generation, held.action.name, content)
-        match standing:
-            case Granted(approval) if known.approval in (None, approval.approval_id):
-                return await self._under(held, approval)
-            case Granted(approval):
-                return _required(held, approval, "The call names another approval than its own.")
-            case Pending(approval):
-                return _required(held, approval)
-            case Refused(approval):
-                return _refused(held, approval)
-            case Ask():
-                return _required(held, await self._asked(held, content))
-            case other:
-                assert_never(other)
+        approval = await self.approvals.of_call(known.run.run_id, known.lease.generation, held.action.name, content)
+        if approval is None:
+            return _required(held, await self._asked(held, content))
+        if approval.status is not ApprovalStatus.GRANTED:
+            return _refused(held, approval) if approval.status is ApprovalStatus.DENIED else _required(held, approval)
+        if known.approval not in (None, approval.approval_id):
+            return _required(held, approval, "The call names another approval than its own.")
+        return await self._under(held, approval)
 
     async def _under(self, held: Held, approval: Approval) -> Permitted | Denied:
         """The call under its grant, as policy sees it now. A write spends the grant with its intent, a read before it is sent."""

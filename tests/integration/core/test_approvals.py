@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.core.authorization import approvals
-from gateway.core.authorization.approvals import Ask, Granted, Pending, Refused
 from gateway.core.codec import review as codec_review
 from gateway.model.approval import ApprovalStatus
 from tests.support.approvals import DRAFT
@@ -15,23 +14,24 @@ ASKED = replace(DRAFT, approval_id="apr_1", requested_at=1000.0, expires_at=4600
 
 
 @pytest.mark.parametrize(
-    ("status", "now", "meant"),
+    ("status", "now", "is_in_effect"),
     [
-        (ApprovalStatus.PENDING, 4599.9, Pending(ASKED)),
-        (ApprovalStatus.PENDING, 4600.0, Ask(4)),
-        (ApprovalStatus.GRANTED, 4599.9, Granted(replace(ASKED, status=ApprovalStatus.GRANTED))),
-        (ApprovalStatus.GRANTED, 4600.0, Ask(4)),
-        (ApprovalStatus.DENIED, 9e9, Refused(replace(ASKED, status=ApprovalStatus.DENIED))),
-        (ApprovalStatus.USED, 1000.0, Ask(4)),
-        (ApprovalStatus.VOID, 1000.0, Ask(4)),
+        (ApprovalStatus.PENDING, 4599.9, True),
+        (ApprovalStatus.PENDING, 4600.0, False),
+        (ApprovalStatus.GRANTED, 4599.9, True),
+        (ApprovalStatus.GRANTED, 4600.0, False),
+        (ApprovalStatus.DENIED, 9e9, True),
+        (ApprovalStatus.USED, 1000.0, False),
+        (ApprovalStatus.VOID, 1000.0, False),
     ],
 )
-def test_the_newest_approval_speaks_for_its_call(status: ApprovalStatus, now: float, meant: approvals.Standing) -> None:
-    assert approvals.consider(replace(ASKED, status=status), now=now) == meant
+def test_the_newest_approval_speaks_for_its_call(status: ApprovalStatus, now: float, is_in_effect: bool) -> None:
+    newest = replace(ASKED, status=status)
+    assert approvals.in_effect(newest, now=now) == (newest if is_in_effect else None)
 
 
 def test_a_call_nobody_asked_for_is_asked_for_first() -> None:
-    assert approvals.consider(None, now=0.0) == Ask(1)
+    assert approvals.in_effect(None, now=0.0) is None
 
 
 def test_what_never_lapses_never_lapses() -> None:
