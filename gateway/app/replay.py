@@ -14,7 +14,7 @@ from gateway.clients.clock import SystemClock
 from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.core.policy import replay
-from gateway.core.policy.replay import Decided, Word
+from gateway.core.policy.replay import Decided, Ruling
 from gateway.model.call_entry import DecisionRecord, IntentEntry, ReadEntry, RefusalEntry
 from gateway.model.decision import Decision
 from gateway.model.run import Run
@@ -35,8 +35,8 @@ class Difference:
     tool: str
     action: str
     target: str
-    was: Word
-    now: Word
+    was: Ruling
+    now: Ruling
     reasons: tuple[str, ...]
 
 
@@ -45,7 +45,7 @@ class Replayed:
     """``same`` and ``different`` count by (then, now); ``lost`` are calls whose record does not hold what deciding takes."""
 
     revision: str
-    same: Counter[Word] = field(default_factory=Counter)
+    same: Counter[Ruling] = field(default_factory=Counter)
     different: list[Difference] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
 
@@ -99,7 +99,7 @@ class _Replay:
         except (KeyError, ValueError, errors.Refusal) as missing:
             found.lost[_why(missing)] += 1
             return
-        was, now = replay.recorded(recorded), replay.word(decision)
+        was, now = replay.recorded(recorded), replay.ruling(decision)
         if was is now:
             found.same[was] += 1
         else:
@@ -129,7 +129,7 @@ class _Replay:
         return orjson.loads(await self.vault.unseal(sealed))["request"]["body"]
 
 
-def _difference(entry: Decided, was: Word, now: Word, decision: Decision) -> Difference:
+def _difference(entry: Decided, was: Ruling, now: Ruling, decision: Decision) -> Difference:
     target = entry.target
     assert target is not None, "a decision is about a target"
     return Difference(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -31,8 +34,8 @@ class Observer(Collector):
 
     monotonic: Callable[[], float]
     log: Log
-    _calls: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    _stages: dict[str, _Spent] = field(default_factory=dict)
+    _calls: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    _stages: defaultdict[str, _Spent] = field(default_factory=lambda: defaultdict(_Spent))
 
     def passed(self, tool: str, action: str, status: int, started: float, marks: Sequence[tuple[str, float]]) -> None:
         """A call that the pipeline let through; its status is the tool's."""
@@ -55,14 +58,10 @@ class Observer(Collector):
         return calls, stages
 
     def _count(self, tool: str, action: str, decision: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
-        key = (tool, action, decision)
-        self._calls[key] = self._calls.get(key, 0) + 1
+        self._calls[tool, action, decision] += 1
         before = started
         for stage, end in marks:
-            spent = self._stages.get(stage)
-            if spent is None:
-                spent = self._stages[stage] = _Spent()
-            seconds, before = end - before, end
+            spent, seconds, before = self._stages[stage], end - before, end
             spent.counts[bisect_left(BUCKETS, seconds)] += 1
             spent.total += seconds
 
@@ -74,15 +73,10 @@ def gauges(registry: CollectorRegistry, read: dict[str, tuple[str, Callable[[], 
 
 
 def _cumulative(counts: Sequence[int]) -> list[tuple[str, float]]:
-    total, shown = 0, []
-    for bound, count in zip((*map(str, BUCKETS), "+Inf"), counts, strict=True):
-        total += count
-        shown.append((bound, float(total)))
-    return shown
+    return [(bound, float(total)) for bound, total in zip((*map(str, BUCKETS), "+Inf"), accumulate(counts), strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(NamedTuple):
     """How far one webhook is; ``lag`` counts journal entries from the event that it is at on, 0 where it is at none."""
 
     name: str
@@ -102,8 +96,8 @@ class Deliveries(Collector):
         delivered = CounterMetricFamily("killcord_webhook_delivered", "Events that the receiver accepted.", labels=("webhook",))
         given_up = CounterMetricFamily("killcord_webhook_given_up", "Events that the receiver never accepted.", labels=("webhook",))
         lag = GaugeMetricFamily("killcord_webhook_lag_entries", "Entries from the event in delivery to the newest.", labels=("webhook",))
-        for one in self.read():
-            delivered.add_metric((one.name,), one.delivered)
-            given_up.add_metric((one.name,), one.given_up)
-            lag.add_metric((one.name,), one.lag)
-        return delivered, given_up, lag
+        families: tuple[CounterMetricFamily | GaugeMetricFamily, ...] = (delivered, given_up, lag)
+        for name, *counts in self.read():
+            for family, count in zip(families, counts, strict=True):
+                family.add_metric((name,), count)
+        return families

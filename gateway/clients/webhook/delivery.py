@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
 
+import msgspec
 import orjson
 
 from gateway import errors
@@ -41,28 +42,27 @@ class Cursor:
     path: Path
 
     def read(self) -> Position | None:
-        """What was kept last; ``None`` if nothing ever was.
+        """The position that was written last; ``None`` if none ever was.
 
         Raises:
             Misconfigured: the file is there, and is not a cursor.
         """
         try:
-            found = orjson.loads(self.path.read_bytes())
-            return Position(str(found["stream"]), int(found["seq"]))
+            return msgspec.json.decode(self.path.read_bytes(), type=Position)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as broken:
+        except (OSError, ValueError) as broken:
             message = "not a cursor of a webhook; delete it, and the webhook gets what happens from then on"
             raise errors.Misconfigured([f"{self.path}: {message}"]) from broken
 
-    async def keep(self, position: Position) -> None:
+    async def write(self, position: Position) -> None:
         """Durable on return: the file holds this position or the one before, whole.
 
         Raises:
             OSError: it could not be written; the one before stands.
         """
         # In a thread: an fsync here must not hold up the calls of agents.
-        await asyncio.to_thread(self._write, orjson.dumps({"stream": position.stream, "seq": position.seq}))
+        await asyncio.to_thread(self._write, msgspec.json.encode(position))
 
     def _write(self, content: bytes) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ class Delivery:
     async def _keep(self) -> None:
         """A cursor that cannot be kept costs no event: after a restart some are sent twice."""
         try:
-            await self.cursor.keep(Position(self.stream, self.at))
+            await self.cursor.write(Position(self.stream, self.at))
         except OSError as error:
             self.log("webhook-cursor-not-kept", webhook=self.webhook.name, error=error.strerror or type(error).__name__)
 
@@ -242,7 +242,7 @@ async def open_webhooks(
     history: History,
     registry: Registry,
     clock: Clock,
-    log: Callable[..., object],
+    log: Log,
     *,
     first: float = FIRST_WAIT,
 ) -> Webhooks:

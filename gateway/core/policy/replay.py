@@ -16,7 +16,7 @@ from gateway.model.entries import Entry
 from gateway.model.run import Lease, Mode, Run
 
 
-class Word(Enum):
+class Ruling(Enum):
     """A decision in one word."""
 
     ALLOW = "ALLOW"
@@ -74,22 +74,18 @@ def document(entry: Decided, run: Run, args: object) -> dict[str, object]:
     )
 
 
-def recorded(decision: DecisionRecord) -> Word:
+def recorded(decision: DecisionRecord) -> Ruling:
     """What was decided then."""
-    if decision.hold:
-        return Word.HOLD
-    return Word.ALLOW if decision.allow else Word.DENY
+    return _ruling(allow=decision.allow, hold=bool(decision.hold))
 
 
-def word(decision: Decision) -> Word:
-    """A decision in one word."""
-    match decision:
-        case Allow():
-            return Word.ALLOW
-        case Hold():
-            return Word.HOLD
-        case _:
-            return Word.DENY
+def ruling(decision: Decision) -> Ruling:
+    """What is decided now."""
+    return _ruling(allow=isinstance(decision, Allow), hold=isinstance(decision, Hold))
+
+
+def _ruling(*, allow: bool, hold: bool) -> Ruling:
+    return Ruling.HOLD if hold else Ruling.ALLOW if allow else Ruling.DENY
 
 
 class Why(StrEnum):

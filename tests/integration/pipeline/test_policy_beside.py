@@ -12,7 +12,7 @@ import pytest
 
 from gateway.app import replay
 from gateway.core.codec.entry import of_fields
-from gateway.core.policy.replay import Word, document
+from gateway.core.policy.replay import Ruling, document
 from gateway.model.call_entry import IntentEntry, ReadEntry, RefusalEntry
 from gateway.model.run import Mode
 from tests.support import rig
@@ -139,7 +139,7 @@ async def test_replay_tells_where_another_bundle_parts_beside_a_running_gateway(
         seen = len(gateway.ledger.seen)
         stricter = await replay.run(gateway.gateway.config.data_dir, bundle(tmp_path / "stricter"), progress=lambda *_: None)
         assert [(one.action, one.was, one.now, one.reasons) for one in stricter.different] == [
-            ("refund.create", Word.ALLOW, Word.DENY, ("amount: Refunds stop at 10.",))
+            ("refund.create", Ruling.ALLOW, Ruling.DENY, ("amount: Refunds stop at 10.",))
         ]
         same = await replay.run(gateway.gateway.config.data_dir, ROOT / "policies", progress=lambda *_: None)
         assert (same.different, same.decided, same.lost.total()) == ([], 7, 0)
