@@ -12,7 +12,7 @@ from typing import Any
 from gateway.clients.clock import SystemClock
 from gateway.core import timestamps
 from gateway.core.codec.entry import of_fields
-from gateway.core.codec.run import RUN
+from gateway.core.codec.record import RUN
 from gateway.core.request import idempotency
 from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge, Key, KeyKind

@@ -10,8 +10,7 @@ from statistics import median
 
 from bench.figures import Found, Part
 from gateway.control.containment.containment import OrderReplica
-from gateway.model.order import Order, Scope
-from gateway.model.run import Mode, Run
+from gateway.model.run import Mode, Order, Run, Scope
 
 Note = Callable[[str], None]
 

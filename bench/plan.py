@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from gateway.core.adapter.catalog import Undo
 from gateway.core.rollback import plan as planning
-from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.call import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position
 

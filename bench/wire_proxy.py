@@ -16,8 +16,7 @@ from bench.killcord import TOOL
 from gateway.clients.clock import SystemClock
 from gateway.core import addresses, problem
 from gateway.errors import Refusal
-from gateway.model.call import Call, Headers
-from gateway.model.wire import Head, Outgoing, Reply
+from gateway.model.call import Call, Head, Headers, Outgoing, Reply
 from gateway.wire.inbound.server import Server
 from gateway.wire.outbound.channel import Origin
 from gateway.wire.outbound.pool import Pool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.adapter.catalog import Tool
-from gateway.model.action import Remedy
+from gateway.model.call import Remedy
 from tests.support import samples
 
 

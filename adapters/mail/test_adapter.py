@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.core.adapter import catalog, resolve
 from gateway.core.adapter.catalog import Tool
-from gateway.model.action import Remedy, Reversibility
+from gateway.model.call import Remedy, Reversibility
 from tests.support import samples
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.core.adapter import catalog, resolve
 from gateway.core.adapter.catalog import Tool, Unmatched
-from gateway.model.action import Reversibility
+from gateway.model.call import Reversibility
 from tests.support import samples
 
 

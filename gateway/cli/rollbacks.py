@@ -52,12 +52,12 @@ def list_rollbacks(context: typer.Context, run: OfRun = None, state: State = Non
 def plan(context: typer.Context, run: RunId, subtree: Subtree = False, to: To = "start", mermaid: Mermaid = False) -> None:
     """Show what a rollback would do, in order. It changes nothing."""
     # A containment must not wait for the import of what it does not need.
-    from gateway.core.codec import plan as codec_plan
+    from gateway.core.codec import record
     from gateway.core.rollback import plan_mermaid
 
     body = {"scope": {"run": run, "subtree": subtree}, "to": to, "dry_run": True}
     planned, out = client.post(path("rollbacks"), body), output.of(context)
-    found = codec_plan.read(planned)
+    found = record.plan_of(planned)
     if mermaid:
         drawn = plan_mermaid.drawn(found)
         out.value({"mermaid": drawn}, drawn.splitlines())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from gateway.model.action import Cost, Target
+from gateway.model.call import Cost, Target
 from gateway.model.effect import Charge
 from gateway.model.run import Limits, Rate, Run, TaskClass
 

@@ -8,8 +8,7 @@ import orjson
 
 from gateway.core import limits
 from gateway.errors import MalformedRequest, Refusal
-from gateway.model.call import Headers
-from gateway.model.wire import Reply
+from gateway.model.call import Headers, Reply
 
 STATUS: Mapping[str, int] = {
     "malformed-request": 400,

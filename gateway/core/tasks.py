@@ -8,11 +8,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.core import timestamps
-from gateway.model.action import Target
+from gateway.model.call import Target
 from gateway.model.effect import Write
 from gateway.model.entries import TaskEntry
-from gateway.model.plan import Node, Way
-from gateway.model.rollback import Rollback
+from gateway.model.rollback import Node, NodeAction, Rollback
 from gateway.model.task import ABSENT, RESOLUTIONS, Evidence, Resolution, Task, TaskKind
 
 _OBJECT = "task_object_"
@@ -63,7 +62,7 @@ def of_node(rollback: Rollback, node: Node, effects: Sequence[Write], *, why: st
     ``effects`` are the node's own, oldest first, never none. ``seen`` is the object's present version, ``absent``, or ``None`` if it was
     not read.
     """
-    kind = TaskKind.REVIEW if node.way is Way.REVIEW else TaskKind.CORRECTION
+    kind = TaskKind.REVIEW if node.way is NodeAction.REVIEW else TaskKind.CORRECTION
     return Task(
         task_id=node_task_id(rollback.rollback_id, node.node_id),
         kind=kind,

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from gateway.model.action import Target
+from gateway.model.call import Target
 from gateway.model.decision import Reason
 
 

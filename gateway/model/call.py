@@ -1,8 +1,13 @@
-"""A request of the data API, parsed once, as it is decided on and sent."""
+"""A call: the request of the data API as it is decided on and sent, what it means, and what crosses the wire for it.
+
+What it means is its action and target, what it costs and what could undo it. What crosses the wire is a request head as framed, a
+request to a tool, the tool's answer and the reply to the agent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from enum import StrEnum
 
 from msgspec import Struct, field
 
@@ -33,3 +38,129 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     def target(self) -> str:
         """Path and query as they are sent."""
         return f"{self.path}?{self.raw_query}" if self.raw_query else self.path
+
+
+class Effect(StrEnum):
+    READ = "read"
+    WRITE = "write"
+
+
+class Reversibility(StrEnum):
+    """The class of a write, declared before production in the tool's adapter."""
+
+    REVERSIBLE = "reversible"
+    COMPENSATABLE = "compensatable"
+    IRREVERSIBLE = "irreversible"
+
+
+class Remedy(StrEnum):
+    """The types of compensation an adapter can declare."""
+
+    RESTORE_PREVIOUS_VERSION = "restore_previous_version"
+    DELETE_CREATED = "delete_created"
+    REVERT_STATUS = "revert_status"
+    OFFSETTING_ACTION = "offsetting_action"
+    RELEASE = "release"
+    CORRECTION_TASK = "correction_task"
+    MANUAL_REVIEW = "manual_review"
+
+    @property
+    def by_action(self) -> bool:
+        """Whether another action of the adapter carries it out (else a person does)."""
+        return self not in (Remedy.CORRECTION_TASK, Remedy.MANUAL_REVIEW)
+
+
+class Target(Struct, frozen=True, gc=False, omit_defaults=True):
+    """The object a call is aimed at. ``id`` is empty where the call names a collection, or creates."""
+
+    system: str
+    type: str
+    id: str
+    tenant: str | None = None
+
+    @property
+    def object(self) -> str:
+        """The object's name across calls: ``system:type:id``, with the tenant in front (ids repeat between tenants)."""
+        return f"{self.tenant or ''}/{self.system}:{self.type}:{self.id}"
+
+    def ref(self, version: str | None) -> str:
+        """``erp:invoice:inv_88421:v12``; without quotes of an entity tag, and ``absent`` where there is no version."""
+        return f"{self.system}:{self.type}:{self.id}:{version.strip(chr(34)) if version else 'absent'}"
+
+
+class Cost(Struct, frozen=True, kw_only=True, gc=False):
+    """What a write charges. Amounts in millionths; ``unpriced`` names costs that the adapter declares but the call does not state."""
+
+    records: int = 0
+    amounts: Mapping[str, int] = field(default_factory=dict)
+    unpriced: tuple[str, ...] = ()
+
+
+class Compensation(Struct, frozen=True, kw_only=True, gc=False):
+    """How a standing effect can be compensated. ``allowed_until`` is Unix seconds; ``None`` is no deadline."""
+
+    reversibility: Reversibility
+    remedy: Remedy
+    automatic: bool = False
+    allowed_until: float | None = None
+
+
+class Head(Struct, frozen=True, kw_only=True, gc=False):
+    """A request head whose every byte was checked. ``target`` is the origin-form target as sent.
+
+    ``length`` is the declared body length, ``None`` if the body is chunked; 0 if there is none.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    length: int | None = 0
+    http_1_0: bool = False
+    expects_continue: bool = False
+
+
+class Outgoing(Struct, frozen=True, kw_only=True, gc=False):
+    """A request to a tool, complete: nothing is added to it, re-quoted or dropped on the way out.
+
+    ``timeout`` (seconds) bounds connect and first byte together, and each pause between chunks. ``retriable`` is true
+    for reads alone: once, on a fresh connection, where a kept one turned out to be dead before any answer byte came.
+    """
+
+    tool: str
+    tenant: str
+    method: str
+    target: str
+    headers: Headers
+    body: bytes = b""
+    timeout: float = 10.0
+    retriable: bool = False
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A tool's answer without hop-by-hop headers. ``body`` is what was read so far, ``rest`` what is still to come (``None``: complete).
+
+    The owner of an answer with a ``rest`` must consume or close it (``aclose``): otherwise the pool loses its connection.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    rest: AsyncIterator[bytes] | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.rest is None
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """What the agent gets. ``rest`` as in :class:`Answer`; ``close`` ends the connection after it.
+
+    ``bodiless_length`` is the Content-Length a HEAD or 304 reply declares without having a body.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    rest: AsyncIterator[bytes] | None = None
+    close: bool = False
+    bodiless_length: int | None = field(default=None)

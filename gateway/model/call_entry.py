@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
-from gateway.model.action import Compensation, Effect, Remedy, Reversibility, Target
+from gateway.model.call import Compensation, Effect, Remedy, Reversibility, Target
 from gateway.model.decision import Reason
 from gateway.model.effect import KeyKind, Violation
 from gateway.model.entry import Kind, Result, RunBase, Verification

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gateway.model.action import Target
+from gateway.model.call import Target
 from gateway.model.entry import Position
 
 START = "start"

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from gateway.model.action import Compensation, Target
+from gateway.model.call import Compensation, Target
 from gateway.model.entry import Position, Verification
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from gateway.model.action import Target
 from gateway.model.approval import Approval
+from gateway.model.call import Target
 from gateway.model.call_entry import CallEntry, Sent
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.entry import EntryBase, Kind, RunBase
-from gateway.model.incident import Incident
-from gateway.model.order import Order
-from gateway.model.response import Measure, Verdict
 from gateway.model.rollback import Rollback
-from gateway.model.run import Run
+from gateway.model.run import Order, Run
 from gateway.model.task import Task
-from gateway.model.trigger import Trigger
+from gateway.model.trigger import Incident, Measure, Trigger, Verdict
 
 
 class RunEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.RUN.value):

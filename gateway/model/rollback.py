@@ -1,10 +1,13 @@
-"""A rollback: which runs, back to where, who drives it, and what came of it."""
+"""A rollback: which runs, back to where, who drives it and its result; and its plan: what is done about each effect, and after what."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from gateway.model.call import Remedy, Target
 
 
 class RollbackStatus(StrEnum):
@@ -50,3 +53,107 @@ class Rollback(Struct, frozen=True, kw_only=True, gc=False):
     ended_at: float | None = None
     incident_id: str | None = None
     residue: tuple[str, ...] = ()
+
+
+Step = tuple[str, str]
+"""A step of the scope: run id and step id."""
+
+
+class NodeAction(StrEnum):
+    """``CALL`` a compensating call, ``TASK`` a person corrects it, ``REVIEW`` a person looks at what cannot be undone, ``PROBE`` it has
+    to be found out first whether there is anything to undo, ``NOTHING`` what was made within the scope was removed within it.
+    """
+
+    CALL = "call"
+    TASK = "task"
+    REVIEW = "review"
+    PROBE = "probe"
+    NOTHING = "nothing"
+
+
+class CompensationKind(StrEnum):
+    """What a compensating call does: restores an existing object, creates a removed one again, removes a created one, or offsets
+    an effect.
+    """
+
+    RESTORES = "restores"
+    MAKES = "makes"
+    REMOVES = "removes"
+    OFFSETS = "offsets"
+
+
+class NodeState(StrEnum):
+    """``NOTHING``: no longer needed. ``TASK``: handed to a person. ``WAITING``: for an approval. ``FAILED``: given up."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    NOTHING = "nothing"
+    TASK = "task"
+    WAITING = "waiting"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def passed(self) -> bool:
+        """Whether its dependents may proceed: a conflict on one object does not block others."""
+        return self in _PASSED
+
+
+_PASSED = frozenset({NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.FAILED})
+
+
+class Node(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What is done about some effects on one object. The last three groups speak of a ``CALL`` alone.
+
+    ``node_id`` is made of the position of its first effect: another plan of the same effects gives the same. ``effects`` are wire
+    keys, oldest first, never none. ``after`` names the nodes (and joins of the plan) that have to be finished first: a newer one on
+    the same object always is. ``why`` is a sentence for a person.
+
+    ``original`` is the wire key of the effect whose declared compensation is carried out: its request fills the path of ``by`` and is,
+    with its reply, what the body's expression sees; ``tool``, ``action``, ``args_ref`` and ``reply_ref`` are that effect's.
+    ``snapshot_ref`` is the kept state before the *first* effect. ``with_body`` is false where the declared body belongs to another
+    way of undoing it (an upsert that made its object: ``by`` then is the catalog's ``delete_created``).
+
+    The object has to be at version ``guard``, or not be there (``guard_absent``), or be as the node ``guard_follows`` left it, which
+    is then known only once that one ran: where that one is not ``DONE`` or ``NOTHING``, this one is a conflict. None of the three:
+    the object is not known to have versions and the call overwrites nothing.
+    """
+
+    node_id: str
+    effects: tuple[str, ...]
+    run_id: str
+    tool: str
+    action: str
+    target: Target
+    way: NodeAction
+    remedy: Remedy
+    why: str
+    after: tuple[str, ...] = ()
+
+    original: str
+    by: str | None = None
+    does: CompensationKind | None = None
+    with_body: bool = True
+    automatic: bool = False
+
+    snapshot_ref: str | None = None
+    args_ref: str | None = None
+    reply_ref: str | None = None
+
+    guard: str | None = None
+    guard_absent: bool = False
+    guard_follows: str | None = None
+
+
+class Plan(Struct, frozen=True):
+    """``nodes`` stand in the order they would run if nothing ran in parallel: each after all it comes after, else the newest first.
+
+    ``joins`` gather nodes under one name, where many wait for many: who comes after a join comes after each of them. ``irreversible``
+    where an effect cannot be undone, or could not be if it was applied: whatever it would set off must not run on.
+    """
+
+    nodes: tuple[Node, ...]
+    joins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    irreversible: bool = False

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from gateway.model.action import Target
+from gateway.model.call import Target
 
 
 class TaskKind(StrEnum):

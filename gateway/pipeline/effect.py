@@ -18,12 +18,11 @@ from gateway.core import limits
 from gateway.core.authorization import approvals
 from gateway.core.request import idempotency
 from gateway.model.approval import ApprovalStatus
-from gateway.model.call import Headers
+from gateway.model.call import Answer, Headers
 from gateway.model.call_entry import OutcomeEntry
 from gateway.model.effect import Charge, Violation
 from gateway.model.entry import Result, Sealed, Verification
 from gateway.model.run import Limits, TaskClass
-from gateway.model.wire import Answer
 from gateway.pipeline import journal_entries, sealed_payloads, tool
 from gateway.pipeline.evidence import Before, CallTrace, Intent, Permitted, Settled, Verdict
 from gateway.pipeline.stages import meter

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from gateway import errors
 from gateway.core import problem
 from gateway.core.request import canonical
-from gateway.model.call import Call
+from gateway.model.call import Call, Head, Reply
 from gateway.model.call_entry import RefusalEntry
 from gateway.model.entry import Sealed
-from gateway.model.wire import Head, Reply
 from gateway.observe.metrics import Observer
 from gateway.pipeline import journal_entries, sealed_payloads
 from gateway.pipeline.evidence import CallTrace, Denied, Sender

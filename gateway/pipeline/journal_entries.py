@@ -10,7 +10,7 @@ import msgspec
 from gateway.core import timestamps
 from gateway.core.request import idempotency
 from gateway.errors import Refusal
-from gateway.model.action import Compensation, Target
+from gateway.model.call import Compensation, Target
 from gateway.model.call_entry import (
     CandidateRecord,
     ChargeRecord,

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.model.action import Effect
-from gateway.model.wire import Reply
+from gateway.model.call import Effect, Reply
 from gateway.pipeline.effect import SendWrite
 from gateway.pipeline.evidence import CallTrace, Denied, Held, Kept
 from gateway.pipeline.reply import Replies, Streams

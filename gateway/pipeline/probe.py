@@ -8,8 +8,8 @@ import orjson
 from msgspec.structs import replace
 
 from gateway.core import tasks
-from gateway.core.adapter import catalog, postcondition
-from gateway.core.adapter.postcondition import Finding
+from gateway.core.adapter import catalog, resolve
+from gateway.core.adapter.resolve import Finding
 from gateway.errors import UpstreamFailure
 from gateway.model.effect import State, Write
 from gateway.model.entry import Result
@@ -121,11 +121,11 @@ class Probe:
             return await self._listed(tool, kind, kind.probe, request, write, settled=settled)
         seen = await self.reads.object_state(tool, kind, request.captures, write.key.tenant)
         applied = kind.probe.applied.holds({**request.document, "object": seen.document})
-        finding = postcondition.probe(applied=applied, seen=seen.version, before=write.before_version, settled=settled)
+        finding = resolve.finding_of(applied=applied, seen=seen.version, before=write.before_version, settled=settled)
         if finding is Finding.NOT_APPLIED and not seen.exists and await self._written_since(write):
             # Absent before and now, like many a time: a later write may have removed what this one made.
             return Seen(Finding.UNDECIDED)
-        ours = finding is Finding.APPLIED and postcondition.ours_alone(
+        ours = finding is Finding.APPLIED and resolve.ours_alone(
             await self._before(write), seen.state, request.document["request"], replaced=write.method == "PUT"
         )
         # Applied it was; but at a version that holds somebody else's change too, nobody may take it for ours and put it back.

@@ -13,10 +13,9 @@ from msgspec.structs import replace
 
 from gateway.core import problem
 from gateway.errors import Refusal
-from gateway.model.call import Headers
+from gateway.model.call import Answer, Headers, Reply
 from gateway.model.entry import Position, Result
 from gateway.model.run import Mode, Run
-from gateway.model.wire import Answer, Reply
 from gateway.pipeline.evidence import Kept, Known, Metered, Permitted, Sender, Settled
 from gateway.pipeline.stages import meter
 from gateway.pipeline.stages.observe import changed

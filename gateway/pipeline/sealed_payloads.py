@@ -10,9 +10,8 @@ from typing import Any
 import orjson
 
 from gateway.core.policy import decision
-from gateway.model.call import Call, Headers
+from gateway.model.call import Answer, Call, Headers
 from gateway.model.decision import Allow, Hold
-from gateway.model.wire import Answer
 from gateway.pipeline.evidence import Before, Held, Judged
 
 REPLY_BOUND = 256 * 1024

@@ -15,8 +15,7 @@ from msgspec import Struct
 from gateway import errors
 from gateway.core.adapter import catalog, resolve
 from gateway.core.request import body as request_body
-from gateway.model.call import Call, Headers
-from gateway.model.wire import Answer, Outgoing
+from gateway.model.call import Answer, Call, Headers, Outgoing
 from gateway.ports.wire import Upstream
 
 BOUND = 1 << 20

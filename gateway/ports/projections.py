@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from gateway.model.effect import Sighting, Write
-from gateway.model.order import Order
-from gateway.model.run import Run
+from gateway.model.run import Order, Run
 from gateway.model.task import Task
 
 T = TypeVar("T")

@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from gateway.model.effect import Write
 from gateway.model.entries import RollbackEntry
-from gateway.model.plan import Node, NodeState
-from gateway.model.rollback import Rollback
+from gateway.model.rollback import Node, NodeState, Rollback
 from gateway.model.run import Run
 
 
@@ -64,7 +63,7 @@ class Examined(Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-class Unseen(Struct, frozen=True):
+class NotExamined(Struct, frozen=True):
     """An object that its tool would not show just now: nothing is known of it, so that nothing is proved."""
 
     why: str
@@ -101,7 +100,7 @@ class Compensations(Protocol):
         """
         ...
 
-    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | Unseen | None:
+    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | NotExamined | None:
         """Look at a node's object again; ``None`` if it has none, or it can never be read."""
         ...
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from gateway.model.incident import Incident
-from gateway.model.response import Response
 from gateway.model.run import Run
-from gateway.model.trigger import Trigger
+from gateway.model.trigger import Incident, Response, Trigger
 
 
 class TriggerMonitor(Protocol):

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.errors import Refusal
-from gateway.model.call import Call
-from gateway.model.wire import Answer, Head, Outgoing, Reply
+from gateway.model.call import Answer, Call, Head, Outgoing, Reply
 
 
 class Upstream(Protocol):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from gateway.core.units import shown
-from gateway.model.action import Effect, Remedy, Reversibility
+from gateway.model.call import Effect, Remedy, Reversibility
 from gateway.settings.document import Duration, Section, closest
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import errors
-from gateway.model.action import Effect
+from gateway.model.call import Effect
 from gateway.settings import loading, operators
 from gateway.settings.config import Config, ToolConfig
 

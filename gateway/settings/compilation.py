@@ -8,7 +8,7 @@ from pathlib import Path
 from gateway.core.adapter import catalog
 from gateway.core.adapter.catalog import ActionType, ObjectType, Tool
 from gateway.core.adapter.expression import ROOTS
-from gateway.model.action import Remedy
+from gateway.model.call import Remedy
 from gateway.settings import adapter as documents
 from gateway.settings import consistency, document, located
 from gateway.settings.adapter import ActionDocument, AdapterDocument

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.core.adapter.catalog import ActionType, ObjectType, Tool
-from gateway.model.action import Effect, Remedy
+from gateway.model.call import Effect, Remedy
 from gateway.settings.adapter import ActionDocument, AdapterDocument, CompensationDocument
 from gateway.settings.document import closest
 from gateway.settings.site import Site

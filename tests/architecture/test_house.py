@@ -60,9 +60,7 @@ SMALL = {
     "__main__.py": "the command's entry point",
     "core/backoff.py": "one formula, shared by rooms that know nothing of each other",
     "core/timestamps.py": "one format, shared by entries and the API",
-    "core/codec": "one noun a file: both directions of it together",
     "ports": "one port a file: who implements it and who asks it import nothing else",
-    "model/call.py": "what the data API hands to the line, and nothing of either",
     "sdk/shipped.py": "finds the adapters and policies that a wheel brings; the SDK's users may import it alone",
 }
 """Modules of fewer than 25 lines of code, or folders of such, each with its reason."""

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.codec import review as codec_review
+from gateway.core.codec import record
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.effect import Charge
 from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Opened, Unapproved
@@ -23,7 +23,7 @@ GRANTED = replace(ASKED, status=ApprovalStatus.GRANTED, decided_at=2000.0, decid
 
 
 def entry(approval: Approval) -> make.Entry:
-    return make.entry("approval", change=approval.status.value, approval=codec_review.APPROVAL.journal(approval))
+    return make.entry("approval", change=approval.status.value, approval=record.APPROVAL.journal(approval))
 
 
 def spending(name: str, approval_id: str = "apr_1", **more: object) -> IntentRequest:

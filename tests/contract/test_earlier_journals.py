@@ -13,8 +13,7 @@ from gateway.core.codec import entry as codec
 from gateway.core.journal import chain
 from gateway.model.call_entry import RefusalEntry
 from gateway.model.entry import Kind
-from gateway.model.order import Scope
-from gateway.model.run import Mode
+from gateway.model.run import Mode, Scope
 from gateway.stores.sqlite.projection import FOLDED, rebuild
 from tests.support import driven, earlier
 from tests.support.rig import until_async

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from gateway.model.action import Compensation
+from gateway.model.call import Compensation
 from gateway.model.effect import Sighting, State
 from gateway.model.entry import Position, Verification
 from gateway.model.run import Mode, Run

@@ -21,7 +21,7 @@ from gateway.clients.rego import arguments, entry_points, loading
 from gateway.clients.rego import builtins as rego_builtins
 from gateway.core.policy import rules
 from gateway.model.decision import Allow, Deny, Hold
-from gateway.model.response import Measure
+from gateway.model.trigger import Measure
 from tests.support import opa, two_engines
 from tests.support.cases import authored, builtins, bundles, calls, differences, documented, generated, questions
 from tests.support.policies import ALLOWED, ruled

@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway import errors
-from gateway.core.codec import review as codec_review
+from gateway.core.codec import record
 from gateway.core.journal import chain
 from gateway.model.approval import ApprovalStatus
 from gateway.model.effect import Charge
@@ -88,7 +88,7 @@ async def test_rebuilding_knows_what_was_asked_granted_and_spent(tmp_path: Path)
     for status in (ApprovalStatus.PENDING, ApprovalStatus.GRANTED):
         for name in ("apr_1", "apr_2"):
             asked = replace(DRAFT, approval_id=name, status=status, requested_at=1000.0)
-            await store.journal.append(typed(make.entry("approval", change="asked", approval=codec_review.APPROVAL.journal(asked))))
+            await store.journal.append(typed(make.entry("approval", change="asked", approval=record.APPROVAL.journal(asked))))
     await store.journal.intend(replace(make.opening("a", approval_id="apr_1"), spends="apr_1"))
     await store.journal.intend(replace(make.opening("b", approval_id="apr_1"), spends="apr_1"))
     await store.close()

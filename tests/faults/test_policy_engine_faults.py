@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from gateway.app import servers
-from gateway.model.wire import Reply
+from gateway.model.call import Reply
 from tests.support import crooked, opa, rig
 from tests.support.crooked import Crooked, Twist, framed, instead
 from tests.support.opa import Opa

@@ -18,12 +18,10 @@ from gateway.control.rollback.scope import WrongRollback
 from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission
 from gateway.model.approval import Approval
+from gateway.model.call import Outgoing
 from gateway.model.checkpoint import START
-from gateway.model.order import Scope
-from gateway.model.plan import NodeState
-from gateway.model.rollback import Rollback, RollbackStatus
-from gateway.model.run import Mode
-from gateway.model.wire import Outgoing
+from gateway.model.rollback import NodeState, Rollback, RollbackStatus
+from gateway.model.run import Mode, Scope
 from tests.support.failpoints import Failpoints, World, recovered
 from tests.support.journaling import typed
 from tests.support.ledger import Ledger

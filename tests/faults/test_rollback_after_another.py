@@ -10,8 +10,7 @@ from gateway.control.rollback.execution import RollbackView
 from gateway.control.rollback.scope import Busy
 from gateway.model.approval import ApprovalStatus
 from gateway.model.checkpoint import START
-from gateway.model.plan import NodeState
-from gateway.model.rollback import RollbackStatus
+from gateway.model.rollback import NodeState, RollbackStatus
 from tests.faults.test_rollback import ASKING, Scene, scene
 from tests.support.rig import until_async
 

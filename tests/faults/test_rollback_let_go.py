@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.control.runs.runs import LeasedRun
-from gateway.model.order import Order, Scope
-from gateway.model.plan import NodeState
-from gateway.model.rollback import RollbackStatus
-from gateway.model.run import Mode
+from gateway.model.rollback import NodeState, RollbackStatus
+from gateway.model.run import Mode, Order, Scope
 from tests.faults.test_rollback import ASKING, Scene, scene
 
 

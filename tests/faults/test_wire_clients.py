@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from gateway.model.wire import Reply
+from gateway.model.call import Reply
 from gateway.wire.limits import Bounds
 from tests.support.tool import OK, Script, Tool, Visit, answers, is_silent
 from tests.support.wire import gateway, get, post, problem, until

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core import addresses
 from gateway.errors import UpstreamFailure
-from gateway.model.wire import Outgoing
+from gateway.model.call import Outgoing
 from gateway.wire.limits import PoolBounds
 from gateway.wire.outbound.channel import Origin
 from gateway.wire.outbound.pool import Pool

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.errors import RunPaused
-from gateway.model.wire import Outgoing
+from gateway.model.call import Outgoing
 from gateway.wire.limits import PoolBounds
 from tests.support.tool import OK, Tool, Visit, answers, answers_then_closes, drops, is_silent, resets, sometimes
 from tests.support.wire import gateway, get, post, until

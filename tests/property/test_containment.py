@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.control.containment.containment import OrderReplica, WrongOrder, check
-from gateway.model.order import Order, Scope
-from gateway.model.run import Mode, Run
+from gateway.model.run import Mode, Order, Run, Scope
 
 TOOLS = ("erp", "crm")
 

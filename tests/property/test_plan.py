@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from gateway.core.rollback import plan as planning
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
-from gateway.model.incident import RollbackState
-from gateway.model.plan import Does, Node, NodeState, Plan, Step, Way
+from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Plan, Step
+from gateway.model.trigger import RollbackState
 from tests.support.planning import UNDOS, write
 
 CASES = 2500
@@ -167,7 +167,7 @@ class Case:
             if self.chance.random() < 0.04:
                 self._edit(node.target.id)
             states[node.node_id] = self._carried_out(node, states)
-            if node.way is Way.PROBE or self.chance.random() < 0.1:
+            if node.way is NodeAction.PROBE or self.chance.random() < 0.1:
                 plan = self.plan()
                 nodes |= {one.node_id: one for one in plan.nodes}
                 self._check_order(plan)
@@ -180,16 +180,16 @@ class Case:
 
     def _carried_out(self, node: Node, states: dict[str, NodeState]) -> NodeState:
         match node.way:
-            case Way.TASK | Way.REVIEW:
+            case NodeAction.TASK | NodeAction.REVIEW:
                 return NodeState.TASK
-            case Way.NOTHING:
+            case NodeAction.NOTHING:
                 return NodeState.NOTHING
-            case Way.PROBE:
+            case NodeAction.PROBE:
                 applied, after = self.truth[node.original]
                 state = State.STANDING if applied else State.FAILED
                 self.effects[node.original] = replace(self.effects[node.original], state=state, after_version=after)
                 return NodeState.NOTHING if not applied else NodeState.PENDING
-            case Way.CALL:
+            case NodeAction.CALL:
                 return self._called(node, states)
 
     def _called(self, node: Node, states: dict[str, NodeState]) -> NodeState:
@@ -214,9 +214,9 @@ class Case:
     def _undone(self, node: Node, thing: Thing | None) -> Thing | None:
         kept = self.snapshots[node.effects[0]]
         match node.does:
-            case Does.REMOVES:
+            case CompensationKind.REMOVES:
                 return None
-            case Does.OFFSETS:
+            case CompensationKind.OFFSETS:
                 assert thing is not None
                 return {**thing, "sum": thing["sum"] - self.deltas[node.original]}
             case _:
@@ -232,7 +232,7 @@ class Case:
         for wire_key in node.effects:
             self.effects[wire_key] = replace(self.effects[wire_key], state=State.COMPENSATED)
         self.seq += 1
-        action = "delete" if node.does is Does.REMOVES else "upsert"
+        action = "delete" if node.does is CompensationKind.REMOVES else "upsert"
         done = write(self.seq, action, node.target.id, before, after, node.node_id, rollback_id="rb_1")
         self.effects[done.wire_key] = done
 
@@ -248,7 +248,7 @@ class Case:
         if any("should also follow" in node.why for node in plan.nodes):
             return
         planned = [one for one in self.effects.values() if one.wire_key in at]
-        probing = {one.wire_key for one in planned if plan.nodes[at[one.wire_key]].way is Way.PROBE}
+        probing = {one.wire_key for one in planned if plan.nodes[at[one.wire_key]].way is NodeAction.PROBE}
         above = self._ancestors()
         for newer, older in itertools.permutations(planned, 2):
             if older.wire_key in probing:

@@ -16,8 +16,7 @@ from gateway.clients.rego import engine as rego_engine
 from gateway.clients.rego import entry_points
 from gateway.core.policy import decision as policy_decision
 from gateway.core.policy import rules
-from gateway.model.action import Effect, Reversibility, Target
-from gateway.model.call import Call
+from gateway.model.call import Call, Effect, Reversibility, Target
 from gateway.model.decision import Allow, Deny, Hold
 from gateway.model.run import Lease, Mode, Run
 

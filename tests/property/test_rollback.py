@@ -6,7 +6,7 @@ import asyncio
 import random
 from pathlib import Path
 
-from gateway.model.wire import Outgoing
+from gateway.model.call import Outgoing
 from tests.support.toolmodel import Day, Tool
 from tests.support.toolmodel_runs import Case, described, hastened, modelled
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.adapter import postcondition
+from gateway.core.adapter import resolve
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Schedule
 from gateway.model.effect import State
-from gateway.model.plan import NodeState, Plan, Way
+from gateway.model.rollback import NodeAction, NodeState, Plan
 from tests.support.rolled import NODE, written
 
 
 def test_a_node_whose_effects_another_one_undoes_by_now_is_dropped() -> None:
-    probe = replace(NODE, node_id="p", effects=("kc-1",), way=Way.PROBE)
+    probe = replace(NODE, node_id="p", effects=("kc-1",), way=NodeAction.PROBE)
     alone = replace(NODE, node_id="n2", effects=("kc-2",), after=("p",))
     done = replace(NODE, node_id="n3", effects=("kc-3",))
     together = replace(NODE, node_id="n1", effects=("kc-1", "kc-2"))
@@ -23,7 +23,7 @@ def test_a_node_whose_effects_another_one_undoes_by_now_is_dropped() -> None:
 
 
 def test_what_had_passed_lets_others_on_though_a_new_plan_has_it_wait() -> None:
-    probe = replace(NODE, node_id="p", way=Way.PROBE)
+    probe = replace(NODE, node_id="p", way=NodeAction.PROBE)
     passed, next_one = replace(NODE, node_id="n1", after=("p",)), replace(NODE, node_id="n2", after=("n1",))
     schedule = Schedule(Plan((probe, passed, next_one)), {"n1": NodeState.DONE})
     assert [one.node_id for one in iter(schedule.ready, None)] == ["p", "n2"]
@@ -53,4 +53,4 @@ def test_a_node_that_follows_one_without_a_known_version_is_nobodys_guess() -> N
 def test_a_version_is_the_writes_own_where_nothing_else_differs(
     before: object, seen: object, asked: object, replaced: bool, alone: bool
 ) -> None:
-    assert postcondition.ours_alone(before, seen, asked, replaced=replaced) is alone
+    assert resolve.ours_alone(before, seen, asked, replaced=replaced) is alone

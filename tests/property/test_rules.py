@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from gateway.core.policy import rules
 from gateway.model.decision import Reason
-from gateway.model.response import Earlier, Measure, Verdict
 from gateway.model.run import Mode, Run
-from gateway.model.trigger import LAYERS, Trigger
+from gateway.model.trigger import LAYERS, Earlier, Measure, Trigger, Verdict
 
 VALIDATOR = jsonschema_rs.validator_for(rules.schemas()["killcord", "response"])
 

@@ -16,7 +16,7 @@ from gateway.clients.clock import SystemClock
 from gateway.control.triggers.catch_up import CatchUp
 from gateway.control.triggers.monitor import TriggerWindows
 from gateway.core import timestamps
-from gateway.core.codec import incident as codec_incident
+from gateway.core.codec import record
 from gateway.core.codec.entry import fields as fields_of
 from gateway.core.triggers.window import Share, Thresholds, Times
 from gateway.model.call_entry import IntentEntry
@@ -272,7 +272,7 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
                 if place == stop - 1 and not answered:
                     break
                 for each in fired:
-                    entry = journaling.entry("trigger", trigger=codec_incident.TRIGGER.journal(each)) | {"ts": timestamps.rfc3339(at)}
+                    entry = journaling.entry("trigger", trigger=record.TRIGGER.journal(each)) | {"ts": timestamps.rfc3339(at)}
                     told_at = await store.journal.append(typed(entry))
                     response = journaling.entry("response", **response_of(told_at, each)) | {"ts": timestamps.rfc3339(at)}
                     await store.journal.append(typed(response))

@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway.core.codec import incident as codec_incident
+from gateway.core.codec import record
 from gateway.core.codec.entry import of_fields
-from gateway.core.codec.order import ORDER
+from gateway.core.codec.record import ORDER
 from gateway.core.incident import findings
 from gateway.model.run import Mode
 from gateway.model.trigger import Trigger
@@ -94,7 +94,7 @@ class Process:
             return None
         if cut == 0:
             return self.kill()
-        told = self.write("trigger", trigger=codec_incident.TRIGGER.journal(fired))
+        told = self.write("trigger", trigger=record.TRIGGER.journal(fired))
         if cut == 1:
             return self.kill()
         answer = {"action": "quarantine", "verdict": "containment", "rollback": False, "why": "x", "revision": "r1"}

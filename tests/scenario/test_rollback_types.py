@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model.action import Remedy
+from gateway.model.call import Remedy
 from killcord_demo.relay import Ask, Asked, Told
 from tests.support import company, undone
 from tests.support.company import TENANT, Company

@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 from msgspec.structs import replace
 
-from gateway.model.action import Target
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
+from gateway.model.call import Target
 from gateway.model.decision import Reason
 from gateway.ports.approvals import Requested
 from tests.support import journaling

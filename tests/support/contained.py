@@ -8,12 +8,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.core import timestamps
-from gateway.core.codec import incident as codec_incident
-from gateway.model.incident import Incident, RollbackState
-from gateway.model.order import Order, Scope
-from gateway.model.response import Measure, Verdict
-from gateway.model.run import Mode
+from gateway.core.codec import record
+from gateway.model.run import Mode, Order, Scope
 from gateway.model.task import Task, TaskKind
+from gateway.model.trigger import Incident, Measure, RollbackState, Verdict
 from tests.support import journaling
 from tests.support.control_api import Parts
 from tests.support.journaling import typed
@@ -69,7 +67,7 @@ def answered(trigger: str, incident: Incident, order: Order) -> Entry:
         "why": incident.why,
         "revision": "r1",
         "order_id": order.order_id,
-        "incident": codec_incident.INCIDENT.journal(incident),
+        "incident": record.INCIDENT.journal(incident),
     }
 
 

@@ -15,7 +15,7 @@ from gateway.control.review.findings import Finding
 from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import resumption
 from gateway.core.incident.recovery import Recovery, Stage
-from gateway.model.incident import Incident
+from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from tests.support import rig

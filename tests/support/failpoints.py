@@ -20,9 +20,9 @@ from gateway.app import gateway
 from gateway.app import resources as parts
 from gateway.app.gateway import Gateway
 from gateway.clients.rego.engine import EmbeddedEngine
+from gateway.model.call import Answer, Outgoing
 from gateway.model.entries import Entry
 from gateway.model.entry import Position, Sealed
-from gateway.model.wire import Answer, Outgoing
 from gateway.ports import wire
 from gateway.ports.clock import Clock
 from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.model.incident import Incident
-from gateway.model.response import Measure, Verdict
+from gateway.model.trigger import Incident, Measure, Verdict
 
 INCIDENT = Incident(
     incident_id="inc_1",

@@ -17,11 +17,10 @@ import orjson
 
 from gateway.core.codec.entry import of_fields
 from gateway.core.journal import projection
+from gateway.model.call import Outgoing
 from gateway.model.effect import State
 from gateway.model.entry import Position
-from gateway.model.order import Order
-from gateway.model.run import Mode, Run
-from gateway.model.wire import Outgoing
+from gateway.model.run import Mode, Order, Run
 from gateway.stores.sqlite import database
 from gateway.stores.sqlite.projection import FOLDED, Tables
 from tests.support.invariants_tool import header

@@ -27,11 +27,10 @@ from gateway.core.authorization.admission import TooWide
 from gateway.core.request import canonical
 from gateway.core.tasks import AlreadyResolved
 from gateway.model.approval import ApprovalStatus
+from gateway.model.call import Head, Outgoing, Reply
 from gateway.model.checkpoint import START
-from gateway.model.order import Scope
-from gateway.model.run import Mode
+from gateway.model.run import Mode, Scope
 from gateway.model.task import TaskKind
-from gateway.model.wire import Head, Outgoing, Reply
 from tests.support.failpoints import Crashed
 from tests.support.invariants_journal import By, Chronicle
 from tests.support.invariants_time import BEGIN, HOUR, StoryLoop

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.errors import UpstreamFailure
-from gateway.model.wire import Answer, Outgoing
+from gateway.model.call import Answer, Outgoing
 from tests.support.invariants_points import Points
 from tests.support.toolmodel import Tool
 

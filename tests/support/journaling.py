@@ -7,16 +7,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.core.codec import order as codec_order
-from gateway.core.codec import review as codec_review
-from gateway.core.codec import run as codec_run
+from gateway.core.codec import record
 from gateway.core.codec.entry import of_fields
 from gateway.model import entries as model
 from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge, Key, KeyKind
 from gateway.model.entry import Sealed
-from gateway.model.order import Order, Scope
-from gateway.model.run import Limits, Mode, Rate, Run
+from gateway.model.run import Limits, Mode, Order, Rate, Run, Scope
 from gateway.model.task import Task
 from gateway.ports.journal import IntentRequest
 
@@ -194,7 +191,7 @@ def reconciliation(name: str, *, attempt: int = 1, result: str = "success", **mo
 
 
 def run_entry(run: Run = RUN, change: str = "opened") -> Entry:
-    return entry("run", run=codec_run.RUN.journal(run), change=change, by="orchestrator", reason="") | {
+    return entry("run", run=record.RUN.journal(run), change=change, by="orchestrator", reason="") | {
         "run_id": run.run_id,
         "tenant": run.tenant,
     }
@@ -205,11 +202,11 @@ def order(mode: Mode, *, epoch: int = 1, **scope: Any) -> Order:
 
 
 def order_entry(order: Order, change: str = "made") -> Entry:
-    return {"ts": STAMP, "kind": "order", "order": codec_order.ORDER.journal(order), "change": change}
+    return {"ts": STAMP, "kind": "order", "order": record.ORDER.journal(order), "change": change}
 
 
 def task_entry(task: Task, change: str = "opened") -> Entry:
-    return entry("task", task=codec_review.TASK.journal(task), change=change)
+    return entry("task", task=record.TASK.journal(task), change=change)
 
 
 def other(run: Run = RUN, **changes: Any) -> Run:

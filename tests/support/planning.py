@@ -7,7 +7,7 @@ from typing import Any
 from gateway.core.adapter import expression
 from gateway.core.adapter.catalog import Undo
 from gateway.core.rollback.plan_objects import Undos
-from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.call import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
 from tests.support import journaling

@@ -17,10 +17,9 @@ from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission
 from gateway.core.codec.entry import of_fields
 from gateway.core.request import canonical
+from gateway.model.call import Head, Reply
 from gateway.model.effect import Write
-from gateway.model.order import Order, Scope
-from gateway.model.run import Mode
-from gateway.model.wire import Head, Reply
+from gateway.model.run import Mode, Order, Scope
 from gateway.ports.journal import Query
 from gateway.settings import loading
 from tests.support.journaling import BARRIER

@@ -17,12 +17,11 @@ from gateway.control.rollback.outcome import OutcomeCheck, StateCheck
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import Preconditions, ScopeQuery
 from gateway.core.adapter.catalog import Undo
-from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.call import Compensation, Remedy, Reversibility, Target
 from gateway.model.call_entry import CompensationRecord
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
-from gateway.model.plan import Does, Node, NodeState, Way
-from gateway.model.rollback import Rollback, RollbackStatus
+from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Rollback, RollbackStatus
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
 from gateway.ports.journal import IntentRequest
@@ -61,12 +60,12 @@ NODE = Node(
     tool="erp",
     action="invoice.update",
     target=TARGET,
-    way=Way.CALL,
+    way=NodeAction.CALL,
     remedy=Remedy.RESTORE_PREVIOUS_VERSION,
     why="puts back what was there before",
     original="kc-1",
     by="invoice.replace",
-    does=Does.RESTORES,
+    does=CompensationKind.RESTORES,
     automatic=True,
     guard='"v2"',
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.clients.webhook.delivery import Webhooks, open_webhooks
 from gateway.control.supervisor import Supervisor
-from gateway.core.codec import incident as codec_incident
+from gateway.core.codec import record
 from gateway.core.webhook import delivery
 from gateway.model.webhook import Webhook
 from tests.support.incidents import INCIDENT
@@ -66,5 +66,5 @@ async def fire(rig: Rig, name: str = "anomaly.loop", **more: object) -> None:
 
 async def respond(rig: Rig) -> None:
     who = {"ts": STAMP, "kind": "response", "run_id": "run_1", "tenant": "acme"}
-    fields = {**who, "change": "opened", "incident": codec_incident.INCIDENT.journal(INCIDENT)}
+    fields = {**who, "change": "opened", "incident": record.INCIDENT.journal(INCIDENT)}
     await rig.gateway.resources.store.journal.append(typed(fields))

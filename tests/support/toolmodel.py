@@ -15,7 +15,7 @@ from enum import Enum, auto
 import orjson
 
 from gateway.errors import UpstreamFailure
-from gateway.model.wire import Answer, Outgoing
+from gateway.model.call import Answer, Outgoing
 
 Name = tuple[str, str, str]
 State = Mapping[str, object]

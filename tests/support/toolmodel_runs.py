@@ -26,16 +26,14 @@ from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission
 from gateway.core.backoff import Backoff
 from gateway.model.approval import ApprovalStatus
+from gateway.model.call import Outgoing
 from gateway.model.checkpoint import START
 from gateway.model.effect import State as Fate
 from gateway.model.effect import Write
 from gateway.model.entry import Verification
-from gateway.model.order import Scope
-from gateway.model.plan import NodeState, Way
-from gateway.model.rollback import RollbackStatus
-from gateway.model.run import Mode
+from gateway.model.rollback import NodeAction, NodeState, RollbackStatus
+from gateway.model.run import Mode, Scope
 from gateway.model.task import TaskKind
-from gateway.model.wire import Outgoing
 from gateway.pipeline.compensation import line
 from gateway.settings import loading
 from gateway.settings.config import Config
@@ -331,7 +329,7 @@ class Case:
         else:
             assert told.rollback.status is RollbackStatus.RESIDUE
             assert told.rollback.residue, "residue is listed"
-        assert all(node.way is not Way.PROBE for node in told.plan.nodes)
+        assert all(node.way is not NodeAction.PROBE for node in told.plan.nodes)
 
     def _by_object(self) -> Mapping[Name, list[Applied]]:
         found: dict[Name, list[Applied]] = {}

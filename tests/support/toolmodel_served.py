@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 from aiohttp import web
 
-from gateway.model.wire import Outgoing
+from gateway.model.call import Outgoing
 from tests.support.toolmodel import Tool
 
 

@@ -13,10 +13,10 @@ import orjson
 from aiohttp import web
 
 from gateway.control.runs.runs import LeasedRun
+from gateway.model.call import Reply
 from gateway.model.entry import Position
-from gateway.model.incident import Incident
 from gateway.model.run import Mode
-from gateway.model.wire import Reply
+from gateway.model.trigger import Incident
 from tests.support import rig
 from tests.support.ledger import Ledger
 from tests.support.rig import Rig

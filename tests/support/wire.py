@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.core import addresses
 from gateway.errors import MalformedRequest, Refusal, UpstreamFailure
-from gateway.model.call import Call
-from gateway.model.wire import Head, Outgoing, Reply
+from gateway.model.call import Call, Head, Outgoing, Reply
 from gateway.wire.inbound.server import Server
 from gateway.wire.limits import Bounds, PoolBounds
 from gateway.wire.outbound.channel import Origin

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from gateway.core.policy import decision as policy_decision
 from gateway.core.policy import rules
-from gateway.model.action import Effect, Remedy, Reversibility, Target
-from gateway.model.call import Call
+from gateway.model.call import Call, Effect, Remedy, Reversibility, Target
 from gateway.model.effect import State
 from gateway.model.run import Lease, Mode, Run
 from gateway.model.trigger import Trigger

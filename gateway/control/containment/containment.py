@@ -15,8 +15,7 @@ from gateway.control.containment.order_index import OrderIndex
 from gateway.core import timestamps
 from gateway.core.authorization import gate
 from gateway.model.entries import OrderEntry
-from gateway.model.order import Order, Scope
-from gateway.model.run import Mode, Run
+from gateway.model.run import Mode, Order, Run, Scope
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.projections import Registry

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from gateway.core.authorization import gate
-from gateway.model.order import Order, Scope
-from gateway.model.run import Mode, Run
+from gateway.model.run import Mode, Order, Run, Scope
 
 _Parts = tuple[str | None, str | None, str | None, str | None]
 """Agent, tenant, task class and tool of a scope that names no run."""

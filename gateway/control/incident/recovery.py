@@ -32,11 +32,9 @@ from gateway.core.rollback import checkpoints as choosing
 from gateway.model.checkpoint import START
 from gateway.model.entries import Entry, RollbackEntry, RunEntry, TaskEntry
 from gateway.model.entry import Position
-from gateway.model.incident import Incident
-from gateway.model.order import Scope
-from gateway.model.plan import NodeState
-from gateway.model.rollback import Rollback, RollbackStatus
-from gateway.model.run import Mode, Run
+from gateway.model.rollback import NodeState, Rollback, RollbackStatus
+from gateway.model.run import Mode, Run, Scope
+from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.projections import Registry, required

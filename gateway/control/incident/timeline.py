@@ -11,13 +11,13 @@ from gateway.core.codec.record import position_of
 from gateway.core.incident import timeline
 from gateway.core.rollback.plan_objects import Undos
 from gateway.core.triggers import window
-from gateway.model.action import Target
+from gateway.model.call import Target
 from gateway.model.call_entry import OutcomeEntry, ReconciliationEntry
 from gateway.model.effect import Write
 from gateway.model.entries import Entry, OrderEntry
 from gateway.model.entry import Kind
-from gateway.model.incident import Incident
-from gateway.model.order import Order, Scope
+from gateway.model.run import Order, Scope
+from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Query
 from gateway.ports.projections import Registry, Writes

@@ -26,8 +26,7 @@ from gateway.core.request import idempotency
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.entries import ApprovalEntry
 from gateway.model.entry import Sealed
-from gateway.model.plan import Node
-from gateway.model.rollback import Rollback
+from gateway.model.rollback import Node, Rollback
 from gateway.model.run import Run
 from gateway.ports import approvals as ports
 from gateway.ports.clock import Clock

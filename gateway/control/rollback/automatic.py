@@ -13,8 +13,8 @@ from gateway.model.call_entry import ReconciliationEntry
 from gateway.model.checkpoint import START
 from gateway.model.entries import ApprovalEntry, Entry, TaskEntry
 from gateway.model.entry import Position
-from gateway.model.incident import Incident, RollbackState
 from gateway.model.rollback import Rollback
+from gateway.model.trigger import Incident, RollbackState
 from gateway.ports.projections import Registry
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents

@@ -18,14 +18,13 @@ import orjson
 from gateway import errors
 from gateway.control.rollback.scope import RollbackScope, WrongRollback
 from gateway.core import timestamps
-from gateway.core.codec import plan as codec_plan
+from gateway.core.codec import record
 from gateway.core.rollback.progress import Schedule, Wait
 from gateway.model.effect import State, Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Sealed
-from gateway.model.incident import Incident
-from gateway.model.plan import Node, NodeState, Plan
-from gateway.model.rollback import Rollback
+from gateway.model.rollback import Node, NodeState, Plan, Rollback
+from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.vault import Blobs, Vault
@@ -245,7 +244,7 @@ class RollbackEntries:
 
     async def sealed(self, tenant: str, plan: Plan) -> Sealed:
         """A plan as it is kept with the entry that names it."""
-        return await self.vault.seal(tenant, orjson.dumps(codec_plan.written(plan)))
+        return await self.vault.seal(tenant, orjson.dumps(record.plan_json(plan)))
 
     async def plan_of(self, rollback: Rollback) -> Plan:
         """The plan by which a rollback is executed.
@@ -257,7 +256,7 @@ class RollbackEntries:
         sealed = await self.blobs.blob(rollback.plan_ref)
         if sealed is None:
             raise WrongRollback(f"The plan of rollback {rollback.rollback_id} is not in this journal any more.")
-        return codec_plan.read(orjson.loads(await self.vault.unseal(sealed)))
+        return record.plan_of(orjson.loads(await self.vault.unseal(sealed)))
 
     def _head(self, rollback: Rollback) -> dict[str, Any]:
         return {

@@ -18,7 +18,7 @@ from gateway.core.rollback.progress import Wait
 from gateway.model.approval import ApprovalStatus
 from gateway.model.call_entry import Sent
 from gateway.model.effect import State, Write
-from gateway.model.plan import Node, NodeState, Way
+from gateway.model.rollback import Node, NodeAction, NodeState
 from gateway.ports.clock import Clock
 from gateway.ports.rollback import Compensating, Compensations, NodeOutcome, RollbackRecords
 
@@ -76,13 +76,13 @@ class Executor:
 
     async def _outcome_of(self, execution: Execution, node: Node) -> NodeState | Wait:
         match node.way:
-            case Way.NOTHING:
+            case NodeAction.NOTHING:
                 return await self._marked(execution, node, NodeOutcome(state=NodeState.NOTHING, why=node.why))
-            case Way.TASK | Way.REVIEW:
+            case NodeAction.TASK | NodeAction.REVIEW:
                 return await self._handed_to_person(execution, node, node.why, None)
-            case Way.PROBE:
+            case NodeAction.PROBE:
                 return await self._probed(execution, node)
-            case Way.CALL:
+            case NodeAction.CALL:
                 return await self._called(execution, node)
 
     async def _called(self, execution: Execution, node: Node) -> NodeState | Wait:

@@ -18,11 +18,10 @@ from gateway.core.policy import rules
 from gateway.core.rollback import plan, progress
 from gateway.core.rollback.progress import Wait
 from gateway.model.decision import Reason
-from gateway.model.plan import Node, NodeState
-from gateway.model.rollback import RollbackStatus
+from gateway.model.rollback import Node, NodeState, RollbackStatus
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
-from gateway.ports.rollback import Compensations, Examined, RollbackRecords, Unseen
+from gateway.ports.rollback import Compensations, Examined, NotExamined, RollbackRecords
 from gateway.ports.rules import Rules
 
 PARALLEL = 16
@@ -65,17 +64,17 @@ class StateCheck:
         found = await self._examined(list(_last(scope, states).values()), scope, states, {} if known is None else known)
         seen = [(node, one) for node, one in found if isinstance(one, Examined)]
         differing = tuple((node, one) for node, one in seen if one.as_expected is False)
-        unseen = [(node, named(node, one.why)) for node, one in found if isinstance(one, Unseen)]
+        unseen = [(node, named(node, one.why)) for node, one in found if isinstance(one, NotExamined)]
         violations, unasked = await self._violations(run, scope, seen)
         taken_back = [told for node, told in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
         return Soundness(differing, violations, tuple(told for _, told in unseen), (*taken_back, *unasked))
 
     async def _examined(
         self, nodes: Sequence[Node], scope: RollbackScope, states: Mapping[str, NodeState], known: dict[str, Examined]
-    ) -> list[tuple[Node, Examined | Unseen]]:
+    ) -> list[tuple[Node, Examined | NotExamined]]:
         gate = asyncio.Semaphore(PARALLEL)
 
-        async def look(node: Node) -> Examined | Unseen | None:
+        async def look(node: Node) -> Examined | NotExamined | None:
             if node.node_id in known:
                 return known[node.node_id]
             async with gate:

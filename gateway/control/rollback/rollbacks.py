@@ -19,10 +19,9 @@ from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Schedule
 from gateway.model.effect import State
 from gateway.model.entry import Position
-from gateway.model.incident import Incident
-from gateway.model.plan import Plan
-from gateway.model.rollback import Rollback, RollbackStatus
+from gateway.model.rollback import Plan, Rollback, RollbackStatus
 from gateway.model.run import Run
+from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.projections import Registry, required
 from gateway.ports.rollback import RollbackRecords

@@ -16,10 +16,8 @@ from gateway.model.call_entry import ReadEntry
 from gateway.model.checkpoint import START
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind, Position
-from gateway.model.order import Scope
-from gateway.model.plan import Node, Plan, Step
-from gateway.model.rollback import Rollback
-from gateway.model.run import Mode, Run
+from gateway.model.rollback import Node, Plan, Rollback, Step
+from gateway.model.run import Mode, Run, Scope
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Query
 from gateway.ports.projections import Registry, Writes

@@ -28,8 +28,8 @@ from gateway.model.checkpoint import START, Checkpoint
 from gateway.model.effect import Write
 from gateway.model.entries import CheckpointEntry, FindingEntry
 from gateway.model.entry import Kind, Position
-from gateway.model.incident import Incident
 from gateway.model.run import Run
+from gateway.model.trigger import Incident
 from gateway.ports.approvals import ApprovalRecords
 from gateway.ports.checkpoints import CheckpointRecords
 from gateway.ports.clock import Clock

@@ -15,8 +15,8 @@ from gateway.control.runs.runs import LeasedRun, Runs
 from gateway.core.authorization import resumption
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.model.checkpoint import Checkpoint
-from gateway.model.incident import RollbackState
 from gateway.model.run import Mode, Run
+from gateway.model.trigger import RollbackState
 from gateway.ports.clock import Clock
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents

@@ -21,9 +21,8 @@ from gateway.model.call_entry import OutcomeEntry
 from gateway.model.decision import Reason
 from gateway.model.entries import Entry, RunEntry
 from gateway.model.entry import Position
-from gateway.model.incident import Incident, RollbackState
 from gateway.model.run import Run
-from gateway.model.trigger import Trigger
+from gateway.model.trigger import Incident, RollbackState, Trigger
 from gateway.ports import triggers
 
 PARTIAL = "uncertain.partial-failure"

@@ -20,11 +20,8 @@ from gateway.core.policy import rules
 from gateway.model.decision import Reason
 from gateway.model.entries import ResponseEntry, TriggerEntry
 from gateway.model.entry import Kind, Position
-from gateway.model.incident import Incident
-from gateway.model.order import Order, Scope
-from gateway.model.response import Earlier, Measure, Response
-from gateway.model.run import Mode, Run
-from gateway.model.trigger import Trigger
+from gateway.model.run import Mode, Order, Run, Scope
+from gateway.model.trigger import Earlier, Incident, Measure, Response, Trigger
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal, Query
 from gateway.ports.projections import Registry

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec import Struct, field
 
 from gateway.core.adapter.expression import Expression, Template
-from gateway.model.action import Effect, Remedy, Reversibility
-from gateway.model.call import Call
+from gateway.model.call import Call, Effect, Remedy, Reversibility
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

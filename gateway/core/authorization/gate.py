@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway import errors
-from gateway.model.order import Order, Scope
-from gateway.model.run import Lease, Mode, Run
+from gateway.model.run import Lease, Mode, Order, Run, Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from gateway.core import limits
 from gateway.core.authorization import gate
 from gateway.core.authorization.admission import TooWide
-from gateway.core.codec.record import MODE, Codec, Form
-from gateway.core.codec.run import rate
+from gateway.core.codec.record import MODE, Codec, Form, rate
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.run import Mode, Rate, Run
 

@@ -11,11 +11,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from gateway.core import timestamps
-from gateway.core.codec.incident import INCIDENT, ROLLBACK, TRIGGER
-from gateway.core.codec.order import ORDER
-from gateway.core.codec.record import Form, Json, convert
-from gateway.core.codec.review import APPROVAL, CHECKPOINT, TASK
-from gateway.core.codec.run import RUN
+from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK, TRIGGER, Form, Json, convert
 from gateway.core.journal import chain
 from gateway.model.approval import Approval
 from gateway.model.call_entry import DecisionRecord, IntentEntry

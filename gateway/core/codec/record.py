@@ -1,6 +1,7 @@
-"""One way to write a value as JSON and to read it back, told by a noun's codec what is special about it.
+"""How each noun of the model is written as JSON, in the journal and in the API, and read back.
 
-The journal holds times as whole microseconds, positions as ``stream/seq`` and no floats; the API shows times as RFC 3339.
+The journal holds times as whole microseconds, positions as ``stream/seq`` and no floats; the API shows times as RFC 3339. There is
+one way to write a value; a noun's codec states what is special about it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ from typing import Any, Generic, TypeVar, get_args
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.core import timestamps
-from gateway.model.action import Target
+from gateway.core import limits, timestamps
+from gateway.model.approval import Approval
+from gateway.model.call import Compensation, Target
+from gateway.model.checkpoint import Checkpoint, Touched
+from gateway.model.decision import Reason
 from gateway.model.entry import Position
-from gateway.model.run import Mode
+from gateway.model.rollback import Node, Plan, Rollback
+from gateway.model.run import Limits, Mode, Order, Rate, Run, Scope
+from gateway.model.task import Evidence, Task
+from gateway.model.trigger import Incident, Trigger
 
 Json = dict[str, object]
 T = TypeVar("T", bound=Struct)
@@ -147,3 +154,183 @@ MODE = Form(lambda mode: mode.word, Mode.of)
 TARGET = Form(msgspec.to_builtins, target_of)
 """A target without the tenant where it has none."""
 WHOLE_TARGET = Form(target_json, target_of)
+
+
+def scope_json(scope: Scope) -> Json:
+    """A scope as users write it: only what is given."""
+    return {"all": True} if scope.everything else _scope_journal(scope)
+
+
+def _scope_journal(scope: Scope) -> Json:
+    return {name: value for name in Scope.__struct_fields__ if (value := getattr(scope, name))}
+
+
+ORDER = Codec(
+    Order,
+    times=("created_at", "expires_at", "released_at"),
+    forms={"mode": MODE, "scope": Form(_scope_journal, lambda document: convert(document, Scope), scope_json)},
+    nulls=True,
+    optional=("made",),
+    hidden=("made",),
+)
+
+
+INCIDENT = Codec(Incident, times=("opened_at", "updated_at", "closed_at"))
+ROLLBACK = Codec(
+    Rollback,
+    times=("started_at", "updated_at", "ended_at"),
+    hidden=("status", "nodes", "since", "owner", "owner_epoch", "epoch", "plan_ref"),
+)
+
+
+class _TriggerCodec(Codec[Trigger]):
+    """The layer stands beside the name that it follows from."""
+
+    def journal(self, value: Trigger) -> Json:
+        return super().journal(value) | {"layer": value.layer}
+
+
+TRIGGER = _TriggerCodec(Trigger, times=("at",))
+
+
+def rollback_shown(rollback: Rollback) -> Json:
+    """A rollback as the API shows it: ``state`` is its status, without how it is driven."""
+    return ROLLBACK.shown(rollback) | {"state": rollback.status.value}
+
+
+def plan_json(plan: Plan) -> Json:
+    """The plan; what a node has as by default is left out."""
+    return {
+        "nodes": [node_json(one) for one in plan.nodes],
+        "joins": {name: list(members) for name, members in plan.joins.items()},
+        "irreversible": plan.irreversible,
+    }
+
+
+def node_json(node: Node) -> Json:
+    """One node, by the names of its fields."""
+    shown: Json = msgspec.to_builtins(node)
+    return shown | {"target": target_json(node.target)}
+
+
+def plan_of(document: Mapping[str, Any]) -> Plan:
+    """The plan that was written.
+
+    Raises:
+        ValueError: it is not what ``written`` gives.
+    """
+    return convert(document, Plan)
+
+
+_EVIDENCE = Codec(Evidence)
+
+
+class _TaskCodec(Codec[Task]):
+    def read(self, document: Mapping[str, Any]) -> Task:
+        """Tasks of earlier versions hold one ``wire_key``, and neither target nor evidence."""
+        return super().read(document if "wire_keys" in document else {**document, "wire_keys": [document["wire_key"]]})
+
+
+TASK = _TaskCodec(
+    Task,
+    times=("opened_at", "resolved_at"),
+    forms={"target": WHOLE_TARGET, "evidence": Form(_EVIDENCE.journal, _EVIDENCE.read, _EVIDENCE.shown)},
+)
+
+_TOUCHED = Codec(Touched, forms={"target": TARGET, "receipt": POSITION})
+CHECKPOINT = Codec(
+    Checkpoint,
+    times=("taken_at",),
+    forms={
+        "at": POSITION,
+        "objects": each(Form(_TOUCHED.journal, _TOUCHED.read, _TOUCHED.shown)),
+        "irreversible": each(POSITION),
+        "compensations": each(POSITION),
+    },
+)
+
+APPROVAL = Codec(
+    Approval,
+    times=("requested_at", "expires_at", "decided_at", "used_at"),
+    forms={"target": TARGET, "reasons": each(Form(msgspec.to_builtins, lambda document: convert(document, Reason)))},
+    hidden=("content", "request_ref"),
+)
+
+
+def approval_shown(approval: Approval) -> Json:
+    """Without where its request is sealed; the digest of its arguments as other entries have it."""
+    return APPROVAL.shown(approval) | {"args_digest": f"sha256:{approval.content}"}
+
+
+def compensation_shown(value: Compensation) -> Json:
+    """The declared compensation of an effect."""
+    until = value.allowed_until
+    return {
+        "class": value.reversibility.value,
+        "type": value.remedy.value,
+        "auto": value.automatic,
+        "allowed_until": None if until is None else timestamps.rfc3339(until),
+    }
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_RESUMED = ("superseded", "resumed_from", "require_approval")
+"""Members of a run that was resumed."""
+
+
+def rate(word: str) -> Rate:
+    """``50/s``, ``10/m``, ``5/h`` or ``3/90s``: what ``str`` of a rate gives."""
+    count, _, unit = word.partition("/")
+    return Rate(int(count), _UNITS[unit] if unit in _UNITS else float(unit.removesuffix("s")))
+
+
+_LIMITS = Codec(Limits, forms={"rate": Form(str, rate)})
+
+
+def limits_json(value: Limits) -> Json:
+    """Limits with amounts in millionths, as the journal keeps them; absent if there is none."""
+    shown = _LIMITS.journal(value)
+    return shown | {"amount": dict(value.amount)} if value.amount else {name: one for name, one in shown.items() if name != "amount"}
+
+
+def _limits(document: Mapping[str, Any]) -> Limits:
+    return _LIMITS.read({**document, "amount": document.get("amount") or {}})
+
+
+def _limits_shown(value: Limits) -> Json:
+    """Amounts in units."""
+    amounts = {name: one / limits.MILLION for name, one in value.amount.items()}
+    return limits_json(value) | ({"amount": amounts} if amounts else {})
+
+
+class _RunCodec(Codec[Run]):
+    """Members that only a resume sets, or that are rarely there, are absent elsewhere."""
+
+    def journal(self, value: Run) -> Json:
+        document = super().journal(value)
+        if not value.inherited:
+            del document["inherited"]
+        if value.generation == 1:
+            for name in _RESUMED:
+                del document[name]
+        return document
+
+
+RUN = _RunCodec(
+    Run,
+    times=("opened_at", "expires_at", "closed_at"),
+    forms={"mode": MODE, "limits": Form(limits_json, _limits, _limits_shown)},
+    nulls=True,
+    hidden=("ancestors", "inherited", "revoked", "opened_under", "superseded", "resumed_from"),
+)
+
+
+def run_shown(run: Run, counters: Mapping[str, int], mode: str) -> Json:
+    """A run as the API shows it; ``mode`` is the effective one."""
+    document = RUN.shown(run) | {
+        "mode": mode,
+        "counters": {name: value / limits.MILLION if name.startswith("amount:") else value for name, value in sorted(counters.items())},
+    }
+    if run.generation == 1:
+        del document["require_approval"]
+    return document

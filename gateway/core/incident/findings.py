@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.codec.record import position_of
 from gateway.core.triggers.window import Event, event
-from gateway.model.action import Target
+from gateway.model.call import Target
 from gateway.model.effect import State, Write
 from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, TriggerEntry
 from gateway.model.entry import Kind, Position

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from gateway.core.triggers.window import ends
-from gateway.model.incident import Incident, RollbackState
-from gateway.model.order import Order, Scope
-from gateway.model.response import Measure, Response
 from gateway.model.rollback import Rollback
-from gateway.model.run import Mode, Run
-from gateway.model.trigger import Trigger
+from gateway.model.run import Mode, Order, Run, Scope
+from gateway.model.trigger import Incident, Measure, Response, RollbackState, Trigger
 
 EVIDENCE = 50
 """Positions an incident names: the first and the latest."""

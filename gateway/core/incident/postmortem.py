@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.incident.timeline import by_position
-from gateway.model.action import Remedy
+from gateway.model.call import Remedy
 
 Json = Mapping[str, Any]
 

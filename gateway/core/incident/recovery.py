@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.effect import State, Write
-from gateway.model.incident import Incident, RollbackState
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
 from gateway.model.task import Task
+from gateway.model.trigger import Incident, RollbackState
 
 
 class Stage(StrEnum):

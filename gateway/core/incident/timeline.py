@@ -8,20 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core import timestamps
-from gateway.core.codec.incident import INCIDENT
-from gateway.core.codec.order import ORDER
+from gateway.core.codec.record import INCIDENT, ORDER
 from gateway.core.incident import findings, incidents
 from gateway.core.journal import summary as journal_summary
 from gateway.core.rollback import affected
 from gateway.core.rollback.plan_objects import Undos
 from gateway.core.triggers import window
-from gateway.model.action import Target
+from gateway.model.call import Target
 from gateway.model.effect import State, Write
 from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, RunEntry, TriggerEntry
 from gateway.model.entry import Kind
-from gateway.model.incident import Incident
-from gateway.model.order import Order
+from gateway.model.run import Order
 from gateway.model.task import Task
+from gateway.model.trigger import Incident
 
 Json = dict[str, object]
 

@@ -10,8 +10,8 @@ from typing import assert_never
 
 from msgspec import Struct
 
-from gateway.model.action import Compensation, Remedy, Reversibility
 from gateway.model.approval import Approval
+from gateway.model.call import Compensation, Remedy, Reversibility
 from gateway.model.call_entry import (
     CallEntry,
     ChargeRecord,
@@ -37,11 +37,10 @@ from gateway.model.entries import (
     TriggerEntry,
 )
 from gateway.model.entry import Position, Result, Verification
-from gateway.model.incident import Incident
-from gateway.model.order import Order
 from gateway.model.rollback import Rollback
-from gateway.model.run import Run
+from gateway.model.run import Order, Run
 from gateway.model.task import Task
+from gateway.model.trigger import Incident
 
 STEPS = "steps"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from gateway.core.codec.order import scope_json
+from gateway.core.codec.record import scope_json
 from gateway.core.incident import findings
 from gateway.model.call_entry import CallEntry, IntentEntry, OutcomeEntry, ReadEntry, ReconciliationEntry, RefusalEntry, ReplayEntry
 from gateway.model.entries import (
@@ -20,8 +20,7 @@ from gateway.model.entries import (
     TriggerEntry,
 )
 from gateway.model.entry import Verification
-from gateway.model.order import Order
-from gateway.model.run import Mode
+from gateway.model.run import Mode, Order
 
 _NAMED = 3
 """Entries that a line names before it only counts the rest."""

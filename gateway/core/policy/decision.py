@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gateway.model.action import Effect, Reversibility, Target
-from gateway.model.call import Call
+from gateway.model.call import Call, Effect, Reversibility, Target
 from gateway.model.decision import Allow, Decision, Deny, Hold, Reason
 from gateway.model.run import Lease, Mode, Run
 

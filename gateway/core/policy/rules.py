@@ -15,11 +15,9 @@ import orjson
 from gateway.core.policy.decision import is_reason, nanoseconds, present
 from gateway.model.decision import Reason
 from gateway.model.effect import Write
-from gateway.model.order import Scope
-from gateway.model.plan import Node
-from gateway.model.response import Earlier, Measure, Response, Verdict
-from gateway.model.run import Mode, Run
-from gateway.model.trigger import Trigger
+from gateway.model.rollback import Node
+from gateway.model.run import Mode, Run, Scope
+from gateway.model.trigger import Earlier, Measure, Response, Trigger, Verdict
 
 RESPONSE = "response.response"
 RECOVERY = "recovery.decision"

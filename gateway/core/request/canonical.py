@@ -14,8 +14,7 @@ from msgspec import Struct
 from gateway.core.request import body
 from gateway.core.request import body as request_body
 from gateway.errors import MalformedRequest
-from gateway.model.call import Call
-from gateway.model.wire import Head
+from gateway.model.call import Call, Head
 
 # Most paths: nothing in them to decode or to doubt.
 _PLAIN = re.compile(r"/[A-Za-z0-9_~-]++(?:/[A-Za-z0-9_~-][A-Za-z0-9\-._~]*+)++")

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from gateway.core.codec.review import compensation_shown
+from gateway.core.codec.record import compensation_shown
 from gateway.core.rollback import effects, plan_objects
 from gateway.core.rollback.plan_objects import Undos
-from gateway.model.action import Target
+from gateway.model.call import Target
 from gateway.model.effect import State, Write
 
 Json = dict[str, object]

@@ -13,7 +13,7 @@ from itertools import groupby
 
 from gateway.core.incident import findings
 from gateway.core.incident.findings import FirstBad
-from gateway.model.action import Reversibility
+from gateway.model.call import Reversibility
 from gateway.model.checkpoint import START, Checkpoint, Touched
 from gateway.model.effect import KeyKind, State, Write
 from gateway.model.entry import Position, Verification

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from gateway.core import timestamps
 from gateway.core.adapter.catalog import Undo
-from gateway.model.action import Remedy, Reversibility
+from gateway.model.call import Remedy, Reversibility
 from gateway.model.effect import State, Write
 
 STATEFUL = frozenset({Remedy.RESTORE_PREVIOUS_VERSION, Remedy.REVERT_STATUS, Remedy.DELETE_CREATED})

@@ -17,8 +17,8 @@ from gateway.core.rollback import plan_objects
 from gateway.core.rollback.plan_objects import Draft, Undos
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
-from gateway.model.incident import RollbackState
-from gateway.model.plan import Node, NodeState, Plan, Step, Way
+from gateway.model.rollback import Node, NodeAction, NodeState, Plan, Step
+from gateway.model.trigger import RollbackState
 
 _NAMED = 3
 """Nodes that a sentence names before it only counts the rest."""
@@ -112,7 +112,7 @@ def _by_object(effects: Sequence[Write]) -> Iterable[list[Write]]:
 def _on_objects(order: Order, drafts: Sequence[Draft], starts: Sequence[int]) -> None:
     """On one object, what is not known is found out first; then the newest is undone before the older."""
     for start, stop in pairwise([*starts, len(drafts)]):
-        first = next((point for point in range(start, stop) if drafts[point].node.way is not Way.PROBE), stop)
+        first = next((point for point in range(start, stop) if drafts[point].node.way is not NodeAction.PROBE), stop)
         if first < stop:
             order.wait_all([first], range(start, first))
         for point in range(first + 1, stop):
@@ -243,7 +243,7 @@ def declared(order: Order, drafts: Sequence[Draft], undos: Undos) -> None:
             of_action.setdefault((write.tool, write.action), {})[point] = None
     for (tool, action), points in of_action.items():
         undo = undos.get((tool, action))
-        waiting = [point for point in points if drafts[point].node.way is not Way.PROBE]
+        waiting = [point for point in points if drafts[point].node.way is not NodeAction.PROBE]
         others: dict[int, None] = {}
         for name in undo.after if undo is not None else ():
             if name != action:
@@ -265,7 +265,7 @@ class _Steps:
         for point, draft in enumerate(drafts):
             for write in draft.effects:
                 self.points[numbers[write.run_id, write.step_id]].append(point)
-        self._probing = [draft.node.way is Way.PROBE for draft in drafts]
+        self._probing = [draft.node.way is NodeAction.PROBE for draft in drafts]
         self._undoing = [not all(self._probing[point] for point in points) for points in self.points]
         self._parent = _parents(numbers, effects, parents)
         self._above: dict[int, int] = {}

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from gateway.core.rollback import plan_table
-from gateway.model.plan import Node, NodeState, Plan, Way
+from gateway.model.rollback import Node, NodeAction, NodeState, Plan
 
 MEDIA_TYPE = "text/vnd.mermaid"
 MOST = 200
@@ -17,7 +17,13 @@ MOST = 200
 
 _PLAIN = frozenset(" .,:_/-()")
 _LONGEST = 60
-_COLOURS = {Way.CALL: "#dbeafe", Way.TASK: "#fef3c7", Way.REVIEW: "#fee2e2", Way.PROBE: "#ede9fe", Way.NOTHING: "#f3f4f6"}
+_COLOURS = {
+    NodeAction.CALL: "#dbeafe",
+    NodeAction.TASK: "#fef3c7",
+    NodeAction.REVIEW: "#fee2e2",
+    NodeAction.PROBE: "#ede9fe",
+    NodeAction.NOTHING: "#f3f4f6",
+}
 
 
 def drawn(plan: Plan, states: Mapping[str, NodeState] | None = None) -> str:
@@ -39,7 +45,7 @@ def drawn(plan: Plan, states: Mapping[str, NodeState] | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _class(way: Way) -> str:
+def _class(way: NodeAction) -> str:
     return f"{way}_way"  # ``call`` alone is a word of Mermaid's
 
 
@@ -47,7 +53,7 @@ def _label(node: Node, state: NodeState | None) -> str:
     """Quoted, in three lines: the object, what is done by which action, how many effects and the state."""
     by = f" by {node.by}" if node.by else ""
     count = f"{len(node.effects)} effect{'' if len(node.effects) == 1 else 's'}"
-    approval = ", to be approved" if node.way is Way.CALL and not node.automatic else ""
+    approval = ", to be approved" if node.way is NodeAction.CALL and not node.automatic else ""
     texts = (plan_table.named(node), f"{plan_table.what(node)}{by}", f"{count}{approval}{f' - {state}' if state else ''}")
     return '"' + "<br/>".join(map(_escaped, texts)) + '"'
 

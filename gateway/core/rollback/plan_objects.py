@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from gateway.core.adapter.catalog import Undo
 from gateway.core.rollback import effects
-from gateway.model.action import Remedy
+from gateway.model.call import Remedy
 from gateway.model.effect import State, Write
-from gateway.model.plan import Does, Node, Way
+from gateway.model.rollback import CompensationKind, Node, NodeAction
 
 Undos = Mapping[tuple[str, str], Undo]
 
@@ -107,16 +107,16 @@ def _newest(segment: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
     spent = _spent(groups, tail)
     for number, group in reversed(list(enumerate(groups))):
         if number >= spent and _restorable(group.effects[0]):
-            drafts.append(_draft(group.effects, group.effects[0], Way.NOTHING, _UNMADE))
+            drafts.append(_draft(group.effects, group.effects[0], NodeAction.NOTHING, _UNMADE))
             continue
         if (closed := group.closed or blocked) is not None:
             drafts += _by_persons(group.effects, closed)
             blocked = blocked or _BLOCKED
             continue
         draft = _call(group.effects, undos, _guard(tail, newer))
-        if draft.node.way is Way.CALL:
+        if draft.node.way is NodeAction.CALL:
             newer = draft.node
-        elif draft.node.way is Way.TASK:
+        elif draft.node.way is NodeAction.TASK:
             blocked = _BLOCKED
         drafts.append(draft)
     return drafts
@@ -181,21 +181,21 @@ def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:
     first, last = group[0], group[-1]
     stateful, made, gone = first.compensation.remedy in effects.STATEFUL, effects.makes(first), effects.removes(last)
     if stateful and made and gone:
-        return _draft(group, first, Way.NOTHING, _UNMADE)
+        return _draft(group, first, NodeAction.NOTHING, _UNMADE)
     # For an absent object, the compensation is that of the effect that removed it; otherwise the one declared for the state
     # before the first.
     original = last if stateful and gone else first
     undo = undos[(original.tool, original.action)]
     upserted = stateful and made and original.compensation.remedy is not Remedy.DELETE_CREATED
     if upserted and undo.delete_created is None:
-        return _draft(group, first, Way.TASK, _person(effects.NOT_REMOVABLE), reason=effects.NOT_REMOVABLE)
+        return _draft(group, first, NodeAction.TASK, _person(effects.NOT_REMOVABLE), reason=effects.NOT_REMOVABLE)
     remedy = Remedy.DELETE_CREATED if upserted else original.compensation.remedy
     does = _does(remedy, gone=gone)
     automatic = undo.automatic and all(write.compensation.automatic for write in group)
     return _draft(
         group,
         original,
-        Way.CALL,
+        NodeAction.CALL,
         _summary(does, len(group), automatic=automatic, instead=undo.instead.by if undo.instead is not None else None),
         remedy=remedy,
         by=undo.delete_created if upserted else undo.by,
@@ -206,12 +206,12 @@ def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:
     )
 
 
-def _does(remedy: Remedy, *, gone: bool) -> Does:
+def _does(remedy: Remedy, *, gone: bool) -> CompensationKind:
     if remedy not in effects.STATEFUL:
-        return Does.OFFSETS
+        return CompensationKind.OFFSETS
     if remedy is Remedy.DELETE_CREATED:
-        return Does.REMOVES
-    return Does.MAKES if gone else Does.RESTORES
+        return CompensationKind.REMOVES
+    return CompensationKind.MAKES if gone else CompensationKind.RESTORES
 
 
 def _guard(tail: Write, newer: Node | None) -> _Guard:
@@ -236,21 +236,21 @@ def _by_persons(group: Sequence[Write], reason: str) -> list[Draft]:
             between.append(write)
             continue
         drafts += _tasks(between, reason)
-        drafts.append(_draft([write], write, Way.REVIEW, _REVIEW, reason=effects.LOOKED_AT))
+        drafts.append(_draft([write], write, NodeAction.REVIEW, _REVIEW, reason=effects.LOOKED_AT))
         between = []
     return [*drafts, *_tasks(between, reason)][::-1]
 
 
 def _tasks(group: Sequence[Write], reason: str) -> list[Draft]:
-    return [_draft(group, group[-1], Way.TASK, _person(reason), reason=reason)] if group else []
+    return [_draft(group, group[-1], NodeAction.TASK, _person(reason), reason=reason)] if group else []
 
 
 def _probe(write: Write) -> Draft:
     why = "Its outcome is unknown and has to be decided first."
-    return _draft([write], write, Way.PROBE, why, reason=effects.NOT_STANDING[write.state])
+    return _draft([write], write, NodeAction.PROBE, why, reason=effects.NOT_STANDING[write.state])
 
 
-def _draft(group: Sequence[Write], original: Write, way: Way, why: str, *, reason: str | None = None, **more: Any) -> Draft:
+def _draft(group: Sequence[Write], original: Write, way: NodeAction, why: str, *, reason: str | None = None, **more: Any) -> Draft:
     first = group[0]
     more.setdefault("remedy", original.compensation.remedy)
     node = Node(
@@ -279,13 +279,13 @@ def _person(reason: str) -> str:
     return f"A person has to correct it: {reason}."
 
 
-def _summary(does: Does, count: int, *, automatic: bool, instead: str | None) -> str:
+def _summary(does: CompensationKind, count: int, *, automatic: bool, instead: str | None) -> str:
     what = "it" if count == 1 else f"the first of {count} changes"
     said = {
-        Does.RESTORES: f"Restores the state before {what}, if the object is still as the last one left it.",
-        Does.MAKES: f"Creates the removed object again, as it was before {what}, if it is still absent.",
-        Does.REMOVES: "Removes the created object, if it was not changed since.",
-        Does.OFFSETS: "Offsets it.",
+        CompensationKind.RESTORES: f"Restores the state before {what}, if the object is still as the last one left it.",
+        CompensationKind.MAKES: f"Creates the removed object again, as it was before {what}, if it is still absent.",
+        CompensationKind.REMOVES: "Removes the created object, if it was not changed since.",
+        CompensationKind.OFFSETS: "Offsets it.",
     }[does]
     if instead is not None:
         said += f" If it is too late for that, {instead} is sent instead."

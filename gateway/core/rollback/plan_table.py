@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from gateway.model.plan import Does, Node, NodeState, Plan, Way
+from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Plan
 
 COLUMNS = ("node", "object", "effects", "what", "by", "if still", "after", "why")
 
 _AFTER = 3
-_DOES = {Does.RESTORES: "restore", Does.MAKES: "make again", Does.REMOVES: "remove", Does.OFFSETS: "offset"}
-_WAYS = {Way.TASK: "task", Way.REVIEW: "review", Way.PROBE: "find out", Way.NOTHING: "nothing"}
+_DOES = {
+    CompensationKind.RESTORES: "restore",
+    CompensationKind.MAKES: "make again",
+    CompensationKind.REMOVES: "remove",
+    CompensationKind.OFFSETS: "offset",
+}
+_WAYS = {NodeAction.TASK: "task", NodeAction.REVIEW: "review", NodeAction.PROBE: "find out", NodeAction.NOTHING: "nothing"}
 
 
 def columns(states: Mapping[str, NodeState] | None = None) -> tuple[str, ...]:
@@ -38,8 +43,14 @@ def summary(plan: Plan) -> str:
         return "There is nothing to undo."
     objects = len({node.target.object if node.target.id else node.node_id for node in plan.nodes})
     ways = Counter(node.way for node in plan.nodes)
-    waiting = sum(node.way is Way.CALL and not node.automatic for node in plan.nodes)
-    names = {Way.CALL: "call", Way.TASK: "task", Way.REVIEW: "review", Way.PROBE: "to find out", Way.NOTHING: "with nothing to undo"}
+    waiting = sum(node.way is NodeAction.CALL and not node.automatic for node in plan.nodes)
+    names = {
+        NodeAction.CALL: "call",
+        NodeAction.TASK: "task",
+        NodeAction.REVIEW: "review",
+        NodeAction.PROBE: "to find out",
+        NodeAction.NOTHING: "with nothing to undo",
+    }
     parts = [_counted(ways[way], name) for way, name in names.items() if ways[way]]
     if waiting:
         parts[0] += f" ({waiting} to be approved)"

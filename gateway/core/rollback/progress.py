@@ -15,7 +15,7 @@ from gateway.core.backoff import Backoff
 from gateway.model.effect import State, Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Verification
-from gateway.model.plan import Node, NodeState, Plan, Way
+from gateway.model.rollback import Node, NodeAction, NodeState, Plan
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class Schedule:
 Marks = Mapping[str, RollbackEntry]
 """The newest ``rollback`` entry of each node that has one."""
 
-_GONE: Mapping[str, Any] = {"way": Way.NOTHING, "why": "Another rollback undid it."}
+_GONE: Mapping[str, Any] = {"way": NodeAction.NOTHING, "why": "Another rollback undid it."}
 _KEPT = frozenset({NodeState.TASK, NodeState.FAILED, NodeState.NOTHING})
 _SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
 
@@ -166,13 +166,13 @@ def renewed(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
     What is known by now may undo an effect along with others: of its old node nothing is left then, or it would be undone twice.
     """
     lost = {node.node_id for node in old.nodes if not gone.isdisjoint(node.effects)}
-    if not lost and not any(node.way is Way.PROBE for node in old.nodes):
+    if not lost and not any(node.way is NodeAction.PROBE for node in old.nodes):
         return old
     planned = {wire_key for node in new.nodes for wire_key in node.effects}
     kept = tuple(
         replace(node, after=(), **(_GONE if node.node_id in lost else {}))
         for node in old.nodes
-        if planned.isdisjoint(node.effects) and node.way is not Way.PROBE
+        if planned.isdisjoint(node.effects) and node.way is not NodeAction.PROBE
     )
     return Plan(kept + new.nodes, new.joins, old.irreversible or new.irreversible)
 

@@ -18,7 +18,7 @@ from typing import Any
 from gateway.core.incident import findings
 from gateway.core.policy.decision import UNUSABLE
 from gateway.core.triggers.window import REMEMBERED, Contents, Event, Siblings, Thresholds, Watch
-from gateway.model.action import Effect
+from gateway.model.call import Effect
 from gateway.model.call_entry import CallBase, IntentEntry, OutcomeEntry, ReadEntry, RefusalEntry, ReplayEntry
 from gateway.model.entries import FindingEntry
 from gateway.model.entry import Result, Verification

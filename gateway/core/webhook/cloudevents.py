@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.core import timestamps
-from gateway.core.codec.incident import INCIDENT
-from gateway.core.codec.order import scope_json
+from gateway.core.codec.record import INCIDENT, scope_json
 from gateway.model.entries import Entry, OrderEntry, ResponseEntry, RollbackEntry, TriggerEntry
 from gateway.model.entry import Kind
-from gateway.model.incident import Incident
+from gateway.model.trigger import Incident
 from gateway.model.webhook import Topic
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from gateway.control.review.approvals import WrongDecision
 from gateway.core.authorization import approvals
-from gateway.core.codec.review import APPROVAL, approval_shown
+from gateway.core.codec.record import APPROVAL, approval_shown
 from gateway.http.server import paging, problem
 from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, shows
 from gateway.http.server.operators import Permission

@@ -12,8 +12,7 @@ from typing_extensions import TypedDict
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
 from gateway.control.runs.resume import CannotResume, NotReady
 from gateway.core.authorization import admission, resumption
-from gateway.core.codec.record import target_json
-from gateway.core.codec.review import CHECKPOINT
+from gateway.core.codec.record import CHECKPOINT, target_json
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.http.api import runs
 from gateway.http.server import paging, problem

@@ -8,15 +8,14 @@ from typing_extensions import TypedDict
 
 from gateway.core import timestamps
 from gateway.core.adapter.catalog import Undo
-from gateway.core.codec.record import target_json
-from gateway.core.codec.review import compensation_shown
+from gateway.core.codec.record import compensation_shown, target_json
 from gateway.core.rollback import effects
 from gateway.http.server import paging
 from gateway.http.server.fields import Limit, Listed, Paged, Target, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
-from gateway.model.action import Remedy, Reversibility
+from gateway.model.call import Remedy, Reversibility
 from gateway.model.effect import State, Write
 from gateway.model.entry import Verification
 

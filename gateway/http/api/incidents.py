@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from gateway.core.authorization import admission
-from gateway.core.codec.incident import INCIDENT
+from gateway.core.codec.record import INCIDENT
 from gateway.core.incident import recovery, timeline
 from gateway.http.api import checkpoints
 from gateway.http.api.effects import Compensation
@@ -19,7 +19,7 @@ from gateway.http.server.fields import OPEN, Id, Listed, Paged, Target, Timestam
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
-from gateway.model import incident as model
+from gateway.model import trigger as model
 from gateway.model.effect import State
 from gateway.model.entry import Kind, Verification
 

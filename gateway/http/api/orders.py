@@ -12,13 +12,13 @@ from typing_extensions import TypedDict
 from gateway import errors
 from gateway.control.containment import containment
 from gateway.core.authorization import gate
-from gateway.core.codec.order import ORDER
+from gateway.core.codec.record import ORDER
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import Body, Duration, Id, Listed, ModeName, Name, OrderWord, Paged, Query, Reason, Wait, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services, found
 from gateway.http.server.routing import Json, Routes
-from gateway.model import order as model
+from gateway.model import run as model
 from gateway.model.run import Mode
 
 ROUTES = Routes()

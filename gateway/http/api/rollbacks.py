@@ -17,8 +17,8 @@ from typing_extensions import TypedDict
 from gateway.control.rollback.execution import RollbackView
 from gateway.control.rollback.scope import Busy, NotContained, WrongRollback
 from gateway.core import timestamps
-from gateway.core.codec import plan as codec_plan
-from gateway.core.codec.incident import ROLLBACK, rollback_shown
+from gateway.core.codec import record
+from gateway.core.codec.record import ROLLBACK, rollback_shown
 from gateway.core.rollback import plan_mermaid, plan_table, progress
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import Body, Id, Listed, Name, Paged, Query, Reason, Target, Timestamp, shows
@@ -27,8 +27,8 @@ from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Refusals, Routes
 from gateway.model import rollback as model
 from gateway.model.effect import Write
-from gateway.model.order import Scope
-from gateway.model.plan import Node, NodeState, Plan
+from gateway.model.rollback import Node, NodeState, Plan
+from gateway.model.run import Scope
 
 _UNCHANGED: Refusals = {NotContained: problem.Conflict, WrongRollback: problem.Conflict}
 
@@ -221,7 +221,7 @@ async def _drawn(plan: Plan, states: Mapping[str, NodeState]) -> web.Response:
 
 
 def _planned(plan: Plan, body: StartRollback) -> Json:
-    return {"dry_run": True, "scope": body.scope.model_dump(), "to": body.to, **_outlined(plan, {}), **codec_plan.written(plan)}
+    return {"dry_run": True, "scope": body.scope.model_dump(), "to": body.to, **_outlined(plan, {}), **record.plan_json(plan)}
 
 
 def _outlined(plan: Plan, states: Mapping[str, NodeState]) -> Json:
@@ -244,7 +244,7 @@ def _nodes(view: RollbackView, compensations: Iterable[Write], since: float) -> 
     tried: defaultdict[str, list[Write]] = defaultdict(list)
     for write in compensations:
         tried[write.step_id].append(write)
-    return [codec_plan.of_node(node) | _outcome(node, view, tried[node.node_id], since) for node in view.plan.nodes]
+    return [record.node_json(node) | _outcome(node, view, tried[node.node_id], since) for node in view.plan.nodes]
 
 
 def _outcome(node: Node, view: RollbackView, tried: Sequence[Write], since: float) -> Json:

@@ -16,7 +16,7 @@ from gateway.control.review import findings
 from gateway.control.runs.runs import LeasedRun, OtherRun, UnknownClass
 from gateway.core import timestamps
 from gateway.core.authorization import admission
-from gateway.core.codec.run import RUN, run_shown
+from gateway.core.codec.record import RUN, run_shown
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import (
     Amount,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from gateway.core.codec.review import TASK
+from gateway.core.codec.record import TASK
 from gateway.core.tasks import AlreadyResolved, WrongResolution
 from gateway.http.server import paging, problem
 from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, shows

@@ -27,10 +27,9 @@ from gateway.http.server import problem
 from gateway.http.server.operators import Operator
 from gateway.model.approval import Approval
 from gateway.model.entries import Entry
-from gateway.model.incident import Incident
-from gateway.model.order import Scope
-from gateway.model.run import Run
+from gateway.model.run import Run, Scope
 from gateway.model.task import Task
+from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal
 from gateway.ports.keys import HeadSigner, LeaseKeys

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from gateway import errors
-from gateway.core.adapter import catalog, postcondition
+from gateway.core.adapter import catalog, resolve
 from gateway.core.policy import rules
 from gateway.core.request import idempotency
 from gateway.core.rollback import effects
 from gateway.model.decision import Allow, Considered
 from gateway.model.effect import State, Write
 from gateway.model.entry import Result, Verification
-from gateway.model.plan import Does, Node, NodeState
+from gateway.model.rollback import CompensationKind, Node, NodeState
 from gateway.model.run import Lease, Run
 from gateway.pipeline import effect, probe, sealed_payloads
 from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless, Prepared
@@ -33,7 +33,7 @@ from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.recall import Recall
 from gateway.pipeline.tool import Expected, ObjectState, ToolReads, Tools
 from gateway.ports.clock import Clock
-from gateway.ports.rollback import Compensating, Compensations, Examined, NodeOutcome, Proposal, Unseen
+from gateway.ports.rollback import Compensating, Compensations, Examined, NodeOutcome, NotExamined, Proposal
 from gateway.ports.rules import Rules
 
 LEASE = 60.0
@@ -137,23 +137,23 @@ class Compensate:
         there = seen.as_expected(expects)
         settled = self.clock.now() - await self.probe.last_sent(write) >= self._settle_time(order.node)
         before = None if order.node.guard_absent else order.guard
-        match postcondition.probe(applied=there, seen=seen.version, before=before, settled=settled):
-            case postcondition.Finding.APPLIED:
+        match resolve.finding_of(applied=there, seen=seen.version, before=before, settled=settled):
+            case resolve.Finding.APPLIED:
                 # The whole state is as expected, so that later nodes may use this version, no matter who wrote it.
-                found = probe.Seen(postcondition.Finding.APPLIED, version=seen.version)
+                found = probe.Seen(resolve.Finding.APPLIED, version=seen.version)
                 await self.probe.conclude(write, Result.SUCCESS, by="rollback", reason="the expected state is there", seen=found)
                 return True
-            case postcondition.Finding.NOT_APPLIED:
+            case resolve.Finding.NOT_APPLIED:
                 await self.probe.conclude(write, Result.FAILED, by="rollback", reason="the object is still as it was before")
                 return False
             case _:
                 return None
 
-    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | Unseen | None:
+    async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | NotExamined | None:
         try:
             seen = await self._object(node, run, effects)
         except errors.ToolUnreachable as lost:
-            return Unseen(lost.detail)
+            return NotExamined(lost.detail)
         except (Conflict, errors.Refusal):
             return None
         if state not in (NodeState.DONE, NodeState.NOTHING):
@@ -241,9 +241,9 @@ class Compensate:
             if seen.exists:
                 raise Conflict("the removed object exists again; somebody created it", seen=seen.version)
             return Before(taken=True, exists=False, guard_absent=True)
-        if not seen.exists and node.does is Does.REMOVES and order.effects[0].verification is Verification.FAILED:
+        if not seen.exists and node.does is CompensationKind.REMOVES and order.effects[0].verification is Verification.FAILED:
             raise Conflict("the object that its reply named was not found after the write either; it may be elsewhere", seen="absent")
-        if not seen.exists and node.does is Does.REMOVES:
+        if not seen.exists and node.does is CompensationKind.REMOVES:
             raise Needless("the created object is already gone", seen="absent")
         if not seen.exists:
             raise Conflict("the object no longer exists; somebody removed it", seen="absent")
@@ -302,14 +302,14 @@ def _stood(against: Conflict | errors.Refusal) -> NodeOutcome:
 
 def _other(order: Compensating, instead: catalog.Instead) -> Compensating:
     """What is done where the node's own compensation comes too late."""
-    node = replace(order.node, by=instead.by, remedy=instead.remedy, does=Does.OFFSETS, guard=None, guard_follows=None)
+    node = replace(order.node, by=instead.by, remedy=instead.remedy, does=CompensationKind.OFFSETS, guard=None, guard_follows=None)
     return replace(order, node=node, guard=None)
 
 
 def _confined(order: Compensating, classified: Classified) -> Classified:
     """The call that the plan speaks of, and no other: whatever an id may have made of its path."""
     node, action = order.node, classified.action
-    own = node.does is Does.OFFSETS or action.target.object == node.target.object
+    own = node.does is CompensationKind.OFFSETS or action.target.object == node.target.object
     if action.name != node.by or action.target.tenant != node.target.tenant or not own:
         found = f"{action.name} on {action.target.type}:{action.target.id}"
         raise Conflict(f"its compensation is {found}, which the plan does not permit")

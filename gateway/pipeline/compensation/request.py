@@ -12,11 +12,10 @@ from gateway import errors
 from gateway.core.adapter import catalog, resolve
 from gateway.core.adapter.expression import Expression
 from gateway.core.request import canonical
-from gateway.model.call import Call
+from gateway.model.call import Call, Head
 from gateway.model.effect import Write
-from gateway.model.plan import Does, Node
+from gateway.model.rollback import CompensationKind, Node
 from gateway.model.run import Run
-from gateway.model.wire import Head
 from gateway.pipeline import sealed_payloads
 from gateway.pipeline.tool import Expected, Tool, Tools, reply_document
 from gateway.ports.vault import Blobs, Vault
@@ -152,9 +151,9 @@ def _path(tool: catalog.Tool, kind: catalog.ActionType, node: Node, captures: Ma
 
 def _expected(node: Node, snapshot: Mapping[str, Any] | None) -> Expected | None:
     match node.does:
-        case Does.RESTORES | Does.MAKES if snapshot is not None:
+        case CompensationKind.RESTORES | CompensationKind.MAKES if snapshot is not None:
             return Expected(exists=True, state=snapshot["state"])
-        case Does.REMOVES:
+        case CompensationKind.REMOVES:
             return Expected(exists=False)
         case _:
             return None

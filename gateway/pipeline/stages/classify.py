@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gateway import errors
 from gateway.core.adapter import catalog, resolve
-from gateway.model.action import Compensation, Effect, Remedy, Reversibility, Target
+from gateway.model.call import Compensation, Effect, Remedy, Reversibility, Target
 from gateway.pipeline.evidence import Action, Classified, Known
 
 

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from gateway import errors
 from gateway.core.authorization import gate
-from gateway.model.action import Effect
+from gateway.model.call import Effect
 from gateway.model.run import Lease, Mode, Run
 from gateway.pipeline.evidence import Action, Classified, Known, Open, Permitted
 from gateway.ports.clock import Clock

@@ -6,14 +6,13 @@ import asyncio
 from dataclasses import dataclass
 
 from gateway import errors
-from gateway.core.adapter import postcondition, resolve
+from gateway.core.adapter import resolve
 from gateway.core.adapter.catalog import ActionType
 from gateway.core.authorization import approvals
 from gateway.errors import UpstreamFailure
-from gateway.model.action import Target
 from gateway.model.approval import Approval
+from gateway.model.call import Answer, Target
 from gateway.model.entry import Position, Result, Verification
-from gateway.model.wire import Answer
 from gateway.pipeline import tool
 from gateway.pipeline.evidence import Before, Held, Intent, Permitted, Verdict
 from gateway.pipeline.tool import Expected, ObjectState, ToolReads, reply_document
@@ -98,11 +97,11 @@ class Verify:
         """Judge the answer; where the adapter declares a postcondition, read the object back until it holds or its time ends."""
         kind = intent.action.kind
         if kind is None:
-            return Verdict(result=postcondition.result(answer.status), verification=Verification.NONE)
+            return Verdict(result=resolve.result_of(answer.status), verification=Verification.NONE)
         reply = reply_document(answer)
         document = {**intent.action.document, "reply": reply}
         demanded = kind.demands is None or kind.demands.holds(document)
-        result = postcondition.result(answer.status, demanded=demanded)
+        result = resolve.result_of(answer.status, demanded=demanded)
         if result is not Result.SUCCESS:
             return Verdict(result=result, verification=Verification.NONE)
         ours, made = _version(intent, kind, document), _made(kind, document)
@@ -124,7 +123,7 @@ class Verify:
             seen = await self._seen(intent, kind, created)
             version = seen.version if seen is not None else None
             met = seen is not None and kind.verify.expect.holds({**document, "object": seen.document})
-            verdict = postcondition.verification(met=met, before=intent.before.version, ours=ours, seen=version)
+            verdict = resolve.verification_of(met=met, before=intent.before.version, ours=ours, seen=version)
             if verdict is not Verification.FAILED or self.clock.monotonic() >= deadline:
                 return _unseen(intent) if seen is None else verdict, version if met else None
             await asyncio.sleep(min(pause, max(0.0, deadline - self.clock.monotonic())))

@@ -13,10 +13,8 @@ from gateway import errors
 from gateway.core.adapter import resolve
 from gateway.core.request import body as request_body
 from gateway.core.request import canonical
-from gateway.model.call import Call
-from gateway.model.response import Measure
-from gateway.model.trigger import Trigger
-from gateway.model.wire import Answer, Reply
+from gateway.model.call import Answer, Call, Reply
+from gateway.model.trigger import Measure, Trigger
 from gateway.pipeline import journal_entries, sealed_payloads, tool
 from gateway.pipeline.evidence import Permitted
 from gateway.pipeline.reply import Replies, Streams

@@ -9,7 +9,7 @@ from gateway import errors
 from gateway.core.adapter import resolve
 from gateway.core.request import idempotency
 from gateway.core.request.idempotency import Attempt, Stands, Undecided
-from gateway.model.action import Effect
+from gateway.model.call import Effect
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.pipeline import journal_entries, sealed_payloads
 from gateway.pipeline.evidence import Fresh, Kept, Metered

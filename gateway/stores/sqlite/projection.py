@@ -16,8 +16,7 @@ from gateway.core.journal import projection
 from gateway.model.call_entry import ChargeRecord
 from gateway.model.effect import Charge, Violation, Write
 from gateway.model.entry import Position
-from gateway.model.order import Scope
-from gateway.model.run import Mode, Run
+from gateway.model.run import Mode, Run, Scope
 from gateway.stores.sqlite import database, rows
 from gateway.stores.sqlite.database import FILE, READING, WRITING, Database
 

@@ -7,21 +7,17 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
-from gateway.core.codec.incident import INCIDENT, ROLLBACK
-from gateway.core.codec.order import ORDER
-from gateway.core.codec.review import APPROVAL, CHECKPOINT, TASK
-from gateway.core.codec.run import RUN
+from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK
 from gateway.core.journal.projection import WriteSettled
-from gateway.model.action import Compensation, Remedy, Reversibility, Target
 from gateway.model.approval import Approval, ApprovalStatus
+from gateway.model.call import Compensation, Remedy, Reversibility, Target
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position, Verification
-from gateway.model.incident import Incident
-from gateway.model.order import Order
 from gateway.model.rollback import Rollback
-from gateway.model.run import Run
+from gateway.model.run import Order, Run
 from gateway.model.task import Task
+from gateway.model.trigger import Incident
 from gateway.stores.sqlite.database import Row
 
 

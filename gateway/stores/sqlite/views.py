@@ -15,11 +15,10 @@ from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Key, Sighting, Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Kind
-from gateway.model.incident import Incident
-from gateway.model.order import Order
 from gateway.model.rollback import Rollback
-from gateway.model.run import Run
+from gateway.model.run import Order, Run
 from gateway.model.task import Task
+from gateway.model.trigger import Incident
 from gateway.ports.approvals import ApprovalRecords
 from gateway.ports.checkpoints import CheckpointRecords, Standing
 from gateway.ports.projections import Registry, Sightings, Writes

@@ -10,8 +10,7 @@ from typing import cast
 
 from gateway.core.request import canonical
 from gateway.errors import BodyTimeout, MalformedRequest, Refusal
-from gateway.model.call import Call
-from gateway.model.wire import Head, Reply
+from gateway.model.call import Call, Head, Reply
 from gateway.ports.clock import Clock
 from gateway.ports.wire import Endpoint
 from gateway.wire.inbound import body

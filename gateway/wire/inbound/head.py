@@ -12,8 +12,7 @@ from enum import Enum
 from functools import lru_cache
 
 from gateway.errors import MalformedRequest
-from gateway.model.call import Headers
-from gateway.model.wire import Head
+from gateway.model.call import Head, Headers
 from gateway.wire.limits import Bounds
 
 _TOKEN = rb"[!#$%&'*+\-.^`|~0-9A-Za-z_]+"

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from msgspec import Struct
 
 from gateway.errors import Refusal, UpstreamFailure
-from gateway.model.wire import Head, Reply
+from gateway.model.call import Head, Reply
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"trailer"})
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}

@@ -12,7 +12,7 @@ from typing import cast
 from msgspec import Struct
 
 from gateway.errors import UpstreamFailure
-from gateway.model.wire import Outgoing
+from gateway.model.call import Outgoing
 from gateway.wire.limits import PoolBounds
 from gateway.wire.outbound.exchange import Exchange
 

@@ -12,8 +12,7 @@ import httptools
 from msgspec import Struct
 
 from gateway.errors import UpstreamFailure
-from gateway.model.call import Headers
-from gateway.model.wire import Answer, Outgoing
+from gateway.model.call import Answer, Headers, Outgoing
 from gateway.wire.limits import PoolBounds
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"})

@@ -12,7 +12,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from gateway.errors import UpstreamFailure
-from gateway.model.wire import Answer, Outgoing
+from gateway.model.call import Answer, Outgoing
 from gateway.wire.limits import PoolBounds
 from gateway.wire.outbound.channel import Allowed, Channel, Origin, dial
 from gateway.wire.outbound.exchange import Exchange, Stale

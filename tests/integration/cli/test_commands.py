@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.output import Output
-from gateway.core.codec import review as codec_review
-from gateway.core.codec import run as codec_run
+from gateway.core.codec import record
 from gateway.model.task import Evidence, Task, TaskKind
 from tests.support import journaling
 from tests.support.command_line import Cli, Gateway
@@ -203,7 +202,7 @@ def test_an_agents_text_cannot_steer_the_terminal(gateway: Gateway, killcord: Cl
 def test_lists_longer_than_a_page_come_whole(gateway: Gateway, killcord: Cli) -> None:
     async def many() -> None:
         for number in range(1100):
-            run = {**codec_run.RUN.journal(journaling.RUN), "run_id": f"r{number:04}"}
+            run = {**record.RUN.journal(journaling.RUN), "run_id": f"r{number:04}"}
             gateway.parts.store.journal.post(typed(journaling.entry("run", run=run, change="opened", by="t", reason="t")))
         await gateway.parts.store.journal.append(typed({"ts": journaling.STAMP, "kind": "finding"}))
 
@@ -219,7 +218,7 @@ def test_a_task_is_listed_and_resolved(gateway: Gateway, killcord: Cli) -> None:
         "kind": "task",
         "tenant": "acme",
         "run_id": "r",
-        "task": codec_review.TASK.journal(task),
+        "task": record.TASK.journal(task),
         "change": "opened",
     }
     gateway.do(gateway.parts.store.journal.append(typed(entry)))
@@ -239,7 +238,7 @@ def test_a_task_is_shown_with_its_evidence(gateway: Gateway, killcord: Cli) -> N
         "kind": "task",
         "tenant": "acme",
         "run_id": "r",
-        "task": codec_review.TASK.journal(task),
+        "task": record.TASK.journal(task),
         "change": "opened",
     }
     gateway.do(gateway.parts.store.journal.append(typed(entry)))

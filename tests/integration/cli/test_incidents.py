@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.codec import incident as codec_incident
+from gateway.core.codec import record
 from tests.support import contained, journaling
 from tests.support.command_line import Cli, Gateway
 from tests.support.contained import Contained
@@ -44,7 +44,7 @@ def test_an_incident_is_reported_by_its_id(gateway: Gateway, killcord: Cli, held
 
 def test_what_has_nothing_in_it_reports_it(gateway: Gateway, killcord: Cli) -> None:
     killcord("runs", "open", "--tenant", "acme", "--agent", "billing", "--scope", "erp:*", "--run", "r1")
-    empty = codec_incident.INCIDENT.journal(replace(INCIDENT, run_id="r1", orders=(), evidence=()))
+    empty = record.INCIDENT.journal(replace(INCIDENT, run_id="r1", orders=(), evidence=()))
     said = {"action": "none", "verdict": "recoverable", "why": "it was nothing"}
     gateway.do(gateway.parts.store.journal.append(typed(journaling.entry("response", run_id="r1", incident=empty, **said))))
     assert killcord("incidents", "inc_1").out.endswith("\nAffected objects\n  nothing\n\nOpen items\n  nothing\n")

@@ -18,8 +18,7 @@ from gateway.app import metrics
 from gateway.clients.webhook import delivery as webhook_delivery
 from gateway.control.supervisor import Supervisor
 from gateway.model.entry import Position
-from gateway.model.order import Scope
-from gateway.model.run import Mode
+from gateway.model.run import Mode, Scope
 from gateway.model.webhook import Topic
 from tests.support.certificate import certificate
 from tests.support.journaling import order, order_entry, typed

@@ -14,8 +14,8 @@ from gateway.core.authorization import resumption
 from gateway.core.incident.recovery import Stage
 from gateway.model.entries import Entry
 from gateway.model.entry import Kind, Position, Sealed
-from gateway.model.incident import RollbackState
 from gateway.model.run import Mode
+from gateway.model.trigger import RollbackState
 from gateway.ports.journal import Journal
 from tests.support.ledger import Ledger
 from tests.support.rig import Rig, until_async

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.core.authorization import approvals
-from gateway.core.codec import review as codec_review
+from gateway.core.codec import record
 from gateway.model.approval import ApprovalStatus
 from tests.support.approvals import DRAFT
 
@@ -78,4 +78,4 @@ def test_an_approval_is_the_same_again_out_of_its_entry() -> None:
         node_id="n1",
     )
     for approval in (ASKED, full):
-        assert codec_review.APPROVAL.read(codec_review.APPROVAL.journal(approval)) == approval
+        assert record.APPROVAL.read(record.APPROVAL.journal(approval)) == approval

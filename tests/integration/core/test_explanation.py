@@ -7,9 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.core.codec.entry import of_fields
-from gateway.core.codec.incident import ROLLBACK
-from gateway.core.codec.order import ORDER
-from gateway.core.codec.run import RUN
+from gateway.core.codec.record import ORDER, ROLLBACK, RUN
 from gateway.core.incident import explanation
 from gateway.core.incident.recovery import Stage
 from gateway.model.run import Mode

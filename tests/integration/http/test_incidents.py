@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.codec import incident as codec_incident
-from gateway.model.order import Scope
-from gateway.model.run import Mode
+from gateway.core.codec import record
+from gateway.model.run import Mode, Scope
 from tests.support import contained, journaling
 from tests.support.contained import Contained
 from tests.support.control_api import Api
@@ -38,7 +37,7 @@ async def test_an_incident_is_listed_with_its_state(at: Api, held: Contained) ->
 async def test_incidents_are_filtered_by_state_and_paged(at: Api, held: Contained) -> None:
     for name, closed in (("inc_2", 11.0), ("inc_3", None)):
         other = replace(held.incident, incident_id=name, cause=name, closed_at=closed)
-        await at.parts.store.journal.append(typed(journaling.entry("response", incident=codec_incident.INCIDENT.journal(other))))
+        await at.parts.store.journal.append(typed(journaling.entry("response", incident=record.INCIDENT.journal(other))))
     listed = {
         query: [one["incident_id"] for one in (await at.ask("GET", f"/v1/incidents?{query}"))[1]["items"]]
         for query in ("state=open", "state=closed", "limit=1", "limit=1&after=inc_1", "after=inc_2")
@@ -149,9 +148,7 @@ async def test_a_narrowed_token_is_reported_of_its_own_and_only_that_more_holds(
 @pytest.mark.parametrize("token", ["acme-viewer", "viewer-token"])
 async def test_another_tenants_incident_is_not_there(at: Api, held: Contained, token: str) -> None:
     other = replace(held.incident, incident_id="inc_9", tenant="globex", run_id="run_9", cause="x")
-    await at.parts.store.journal.append(
-        typed(journaling.entry("response", incident=codec_incident.INCIDENT.journal(other)) | {"tenant": "globex"})
-    )
+    await at.parts.store.journal.append(typed(journaling.entry("response", incident=record.INCIDENT.journal(other)) | {"tenant": "globex"}))
     status, _ = await at.ask("GET", "/v1/incidents/inc_9", as_=token)
     _, page = await at.ask("GET", "/v1/incidents", as_=token)
     seen = "inc_9" in [one["incident_id"] for one in page["items"]]

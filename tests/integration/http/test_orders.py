@@ -10,7 +10,7 @@ from gateway.control.runs import runs
 from gateway.core.codec.entry import of_fields
 from gateway.model.entries import Entry
 from gateway.model.entry import Position, Sealed
-from gateway.model.order import Scope
+from gateway.model.run import Scope
 from tests.support.control_api import Api
 from tests.support.journaling import BARRIER
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.model.order import Scope
-from gateway.model.run import Mode
+from gateway.model.run import Mode, Scope
 from tests.support import contained, journaling
 from tests.support.control_api import Api
 from tests.support.journaling import typed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.codec import plan
+from gateway.core.codec import record
 from tests.support import journaling, rolled
 from tests.support.control_api import Api
 from tests.support.journaling import typed
@@ -60,7 +60,7 @@ async def test_a_plan_is_shown_and_changes_nothing(changed: Api) -> None:
 
 async def test_a_shown_plan_is_the_plan_itself(changed: Api) -> None:
     _, shown = await changed.ask("POST", "/v1/rollbacks", PLAN)
-    assert plan.read(shown) == await changed.parts.services.rollbacks.dry_run("run_1", subtree=False, to="start")
+    assert record.plan_of(shown) == await changed.parts.services.rollbacks.dry_run("run_1", subtree=False, to="start")
 
 
 async def test_a_plan_is_drawn_for_who_wants_a_flowchart(changed: Api) -> None:

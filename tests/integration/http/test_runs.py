@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.codec import run as codec_run
+from gateway.core.codec import record
 from tests.support import journaling
 from tests.support.control_api import Api
 from tests.support.journaling import typed
@@ -164,4 +164,4 @@ async def test_every_problem_of_a_body_is_listed(at: Api) -> None:
 
 
 def _run_entry() -> object:
-    return codec_run.RUN.journal(journaling.RUN)
+    return record.RUN.journal(journaling.RUN)

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core import tasks
-from gateway.core.codec import review as codec_review
-from gateway.core.codec import run as codec_run
+from gateway.core.codec import record
 from gateway.model.task import Task, TaskKind
 from tests.support import journaling
 from tests.support.control_api import Api
@@ -28,10 +27,10 @@ TASK = Task(
 async def lost(at: Api) -> Api:
     """A write whose outcome it is unknown, and the task about it."""
     journal = at.parts.store.journal
-    await journal.append(typed(journaling.entry("run", run=codec_run.RUN.journal(journaling.RUN), change="opened", by="t", reason="t")))
+    await journal.append(typed(journaling.entry("run", run=record.RUN.journal(journaling.RUN), change="opened", by="t", reason="t")))
     await journal.intend(journaling.opening("lost"))
     await journal.append(typed(journaling.outcome("lost", result="unknown")))
-    await journal.append(typed(journaling.entry("task", task=codec_review.TASK.journal(TASK), change="opened")))
+    await journal.append(typed(journaling.entry("task", task=record.TASK.journal(TASK), change="opened")))
     return at
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.control.review.approvals import WrongDecision
 from gateway.model.approval import Approval, ApprovalStatus
-from gateway.model.wire import Reply
+from gateway.model.call import Reply
 from tests.support import rig
 from tests.support.ledger import Ledger
 from tests.support.rig import Rig, code, header

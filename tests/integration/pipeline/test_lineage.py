@@ -12,8 +12,7 @@ import pytest
 
 from gateway import errors
 from gateway.control.runs.runs import LeasedRun, OtherRun
-from gateway.model.order import Order, Scope
-from gateway.model.run import Mode
+from gateway.model.run import Mode, Order, Scope
 from tests.support import rig
 from tests.support.rig import Rig, code
 

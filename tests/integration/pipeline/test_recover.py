@@ -15,11 +15,11 @@ from gateway.control.review.findings import Finding
 from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import resumption
 from gateway.core.authorization.admission import TooWide
-from gateway.core.codec import incident as codec_incident
+from gateway.core.codec import record
 from gateway.core.incident.recovery import Stage
 from gateway.model.effect import State
-from gateway.model.incident import Incident, RollbackState
 from gateway.model.task import Resolution
+from gateway.model.trigger import Incident, RollbackState
 from tests.support import driven
 from tests.support.driven import ask, found_unsafe, is_closed, known, recover, rest, rolled, told
 from tests.support.failpoints import Crashed, Failpoints
@@ -397,7 +397,7 @@ async def test_what_the_rollback_says_of_its_incident_does_not_undo_what_was_ask
     old = await known(gateway, incident.incident_id)
     assert await recover(gateway, incident.incident_id) is Stage.RESUMED
     late = {"kind": "rollback", "change": "ended", "run_id": run.run.run_id, "ts": "2026-01-01T00:00:00.000000Z", "tenant": "acme"}
-    await gateway.gateway.resources.store.journal.append(typed({**late, "incident": codec_incident.INCIDENT.journal(old)}))
+    await gateway.gateway.resources.store.journal.append(typed({**late, "incident": record.INCIDENT.journal(old)}))
     after = await known(gateway, incident.incident_id)
     assert after.recovery is not None
     assert after.closed_at is not None

@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.control.review.findings import Finding
-from gateway.model.incident import RollbackState
-from gateway.model.response import Measure, Verdict
 from gateway.model.run import Mode
-from gateway.model.trigger import Trigger
+from gateway.model.trigger import Measure, RollbackState, Trigger, Verdict
 from tests.support.policies import POLICIES
 from tests.support.rig import Rig, code, header
 from tests.support.triggering import Agent, agent, moody, tool

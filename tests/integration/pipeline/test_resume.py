@@ -14,14 +14,12 @@ from gateway.control.runs.resume import CannotResume, NotReady, ResumedRun
 from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import resumption
 from gateway.core.authorization.admission import TooWide
-from gateway.core.codec import review as codec_review
-from gateway.core.codec import run as codec_run
+from gateway.core.codec import record
+from gateway.model.call import Reply
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import State, Write
-from gateway.model.order import Scope
 from gateway.model.rollback import RollbackStatus
-from gateway.model.run import Mode
-from gateway.model.wire import Reply
+from gateway.model.run import Mode, Scope
 from gateway.stores.sqlite.projection import rebuild
 from tests.support import rig
 from tests.support.rig import Rig, code, header, until, until_async
@@ -83,7 +81,7 @@ async def test_a_checkpoint_holds_what_the_run_did_and_what_it_waits_for(gateway
     assert (entry["checkpoint"]["state_ref"], entry["checkpoint"]["label"], entry["by"]) == ("wf@1", "paid", "orchestrator")
     kept = await gateway.gateway.resources.store.checkpoints.checkpoint(taken.checkpoint_id)
     assert kept is not None
-    assert entry["checkpoint"] == codec_review.CHECKPOINT.journal(taken) == codec_review.CHECKPOINT.journal(kept)
+    assert entry["checkpoint"] == record.CHECKPOINT.journal(taken) == record.CHECKPOINT.journal(kept)
     assert list(await gateway.gateway.resources.store.checkpoints.checkpoints(run.run.run_id)) == [kept]
 
 
@@ -274,7 +272,7 @@ async def test_what_was_resumed_is_so_after_a_restart(tmp_path: Path) -> None:
         assert code(await again.call(run.lease, "GET", INVOICE)) == "lease-revoked"
         found = await again.gateway.resources.store.registry.run(run.run.run_id)
         assert found is not None
-        assert codec_run.RUN.journal(found) == codec_run.RUN.journal(opened.run)
+        assert record.RUN.journal(found) == record.RUN.journal(opened.run)
 
 
 async def test_orders_on_a_tool_and_wider_ones_still_hold_and_descendants_stay_held(gateway: Rig) -> None:
@@ -316,7 +314,7 @@ async def test_a_resume_never_widens_and_says_all_that_is_too_wide(gateway: Rig)
     assert [line.partition(":")[0] for line in refused.value.excess] == ["scopes", "tools", "mode", "limits.writes"]
     found = await gateway.gateway.resources.store.registry.run(run.run.run_id)
     assert found is not None
-    assert codec_run.RUN.journal(found) == codec_run.RUN.journal(run.run)
+    assert record.RUN.journal(found) == record.RUN.journal(run.run)
     assert code(await gateway.call(run.lease, "GET", INVOICE)) == "run-paused", "and nothing was changed"
     narrow: dict[str, Any] = {"scopes": ("ledger:invoice.read",), "tools": (), "mode": Mode.READ_ONLY, "limits": {"writes": 4}}
     resumed = (await resume(gateway, run, **narrow)).opened.run
@@ -458,5 +456,5 @@ async def test_the_fold_made_again_knows_of_checkpoints_and_resumes(tmp_path: Pa
     async with rig.assembled(tmp_path, before.ledger) as after:
         found = await after.gateway.resources.store.registry.run(run.run.run_id)
         assert found is not None
-        assert codec_run.RUN.journal(found) == codec_run.RUN.journal(opened.run)
+        assert record.RUN.journal(found) == record.RUN.journal(opened.run)
         assert await after.gateway.recovery.checkpoints.position(run.run.run_id, taken.checkpoint_id) == taken.at

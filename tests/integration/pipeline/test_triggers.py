@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.control.review.findings import Finding
-from gateway.model.incident import RollbackState
 from gateway.model.run import Mode, Rate
+from gateway.model.trigger import RollbackState
 from tests.support.rig import Rig, code, header
 from tests.support.triggering import ELSEWHERE, INVOICE, REFUNDS, Agent, agent, entry_at, moody, tool
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.model.call import Reply
 from gateway.model.run import Mode
-from gateway.model.wire import Reply
 from tests.support.rig import Rig, code, header
 from tests.support.triggering import ELSEWHERE, REFUNDS, agent, moody
 

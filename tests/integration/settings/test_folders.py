@@ -8,8 +8,7 @@ import pytest
 
 from gateway import errors
 from gateway.app import gateway
-from gateway.model.order import Scope
-from gateway.model.run import Mode
+from gateway.model.run import Mode, Scope
 from gateway.settings import loading
 from tests.unit.settings.test_loading import ADAPTERS, LEAST
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.core.request import body as request_body
 from gateway.core.request import canonical
 from gateway.errors import BodyTooLarge, MalformedRequest
-from gateway.model.wire import Head
+from gateway.model.call import Head
 
 
 def args(body: bytes, kind: str = "application/json", **more: str) -> object:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.adapter import catalog, expression, resolve
 from gateway.core.adapter.catalog import ActionType, Matched, Tool, Unmatched
-from gateway.model.action import Effect, Remedy, Reversibility, Target
+from gateway.model.call import Effect, Remedy, Reversibility, Target
 from tests.support import samples
 
 VARIABLES = {"collection": "invoices"}

@@ -6,12 +6,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.core.codec import incident as codec_incident
-from gateway.core.codec import order as codec_order
+from gateway.core.codec import record
 from gateway.core.webhook import cloudevents
-from gateway.model.incident import RollbackState
-from gateway.model.order import Order, Scope
-from gateway.model.run import Mode
+from gateway.model.run import Mode, Order, Scope
+from gateway.model.trigger import RollbackState
 from gateway.model.webhook import Topic
 from tests.support.incidents import INCIDENT
 from tests.support.journaling import typed
@@ -33,9 +31,7 @@ def entry(kind: str, **more: object) -> dict[str, Any]:
 
 
 def order_entry(order: Order, change: str = "made", **more: object) -> dict[str, Any]:
-    return entry(
-        "order", order=codec_order.ORDER.journal(order), change=change, by="ann", reason="refunds in a loop", epoch=order.epoch, **more
-    )
+    return entry("order", order=record.ORDER.journal(order), change=change, by="ann", reason="refunds in a loop", epoch=order.epoch, **more)
 
 
 def test_an_order_is_reported_with_what_it_holds_and_why() -> None:
@@ -102,16 +98,16 @@ def test_a_trigger_is_reported_without_its_facts() -> None:
 
 def test_an_incident_is_reported_whole_with_times_that_can_be_read() -> None:
     told = cloudevents.event(
-        Topic.INCIDENT, typed(entry("response", change="opened", incident=codec_incident.INCIDENT.journal(INCIDENT), run_id="run_1"))
+        Topic.INCIDENT, typed(entry("response", change="opened", incident=record.INCIDENT.journal(INCIDENT), run_id="run_1"))
     )
     assert told is not None
     assert (told["type"], told["subject"]) == ("dev.killcord.incident.opened", "run_1")
-    assert told["data"] == {name: value for name, value in codec_incident.INCIDENT.shown(INCIDENT).items() if value is not None}
+    assert told["data"] == {name: value for name, value in record.INCIDENT.shown(INCIDENT).items() if value is not None}
 
 
 def test_a_later_change_of_an_incident_is_an_update() -> None:
     later = replace(INCIDENT, updated_at=11.0, triggers=2, rollback=RollbackState.DUE)
-    told = cloudevents.event(Topic.INCIDENT, typed(entry("response", change="updated", incident=codec_incident.INCIDENT.journal(later))))
+    told = cloudevents.event(Topic.INCIDENT, typed(entry("response", change="updated", incident=record.INCIDENT.journal(later))))
     assert told is not None
     assert told["type"] == "dev.killcord.incident.updated"
 
@@ -124,9 +120,9 @@ def test_what_tells_nothing_of_its_topic_is_no_event() -> None:
 def test_nothing_but_the_named_members_ever_leaves() -> None:
     canary = {"args": "canary", "sealed": "canary", "lease": "canary", "snapshot_ref": "canary"}
     entries = {
-        Topic.ORDER: order_entry(ORDER, **canary) | {"order": {**codec_order.ORDER.journal(ORDER), **canary}},
+        Topic.ORDER: order_entry(ORDER, **canary) | {"order": {**record.ORDER.journal(ORDER), **canary}},
         Topic.TRIGGER: entry("trigger", trigger={"name": "anomaly.loop", **canary}, **canary),
-        Topic.INCIDENT: entry("response", incident={**codec_incident.INCIDENT.journal(INCIDENT), **canary}, **canary),
+        Topic.INCIDENT: entry("response", incident={**record.INCIDENT.journal(INCIDENT), **canary}, **canary),
     }
     for topic, one in entries.items():
         assert "canary" not in str(cloudevents.event(topic, typed(one)))

@@ -3,12 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway.core.codec import order as codec_order
-from gateway.core.codec import review as codec_review
-from gateway.core.codec import run as codec_run
-from gateway.model.action import Target
-from gateway.model.order import Order, Scope
-from gateway.model.run import Limits, Mode, Rate, Run
+from gateway.core.codec import record
+from gateway.model.call import Target
+from gateway.model.run import Limits, Mode, Order, Rate, Run, Scope
 from gateway.model.task import Evidence, Resolution, Task, TaskKind
 
 TIMES = st.integers(min_value=0, max_value=4_000_000_000_000_000).map(lambda micros: micros / 1_000_000)
@@ -48,7 +45,7 @@ RUNS = st.builds(
 
 @given(RUNS)
 def test_a_run_comes_out_of_its_entry_as_it_went_in(run: Run) -> None:
-    assert codec_run.RUN.read(codec_run.RUN.journal(run)) == run
+    assert record.RUN.read(record.RUN.journal(run)) == run
 
 
 @given(st.sampled_from(Mode), st.booleans(), TIMES, st.none() | TIMES)
@@ -65,16 +62,16 @@ def test_an_order_comes_out_of_its_entry_as_it_went_in(mode: Mode, no_fanout: bo
         released_at=released,
         released_by=None if released is None else "ops",
     )
-    assert codec_order.ORDER.read(codec_order.ORDER.journal(order)) == order
+    assert record.ORDER.read(record.ORDER.journal(order)) == order
     everything = replace(order, scope=Scope(everything=True))
-    assert codec_order.ORDER.read(codec_order.ORDER.journal(everything)) == everything
+    assert record.ORDER.read(record.ORDER.journal(everything)) == everything
 
 
 def test_a_task_comes_out_of_its_entry_as_it_went_in() -> None:
     task = Task(task_id="tk_1", kind=TaskKind.OUTCOME_UNKNOWN, run_id="r", tenant="t", wire_keys=("kc",), summary="look", opened_at=5.25)
-    assert codec_review.TASK.read(codec_review.TASK.journal(task)) == task
+    assert record.TASK.read(record.TASK.journal(task)) == task
     done = replace(task, resolution=Resolution.APPLIED, resolved_by="ops", note="seen", resolved_at=9.5)
-    assert codec_review.TASK.read(codec_review.TASK.journal(done)) == done
+    assert record.TASK.read(record.TASK.journal(done)) == done
     handed = replace(
         task,
         kind=TaskKind.CORRECTION,
@@ -84,16 +81,16 @@ def test_a_task_comes_out_of_its_entry_as_it_went_in() -> None:
         rollback_id="rb_1",
         node_id="n1",
     )
-    assert codec_review.TASK.read(codec_review.TASK.journal(handed)) == handed
+    assert record.TASK.read(record.TASK.journal(handed)) == handed
 
 
 def test_a_task_of_an_older_entry_names_its_one_write() -> None:
     held = {"task_id": "t", "kind": "outcome-unknown", "run_id": "r", "tenant": "a", "wire_key": "kc", "summary": "look", "opened_at": 1}
-    found = codec_review.TASK.read({**held, "resolution": "applied", "resolved_by": "ops", "note": "seen", "resolved_at": 2})
+    found = record.TASK.read({**held, "resolution": "applied", "resolved_by": "ops", "note": "seen", "resolved_at": 2})
     assert (found.wire_keys, found.target, found.evidence, found.resolution) == (("kc",), None, None, Resolution.APPLIED)
 
 
 def test_a_rate_that_is_invalid_is_refused() -> None:
     for word in ("", "50", "x/s", "50/fortnight"):
         with pytest.raises(ValueError):
-            codec_run.rate(word)
+            record.rate(word)

@@ -8,8 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.core.authorization import gate
-from gateway.model.order import Order, Scope
-from gateway.model.run import Mode, Run
+from gateway.model.run import Mode, Order, Run, Scope
 
 WORKER = Run(
     run_id="worker", workflow_id="w", tenant="acme", agent_id="billing", task_class="refunds", ancestors=("boss", "root"), opened_at=100.0

@@ -8,8 +8,7 @@ from msgspec.structs import replace
 from gateway import errors
 from gateway.core.request import idempotency
 from gateway.core.request.idempotency import Attempt, Stands, Undecided
-from gateway.model.action import Compensation, Remedy, Reversibility, Target
-from gateway.model.call import Call
+from gateway.model.call import Call, Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import limits
-from gateway.model.action import Cost, Target
+from gateway.model.call import Cost, Target
 from gateway.model.run import Limits, Rate, Run, TaskClass
 
 RUN = Run(run_id="r", workflow_id="w", tenant="acme", agent_id="a", task_class="c", limits=Limits(writes=3, records=10))

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from gateway.core.adapter.catalog import Undo
 from gateway.core.rollback import plan as planning
-from gateway.model.action import Remedy, Target
+from gateway.model.call import Remedy, Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
-from gateway.model.incident import RollbackState
-from gateway.model.plan import Does, Node, NodeState, Plan, Way
+from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Plan
+from gateway.model.trigger import RollbackState
 from tests.support.planning import UNDOS, compensation, undo, write
 
 
@@ -25,7 +25,7 @@ def only(*effects: Write, **more: Any) -> Node:
     return node
 
 
-def ways(plan: Plan) -> list[tuple[str, Way]]:
+def ways(plan: Plan) -> list[tuple[str, NodeAction]]:
     return [(node.node_id, node.way) for node in plan.nodes]
 
 
@@ -34,7 +34,7 @@ def ways(plan: Plan) -> list[tuple[str, Way]]:
 
 def test_one_effect_is_put_back_if_it_is_still_as_the_effect_left_it() -> None:
     node = only(write(1))
-    assert (node.way, node.does, node.by, node.automatic) == (Way.CALL, Does.RESTORES, "replace", True)
+    assert (node.way, node.does, node.by, node.automatic) == (NodeAction.CALL, CompensationKind.RESTORES, "replace", True)
     assert (node.guard, node.guard_absent, node.guard_follows) == ("v2", False, None)
     assert (node.snapshot_ref, node.args_ref, node.reply_ref, node.original) == ("snapshot-1", "args-1", "reply-1", "kc-1")
 
@@ -54,16 +54,16 @@ def test_one_effect_in_them_that_needs_an_approval_makes_them_all_wait() -> None
 def test_what_lies_before_a_gap_is_a_persons(version: str | None) -> None:
     beyond = write(2, before=version, after="v10", existed=True)
     newer, older = planned(write(1), beyond, write(3, before="v10", after="v11")).nodes
-    assert (newer.effects, newer.way, newer.guard) == (("kc-2", "kc-3"), Way.CALL, "v11")
-    assert (older.effects, older.way, older.after) == (("kc-1",), Way.TASK, (newer.node_id,))
+    assert (newer.effects, newer.way, newer.guard) == (("kc-2", "kc-3"), NodeAction.CALL, "v11")
+    assert (older.effects, older.way, older.after) == (("kc-1",), NodeAction.TASK, (newer.node_id,))
     assert "somebody else changed the object" in older.why
 
 
 def test_an_effect_of_which_the_version_it_left_is_not_known_is_a_persons_and_so_is_all_before_it() -> None:
     newer, older = planned(write(1), write(2, before="v2", after=None)).nodes
-    assert (newer.effects, newer.way) == (("kc-2",), Way.TASK)
+    assert (newer.effects, newer.way) == (("kc-2",), NodeAction.TASK)
     assert "version it left is unknown" in newer.why
-    assert (older.effects, older.way) == (("kc-1",), Way.TASK)
+    assert (older.effects, older.way) == (("kc-1",), NodeAction.TASK)
     assert "overwrite" in older.why
 
 
@@ -77,30 +77,30 @@ def test_a_state_that_was_not_kept_in_between_is_not_needed() -> None:
 
 def test_where_the_first_has_no_kept_state_the_others_go_back_to_it() -> None:
     newer, older = planned(write(1, snapshot_ref=None), write(2, before="v2", after="v3"), write(3, before="v3", after="v4")).nodes
-    assert (newer.effects, newer.way, newer.snapshot_ref) == (("kc-2", "kc-3"), Way.CALL, "snapshot-2")
-    assert (older.effects, older.way) == (("kc-1",), Way.TASK)
+    assert (newer.effects, newer.way, newer.snapshot_ref) == (("kc-2", "kc-3"), NodeAction.CALL, "snapshot-2")
+    assert (older.effects, older.way) == (("kc-1",), NodeAction.TASK)
 
 
 def test_a_create_is_removed_with_what_was_done_to_it_since() -> None:
     node = only(write(1, "create", before=None, after="v1"), write(2, before="v1", after="v2"), write(3, "status", before="v2", after="v3"))
-    assert (node.does, node.by, node.original, node.guard) == (Does.REMOVES, "delete", "kc-1", "v3")
+    assert (node.does, node.by, node.original, node.guard) == (CompensationKind.REMOVES, "delete", "kc-1", "v3")
     assert node.remedy is Remedy.DELETE_CREATED
 
 
 def test_an_upsert_that_made_its_object_is_removed_by_what_is_declared_for_it() -> None:
     node = only(write(1, "upsert", before=None, after="v1"))
-    assert (node.does, node.by, node.with_body, node.remedy) == (Does.REMOVES, "delete", False, Remedy.DELETE_CREATED)
+    assert (node.does, node.by, node.with_body, node.remedy) == (CompensationKind.REMOVES, "delete", False, Remedy.DELETE_CREATED)
 
 
 def test_an_upsert_that_made_its_object_is_a_persons_where_nothing_is_declared_for_it() -> None:
     newer, older = planned(write(1, "put", before=None, after="v1"), write(2, before="v1", after="v2")).nodes
-    assert (newer.effects, newer.way) == (("kc-2",), Way.CALL)
-    assert (older.effects, older.way) == (("kc-1",), Way.TASK)
+    assert (newer.effects, newer.way) == (("kc-2",), NodeAction.CALL)
+    assert (older.effects, older.way) == (("kc-1",), NodeAction.TASK)
     assert "does not declare how to remove" in older.why
 
 
 def test_an_upsert_that_changed_its_object_is_put_back() -> None:
-    assert only(write(1, "put", before="v1", after="v2")).does is Does.RESTORES
+    assert only(write(1, "put", before="v1", after="v2")).does is CompensationKind.RESTORES
 
 
 def test_an_upsert_of_which_it_is_unknown_whether_it_made_its_object_is_a_persons() -> None:
@@ -109,14 +109,14 @@ def test_an_upsert_of_which_it_is_unknown_whether_it_made_its_object_is_a_person
 
 def test_a_removed_object_is_made_again_by_the_way_back_of_what_removed_it() -> None:
     node = only(write(1), write(2, "delete", before="v2", after=None))
-    assert (node.does, node.by, node.original, node.snapshot_ref) == (Does.MAKES, "remake", "kc-2", "snapshot-1")
+    assert (node.does, node.by, node.original, node.snapshot_ref) == (CompensationKind.MAKES, "remake", "kc-2", "snapshot-1")
     assert (node.guard, node.guard_absent) == (None, True)
 
 
 @pytest.mark.parametrize("action", ["create", "upsert", "put"])
 def test_of_what_was_made_and_removed_nothing_is_left(action: str) -> None:
     made = write(1, action, before=None, after="v1")
-    assert only(made, write(2, "delete", before="v1", after=None)).way is Way.NOTHING
+    assert only(made, write(2, "delete", before="v1", after=None)).way is NodeAction.NOTHING
 
 
 def test_what_the_scope_made_is_not_missed_even_if_only_a_person_could_undo_its_removal() -> None:
@@ -125,9 +125,9 @@ def test_what_the_scope_made_is_not_missed_even_if_only_a_person_could_undo_its_
         write(2, "delete", before="v2", after=None, compensation=compensation("fix")),
         write(3, "upsert", before=None, after="v5"),
     )
-    assert only(made, removed).way is Way.NOTHING
-    assert only(made, removed, again).does is Does.REMOVES
-    assert [node.way for node in planned(updated, removed).nodes] == [Way.TASK, Way.TASK]
+    assert only(made, removed).way is NodeAction.NOTHING
+    assert only(made, removed, again).does is CompensationKind.REMOVES
+    assert [node.way for node in planned(updated, removed).nodes] == [NodeAction.TASK, NodeAction.TASK]
 
 
 def test_of_what_was_made_and_removed_permanently_only_the_removal_is_looked_at() -> None:
@@ -135,40 +135,45 @@ def test_of_what_was_made_and_removed_permanently_only_the_removal_is_looked_at(
     for action in ("create", "upsert", "put"):
         made, changed = write(1, action, before=None, after="v1"), write(2, before="v1", after="v3")
         removal, *others = planned(made, changed, gone).nodes
-        assert (removal.effects, removal.way) == (("kc-4",), Way.REVIEW)
-        assert {node.way for node in others} == {Way.NOTHING}
+        assert (removal.effects, removal.way) == (("kc-4",), NodeAction.REVIEW)
+        assert {node.way for node in others} == {NodeAction.NOTHING}
 
 
 def test_what_was_done_permanently_in_between_is_looked_at_too() -> None:
     made, shipped = write(1, "create", before=None, after="v1"), write(2, "ship", before="v1", after="v2")
     changed, gone = write(3, before="v2", after="v3"), write(4, "delete", before="v3", after=None, compensation=compensation("ship"))
     found = planned(made, shipped, changed, gone)
-    assert ways(found) == [("st-4", Way.REVIEW), ("st-3", Way.NOTHING), ("st-2", Way.REVIEW), ("st-1", Way.NOTHING)]
+    assert ways(found) == [
+        ("st-4", NodeAction.REVIEW),
+        ("st-3", NodeAction.NOTHING),
+        ("st-2", NodeAction.REVIEW),
+        ("st-1", NodeAction.NOTHING),
+    ]
     assert found.irreversible
 
 
 def test_what_was_there_before_and_is_removed_permanently_is_missed() -> None:
     gone = write(2, "delete", before="v2", after=None, compensation=compensation("ship"))
-    assert ways(planned(write(1), gone)) == [("st-2", Way.REVIEW), ("st-1", Way.TASK)]
+    assert ways(planned(write(1), gone)) == [("st-2", NodeAction.REVIEW), ("st-1", NodeAction.TASK)]
     again = write(3, "upsert", before=None, after="v3"), write(4, "delete", before="v3", after=None, compensation=compensation("ship"))
-    assert [node.way for node in planned(write(1, "delete", after=None), *again).nodes] == [Way.REVIEW, Way.TASK]
+    assert [node.way for node in planned(write(1, "delete", after=None), *again).nodes] == [NodeAction.REVIEW, NodeAction.TASK]
 
 
 def test_what_is_offset_outlives_its_object() -> None:
     made = write(1, "adjust", before=None, after="v1", existed=False)
     gone = write(2, "delete", before="v1", after=None, compensation=compensation("ship"))
-    assert [node.way for node in planned(made, gone).nodes] == [Way.REVIEW, Way.TASK]
+    assert [node.way for node in planned(made, gone).nodes] == [NodeAction.REVIEW, NodeAction.TASK]
 
 
 def test_a_removed_object_that_was_made_again_goes_back_to_what_it_was() -> None:
     node = only(write(1, "delete", after=None), write(2, "upsert", before=None, after="v3"))
-    assert (node.does, node.by, node.guard, node.snapshot_ref) == (Does.RESTORES, "remake", "v3", "snapshot-1")
+    assert (node.does, node.by, node.guard, node.snapshot_ref) == (CompensationKind.RESTORES, "remake", "v3", "snapshot-1")
 
 
 def test_what_somebody_else_made_in_place_of_a_removed_object_stays() -> None:
     newer, older = planned(write(1, "delete", after=None), write(2, before="v7", after="v8")).nodes
-    assert (newer.effects, newer.way) == (("kc-2",), Way.CALL)
-    assert (older.effects, older.way) == (("kc-1",), Way.TASK)
+    assert (newer.effects, newer.way) == (("kc-2",), NodeAction.CALL)
+    assert (older.effects, older.way) == (("kc-1",), NodeAction.TASK)
 
 
 def test_statuses_collapse_among_their_own_kind_alone() -> None:
@@ -186,18 +191,18 @@ def test_statuses_collapse_among_their_own_kind_alone() -> None:
 
 def test_what_is_offset_is_offset_one_by_one_newest_first() -> None:
     newer, older = planned(write(1, "adjust"), write(2, "adjust", before="v2", after="v3")).nodes
-    assert (newer.node_id, newer.does, newer.guard) == ("st-2", Does.OFFSETS, "v3")
+    assert (newer.node_id, newer.does, newer.guard) == ("st-2", CompensationKind.OFFSETS, "v3")
     assert (older.node_id, older.guard, older.guard_follows, older.after) == ("st-1", None, "st-2", ("st-2",))
 
 
 def test_what_is_offset_needs_no_version_where_the_object_has_none() -> None:
     found = planned(write(1, "adjust", before=None, after=None), write(2, "reserve", before=None, after=None))
-    assert ways(found) == [("st-2", Way.CALL), ("st-1", Way.CALL)]
+    assert ways(found) == [("st-2", NodeAction.CALL), ("st-1", NodeAction.CALL)]
     assert [(node.guard, node.guard_absent, node.guard_follows) for node in found.nodes] == [(None, False, None)] * 2
 
 
 def test_what_would_overwrite_needs_a_version() -> None:
-    assert only(write(1, before=None, after=None, existed=True)).way is Way.TASK
+    assert only(write(1, before=None, after=None, existed=True)).way is NodeAction.TASK
 
 
 @pytest.mark.parametrize(
@@ -211,7 +216,7 @@ def test_what_would_overwrite_needs_a_version() -> None:
 )
 def test_what_no_call_can_undo_is_a_persons_with_the_reason(more: dict[str, Any], why: str) -> None:
     node = only(replace(write(1), **more), now=60.0)
-    assert node.way is Way.TASK
+    assert node.way is NodeAction.TASK
     assert why in node.why
 
 
@@ -221,7 +226,7 @@ def test_an_approval_that_was_compensated_is_none() -> None:
 
 def test_an_irreversible_effect_is_looked_at_and_marks_the_plan() -> None:
     found = planned(write(1), write(2, "ship", before="v2", after="v3"), write(3, before="v3", after="v4"))
-    assert ways(found) == [("st-3", Way.CALL), ("st-2", Way.REVIEW), ("st-1", Way.TASK)]
+    assert ways(found) == [("st-3", NodeAction.CALL), ("st-2", NodeAction.REVIEW), ("st-1", NodeAction.TASK)]
     assert found.irreversible
     assert not planned(write(1)).irreversible
 
@@ -234,7 +239,7 @@ def test_what_has_no_effect_is_left_out(state: State) -> None:
 @pytest.mark.parametrize("state", [State.UNKNOWN, State.IN_FLIGHT])
 def test_what_is_not_known_is_found_out_before_anything_on_its_object(state: State) -> None:
     found = planned(write(1), write(2, before="v2", after=None, state=state), write(3, before="v3", after="v4"))
-    assert ways(found) == [("st-2", Way.PROBE), ("st-3", Way.CALL), ("st-1", Way.TASK)]
+    assert ways(found) == [("st-2", NodeAction.PROBE), ("st-3", NodeAction.CALL), ("st-1", NodeAction.TASK)]
     assert found.nodes[1].after == ("st-2",)
     assert "not yet known whether another effect" in found.nodes[2].why
 
@@ -254,21 +259,21 @@ def test_a_plan_made_again_continues_from_what_compensations_left() -> None:
     done = write(9, "adjust", before="v3", after="v4", rollback_id="rb_1")
     node = only(older, newer, done)
     assert (node.effects, node.guard, node.guard_follows) == (("kc-1",), "v4", None)
-    assert only(older, newer).way is Way.TASK
+    assert only(older, newer).way is NodeAction.TASK
 
 
 def test_what_was_compensated_without_success_is_not_compensated_again() -> None:
     done = write(9, "adjust", "elsewhere", None, "v1", "st-1", rollback_id="rb_1")
     other, node = planned(write(1, "adjust", before=None, after=None), write(2, id_="o2"), done).nodes
-    assert (node.effects, node.way) == (("kc-1",), Way.TASK)
+    assert (node.effects, node.way) == (("kc-1",), NodeAction.TASK)
     assert "earlier compensation" in node.why
-    assert other.way is Way.CALL
+    assert other.way is NodeAction.CALL
 
 
 def test_a_compensation_of_unknown_outcome_is_found_out_before_another_one_is_made() -> None:
     lost = write(9, "ship", "elsewhere", None, None, "st-1", rollback_id="rb_1", state=State.UNKNOWN)
     found = planned(write(1, "adjust", before=None, after=None), lost)
-    assert ways(found) == [("st-9", Way.PROBE), ("st-1", Way.CALL)]
+    assert ways(found) == [("st-9", NodeAction.PROBE), ("st-1", NodeAction.CALL)]
     assert found.nodes[1].after == ("st-9",)
     assert not found.irreversible
 

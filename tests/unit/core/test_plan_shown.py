@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from gateway.core.codec import plan as codec_plan
+from gateway.core.codec import record
 from gateway.core.rollback import plan as planning
 from gateway.core.rollback import plan_mermaid, plan_table
 from gateway.model.effect import State
 from gateway.model.entry import Position
-from gateway.model.plan import NodeState, Plan
+from gateway.model.rollback import NodeState, Plan
 from tests.support.planning import UNDOS, write
 
 HOSTILE = "</text><script>alert(1)</script>\u202e\x00\ud800\"'&<!--]]>"
@@ -39,12 +39,12 @@ def joined() -> Plan:
 
 @pytest.mark.parametrize("plan", [some(), joined(), Plan(())])
 def test_a_plan_comes_back_from_json_as_it_was(plan: Plan) -> None:
-    assert codec_plan.read(json.loads(json.dumps(codec_plan.written(plan)))) == plan
+    assert record.plan_of(json.loads(json.dumps(record.plan_json(plan)))) == plan
 
 
 def test_what_is_no_plan_is_none() -> None:
     with pytest.raises((KeyError, ValueError, TypeError)):
-        codec_plan.read({"nodes": [{"node_id": "st-1"}], "joins": {}, "irreversible": False})
+        record.plan_of({"nodes": [{"node_id": "st-1"}], "joins": {}, "irreversible": False})
 
 
 def test_a_table_tells_each_node_in_the_order_of_the_plan() -> None:

@@ -8,8 +8,7 @@ import jsonschema_rs
 import pytest
 
 from gateway.core.policy import decision, rules
-from gateway.model.action import Effect, Reversibility, Target
-from gateway.model.call import Call
+from gateway.model.call import Call, Effect, Reversibility, Target
 from gateway.model.decision import Allow, Decision, Deny, Hold, Reason
 from gateway.model.run import Lease, Mode, Run
 

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.adapter import postcondition
-from gateway.core.adapter.postcondition import Finding
+from gateway.core.adapter import resolve
+from gateway.core.adapter.resolve import Finding
 from gateway.model.entry import Result, Verification
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 207])
 def test_a_2xx_is_a_success_unless_the_adapter_demands_more(status: int) -> None:
-    assert postcondition.result(status) is Result.SUCCESS
-    assert postcondition.result(status, demanded=False) is Result.UNKNOWN
+    assert resolve.result_of(status) is Result.SUCCESS
+    assert resolve.result_of(status, demanded=False) is Result.UNKNOWN
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 412, 413, 415, 422, 428, 429])
 def test_these_statuses_prove_that_nothing_was_applied(status: int) -> None:
-    assert postcondition.result(status) is Result.FAILED
+    assert resolve.result_of(status) is Result.FAILED
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 402, 406, 408, 418, 423, 424, 499, 500, 502, 503, 504])
 def test_everything_else_proves_nothing(status: int) -> None:
-    assert postcondition.result(status) is Result.UNKNOWN
+    assert resolve.result_of(status) is Result.UNKNOWN
 
 
 def test_a_postcondition_not_met_at_a_newer_version_is_superseded_not_failed() -> None:
-    assert postcondition.verification(met=True, before="1", ours="2", seen="9") is Verification.PASSED
-    assert postcondition.verification(met=False, before="1", ours="2", seen="2") is Verification.FAILED
-    assert postcondition.verification(met=False, before="1", ours="2", seen="3") is Verification.SUPERSEDED
-    assert postcondition.verification(met=False, before=None, ours="2", seen="3") is Verification.SUPERSEDED
-    assert postcondition.verification(met=False, before="1", ours=None, seen="3") is Verification.FAILED
-    assert postcondition.verification(met=False, before="1", ours="2", seen="1") is Verification.FAILED
+    assert resolve.verification_of(met=True, before="1", ours="2", seen="9") is Verification.PASSED
+    assert resolve.verification_of(met=False, before="1", ours="2", seen="2") is Verification.FAILED
+    assert resolve.verification_of(met=False, before="1", ours="2", seen="3") is Verification.SUPERSEDED
+    assert resolve.verification_of(met=False, before=None, ours="2", seen="3") is Verification.SUPERSEDED
+    assert resolve.verification_of(met=False, before="1", ours=None, seen="3") is Verification.FAILED
+    assert resolve.verification_of(met=False, before="1", ours="2", seen="1") is Verification.FAILED
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_a_postcondition_not_met_at_a_newer_version_is_superseded_not_failed() -
 def test_a_probe_by_state_counts_only_with_the_version(
     applied: bool, seen: str | None, before: str | None, settled: bool, finding: Finding
 ) -> None:
-    assert postcondition.probe(applied=applied, seen=seen, before=before, settled=settled) is finding
+    assert resolve.finding_of(applied=applied, seen=seen, before=before, settled=settled) is finding

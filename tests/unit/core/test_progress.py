@@ -10,7 +10,7 @@ from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Schedule, Wait
 from gateway.model.effect import State
 from gateway.model.entries import RollbackEntry
-from gateway.model.plan import NodeState, Plan
+from gateway.model.rollback import NodeState, Plan
 from tests.support.rolled import NODE, written
 
 

@@ -14,8 +14,8 @@ from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage, Ste
 from gateway.core.rollback import checkpoints
 from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.effect import State
-from gateway.model.incident import RollbackState
 from gateway.model.rollback import Rollback, RollbackStatus
+from gateway.model.trigger import RollbackState
 from tests.support import journaling
 from tests.support.incidents import INCIDENT
 from tests.support.rolled import NODE, ROLLBACK, written

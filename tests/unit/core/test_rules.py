@@ -11,13 +11,11 @@ import pytest
 
 from gateway.clients.rego import entry_points
 from gateway.core.policy import rules
-from gateway.model.action import Effect, Remedy, Reversibility
+from gateway.model.call import Effect, Remedy, Reversibility
 from gateway.model.decision import Reason
 from gateway.model.effect import State
-from gateway.model.order import Scope
-from gateway.model.response import Earlier, Measure, Response, Verdict
-from gateway.model.run import Mode, Run
-from gateway.model.trigger import LAYERS, Trigger
+from gateway.model.run import Mode, Run, Scope
+from gateway.model.trigger import LAYERS, Earlier, Measure, Response, Trigger, Verdict
 
 SCHEMAS = Path(__file__).parents[3] / "policies" / "schemas"
 RUN = Run(run_id="run_1", workflow_id="wf_1", tenant="acme", agent_id="billing", task_class="default", generation=3, parent_run="run_0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.codec import incident as codec_incident
+from gateway.core.codec import record
 from gateway.core.journal import summary
 from gateway.model.rollback import Rollback, RollbackStatus
 from tests.support.incidents import INCIDENT
@@ -29,7 +29,7 @@ RESIDUE = replace(ROLLBACK, status=RollbackStatus.RESIDUE, residue=("a", "b"))
     ],
 )
 def test_a_rollback_is_reported_change_by_change(change: str, rollback: Rollback, words: str) -> None:
-    entry = {"kind": "rollback", "change": change, "rollback": codec_incident.ROLLBACK.journal(rollback), "reason": "wrong prices"}
+    entry = {"kind": "rollback", "change": change, "rollback": record.ROLLBACK.journal(rollback), "reason": "wrong prices"}
     assert summary.words(typed(entry)) == f"rollback rb_1 {words}"
 
 
@@ -47,5 +47,5 @@ def test_an_object_of_another_tenant_is_reported_with_its_tenant(tenant: str | N
 
 @pytest.mark.parametrize(("change", "words"), [("recover", "recovery was requested"), ("closed", "incident closed")])
 def test_what_becomes_of_the_incident_itself_is_reported_without_a_rollback(change: str, words: str) -> None:
-    entry = {"kind": "rollback", "change": change, "incident": codec_incident.INCIDENT.journal(INCIDENT), "reason": "mended"}
+    entry = {"kind": "rollback", "change": change, "incident": record.INCIDENT.journal(INCIDENT), "reason": "mended"}
     assert summary.words(typed(entry)) == f"{words}; mended"

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from gateway.core import tasks
 from gateway.core.tasks import AlreadyResolved, WrongResolution
-from gateway.model.plan import Way
+from gateway.model.rollback import NodeAction
 from gateway.model.task import Evidence, Resolution, TaskKind
 from tests.support.rolled import NODE, ROLLBACK, written
 
@@ -40,13 +40,13 @@ def test_the_evidence_of_very_many_effects_is_their_beginning_and_their_end() ->
 
 
 def test_what_cannot_be_undone_is_a_review_and_never_called_a_correction() -> None:
-    task = tasks.of_node(ROLLBACK, replace(NODE, way=Way.REVIEW), [written(1)], why="an e-mail was sent.", seen=None, at=1.0)
+    task = tasks.of_node(ROLLBACK, replace(NODE, way=NodeAction.REVIEW), [written(1)], why="an e-mail was sent.", seen=None, at=1.0)
     assert task.kind is TaskKind.REVIEW
     assert task.summary.startswith("invoice.update on erp:invoice:inv_1 stands. An e-mail was sent. Check its")
 
 
-@pytest.mark.parametrize("way", [Way.TASK, Way.CALL, Way.PROBE])
-def test_what_could_not_be_undone_by_a_call_is_a_correction(way: Way) -> None:
+@pytest.mark.parametrize("way", [NodeAction.TASK, NodeAction.CALL, NodeAction.PROBE])
+def test_what_could_not_be_undone_by_a_call_is_a_correction(way: NodeAction) -> None:
     task = tasks.of_node(ROLLBACK, replace(NODE, way=way), [written(1)], why="it was changed since", seen=None, at=1.0)
     assert (task.kind, "was not undone. It was changed since. Compare" in task.summary) == (TaskKind.CORRECTION, True)
 

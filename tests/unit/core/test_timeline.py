@@ -4,21 +4,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.core.codec import incident as codec_incident
-from gateway.core.codec import order as codec_order
-from gateway.core.codec import review as codec_review
-from gateway.core.codec import run as codec_run
+from gateway.core.codec import record
 from gateway.core.incident import postmortem, timeline
 from gateway.core.journal import summary
 from gateway.core.rollback import affected, plan_objects
-from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.call import Compensation, Remedy, Reversibility, Target
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind, Position
-from gateway.model.incident import Incident
-from gateway.model.order import Order
-from gateway.model.plan import Way
-from gateway.model.run import Mode
+from gateway.model.rollback import NodeAction
+from gateway.model.run import Mode, Order
+from gateway.model.trigger import Incident
 from tests.support import journaling
 from tests.support.incidents import INCIDENT
 from tests.support.journaling import typed
@@ -63,7 +59,7 @@ def trigger(seq: int, evidence: list[str], **more: object) -> Entry:
 
 
 def order_of(seq: int, order: Order) -> Entry:
-    return at(seq, "order", order=codec_order.ORDER.journal(order), change="made", by="trigger:anomaly.loop", reason="loop")
+    return at(seq, "order", order=record.ORDER.journal(order), change="made", by="trigger:anomaly.loop", reason="loop")
 
 
 def told(*entries: Entry, incident: Incident = INCIDENT, now: float = 50.0, **more: Any) -> dict[str, Any]:
@@ -125,7 +121,7 @@ def test_an_object_can_be_undone_where_its_plan_has_a_call_for_all_of_it_and_els
         (row,) = told(writes=writes, undos=undos, now=99.0)["affected"]
         assert (row["can_undo"], row.get("why_not")) == (reason is None, reason)
         drafts = plan_objects.drafted(writes, undos, frozenset(), 99.0)
-        assert row["can_undo"] is all(one.node.way in (Way.CALL, Way.NOTHING) for one in drafts)
+        assert row["can_undo"] is all(one.node.way in (NodeAction.CALL, NodeAction.NOTHING) for one in drafts)
 
 
 def test_an_entry_is_reported_once_and_in_order_of_time() -> None:
@@ -136,13 +132,13 @@ def test_an_entry_is_reported_once_and_in_order_of_time() -> None:
 
 
 def test_routine_of_the_run_is_no_part_of_the_story() -> None:
-    run = codec_run.RUN.journal(journaling.RUN)
+    run = record.RUN.journal(journaling.RUN)
     entries = [at(seq, "run", run=run, change=change) for seq, change in enumerate(("opened", "renewed", "closed"), start=1)]
     assert [one["what"] for one in told(*entries, incident=replace(INCIDENT, evidence=()))["timeline"]] == ["run closed"]
 
 
 def test_a_checkpoint_is_reported_by_its_name() -> None:
-    taken = codec_review.CHECKPOINT.journal(Checkpoint(checkpoint_id="chk_1", run_id="run_1", generation=1, at=None))
+    taken = record.CHECKPOINT.journal(Checkpoint(checkpoint_id="chk_1", run_id="run_1", generation=1, at=None))
     assert summary.words(typed(at(1, "checkpoint", checkpoint=taken))) == "checkpoint"
     assert set(timeline.KINDS) <= set(Kind)
 
@@ -183,7 +179,7 @@ def test_without_an_order_nothing_is_said_to_have_been_stopped() -> None:
 # --- the post-mortem -------------------------------------------------------------------------------------------------
 
 
-INCIDENT_JSON = codec_incident.INCIDENT.journal(INCIDENT)
+INCIDENT_JSON = record.INCIDENT.journal(INCIDENT)
 
 
 def contained() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from gateway.core.adapter.catalog import Undo
 from gateway.http.api import effects
-from gateway.model.action import Compensation, Remedy, Reversibility, Target
+from gateway.model.call import Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.adapter import catalog
 from gateway.core.adapter.catalog import Tool
-from gateway.model.action import Effect, Remedy, Reversibility
+from gateway.model.call import Effect, Remedy, Reversibility
 from gateway.settings import compilation
 
 ADAPTER = """\

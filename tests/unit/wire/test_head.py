@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gateway.errors import MalformedRequest
-from gateway.model.wire import Head
+from gateway.model.call import Head
 from gateway.wire.inbound.head import Grammar, Hosts, readable_fields
 from gateway.wire.limits import Bounds
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.model.wire import Head, Reply
+from gateway.model.call import Head, Reply
 from gateway.wire.inbound import response
 
 DATE = b"Thu, 01 Jan 1970 00:00:00 GMT"
