@@ -1,10 +1,12 @@
 """The tree of refusals and failures: a stable code, whether trying again can help, and a hint an agent can act on.
 
-A class's docstring is its message. HTTP statuses are not known here; ``core.problem`` gives each code one.
+A class's docstring is its message, and its name is its code: the API promises ``lease-missing`` for ``LeaseMissing``. HTTP statuses are
+not known here; ``core.problem`` gives each code one.
 """
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 
@@ -21,6 +23,9 @@ class Refusal(Exception):
     fields: tuple[tuple[bytes, bytes], ...] = ()
     hint: ClassVar[str] = "Ask the operator of this gateway."
 
+    def __init_subclass__(cls) -> None:
+        cls.code = re.sub(r"\B[A-Z]", r"-\g<0>", cls.__name__).lower()
+
     def __init__(self, detail: str | None = None, *, hint: str | None = None, retry_after: float | None = None, **members: object) -> None:
         self.detail = detail or " ".join((type(self).__doc__ or "").split())
         self.advice = hint or self.hint
@@ -32,7 +37,6 @@ class Refusal(Exception):
 class MalformedRequest(Refusal):
     """The request is not one that the gateway and the tool are sure to read alike."""
 
-    code = "malformed-request"
     hint = "Send one plain HTTP/1.1 request: canonical path, single-valued headers, one framing, strict JSON."
 
     def __init__(self, detail: str | None = None, *, status: int = 400, **more: object) -> None:
@@ -43,42 +47,36 @@ class MalformedRequest(Refusal):
 class LeaseMissing(Refusal):
     """No lease came with the call."""
 
-    code = "lease-missing"
     hint = "Send the run's lease as 'Authorization: Bearer <lease>' or 'Killcord-Lease: <lease>'."
 
 
 class LeaseInvalid(Refusal):
     """The lease is not one that this gateway gave to a run it knows."""
 
-    code = "lease-invalid"
     hint = "Ask the orchestrator for the run's current lease; a lease cannot be changed or reused elsewhere."
 
 
 class LeaseExpired(Refusal):
     """The lease has ended."""
 
-    code = "lease-expired"
     hint = "Ask the orchestrator to renew the run's lease."
 
 
 class LeaseRevoked(Refusal):
     """The run's lease was cut; it does not come back."""
 
-    code = "lease-revoked"
     hint = "Stop: an operator or a trigger ended this run. Only an operator can resume it, with a new lease."
 
 
 class RunQuarantined(Refusal):
     """The run is quarantined: its state is kept as evidence."""
 
-    code = "run-quarantined"
     hint = "Stop: wait for an operator; nothing this run sends will pass."
 
 
 class RunPaused(Refusal):
     """The run is paused; the same call may pass later, and its key is kept."""
 
-    code = "run-paused"
     retryable = True
     hint = "Wait for the time in Retry-After, then send the same call again."
 
@@ -86,70 +84,60 @@ class RunPaused(Refusal):
 class RunReadOnly(Refusal):
     """The run is read-only: its reads pass, its writes do not."""
 
-    code = "run-read-only"
     hint = "Continue reading if that helps; ask a person to do the write."
 
 
 class FanoutBlocked(Refusal):
     """The run may not start more workers or fan out."""
 
-    code = "fanout-blocked"
     hint = "Finish with the existing workers; an operator can release this order."
 
 
 class PolicyDenied(Refusal):
     """Policy does not allow this call."""
 
-    code = "policy-denied"
     hint = "Do not repeat the call unchanged; 'reasons' names the rule that denies it."
 
 
 class TenantBoundary(Refusal):
     """The call aims at another tenant than the run's."""
 
-    code = "tenant-boundary"
     hint = "Work only on objects of the run's own tenant."
 
 
 class TenantUnknown(Refusal):
     """The tenant of the call's target cannot be resolved."""
 
-    code = "tenant-unknown"
     hint = "Name the tenant in the place that the tool's adapter expects."
 
 
 class ActionUnknown(Refusal):
     """The tool's adapter declares no action that this call matches."""
 
-    code = "action-unknown"
     hint = "Use one of the tool's declared actions; an adapter's author can add this one."
 
 
 class ApprovalRequired(Refusal):
     """A person has to approve this call first."""
 
-    code = "approval-required"
     hint = "Wait for the approval, then send the same call again; the gateway finds its approval automatically."
 
 
 class ApprovalDenied(Refusal):
     """A person denied this call."""
 
-    code = "approval-denied"
     hint = "Do not repeat the call; choose another approach, or ask a person."
 
 
 class ToolUnknown(Refusal):
     """There is no tool of this name here."""
 
-    code = "tool-unknown"
     hint = "The first path segment names the tool, as in the gateway's configuration."
 
 
 class InFlight(Refusal):
     """The same call is being carried out right now."""
 
-    code = "in-flight"
     retryable = True
     hint = "Wait for the time in Retry-After and send the same call again to get its reply."
 
@@ -157,35 +145,30 @@ class InFlight(Refusal):
 class OutcomeUnknown(Refusal):
     """An earlier attempt at this call may or may not have been applied; it is not sent again."""
 
-    code = "outcome-unknown"
     hint = "Do not repeat the call under another key: read the target's state, or wait until a person resolves the task."
 
 
 class ReplyNotKept(Refusal):
     """This call was carried out before; its effect stands but its reply was not kept."""
 
-    code = "reply-not-kept"
     hint = "Treat the call as done and read the target to see its state."
 
 
 class PreconditionChanged(Refusal):
     """The object is no longer at the version this run last saw."""
 
-    code = "precondition-changed"
     hint = "Read the object again, decide on its present state, then write."
 
 
 class BodyTooLarge(Refusal):
     """The body is larger than the gateway decides on."""
 
-    code = "body-too-large"
     hint = "Send a smaller body; the operator can raise http.body_cap."
 
 
 class BodyTimeout(Refusal):
     """The request did not arrive whole in time."""
 
-    code = "body-timeout"
     retryable = True
     hint = "Send the whole request without pauses."
 
@@ -193,14 +176,12 @@ class BodyTimeout(Refusal):
 class KeyReused(Refusal):
     """This idempotency key (or step) already stands for a call with other content."""
 
-    code = "key-reused"
     hint = "Use a new Idempotency-Key or a new Killcord-Step for a new call."
 
 
 class RateLimited(Refusal):
     """The calls come faster than this run or tenant may send them."""
 
-    code = "rate-limited"
     retryable = True
     hint = "Wait for the time in Retry-After."
 
@@ -208,14 +189,12 @@ class RateLimited(Refusal):
 class BlastRadius(Refusal):
     """The call would take the run past what it may touch."""
 
-    code = "blast-radius"
     hint = "Stop, and leave the rest to a person: 'violated-policies' names the limit; an operator can open another run."
 
 
 class ToolUnreachable(Refusal):
     """The tool could not be reached or did not answer as HTTP asks."""
 
-    code = "tool-unreachable"
     retryable = True
     hint = "Nothing was applied unless 'outcome' says unknown; try again later."
 
@@ -223,7 +202,6 @@ class ToolUnreachable(Refusal):
 class ToolTimeout(Refusal):
     """The tool did not answer in time."""
 
-    code = "tool-timeout"
     retryable = True
     hint = "Nothing was applied unless 'outcome' says unknown; try again later."
 
@@ -231,7 +209,6 @@ class ToolTimeout(Refusal):
 class PolicyUnavailable(Refusal):
     """The policy engine gave no usable decision; the call was not forwarded."""
 
-    code = "policy-unavailable"
     retryable = True
     hint = "Try again after Retry-After; without a decision nothing is forwarded."
 
@@ -239,7 +216,6 @@ class PolicyUnavailable(Refusal):
 class JournalUnavailable(Refusal):
     """The journal cannot be written; nothing is forwarded without it."""
 
-    code = "journal-unavailable"
     retryable = True
     hint = "Try again after Retry-After; the operator has to check the journal's disk."
 
@@ -247,7 +223,6 @@ class JournalUnavailable(Refusal):
 class ContainmentStale(Refusal):
     """The gateway does not know the current containment orders."""
 
-    code = "containment-stale"
     retryable = True
     hint = "Try again after Retry-After."
 
@@ -255,7 +230,6 @@ class ContainmentStale(Refusal):
 class Draining(Refusal):
     """The gateway is shutting down and takes no new calls."""
 
-    code = "draining"
     retryable = True
     hint = "Try again after Retry-After; another or a restarted gateway will answer."
 
