@@ -35,7 +35,7 @@ from bench.tool import Connection, Objects
 from gateway.app import gateway as app_gateway
 from gateway.app import servers
 from gateway.http.server.operators import Operator, Role
-from gateway.settings import loading
+from gateway.settings import config as settings
 
 _GATEWAY = f"{children.ROOT / 'gateway'}{os.sep}"
 _RESUMABLE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
@@ -226,17 +226,17 @@ async def _site(folder: Path) -> AsyncIterator[Site]:
     objects = Objects()
     tool = await asyncio.get_running_loop().create_server(lambda: Connection(objects), "127.0.0.1", 0)
     config = killcord.configured(folder, children.free_port(), children.free_port(), tool.sockets[0].getsockname()[1])
-    gateway = await app_gateway.assemble(loading.load(config, killcord.SECRET), _silent, _silent)
+    gateway = await app_gateway.assemble(settings.load(config, killcord.SECRET), _silent, _silent)
     agents = servers.data_api(gateway)
     agents.state.bounds = structs.replace(agents.state.bounds, sweep=3600.0)
     _, data = await agents.open_tcp("127.0.0.1", 0)
     operators = servers.control_api(gateway, lambda _: Operator("bench", Role.ADMIN), "all", _silent)
     try:
         await operators.setup()
-        control = web.TCPSite(operators, "127.0.0.1", gateway.config.control.port)
+        control = web.TCPSite(operators, "127.0.0.1", gateway.config.settings.listen.control.port)
         await control.start()
         async with aiohttp.ClientSession() as session:
-            yield Site(session, f"http://127.0.0.1:{data}", f"http://127.0.0.1:{gateway.config.control.port}")
+            yield Site(session, f"http://127.0.0.1:{data}", f"http://127.0.0.1:{gateway.config.settings.listen.control.port}")
     finally:
         await agents.drain(1.0)
         await gateway.control.supervisor.finish(1.0)

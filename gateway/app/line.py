@@ -71,8 +71,8 @@ async def control(config: Config, resources: Resources, warn: Warn) -> Control:
         responder=responder,
         monitor=TriggerMonitor(windows, responder, supervisor.spawn, warn),
         runs=runs,
-        ambient=Ambient(_ambient(config.ambient_run), runs, clock),
-        approvals=Approvals(journal, store.approvals, store.registry, store.blobs, resources.vault, clock, config.approval_ttl),
+        ambient=Ambient(_ambient(config.settings.ambient_run), runs, clock),
+        approvals=Approvals(journal, store.approvals, store.registry, store.blobs, resources.vault, clock, config.settings.approvals.ttl),
     )
 
 
@@ -153,19 +153,19 @@ def _line(config: Config, resources: Resources, control: Control, tools: Tools, 
 
 
 def _tool(one: ToolConfig) -> Tool:
-    declared = one.credential
+    section, declared, lease_in = one.section, one.credential, one.section.lease_in
     secret = None if declared is None else ToolSecret(declared.header, declared.value, declared.file, declared.environ)
     constant = None if secret is None else secret.constant
     return Tool(
         name=one.name,
         catalog=one.catalog,
-        authority=one.origin.authority,
-        base=one.origin.base,
+        authority=section.base_url.authority,
+        base=section.base_url.base,
         fixed_secret=() if constant is None else (constant,),
         credential=None if secret is None or constant is not None else secret.header,
         credential_header=None if declared is None else declared.header.lower().encode("ascii"),
-        timeout=one.timeout,
-        lease_header=one.lease_header.lower() if one.lease_header is not None else None,
-        lease_basic=one.lease_basic,
-        shadow_until=one.shadow_until,
+        timeout=section.timeout,
+        lease_header=lease_in.header.lower().encode("ascii") if lease_in and lease_in.header else None,
+        lease_basic=bool(lease_in and lease_in.basic),
+        shadow_until=section.shadow_until,
     )

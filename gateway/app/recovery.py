@@ -107,7 +107,7 @@ def _rollbacks(
     config: Config, resources: Resources, control: Control, calls: Calls, tasks: Tasks, checkpoints: Checkpoints, scope: ScopeQuery
 ) -> Rollbacks:
     store, clock, journal, engine = resources.store, resources.clock, control.journal, resources.engine
-    containment, spawn, patience = control.containment, control.supervisor.spawn, config.rollback_patience
+    containment, spawn, patience = control.containment, control.supervisor.spawn, config.settings.rollback.patience
     tools, records = calls.compensations, store.rollbacks
     entries = RollbackEntries(journal, clock, store.blobs, resources.vault)
     return Rollbacks(

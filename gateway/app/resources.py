@@ -92,12 +92,11 @@ async def open_resources(config: Config, report: Report, warn: Callable[..., Non
 
 
 def _origin(one: ToolConfig) -> Origin:
-    if one.origin.scheme == "unix":
-        return Origin(unix=one.origin.socket, connections=one.connections)
-    if one.origin.scheme == "http":
-        return Origin(host=one.origin.host, port=one.origin.port, connections=one.connections)
-    trusted = ssl.create_default_context(cafile=str(one.ca) if one.ca is not None else None)
-    return Origin(host=one.origin.host, port=one.origin.port, tls=trusted, connections=one.connections)
+    at, connections = one.section.base_url, one.section.connections
+    if at.scheme == "unix":
+        return Origin(unix=at.socket, connections=connections)
+    tls = ssl.create_default_context(cafile=str(one.ca) if one.ca is not None else None) if at.scheme == "https" else None
+    return Origin(host=at.host, port=at.port, tls=tls, connections=connections)
 
 
 async def open_rates(config: RedisConfig | None, monotonic: Callable[[], float]) -> Rates:

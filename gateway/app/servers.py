@@ -24,8 +24,8 @@ BOOTSTRAP_LENGTH = 24
 
 def data_api(gateway: Gateway) -> Server:
     """The server of the data API, not listening yet."""
-    http = gateway.config.http
-    lease_fields = {tool.lease_header.decode().lower() for tool in gateway.config.tools.values() if tool.lease_header is not None}
+    http = gateway.config.settings.http
+    lease_fields = {tool.lease_header.decode() for tool in gateway.calls.tools.values() if tool.lease_header is not None}
     return Server(
         gateway.calls.endpoint,
         hosts=tuple(http.allowed_hosts),
@@ -71,7 +71,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         sign_head=resources.heads.tick,
         log=lambda event, members: log(event, **members),
         metrics=gateway.metrics,
-        allowed_hosts=tuple(gateway.config.http.allowed_hosts),
+        allowed_hosts=tuple(gateway.config.settings.http.allowed_hosts),
         role=role,
         undos=recovery.undos,
     )
@@ -99,15 +99,17 @@ def identified(config: Config) -> Callable[[str], Operator | None]:
     Raises:
         Misconfigured: the file cannot be used, or the bootstrap token is too short to be a secret.
     """
-    known = operators.load(config.tokens_file) if config.tokens_file is not None else operators.Operators({})
+    known = operators.load(config.tokens_file) if config.tokens_file is not None else {}
     bootstrap = os.environ.get(BOOTSTRAP, "")
     if 0 < len(bootstrap) < BOOTSTRAP_LENGTH:
         raise errors.Misconfigured([f"{BOOTSTRAP} has {len(bootstrap)} characters; it needs at least {BOOTSTRAP_LENGTH}"])
-    digest = operators.digest(bootstrap) if bootstrap else None
+    expected = operators.digest(bootstrap) if bootstrap else None
 
     def identify(token: str) -> Operator | None:
-        if digest is not None and hmac.compare_digest(operators.digest(token), digest):
+        # Looked up by its digest, so that the time taken reveals nothing of a token.
+        digest = operators.digest(token)
+        if expected is not None and hmac.compare_digest(digest, expected):
             return Operator("bootstrap", Role.ADMIN)
-        return known.find(token)
+        return known.get(digest)
 
     return identify

@@ -62,10 +62,10 @@ def load(config: Path) -> Configuration:
     Raises:
         Failure: it has problems; each is a line.
     """
-    from gateway.settings import loading
+    from gateway.settings import config as settings
 
     try:
-        return loading.load(config)
+        return settings.load(config)
     except Misconfigured as wrong:
         raise output.problems(wrong.problems, code=WRONG_USE) from wrong
 
@@ -126,8 +126,8 @@ def list_operators(context: typer.Context, config: Config = CONFIG, file: File =
     """List operators. Their tokens cannot be shown again."""
     from gateway.settings import operators as tokens
 
-    rows = [one for _, one in tokens.load(file or _tokens_file(config)).rows()]
-    found = [{"name": one.name, "role": one.role.value, "tenants": list(one.tenants), "classes": list(one.classes)} for one in rows]
+    known = tokens.load(file or _tokens_file(config)).values()
+    found = [{"name": one.name, "role": one.role.value, "tenants": list(one.tenants), "classes": list(one.classes)} for one in known]
     output.of(context).table(found, _OPERATORS, found)
 
 
@@ -138,7 +138,7 @@ def list_actions(context: typer.Context, tool: OfTool = None, config: Config = C
     found = [
         {
             "tool": one.name,
-            "adapter": one.adapter,
+            "adapter": one.section.adapter,
             "action": kind.name,
             "effect": kind.effect.value,
             "method": kind.method,

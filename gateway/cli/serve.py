@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -18,11 +18,11 @@ from gateway.app import gateway as app_gateway
 from gateway.app import policies, servers
 from gateway.app.gateway import Gateway
 from gateway.cli.output import WRONG_USE, problems, wrong_use
-from gateway.control.supervisor import Supervisor
 from gateway.core import timestamps
 from gateway.http.server.request import Serving
 from gateway.observe import logs
-from gateway.settings import check, loading
+from gateway.settings import check
+from gateway.settings import config as settings
 from gateway.settings.config import Config
 from gateway.settings.network import Address
 from gateway.wire.inbound.server import Server
@@ -36,7 +36,7 @@ def serve(config: Path, role: str) -> None:
     if role not in get_args(Serving):
         raise wrong_use(f"--role {role!r}: write one of {', '.join(get_args(Serving))}")
     try:
-        code = uvloop.run(_serve(loading.load(config), role))  # type: ignore[arg-type]
+        code = uvloop.run(_serve(settings.load(config), role))  # type: ignore[arg-type]
     except errors.Misconfigured as wrong:
         # Report also the problems after the first: an operator should not have to start a gateway once for each.
         found = list(dict.fromkeys([*wrong.problems, *check.check(config, further=policies.problems).problems]))
@@ -55,7 +55,7 @@ async def _serve(config: Config, role: Serving) -> int:
         agents = servers.data_api(gateway) if role != "control" else None
         runner = servers.control_api(gateway, identify, role, logger.error)
         await _listen(gateway, agents, runner)
-        _routines(gateway, gateway.control.supervisor)
+        _routines(gateway)
         _print(gateway, role)
         await _stopped()
         return await _drain(gateway, agents, runner)
@@ -81,7 +81,8 @@ async def _listen(gateway: Gateway, agents: Server | None, runner: web.AppRunner
     Raises:
         Misconfigured: an address cannot be bound.
     """
-    control, data = gateway.config.control, gateway.config.data
+    listen = gateway.config.settings.listen
+    control, data = listen.control, listen.data
     await runner.setup()
     site = web.UnixSite(runner, control.path) if control.path else web.TCPSite(runner, control.host, control.port)
     await _bound(control, site.start())
@@ -98,40 +99,46 @@ async def _bound(address: Address, opening: Coroutine[object, object, object]) -
         ) from error
 
 
-def _routines(gateway: Gateway, supervisor: Supervisor) -> None:
-    supervisor.run("policy", gateway.resources.engine.watch(0.5))
-    if gateway.resources.candidate is not None:
-        supervisor.run("candidate", gateway.resources.candidate.watch(0.5))
-    supervisor.every(60.0, "heads", gateway.resources.heads.tick)
-    supervisor.every(1.0, "rates", gateway.resources.rates.check)
+def _routines(gateway: Gateway) -> None:
+    supervisor, resources = gateway.control.supervisor, gateway.resources
+    supervisor.run("policy", resources.engine.watch(0.5))
+    if resources.candidate is not None:
+        supervisor.run("candidate", resources.candidate.watch(0.5))
+    supervisor.every(60.0, "heads", resources.heads.tick)
+    supervisor.every(1.0, "rates", resources.rates.check)
     supervisor.every(1.0, "reconcile", gateway.recovery.reconciler.tick)
     supervisor.every(1.0, "responses", gateway.control.monitor.turn)
     supervisor.every(1.0, "rollbacks", gateway.recovery.tick)
     supervisor.every(30.0, "ambient", gateway.control.ambient.keep_open)
     supervisor.every(1.0, "streams", gateway.calls.streams.expire)
-    for delivery in gateway.resources.webhooks.deliveries:
+    for delivery in resources.webhooks.deliveries:
         supervisor.every(0.05, f"webhook {delivery.webhook.name}", delivery.turn)
 
 
 def _print(gateway: Gateway, role: Serving) -> None:
     """Print a line for each listener, the policy engine, the stores, and each tool; then ``ready``."""
-    config = gateway.config
-    if role != "control":
-        typer.echo(f"data API         {config.data.url}")
-    typer.echo(f"control API      {config.control.url}")
-    typer.echo(f"policy           {gateway.resources.engine.health()[1]}")
-    for tool in config.tools.values():
-        if tool.shadow_until > gateway.resources.clock.now():
-            typer.echo(f"shadow           {tool.name}: policy's denials are only recorded until {timestamps.rfc3339(tool.shadow_until)}")
-    if gateway.resources.candidate is not None:
-        typer.echo(f"candidate        {gateway.resources.candidate.health()[1]}")
-    typer.echo(f"journal          sqlite in {config.data_dir}, stream {gateway.resources.store.journal.stream}")
-    typer.echo(f"rates            {gateway.resources.rates.health()[1]}")
-    for tool in config.tools.values():
-        typer.echo(f"tool             {tool.name}: adapter {tool.adapter}, {len(tool.catalog.actions)} actions, {tool.origin}")
-    for webhook in config.webhooks:
-        typer.echo(f"webhook          {webhook.name}: {', '.join(sorted(webhook.topics))} to {webhook.host}")
+    for name, text in _parts(gateway, role):
+        typer.echo(f"{name:<17}{text}")
     typer.echo("ready")
+
+
+def _parts(gateway: Gateway, role: Serving) -> Iterator[tuple[str, str]]:
+    config, resources = gateway.config, gateway.resources
+    if role != "control":
+        yield "data API", config.settings.listen.data.url
+    yield "control API", config.settings.listen.control.url
+    yield "policy", resources.engine.health()[1]
+    for name, tool in config.tools.items():
+        if (until := tool.section.shadow_until) > resources.clock.now():
+            yield "shadow", f"{name}: policy's denials are only recorded until {timestamps.rfc3339(until)}"
+    if resources.candidate is not None:
+        yield "candidate", resources.candidate.health()[1]
+    yield "journal", f"sqlite in {config.data_dir}, stream {resources.store.journal.stream}"
+    yield "rates", resources.rates.health()[1]
+    for name, tool in config.tools.items():
+        yield "tool", f"{name}: adapter {tool.section.adapter}, {len(tool.catalog.actions)} actions, {tool.section.base_url}"
+    for webhook in config.webhooks:
+        yield "webhook", f"{webhook.name}: {', '.join(sorted(webhook.topics))} to {webhook.host}"
 
 
 async def _stopped() -> None:
@@ -148,7 +155,7 @@ async def _drain(gateway: Gateway, agents: Server | None, runner: web.AppRunner)
     """
     gateway.calls.endpoint.draining = True
     gateway.recovery.rollbacks.stop_all()
-    grace = gateway.config.shutdown_grace
+    grace = gateway.config.settings.shutdown_grace
     if agents is not None:
         await agents.drain(grace * DRAINING)
     finished = await gateway.control.supervisor.finish(grace * FINISHING)

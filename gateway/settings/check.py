@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gateway import errors
 from gateway.model.call import Effect
-from gateway.settings import loading, operators
+from gateway.settings import config as settings
+from gateway.settings import operators
 from gateway.settings.config import Config, ToolConfig
 
 
@@ -37,7 +38,7 @@ class Report:
 
 def check(path: Path, environ: Mapping[str, str] = os.environ, *, further: Callable[[Config], list[str]] = lambda _: []) -> Report:
     """Read a configuration and all that it names, without starting anything; ``further`` finds problems that only others can see."""
-    config, problems = loading.read(path, environ)
+    config, problems = settings.read(path, environ)
     if config is None:
         return Report(tuple(problems))
     if config.tokens_file is not None:
@@ -55,7 +56,7 @@ def _summary(tool: ToolConfig) -> ToolSummary:
     actions = tool.catalog.actions.values()
     reads = sum(action.effect is Effect.READ for action in actions)
     by_hand = tuple(action.name for action in actions if action.undo is not None and not action.undo.remedy.by_action)
-    return ToolSummary(tool.name, tool.adapter, str(tool.origin), reads, len(actions) - reads, by_hand)
+    return ToolSummary(tool.name, tool.section.adapter, str(tool.section.base_url), reads, len(actions) - reads, by_hand)
 
 
 def _warnings(config: Config) -> Iterator[str]:
@@ -96,8 +97,8 @@ def _amounts(config: Config) -> Iterator[str]:
 
 def _tool(config: Config, tool: ToolConfig) -> Iterator[str]:
     name = f"{config.path.name}: tools.{tool.name}"
-    if tool.origin.readable_on_the_way:
-        yield f"{name}: plain http to {tool.origin.host}: the secret and the data cross the network in plain text"
+    if tool.section.base_url.readable_on_the_way:
+        yield f"{name}: plain http to {tool.section.base_url.host}: the secret and the data cross the network in plain text"
     if tool.credential is not None and tool.credential.inline:
         yield f"{name}.credential: the secret is written in the file itself; move it to an environment variable or a file"
     secret = tool.credential.one_file if tool.credential else None

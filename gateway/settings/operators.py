@@ -23,23 +23,6 @@ PREFIX = "kcop_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 
 
-class Operators:
-    """The operators of a tokens file, found by token."""
-
-    __slots__ = ("_by_hash",)
-
-    def __init__(self, by_hash: Mapping[str, Operator]) -> None:
-        self._by_hash = by_hash
-
-    def find(self, token: str) -> Operator | None:
-        """Whose token this is. Looked up by its digest, so that the time taken reveals nothing of a token."""
-        return self._by_hash.get(digest(token))
-
-    def rows(self) -> Sequence[tuple[str, Operator]]:
-        """Every token's digest with its operator, in file order."""
-        return tuple(self._by_hash.items())
-
-
 class _Entry(Section):
     name: str
     role: Annotated[Role, Field(strict=False)]
@@ -53,21 +36,21 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def load(path: Path) -> Operators:
-    """The operators of a tokens file; none where there is no file yet.
+def load(path: Path) -> dict[str, Operator]:
+    """The operators of a tokens file by the digest of their token, in file order; none if there is no file yet.
 
     Raises:
         Misconfigured: the file cannot be used, one line per problem.
     """
     if not path.exists():
-        return Operators({})
+        return {}
     found, problems = located.read(path)
     entries = [] if problems else _entries(found, problems)
     if path.stat().st_mode & 0o022:
         problems.append(f"{path}: others can change this file; run: chmod 600 {path}")
     if problems:
         raise errors.Misconfigured(problems)
-    return Operators({one.hash: Operator(one.name, one.role, tuple(one.tenants), tuple(one.classes)) for one in entries})
+    return {one.hash: Operator(one.name, one.role, tuple(one.tenants), tuple(one.classes)) for one in entries}
 
 
 def add(path: Path, name: str, role: Role, *, tenants: Sequence[str] = ("*",), classes: Sequence[str] = ("*",)) -> str:
@@ -79,11 +62,11 @@ def add(path: Path, name: str, role: Role, *, tenants: Sequence[str] = ("*",), c
     known = load(path)
     if not _NAME.fullmatch(name):
         raise errors.Misconfigured([f"{name!r} is not an operator's name; use letters, digits and . _ @ -"])
-    if any(one.name == name for _, one in known.rows()):
+    if any(one.name == name for one in known.values()):
         raise errors.Misconfigured([f"{path}: there is an operator {name} already; choose another name, or remove that entry"])
     token = PREFIX + secrets.token_urlsafe(32)
-    made = (digest(token), Operator(name, role, tuple(tenants), tuple(classes)))
-    _replace(path, [_row(key, one) for key, one in (*known.rows(), made)])
+    known[digest(token)] = Operator(name, role, tuple(tenants), tuple(classes))
+    _replace(path, [_row(key, one) for key, one in known.items()])
     return token
 
 

@@ -12,7 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.settings import compilation, loading, located
+from gateway.settings import compilation, located
+from gateway.settings import config as configuration
 
 ADAPTERS = Path(__file__).parents[2] / "adapters"
 ADAPTER = yaml.safe_load((ADAPTERS / "rest" / "adapter.yaml").read_text())
@@ -102,7 +103,7 @@ def test_any_configuration_loads_or_is_reported_by_line(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "killcord.yaml")
         path.write_text(text)
-        config, problems = loading.read(path, {"K": "secret"})
+        config, problems = configuration.read(path, {"K": "secret"})
     assert config is not None or problems
     assert all(line.startswith(f"{path}:") for line in problems)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from gateway.cli.serve import serve
 from gateway.clients import policy_bundle
 from gateway.clients.rego import loading as rego_loading
-from gateway.settings import loading
+from gateway.settings import config as settings
 
 
 def main(config: Path) -> None:
-    folder = loading.load(config).policy.path
+    folder = settings.load(config).policy.path
     found = rego_loading.examine(policy_bundle.read(folder))
     setattr(rego_loading, "examine", lambda _: found)  # noqa: B010
     for _ in sys.stdin:

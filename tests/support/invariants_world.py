@@ -20,7 +20,7 @@ from gateway.app.gateway import Gateway
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.control.rollback import scope
 from gateway.model.decision import Decision
-from gateway.settings import loading
+from gateway.settings import config as settings
 from gateway.settings.config import Config
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from tests.support.failpoints import PointedJournal
@@ -82,7 +82,7 @@ def _config() -> tuple[Config, Path]:
     adapter = ADAPTER.replace("settle: 20ms", "settle: 5s").replace("by: note.delete, auto: true", "by: note.delete, auto: false")
     (described / "adapter.yaml").write_text(adapter)
     (folder / "killcord.yaml").write_text(CONFIG)
-    return loading.load(folder / "killcord.yaml", {}), folder
+    return settings.load(folder / "killcord.yaml", {}), folder
 
 
 @cache

@@ -21,7 +21,7 @@ from gateway.model.call import Head, Reply
 from gateway.model.effect import Write
 from gateway.model.run import Mode, Order, Scope
 from gateway.ports.journal import Query
-from gateway.settings import loading
+from gateway.settings import config as settings
 from tests.support.journaling import BARRIER
 from tests.support.ledger import Ledger, serve
 
@@ -187,7 +187,7 @@ async def assembled(
     logged: list[tuple[str, dict[str, object]]] = []
     try:
         gateway = await app_gateway.assemble(
-            loading.load(config, {"LEDGER_SECRET": SECRET}), lambda event, **more: logged.append((event, more)), lambda *_: None
+            settings.load(config, {"LEDGER_SECRET": SECRET}), lambda event, **more: logged.append((event, more)), lambda *_: None
         )
         try:
             yield Rig(gateway, ledger, logged)

@@ -35,7 +35,7 @@ from gateway.model.rollback import NodeAction, NodeState, RollbackStatus
 from gateway.model.run import Mode, Scope
 from gateway.model.task import TaskKind
 from gateway.pipeline.compensation import line
-from gateway.settings import loading
+from gateway.settings import config as settings
 from gateway.settings.config import Config
 from tests.support.ledger import Ledger
 from tests.support.rig import EMBEDDED, Rig
@@ -97,7 +97,7 @@ def configured(folder: Path, adapter: str = ADAPTER, extra: str = "") -> Config:
     (described / "adapter.yaml").write_text(adapter)
     config = folder / "killcord.yaml"
     config.write_text(CONFIG + extra)
-    return loading.load(config, {})
+    return settings.load(config, {})
 
 
 @dataclass

@@ -86,7 +86,7 @@ def test_an_operator_is_added_once_and_its_token_found(killcord: Cli, config: Pa
     said = killcord("operators", "add", "alice", "--role", "operator", "--tenant", "acme", "--config", str(config))
     assert said.code == 0, said
     token = said.out.strip()
-    found = operators.load(config.parent / "operators.yaml").find(token)
+    found = operators.load(config.parent / "operators.yaml").get(operators.digest(token))
     assert found is not None
     assert (found.name, found.role, found.tenants) == ("alice", "operator", ("acme",))
     assert token not in (config.parent / "operators.yaml").read_text()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import adapter, loading, sections
+from gateway.settings import adapter, sections
+from gateway.settings import config as settings
 from gateway.settings.document import Section
 
 ROOT = Path(__file__).parents[3]
@@ -20,7 +21,7 @@ def test_the_whole_configuration_that_is_shown_loads(tmp_path: Path) -> None:
     assert shown is not None
     path = tmp_path / "killcord.yaml"
     path.write_text(shown[1].replace("./adapters", str(ROOT / "adapters")).replace("./policies", str(ROOT / "policies")))
-    config = loading.load(path, {"ERP_BASIC": "x"})
+    config = settings.load(path, {"ERP_BASIC": "x"})
     assert config.task_classes["default"].limits.amount == {"refund": 1_000_000_000}
 
 

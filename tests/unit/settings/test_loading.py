@@ -13,11 +13,12 @@ from gateway.clients.keys.tool_secret import ToolSecret
 from gateway.core import limits
 from gateway.core.triggers.window import Thresholds, Times
 from gateway.model.run import Limits, Rate, TaskClass
-from gateway.settings import check, loading
+from gateway.settings import check
+from gateway.settings import config as settings
 from gateway.settings.config import Config
 from gateway.settings.network import Address
 from gateway.settings.secrets import Credential
-from gateway.settings.sections import AmbientRunSection
+from gateway.settings.sections import AmbientRunSection, LeaseInSection
 
 ADAPTERS = Path(__file__).parents[3] / "adapters"
 ENVIRON = {"ERP_BASIC": "aHVudGVyMg=="}
@@ -71,7 +72,7 @@ class Place:
         return path
 
     def load(self, text: str) -> Config:
-        return loading.load(self.path(text), ENVIRON)
+        return settings.load(self.path(text), ENVIRON)
 
     def problems(self, text: str) -> list[str]:
         with pytest.raises(errors.Misconfigured) as caught:
@@ -94,12 +95,21 @@ def place(tmp_path: Path) -> Place:
 
 def test_a_whole_configuration_becomes_values(place: Place) -> None:
     config = place.load(WHOLE)
-    assert (config.data, config.control) == (Address("127.0.0.1", 8190), Address("::1", 8191))
+    said = config.settings
+    assert (said.listen.data, said.listen.control) == (Address("127.0.0.1", 8190), Address("::1", 8191))
     assert config.data_dir == place.folder / "var"
     assert (config.policy.path, config.policy.timeout) == (place.folder / "policies", 0.15)
-    assert (config.http.body_cap, config.http.body_timeout, config.http.allowed_hosts) == (65_536, 3.0, ["localhost"])
-    assert (config.shutdown_grace, config.anchor, config.tokens_file) == (4.0, place.folder / "heads", place.folder / "operators.yaml")
-    assert config.ambient_run == AmbientRunSection(tenant="acme", agent_id="billing", task_class="billing", scopes=["erp:invoice.*"])
+    assert (said.http.body_cap, said.http.body_timeout, said.http.allowed_hosts) == (
+        65_536,
+        3.0,
+        ["localhost"],
+    )
+    assert (said.shutdown_grace, config.anchor, config.tokens_file) == (
+        4.0,
+        place.folder / "heads",
+        place.folder / "operators.yaml",
+    )
+    assert said.ambient_run == AmbientRunSection(tenant="acme", agent_id="billing", task_class="billing", scopes=["erp:invoice.*"])
     assert config.task_classes["billing"] == TaskClass(
         name="billing",
         tenants=("acme",),
@@ -116,10 +126,10 @@ def sent(declared: Credential) -> tuple[bytes, bytes]:
 
 def test_a_tool_is_its_catalog_its_place_and_its_secret(place: Place) -> None:
     erp = place.load(WHOLE).tools["erp"]
-    assert (erp.origin.host, erp.origin.port, erp.origin.base) == ("127.0.0.1", 8888, "/v1")
+    assert (erp.section.base_url.host, erp.section.base_url.port, erp.section.base_url.base) == ("127.0.0.1", 8888, "/v1")
     assert erp.credential is not None
     assert sent(erp.credential) == (b"Authorization", b"Basic aHVudGVyMg==")
-    assert (erp.timeout, erp.lease_header, erp.lease_basic, erp.connections) == (5.0, b"X-API-Key", False, 64)
+    assert (erp.section.timeout, erp.section.lease_in, erp.section.connections) == (5.0, LeaseInSection(header="X-API-Key"), 64)
     assert erp.catalog.name == "erp"
     assert "invoice.status.update" in erp.catalog.actions
 
@@ -144,9 +154,9 @@ def test_a_threshold_that_is_said_takes_the_place_of_its_default(place: Place) -
 def test_little_is_needed_and_the_rest_has_defaults(place: Place) -> None:
     config = place.load(LEAST)
     assert config.triggers == Thresholds()
-    assert (str(config.data), str(config.control)) == ("127.0.0.1:8090", "127.0.0.1:8091")
+    assert (str(config.settings.listen.data), str(config.settings.listen.control)) == ("127.0.0.1:8090", "127.0.0.1:8091")
     assert config.task_classes == {}
-    assert config.http.body_cap == 1_048_576
+    assert config.settings.http.body_cap == 1_048_576
     assert limits.of_tenant(config.tenants, "acme") is None
 
 
@@ -290,7 +300,7 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(place: Place) -> None:
 def test_an_empty_file_and_a_missing_one_are_problems(place: Place) -> None:
     assert "must be a mapping" in place.problems("")[0]
     with pytest.raises(errors.Misconfigured, match="cannot be read"):
-        loading.load(place.folder / "none.yaml", ENVIRON)
+        settings.load(place.folder / "none.yaml", ENVIRON)
 
 
 def test_a_data_dir_that_others_can_enter_is_a_problem(place: Place) -> None:
@@ -375,6 +385,6 @@ def test_a_check_tells_problems_and_does_not_raise(place: Place) -> None:
     assert check.check(place.path("tools: 5"), ENVIRON).problems != ()
     (place.folder / "operators.yaml").write_text("- {name: ann, role: king, hash: x}\n")
     place.adapter("effect: read", "effect: reed")
-    problems = check.check(place.path(WHOLE), ENVIRON, further=lambda config: [f"{config.data.port}: closed"]).problems
+    problems = check.check(place.path(WHOLE), ENVIRON, further=lambda config: [f"{config.settings.listen.data.port}: closed"]).problems
     for told in ("'reed' is not one of read or write", "'king' is not one of viewer, operator", "8190: closed"):
         assert any(told in line for line in problems), told

@@ -18,9 +18,9 @@ def test_a_new_token_opens_for_whom_it_was_made(tmp_path: Path) -> None:
     found = operators.load(path)
     assert token.startswith("kcop_")
     assert len(token) >= 48
-    assert found.find(token) == Operator("ann", Role.APPROVER, ("acme",), ("billing",))
-    assert found.find(token + "x") is None
-    assert found.find("") is None
+    assert found.get(operators.digest(token)) == Operator("ann", Role.APPROVER, ("acme",), ("billing",))
+    assert found.get(operators.digest(token + "x")) is None
+    assert found.get(operators.digest("")) is None
 
 
 def test_the_file_holds_no_token_and_is_private(tmp_path: Path) -> None:
@@ -36,8 +36,8 @@ def test_operators_are_added_beside_those_that_are_there(tmp_path: Path) -> None
     path = tmp_path / "operators.yaml"
     tokens = [operators.add(path, name, Role.VIEWER) for name in ("ann", "bob", "cy")]
     found = operators.load(path)
-    assert [one.name for _, one in found.rows()] == ["ann", "bob", "cy"]
-    assert {found.find(token) for token in tokens} == {one for _, one in found.rows()}
+    assert [one.name for one in found.values()] == ["ann", "bob", "cy"]
+    assert {found.get(operators.digest(token)) for token in tokens} == set(found.values())
 
 
 def test_a_name_is_taken_once(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_what_is_no_name_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_no_file_is_no_operator(tmp_path: Path) -> None:
-    assert operators.load(tmp_path / "operators.yaml").find("kcop_x") is None
+    assert operators.load(tmp_path / "operators.yaml").get(operators.digest("kcop_x")) is None
 
 
 def test_an_operator_touches_only_its_tenants_and_classes() -> None:
