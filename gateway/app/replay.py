@@ -16,7 +16,6 @@ from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.core.policy import replay
 from gateway.core.policy.replay import Decided, Ruling
 from gateway.model.call_entry import DecisionRecord, IntentEntry, ReadEntry, RefusalEntry
-from gateway.model.decision import Decision
 from gateway.model.run import Run
 from gateway.stores.sqlite import read_only
 from gateway.stores.sqlite.read_only import Reading
@@ -27,7 +26,7 @@ EVERY = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One call on which the two bundles part; ``reasons`` are the new one's, ``code: message``."""
+    """One call on which the two bundles differ; ``reasons`` are the new one's, ``code: message``."""
 
     entry: str
     ts: str
@@ -42,7 +41,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Replayed:
-    """``same`` and ``different`` count by (then, now); ``lost`` are calls whose record does not hold what deciding takes."""
+    """``same`` counts equal rulings; ``lost`` counts calls whose record does not hold what deciding takes, by the reason."""
 
     revision: str
     same: Counter[Ruling] = field(default_factory=Counter)
@@ -57,18 +56,27 @@ class Replayed:
 async def run(data_dir: Path, bundle: Path, *, progress: Callable[[int, int], None]) -> Replayed:
     """Decide again, with ``bundle``, on every call that the journal has a decision of.
 
-    ``progress`` hears the seq reached and the newest one. May run beside a gateway.
+    ``progress`` gets the seq reached and the newest one. May run beside a gateway.
 
     Raises:
         Misconfigured: the journal or the bundle cannot be read.
     """
     clock = SystemClock()
     engine = EmbeddedEngine(bundle, mint=clock.mint, report=lambda *_: None)
+    found = Replayed(engine.revision)
     try:
         with read_only.reading(data_dir) as journal:
-            return await _Replay(journal, engine, TenantVault(journal.blobs, open_master_key(data_dir / "keys"))).over(progress)
+            replaying = _Replay(journal, engine, TenantVault(journal.blobs, open_master_key(data_dir / "keys")), found)
+            newest = journal.newest
+            for count, entry in enumerate(journal.decided(after=0, until=newest), start=1):
+                if isinstance(entry, ReadEntry | IntentEntry | RefusalEntry) and entry.decision is not None:
+                    await replaying.decide_again(entry, entry.decision)
+                if count % EVERY == 0:
+                    progress(entry.position.seq, newest)
+            progress(newest, newest)
     finally:
         await engine.close()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +84,31 @@ class _Replay:
     journal: Reading
     engine: EmbeddedEngine
     vault: TenantVault
+    found: Replayed
     earlier: dict[tuple[str, int], Run | None] = field(default_factory=dict)
 
-    async def over(self, progress: Callable[[int, int], None]) -> Replayed:
-        found, newest = Replayed(self.engine.revision), self.journal.newest
-        for count, entry in enumerate(self.journal.decided(after=0, until=newest), start=1):
-            if isinstance(entry, ReadEntry | IntentEntry | RefusalEntry) and entry.decision is not None:
-                await self._again(entry, entry.decision, found)
-            if count % EVERY == 0:
-                progress(entry.position.seq, newest)
-        progress(newest, newest)
-        return found
-
-    async def _again(self, entry: Decided, recorded: DecisionRecord, found: Replayed) -> None:
-        run = await self._run(entry.run_id, entry.generation)
+    async def decide_again(self, entry: Decided, recorded: DecisionRecord) -> None:
+        run, found, target = await self._run(entry.run_id, entry.generation), self.found, entry.target
         if run is None:
             found.lost["its run is not in the journal"] += 1
             return
         try:
-            document = replay.document(entry, run, await self._args(entry))
-            decision = await self.engine.decide(document)
-        except (KeyError, ValueError, errors.Refusal) as missing:
-            found.lost[_why(missing)] += 1
+            decision = await self.engine.decide(replay.document(entry, run, await self._args(entry)))
+        except KeyError:
+            found.lost["its record is incomplete, or its tenant was forgotten"] += 1
+            return
+        except (ValueError, errors.Refusal) as wrong:
+            found.lost[f"its record is not a readable call ({type(wrong).__name__})"] += 1
             return
         was, now = replay.recorded(recorded), replay.ruling(decision)
         if was is now:
             found.same[was] += 1
-        else:
-            found.different.append(_difference(entry, was, now, decision))
+            return
+        assert target is not None, "a decision is about a target"
+        shown = f"{target.system}:{target.type}:{target.id}"
+        reasons = tuple(f"{reason.code}: {reason.message}" for reason in decision.reasons)
+        at, tool, action = str(entry.position), entry.tool or "", entry.action or ""
+        found.different.append(Difference(at, entry.ts, entry.run_id, tool, action, shown, was, now, reasons))
 
     async def _run(self, run_id: str, generation: int) -> Run | None:
         """The run as it was when the decision was made."""
@@ -127,25 +132,3 @@ class _Replay:
         if sealed is None:
             raise KeyError("its arguments are not in the journal")
         return orjson.loads(await self.vault.unseal(sealed))["request"]["body"]
-
-
-def _difference(entry: Decided, was: Ruling, now: Ruling, decision: Decision) -> Difference:
-    target = entry.target
-    assert target is not None, "a decision is about a target"
-    return Difference(
-        entry=str(entry.position),
-        ts=entry.ts,
-        run_id=entry.run_id,
-        tool=entry.tool or "",
-        action=entry.action or "",
-        target=f"{target.system}:{target.type}:{target.id}",
-        was=was,
-        now=now,
-        reasons=tuple(f"{reason.code}: {reason.message}" for reason in decision.reasons),
-    )
-
-
-def _why(missing: Exception) -> str:
-    if isinstance(missing, KeyError):
-        return "its record is incomplete, or its tenant was forgotten"
-    return f"its record is not a readable call ({type(missing).__name__})"

@@ -100,14 +100,14 @@ def replay(context: typer.Context, bundle: Bundle, config: Config = CONFIG, limi
         task = bar.task_ids[0]
         data_dir = configuration.load(config).data_dir
         found = asyncio.run(replaying.run(data_dir, bundle, progress=lambda at, of: bar.update(task, completed=at, total=of)))
-    changes = Counter(f"{one.was.value}->{one.now.value}" for one in found.different)
+    changes = Counter(f"{one.was}->{one.now}" for one in found.different)
     value: dict[str, Any] = {
         "revision": found.revision,
         "decided": found.decided,
-        "same": {word.value: count for word, count in found.same.items()},
+        "same": dict(found.same),
         "changes": dict(changes),
         "lost": dict(found.lost),
-        "differences": [asdict(one) | {"was": one.was.value, "now": one.now.value} for one in found.different],
+        "differences": [asdict(one) for one in found.different],
     }
     if not out.as_json and found.different:
         out.table(value, _DIFFERENCES, value["differences"][:limit])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 from gateway.core import timestamps
 from gateway.core.policy import decision as policy_decision
@@ -16,7 +16,7 @@ from gateway.model.entries import Entry
 from gateway.model.run import Lease, Mode, Run
 
 
-class Ruling(Enum):
+class Ruling(StrEnum):
     """A decision in one word."""
 
     ALLOW = "ALLOW"
