@@ -105,7 +105,7 @@ class RecoveryDriver:
         now = await self.view(incident)
         if now.stage is Stage.RESUMED or incident.closed_at is not None:
             return incident, now
-        resumption.checked(await self._run(incident.run_id), request)
+        resumption.checked(await required(self.registry.run(incident.run_id), incident.run_id), request)
         wanted = {
             "by": by,
             "reason": reason,
@@ -128,8 +128,7 @@ class RecoveryDriver:
         now = recovery.recovery(situation)
         if now.stage is not Stage.RESUME or situation.rollback is None:
             return now
-        found = await self.unsound(run, situation.rollback)
-        return recovery.recovery(replace(situation, unsound=found))
+        return recovery.recovery(replace(situation, unsound=await self.unsound(run, situation.rollback)))
 
     async def proceed(self, incident_id: str) -> None:
         """Take the steps that need no person. Whatever stops it, calling this again continues from there."""
@@ -211,23 +210,22 @@ class RecoveryDriver:
     async def _situation(self, incident: Incident, run: Run) -> Situation:
         choice = await self._choice(incident, run)
         place = choice.checkpoint.seq if isinstance(choice, choosing.Chosen) else None
-        rollback = recovery.counting(await self._rollbacks(incident, run), place)
-        given = Situation(
+        rollbacks = [one for one in await self.records.rollbacks(run=run.run_id, limit=None) if one.generation == incident.generation]
+        rollback = recovery.counting(rollbacks, place)
+        reached = True
+        if rollback is not None and place is not None and rollback.since > place:
+            reached = recovery.reached(rollback, place, await self.checkpoints.writes.of_run(run.run_id))
+        return Situation(
             incident=incident,
             run=run,
             contained=self.resume.contained(run),
             choice=choice,
             rollback=rollback,
+            reached=reached,
             tasks=await self._tasks(run.run_id, of_objects=False),
+            approvals=() if rollback is None else await self._approvals(rollback),
             hindered=await self.resume.hindered(run),
         )
-        if rollback is None:
-            return given
-        given = replace(given, approvals=await self._approvals(rollback))
-        if place is None:
-            return given
-        reached = rollback.since <= place or recovery.reached(rollback, place, await self.checkpoints.writes.of_run(run.run_id))
-        return replace(given, reached=reached)
 
     async def _choice(self, incident: Incident, run: Run) -> choosing.Chosen | choosing.NotReady:
         named = resumption.REQUEST.read(incident.recovery["request"]).checkpoint if incident.recovery is not None else None
@@ -237,10 +235,6 @@ class RecoveryDriver:
             return choosing.Chosen(await self.checkpoints.find(run, named))
         except (UnknownCheckpoint, NotVerified) as wrong:
             return choosing.NotReady(str(wrong))
-
-    async def _rollbacks(self, incident: Incident, run: Run) -> list[Rollback]:
-        """The rollbacks of this generation of the run: the incident's own, and those that somebody else began."""
-        return [one for one in await self.records.rollbacks(run=run.run_id, limit=None) if one.generation == incident.generation]
 
     async def _approvals(self, rollback: Rollback) -> tuple[str, ...]:
         """The approvals that a rollback waits for."""
@@ -303,6 +297,3 @@ class RecoveryDriver:
 
     async def _known(self, incident_id: str) -> Incident:
         return await required(self.incidents.incident(incident_id), incident_id)
-
-    async def _run(self, run_id: str) -> Run:
-        return await required(self.registry.run(run_id), run_id)

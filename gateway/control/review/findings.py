@@ -12,7 +12,7 @@ from gateway.core.codec import entry as codec
 from gateway.core.incident import findings
 from gateway.core.incident.findings import About
 from gateway.model.entries import FindingEntry
-from gateway.model.entry import Position, Sealed
+from gateway.model.entry import Position
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal
@@ -78,13 +78,23 @@ class Findings:
         """
         plain = _canonical(finding.evidence)
         sealed = await self.vault.seal(run.tenant, plain)
-        finding_id = self.clock.mint("fnd")
         about = await self._about(run, finding)
-        reported = _entry(run, finding, finding_id, plain, sealed, about, self.clock.now())
-        entry = str(await self.journal.append(reported, (sealed,)))
+        entry = FindingEntry(
+            **codec.owner(run, self.clock.now()),
+            finding=finding.kind,
+            finding_id=self.clock.mint("fnd"),
+            severity=finding.severity,
+            evidence_digest=f"sha256:{hashlib.sha256(plain).hexdigest()}",
+            evidence_ref=sealed.ref,
+            by=finding.by,
+            reason=finding.reason,
+            about=tuple(map(str, about.places)),
+            unfound=about.unfound,
+        )
+        position = await self.journal.append(entry, (sealed,))
         await self.answered(run.run_id)
         incident = await self.incidents.incident_of(run.run_id, run.generation, findings.CAUSE)
-        return Reported(finding_id, entry, about.places, None if incident is None else incident.incident_id)
+        return Reported(entry.finding_id, str(position), about.places, None if incident is None else incident.incident_id)
 
     async def _about(self, run: Run, finding: Finding) -> About:
         named = findings.named(finding.evidence)
@@ -103,18 +113,3 @@ def _canonical(evidence: Mapping[str, object]) -> bytes:
     if len(plain) > LARGEST:
         raise TooMuchEvidence(f"is {len(plain)} bytes long, at most {LARGEST} are allowed; store the rest elsewhere and send its digest")
     return plain
-
-
-def _entry(run: Run, finding: Finding, finding_id: str, plain: bytes, sealed: Sealed, about: About, now: float) -> FindingEntry:
-    return FindingEntry(
-        **codec.owner(run, now),
-        finding=finding.kind,
-        finding_id=finding_id,
-        severity=finding.severity,
-        evidence_digest=f"sha256:{hashlib.sha256(plain).hexdigest()}",
-        evidence_ref=sealed.ref,
-        by=finding.by,
-        reason=finding.reason,
-        about=tuple(map(str, about.places)),
-        unfound=about.unfound,
-    )

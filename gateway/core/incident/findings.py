@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from gateway.core.codec.record import position_of
 from gateway.core.triggers.window import Event, event
@@ -20,7 +21,7 @@ from gateway.model.entry import Kind, Position
 from gateway.model.trigger import Trigger
 
 CAUSE = "verify.finding"
-"""What a finding sets off, and with that the cause of its incident."""
+"""The trigger of a finding, and with that the cause of its incident."""
 
 _GONE = (State.FAILED, State.COMPENSATED)
 
@@ -81,9 +82,9 @@ def about(name: Named, entries: Iterable[Position], writes: Iterable[Write]) -> 
     left = [write for write in writes if write.rollback_id is None and write.state not in _GONE and write.target.id]
     for thing in name.objects:
         mine = [write.intent for write in left if _is(thing, write)]
-        found += [min(mine, key=_seq)] if mine else []
+        found += [min(mine, key=attrgetter("seq"))] if mine else []
         unfound += not mine
-    return About(tuple(sorted(dict.fromkeys(found), key=_seq)), unfound)
+    return About(tuple(sorted(dict.fromkeys(found), key=attrgetter("seq"))), unfound)
 
 
 def of_entry(entry: FindingEntry) -> About:
@@ -139,23 +140,19 @@ def _names(target: Target, write: Write) -> tuple[str, ...]:
     return (f"{target.type}:{target.id}", whole, *(target.ref(version) for version in versions))
 
 
-def _seq(position: Position) -> int:
-    return position.seq
-
-
 KINDS = (Kind.FINDING, Kind.TRIGGER, Kind.RESPONSE, Kind.ORDER)
-"""Of the entries that say it."""
+"""The kinds of entries that say which findings have a response."""
 
 Alike = tuple[int, str | None]
 """A generation and a severity: of two findings that are alike, the answer to one answers the other, while it stands."""
 
 
 @dataclass(slots=True)
-class _Heard:
-    """``open`` are findings without an answer, by position; ``told`` the triggers of findings, by their own position."""
+class _Answers:
+    """``open`` are findings without a response, by position; ``triggers`` are those of findings, by their own position."""
 
     open: dict[str, tuple[int, Trigger]] = field(default_factory=dict)
-    told: dict[str, tuple[str, Alike]] = field(default_factory=dict)
+    triggers: dict[str, tuple[str, Alike]] = field(default_factory=dict)
     answered: set[Alike] = field(default_factory=set)
 
     def take(self, entry: Entry) -> None:
@@ -163,18 +160,18 @@ class _Heard:
             case FindingEntry(generation=generation) if (generation, entry.severity) not in self.answered:
                 self.open[str(entry.position)] = (generation, fired(event(entry, entry.position)))
             case TriggerEntry(trigger=trigger) if trigger.name == CAUSE:
-                self.told[str(entry.position)] = (trigger.evidence[-1], (entry.generation, trigger.severity))
-            case ResponseEntry() if (told := self.told.get(str(entry.trigger))) is not None:
-                finding, alike = told
+                self.triggers[str(entry.position)] = (trigger.evidence[-1], (entry.generation, trigger.severity))
+            case ResponseEntry() if (answered := self.triggers.get(str(entry.trigger))) is not None:
+                finding, alike = answered
                 self.open = {name: one for name, one in self.open.items() if name != finding and (one[0], one[1].severity) != alike}
                 self.answered.add(alike)
             case OrderEntry(change="released", order=order) if order.by == f"trigger:{CAUSE}":
                 self.answered.clear()  # what comes now is no repeat of what this order was the answer to
 
 
-def findings(entries: Iterable[Entry]) -> list[tuple[int, Trigger]]:
-    """What a run's findings set off and nobody answered, oldest first, each with its generation; ``entries`` of ``KINDS``, ascending."""
-    heard = _Heard()
+def unanswered(entries: Iterable[Entry]) -> list[tuple[int, Trigger]]:
+    """The triggers of a run's findings that have no response, oldest first, with their generations; ``entries`` of ``KINDS``, ascending."""
+    answers = _Answers()
     for entry in entries:
-        heard.take(entry)
-    return list(heard.open.values())
+        answers.take(entry)
+    return list(answers.open.values())

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.effect import State, Write
@@ -101,40 +102,34 @@ class Recovery(Struct, frozen=True):
 
 def recovery(given: Situation) -> Recovery:
     """Where a recovery stands."""
-    run, incident, rollback = given.run, given.incident, given.rollback
-    if (ended := over(incident, run)) is not None:
+    rollback = given.rollback
+    if (ended := over(given.incident, given.run)) is not None:
         return ended
     if not given.contained:
         return Recovery(Stage.CONTAIN, "the run is active, and what it does now would race with what is undone", step=Step.CONTAIN)
     if isinstance(given.choice, NotReady):
         return _unplaced(given, given.choice)
-    checkpoint, caution = given.choice.checkpoint.checkpoint_id, given.choice.caution
+    checkpoint = given.choice.checkpoint.checkpoint_id
     if rollback is None or (rollback.status.ended and not given.reached):
-        why = f"what was done after {checkpoint} is to be undone"
-        return Recovery(Stage.COMPENSATE, why, checkpoint, Step.COLLECT, caution=caution)
-    if rollback.status is RollbackStatus.RUNNING:
-        return _runs(rollback, checkpoint, caution)
-    stage, why, step, waits = _after(given, rollback)
-    tasks = tuple(flaw.task for flaw in given.unsound if flaw.task is not None)
-    return Recovery(stage, why, checkpoint, step, waits, caution, tasks if step is Step.RECONCILE else ())
+        found = Recovery(Stage.COMPENSATE, f"what was done after {checkpoint} is to be undone", step=Step.COLLECT)
+    else:
+        found = _after(given, rollback)
+    return replace(found, checkpoint=checkpoint, caution=given.choice.caution)
 
 
 def _unplaced(given: Situation, choice: NotReady) -> Recovery:
     """Without a place to continue from; what is undone already, or has to be by what policy said, may yet lead to one."""
     rollback = given.rollback
-    if rollback is not None and rollback.status is RollbackStatus.RUNNING:
-        return _runs(rollback, None, None)
     if rollback is not None and not rollback.status.ended:
-        stage, why, step, waits = _after(given, rollback)
-        return Recovery(stage, why, None, step, waits)
+        return _after(given, rollback)
     if rollback is None and given.incident.rollback is RollbackState.DUE:
-        return Recovery(Stage.COMPENSATE, "what policy said is to be undone", None, Step.COLLECT)
-    why = f"not ready for autonomous recovery: {choice.why}"
-    return Recovery(Stage.WAITS, why, None, Step.CLASSIFY, (_place(given.incident),))
+        return Recovery(Stage.COMPENSATE, "what policy said is to be undone", step=Step.COLLECT)
+    how = f"Name the checkpoint: killcord recover {given.incident.incident_id} --checkpoint CHECKPOINT, an entry STREAM/SEQ, or start."
+    return _waits(f"not ready for autonomous recovery: {choice.why}", Step.CLASSIFY, Wait("checkpoint", None, how))
 
 
-def _runs(rollback: Rollback, checkpoint: str | None, caution: str | None) -> Recovery:
-    return Recovery(Stage.COMPENSATING, f"rollback {rollback.rollback_id} runs", checkpoint, Step.COMPENSATE, caution=caution)
+def _waits(why: str, step: Step, *waits: Wait) -> Recovery:
+    return Recovery(Stage.WAITS, why, step=step, waits=waits)
 
 
 def over(incident: Incident, run: Run) -> Recovery | None:
@@ -163,29 +158,25 @@ def reached(rollback: Rollback, place: int, writes: Iterable[Write]) -> bool:
     return not any(one.rollback_id is None and one.state not in gone and place < one.intent.seq <= rollback.since for one in writes)
 
 
-Told = tuple[Stage, str, Step, tuple[Wait, ...]]
-
-
-def _after(given: Situation, rollback: Rollback) -> Told:
-    if not rollback.status.ended or rollback.status is RollbackStatus.STOPPED:
-        why = f"rollback {rollback.rollback_id} is {rollback.status}: a person has to continue it"
-        return Stage.WAITS, why, Step.COMPENSATE, _rollback(given, rollback)
+def _after(given: Situation, rollback: Rollback) -> Recovery:
+    """Where a recovery stands that has a rollback."""
+    name, status = rollback.rollback_id, rollback.status
+    if status is RollbackStatus.RUNNING:
+        return Recovery(Stage.COMPENSATING, f"rollback {name} runs", step=Step.COMPENSATE)
+    if not status.ended or status is RollbackStatus.STOPPED:
+        return _waits(f"rollback {name} is {status}: a person has to continue it", Step.COMPENSATE, *_rollback(given, rollback))
     if given.tasks:
-        return Stage.WAITS, f"open tasks: {', '.join(given.tasks)}", Step.COMPENSATE, tuple(map(_task, given.tasks))
+        return _waits(f"open tasks: {', '.join(given.tasks)}", Step.COMPENSATE, *map(_task, given.tasks))
     if given.hindered is not None:
-        return Stage.WAITS, given.hindered, Step.COMPENSATE, (Wait("rollback", None, "It continues once that rollback has ended."),)
+        return _waits(given.hindered, Step.COMPENSATE, Wait("rollback", None, "It continues once that rollback has ended."))
     if given.unsound:
         why = f"the state is not verified: {'; '.join(flaw.text for flaw in given.unsound)}"
-        return Stage.WAITS, why, Step.RECONCILE, tuple(_flaw(flaw, given.run) for flaw in given.unsound)
-    return Stage.RESUME, f"rollback {rollback.rollback_id} has ended, and the state is verified", Step.RESUME, ()
+        waits = _waits(why, Step.RECONCILE, *(_flaw(flaw, given.run) for flaw in given.unsound))
+        return replace(waits, tasks=tuple(flaw.task for flaw in given.unsound if flaw.task is not None))
+    return Recovery(Stage.RESUME, f"rollback {name} has ended, and the state is verified", step=Step.RESUME)
 
 
 # --- how to continue -------------------------------------------------------------------------------------------------
-
-
-def _place(incident: Incident) -> Wait:
-    how = f"Name the checkpoint: killcord recover {incident.incident_id} --checkpoint CHECKPOINT, an entry STREAM/SEQ, or start."
-    return Wait("checkpoint", None, how)
 
 
 def _rollback(given: Situation, rollback: Rollback) -> tuple[Wait, ...]:
