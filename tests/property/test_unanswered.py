@@ -106,7 +106,7 @@ class Process:
     def kill(self) -> None:
         """Gone, and up again: what the journal shows to be unanswered is answered."""
         self.quiet.clear()
-        left = findings.findings(map(of_fields, self.entries))
+        left = findings.unanswered(map(of_fields, self.entries))
         self.due = deque((trigger.evidence[-1], trigger) for _, trigger in left)
 
     def answers(self) -> Counter[str]:
@@ -136,7 +136,7 @@ def test_after_a_last_start_every_finding_was_answered_once_or_by_what_answered_
     process.kill()
     while process.due:
         process.answer(None)
-    assert findings.findings(map(of_fields, process.entries)) == []
+    assert findings.unanswered(map(of_fields, process.entries)) == []
     answers = process.answers()
     assert set(answers.values()) <= {1}
     for at, entry in enumerate(process.entries):

@@ -42,17 +42,17 @@ class OrderReplica:
     changed: list[Callable[[], object]] = field(default_factory=list)
     _ended: dict[str, int] = field(default_factory=dict)
 
-    def hold(self, run: Run, generation: int, tool: str | None, *, now: float) -> gate.Hold:
+    def hold(self, run: Run, generation: int, tool: str | None, *, now: float) -> gate.Restriction:
         """What is left of a run for a tool, under a lease of this generation."""
         if generation <= self._ended.get(run.run_id, 0):
-            return gate.Hold(Mode.REVOKED, True, None, math.inf)
+            return gate.Restriction(Mode.REVOKED, True, None, math.inf)
         return self.standing.hold(run, tool, now=now)
 
     def passed_on(self, parent: Run, child: Run, *, now: float) -> tuple[str, ...]:
         """The orders that hold a parent now and would not cover a child that it opens: what the child inherits."""
         return tuple(order.order_id for order in self.standing.of(parent, now=now) if not gate.covers(order.scope, child))
 
-    def hold_recovery(self, run: Run, tool: str, *, since: int, now: float) -> gate.Hold:
+    def hold_recovery(self, run: Run, tool: str, *, since: int, now: float) -> gate.Restriction:
         later = [order for order in self.standing.of(run, now=now) if not gate.spares_recovery(order, run, since=since)]
         return gate.hold(later, replace(run, mode=Mode.ACTIVE), tool, now=now)
 

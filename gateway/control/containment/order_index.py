@@ -119,7 +119,7 @@ class OrderIndex:
         while self._ends and self._ends[0][0] <= now:
             self.drop(heapq.heappop(self._ends)[1])
 
-    def hold(self, run: Run, tool: str | None, *, now: float) -> gate.Hold:
+    def hold(self, run: Run, tool: str | None, *, now: float) -> gate.Restriction:
         """The strictest mode of all orders that stand and match. ``tool`` ``None`` asks about the run as a whole."""
         return gate.hold(self._deciding(run, tool), run, tool, now=now)
 

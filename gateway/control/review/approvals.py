@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import orjson
 from msgspec.structs import replace
@@ -222,7 +221,3 @@ def _said(approval: Approval) -> str:
             return f"Approval {approval.approval_id} was granted by {approval.decided_by}, and used."
         case _:
             return f"Approval {approval.approval_id} was {approval.status.value} by {approval.decided_by}."
-
-
-if TYPE_CHECKING:
-    _port: type[ports.Approvals] = Approvals

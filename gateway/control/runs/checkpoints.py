@@ -162,8 +162,8 @@ class Checkpoints:
     async def _first_bad(self, incidents: Sequence[Incident]) -> FirstBad:
         """From the incidents' evidence; findings are read from the whole journal, since an incident names only some of them."""
         seen = [seq for one in incidents if one.cause != findings.CAUSE for seq in self._evidence(one)]
-        told = [entry for one in incidents if one.cause == findings.CAUSE for entry in await self._findings(one)]
-        return findings.first_bad(seen, told)
+        found = [entry for one in incidents if one.cause == findings.CAUSE for entry in await self._findings(one)]
+        return findings.first_bad(seen, found)
 
     async def _findings(self, incident: Incident) -> list[FindingEntry]:
         entries = await self.history.entries(Query(run=incident.run_id, kind=Kind.FINDING, limit=None))
@@ -185,6 +185,6 @@ class Checkpoints:
         return [place.seq for place in places if place is not None and place.stream == self.journal.stream]
 
     def _of(self, run: Run, checkpoint: Checkpoint) -> Checkpoint:
-        """A place with whose it is: a fold of effects does not know of runs."""
+        """A place as the run's: a projection of effects does not know of runs."""
         generation = checkpoint.generation or run.generation
         return replace(checkpoint, run_id=run.run_id, generation=generation, tenant=run.tenant, workflow_id=run.workflow_id)

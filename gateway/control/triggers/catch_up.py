@@ -1,4 +1,4 @@
-"""At start: what the runs did lately is taken into account again, and what nobody answered is answered."""
+"""At start: takes the latest entries of the runs into account again, and responds to triggers that have no response."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ Seen = tuple[Cause, tuple[str, ...]]
 
 @dataclass(slots=True)
 class _Found:
-    """What the entries set off; the last entry that each cause was seen in; the triggers that have no response yet, and where they stand.
+    """What the entries fired; the last entry that each cause was seen in; the triggers that have no response yet, and their positions.
 
-    Findings are not among them: of these each has to be answered (``core.incident.findings``). ``suspected`` are the runs that have some.
+    Findings are not among them: of these each has to be answered (``core.incident.findings``). ``with_findings``: their runs.
     """
 
     fired: dict[Cause, Trigger] = field(default_factory=dict)
     seen: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     unanswered: dict[Seen, Trigger] = field(default_factory=dict)
-    told: dict[str, Seen] = field(default_factory=dict)
-    suspected: dict[str, None] = field(default_factory=dict)
+    triggers: dict[str, Seen] = field(default_factory=dict)
+    with_findings: dict[str, None] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> None:
         match entry:
             case FindingEntry():
-                self.suspected[entry.run_id] = None
+                self.with_findings[entry.run_id] = None
             case TriggerEntry(trigger=trigger) if trigger.name != findings.CAUSE:
                 cause = (entry.run_id, entry.generation, trigger.name)
-                self.told[str(entry.position)] = seen = (cause, trigger.evidence[-1:])
+                self.triggers[str(entry.position)] = seen = (cause, trigger.evidence[-1:])
                 self.unanswered[seen] = trigger
                 if cause in self.fired and self.fired[cause].evidence[-1:] == trigger.evidence[-1:]:
                     del self.fired[cause]
-            case ResponseEntry() if (seen_before := self.told.get(str(entry.trigger))) is not None:
-                self.unanswered.pop(seen_before, None)
+            case ResponseEntry() if (answered := self.triggers.get(str(entry.trigger))) is not None:
+                self.unanswered.pop(answered, None)
             case OrderEntry(change="released", order=order) if entry.run_id is not None:
                 self._released(entry.run_id, order.by)
 
@@ -91,7 +91,7 @@ class CatchUp:
                 await self._fold(entry, found, end - RECENT)
             seq = page[-1].position.seq
         due = [(run_id, generation, trigger) for (run_id, generation, _), trigger in found.open().items()]
-        due += [(run_id, *one) for run_id in found.suspected for one in findings.findings(await self._of_findings(run_id))]
+        due += [(run_id, *one) for run_id in found.with_findings for one in findings.unanswered(await self._of_findings(run_id))]
         for run_id, generation, trigger in due:
             self.monitor.enqueue(run_id, generation, trigger)
         return len(due)
@@ -114,9 +114,9 @@ class CatchUp:
                 assert entry.generation is not None
                 found.fired[run_id, entry.generation, trigger.name] = trigger
         if isinstance(entry, TriggerEntry):
-            told = entry.trigger
-            if found.seen.get((run_id, told.name)) != told.evidence[-1:]:  # watched in another phase than it is read again
-                self.watches.restart(run_id, told)
+            fired = entry.trigger
+            if found.seen.get((run_id, fired.name)) != fired.evidence[-1:]:  # watched in another phase than it is read again
+                self.watches.restart(run_id, fired)
         found.take(entry)
 
     async def _of_findings(self, run_id: str) -> list[Entry]:

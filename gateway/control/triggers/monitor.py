@@ -9,7 +9,6 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -23,7 +22,6 @@ from gateway.model.entries import Entry, RunEntry
 from gateway.model.entry import Position
 from gateway.model.run import Run
 from gateway.model.trigger import Incident, RollbackState, Trigger
-from gateway.ports import triggers
 
 PARTIAL = "uncertain.partial-failure"
 """The trigger of which the state decides, too: some of what belongs together was done, some not."""
@@ -124,10 +122,6 @@ class TriggerMonitor:
         found = [[one.code, one.message] for one in await violations(run_id)]
         if found:
             self.enqueue(run_id, generation, replace(trigger, facts={**trigger.facts, VIOLATIONS: found}))
-
-
-if TYPE_CHECKING:
-    _port_monitor: type[triggers.TriggerMonitor] = TriggerMonitor
 
 
 _KEPT = 50_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from gateway.model.call_entry import OutcomeEntry
 from gateway.model.entries import Entry, FindingEntry
@@ -72,7 +71,3 @@ class PublishingJournal:
     def _publish(self, entry: Entry, position: Position) -> None:
         for subscriber in self.subscribers.get(entry.kind, ()):
             subscriber(entry, position)
-
-
-if TYPE_CHECKING:
-    _port: type[Journal] = PublishingJournal

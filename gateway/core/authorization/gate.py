@@ -14,7 +14,7 @@ from gateway.model.run import Lease, Mode, Order, Run, Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Restriction:
     """What the orders leave of a run, for one tool. ``until`` is when a time-limited order could change it (Unix seconds).
 
     ``order_id`` names the strictest order, ``None`` if only the run's own mode holds it.
@@ -81,7 +81,7 @@ def condition(order: Order, named: Run | None, *, now: float) -> str:
     return "superseded" if named is not None and not order.scope.subtree and superseded(order, named) else "standing"
 
 
-def hold(orders: Iterable[Order], run: Run, tool: str | None, *, now: float) -> Hold:
+def hold(orders: Iterable[Order], run: Run, tool: str | None, *, now: float) -> Restriction:
     """The strictest mode of all orders that stand and match. ``tool`` ``None`` asks about the run as a whole."""
     mode, no_fanout, order_id, until = run.mode, False, None, math.inf
     for order in orders:
@@ -94,7 +94,7 @@ def hold(orders: Iterable[Order], run: Run, tool: str | None, *, now: float) -> 
             mode, order_id = order.mode, order.order_id
         if order.expires_at is not None:
             until = min(until, order.expires_at)
-    return Hold(mode, no_fanout, order_id, until)
+    return Restriction(mode, no_fanout, order_id, until)
 
 
 def spares_recovery(order: Order, run: Run, *, since: int) -> bool:

@@ -44,16 +44,7 @@ def document(
             generation=lease.generation,
             expires_at=nanoseconds(lease.expires_at),
         ),
-        "run": present(
-            run_id=run.run_id,
-            workflow_id=run.workflow_id,
-            tenant=run.tenant,
-            agent_id=run.agent_id,
-            task_class=run.task_class,
-            parent_run=run.parent_run,
-            mode=mode.word,
-            opened_at=nanoseconds(run.opened_at),
-        ),
+        "run": of_run(run, mode),
         "agent": {"id": run.agent_id},
         "tenant": run.tenant,
         "step": present(id=step_id, parent=parent_step_id),
@@ -70,6 +61,20 @@ def document(
     if approval is not None:
         asked["approval"] = dict(approval)
     return asked
+
+
+def of_run(run: Run, mode: Mode) -> dict[str, object]:
+    """A run as policy sees it; ``mode`` is the effective one."""
+    return present(
+        run_id=run.run_id,
+        workflow_id=run.workflow_id,
+        tenant=run.tenant,
+        agent_id=run.agent_id,
+        task_class=run.task_class,
+        parent_run=run.parent_run,
+        mode=mode.word,
+        opened_at=nanoseconds(run.opened_at),
+    )
 
 
 def nanoseconds(seconds: float) -> int:

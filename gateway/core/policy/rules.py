@@ -12,7 +12,7 @@ from importlib import resources
 
 import orjson
 
-from gateway.core.policy.decision import is_reason, nanoseconds, present
+from gateway.core.policy.decision import is_reason, nanoseconds, of_run, present
 from gateway.model.decision import Reason
 from gateway.model.effect import Write
 from gateway.model.rollback import Node
@@ -231,17 +231,7 @@ def unsound(what: str) -> tuple[Reason, ...]:
 
 
 def _run(run: Run, mode: Mode) -> Document:
-    return present(
-        run_id=run.run_id,
-        workflow_id=run.workflow_id,
-        tenant=run.tenant,
-        agent_id=run.agent_id,
-        task_class=run.task_class,
-        mode=mode.word,
-        generation=run.generation,
-        opened_at=nanoseconds(run.opened_at),
-        parent_run=run.parent_run,
-    )
+    return of_run(run, mode) | {"generation": run.generation}
 
 
 def _is_word(raw: object, words: type[Measure] | type[Verdict]) -> bool:

@@ -67,7 +67,7 @@ def _decided(services: Services, task_class: TaskClass, body: AskAdmission, exis
     run = existing or _run_of_task(body, now, services.containment.replica.epoch)
     held = services.containment.replica.standing.hold(run, None, now=now)
     if run.revoked >= run.generation:
-        held = gate.Hold(Mode.REVOKED, True, held.order_id, math.inf)
+        held = gate.Restriction(Mode.REVOKED, True, held.order_id, math.inf)
     answer: Admission = {"admit": held.mode < Mode.READ_ONLY, "mode": held.mode.word}
     if held.order_id is not None:
         answer["order_id"] = held.order_id

@@ -88,7 +88,7 @@ class Gate:
 
         return check
 
-    def _hold(self, known: Known, action: Action, now: float) -> gate.Hold:
+    def _hold(self, known: Known, action: Action, now: float) -> gate.Restriction:
         if not self.containment.fresh(now=now):
             raise errors.ContainmentStale(retry_after=1.0)
         if known.undoing is None:
@@ -107,7 +107,7 @@ class Gate:
             raise errors.LeaseRevoked(f"Run {run.run_id} is active again; contain it, then continue its rollback.")
 
 
-def refuse(held: gate.Hold, action: Action) -> None:
+def refuse(held: gate.Restriction, action: Action) -> None:
     """Raise what the hold means for the action, if anything."""
     _refuse_all(held)
     if held.mode is Mode.READ_ONLY and action.effect is Effect.WRITE:
@@ -116,7 +116,7 @@ def refuse(held: gate.Hold, action: Action) -> None:
         raise errors.FanoutBlocked(**_order(held))
 
 
-def _refuse_all(held: gate.Hold) -> None:
+def _refuse_all(held: gate.Restriction) -> None:
     """Raise what the hold means for every action, if anything."""
     match held.mode:
         case Mode.REVOKED:
@@ -131,5 +131,5 @@ def _refuse_all(held: gate.Hold) -> None:
             assert_never(held.mode)
 
 
-def _order(held: gate.Hold) -> dict[str, Any]:
+def _order(held: gate.Restriction) -> dict[str, Any]:
     return {} if held.order_id is None else {"order_id": held.order_id}

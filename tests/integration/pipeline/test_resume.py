@@ -219,7 +219,7 @@ async def test_after_a_rollback_to_the_start_the_run_continues_from_there(gatewa
         return any(one.status is RollbackStatus.CLEAN for one in found)
 
     await until_async(taken_back)
-    assert await checkpoints.first_bad(run.run) is not None
+    assert (await checkpoints.first_bad(run.run)).seq is not None
     gone_on = await resume(gateway, run)
     assert (gone_on.checkpoint.checkpoint_id, gone_on.opened.run.resumed_from) == ("start", 0)
     assert (await patch(gateway, gone_on.opened.lease, "void")).status == 200
