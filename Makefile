@@ -28,7 +28,7 @@ run: setup
 	@$(BIN)/killcord demo
 
 test: setup tools
-	@$(BIN)/python -m pytest -q -m "not soak" -n 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q -m "not soak" -n 4 --dist loadgroup --no-loadscope-reorder
 
 soak: setup tools
 	@$(BIN)/python -m pytest -q -m soak

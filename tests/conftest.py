@@ -11,6 +11,14 @@ from gateway.clients.rego import loading
 from tests.support import policies
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file on one worker, since they share its servers, but for those marked ``apart``."""
+    for item in items:
+        if item.get_closest_marker("apart") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _each_bundle_is_examined_once() -> Iterator[None]:
     """Examining a bundle is pure, takes most of a gateway's start, and most tests start one with the same policies."""

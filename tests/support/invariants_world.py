@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from gateway.app import gateway
 from gateway.app import resources as parts
@@ -96,8 +98,13 @@ def _engines() -> dict[str, EmbeddedEngine]:
 
 @contextlib.contextmanager
 def stories() -> Iterator[None]:
-    """What stories share is there while they are told; and no rollback waits long for calls that the tool holds."""
+    """Hold what stories share while they are told.
+
+    No rollback waits long for calls that the tool holds. Hypothesis draws no constants from the project's own source: with them, any edit
+    of any module would change which stories a fixed seed tells.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(providers, "_get_local_constants", Constants)
         patch.setattr(scope, "PATIENCE", 0.1)
         try:
             yield
