@@ -13,7 +13,7 @@ from rich.progress import Progress
 from gateway.cli import client, output
 from gateway.cli.options import OfRun, Reason, RunId, group
 from gateway.cli.output import REFUSED, columns
-from gateway.core.rollback import plan_table
+from gateway.core.rollback import plan_views
 from gateway.sdk.messages import path
 from gateway.sdk.values import Json
 
@@ -53,17 +53,16 @@ def plan(context: typer.Context, run: RunId, subtree: Subtree = False, to: To = 
     """Show what a rollback would do, in order. It changes nothing."""
     # A containment must not wait for the import of what it does not need.
     from gateway.core.codec import record
-    from gateway.core.rollback import plan_mermaid
 
     body = {"scope": {"run": run, "subtree": subtree}, "to": to, "dry_run": True}
     planned, out = client.post(path("rollbacks"), body), output.of(context)
     found = record.plan_of(planned)
     if mermaid:
-        drawn = plan_mermaid.drawn(found)
+        drawn = plan_views.mermaid(found)
         out.value({"mermaid": drawn}, drawn.splitlines())
         return
-    headings = {name.upper(): itemgetter(at) for at, name in enumerate(plan_table.COLUMNS)}
-    out.table(planned, headings, plan_table.rows(found))
+    headings = {name.upper(): itemgetter(at) for at, name in enumerate(plan_views.COLUMNS)}
+    out.table(planned, headings, plan_views.rows(found))
     out.note(planned["summary"])
     if found.irreversible:
         out.note("Some of this cannot be undone: a rollback hands it to a person, and everything that it triggers has to wait.")
@@ -140,7 +139,7 @@ def _show(context: typer.Context, one: Json) -> None:
     out = output.of(context)
     out.value(one, _lines(one))
     if not out.as_json:
-        names = plan_table.short([node["node_id"] for node in one["nodes"]])
+        names = plan_views.short([node["node_id"] for node in one["nodes"]])
         found = columns(
             "NODE STATE ACTION OBJECT BY FOLLOW WHY",
             NODE=lambda node: names[node["node_id"]],

@@ -86,19 +86,8 @@ def of_object(rollback: Rollback, node: Node, effects: Sequence[Write], *, why: 
         f"{_thing(node.target)} was undone, and {why.rstrip('.')}: somebody changed it since. Correct it at the tool, or accept it and "
         "resolve this task: it is then no longer compared. The gateway detects a correction automatically."
     )
-    return Task(
-        task_id=object_task_id(rollback.rollback_id, node.node_id),
-        kind=TaskKind.CORRECTION,
-        run_id=node.run_id,
-        tenant=rollback.tenant,
-        wire_keys=node.effects,
-        summary=summary,
-        opened_at=at,
-        target=node.target,
-        evidence=_evidence(effects, seen=seen, why=why),
-        rollback_id=rollback.rollback_id,
-        node_id=node.node_id,
-    )
+    task = of_node(rollback, node, effects, why=why, seen=seen, at=at)
+    return replace(task, task_id=object_task_id(rollback.rollback_id, node.node_id), kind=TaskKind.CORRECTION, summary=summary)
 
 
 def object_task_id(rollback_id: str, node_id: str) -> str:
@@ -135,26 +124,20 @@ def resolved(task: Task, resolution: Resolution, *, note: str, by: str, at: floa
     return replace(task, resolution=resolution, note=note, resolved_by=by, resolved_at=at)
 
 
-def opened_entry(task: Task, owner: Owner) -> TaskEntry:
-    """The entry that opens a task."""
-    return _entry(task, "opened", task.opened_at, owner)
-
-
-def resolved_entry(closed: Task) -> TaskEntry:
-    """The entry that closes a task."""
-    return replace(_entry(closed, "resolved", closed.resolved_at or closed.opened_at, Owner()), by=closed.resolved_by, reason=closed.note)
-
-
-def _entry(task: Task, change: str, at: float, owner: Owner) -> TaskEntry:
+def entry(task: Task, owner: Owner | None = None) -> TaskEntry:
+    """The entry that opens a task for its ``owner``, or that closes one that is resolved."""
+    about = owner or Owner()
     return TaskEntry(
-        ts=timestamps.rfc3339(at),
+        ts=timestamps.rfc3339(task.resolved_at or task.opened_at),
         tenant=task.tenant,
-        workflow_id=owner.workflow_id,
+        workflow_id=about.workflow_id,
         run_id=task.run_id,
-        generation=owner.generation,
-        step_id=owner.step_id,
+        generation=about.generation,
+        step_id=about.step_id,
         task=task,
-        change=change,
+        change="opened" if task.resolution is None else "resolved",
+        by=task.resolved_by,
+        reason=task.note,
     )
 
 

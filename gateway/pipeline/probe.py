@@ -168,5 +168,5 @@ class Probe:
         task = tasks.outcome_unknown(write, why=why, seen=seen, at=self.clock.now())
         owner = tasks.Owner(workflow_id=write.key.workflow_id, generation=write.generation, step_id=write.step_id)
         if await self.registry.task(task.task_id) is None:
-            await self.journal.append(tasks.opened_entry(task, owner))
+            await self.journal.append(tasks.entry(task, owner))
         return task.task_id

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from gateway.core.rollback import plan as planning
+from gateway.core.rollback.progress import Schedule
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
-from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Plan, Step
-from gateway.model.trigger import RollbackState
+from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Plan, RollbackStatus, Step
 from tests.support.planning import UNDOS, write
 
 CASES = 2500
 
 Thing = dict[str, int]
+
+
+def _ready(plan: Plan, states: Mapping[str, NodeState]) -> list[Node]:
+    schedule = Schedule(plan, dict(states))
+    status, found = schedule.status, list(iter(schedule.ready, None))
+    assert (status is RollbackStatus.RUNNING) == bool(found)
+    return found
 
 
 @dataclass
@@ -161,8 +169,7 @@ class Case:
         plan = self.plan()
         nodes = {node.node_id: node for node in plan.nodes}
         self._check_order(plan)
-        while free := planning.ready(plan, states):
-            assert planning.finished(plan, states) is RollbackState.RUNNING
+        while free := _ready(plan, states):
             node = self.chance.choice(free)
             if self.chance.random() < 0.04:
                 self._edit(node.target.id)
@@ -172,7 +179,7 @@ class Case:
                 nodes |= {one.node_id: one for one in plan.nodes}
                 self._check_order(plan)
         residue = any(states[node.node_id] is NodeState.TASK for node in plan.nodes)
-        assert planning.finished(plan, states) is (RollbackState.RESIDUE if residue else RollbackState.CLEAN)
+        assert Schedule(plan, states).status is (RollbackStatus.RESIDUE if residue else RollbackStatus.CLEAN)
 
     def _edit(self, id_: str) -> None:
         self.store.put(id_, self._thing())

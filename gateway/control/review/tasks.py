@@ -41,7 +41,7 @@ class Tasks:
             known = await self.registry.task(task.task_id)
             if known is not None:
                 return known
-            await self.journal.append(tasks.opened_entry(task, owner))
+            await self.journal.append(tasks.entry(task, owner))
             return task
 
     async def resolve(self, task_id: str, *, resolution: str, note: str, by: str) -> Task:
@@ -59,7 +59,7 @@ class Tasks:
             if task.kind is TaskKind.OUTCOME_UNKNOWN:
                 await self._settle(task, meant is Resolution.APPLIED, note, by)
             closed = tasks.resolved(task, meant, note=note, by=by, at=self.clock.now())
-            await self.journal.append(tasks.resolved_entry(closed))
+            await self.journal.append(tasks.entry(closed))
             return closed
 
     async def _settle(self, task: Task, applied: bool, note: str, by: str) -> None:

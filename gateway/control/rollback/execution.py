@@ -106,7 +106,7 @@ class Execution:
         """A running node has come to an end, or waits."""
         if isinstance(to, Wait):
             self.waits[node.node_id] = to
-            self.schedule.later(node.node_id, to.state, to.due)
+            self.schedule.postpone(node.node_id, to.state, to.due)
         else:
             self.waits.pop(node.node_id, None)
             self.schedule.settle(node.node_id, to)

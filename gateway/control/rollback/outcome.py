@@ -15,7 +15,7 @@ from gateway.control.rollback import executor
 from gateway.control.rollback.execution import Execution
 from gateway.control.rollback.scope import RollbackScope
 from gateway.core.policy import rules
-from gateway.core.rollback import plan, progress
+from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Wait
 from gateway.model.decision import Reason
 from gateway.model.rollback import Node, NodeState, RollbackStatus
@@ -137,7 +137,7 @@ class OutcomeCheck:
     async def __call__(self, run: Run, execution: Execution) -> tuple[RollbackStatus, tuple[str, ...]]:
         """The state it comes to, and what is left: a sentence each. It is over only once everything that was undone was seen."""
         rollback, planned, states = execution.rollback, execution.scope.plan, execution.schedule.states
-        status = RollbackStatus(plan.finished(planned, states).value)
+        status = execution.schedule.status
         left = progress.residue(planned, states, await self.records.marks(rollback.rollback_id, rollback.run_id))
         if status not in _OVER:
             return status, tuple(left)

@@ -20,6 +20,7 @@ from gateway.model.entry import Position, Verification
 from gateway.model.rollback import Rollback, RollbackStatus
 
 _NEVER = float("inf")
+_UNSOUND = {State.IN_FLIGHT: "is in flight", State.UNKNOWN: "is of unknown outcome", State.COMPENSATED: "was undone since"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +118,9 @@ def entry(run_id: str, generation: int, at: Position, writes: Iterable[Write]) -
 
 def explained(write: Write) -> str:
     """What is wrong with an effect that prevents a checkpoint: words that follow its action and position."""
-    if write.state is State.IN_FLIGHT:
-        return "is in flight"
-    if write.state is State.UNKNOWN:
-        return "is of unknown outcome"
-    if write.state is State.COMPENSATED:
-        return "was undone since"
-    if write.verification is Verification.FAILED:
-        return "failed its verification"
-    return "had no outcome yet"
+    if write.state in _UNSOUND:
+        return _UNSOUND[write.state]
+    return "failed its verification" if write.verification is Verification.FAILED else "had no outcome yet"
 
 
 def assumed(checkpoint: Checkpoint, effects: Sequence[Write]) -> str:

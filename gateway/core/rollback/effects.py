@@ -14,8 +14,6 @@ from gateway.model.effect import State, Write
 
 STATEFUL = frozenset({Remedy.RESTORE_PREVIOUS_VERSION, Remedy.REVERT_STATUS, Remedy.DELETE_CREATED})
 """Remedies that bring a state back: they may run only against the version that the effect left."""
-
-
 NOT_STANDING = {
     State.IN_FLIGHT: "it is still in flight",
     State.FAILED: "it was not applied",
@@ -23,25 +21,24 @@ NOT_STANDING = {
     State.COMPENSATED: "it was already undone",
 }
 """Why there is nothing to undo, or not yet, in each other state."""
-LOOKED_AT = "it cannot be undone, only reviewed"
+ONLY_REVIEWED = "it cannot be undone, only reviewed"
 NOT_REMOVABLE = "it created the object, and its adapter does not declare how to remove it"
 
 
-def reversible_now(write: Write, undo: Undo | None, now: float) -> tuple[bool, str | None]:
-    """Whether a call could undo this effect alone, and why not; ``undo`` is what its adapter declares by now."""
+def obstacle(write: Write, undo: Undo | None, now: float) -> str | None:
+    """Why no call could undo this effect alone, ``None`` if one could; ``undo`` is what its adapter declares by now."""
     if write.state is not State.STANDING:
-        return False, NOT_STANDING[write.state]
-    why_not = closed(write, undo, now) or unfounded(write, undo) or unguarded(write)
-    return why_not is None, why_not
+        return NOT_STANDING[write.state]
+    return closed(write, undo, now) or unfounded(write, undo) or (unguarded(write) if write.compensation.remedy in STATEFUL else None)
 
 
 def closed(write: Write, undo: Undo | None, now: float) -> str | None:
     """Why no call may undo it, whatever else is undone along with it."""
     if irreversible(write):
-        return LOOKED_AT
+        return ONLY_REVIEWED
     if not write.compensation.remedy.by_action:
         return f"its adapter assigns it to a person ({write.compensation.remedy.value})"
-    if (too_late := late((write,), now)) is not None:
+    if too_late := late((write,), now):
         return too_late
     if undo is None:
         return "its adapter no longer declares the action"
@@ -58,13 +55,13 @@ def late(writes: Iterable[Write], now: float) -> str | None:
 
 
 def unfounded(write: Write, undo: Undo | None) -> str | None:
-    """Why there is nothing to undo it with: the state before it, or what the compensation's body is made of."""
+    """What is missing to undo it: the state before it, or what the compensation's body is made of."""
     remedy = write.compensation.remedy
     if remedy in STATEFUL and not write.target.id:
         return "the changed object is unknown"
     if remedy is not Remedy.DELETE_CREATED and remedy in STATEFUL:
         if write.existed is False:
-            return None if removable(undo) else NOT_REMOVABLE
+            return NOT_REMOVABLE if undo is None or undo.delete_created is None else None
         if write.existed is None and write.before_version is None:
             return "the object was not read before the write"
     if write.snapshot_ref is None and _sees(undo, remedy, "snapshot"):
@@ -75,19 +72,12 @@ def unfounded(write: Write, undo: Undo | None) -> str | None:
 
 
 def unguarded(write: Write) -> str | None:
-    """Why a call that undoes it could overwrite what somebody else did."""
-    if write.compensation.remedy in STATEFUL and write.after_version is None and not removes(write):
-        return "the version it left is unknown"
-    return None
+    """Why a call that brings its object's state back could overwrite what somebody else did."""
+    return None if removes(write) or write.after_version is not None else "the version it left is unknown"
 
 
 def irreversible(write: Write) -> bool:
     return write.compensation.reversibility is Reversibility.IRREVERSIBLE
-
-
-def removable(undo: Undo | None) -> bool:
-    """Whether what an upsert made can be removed."""
-    return undo is not None and undo.delete_created is not None
 
 
 def makes(write: Write) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from itertools import pairwise
 
 from msgspec.structs import replace
@@ -17,8 +18,7 @@ from gateway.core.rollback import plan_objects
 from gateway.core.rollback.plan_objects import Draft, Undos
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
-from gateway.model.rollback import Node, NodeAction, NodeState, Plan, Step
-from gateway.model.trigger import RollbackState
+from gateway.model.rollback import NodeAction, Plan, Step
 
 _NAMED = 3
 """Nodes that a sentence names before it only counts the rest."""
@@ -50,40 +50,8 @@ def plan(effects: Iterable[Write], undos: Undos, *, parents: Mapping[Step, Step]
     _on_compensations(order, drafts)
     causal(order, drafts, everything, parents)
     declared(order, drafts, undos)
-    order.straighten()
+    order.break_cycles()
     return _written(order, drafts)
-
-
-def ready(plan: Plan, states: Mapping[str, NodeState]) -> tuple[Node, ...]:
-    """The pending nodes that may run now, in the plan's order; a node without a state is pending."""
-    passed = _passed(plan, states)
-    return tuple([node for node in plan.nodes if _pending(node, states) and all(map(passed, node.after))])
-
-
-def finished(plan: Plan, states: Mapping[str, NodeState]) -> RollbackState:
-    """``RUNNING`` while a node runs or may run; ``STOPPED`` where one was stopped; ``NEEDS_OPERATOR`` where an approval or an
-    unknown outcome is waited for; ``CLEAN`` where all is done or not needed; else ``RESIDUE``.
-    """
-    found = {states.get(node.node_id, NodeState.PENDING) for node in plan.nodes}
-    if NodeState.RUNNING in found:
-        return RollbackState.RUNNING
-    if NodeState.STOPPED in found:
-        return RollbackState.STOPPED
-    if NodeState.PENDING in found and ready(plan, states):
-        return RollbackState.RUNNING
-    if found & {NodeState.WAITING, NodeState.UNKNOWN}:
-        return RollbackState.NEEDS_OPERATOR
-    return RollbackState.CLEAN if found <= {NodeState.DONE, NodeState.NOTHING} else RollbackState.RESIDUE
-
-
-def _pending(node: Node, states: Mapping[str, NodeState]) -> bool:
-    return states.get(node.node_id, NodeState.PENDING) is NodeState.PENDING
-
-
-def _passed(plan: Plan, states: Mapping[str, NodeState]) -> Callable[[str], bool]:
-    """Whether what comes after a node or a join may continue."""
-    passed = {node_id for node_id, state in states.items() if state.passed}
-    return (passed | {join for join, members in plan.joins.items() if passed.issuperset(members)}).__contains__
 
 
 def _age(effects: Sequence[Write]) -> Callable[[Write], tuple[float, str, int]]:
@@ -188,7 +156,7 @@ class Order:
             for other in others:
                 self.wait(point, other)
 
-    def straighten(self) -> None:
+    def break_cycles(self) -> None:
         """Leave no cycle: within one, the newest goes first, and what would make it wait for an older one is dropped."""
         part = _parts(self.before)
         for point, others in enumerate(self.before):
@@ -199,23 +167,17 @@ class Order:
 
     def sorted(self) -> list[int]:
         """The nodes, each after all it comes after, else the newest first."""
-        behind: dict[int, list[int]] = {}
-        missing = [len(others) for others in self.before]
-        for point, others in enumerate(self.before):
-            for one in others:
-                behind.setdefault(one, []).append(point)
+        sorter: TopologicalSorter[int] = TopologicalSorter({point: others.keys() for point, others in enumerate(self.before)})
+        sorter.prepare()
         # The newest first: numbers that hold age and point are compared faster than pairs.
         size = len(self.before)
-        free = [point - self.age[point] * size for point, count in enumerate(missing) if not count]
-        heapq.heapify(free)
+        free: list[int] = []
         found: list[int] = []
-        while free:
-            point = heapq.heappop(free) % size
-            found.append(point)
-            for one in behind.get(point, ()):
-                missing[one] -= 1
-                if not missing[one]:
-                    heapq.heappush(free, one - self.age[one] * size)
+        while sorter.is_active():
+            for point in sorter.get_ready():
+                heapq.heappush(free, point - self.age[point] * size)
+            found.append(heapq.heappop(free) % size)
+            sorter.done(found[-1])
         return [point for point in found if point < self.nodes]
 
     def _join(self, points: Sequence[int]) -> int:

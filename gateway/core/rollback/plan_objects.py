@@ -139,7 +139,7 @@ def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
         if not _stands(write):
             continue
         undo = undos.get((write.tool, write.action))
-        closed = effects.closed(write, undo, now) or (_unguarded(write) if write is segment[-1] else None)
+        closed = effects.closed(write, undo, now) or (effects.unguarded(write) if write is segment[-1] else None)
         if groups and groups[-1].closed is None:
             first = groups[-1].effects[0]
             if _unmakes(first, write) or (closed is None and _joins(first, write)):
@@ -149,10 +149,6 @@ def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
         removed = effects.removes(segment[-1]) and write.existed is False
         groups.append(_Group([write], closed or (None if removed else effects.unfounded(write, undo))))
     return groups
-
-
-def _unguarded(write: Write) -> str | None:
-    return None if effects.removes(write) or write.after_version is not None else "the version it left is unknown"
 
 
 def _joins(first: Write, write: Write) -> bool:
@@ -223,8 +219,8 @@ def _guard(tail: Write, newer: Node | None) -> _Guard:
 
 def _unversioned(write: Write, undos: Undos, now: float) -> Draft:
     """An offsetting call overwrites nothing, so it needs no version; every other one does."""
-    possible, why_not = effects.reversible_now(write, undos.get((write.tool, write.action)), now)
-    return _call([write], undos, {}) if possible else _by_persons([write], why_not or "")[0]
+    why_not = effects.obstacle(write, undos.get((write.tool, write.action)), now)
+    return _call([write], undos, {}) if why_not is None else _by_persons([write], why_not)[0]
 
 
 def _by_persons(group: Sequence[Write], reason: str) -> list[Draft]:
@@ -236,7 +232,7 @@ def _by_persons(group: Sequence[Write], reason: str) -> list[Draft]:
             between.append(write)
             continue
         drafts += _tasks(between, reason)
-        drafts.append(_draft([write], write, NodeAction.REVIEW, _REVIEW, reason=effects.LOOKED_AT))
+        drafts.append(_draft([write], write, NodeAction.REVIEW, _REVIEW, reason=effects.ONLY_REVIEWED))
         between = []
     return [*drafts, *_tasks(between, reason)][::-1]
 

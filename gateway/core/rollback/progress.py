@@ -6,6 +6,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,39 +16,48 @@ from gateway.core.backoff import Backoff
 from gateway.model.effect import State, Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Verification
-from gateway.model.rollback import Node, NodeAction, NodeState, Plan
+from gateway.model.rollback import Node, NodeAction, NodeState, Plan, RollbackStatus
 
 
 @dataclass(slots=True)
 class Schedule:
-    """``states`` are the nodes'; one without a state is pending. :meth:`ready` gives each node once, and again after :meth:`later`."""
+    """``states`` are the nodes'; one without a state is pending. :meth:`ready` gives each node once, and again after :meth:`postpone`."""
 
     plan: Plan
     states: dict[str, NodeState]
     _nodes: dict[str, Node] = field(default_factory=dict)
-    _waits: dict[str, int] = field(default_factory=dict)
-    _followers: dict[str, list[str]] = field(default_factory=dict)
+    _sorter: TopologicalSorter[str] = field(default_factory=TopologicalSorter)
     _ready: deque[Node] = field(default_factory=deque)
     _later: list[tuple[float, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._nodes = {node.node_id: node for node in self.plan.nodes}
-        before: Mapping[str, tuple[str, ...]] = {**{node.node_id: node.after for node in self.plan.nodes}, **self.plan.joins}
-        self._waits = {name: len(after) for name, after in before.items()}
-        for name, after in before.items():
-            for one in after:
-                self._followers.setdefault(one, []).append(name)
-        for node in self.plan.nodes:
-            if self._waits[node.node_id] == 0 and self._state(node.node_id) is NodeState.PENDING:
-                self._ready.append(node)
         # What has passed counts, whatever it would have to wait for by now: a new plan may have found more to come before it.
-        passed = [node.node_id for node in self.plan.nodes if self._state(node.node_id).passed]
-        self._pass([*passed, *(join for join in self.plan.joins if self._waits[join] == 0)])
+        passed = {name for name in self._nodes if self._state(name).passed}
+        for name, after in (*((name, node.after) for name, node in self._nodes.items()), *self.plan.joins.items()):
+            if name not in passed:
+                self._sorter.add(name, *(one for one in after if one not in passed))
+        self._sorter.prepare()
+        self._release()
+
+    @property
+    def status(self) -> RollbackStatus:
+        """``RUNNING`` while a node runs or may run; ``STOPPED`` where one was stopped; ``NEEDS_OPERATOR`` where an approval or an
+        unknown outcome is waited for; ``CLEAN`` where all is done or not needed; else ``RESIDUE``.
+        """
+        found = {self._state(name) for name in self._nodes}
+        if NodeState.STOPPED in found and NodeState.RUNNING not in found:
+            return RollbackStatus.STOPPED
+        if NodeState.RUNNING in found or self._ready:
+            return RollbackStatus.RUNNING
+        if found & {NodeState.WAITING, NodeState.UNKNOWN}:
+            return RollbackStatus.NEEDS_OPERATOR
+        return RollbackStatus.CLEAN if found <= {NodeState.DONE, NodeState.NOTHING} else RollbackStatus.RESIDUE
 
     def ready(self, now: float | None = None) -> Node | None:
         """The next pending node of which all that it comes after has passed; it counts as running from now on.
 
-        Where there is none, with ``now`` the one that was put off for the longest and is due.
+        If there is none, with ``now``: the node that was postponed for the longest and is due.
         """
         if self._ready:
             node = self._ready.popleft()
@@ -58,32 +68,30 @@ class Schedule:
         self.states[node.node_id] = NodeState.RUNNING
         return node
 
-    def later(self, node_id: str, state: NodeState, due: float) -> None:
-        """A running node came to nothing yet: it is put off until ``due``, in this state, and what comes after it waits."""
+    def postpone(self, node_id: str, state: NodeState, due: float) -> None:
+        """Postpone a running node until ``due``, in this state; what comes after it waits."""
         self.states[node_id] = state
         heapq.heappush(self._later, (due, node_id))
 
     def due(self) -> float | None:
-        """When the next node that was put off is due; ``None`` if none is."""
+        """When the next postponed node is due; ``None`` if there is none."""
         return self._later[0][0] if self._later else None
 
     def settle(self, node_id: str, state: NodeState) -> None:
-        """A running node came to this state."""
+        """Record the state that a running node came to."""
         self.states[node_id] = state
         if state.passed:
-            self._pass([node_id])
+            self._sorter.done(node_id)
+            self._release()
 
-    def _pass(self, names: list[str]) -> None:
-        """What waited for these may run, or has passed already; joins pass with the last that they gather."""
-        while names:
-            for follower in self._followers.get(names.pop(), ()):
-                self._waits[follower] -= 1
-                if self._waits[follower]:
-                    continue
-                if follower in self.plan.joins:
-                    names.append(follower)
-                elif self._state(follower) is NodeState.PENDING:
-                    self._ready.append(self._nodes[follower])
+    def _release(self) -> None:
+        """Nodes of which all that they come after has passed are ready; a join passes with the last that it gathers."""
+        while names := self._sorter.get_ready():
+            for name in names:
+                if name in self.plan.joins:
+                    self._sorter.done(name)
+                elif self._state(name) is NodeState.PENDING:
+                    self._ready.append(self._nodes[name])
 
     def _state(self, name: str) -> NodeState:
         return self.states.get(name, NodeState.PENDING)

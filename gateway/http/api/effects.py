@@ -69,7 +69,7 @@ async def list_effects(request: Request, run_id: str, query: ListEffects) -> Jso
 
 def row(write: Write, undo: Undo | None, *, now: float) -> Json:
     """One effect as the API shows it; ``why_not`` is present if no call can undo it."""
-    can_undo, why_not = effects.reversible_now(write, undo, now)
+    why_not = effects.obstacle(write, undo, now)
     target = write.target
     return {
         "intent": str(write.intent),
@@ -87,6 +87,6 @@ def row(write: Write, undo: Undo | None, *, now: float) -> Json:
         "idempotency_key": write.wire_key,
         "attempt": write.attempt,
         "compensation": compensation_shown(write.compensation),
-        "can_undo": can_undo,
+        "can_undo": why_not is None,
         **({} if why_not is None else {"why_not": why_not}),
     }

@@ -19,7 +19,7 @@ from gateway.control.rollback.scope import Busy, NotContained, WrongRollback
 from gateway.core import timestamps
 from gateway.core.codec import record
 from gateway.core.codec.record import ROLLBACK, rollback_shown
-from gateway.core.rollback import plan_mermaid, plan_table, progress
+from gateway.core.rollback import plan_views, progress
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import Body, Id, Listed, Name, Paged, Query, Reason, Target, Timestamp, shows
 from gateway.http.server.operators import Permission
@@ -130,7 +130,7 @@ class RollbackDetail(Rollback):
     Permission.ROLL_BACK,
     {202: Rollback, 200: RollbackPlan, 409: "the scope is not contained"},
     {Busy: problem.Conflict, WrongRollback: problem.BadRequest},
-    also=plan_mermaid.MEDIA_TYPE,
+    also=plan_views.MEDIA_TYPE,
 )
 async def roll_back(request: Request, body: StartRollback) -> Json | web.Response:
     """Roll back what a contained run did, or (`dry_run`) plan it; for `Accept: text/vnd.mermaid` as a flowchart."""
@@ -172,7 +172,7 @@ async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     return page.json([rollback_shown(one) for one in page.rows])
 
 
-@ROUTES.add("GET", "/v1/rollbacks/{rollback_id}", Permission.READ_ROLLBACKS, {200: RollbackDetail}, also=plan_mermaid.MEDIA_TYPE)
+@ROUTES.add("GET", "/v1/rollbacks/{rollback_id}", Permission.READ_ROLLBACKS, {200: RollbackDetail}, also=plan_views.MEDIA_TYPE)
 async def show_rollback(request: Request, rollback_id: str, query: ShowRollback) -> Json | web.Response:
     """One rollback, node by node; for `Accept: text/vnd.mermaid` as a flowchart."""
     services = request.services
@@ -213,11 +213,11 @@ def _scope(rollback: model.Rollback) -> Scope:
 
 
 def _wants_mermaid(request: Request) -> bool:
-    return plan_mermaid.MEDIA_TYPE in request.raw.headers.get("Accept", "")
+    return plan_views.MEDIA_TYPE in request.raw.headers.get("Accept", "")
 
 
 async def _drawn(plan: Plan, states: Mapping[str, NodeState]) -> web.Response:
-    return web.Response(text=await asyncio.to_thread(plan_mermaid.drawn, plan, states), content_type=plan_mermaid.MEDIA_TYPE)
+    return web.Response(text=await asyncio.to_thread(plan_views.mermaid, plan, states), content_type=plan_views.MEDIA_TYPE)
 
 
 def _planned(plan: Plan, body: StartRollback) -> Json:
@@ -228,7 +228,7 @@ def _outlined(plan: Plan, states: Mapping[str, NodeState]) -> Json:
     """What a plan is about, how many nodes it has, and how many are in each state."""
     counts = Counter(states.get(node.node_id, NodeState.PENDING) for node in plan.nodes)
     progress = {"nodes": len(plan.nodes), **{state.value: counts[state] for state in NodeState}}
-    return {"summary": plan_table.summary(plan), "irreversible": plan.irreversible, "progress": progress}
+    return {"summary": plan_views.summary(plan), "irreversible": plan.irreversible, "progress": progress}
 
 
 def _view(view: RollbackView, compensations: Sequence[Write] | None, since: float) -> Json:

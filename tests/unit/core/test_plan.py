@@ -8,12 +8,16 @@ from msgspec.structs import replace
 
 from gateway.core.adapter.catalog import Undo
 from gateway.core.rollback import plan as planning
+from gateway.core.rollback.progress import Schedule
 from gateway.model.call import Remedy, Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
-from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Plan
-from gateway.model.trigger import RollbackState
+from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Plan, RollbackStatus
 from tests.support.planning import UNDOS, compensation, undo, write
+
+
+def ready(plan: Plan, states: Mapping[str, NodeState]) -> list[Node]:
+    return list(iter(Schedule(plan, dict(states)).ready, None))
 
 
 def planned(*effects: Write, undos: Mapping[tuple[str, str], Undo] = UNDOS, now: float = 0.0, **more: Any) -> Plan:
@@ -316,7 +320,7 @@ def test_a_step_that_follows_from_itself_hangs_nothing() -> None:
 
 def test_independent_effects_run_at_once_the_newest_first() -> None:
     found = planned(*(write(seq, id_=f"o{seq}") for seq in (1, 2, 3)))
-    assert [node.node_id for node in planning.ready(found, {})] == ["st-3", "st-2", "st-1"]
+    assert [node.node_id for node in ready(found, {})] == ["st-3", "st-2", "st-1"]
 
 
 def test_a_declared_order_holds_against_time() -> None:
@@ -338,8 +342,8 @@ def test_many_that_wait_for_many_do_so_through_a_join() -> None:
     found = planned(*above, *below)
     assert found.joins == {"join:0": tuple(f"st-{seq}" for seq in range(21, 41))}
     states = {f"st-{seq}": NodeState.DONE for seq in range(22, 41)}
-    assert [node.node_id for node in planning.ready(found, states)] == ["st-21"]
-    assert len(planning.ready(found, {**states, "st-21": NodeState.TASK})) == 20
+    assert [node.node_id for node in ready(found, states)] == ["st-21"]
+    assert len(ready(found, {**states, "st-21": NodeState.TASK})) == 20
 
 
 def test_the_order_in_which_effects_are_given_changes_nothing() -> None:
@@ -359,37 +363,37 @@ def test_since_a_position_only_the_later_is_undone_in_other_streams_by_time() ->
 @pytest.mark.parametrize("state", [NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.FAILED])
 def test_what_is_over_lets_the_next_continue(state: NodeState) -> None:
     found = planned(write(1, id_="a"), write(2, id_="b", parent_step="s1"))
-    assert [node.node_id for node in planning.ready(found, {"st-2": state})] == ["st-1"]
+    assert [node.node_id for node in ready(found, {"st-2": state})] == ["st-1"]
 
 
 @pytest.mark.parametrize("state", [NodeState.RUNNING, NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED])
 def test_what_is_not_over_holds_the_next(state: NodeState) -> None:
     found = planned(write(1, id_="a"), write(2, id_="b", parent_step="s1"))
-    assert planning.ready(found, {"st-2": state}) == ()
+    assert ready(found, {"st-2": state}) == []
 
 
 @pytest.mark.parametrize(
     ("newer", "older", "ended"),
     [
-        (NodeState.PENDING, NodeState.PENDING, RollbackState.RUNNING),
-        (NodeState.RUNNING, NodeState.PENDING, RollbackState.RUNNING),
-        (NodeState.TASK, NodeState.PENDING, RollbackState.RUNNING),
-        (NodeState.WAITING, NodeState.PENDING, RollbackState.NEEDS_OPERATOR),
-        (NodeState.UNKNOWN, NodeState.PENDING, RollbackState.NEEDS_OPERATOR),
-        (NodeState.DONE, NodeState.WAITING, RollbackState.NEEDS_OPERATOR),
-        (NodeState.STOPPED, NodeState.PENDING, RollbackState.STOPPED),
-        (NodeState.DONE, NodeState.NOTHING, RollbackState.CLEAN),
-        (NodeState.DONE, NodeState.TASK, RollbackState.RESIDUE),
-        (NodeState.FAILED, NodeState.DONE, RollbackState.RESIDUE),
+        (NodeState.PENDING, NodeState.PENDING, RollbackStatus.RUNNING),
+        (NodeState.RUNNING, NodeState.PENDING, RollbackStatus.RUNNING),
+        (NodeState.TASK, NodeState.PENDING, RollbackStatus.RUNNING),
+        (NodeState.WAITING, NodeState.PENDING, RollbackStatus.NEEDS_OPERATOR),
+        (NodeState.UNKNOWN, NodeState.PENDING, RollbackStatus.NEEDS_OPERATOR),
+        (NodeState.DONE, NodeState.WAITING, RollbackStatus.NEEDS_OPERATOR),
+        (NodeState.STOPPED, NodeState.PENDING, RollbackStatus.STOPPED),
+        (NodeState.DONE, NodeState.NOTHING, RollbackStatus.CLEAN),
+        (NodeState.DONE, NodeState.TASK, RollbackStatus.RESIDUE),
+        (NodeState.FAILED, NodeState.DONE, RollbackStatus.RESIDUE),
     ],
 )
-def test_what_came_of_it(newer: NodeState, older: NodeState, ended: RollbackState) -> None:
+def test_what_came_of_it(newer: NodeState, older: NodeState, ended: RollbackStatus) -> None:
     found = planned(write(1, id_="a"), write(2, id_="b", parent_step="s1"))
-    assert planning.finished(found, {"st-2": newer, "st-1": older}) is ended
+    assert Schedule(found, {"st-2": newer, "st-1": older}).status is ended
 
 
 def test_where_there_is_nothing_to_undo_all_is_clean() -> None:
-    assert planning.finished(planned(), {}) is RollbackState.CLEAN
+    assert Schedule(planned(), {}).status is RollbackStatus.CLEAN
 
 
 def test_a_long_chain_is_no_deep_recursion() -> None:

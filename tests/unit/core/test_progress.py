@@ -50,11 +50,11 @@ def test_anyone_who_continues_counts_from_when_another_began_to_wait_and_never_f
     assert waited(since=400.0).since == 100.0, "the clock was set back"
 
 
-def test_what_was_put_off_comes_again_once_it_is_due_and_after_what_is_new() -> None:
+def test_what_was_postponed_comes_again_once_it_is_due_and_after_what_is_new() -> None:
     first, second, third = (replace(NODE, node_id=name) for name in ("n1", "n2", "n3"))
     schedule = Schedule(Plan((first, second, replace(third, after=("n1",)))), {})
     assert schedule.ready(0.0) == first
-    schedule.later("n1", NodeState.WAITING, 5.0)
+    schedule.postpone("n1", NodeState.WAITING, 5.0)
     assert schedule.ready(9.0) == second
     assert (schedule.ready(4.0), schedule.ready(), schedule.due(), schedule.states["n1"]) == (None, None, 5.0, NodeState.WAITING)
     assert schedule.ready(5.0) == first

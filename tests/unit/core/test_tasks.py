@@ -65,8 +65,8 @@ def test_each_kind_has_words_of_its_own() -> None:
 
 def test_an_entry_holds_the_task_and_whose_it_is() -> None:
     task = tasks.outcome_unknown(written(1), why="it has no probe", seen=None, at=1.0)
-    entry = tasks.opened_entry(task, tasks.Owner(workflow_id="wf_1", step_id="s1"))
+    entry = tasks.entry(task, tasks.Owner(workflow_id="wf_1", step_id="s1"))
     assert (entry.kind, entry.change, entry.run_id, entry.workflow_id) == ("task", "opened", "run_1", "wf_1")
     assert entry.task == task
-    closed = tasks.resolved_entry(tasks.resolved(task, Resolution.APPLIED, note="looked", by="ops", at=2.0))
+    closed = tasks.entry(tasks.resolved(task, Resolution.APPLIED, note="looked", by="ops", at=2.0))
     assert (closed.change, closed.by, closed.reason) == ("resolved", "ops", "looked")
