@@ -19,9 +19,9 @@ from gateway.core.authorization import approvals
 from gateway.core.request import idempotency
 from gateway.model.approval import ApprovalStatus
 from gateway.model.call import Answer, Headers
-from gateway.model.call_entry import OutcomeEntry
+from gateway.model.call_entry import OutcomeEntry, RefusalEntry
 from gateway.model.effect import Charge, Violation
-from gateway.model.entry import Result, Sealed, Verification
+from gateway.model.entry import Position, Result, Sealed, Verification
 from gateway.model.run import Limits, TaskClass
 from gateway.pipeline import journal_entries, sealed_payloads, tool
 from gateway.pipeline.evidence import Before, CallTrace, Intent, Permitted, Settled, Verdict
@@ -29,7 +29,7 @@ from gateway.pipeline.stages import meter
 from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.observe import Verify
 from gateway.ports.clock import Clock
-from gateway.ports.journal import SPENT, AlreadyTaken, Exceeded, IntentRequest, Journal, Opened, Unapproved
+from gateway.ports.journal import SPENT, IntentRefused, IntentRequest, Journal
 from gateway.ports.projections import Registry
 from gateway.ports.vault import Vault
 from gateway.ports.wire import Upstream
@@ -176,21 +176,10 @@ class Intend:
             blobs=(args,) if snapshot is None else (args, snapshot),
             spends=None if grant is None else grant.approval_id,
         )
-        match await self.journal.intend(opening):
-            case Opened(position):
-                return Intent(permit=permit, before=before, wire_key=wire_key, request=request, position=position)
-            case AlreadyTaken(position):
-                busy = errors.InFlight(retry_after=idempotency.RETRY_IN_FLIGHT)
-                busy.entry = str(position)
-                raise busy
-            case Unapproved(position):
-                spent = errors.ApprovalRequired(SPENT, hint=_ASK_ANEW, approval_id=opening.spends)
-                spent.entry = str(position)
-                raise spent
-            case Exceeded(position, violations):
-                exceeded = _exceeded(violations)
-                exceeded.entry = str(position)
-                raise exceeded
+        result = await self.journal.intend(opening)
+        if isinstance(result, IntentRefused):
+            raise _refused(result.entry, result.position)
+        return Intent(permit=permit, before=before, wire_key=wire_key, request=request, position=result)
 
     async def _charges(self, permit: Permitted) -> tuple[Charge, ...]:
         run, action = permit.known.run, permit.action
@@ -226,6 +215,20 @@ def _key(permit: Permitted, wire_key: str) -> Headers:
     if kind is None or kind.idempotency.header is None:
         return ()
     return ((kind.idempotency.header, (f'"{wire_key}"' if kind.idempotency.quoted else wire_key).encode()),)
+
+
+def _refused(entry: RefusalEntry, position: Position) -> errors.Refusal:
+    """The agent's error for an intent that the journal refused."""
+    refused: errors.Refusal
+    match entry.code:
+        case errors.ApprovalRequired.code:
+            refused = errors.ApprovalRequired(SPENT, hint=_ASK_ANEW, approval_id=entry.approval_id)
+        case errors.BlastRadius.code:
+            refused = _exceeded(entry.violated or ())
+        case _:
+            refused = errors.InFlight(retry_after=idempotency.RETRY_IN_FLIGHT)
+    refused.entry = str(position)
+    return refused
 
 
 def _exceeded(violations: tuple[Violation, ...]) -> errors.BlastRadius:

@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.errors import ApprovalRequired
+from gateway.errors import ApprovalRequired, BlastRadius, InFlight
 from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge, Key, Violation
 from gateway.model.entries import Entry
@@ -34,39 +34,28 @@ class IntentRequest(Struct, frozen=True):
     spends: str | None = None
 
     def in_flight(self) -> RefusalEntry:
-        return replace(self.refusal(), code="in-flight")
+        return replace(self.refusal(), code=InFlight.code)
 
     def exceeded(self, violations: tuple[Violation, ...]) -> RefusalEntry:
-        return replace(self.refusal(), code="blast-radius", violated=violations)
+        return replace(self.refusal(), code=BlastRadius.code, violated=violations)
 
     def unapproved(self) -> RefusalEntry:
         refused = ApprovalRequired(SPENT)
         return replace(self.refusal(), code=refused.code, status=403, detail=refused.detail, approval_id=self.spends)
 
 
-class Opened(Struct, frozen=True):
-    """The intent is durable."""
+class IntentRefused(Struct, frozen=True):
+    """The refusal that was written in an intent's place, and nothing else; nothing was charged."""
 
+    entry: RefusalEntry
     position: Position
 
-
-class AlreadyTaken(Struct, frozen=True):
-    """Another call has this attempt of the key; nothing was written but the refusal."""
-
-    position: Position
-
-
-class Unapproved(Struct, frozen=True):
-    """The grant was spent, or is good no longer; nothing was charged or written but the refusal."""
-
-    position: Position
-
-
-class Exceeded(Struct, frozen=True):
-    """A limit refused it; nothing was charged, and only the refusal was written."""
-
-    position: Position
-    violations: tuple[Violation, ...]
+    @property
+    def code(self) -> str:
+        """``in-flight``: another call has this attempt of the key. ``approval-required``: its grant was spent, or is good no longer.
+        ``blast-radius``: it would pass a limit.
+        """
+        return self.entry.code
 
 
 class JournalHealth(Struct, frozen=True):
@@ -100,8 +89,8 @@ class Journal(Protocol):
         """
         ...
 
-    async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
-        """Open an attempt in one transaction: unique key, grant, charges, blobs, entry. Durable on return.
+    async def intend(self, request: IntentRequest) -> Position | IntentRefused:
+        """Open an attempt in one transaction: unique key, grant, charges, blobs, entry. Durable on return; the position is the intent's.
 
         Raises:
             JournalUnavailable: nothing of it is, or will be, on disk.

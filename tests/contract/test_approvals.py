@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from gateway.core.codec import record
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.effect import Charge
-from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Opened, Unapproved
+from gateway.model.entry import Position
+from gateway.ports.journal import IntentRefused, IntentRequest
 from gateway.stores.sqlite import SqliteStore
 from tests.contract.conftest import Reopen
 from tests.support import journaling as make
@@ -67,7 +68,7 @@ async def test_a_status_only_goes_forward(store: SqliteStore, end: ApprovalStatu
     for one in (ASKED, ended, GRANTED, ASKED):
         await store.journal.append(typed(entry(one)))
     assert await found(store) == ended
-    assert isinstance(await store.journal.intend(spending("a")), Unapproved)
+    assert make.code(await store.journal.intend(spending("a"))) == "approval-required"
 
 
 async def test_the_intent_spends_the_grant(reopen: Reopen) -> None:
@@ -75,13 +76,14 @@ async def test_the_intent_spends_the_grant(reopen: Reopen) -> None:
     await store.journal.append(typed(entry(ASKED)))
     await store.journal.append(typed(entry(GRANTED)))
     opened = await store.journal.intend(spending("a"))
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, Position)
     store = await reopen()
     spent = await found(store)
-    assert (spent.status, spent.used_by, spent.decided_by) == (ApprovalStatus.USED, str(opened.position), "ann")
+    assert (spent.status, spent.used_by, spent.decided_by) == (ApprovalStatus.USED, str(opened), "ann")
     assert spent.used_at == pytest.approx(1795550883.123456)
     refused = await store.journal.intend(spending("b"))
-    assert isinstance(refused, Unapproved)
+    assert isinstance(refused, IntentRefused)
+    assert refused.code == "approval-required"
     line = await store.history.line(refused.position)
     assert line is not None
     assert b'"approval_id":"apr_1"' in line
@@ -93,23 +95,23 @@ async def test_of_fifty_intents_at_once_one_spends_it(store: SqliteStore) -> Non
     await store.journal.append(typed(entry(ASKED)))
     store.journal.post(typed(entry(GRANTED)))
     done = await asyncio.gather(*(store.journal.intend(spending(f"key {number}")) for number in range(50)))
-    assert Counter(type(one) for one in done) == {Opened: 1, Unapproved: 49}
+    assert Counter(make.code(one) for one in done) == {"opened": 1, "approval-required": 49}
 
 
 @pytest.mark.parametrize("approval", [None, ASKED])
 async def test_what_was_not_granted_cannot_be_spent(store: SqliteStore, approval: Approval | None) -> None:
     if approval is not None:
         await store.journal.append(typed(entry(approval)))
-    assert isinstance(await store.journal.intend(spending("a")), Unapproved)
+    assert make.code(await store.journal.intend(spending("a"))) == "approval-required"
 
 
 async def test_an_intent_that_is_not_made_spends_nothing(store: SqliteStore) -> None:
     await store.journal.append(typed(entry(ASKED)))
     await store.journal.append(typed(entry(GRANTED)))
     await store.journal.intend(make.opening("a"))
-    assert isinstance(await store.journal.intend(spending("a")), AlreadyTaken)
+    assert make.code(await store.journal.intend(spending("a"))) == "in-flight"
     charge = Charge("run:run_1", "writes", 1, 0)
-    assert isinstance(await store.journal.intend(spending("b", charges=(charge,))), Exceeded)
+    assert make.code(await store.journal.intend(spending("b", charges=(charge,)))) == "blast-radius"
     assert (await found(store)).status is ApprovalStatus.GRANTED
 
 

@@ -35,7 +35,7 @@ async def test_an_intent_is_a_write_in_flight_with_all_that_it_said(reopen: Reop
     assert (write.run_id, write.generation, write.step_id, write.tool, write.action) == ("run_1", 1, "auto-1", "erp", "invoice.update")
     assert write.target.object == OBJECT
     assert write.compensation == opening_compensation()
-    assert (write.intent, write.outcome) == (opened.position, None)
+    assert (write.intent, write.outcome) == (opened, None)
     assert write.at == pytest.approx(1795550883.123456)
     assert (write.before_version, write.snapshot_ref, write.args_ref, write.rollback_id) == (
         '"v1"',
@@ -126,14 +126,15 @@ async def test_writes_in_flight_or_unknown_are_unsettled_oldest_first(store: Sql
 
 async def test_an_object_is_rewritten_by_a_later_write_that_did_not_fail(store: SqliteStore) -> None:
     first = await store.journal.intend(make.opening("a"))
+    assert isinstance(first, Position)
     assert await store.writes.rewritten("wf_1", OBJECT, 0)
-    assert not await store.writes.rewritten("wf_1", OBJECT, first.position.seq)
+    assert not await store.writes.rewritten("wf_1", OBJECT, first.seq)
     await store.journal.intend(make.opening("b"))
-    assert await store.writes.rewritten("wf_1", OBJECT, first.position.seq)
+    assert await store.writes.rewritten("wf_1", OBJECT, first.seq)
     await store.journal.append(typed(make.outcome("b", result="failed")))
-    assert not await store.writes.rewritten("wf_1", OBJECT, first.position.seq)
+    assert not await store.writes.rewritten("wf_1", OBJECT, first.seq)
     await store.journal.intend(make.opening("c", id_="inv_2"))
-    assert not await store.writes.rewritten("wf_1", OBJECT, first.position.seq)
+    assert not await store.writes.rewritten("wf_1", OBJECT, first.seq)
     assert not await store.writes.rewritten("wf_2", OBJECT, 0)
 
 
@@ -307,4 +308,4 @@ async def test_tasks_are_kept_and_resolved(reopen: Reopen) -> None:
 
 async def test_positions_name_the_stream(store: SqliteStore) -> None:
     opened = await store.journal.intend(make.opening("a"))
-    assert opened.position == Position(store.journal.stream, 1)
+    assert opened == Position(store.journal.stream, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from gateway.core.codec.entry import of_fields
 from gateway.core.journal import chain
 from gateway.model.effect import Charge
 from gateway.model.entry import Head, Position, Sealed
-from gateway.ports.journal import AlreadyTaken, Exceeded, Opened, Query
+from gateway.ports.journal import IntentRefused, Query
 from gateway.stores.sqlite import SqliteStore
 from tests.contract.conftest import Reopen
 from tests.support import journaling as make
@@ -108,26 +109,27 @@ async def test_an_entry_that_is_invalid_takes_no_seq(store: SqliteStore) -> None
 
 async def test_one_of_two_hundred_calls_opens_an_attempt(store: SqliteStore) -> None:
     results = await asyncio.gather(*[store.journal.intend(make.opening("a")) for _ in range(200)])
-    assert Counter(type(result) for result in results) == {Opened: 1, AlreadyTaken: 199}
-    assert sorted(result.position.seq for result in results) == list(range(1, 201))
+    assert Counter(make.code(result) for result in results) == {"opened": 1, "in-flight": 199}
+    assert sorted((result if isinstance(result, Position) else result.position).seq for result in results) == list(range(1, 201))
     assert Counter(orjson.loads(line)["kind"] for line in await lines(store)) == {"intent": 1, "refusal": 199}
     assert await store.registry.counters("run:run_1") == {"steps": 200}
 
 
 async def test_a_taken_attempt_stays_taken_after_a_restart_and_the_next_one_is_free(reopen: Reopen) -> None:
     store = await reopen()
-    assert type(await store.journal.intend(make.opening("a"))) is Opened
+    assert make.code(await store.journal.intend(make.opening("a"))) == "opened"
     store = await reopen()
-    assert type(await store.journal.intend(make.opening("a"))) is AlreadyTaken
-    assert type(await store.journal.intend(make.opening("a", attempt=2))) is Opened
-    assert type(await store.journal.intend(make.opening("b"))) is Opened
+    assert make.code(await store.journal.intend(make.opening("a"))) == "in-flight"
+    assert make.code(await store.journal.intend(make.opening("a", attempt=2))) == "opened"
+    assert make.code(await store.journal.intend(make.opening("b"))) == "opened"
 
 
 async def test_a_refused_intent_leaves_its_refusal_in_the_same_place_and_nothing_else(store: SqliteStore) -> None:
     blob = make.sealed()
     charged = (Charge("run:run_1", "writes", 1, 5), Charge("workflow:acme/wf_1", "amount:refund", 700, 600))
     result = await store.journal.intend(make.opening("a", charges=charged, blobs=(blob,)))
-    assert isinstance(result, Exceeded)
+    assert isinstance(result, IntentRefused)
+    assert result.code == "blast-radius"
     assert result.position.seq == 1
     refusal = await last(store)
     assert (refusal["kind"], refusal["code"], refusal["seq"]) == ("refusal", "blast-radius", 1)
@@ -135,52 +137,54 @@ async def test_a_refused_intent_leaves_its_refusal_in_the_same_place_and_nothing
     assert await store.registry.counters("run:run_1") == {"steps": 1}
     assert await store.writes.by_wire_key(make.wire_key("a")) is None
     assert await store.blobs.blob(blob.ref) is None
-    assert type(await store.journal.intend(make.opening("a"))) is Opened
+    assert make.code(await store.journal.intend(make.opening("a"))) == "opened"
 
 
 async def test_an_intent_in_flight_is_refused_as_such(store: SqliteStore) -> None:
     await store.journal.intend(make.opening("a"))
-    assert type(await store.journal.intend(make.opening("a"))) is AlreadyTaken
+    assert make.code(await store.journal.intend(make.opening("a"))) == "in-flight"
     assert (await last(store))["code"] == "in-flight"
 
 
 async def test_charges_are_exact_for_run_workflow_and_tenant_under_load(reopen: Reopen) -> None:
     store = await reopen()
 
-    async def write(number: int) -> object:
+    async def write(number: int) -> Position | IntentRefused:
         run = f"run:run_{number % 4}"
         asked = charges(run, writes=30) + charges("workflow:acme/wf_1", writes=100) + charges("tenant:acme", records=95)
         return await store.journal.intend(make.opening(f"key {number}", charges=asked))
 
     results = await asyncio.gather(*[write(number) for number in range(200)])
-    assert Counter(type(result) for result in results) == {Opened: 95, Exceeded: 105}
+    assert Counter(make.code(result) for result in results) == {"opened": 95, "blast-radius": 105}
     assert (await store.registry.counters("tenant:acme"))["records"] == 95
     assert (await store.registry.counters("workflow:acme/wf_1"))["writes"] == 95
     assert sum([(await store.registry.counters(f"run:run_{number}")).get("writes", 0) for number in range(4)]) == 95
     store = await reopen()
-    assert type(await store.journal.intend(make.opening("later", charges=charges("tenant:acme", records=95)))) is Exceeded
-    assert type(await store.journal.intend(make.opening("later", charges=charges("tenant:acme", records=96)))) is Opened
+    assert make.code(await store.journal.intend(make.opening("later", charges=charges("tenant:acme", records=95)))) == "blast-radius"
+    assert make.code(await store.journal.intend(make.opening("later", charges=charges("tenant:acme", records=96)))) == "opened"
 
 
 async def test_a_limit_is_on_all_that_one_intent_charges_together(store: SqliteStore) -> None:
     twice = (Charge("run:run_1", "records", 3, 5), Charge("run:run_1", "records", 3, 5))
     result = await store.journal.intend(make.opening("a", charges=twice))
-    assert isinstance(result, Exceeded)
-    assert (result.violations[0].used, result.violations[0].asked) == (3, 3)
+    assert isinstance(result, IntentRefused)
+    assert result.code == "blast-radius"
+    assert result.entry.violated is not None
+    assert (result.entry.violated[0].used, result.entry.violated[0].asked) == (3, 3)
 
 
 async def test_distinct_members_are_counted_once_each(reopen: Reopen) -> None:
     store = await reopen()
 
-    def reaching(name: str, system: str, limit: int = 2) -> object:
+    def reaching(name: str, system: str, limit: int = 2) -> Awaitable[Position | IntentRefused]:
         return store.journal.intend(make.opening(name, charges=(Charge("run:run_1", "systems", 1, limit, member=system),)))
 
-    assert type(await reaching("a", "erp")) is Opened  # type: ignore[misc]
-    assert type(await reaching("b", "erp")) is Opened  # type: ignore[misc]
-    assert type(await reaching("c", "crm")) is Opened  # type: ignore[misc]
+    assert make.code(await reaching("a", "erp")) == "opened"
+    assert make.code(await reaching("b", "erp")) == "opened"
+    assert make.code(await reaching("c", "crm")) == "opened"
     store = await reopen()
-    assert type(await reaching("d", "crm")) is Opened  # type: ignore[misc]
-    assert type(await reaching("e", "bank")) is Exceeded  # type: ignore[misc]
+    assert make.code(await reaching("d", "crm")) == "opened"
+    assert make.code(await reaching("e", "bank")) == "blast-radius"
     assert (await store.registry.counters("run:run_1"))["systems"] == 2
 
 
@@ -195,7 +199,7 @@ async def test_an_opening_whose_entry_tells_another_story_is_refused(store: Sqli
     changes: list[dict[str, Any]] = [{"charges": ()}, {"attempt": 2}, {"tenant": "globex"}]
     for change in changes:
         broken = replace(good, entry=replace(good.entry, **change))
-        with pytest.raises(ValueError, match="not those of the opening"):
+        with pytest.raises(ValueError, match="not those of the request"):
             await store.journal.intend(broken)
 
 

@@ -21,8 +21,8 @@ from gateway.core.codec import record
 from gateway.core.journal import chain
 from gateway.model.approval import ApprovalStatus
 from gateway.model.effect import Charge
+from gateway.model.entry import Position
 from gateway.model.run import Mode
-from gateway.ports.journal import AlreadyTaken, Opened
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.sqlite.log.journal import WAITING
 from gateway.stores.sqlite.projection import rebuild
@@ -67,7 +67,7 @@ async def test_rebuilding_from_the_entries_gives_the_same_tables(tmp_path: Path)
         name = f"key {chance.randrange(150)}"
         charges = (Charge("run:run_1", "writes", 1, 120), Charge("run:run_1", "systems", 1, 3, member=chance.choice("abcd")))
         store.journal.post(typed(make.read(f"inv_{chance.randrange(20)}", f'"v{number}"')))
-        if isinstance(await store.journal.intend(make.opening(name, charges=charges, id_=f"inv_{number % 20}")), Opened):
+        if isinstance(await store.journal.intend(make.opening(name, charges=charges, id_=f"inv_{number % 20}")), Position):
             result = chance.choice(["success", "failed", "unknown", "denied"])
             await store.journal.append(typed(make.outcome(name, result=result, id_=f"inv_{number % 20}", after_version=f'"w{number}"')))
         if chance.random() < 0.3:
@@ -137,7 +137,7 @@ async def test_a_full_disk_stops_the_journal_until_there_is_room_again(tmp_path:
     await until(lambda: store.journal.health().ok)
     # The attempt that failed left nothing: its key is free, its charge was not taken, its seq is given again.
     again = await store.journal.intend(make.opening(f"key {taken}", charges=charges))
-    assert again == Opened(type(again.position)(store.journal.stream, taken + 2))
+    assert again == Position(store.journal.stream, taken + 2)
     assert await store.registry.counters("run:run_1") == {"steps": taken + 1, "writes": taken + 1}
     assert chain.verify(await lines(store)).finding is None
     await store.close()
@@ -150,7 +150,7 @@ async def test_all_that_waits_behind_a_failed_batch_fails_with_it(tmp_path: Path
     give_room = fill_up(store)
     waiting = [store.journal.intend(make.opening(f"key {number}", blobs=tuple(make.sealed() for _ in range(20)))) for number in range(1500)]
     results = await asyncio.gather(*waiting, return_exceptions=True)
-    durable = [result for result in results if isinstance(result, Opened)]
+    durable = [result for result in results if isinstance(result, Position)]
     assert all(isinstance(result, errors.JournalUnavailable) for result in results if result not in durable)
     assert len(durable) < 1500
     assert store.journal.health().seq == len(durable) + 1
@@ -213,7 +213,7 @@ async def test_a_file_size_limit_stops_a_process_and_lifting_it_heals_it(tmp_pat
 async def test_a_stalled_disk_lets_only_so_many_entries_wait(tmp_path: Path) -> None:
     store = await opened(tmp_path)
     gate_read, gate_write = os.pipe()
-    blocked = asyncio.ensure_future(store._intake.perform(lambda _: os.read(gate_read, 1)))
+    blocked = asyncio.ensure_future(store.journal.perform(lambda _: os.read(gate_read, 1)))
     await asyncio.sleep(0)
     for _ in range(WAITING):
         store.journal.post(typed(make.read()))
@@ -235,7 +235,7 @@ async def test_a_closed_journal_takes_nothing_and_can_be_closed_again(tmp_path: 
     await store.close()
     with pytest.raises(errors.JournalUnavailable, match="closed"):
         store.journal.post(typed(make.read()))
-    await store._intake.close()
+    await store.journal.close()
     assert not store.journal.health().ok
 
 
@@ -246,7 +246,7 @@ async def test_a_caller_that_goes_away_does_not_take_its_entry_along(tmp_path: P
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
-    assert type(await store.journal.intend(make.opening("a"))) is AlreadyTaken
+    assert make.code(await store.journal.intend(make.opening("a"))) == "in-flight"
     await store.close()
 
 
@@ -258,7 +258,7 @@ async def test_a_writer_that_dies_leaves_nobody_waiting(tmp_path: Path, monkeypa
         raise RuntimeError("a bug of ours")
 
     results = await asyncio.gather(
-        store._intake.perform(broken), *[store.journal.append(typed(make.read())) for _ in range(50)], return_exceptions=True
+        store.journal.perform(broken), *[store.journal.append(typed(make.read())) for _ in range(50)], return_exceptions=True
     )
     assert all(isinstance(result, errors.JournalUnavailable) for result in results)
     assert "restart" in store.journal.health().reason

@@ -24,7 +24,7 @@ from gateway.model.effect import Charge
 from gateway.model.entry import Position
 from gateway.model.run import Limits, Run
 from gateway.model.trigger import Trigger
-from gateway.ports.journal import Journal, Opened
+from gateway.ports.journal import Journal
 from gateway.stores.sqlite import open_store
 from tests.support import journaling
 from tests.support.journaling import typed
@@ -228,8 +228,8 @@ async def kept(journal: Journal, fields: dict[str, Any], place: int) -> Position
     assert isinstance(entry, IntentEntry)
     entry = replace(entry, idempotency_key=own.idempotency_key, key=own.key, attempt=own.attempt)
     opened = await journal.intend(replace(opening, entry=entry))
-    assert isinstance(opened, Opened)
-    return opened.position
+    assert isinstance(opened, Position)
+    return opened
 
 
 def response_of(position: Position, trigger: Trigger) -> Mapping[str, Any]:

@@ -25,8 +25,9 @@ from gateway.model.entries import Entry
 from gateway.model.entry import Position, Sealed
 from gateway.ports import wire
 from gateway.ports.clock import Clock
-from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
+from gateway.ports.journal import IntentRefused, IntentRequest, JournalHealth
 from gateway.settings.config import Config
+from gateway.stores.sqlite.log.journal import SqliteJournal
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from tests.support.toolmodel import Tool
 
@@ -73,7 +74,7 @@ class Failpoints:
 class PointedJournal:
     """Points before an entry is taken, and after it is durable; with ``posts`` also around one that nobody waits for."""
 
-    journal: Journal
+    journal: SqliteJournal
     points: Points
     posts: bool = False
 
@@ -96,14 +97,17 @@ class PointedJournal:
         self.points.point(f"after {_named(entry)}")
         return position
 
-    async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
+    async def intend(self, request: IntentRequest) -> Position | IntentRefused:
         self.points.point("before intent")
-        opened = await self.journal.intend(opening)
+        result = await self.journal.intend(request)
         self.points.point("after intent")
-        return opened
+        return result
 
     def health(self) -> JournalHealth:
         return self.journal.health()
+
+    async def close(self) -> None:
+        await self.journal.close()
 
 
 def _named(entry: Entry) -> str:

@@ -323,7 +323,7 @@ class Chronicle:
                         run = self.run(run_id)
                         if self._standing(order.order_id, run_id, 0.0) is not None and run.closed_at is None:
                             self.revoked[run_id] = max(self.revoked.get(run_id, 0), run.generation)
-            case projection.RunChanged(run=run):
+            case Run() as run:
                 self.runs[run.run_id].append((seq, run))
                 self.revoked[run.run_id] = max(self.revoked.get(run.run_id, 0), run.revoked)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from gateway import errors
 from gateway.clients.clock import SystemClock
 from gateway.core.codec.entry import of_fields
-from gateway.ports.journal import Opened
+from gateway.model.entry import Position
 from gateway.stores.sqlite import SqliteStore, open_store
 from tests.support import journaling as make
 
@@ -22,10 +22,10 @@ from tests.support import journaling as make
 async def write(store: SqliteStore, worker: int) -> None:
     for number in range(10**9):
         opened = await store.journal.intend(make.opening(f"{worker}/{number}", blobs=(make.sealed(),)))
-        assert isinstance(opened, Opened)
+        assert isinstance(opened, Position)
         store.journal.post(of_fields(make.read(f"inv_{worker}")))
         position = await store.journal.append(of_fields(make.outcome(f"{worker}/{number}", after_version=f'"v{number}"')))
-        print("intent", opened.position.seq, "outcome", position.seq, flush=True)
+        print("intent", opened.seq, "outcome", position.seq, flush=True)
 
 
 async def write_until_full(store: SqliteStore) -> None:

@@ -12,10 +12,10 @@ from gateway.core.codec.entry import of_fields
 from gateway.model import entries as model
 from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge, Key, KeyKind
-from gateway.model.entry import Sealed
+from gateway.model.entry import Position, Sealed
 from gateway.model.run import Limits, Mode, Order, Rate, Run, Scope
 from gateway.model.task import Task
-from gateway.ports.journal import IntentRequest
+from gateway.ports.journal import IntentRefused, IntentRequest
 
 Entry = dict[str, Any]
 
@@ -160,6 +160,11 @@ def opening(
     assert isinstance(intent, IntentEntry)
     assert isinstance(refusal, RefusalEntry)
     return IntentRequest(intent, lambda: refusal, key(name), attempt, charges, blobs)
+
+
+def code(result: Position | IntentRefused) -> str:
+    """``opened``, or the code of the refusal that stands in an intent's place."""
+    return result.code if isinstance(result, IntentRefused) else "opened"
 
 
 def outcome(name: str, *, attempt: int = 1, result: str = "success", id_: str = "inv_1", **more: object) -> Entry:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from gateway.model.call_entry import OutcomeEntry
 from gateway.model.entries import Entry, FindingEntry
 from gateway.model.entry import Position, Sealed
-from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
+from gateway.ports.journal import IntentRefused, IntentRequest, Journal, JournalHealth
 
 Subscriber = Callable[[Entry, Position], object]
 Subscribers = Mapping[str, Sequence[Subscriber]]
@@ -51,19 +51,14 @@ class PublishingJournal:
             await self.answered(entry.run_id)
         return position
 
-    async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
-        opened = await self.journal.intend(opening)
-        match opened:
-            case Opened(position):
-                self._publish(opening.entry, position)
-            case AlreadyTaken(position):
-                self._publish(opening.in_flight(), position)
-            case Unapproved(position):
-                self._publish(opening.unapproved(), position)
-            case Exceeded(position, violations):
-                self._publish(opening.exceeded(violations), position)
-        await self.answered(opening.entry.run_id)
-        return opened
+    async def intend(self, request: IntentRequest) -> Position | IntentRefused:
+        result = await self.journal.intend(request)
+        if isinstance(result, IntentRefused):
+            self._publish(result.entry, result.position)
+        else:
+            self._publish(request.entry, result)
+        await self.answered(request.entry.run_id)
+        return result
 
     def health(self) -> JournalHealth:
         return self.journal.health()

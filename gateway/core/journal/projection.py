@@ -57,10 +57,6 @@ class Charged(Struct, frozen=True, gc=False):
     charges: tuple[ChargeRecord, ...]
 
 
-class WriteOpened(Struct, frozen=True, gc=False):
-    write: Write
-
-
 class WriteSettled(Struct, frozen=True, kw_only=True, gc=False):
     """The write of a wire key got its outcome, or (``reconciled``) what a probe or a person found.
 
@@ -94,10 +90,6 @@ class Seen(Struct, frozen=True, gc=False):
     version: str | None
 
 
-class RunChanged(Struct, frozen=True):
-    run: Run
-
-
 class OrderChanged(Struct, frozen=True):
     """``made`` tells an order from its release: only a made one revokes."""
 
@@ -105,27 +97,11 @@ class OrderChanged(Struct, frozen=True):
     made: bool
 
 
-class TaskChanged(Struct, frozen=True):
-    task: Task
-
-
-class RollbackChanged(Struct, frozen=True):
-    rollback: Rollback
-
-
 class IncidentChanged(Struct, frozen=True):
     """``change`` says which members of the incident the entry sets (``core.incident.incidents.merged``)."""
 
     incident: Incident
     change: str
-
-
-class CheckpointTaken(Struct, frozen=True):
-    checkpoint: Checkpoint
-
-
-class ApprovalChanged(Struct, frozen=True):
-    approval: Approval
 
 
 class ApprovalSpent(Struct, frozen=True):
@@ -136,22 +112,11 @@ class ApprovalSpent(Struct, frozen=True):
     at: float
 
 
-Change = (
-    Stepped
-    | Charged
-    | WriteOpened
-    | WriteSettled
-    | CheckpointTaken
-    | ApprovalChanged
-    | ApprovalSpent
-    | Compensated
-    | Seen
-    | RunChanged
-    | OrderChanged
-    | TaskChanged
-    | IncidentChanged
-    | RollbackChanged
-)
+Record = Run | Task | Rollback | Checkpoint | Approval
+"""What an entry holds whole: as it stands from then on."""
+
+Change = Stepped | Charged | Write | WriteSettled | Compensated | Seen | Record | OrderChanged | IncidentChanged | ApprovalSpent
+"""A ``Write`` is one that was opened."""
 
 _STATES = {Result.SUCCESS: State.STANDING, Result.FAILED: State.FAILED, Result.DENIED: State.FAILED, Result.UNKNOWN: State.UNKNOWN}
 _UNDECLARED = Compensation(reversibility=Reversibility.IRREVERSIBLE, remedy=Remedy.MANUAL_REVIEW)
@@ -162,7 +127,8 @@ def changes(entry: Entry, position: Position) -> tuple[Change, ...]:
     """The changes of one entry, in the order to be made."""
     match entry:
         case ReadEntry():
-            return (_step(entry), *_seen(entry))
+            seen = () if entry.version is None or not entry.target.id else (_seen(entry, entry.version),)
+            return (_step(entry), *seen)
         case ReplayEntry():
             return () if entry.rollback_id is not None else (_step(entry),)
         case RefusalEntry():
@@ -171,20 +137,14 @@ def changes(entry: Entry, position: Position) -> tuple[Change, ...]:
             return _opened(entry, position)
         case OutcomeEntry() | ReconciliationEntry():
             return _settled(entry, position)
-        case RunEntry():
-            return (RunChanged(entry.run),)
+        case RunEntry(run=record) | TaskEntry(task=record) | ApprovalEntry(approval=record) | CheckpointEntry(checkpoint=record):
+            return (record,)
         case OrderEntry():
             return (OrderChanged(entry.order, entry.change == "made"),)
-        case TaskEntry():
-            return (TaskChanged(entry.task),)
         case ResponseEntry():
             return () if entry.incident is None else (IncidentChanged(entry.incident, entry.change or "updated"),)
-        case ApprovalEntry():
-            return (ApprovalChanged(entry.approval),)
-        case CheckpointEntry():
-            return (CheckpointTaken(entry.checkpoint),)
         case RollbackEntry():
-            rollback = () if entry.rollback is None else (RollbackChanged(entry.rollback),)
+            rollback = () if entry.rollback is None else (entry.rollback,)
             return rollback if entry.incident is None else (*rollback, IncidentChanged(entry.incident, entry.change))
         case TriggerEntry() | FindingEntry():
             return ()
@@ -197,19 +157,13 @@ def _step(entry: CallEntry) -> Stepped:
 
 
 def _opened(entry: IntentEntry, position: Position) -> tuple[Change, ...]:
-    found: tuple[Change, ...] = (Charged(entry.charges or ()), WriteOpened(_write(entry, position)))
+    found: tuple[Change, ...] = (Charged(entry.charges or ()), _write(entry, position))
     if entry.approval_id is not None:
         found = (*found, ApprovalSpent(entry.approval_id, position, entry.at))
     return found if entry.rollback_id is not None else (_step(entry), *found)
 
 
-def _seen(entry: ReadEntry) -> tuple[Seen, ...]:
-    if entry.version is None or not entry.target.id:
-        return ()
-    return (_sighting(entry, entry.version),)
-
-
-def _sighting(entry: ReadEntry | OutcomeEntry | ReconciliationEntry, version: str | None) -> Seen:
+def _seen(entry: ReadEntry | OutcomeEntry | ReconciliationEntry, version: str | None) -> Seen:
     return Seen(entry.run_id, entry.workflow_id, entry.target.object, version)
 
 
@@ -229,14 +183,14 @@ def _settled(entry: OutcomeEntry | ReconciliationEntry, position: Position) -> t
     )
     if state is not State.STANDING:
         return (settled,)
-    undone = entry.compensates is not None and entry.verification is not Verification.FAILED
-    taken_back = (Compensated(entry.compensates),) if undone and entry.compensates is not None else ()
+    undone = entry.compensates if entry.verification is not Verification.FAILED else None
+    compensated = () if undone is None else (Compensated(undone),)
     # A version this run did not see for itself would pass for what the agent knows, so an unknown one is remembered as such.
-    return (settled, *taken_back, *((_sighting(entry, entry.after_version),) if target.id else ()))
+    return (settled, *compensated, *((_seen(entry, entry.after_version),) if target.id else ()))
 
 
 def _write(entry: IntentEntry, position: Position) -> Write:
-    key, way = entry.key, entry.compensation
+    key, declared = entry.key, entry.compensation
     return Write(
         key=Key(
             tenant=entry.tenant,
@@ -255,7 +209,7 @@ def _write(entry: IntentEntry, position: Position) -> Write:
         tool=entry.tool,
         action=entry.action,
         target=entry.target,
-        compensation=_UNDECLARED if way is None else way.value,
+        compensation=_UNDECLARED if declared is None else declared.value,
         intent=position,
         at=entry.at,
         before_version=entry.before_version,

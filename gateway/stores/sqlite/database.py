@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from gateway import errors
 
@@ -45,14 +46,12 @@ class Database:
             _migrate(self.writer)
             self.stream = _stream(self.writer, stream)
             self.reader = _connect(f"file:{self.path.absolute().as_posix().replace('?', '%3f').replace('#', '%23')}?mode=ro", uri=True)
-        except (sqlite3.Error, OSError) as broken:
+        except (sqlite3.Error, OSError, errors.Misconfigured) as broken:
             os.close(self._lock)
-            raise errors.Misconfigured(
-                [f"{self.path}: the journal cannot be opened ({broken}); restore it or name another data_dir"]
-            ) from broken
-        except errors.Misconfigured:
-            os.close(self._lock)
-            raise
+            if isinstance(broken, errors.Misconfigured):
+                raise
+            problem = f"{self.path}: the journal cannot be opened ({broken}); restore it or name another data_dir"
+            raise errors.Misconfigured([problem]) from broken
 
     def close(self) -> None:
         """Close both connections and give the folder free."""
@@ -102,7 +101,7 @@ def _stream(connection: sqlite3.Connection, new: str) -> str:
     return str(stream)
 
 
-Row = tuple[object, ...]
+Row = tuple[Any, ...]
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _CHUNKS = (128, 32, 8, 1)
@@ -124,6 +123,21 @@ def migrations() -> list[tuple[int, str]]:
     """Every migration with its number, ascending."""
     files = resources.files(__package__).joinpath("migrations").iterdir()
     return sorted((int(file.name[:4]), file.read_text()) for file in files if file.name.endswith(".sql"))
+
+
+def entries(
+    reader: sqlite3.Connection,
+    *,
+    after: int = 0,
+    run: str | None = None,
+    tenant: str | None = None,
+    kind: str | None = None,
+    limit: int | None = None,
+) -> Iterator[bytes]:
+    """The lines of the entries above the seq ``after``, ascending, by the index that holds the fewest."""
+    narrowest = "entries_of_run" if run else "entries_of_tenant" if tenant else "entries_of_kind" if kind else "entries"
+    wanted = {"after": after, "run": run, "tenant": tenant, "kind": kind, "limit": -1 if limit is None else limit}
+    return (line for (line,) in reader.execute(READING[narrowest], wanted))
 
 
 def put(connection: sqlite3.Connection, name: str, rows: Sequence[Row]) -> None:

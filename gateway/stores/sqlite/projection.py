@@ -13,10 +13,14 @@ from gateway.core.authorization import gate
 from gateway.core.codec import entry as codec
 from gateway.core.incident import incidents
 from gateway.core.journal import projection
+from gateway.model.approval import Approval
 from gateway.model.call_entry import ChargeRecord
+from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Charge, Violation, Write
 from gateway.model.entry import Position
-from gateway.model.run import Mode, Run, Scope
+from gateway.model.rollback import Rollback
+from gateway.model.run import Mode, Order, Run
+from gateway.model.task import Task
 from gateway.stores.sqlite import database, rows
 from gateway.stores.sqlite.database import FILE, READING, WRITING, Database
 
@@ -72,7 +76,7 @@ class Counters:
     def used(self, scope: str, name: str) -> int:
         found = self._used.get((scope, name))
         if found is None:
-            row = self._connection.execute(database.WRITING["used"], (scope, name)).fetchone()
+            row = self._connection.execute(WRITING["used"], (scope, name)).fetchone()
             found = self._used[scope, name] = row[0] if row else 0
         return found
 
@@ -95,7 +99,7 @@ class Counters:
     def _has(self, member: tuple[str, str, str]) -> bool:
         found = self._members.get(member)
         if found is None:
-            found = self._members[member] = self._connection.execute(database.WRITING["member"], member).fetchone() is not None
+            found = self._members[member] = self._connection.execute(WRITING["member"], member).fetchone() is not None
         return found
 
 
@@ -161,6 +165,7 @@ class Tables:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._execute = connection.execute
         self._counters = Counters(connection)
         self._taken: set[Attempt] = set()
         self._writes: list[database.Row] = []
@@ -182,7 +187,7 @@ class Tables:
 
     def granted(self, approval_id: str) -> bool:
         """Whether an approval is there to be spent, as this transaction leaves it."""
-        return self._connection.execute(database.WRITING["granted"], (approval_id,)).fetchone() is not None
+        return self._execute(WRITING["granted"], (approval_id,)).fetchone() is not None
 
     def apply(self, changes: tuple[projection.Change, ...], seq: int) -> None:
         """Make the changes of the entry at ``seq``."""
@@ -193,8 +198,8 @@ class Tables:
                         self._counters.add(scope, projection.STEPS, 1)
                 case projection.Charged():
                     self._counters.take(change.charges)
-                case projection.WriteOpened():
-                    self._open(change.write)
+                case Write():
+                    self._open(change)
                 case projection.WriteSettled():
                     self._settle(change)
                 case projection.Compensated():
@@ -203,22 +208,22 @@ class Tables:
                 case projection.Seen():
                     for scope in (f"run:{change.run_id}", f"workflow:{change.workflow_id}"):
                         self._sightings[scope, change.object] = (scope, change.object, change.version, seq)
-                case projection.RunChanged():
-                    self._keep_run(change.run)
+                case Run():
+                    self._put(change)
+                    # Read back: what was revoked stays so, whatever this entry's writer still believed.
+                    self.runs[change.run_id] = rows.run(self._execute(READING["run"], (change.run_id,)).fetchone())
+                case Task() | Rollback() | Checkpoint() | Approval():
+                    self._put(change)
                 case projection.OrderChanged():
-                    self._keep_order(change)
-                case projection.TaskChanged():
-                    self._connection.execute(database.WRITING["keep_task"], rows.of_task(change.task))
+                    self._put(change.order)
+                    if change.made:
+                        self._revoke(change.order)
                 case projection.IncidentChanged():
-                    self._keep_incident(change)
-                case projection.RollbackChanged():
-                    self._connection.execute(database.WRITING["keep_rollback"], rows.of_rollback(change.rollback))
-                case projection.CheckpointTaken():
-                    self._connection.execute(database.WRITING["keep_checkpoint"], rows.of_checkpoint(change.checkpoint))
-                case projection.ApprovalChanged():
-                    self._connection.execute(database.WRITING["keep_approval"], rows.of_approval(change.approval))
+                    row = self._execute(READING["incident"], (change.incident.incident_id,)).fetchone()
+                    earlier = None if row is None else rows.INCIDENTS.value(row)
+                    self._put(incidents.merged(earlier, change.incident, change.change))
                 case projection.ApprovalSpent():
-                    self._connection.execute(database.WRITING["spend_approval"], (change.at, str(change.by), change.approval_id))
+                    self._execute(WRITING["spend_approval"], (change.at, str(change.by), change.approval_id))
                 case _:
                     assert_never(change)
 
@@ -238,10 +243,9 @@ class Tables:
     def _forget(self) -> None:
         self._taken, self._writes, self._settled, self._sightings, self.runs = set(), [], {}, {}, {}
 
-    def _keep_incident(self, change: projection.IncidentChanged) -> None:
-        row = self._connection.execute(database.READING["incident"], (change.incident.incident_id,)).fetchone()
-        incident = incidents.merged(None if row is None else rows.incident(row), change.incident, change.change)
-        self._connection.execute(database.WRITING["keep_incident"], rows.of_incident(incident))
+    def _put(self, value: rows.Stored) -> None:
+        document = rows.DOCUMENTS[type(value)]
+        self._execute(WRITING[document.query], document.row(value))
 
     def _open(self, write: Write) -> None:
         self._taken.add((write.key.tenant, write.key.workflow_id, write.key.digest, write.attempt))
@@ -257,26 +261,16 @@ class Tables:
         database.put(self._connection, "settle_writes", list(self._settled.values()))
         self._writes, self._settled = [], {}
 
-    def _keep_run(self, run: Run) -> None:
-        self._connection.execute(database.WRITING["keep_run"], rows.of_run(run))
-        # Read back: what was revoked stays so, whatever this entry's writer still believed.
-        self.runs[run.run_id] = rows.run(self._connection.execute(database.READING["run"], (run.run_id,)).fetchone())
-
-    def _open_runs(self, scope: Scope) -> list[database.Row]:
-        """The open runs that a scope could cover, and few others."""
-        wanted = {"run": None if scope.subtree else scope.run, "agent": scope.agent, "tenant": scope.tenant}
-        return self._connection.execute(database.WRITING["open_runs"], wanted).fetchall()
-
-    def _keep_order(self, change: projection.OrderChanged) -> None:
-        order = change.order
-        self._connection.execute(database.WRITING["keep_order"], rows.of_order(order))
-        # A lease is good for all tools: where an order takes one of them away, the lease stays.
-        if not (change.made and order.mode is Mode.REVOKED and order.scope.tool is None):
+    def _revoke(self, order: Order) -> None:
+        """Revoke the open runs that a new order covers. A lease is good for all tools: an order on one of them leaves it."""
+        scope = order.scope
+        if order.mode is not Mode.REVOKED or scope.tool is not None:
             return
-        for row in self._open_runs(order.scope):
+        wanted = {"run": None if scope.subtree else scope.run, "agent": scope.agent, "tenant": scope.tenant}
+        for row in self._execute(WRITING["open_runs"], wanted).fetchall():
             run = rows.run(row)
-            if gate.covers(order.scope, run):
-                self._connection.execute(database.WRITING["revoke_run"], (run.generation, run.run_id))
+            if gate.covers(scope, run):
+                self._execute(WRITING["revoke_run"], (run.generation, run.run_id))
                 self.runs[run.run_id] = rows.run((row[0], run.generation))
 
 

@@ -17,6 +17,7 @@ from gateway.model.entry import Head, Kind
 from gateway.model.run import Run
 from gateway.ports.projections import Registry
 from gateway.ports.vault import Blobs
+from gateway.stores.sqlite import database
 from gateway.stores.sqlite.database import FILE, READING
 from gateway.stores.sqlite.log.history import SqliteBlobs
 from gateway.stores.sqlite.log.journal import PendingEntries
@@ -41,9 +42,7 @@ class Reading:
 
     def run_of(self, run_id: str, generation: int) -> Run | None:
         """A run as it was in one of its generations, at the end of it; a resume makes it narrower."""
-        wanted = {"run": run_id, "kind": Kind.RUN, "tenant": None, "limit": -1, "after": 0}
-        lines = self._connection.execute(READING["entries_of_run"], wanted).fetchall()
-        entries = (codec.decode(line) for (line,) in lines)
+        entries = map(codec.decode, database.entries(self._connection, run=run_id, kind=Kind.RUN))
         found = [one.run for one in entries if isinstance(one, RunEntry) and one.run.generation == generation]
         return found[-1] if found else None
 
@@ -64,9 +63,7 @@ class Reading:
         """
         try:
             heads = [chain.head_line(Head(*row)) for row in self._connection.execute(READING["heads"]).fetchall()]
-            for (line,) in self._connection.execute(
-                READING["entries"], {"after": 0, "run": None, "tenant": None, "kind": None, "limit": -1}
-            ):
+            for line in database.entries(self._connection):
                 yield line if isinstance(line, bytes) else str(line).encode()
         except sqlite3.Error as broken:
             raise errors.Misconfigured([f"{FILE}: the journal cannot be read ({broken})"]) from broken

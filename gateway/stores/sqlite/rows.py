@@ -1,13 +1,16 @@
-"""Table rows and the model's values."""
+"""Table rows and the model's values: a write has a column for each member, all else is a document beside the columns to find it by."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from operator import attrgetter, itemgetter
+from typing import Any, Generic, TypeVar
 
 import orjson
+from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK
+from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK, Codec
 from gateway.core.journal.projection import WriteSettled
 from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.call import Compensation, Remedy, Reversibility, Target
@@ -20,173 +23,123 @@ from gateway.model.task import Task
 from gateway.model.trigger import Incident
 from gateway.stores.sqlite.database import Row
 
-
-def of_write(write: Write) -> Row:
-    """In the order of the query ``keep_writes``."""
-    key, target, way = write.key, write.target, write.compensation
-    return (
-        write.intent.seq,
-        key.tenant,
-        key.workflow_id,
-        key.digest,
-        write.attempt,
-        key.kind.value,
-        key.content,
-        key.window,
-        write.wire_key,
-        write.state.value,
-        write.run_id,
-        write.generation,
-        write.step_id,
-        write.tool,
-        write.action,
-        target.system,
-        target.type,
-        target.id,
-        target.tenant,
-        target.object if target.id else None,
-        way.reversibility.value,
-        way.remedy.value,
-        way.automatic,
-        way.allowed_until,
-        write.at,
-        write.before_version,
-        write.snapshot_ref,
-        write.args_ref,
-        write.rollback_id,
-        write.parent_step,
-        write.method,
-        write.existed,
-        orjson.dumps(write.compensates).decode() if write.compensates else None,
-    )
+T = TypeVar("T", bound=Struct)
 
 
-def write(row: Row, stream: str) -> Write:
-    """From ``SELECT *``, in the order of the table."""
-    cells: tuple[Any, ...] = row
-    (seq, tenant, workflow_id, digest, attempt, kind, content, window, wire_key, state, run_id, generation, step_id, tool, action) = cells[
-        :15
-    ]
-    (system, type_, id_, target_tenant, _, class_, remedy, automatic, until, at) = cells[15:25]
-    (before, snapshot, args, rollback_id, outcome, status, after, reply, verification) = cells[25:34]
-    (parent_step, method, existed, compensates) = cells[34:]
-    return Write(
-        key=Key(tenant=tenant, workflow_id=workflow_id, kind=KeyKind(kind), digest=digest, content=content, window=window),
-        attempt=attempt,
-        wire_key=wire_key,
-        state=State(state),
-        run_id=run_id,
-        generation=generation,
-        step_id=step_id,
-        tool=tool,
-        action=action,
-        target=Target(system, type_, id_, target_tenant),
-        compensation=Compensation(
-            reversibility=Reversibility(class_), remedy=Remedy(remedy), automatic=bool(automatic), allowed_until=until
-        ),
-        intent=Position(stream, seq),
-        outcome=None if outcome is None else Position(stream, outcome),
-        at=at,
-        status=status,
-        before_version=before,
-        after_version=after,
-        snapshot_ref=snapshot,
-        args_ref=args,
-        reply_ref=reply,
-        verification=Verification(verification),
-        rollback_id=rollback_id,
-        parent_step=parent_step,
-        method=method,
-        existed=None if existed is None else bool(existed),
-        compensates=tuple(orjson.loads(compensates)) if compensates else (),
-    )
+class Document(Generic[T]):
+    """How values of one type are stored: by the named query, as their ``columns`` and then the document that their entries hold."""
+
+    def __init__(self, query: str, codec: Codec[T], *columns: str) -> None:
+        self.query = query
+        self._codec = codec
+        self._cells = attrgetter(*columns)
+
+    def row(self, value: T) -> Row:
+        """In the order of the query."""
+        return (*self._cells(value), orjson.dumps(self._codec.journal(value)))
+
+    def value(self, row: Row) -> T:
+        """From a row that begins with the document."""
+        return self._codec.read(orjson.loads(row[0]))
 
 
-def of_settled(settled: WriteSettled) -> Row:
-    """In the order of the query ``settle_writes``."""
-    return (
-        settled.wire_key,
-        settled.state.value,
-        settled.reconciled,
-        settled.outcome.seq,
-        settled.status,
-        settled.after_version,
-        settled.reply_ref,
-        settled.verification.value,
-        settled.made,
-        settled.object,
-    )
+RUNS = Document("keep_run", RUN, "run_id", "tenant", "agent_id", "parent_run", "closed_at", "revoked")
+ORDERS = Document("keep_order", ORDER, "order_id", "epoch")
+TASKS = Document("keep_task", TASK, "task_id", "run_id")
+INCIDENTS = Document("keep_incident", INCIDENT, "incident_id", "run_id", "generation", "cause")
+ROLLBACKS = Document("keep_rollback", ROLLBACK, "rollback_id", "run_id")
+CHECKPOINTS = Document("keep_checkpoint", CHECKPOINT, "checkpoint_id", "run_id")
+APPROVALS = Document("keep_approval", APPROVAL, "approval_id", "run_id", "generation", "action", "content", "number", "status.value")
 
-
-def of_run(run: Run) -> Row:
-    """In the order of the query ``keep_run``."""
-    document = orjson.dumps(RUN.journal(run))
-    return (run.run_id, run.tenant, run.agent_id, run.parent_run, run.closed_at is not None, run.revoked, document)
+Stored = Run | Order | Task | Incident | Rollback | Checkpoint | Approval
+DOCUMENTS: Mapping[type[Stored], Document[Any]] = {
+    Run: RUNS,
+    Order: ORDERS,
+    Task: TASKS,
+    Incident: INCIDENTS,
+    Rollback: ROLLBACKS,
+    Checkpoint: CHECKPOINTS,
+    Approval: APPROVALS,
+}
 
 
 def run(row: Row) -> Run:
     """From ``document, revoked``; the column holds what orders revoked since."""
-    cells: tuple[Any, ...] = row
-    document, revoked = cells
-    found = RUN.read(orjson.loads(document))
-    return found if found.revoked == revoked else replace(found, revoked=revoked)
-
-
-def of_order(order: Order) -> Row:
-    return (order.order_id, order.epoch, orjson.dumps(ORDER.journal(order)))
-
-
-def order(row: Row) -> Order:
-    (document,) = row
-    return ORDER.read(orjson.loads(document))  # type: ignore[arg-type]
-
-
-def of_task(task: Task) -> Row:
-    return (task.task_id, task.run_id, orjson.dumps(TASK.journal(task)))
-
-
-def task(row: Row) -> Task:
-    (document,) = row
-    return TASK.read(orjson.loads(document))  # type: ignore[arg-type]
-
-
-def of_incident(incident: Incident) -> Row:
-    found = incident
-    return (found.incident_id, found.run_id, found.generation, found.cause, orjson.dumps(INCIDENT.journal(found)))
-
-
-def incident(row: Row) -> Incident:
-    (document,) = row
-    return INCIDENT.read(orjson.loads(document))  # type: ignore[arg-type]
-
-
-def of_approval(approval: Approval) -> Row:
-    one = approval
-    document = orjson.dumps(APPROVAL.journal(one))
-    return (one.approval_id, one.run_id, one.generation, one.action, one.content, one.number, one.status.value, document)
+    found = RUNS.value(row)
+    return found if found.revoked == row[1] else replace(found, revoked=row[1])
 
 
 def approval(row: Row) -> Approval:
     """From ``document, status, used_at, used_by``; the last three hold what an intent did to it since."""
-    cells: tuple[Any, ...] = row
-    document, status, used_at, used_by = cells
-    found = APPROVAL.read(orjson.loads(document))
+    found, (status, used_at, used_by) = APPROVALS.value(row), row[1:]
     return found if found.status == status else replace(found, status=ApprovalStatus(status), used_at=used_at, used_by=used_by)
 
 
-def of_checkpoint(checkpoint: Checkpoint) -> Row:
-    return (checkpoint.checkpoint_id, checkpoint.run_id, orjson.dumps(CHECKPOINT.journal(checkpoint)))
+_COLUMNS = (
+    "seq tenant workflow_id key_digest attempt key_kind content window_s wire_key state run_id generation step_id tool action "
+    "system type id target_tenant object class remedy automatic allowed_until at before_version snapshot_ref args_ref rollback_id "
+    "outcome_seq status after_version reply_ref verification parent_step method existed compensates"
+)
+"""Of a write, in the order of the table."""
+
+_OPENED = (
+    "attempt wire_key run_id generation step_id tool action at before_version snapshot_ref args_ref rollback_id parent_step method existed"
+)
+"""Columns that are members of a write by the same name, as its intent sets them."""
+
+_OUTCOME = "status after_version reply_ref"
+"""Those that its outcome sets."""
+
+_opened = attrgetter(*_OPENED.split())
+_settled = attrgetter("status", "after_version", "reply_ref", "reconciled", "made", "object")
 
 
-def checkpoint(row: Row) -> Checkpoint:
-    (document,) = row
-    return CHECKPOINT.read(orjson.loads(document))  # type: ignore[arg-type]
+def of_write(write: Write) -> Row:
+    """In the order of the query ``keep_writes``."""
+    key, target, undo = write.key, write.target, write.compensation
+    of_key = (key.tenant, key.workflow_id, key.digest, key.kind.value, key.content, key.window)
+    of_target = (target.system, target.type, target.id, target.tenant, target.object if target.id else None)
+    of_undo = (undo.reversibility.value, undo.remedy.value, undo.automatic, undo.allowed_until)
+    compensates = orjson.dumps(write.compensates).decode() if write.compensates else None
+    return (write.intent.seq, write.state.value, *of_key, *of_target, *of_undo, compensates, *_opened(write))
 
 
-def of_rollback(rollback: Rollback) -> Row:
-    return (rollback.rollback_id, rollback.run_id, orjson.dumps(ROLLBACK.journal(rollback)))
+def of_settled(settled: WriteSettled) -> Row:
+    """In the order of the query ``settle_writes``."""
+    return (settled.wire_key, settled.state.value, settled.verification.value, settled.outcome.seq, *_settled(settled))
 
 
-def rollback(row: Row) -> Rollback:
-    (document,) = row
-    return ROLLBACK.read(orjson.loads(document))  # type: ignore[arg-type]
+def _cells(columns: str) -> Callable[[Row], tuple[Any, ...]]:
+    return itemgetter(*map(_COLUMNS.split().index, columns.split()))
+
+
+_PLAIN = f"{_OPENED} {_OUTCOME}"
+_plain = _cells(_PLAIN)
+_positions = _cells("seq outcome_seq")
+_states = _cells("state verification existed compensates")
+_key = _cells("tenant workflow_id key_kind key_digest content window_s")
+_target = _cells("system type id target_tenant")
+_undo = _cells("class remedy automatic allowed_until")
+
+
+def write(row: Row, stream: str) -> Write:
+    """From ``SELECT *``, in the order of the table."""
+    seq, outcome = _positions(row)
+    state, verification, existed, compensates = _states(row)
+    tenant, workflow_id, kind, digest, content, window = _key(row)
+    reversibility, remedy, automatic, until = _undo(row)
+    members = dict(zip(_PLAIN.split(), _plain(row), strict=True))
+    members["existed"] = None if existed is None else bool(existed)
+    return Write(
+        key=Key(tenant=tenant, workflow_id=workflow_id, kind=KeyKind(kind), digest=digest, content=content, window=window),
+        state=State(state),
+        target=Target(*_target(row)),
+        compensation=Compensation(
+            reversibility=Reversibility(reversibility), remedy=Remedy(remedy), automatic=bool(automatic), allowed_until=until
+        ),
+        intent=Position(stream, seq),
+        outcome=None if outcome is None else Position(stream, outcome),
+        verification=Verification(verification),
+        compensates=tuple(orjson.loads(compensates)) if compensates else (),
+        **members,
+    )

@@ -9,7 +9,7 @@ from gateway.ports.clock import Clock
 from gateway.stores.sqlite.database import Database
 from gateway.stores.sqlite.log import history
 from gateway.stores.sqlite.log.history import SqliteBlobs, SqliteHistory
-from gateway.stores.sqlite.log.journal import Intake, PendingEntries, SqliteJournal
+from gateway.stores.sqlite.log.journal import PendingEntries, SqliteJournal
 from gateway.stores.sqlite.projection import KnownKeys
 from gateway.stores.sqlite.views import (
     Runs,
@@ -38,10 +38,9 @@ class SqliteStore:
     checkpoints: SqliteCheckpoints
     blobs: SqliteBlobs
     _database: Database
-    _intake: Intake
 
     async def close(self) -> None:
-        await self._intake.close()
+        await self.journal.close()
         self._database.close()
 
 
@@ -57,19 +56,18 @@ async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
     except BaseException:
         database.close()
         raise
-    ahead, runs, keys = PendingEntries(), Runs(), KnownKeys(database.reader)
-    intake = Intake(database.writer, database.stream, tip, ahead, keys, runs.refresh)
+    reader, stream, pending, runs, keys = database.reader, database.stream, PendingEntries(), Runs(), KnownKeys(database.reader)
+    journal = SqliteJournal(database, tip, pending, keys, runs.refresh)
     return SqliteStore(
-        journal=SqliteJournal(intake),
-        history=SqliteHistory(database.reader, intake),
-        writes=SqliteWrites(database.reader, database.stream, keys),
-        sightings=SqliteSightings(database.reader, ahead),
-        registry=SqliteRegistry(database.reader, runs, ahead),
-        incidents=SqliteIncidents(database.reader),
-        rollbacks=SqliteRollbacks(database.reader, database.stream),
-        approvals=SqliteApprovals(database.reader),
-        checkpoints=SqliteCheckpoints(database.reader, database.stream),
-        blobs=SqliteBlobs(database.reader, intake),
+        journal=journal,
+        history=SqliteHistory(reader, journal),
+        writes=SqliteWrites(reader, stream, keys),
+        sightings=SqliteSightings(reader, pending),
+        registry=SqliteRegistry(reader, runs, pending),
+        incidents=SqliteIncidents(reader),
+        rollbacks=SqliteRollbacks(reader, stream),
+        approvals=SqliteApprovals(reader),
+        checkpoints=SqliteCheckpoints(reader, stream),
+        blobs=SqliteBlobs(reader, journal),
         _database=database,
-        _intake=intake,
     )

@@ -24,7 +24,7 @@ from gateway.ports.checkpoints import CheckpointRecords, Standing
 from gateway.ports.projections import Registry, Sightings, Writes
 from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents
-from gateway.stores.sqlite import rows
+from gateway.stores.sqlite import database, rows
 from gateway.stores.sqlite.database import READING, Row
 from gateway.stores.sqlite.log.journal import PendingEntries, Sight
 from gateway.stores.sqlite.projection import KnownKeys
@@ -35,8 +35,9 @@ T = TypeVar("T")
 class _View:
     """Reads of durable rows, by the named queries; ``read`` makes the model's value of a row."""
 
-    def __init__(self, reader: sqlite3.Connection) -> None:
+    def __init__(self, reader: sqlite3.Connection, stream: str = "") -> None:
         self._reader = reader
+        self._write = functools.partial(rows.write, stream=stream)
 
     def _one(self, query: str, read: Callable[[Row], T], *arguments: object) -> T | None:
         row = self._reader.execute(READING[query], arguments).fetchone()
@@ -54,9 +55,8 @@ class SqliteWrites(_View):
     """A write's row is there when its append or intend has returned."""
 
     def __init__(self, reader: sqlite3.Connection, stream: str, keys: KnownKeys) -> None:
-        super().__init__(reader)
+        super().__init__(reader, stream)
         self._keys = keys
-        self._write = functools.partial(rows.write, stream=stream)
 
     async def latest(self, tenant: str, workflow_id: str, key_digest: str) -> Write | None:
         if not self._keys.maybe(tenant, workflow_id, key_digest):
@@ -79,15 +79,15 @@ class SqliteWrites(_View):
 class SqliteSightings:
     """A sighting counts as soon as its entry was posted."""
 
-    def __init__(self, reader: sqlite3.Connection, ahead: PendingEntries) -> None:
+    def __init__(self, reader: sqlite3.Connection, pending: PendingEntries) -> None:
         self._reader = reader
-        self._ahead = ahead
+        self._pending = pending
 
     async def by_run(self, run_id: str, target_object: str) -> Sighting | None:
-        return self._ahead.sighting((f"run:{run_id}", target_object), self._durable)
+        return self._pending.sighting((f"run:{run_id}", target_object), self._durable)
 
     async def by_workflow(self, workflow_id: str, target_object: str) -> Sighting | None:
-        return self._ahead.sighting((f"workflow:{workflow_id}", target_object), self._durable)
+        return self._pending.sighting((f"workflow:{workflow_id}", target_object), self._durable)
 
     def _durable(self, sight: Sight) -> Sighting | None:
         row = self._reader.execute(READING["sighting"], sight).fetchone()
@@ -99,37 +99,37 @@ class Runs:
 
     def __init__(self, *, bound: int = 20_000) -> None:
         self._bound = bound
-        self._kept: OrderedDict[str, Run] = OrderedDict()
+        self._runs: OrderedDict[str, Run] = OrderedDict()
 
     def get(self, run_id: str) -> Run | None:
-        run = self._kept.get(run_id)
+        run = self._runs.get(run_id)
         if run is not None:
-            self._kept.move_to_end(run_id)
+            self._runs.move_to_end(run_id)
         return run
 
-    def keep(self, run: Run) -> None:
-        self._kept[run.run_id] = run
-        self._kept.move_to_end(run.run_id)
-        if len(self._kept) > self._bound:
-            self._kept.popitem(last=False)
+    def put(self, run: Run) -> None:
+        self._runs[run.run_id] = run
+        self._runs.move_to_end(run.run_id)
+        if len(self._runs) > self._bound:
+            self._runs.popitem(last=False)
 
     def refresh(self, changed: Mapping[str, Run]) -> None:
         for run in changed.values():
-            self.keep(run)
+            self.put(run)
 
 
 class SqliteRegistry(_View):
     """The projection of ``run``, ``order`` and ``task`` entries, and of all that is counted."""
 
-    def __init__(self, reader: sqlite3.Connection, runs: Runs, ahead: PendingEntries) -> None:
+    def __init__(self, reader: sqlite3.Connection, runs: Runs, pending: PendingEntries) -> None:
         super().__init__(reader)
         self._runs = runs
-        self._ahead = ahead
+        self._pending = pending
 
     async def run(self, run_id: str) -> Run | None:
         run = self._runs.get(run_id)
         if run is None and (run := self._one("run", rows.run, run_id)) is not None:
-            self._runs.keep(run)
+            self._runs.put(run)
         return run
 
     async def runs(
@@ -144,33 +144,33 @@ class SqliteRegistry(_View):
         return self._page("runs", rows.run, after, limit, tenant=tenant, agent=agent, parent=parent)
 
     async def orders(self) -> Sequence[Order]:
-        return self._all("orders", rows.order)
+        return self._all("orders", rows.ORDERS.value)
 
     async def task(self, task_id: str) -> Task | None:
-        return self._one("task", rows.task, task_id)
+        return self._one("task", rows.TASKS.value, task_id)
 
     async def tasks(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Task]:
-        return self._page("tasks", rows.task, after, limit, run=run)
+        return self._page("tasks", rows.TASKS.value, after, limit, run=run)
 
     async def counters(self, scope: str) -> Mapping[str, int]:
         """Durable, with the steps that were taken since: two reads in a row cannot both be the last step."""
         found = self._reader.execute(READING["counters"], (scope,)).fetchall()
         used = {name: count for _, name, count in found if name is not None}
-        ahead = self._ahead.steps(scope, above=found[0][0])
-        if ahead:
-            used[projection.STEPS] = used.get(projection.STEPS, 0) + ahead
+        pending = self._pending.steps(scope, above=found[0][0])
+        if pending:
+            used[projection.STEPS] = used.get(projection.STEPS, 0) + pending
         return used
 
 
 class SqliteIncidents(_View):
     async def incident(self, incident_id: str) -> Incident | None:
-        return self._one("incident", rows.incident, incident_id)
+        return self._one("incident", rows.INCIDENTS.value, incident_id)
 
     async def incidents(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Incident]:
-        return self._page("incidents", rows.incident, after, limit, run=run)
+        return self._page("incidents", rows.INCIDENTS.value, after, limit, run=run)
 
     async def incident_of(self, run_id: str, generation: int, cause: str) -> Incident | None:
-        return self._one("incident_of", rows.incident, run_id, generation, cause)
+        return self._one("incident_of", rows.INCIDENTS.value, run_id, generation, cause)
 
 
 class SqliteApprovals(_View):
@@ -185,45 +185,32 @@ class SqliteApprovals(_View):
 
 
 class SqliteCheckpoints(_View):
-    def __init__(self, reader: sqlite3.Connection, stream: str) -> None:
-        super().__init__(reader)
-        self._write = functools.partial(rows.write, stream=stream)
-
     async def checkpoint(self, checkpoint_id: str) -> Checkpoint | None:
-        return self._one("checkpoint", rows.checkpoint, checkpoint_id)
+        return self._one("checkpoint", rows.CHECKPOINTS.value, checkpoint_id)
 
     async def checkpoints(self, run: str, *, after: str | None = None, limit: int | None = 100) -> Sequence[Checkpoint]:
-        return self._page("checkpoints", rows.checkpoint, after, limit, run=run)
+        return self._page("checkpoints", rows.CHECKPOINTS.value, after, limit, run=run)
 
     async def standing(self, key: Key, until: int) -> Write | None:
-        wanted = {"tenant": key.tenant, "workflow": key.workflow_id, "key": key.digest, "until": until}
-        row = self._reader.execute(READING["standing_write"], wanted).fetchone()
-        return None if row is None else self._write(row)
+        return self._one("standing_write", self._write, key.tenant, key.workflow_id, key.digest, until)
 
 
 class SqliteRollbacks(_View):
-    def __init__(self, reader: sqlite3.Connection, stream: str) -> None:
-        super().__init__(reader)
-        self._stream = stream
-
     async def rollback(self, rollback_id: str) -> Rollback | None:
-        return self._one("rollback", rows.rollback, rollback_id)
+        return self._one("rollback", rows.ROLLBACKS.value, rollback_id)
 
     async def rollbacks(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Rollback]:
-        return self._page("rollbacks", rows.rollback, after, limit, run=run)
+        return self._page("rollbacks", rows.ROLLBACKS.value, after, limit, run=run)
 
     async def unfinished(self) -> Sequence[Rollback]:
         return [one for one in await self.rollbacks(limit=None) if not one.status.ended]
 
     async def compensations(self, rollback_id: str, node_id: str | None = None) -> Sequence[Write]:
-        wanted = {"rollback": rollback_id, "node": node_id}
-        return [rows.write(row, self._stream) for row in self._reader.execute(READING["compensations"], wanted).fetchall()]
+        return self._all("compensations", self._write, rollback_id, node_id)
 
     async def marks(self, rollback_id: str, run_id: str) -> Mapping[str, RollbackEntry]:
         found: dict[str, RollbackEntry] = {}
-        wanted = {"run": run_id, "kind": Kind.ROLLBACK, "tenant": None, "limit": -1, "after": 0}
-        for (line,) in self._reader.execute(READING["entries_of_run"], wanted):
-            entry = codec.decode(line)
+        for entry in map(codec.decode, database.entries(self._reader, run=run_id, kind=Kind.ROLLBACK)):
             if isinstance(entry, RollbackEntry) and entry.rollback_id == rollback_id and entry.node is not None:
                 found[entry.node] = entry
         return found

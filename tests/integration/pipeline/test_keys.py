@@ -8,8 +8,9 @@ from collections import Counter
 import orjson
 import pytest
 
+from gateway.model.entry import Position
 from gateway.pipeline import sealed_payloads
-from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Opened, Unapproved
+from gateway.ports.journal import IntentRefused, IntentRequest
 from tests.support.rig import Rig, code, header, until_async
 
 INVOICE = "/v1/tenants/acme/invoices/inv_1"
@@ -153,7 +154,7 @@ async def test_a_write_is_never_taken_for_abandoned_while_it_is_carried(gateway:
     journal, adopted = gateway.gateway.resources.store.journal, []
     intend = journal.intend
 
-    async def then_reconcile(opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
+    async def then_reconcile(opening: IntentRequest) -> Position | IntentRefused:
         """The intent is on disk, and the line has not learned of it yet."""
         opened = await intend(opening)
         adopted.append(await gateway.gateway.recovery.reconciler.adopt())

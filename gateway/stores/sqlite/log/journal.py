@@ -16,7 +16,8 @@ from gateway.model.effect import Charge, Sighting
 from gateway.model.entries import Entry
 from gateway.model.entry import Position, Sealed
 from gateway.model.run import Run
-from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Journal, JournalHealth, Opened, Unapproved
+from gateway.ports.journal import IntentRefused, IntentRequest, Journal, JournalHealth
+from gateway.stores.sqlite.database import Database
 from gateway.stores.sqlite.log.writer import (
     Durable,
     Event,
@@ -31,63 +32,6 @@ from gateway.stores.sqlite.log.writer import (
     prepare,
 )
 from gateway.stores.sqlite.projection import KnownKeys
-
-
-class SqliteJournal:
-    """Entries, in the order they are handed in. Their fields belong to the journal from then on."""
-
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
-
-    @property
-    def stream(self) -> str:
-        return self._intake.stream
-
-    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
-        return self._intake.submit(_no_intent(entry), blobs=blobs)
-
-    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
-        future = self._intake.future()
-        self._intake.submit(_no_intent(entry), blobs=blobs, future=future)
-        position: Position = await future
-        return position
-
-    async def intend(self, opening: IntentRequest) -> Opened | AlreadyTaken | Unapproved | Exceeded:
-        _coherent(opening)
-        future = self._intake.future()
-        self._intake.submit(opening.entry, blobs=opening.blobs, opening=opening, future=future)
-        opened: Opened | AlreadyTaken | Unapproved | Exceeded = await future
-        return opened
-
-    def health(self) -> JournalHealth:
-        return self._intake.health()
-
-
-def _no_intent(entry: Entry) -> Entry:
-    if isinstance(entry, IntentEntry):
-        raise ValueError("append an intent with intend(), which checks its key and charges")
-    return entry
-
-
-def _coherent(opening: IntentRequest) -> None:
-    """The entry must contain what is checked: a replay of the journal charges and opens by the entry alone."""
-    entry, key = opening.entry, opening.key
-    if tuple(map(_charge, entry.charges or ())) != tuple(map(_charge, opening.charges)):
-        raise ValueError("the intent's charges are not those of the opening")
-    told = (entry.tenant, entry.workflow_id, entry.key.digest, entry.attempt)
-    if told != (key.tenant, key.workflow_id, key.digest, opening.attempt):
-        raise ValueError("the intent's key and attempt are not those of the opening")
-    if entry.approval_id != opening.spends:
-        raise ValueError("the intent's approval is not the one that the request spends")
-
-
-def _charge(charge: Charge | ChargeRecord) -> tuple[str, str, int, str | None]:
-    return charge.scope, charge.name, charge.amount, charge.member
-
-
-if TYPE_CHECKING:
-    _port_journal: type[Journal] = SqliteJournal
-
 
 BOUND = 20_000
 """Sightings kept in front of the table."""
@@ -158,62 +102,48 @@ class PendingEntries:
             del self._sightings[sight]
 
 
-T = TypeVar("T")
-
 WAITING = 20_000
 """Entries that may wait for the disk; past it none are taken."""
 
+T = TypeVar("T")
 
-class Intake:
-    """Belongs to the thread of the running loop; nothing in it waits for the writer.
 
-    ``refresh`` learns of changed runs once they are durable, before anyone who waited for it continues.
+class SqliteJournal:
+    """Entries, in the order they are handed in; their members belong to the journal from then on.
+
+    Belongs to the thread of the running loop; nothing in it waits for the writer. ``refresh`` gets changed runs once they are durable,
+    before anyone who waited for it continues.
     """
 
     def __init__(
-        self,
-        connection: sqlite3.Connection,
-        stream: str,
-        tip: Tip,
-        ahead: PendingEntries,
-        keys: KnownKeys,
-        refresh: Callable[[Mapping[str, Run]], None],
+        self, database: Database, tip: Tip, pending: PendingEntries, keys: KnownKeys, refresh: Callable[[Mapping[str, Run]], None]
     ) -> None:
-        self.stream = stream
+        self.stream = database.stream
         self.tip = tip
-        self._ahead = ahead
+        self._pending = pending
         self._keys = keys
         self._refresh = refresh
         self._loop = asyncio.get_running_loop()
         self._last = tip.seq
         self._term = 0
         self._down = ""
-        self._writer = Writer(connection, tip, self._deliver)
-        ahead.settle(tip.seq)
+        self._writer = Writer(database.writer, tip, self._deliver)
+        pending.settle(tip.seq)
         self._writer.start()
 
-    def submit(
-        self,
-        entry: Entry,
-        *,
-        blobs: Sequence[Sealed] = (),
-        opening: IntentRequest | None = None,
-        future: asyncio.Future[Any] | None = None,
-    ) -> Position:
-        """Give an entry the next seq and send it to the writer.
+    def post(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        return self._submit(_no_intent(entry), blobs)
 
-        Raises:
-            JournalUnavailable: the journal cannot be written now, or too many entries wait.
-            TypeError: it holds what no entry can hold; no seq was used.
-        """
-        self._admit()
-        prepared = prepare(entry, Position(self.stream, self._last + 1))
-        self._last += 1
-        self._ahead.take(prepared)
-        if opening is not None:
-            self._keys.note(opening.key.tenant, opening.key.workflow_id, opening.key.digest)
-        self._writer.put(Submission(prepared, self._term, blobs, opening, future))
-        return prepared.position
+    async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        future: asyncio.Future[Position] = self._loop.create_future()
+        self._submit(_no_intent(entry), blobs, future=future)
+        return await future
+
+    async def intend(self, request: IntentRequest) -> Position | IntentRefused:
+        _coherent(request)
+        future: asyncio.Future[Position | IntentRefused] = self._loop.create_future()
+        self._submit(request.entry, request.blobs, request, future)
+        return await future
 
     async def perform(self, write: Callable[[sqlite3.Connection], T]) -> T:
         """Run ``write`` in the next batch's transaction; its result once that is durable.
@@ -226,21 +156,36 @@ class Intake:
         self._writer.put(WriterCall(write, future))
         return await future
 
-    def future(self) -> asyncio.Future[Any]:
-        return self._loop.create_future()
-
     def health(self) -> JournalHealth:
         return JournalHealth(ok=not self._down, reason=self._down, lag=self._last - self.tip.seq, seq=self.tip.seq)
 
     async def close(self) -> None:
         """Write what was taken, then end the writer."""
         if self._writer.alive:
-            future = self.future()
+            future: asyncio.Future[None] = self._loop.create_future()
             self._writer.put(Stop(future))
             with contextlib.suppress(errors.JournalUnavailable):
                 await future
         self._down = "it is closed"
         self._writer.join()
+
+    def _submit(
+        self, entry: Entry, blobs: Sequence[Sealed], request: IntentRequest | None = None, future: asyncio.Future[Any] | None = None
+    ) -> Position:
+        """Give an entry the next seq and send it to the writer.
+
+        Raises:
+            JournalUnavailable: the journal cannot be written now, or too many entries wait.
+            TypeError: it holds what no entry can hold; no seq was used.
+        """
+        self._admit()
+        prepared = prepare(entry, Position(self.stream, self._last + 1))
+        self._last += 1
+        self._pending.take(prepared)
+        if request is not None:
+            self._keys.note(request.key.tenant, request.key.workflow_id, request.key.digest)
+        self._writer.put(Submission(prepared, self._term, blobs, request, future))
+        return prepared.position
 
     def _admit(self) -> None:
         if self._down:
@@ -251,7 +196,7 @@ class Intake:
             raise errors.JournalUnavailable(f"{WAITING} journal entries wait for the disk; no more are accepted.", retry_after=1.0)
 
     def _deliver(self, event: Event) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._hear, event)
 
     def _hear(self, event: Event) -> None:
@@ -267,7 +212,7 @@ class Intake:
 
     def _settle(self, event: Durable) -> None:
         self.tip = event.tip
-        self._ahead.settle(event.tip.seq)
+        self._pending.settle(event.tip.seq)
         self._refresh(event.runs)
         for future, result in event.results:
             if not future.done():
@@ -277,8 +222,34 @@ class Intake:
         if event.term != self._term:
             self._term = event.term
             self._last = self.tip.seq
-            self._ahead.fall_back(self.tip.seq)
+            self._pending.fall_back(self.tip.seq)
             self._down = event.reason
         for future in [*event.futures, *(self._writer.leftover() if event.final else ())]:
             if not future.done():
                 future.set_exception(errors.JournalUnavailable(retry_after=1.0))
+
+
+def _no_intent(entry: Entry) -> Entry:
+    if isinstance(entry, IntentEntry):
+        raise ValueError("append an intent with intend(), which checks its key and charges")
+    return entry
+
+
+def _coherent(request: IntentRequest) -> None:
+    """The entry must contain what is checked: a replay of the journal charges and opens by the entry alone."""
+    entry, key = request.entry, request.key
+    if tuple(map(_charge, entry.charges or ())) != tuple(map(_charge, request.charges)):
+        raise ValueError("the intent's charges are not those of the request")
+    named = (entry.tenant, entry.workflow_id, entry.key.digest, entry.attempt)
+    if named != (key.tenant, key.workflow_id, key.digest, request.attempt):
+        raise ValueError("the intent's key and attempt are not those of the request")
+    if entry.approval_id != request.spends:
+        raise ValueError("the intent's approval is not the one that the request spends")
+
+
+def _charge(charge: Charge | ChargeRecord) -> tuple[str, str, int, str | None]:
+    return charge.scope, charge.name, charge.amount, charge.member
+
+
+if TYPE_CHECKING:
+    _port: type[Journal] = SqliteJournal

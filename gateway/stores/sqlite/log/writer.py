@@ -19,7 +19,7 @@ from gateway.model.call_entry import RefusalEntry
 from gateway.model.entries import Entry
 from gateway.model.entry import Position, Sealed
 from gateway.model.run import Run
-from gateway.ports.journal import AlreadyTaken, Exceeded, IntentRequest, Opened, Unapproved
+from gateway.ports.journal import IntentRefused, IntentRequest
 from gateway.stores.sqlite import database
 from gateway.stores.sqlite.projection import Tables
 
@@ -40,13 +40,10 @@ class Tip(Struct, frozen=True):
 class Prepared(Struct, frozen=True):
     """An entry that can no longer be refused for its form: serialised, and its changes known."""
 
+    entry: Entry
     position: Position
     draft: chain.Draft
     changes: tuple[projection.Change, ...]
-    kind: str
-    run_id: str | None
-    tenant: str | None
-    ts: str
 
 
 def prepare(entry: Entry, position: Position) -> Prepared:
@@ -55,29 +52,17 @@ def prepare(entry: Entry, position: Position) -> Prepared:
     Raises:
         TypeError: it holds what no entry can hold.
     """
-    return Prepared(
-        position=position,
-        draft=codec.draft(entry, position),
-        changes=projection.changes(entry, position),
-        kind=entry.kind.value,
-        run_id=entry.run_id,
-        tenant=entry.tenant,
-        ts=entry.ts,
-    )
+    return Prepared(entry, position, codec.draft(entry, position), projection.changes(entry, position))
 
 
 class Submission(Struct, frozen=True):
     """An entry on its way to the disk. ``term`` is the one its seq was given in: after a failed commit older terms are void."""
 
-    entry: Prepared
+    prepared: Prepared
     term: int
     blobs: Sequence[Sealed] = ()
-    opening: IntentRequest | None = None
+    request: IntentRequest | None = None
     future: asyncio.Future[Any] | None = None
-
-    def refused(self, refusal: RefusalEntry) -> Prepared:
-        """The refusal that takes this intent's place, at the same position."""
-        return prepare(refusal, self.entry.position)
 
 
 class WriterCall(Struct, frozen=True):
@@ -206,18 +191,22 @@ class Writer:
         blobs: list[database.Row] = []
         tip = self._tip
         self._connection.execute("BEGIN IMMEDIATE")
-        self._tables.expect([_attempt(job) for job in jobs if isinstance(job, Submission) and job.opening is not None])
+        self._tables.expect([_attempt(job.request) for job in jobs if isinstance(job, Submission) and job.request is not None])
         for job in jobs:
             if not isinstance(job, Submission):
                 results.append((job.future, job.run(self._connection) if isinstance(job, WriterCall) else None))
                 continue
-            entry, result = self._judge(job)
-            if entry is job.entry:
+            accepted, position = job.prepared, job.prepared.position
+            result: Position | IntentRefused = position
+            refusal = None if job.request is None else self._refusal(job.request)
+            if refusal is None:
                 blobs += [(blob.ref, blob.tenant, blob.data) for blob in job.blobs]
-            self._tables.apply(entry.changes, entry.position.seq)
-            linked = entry.draft.link(tip.hash)
-            lines.append((entry.position.seq, entry.kind, entry.run_id, entry.tenant, linked.line))
-            tip = Tip(entry.position.seq, linked.hash, entry.ts)
+            else:
+                accepted, result = prepare(refusal, position), IntentRefused(refusal, position)
+            entry, linked = accepted.entry, accepted.draft.link(tip.hash)
+            self._tables.apply(accepted.changes, position.seq)
+            lines.append((position.seq, entry.kind.value, entry.run_id, entry.tenant, linked.line))
+            tip = Tip(position.seq, linked.hash, entry.ts)
             if job.future is not None:
                 results.append((job.future, result))
         database.put(self._connection, "keep_entries", lines)
@@ -227,25 +216,18 @@ class Writer:
         self._tip = tip
         return Durable(tip, results, runs)
 
-    def _judge(self, job: Submission) -> tuple[Prepared, object]:
-        """The entry that a submission becomes: itself, or the refusal in its place."""
-        opening, position = job.opening, job.entry.position
-        if opening is None:
-            return job.entry, position
-        if self._tables.taken(_attempt(job)):
-            return job.refused(opening.in_flight()), AlreadyTaken(position)
-        if opening.spends is not None and not self._tables.granted(opening.spends):
-            return job.refused(opening.unapproved()), Unapproved(position)
-        violations = self._tables.over(opening.charges)
-        if violations:
-            return job.refused(opening.exceeded(violations)), Exceeded(position, violations)
-        return job.entry, Opened(position)
+    def _refusal(self, request: IntentRequest) -> RefusalEntry | None:
+        """The refusal that takes an intent's place, if it must not be opened."""
+        if self._tables.taken(_attempt(request)):
+            return request.in_flight()
+        if request.spends is not None and not self._tables.granted(request.spends):
+            return request.unapproved()
+        violations = self._tables.over(request.charges)
+        return request.exceeded(violations) if violations else None
 
     def _fall(self, reason: str, *, final: bool = False) -> None:
         """Void the batch and all that is queued behind it."""
-        with contextlib.suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+        self._abort()
         self._tables.drop()
         self._term += 1
         jobs = [*self._held, *self._queued()]
@@ -273,17 +255,19 @@ class Writer:
             for statement in ("BEGIN IMMEDIATE", database.WRITING["probe"], database.WRITING["end_probe"], "COMMIT"):
                 self._connection.execute(statement)
         except (sqlite3.Error, OSError):
-            with contextlib.suppress(sqlite3.Error):
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+            self._abort()
             return False
         return True
 
+    def _abort(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
-def _attempt(job: Submission) -> tuple[str, str, str, int]:
-    assert job.opening is not None
-    key = job.opening.key
-    return (key.tenant, key.workflow_id, key.digest, job.opening.attempt)
+
+def _attempt(request: IntentRequest) -> tuple[str, str, str, int]:
+    key = request.key
+    return (key.tenant, key.workflow_id, key.digest, request.attempt)
 
 
 def _waiting(jobs: Sequence[Job]) -> list[asyncio.Future[Any]]:

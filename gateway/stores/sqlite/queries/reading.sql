@@ -92,7 +92,7 @@ SELECT document FROM rollbacks WHERE rollback_id = ?
 SELECT document FROM rollbacks WHERE rollback_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY rollback_id LIMIT :limit
 
 -- name: compensations
-SELECT * FROM writes WHERE rollback_id = :rollback AND (:node IS NULL OR step_id = :node) ORDER BY seq
+SELECT * FROM writes WHERE rollback_id = ?1 AND (?2 IS NULL OR step_id = ?2) ORDER BY seq
 
 -- name: approval
 SELECT document, status, used_at, used_by FROM approvals WHERE approval_id = ?
@@ -113,7 +113,7 @@ SELECT document FROM checkpoints WHERE run_id = :run AND checkpoint_id > :after 
 
 -- name: standing_write
 SELECT * FROM writes INDEXED BY writes_by_key
-WHERE tenant = :tenant AND workflow_id = :workflow AND key_digest = :key AND state = 'standing' AND seq <= :until
+WHERE tenant = ? AND workflow_id = ? AND key_digest = ? AND state = 'standing' AND seq <= ?
 ORDER BY attempt DESC LIMIT 1
 
 -- name: counters

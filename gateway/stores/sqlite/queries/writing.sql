@@ -8,9 +8,9 @@ INSERT INTO blobs (ref, tenant, data) VALUES :rows ON CONFLICT DO NOTHING
 
 -- name: keep_writes
 INSERT INTO writes (
-  seq, tenant, workflow_id, key_digest, attempt, key_kind, content, window_s, wire_key, state, run_id, generation, step_id, tool, action,
-  system, type, id, target_tenant, object, class, remedy, automatic, allowed_until, at, before_version, snapshot_ref, args_ref, rollback_id,
-  parent_step, method, existed, compensates
+  seq, state, tenant, workflow_id, key_digest, key_kind, content, window_s, system, type, id, target_tenant, object,
+  class, remedy, automatic, allowed_until, compensates, attempt, wire_key, run_id, generation, step_id, tool, action,
+  at, before_version, snapshot_ref, args_ref, rollback_id, parent_step, method, existed
 ) VALUES :rows
 
 -- name: taken_keys
@@ -18,7 +18,7 @@ WITH asked (tenant, workflow_id, key_digest, attempt) AS (VALUES :rows)
 SELECT asked.* FROM asked CROSS JOIN writes INDEXED BY writes_by_key USING (tenant, workflow_id, key_digest, attempt)
 
 -- name: settle_writes
-WITH settled (wire_key, state, reconciled, outcome_seq, status, after_version, reply_ref, verification, made, object) AS (VALUES :rows)
+WITH settled (wire_key, state, verification, outcome_seq, status, after_version, reply_ref, reconciled, made, object) AS (VALUES :rows)
 UPDATE writes SET
   state = settled.state, outcome_seq = settled.outcome_seq, status = settled.status, after_version = settled.after_version,
   reply_ref = settled.reply_ref, verification = settled.verification,
@@ -49,7 +49,7 @@ SELECT used FROM counters WHERE scope = ? AND name = ?
 SELECT 1 FROM members WHERE scope = ? AND name = ? AND member = ?
 
 -- name: keep_run
-INSERT INTO runs (run_id, tenant, agent_id, parent_run, closed, revoked, document) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO runs (run_id, tenant, agent_id, parent_run, closed, revoked, document) VALUES (?, ?, ?, ?, ? IS NOT NULL, ?, ?)
 ON CONFLICT (run_id) DO UPDATE SET closed = excluded.closed, revoked = max(revoked, excluded.revoked), document = excluded.document
 
 -- name: open_runs
