@@ -99,7 +99,7 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
     tools = {name: _tool(one) for name, one in config.tools.items()}
     reads, streams = ToolReads(resources.pool), Streams()
     control.containment.replica.changed.append(streams.recheck)
-    probe = Probe(tools, reads, journal, store.registry, store.writes, store.history, blobs, vault, clock)
+    probe = Probe(tools, reads, journal, store.registry, store.writes, store.history, vault, clock)
     line = _line(config, resources, control, tools, reads, streams, probe)
     requests = CompensationRequests(tools, blobs, vault)
     return Calls(
@@ -116,14 +116,14 @@ def _line(config: Config, resources: Resources, control: Control, tools: Tools, 
     clock, store, vault, journal = resources.clock, resources.store, resources.vault, control.journal
     replica, budgets = control.containment.replica, (config.task_classes, functools.partial(limits.of_tenant, config.tenants))
     steps = StepCounter(store.registry)
-    gate, replies = Gate(replica, clock, resources.engine), Replies(replica, clock)
+    gate, replies = Gate(replica, clock, resources.engine), Replies(replica, clock, streams)
     decide = Decide(resources.engine, store.registry, resources.candidate)
     snapshot = Snapshot(reads, store.sightings, control.approvals)
     return Line(
         authenticate=Authenticate(tools, resources.keys, store.registry, steps, control.monitor, clock, control.ambient.lease),
         gate=gate,
         meter=Meter(resources.rates, steps, *budgets),
-        recall=Recall(store.writes, store.sightings, store.blobs, vault, journal, probe, clock, store.checkpoints),
+        recall=Recall(store.writes, store.sightings, vault, journal, probe, clock, store.checkpoints),
         decide=decide,
         approve=Approve(control.approvals, decide, snapshot, vault),
         read=Read(
@@ -132,7 +132,6 @@ def _line(config: Config, resources: Resources, control: Control, tools: Tools, 
             decide=decide,
             responses=control.responder,
             journal=journal,
-            streams=streams,
             replies=replies,
             vault=vault,
             clock=clock,
@@ -147,7 +146,6 @@ def _line(config: Config, resources: Resources, control: Control, tools: Tools, 
             vault=vault,
             clock=clock,
         ),
-        streams=streams,
         replies=replies,
     )
 

@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from msgspec.structs import replace
-
 from gateway import errors
 from gateway.core import limits
 from gateway.core.authorization import approvals
@@ -21,7 +19,7 @@ from gateway.model.approval import ApprovalStatus
 from gateway.model.call import Answer, Headers
 from gateway.model.call_entry import OutcomeEntry, RefusalEntry
 from gateway.model.effect import Charge, Violation
-from gateway.model.entry import Position, Result, Sealed, Verification
+from gateway.model.entry import Position, Result, Verification
 from gateway.model.run import Limits, TaskClass
 from gateway.pipeline import journal_entries, sealed_payloads, tool
 from gateway.pipeline.evidence import Before, CallTrace, Intent, Permitted, Settled, Verdict
@@ -82,7 +80,7 @@ class SendWrite:
 
     async def _forward(self, intent: Intent) -> Answer:
         try:
-            answer = await self.upstream.send(intent.request, self.gate.send_fence(intent.permit))
+            answer = await self.upstream.send(intent.request, self.gate.fence(intent.permit))
         except errors.Refusal as refusal:
             raise _Fenced(refusal) from refusal
         return await tool.gathered(answer, intent.request.timeout)
@@ -92,9 +90,7 @@ class SendWrite:
         reply = None
         if verdict.result is Result.SUCCESS and answer.complete and len(answer.body) <= sealed_payloads.REPLY_BOUND:
             reply = await self.vault.seal(intent.known.run.tenant, sealed_payloads.reply(answer))
-        target = intent.action.target
-        became = target if verdict.made is None else replace(target, id=verdict.made)
-        entry = journal_entries.outcome(intent, verdict, self.clock.now(), status=answer.status, reply=reply, became=became)
+        entry = journal_entries.outcome(intent, verdict, self.clock.now(), status=answer.status, reply=reply)
         position = await self.journal.append(entry, () if reply is None else (reply,))
         return Settled(intent=intent, answer=answer, verdict=verdict, position=position)
 
@@ -122,7 +118,7 @@ class SendWrite:
 
     def _unanswered(self, intent: Intent, result: Result) -> OutcomeEntry:
         verdict = Verdict(result=result, verification=Verification.NONE)
-        return journal_entries.outcome(intent, verdict, self.clock.now(), status=None, reply=None, became=intent.action.target)
+        return journal_entries.outcome(intent, verdict, self.clock.now())
 
 
 class _Fenced(Exception):
@@ -166,10 +162,11 @@ class Intend:
         at, grant = self.clock.now(), permit.approval
         if grant is not None and approvals.status(grant, now=at) is not ApprovalStatus.GRANTED:
             raise errors.ApprovalRequired("The approval has expired.", approval_id=grant.approval_id)
-        args, snapshot = await self._sealed(permit, before)
+        args = await self.vault.seal(known.run.tenant, sealed_payloads.request(permit))
+        snapshot = await self.vault.seal(known.run.tenant, sealed_payloads.snapshot(before)) if before.taken else None
         opening = IntentRequest(
             entry=journal_entries.intent(permit, before, key, wire_key, at, charges=charges, args=args, snapshot=snapshot),
-            refusal=lambda: journal_entries.refusal(known, permit.action, errors.InFlight(), at, status=409, metered=True),
+            refusal=lambda: journal_entries.refusal(known, permit.action, errors.InFlight(), at, metered=True),
             key=key,
             attempt=permit.fresh.attempt,
             charges=charges,
@@ -196,11 +193,6 @@ class Intend:
                 **meter.violated(missing),
             )
         return limits.charges(budgets, action.cost, action.target)
-
-    async def _sealed(self, permit: Permitted, before: Before) -> tuple[Sealed, Sealed | None]:
-        tenant = permit.known.run.tenant
-        args = await self.vault.seal(tenant, sealed_payloads.request(permit))
-        return args, await self.vault.seal(tenant, sealed_payloads.snapshot(before)) if before.taken else None
 
 
 def guard(before: Before) -> Headers:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway import errors
-from gateway.core import problem
 from gateway.core.request import canonical
 from gateway.model.call import Call, Head, Reply
 from gateway.model.call_entry import RefusalEntry
@@ -19,7 +18,7 @@ from gateway.pipeline.reply import Replies
 from gateway.pipeline.stages.authenticate import Authenticate, step_of
 from gateway.pipeline.tool import Tool, Tools
 from gateway.ports.clock import Clock
-from gateway.ports.journal import Journal, JournalHealth
+from gateway.ports.journal import Journal
 from gateway.ports.triggers import TriggerMonitor
 from gateway.ports.vault import Vault
 
@@ -76,7 +75,7 @@ class Endpoint:
     def _ready(self) -> None:
         if self.draining:
             raise errors.Draining(retry_after=5.0)
-        health: JournalHealth = self.journal.health()
+        health = self.journal.health()
         if not health.ok:
             raise errors.JournalUnavailable(health.reason, retry_after=5.0)
 
@@ -89,32 +88,25 @@ class Endpoint:
         if isinstance(trace.last, Denied):
             refused.entry = await self._denied(trace.last)
         elif refused.entry is None:
-            entry = journal_entries.refusal(
-                known,
-                trace.action,
-                refused,
-                self.clock.now(),
-                status=problem.status_of(refused),
-                metered=trace.metered is not None,
-            )
-            refused.entry = self._post(entry)
+            metered = trace.metered is not None
+            refused.entry = self._post(journal_entries.refusal(known, trace.action, refused, self.clock.now(), metered=metered))
         await self.monitor.answered(known.run.run_id)
         return self.replies.refused(refused, known, refused.entry, trace.metered)
 
     async def _denied(self, denied: Denied) -> str | None:
         """Journal a denial with the arguments it was made on, so that another policy can be asked later."""
-        tenant, status = denied.known.run.tenant, problem.status_of(denied.refusal)
+        known = denied.known
         try:
-            args = await self.vault.seal(tenant, sealed_payloads.request(denied)) if denied.known.call.body else None
+            args = await self.vault.seal(known.run.tenant, sealed_payloads.request(denied)) if known.call.body else None
         except errors.JournalUnavailable:
             return None
-        return self._post(journal_entries.denied(denied, self.clock.now(), status=status, args=args), () if args is None else (args,))
+        return self._post(journal_entries.denied(denied, self.clock.now(), args), () if args is None else (args,))
 
     def _stray(self, refusal: errors.Refusal, sender: Sender | None) -> str | None:
         """Journal a refusal of which only the lease is known, if that."""
         if sender is None:
             return None
-        return self._post(journal_entries.stray(sender.lease, refusal, self.clock.now(), status=problem.status_of(refusal)))
+        return self._post(journal_entries.stray(sender.lease, refusal, self.clock.now()))
 
     def _post(self, entry: RefusalEntry, blobs: Sequence[Sealed] = ()) -> str | None:
         """The refusal stands whether or not it can be journaled."""

@@ -111,11 +111,12 @@ class Open(Struct, frozen=True, kw_only=True):
     version: int
 
 
-class Metered(Struct, frozen=True, kw_only=True):
-    """Counted: one step, one call of every rate. ``quota`` is what is left of the tightest rate."""
+class _Gated(Struct, frozen=True, kw_only=True):
+    """Evidence of a call that has passed the gate: ``opened`` is the gate's own."""
 
-    opened: Open
-    quota: Quota | None
+    @property
+    def opened(self) -> Open:
+        raise NotImplementedError
 
     @property
     def known(self) -> Known:
@@ -126,7 +127,14 @@ class Metered(Struct, frozen=True, kw_only=True):
         return self.opened.action
 
 
-class Fresh(Struct, frozen=True, kw_only=True):
+class Metered(_Gated, frozen=True, kw_only=True):
+    """Counted: one step, one call of every rate. ``quota`` is what is left of the tightest rate."""
+
+    opened: Open
+    quota: Quota | None
+
+
+class Fresh(_Gated, frozen=True, kw_only=True):
     """Not a repetition: ``attempt`` of ``key`` is to be made (reads have no key)."""
 
     metered: Metered
@@ -137,16 +145,8 @@ class Fresh(Struct, frozen=True, kw_only=True):
     def opened(self) -> Open:
         return self.metered.opened
 
-    @property
-    def known(self) -> Known:
-        return self.metered.opened.known
 
-    @property
-    def action(self) -> Action:
-        return self.metered.opened.action
-
-
-class Judged(Struct, frozen=True, kw_only=True):
+class Judged(_Gated, frozen=True, kw_only=True):
     """Policy has spoken; ``considered`` is what it said."""
 
     fresh: Fresh
@@ -155,14 +155,6 @@ class Judged(Struct, frozen=True, kw_only=True):
     @property
     def opened(self) -> Open:
         return self.fresh.metered.opened
-
-    @property
-    def known(self) -> Known:
-        return self.fresh.metered.opened.known
-
-    @property
-    def action(self) -> Action:
-        return self.fresh.metered.opened.action
 
 
 class Denied(Judged, frozen=True, kw_only=True):
@@ -194,7 +186,7 @@ class Before(Struct, frozen=True, kw_only=True):
     guard_absent: bool = False
 
 
-class Intent(Struct, frozen=True, kw_only=True):
+class Intent(_Gated, frozen=True, kw_only=True):
     """Durable: the journal says that this write is about to be sent."""
 
     permit: Permitted
@@ -204,12 +196,8 @@ class Intent(Struct, frozen=True, kw_only=True):
     position: Position
 
     @property
-    def known(self) -> Known:
-        return self.permit.fresh.metered.opened.known
-
-    @property
-    def action(self) -> Action:
-        return self.permit.fresh.metered.opened.action
+    def opened(self) -> Open:
+        return self.permit.fresh.metered.opened
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -225,7 +213,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     conforms: bool = True
 
 
-class Settled(Struct, frozen=True, kw_only=True):
+class Settled(_Gated, frozen=True, kw_only=True):
     """The outcome is durable; only now may the agent get the reply."""
 
     intent: Intent
@@ -234,15 +222,11 @@ class Settled(Struct, frozen=True, kw_only=True):
     position: Position
 
     @property
-    def known(self) -> Known:
-        return self.intent.known
-
-    @property
-    def action(self) -> Action:
-        return self.intent.action
+    def opened(self) -> Open:
+        return self.intent.opened
 
 
-class Kept(Struct, frozen=True, kw_only=True):
+class Kept(_Gated, frozen=True, kw_only=True):
     """The key's effect stands: its reply as it was, and the journal's word for it."""
 
     metered: Metered
@@ -251,12 +235,8 @@ class Kept(Struct, frozen=True, kw_only=True):
     position: Position
 
     @property
-    def known(self) -> Known:
-        return self.metered.opened.known
-
-    @property
-    def action(self) -> Action:
-        return self.metered.opened.action
+    def opened(self) -> Open:
+        return self.metered.opened
 
 
 Evidence = Known | Classified | Open | Metered | Fresh | Denied | Held | Permitted | Intent | Settled | Kept

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from gateway.core import timestamps
+from gateway.core import problem, timestamps
 from gateway.core.request import idempotency
 from gateway.errors import Refusal
-from gateway.model.call import Compensation, Target
+from gateway.model.call import Compensation
 from gateway.model.call_entry import (
     CandidateRecord,
     ChargeRecord,
@@ -30,7 +31,7 @@ from gateway.model.decision import Allow, Considered, Decision, Hold, Reason
 from gateway.model.effect import Charge, Key, Write
 from gateway.model.entry import Result, Sealed
 from gateway.model.run import Lease
-from gateway.pipeline.evidence import Action, Before, Denied, Intent, Known, Metered, Permitted, Verdict
+from gateway.pipeline.evidence import Action, Before, Denied, Intent, Known, Metered, Open, Permitted, Verdict
 
 
 def _caller(known: Known, at: float) -> dict[str, Any]:
@@ -56,15 +57,21 @@ def _caller(known: Known, at: float) -> dict[str, Any]:
     return members
 
 
-def _call(known: Known, action: Action, at: float, epoch: int | None = None) -> dict[str, Any]:
-    """The same, with what the call was about to do. The target and the request are the entry's own to give."""
-    return _caller(known, at) | {
+def _aim(action: Action) -> dict[str, Any]:
+    """What the call was about to do."""
+    return {
         "action": action.name,
         "effect": action.effect,
         "class_": action.reversibility,
         "fanout": action.fanout,
-        "epoch": epoch,
+        "target": action.target,
     }
+
+
+def _call(opened: Open, at: float, args: Sealed | None = None, content: str | None = None) -> dict[str, Any]:
+    """The members of every entry of a call that has passed the gate."""
+    known = opened.known
+    return _caller(known, at) | _aim(opened.action) | {"epoch": opened.epoch, "requested": _requested(known, args, content)}
 
 
 def _requested(known: Known, args: Sealed | None = None, content: str | None = None) -> Requested:
@@ -112,72 +119,51 @@ def _candidate(said: Decision | str | None) -> CandidateRecord | None:
 
 
 def read(
-    permit: Permitted,
-    at: float,
-    *,
-    status: int,
-    version: str | None,
-    args: Sealed | None,
-    conforms: bool = True,
-    fallback_of: str | None = None,
+    permit: Permitted, at: float, *, status: int, version: str | None, args: Sealed | None, conforms: bool, fallback_of: str | None
 ) -> ReadEntry:
-    known, action = permit.known, permit.action
+    target = permit.action.target
     return ReadEntry(
-        **_call(known, action, at, permit.opened.epoch),
-        target=action.target,
-        requested=_requested(known, args),
+        **_call(permit.opened, at, args),
         status=status,
-        decision=_decided(known, permit.considered),
+        decision=_decided(permit.known, permit.considered),
         conforms=conforms,
-        before_ref=action.target.ref(version) if action.target.id else None,
-        version=version if action.target.id else None,
+        before_ref=target.ref(version) if target.id else None,
+        version=version if target.id else None,
         fallback_of=fallback_of,
     )
 
 
 def replay(metered: Metered, write: Write, at: float) -> ReplayEntry:
-    known, action = metered.known, metered.action
     return ReplayEntry(
-        **_call(known, action, at, metered.opened.epoch),
-        target=action.target,
-        requested=_requested(known, content=write.key.content),
+        **_call(metered.opened, at, content=write.key.content),
         idempotency_key=write.wire_key,
         attempt=write.attempt,
         replay_of=str(write.intent),
-        resumed=write.intent.seq <= known.run.resumed_from,
+        resumed=write.intent.seq <= metered.known.run.resumed_from,
     )
 
 
-def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *, status: int, metered: bool) -> RefusalEntry:
+def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *, metered: bool) -> RefusalEntry:
     return RefusalEntry(
-        **(_caller(known, at) if action is None else _call(known, action, at)),
-        target=None if action is None else action.target,
+        **_caller(known, at),
+        **({} if action is None else _aim(action)),
+        **_members(refused.members),
         requested=_requested(known),
         code=refused.code,
-        status=status,
+        status=problem.status_of(refused),
         detail=refused.detail,
         metered=metered,
-        **_members(refused.members),
     )
 
 
-def denied(value: Denied, at: float, *, status: int, args: Sealed | None) -> RefusalEntry:
+def denied(value: Denied, at: float, args: Sealed | None) -> RefusalEntry:
     """A refusal by policy: with the decision, and the arguments it was made on."""
-    known, action, refused = value.known, value.action, value.refusal
-    return RefusalEntry(
-        **_call(known, action, at, value.opened.epoch),
-        target=action.target,
-        requested=_requested(known, args),
-        code=refused.code,
-        status=status,
-        detail=refused.detail,
-        metered=True,
-        decision=_decided(known, value.considered),
-        **_members(refused.members),
-    )
+    known = value.known
+    entry = refusal(known, value.action, value.refusal, at, metered=True)
+    return replace(entry, epoch=value.opened.epoch, requested=_requested(known, args), decision=_decided(known, value.considered))
 
 
-def stray(lease: Lease, refused: Refusal, at: float, *, status: int) -> RefusalEntry:
+def stray(lease: Lease, refused: Refusal, at: float) -> RefusalEntry:
     """A refusal of which only the lease is known."""
     return RefusalEntry(
         ts=timestamps.rfc3339(at),
@@ -185,7 +171,7 @@ def stray(lease: Lease, refused: Refusal, at: float, *, status: int) -> RefusalE
         run_id=lease.run_id,
         generation=lease.generation,
         code=refused.code,
-        status=status,
+        status=problem.status_of(refused),
         detail=refused.detail,
     )
 
@@ -219,9 +205,7 @@ def intent(
     known, action, call = permit.known, permit.action, permit.known.call
     body_digest = f"sha256:{idempotency.body_digest(call.body)}"
     return IntentEntry(
-        **_call(known, action, at, permit.opened.epoch),
-        target=action.target,
-        requested=_requested(known, args, key.content),
+        **_call(permit.opened, at, args, key.content),
         sent=Sent(method=call.method, path=known.tool.base + call.target, body_digest=body_digest),
         idempotency_key=wire_key,
         attempt=permit.fresh.attempt,
@@ -247,19 +231,19 @@ def _compensation(value: Compensation) -> CompensationRecord:
     )
 
 
-def outcome(intent: Intent, verdict: Verdict, at: float, *, status: int | None, reply: Sealed | None, became: Target) -> OutcomeEntry:
-    known, fresh, version = intent.known, intent.permit.fresh, verdict.after_version
+def outcome(intent: Intent, verdict: Verdict, at: float, *, status: int | None = None, reply: Sealed | None = None) -> OutcomeEntry:
+    members, version = _call(intent.opened, at), verdict.after_version
+    target = intent.action.target if verdict.made is None else replace(intent.action.target, id=verdict.made)
+    members["target"] = target
     return OutcomeEntry(
-        **_call(known, intent.action, at, intent.permit.opened.epoch),
-        target=became,
-        requested=_requested(known),
+        **members,
         idempotency_key=intent.wire_key,
-        attempt=fresh.attempt,
+        attempt=intent.permit.fresh.attempt,
         intent=str(intent.position),
         result=verdict.result,
         verification=verdict.verification,
         status=status,
-        after_ref=None if version is None else became.ref(version),
+        after_ref=None if version is None else target.ref(version),
         after_version=version,
         reply_ref=None if reply is None else reply.ref,
         conforms=verdict.conforms,

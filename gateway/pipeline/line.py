@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway.model.call import Effect, Reply
 from gateway.pipeline.effect import SendWrite
 from gateway.pipeline.evidence import CallTrace, Denied, Held, Kept
-from gateway.pipeline.reply import Replies, Streams
+from gateway.pipeline.reply import Replies
 from gateway.pipeline.stages.authenticate import Authenticate
 from gateway.pipeline.stages.classify import classify
 from gateway.pipeline.stages.decide import Approve, Decide
@@ -33,7 +33,6 @@ class Line:
     read: Read
     snapshot: Snapshot
     send_write: SendWrite
-    streams: Streams
     replies: Replies
 
     async def handle(self, trace: CallTrace) -> Reply:
@@ -61,6 +60,4 @@ class Line:
         before = await self.snapshot(permit)  # version and state of the target
         trace.mark("snapshot")
         settled = await self.send_write(permit, before, trace)  # intent -> fence at the socket, call -> postcondition -> outcome
-        answer = settled.answer
-        rest = None if answer.rest is None else self.streams.guarded(answer, self.gate.stream_fence(permit))
-        return self.replies.settled(settled, rest=rest)
+        return self.replies.settled(settled, self.gate.stream_fence(permit))

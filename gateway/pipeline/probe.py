@@ -18,7 +18,7 @@ from gateway.pipeline.tool import Tool, ToolReads, Tools
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal
 from gateway.ports.projections import Registry, Writes
-from gateway.ports.vault import Blobs, Vault
+from gateway.ports.vault import Vault
 
 UNSEEN = 900.0
 """Seconds for which a tool that does not show what became of a write is waited for before a person is asked."""
@@ -52,7 +52,6 @@ class Probe:
     registry: Registry
     writes: Writes
     history: History
-    blobs: Blobs
     vault: Vault
     clock: Clock
 
@@ -111,10 +110,10 @@ class Probe:
     async def _find(self, write: Write, *, settled: bool) -> Seen:
         tool = self.tools[write.tool]
         kind = tool.catalog.actions.get(write.action)
-        sealed = await self.blobs.blob(write.args_ref or "")
-        if kind is None or kind.probe is None or sealed is None:
+        plain = await self.vault.open(write.args_ref)
+        if kind is None or kind.probe is None or plain is None:
             return Seen(Finding.UNDECIDED)
-        request = sealed_payloads.request_from(await self.vault.unseal(sealed), tool.catalog.variables)
+        request = sealed_payloads.request_from(plain, tool.catalog.variables)
         if request.redacted:  # what was struck out is what a listing would be searched for: not finding it proves nothing
             return Seen(Finding.UNDECIDED)
         if kind.probe.find is not None:
@@ -122,7 +121,8 @@ class Probe:
         seen = await self.reads.object_state(tool, kind, request.captures, write.key.tenant)
         applied = kind.probe.applied.holds({**request.document, "object": seen.document})
         finding = resolve.finding_of(applied=applied, seen=seen.version, before=write.before_version, settled=settled)
-        if finding is Finding.NOT_APPLIED and not seen.exists and await self._written_since(write):
+        absent = finding is Finding.NOT_APPLIED and not seen.exists
+        if absent and await self.writes.rewritten(write.key.workflow_id, write.target.object, write.intent.seq):
             # Absent before and now, like many a time: a later write may have removed what this one made.
             return Seen(Finding.UNDECIDED)
         ours = finding is Finding.APPLIED and resolve.ours_alone(
@@ -131,13 +131,10 @@ class Probe:
         # Applied it was; but at a version that holds somebody else's change too, nobody may take it for ours and put it back.
         return Seen(finding, version=seen.version if ours or finding is not Finding.APPLIED else None)
 
-    async def _written_since(self, write: Write) -> bool:
-        return await self.writes.rewritten(write.key.workflow_id, write.target.object, write.intent.seq)
-
     async def _before(self, write: Write) -> object:
         """The state before it, ``None`` if its object did not exist or was not read."""
-        sealed = await self.blobs.blob(write.snapshot_ref) if write.snapshot_ref is not None else None
-        return None if sealed is None else orjson.loads(await self.vault.unseal(sealed)).get("state")
+        plain = await self.vault.open(write.snapshot_ref)
+        return None if plain is None else orjson.loads(plain).get("state")
 
     async def _listed(
         self, tool: Tool, kind: catalog.ActionType, probe: catalog.Probe, request: sealed_payloads.Request, write: Write, *, settled: bool

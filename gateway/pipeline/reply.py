@@ -23,19 +23,55 @@ from gateway.pipeline.tool import discard
 from gateway.ports.clock import Clock
 from gateway.ports.containment import Containment
 
+Fence = Callable[[], None]
+"""Raises a refusal where what it guards may not go on."""
+
 _BODILESS = frozenset({204, 304})
 
 
 @dataclass(frozen=True, slots=True)
+class Streams:
+    _live: dict[asyncio.Task[object], Fence] = field(default_factory=dict)
+
+    async def guarded(self, answer: Answer, fence: Fence) -> AsyncIterator[bytes]:
+        """The rest of an answer, cut off (and the tool's stream closed) as soon as the fence closes."""
+        assert answer.rest is not None
+        reader = asyncio.current_task()
+        assert reader is not None
+        self._live[reader] = fence
+        try:
+            async for chunk in answer.rest:
+                fence()
+                yield chunk
+        finally:
+            self._live.pop(reader, None)
+            await discard(answer)
+
+    def recheck(self) -> int:
+        """Cut every stream whose fence has closed; says how many."""
+        cut = [reader for reader, fence in self._live.items() if _closed(fence)]
+        for reader in cut:
+            reader.cancel()
+        return len(cut)
+
+    async def expire(self) -> None:
+        """The turn of a clock: leases end without any order."""
+        self.recheck()
+
+
+@dataclass(frozen=True, slots=True)
 class Replies:
+    """What is left of a streaming answer goes on as long as its ``fence`` lets it."""
+
     containment: Containment
     clock: Clock
+    streams: Streams
 
-    def passed(self, permit: Permitted, answer: Answer, position: Position, *, rest: AsyncIterator[bytes] | None) -> Reply:
+    def passed(self, permit: Permitted, answer: Answer, position: Position, fence: Fence) -> Reply:
         """A read's reply."""
-        return self._reply(permit.known, answer, str(position), rest=rest, quota=meter.quota_headers(permit.fresh.metered.quota))
+        return self._reply(permit.fresh.metered, answer, position, fence)
 
-    def settled(self, settled: Settled, *, rest: AsyncIterator[bytes] | None) -> Reply:
+    def settled(self, settled: Settled, fence: Fence) -> Reply:
         """A write's reply, now that its outcome is durable.
 
         Raises:
@@ -47,8 +83,7 @@ class Replies:
         extra: Headers = ((b"Killcord-Verification", verdict.verification.value.encode()),)
         if verdict.result is Result.UNKNOWN:
             extra += ((b"Killcord-Outcome", b"unknown"),)
-        quota = meter.quota_headers(intent.permit.fresh.metered.quota)
-        return self._reply(intent.known, answer, str(settled.position), rest=rest, quota=extra + quota)
+        return self._reply(intent.permit.fresh.metered, answer, settled.position, fence, extra)
 
     def replayed(self, kept: Kept) -> Reply:
         """The reply that a key stands for."""
@@ -56,8 +91,7 @@ class Replies:
             (b"Idempotent-Replayed", b"true"),
             (b"Killcord-Verification", kept.write.verification.value.encode()),
         )
-        quota = meter.quota_headers(kept.metered.quota)
-        return self._reply(kept.metered.known, kept.answer, str(kept.position), rest=None, quota=extra + quota)
+        return self._reply(kept.metered, kept.answer, kept.position, None, extra)
 
     def refused(self, refused: Refusal, known: Known, entry: str | None, metered: Metered | None = None) -> Reply:
         """A refusal as a problem document."""
@@ -77,13 +111,13 @@ class Replies:
         """The refusal of a call before its run was known, with what its headers show about the sender."""
         if sender is None:
             return problem.reply(refused, entry=entry, close=close)
-        told = (
+        shown = (
             (b"Killcord-Run", sender.lease.run_id),
             (b"Killcord-Step", sender.step_id),
             (b"Killcord-Mode", None if run is None else self._mode(run, sender.lease.generation, tool).word),
             (b"Killcord-Entry", entry),
         )
-        headers = tuple((name, value.encode()) for name, value in told if value is not None)
+        headers = tuple((name, value.encode()) for name, value in shown if value is not None)
         return problem.reply(refused, headers, run_id=sender.lease.run_id, step_id=sender.step_id, entry=entry, close=close)
 
     def as_of_now(self, reply: Reply, known: Known) -> Reply:
@@ -95,11 +129,14 @@ class Replies:
         """The run's effective mode for a tool, now."""
         return self.containment.hold(run, generation, tool, now=self.clock.now()).mode
 
-    def _reply(self, known: Known, answer: Answer, entry: str, *, rest: AsyncIterator[bytes] | None, quota: Headers) -> Reply:
+    def _reply(self, metered: Metered, answer: Answer, position: Position, fence: Fence | None, extra: Headers = ()) -> Reply:
+        known = metered.known
+        rest = None if answer.rest is None or fence is None else self.streams.guarded(answer, fence)
         bodiless = known.call.method == "HEAD" or answer.status in _BODILESS
+        ours = self._ours(known, str(position)) + extra + meter.quota_headers(metered.quota)
         return Reply(
             status=answer.status,
-            headers=_passed_on(answer.headers, framed=rest is not None) + self._ours(known, entry) + quota,
+            headers=_passed_on(answer.headers, framed=rest is not None) + ours,
             body=b"" if bodiless else answer.body,
             rest=rest,
             bodiless_length=_declared_length(answer.headers) if bodiless else None,
@@ -130,37 +167,7 @@ def _declared_length(headers: Headers) -> int | None:
     return int(declared) if declared.isdigit() else None
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
-    _live: dict[asyncio.Task[object], Callable[[], None]] = field(default_factory=dict)
-
-    async def guarded(self, answer: Answer, fence: Callable[[], None]) -> AsyncIterator[bytes]:
-        """The rest of an answer, cut off (and the tool's stream closed) as soon as the fence closes."""
-        assert answer.rest is not None
-        reader = asyncio.current_task()
-        assert reader is not None
-        self._live[reader] = fence
-        try:
-            async for chunk in answer.rest:
-                fence()
-                yield chunk
-        finally:
-            self._live.pop(reader, None)
-            await discard(answer)
-
-    def recheck(self) -> int:
-        """Cut every stream whose fence has closed; says how many."""
-        cut = [reader for reader, fence in self._live.items() if _closed(fence)]
-        for reader in cut:
-            reader.cancel()
-        return len(cut)
-
-    async def expire(self) -> None:
-        """The turn of a clock: leases end without any order."""
-        self.recheck()
-
-
-def _closed(fence: Callable[[], None]) -> bool:
+def _closed(fence: Fence) -> bool:
     try:
         fence()
     except Refusal:

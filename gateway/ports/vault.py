@@ -26,6 +26,14 @@ class Vault(Protocol):
 
     async def seal(self, tenant: str, plain: bytes) -> Sealed: ...
 
+    async def open(self, ref: str | None) -> bytes | None:
+        """The plain bytes of the kept blob of this ref; ``None`` if there is none.
+
+        Raises:
+            KeyError: the tenant was forgotten.
+        """
+        ...
+
     async def unseal(self, sealed: Sealed) -> bytes:
         """Raises:
         KeyError: the tenant was forgotten.

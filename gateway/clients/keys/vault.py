@@ -52,6 +52,13 @@ class TenantVault:
         data = _VERSION + key.ident + nonce + key.cipher.encrypt(nonce, plain, _bound("blob", tenant))
         return Sealed(f"sha256:{hashlib.sha256(data).hexdigest()}", tenant, data)
 
+    async def open(self, ref: str | None) -> bytes | None:
+        """Raises:
+        KeyError, ValueError: as for :meth:`unseal`.
+        """
+        sealed = None if ref is None else await self._blobs.blob(ref)
+        return None if sealed is None else await self.unseal(sealed)
+
     async def unseal(self, sealed: Sealed) -> bytes:
         """Raises:
         KeyError: the tenant was forgotten.

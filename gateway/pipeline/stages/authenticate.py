@@ -54,21 +54,19 @@ class Authenticate:
     tools: Tools
     keys: LeaseKeys
     registry: Registry
-    pace: StepCounter
+    steps: StepCounter
     monitor: TriggerMonitor
     clock: Clock
     ambient: Callable[[], Lease | None] = lambda: None
     _verified: OrderedDict[bytes, Lease] = field(default_factory=OrderedDict)
 
     async def __call__(self, call: Call) -> Known:
-        tool = self.tools.get(call.tool)
-        if tool is None:
-            raise errors.ToolUnknown(f"There is no tool named {call.tool!r} here.")
+        tool = self._tool(call.tool)
         found, kept = _sorted_out(call.headers, tool)
         now = self.clock.now()
         claimed = self.claim(tool, found)
         run = await self._judged(claimed, now)
-        progress = await self.pace.next(run)
+        progress = await self.steps.next(run)
         self.monitor.begin_call(run, progress.steps)
         own, approval = found.get(b"idempotency-key"), found.get(b"killcord-approval")
         trace, confidence = found.get(b"traceparent"), found.get(b"killcord-confidence")
@@ -77,7 +75,7 @@ class Authenticate:
             tool=tool,
             run=run,
             lease=claimed,
-            step=self._step(run.run_id, found, progress),
+            step=_step(found, progress),
             at=now,
             own_key=None if own is None else _key(own),
             if_match=b"if-match" in found or b"if-none-match" in found,
@@ -92,11 +90,14 @@ class Authenticate:
         Raises:
             ToolUnknown, LeaseMissing, LeaseInvalid, LeaseExpired, LeaseRevoked, MalformedRequest: no body could make it pass.
         """
+        claimed = self.claim(self._tool(name), {name.lower(): value for name, value in headers})
+        return await self._judged(claimed, self.clock.now()), claimed
+
+    def _tool(self, name: str) -> Tool:
         tool = self.tools.get(name)
         if tool is None:
             raise errors.ToolUnknown(f"There is no tool named {name!r} here.")
-        claimed = self.claim(tool, {name.lower(): value for name, value in headers})
-        return await self._judged(claimed, self.clock.now()), claimed
+        return tool
 
     async def _judged(self, claimed: Lease, now: float) -> Run:
         return gate.judge(claimed, await self.registry.run(claimed.run_id), now=now)
@@ -128,12 +129,13 @@ class Authenticate:
             self._verified.popitem(last=False)
         return claimed
 
-    def _step(self, run_id: str, found: Mapping[bytes, bytes], progress: Progress) -> Step:
-        named, parent = found.get(b"killcord-step"), found.get(b"killcord-parent-step")
-        step_id = f"auto-{progress.ordinal}" if named is None else _word(named, "Killcord-Step")
-        self.pace.stepped(run_id, step_id)
-        parent_id = progress.last if parent is None else _word(parent, "Killcord-Parent-Step")
-        return Step(step_id, parent_id, named is not None, parent is not None)
+
+def _step(found: Mapping[bytes, bytes], progress: Progress) -> Step:
+    """The step that a call takes: by its headers, or the next of its run, after the one before."""
+    named, parent, before = found.get(b"killcord-step"), found.get(b"killcord-parent-step"), progress.last
+    progress.last = f"auto-{progress.calls}" if named is None else _word(named, "Killcord-Step")
+    parent_id = before if parent is None else _word(parent, "Killcord-Parent-Step")
+    return Step(progress.last, parent_id, named is not None, parent is not None)
 
 
 def _token(tool: Tool | None, found: Mapping[bytes, bytes]) -> bytes | None:

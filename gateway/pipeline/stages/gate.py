@@ -48,18 +48,13 @@ class Gate:
         """
         _refuse_all(self.containment.hold(run, lease.generation, tool, now=self.clock.now()))
 
-    def send_fence(self, permit: Permitted) -> Callable[[], None]:
-        """The check of a call that was decided on: it is not sent either where policy has changed since."""
-        return self._fence(permit, permit.considered.active)
-
-    def read_fence(self, permit: Permitted) -> Callable[[], None]:
-        """The check of a read whose answer still streams, at every chunk of it."""
-        return self._fence(permit, None)
-
-    def _fence(self, permit: Permitted, revision: str | None) -> Callable[[], None]:
-        """The check that runs with a connection in hand, in the same step as the first socket write."""
+    def fence(self, permit: Permitted, *, sent: bool = False) -> Callable[[], None]:
+        """The check that runs with a connection in hand, in the same step as the first socket write. It also fails if policy has changed
+        since its decision, but for a read that is ``sent``, whose answer still streams: then it runs at every chunk.
+        """
         opened = permit.opened
         known, action, version = opened.known, opened.action, opened.version
+        revision = None if sent else permit.considered.active
 
         def check() -> None:
             now = self.clock.now()

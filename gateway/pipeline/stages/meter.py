@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from gateway import errors
 from gateway.core import limits
@@ -23,7 +23,7 @@ class Meter:
     """``tenant_limits`` gives the limits declared for a tenant, or ``None``."""
 
     rates: Rates
-    pace: StepCounter
+    steps: StepCounter
     task_classes: Mapping[str, TaskClass]
     tenant_limits: Callable[[str], Limits | None]
 
@@ -39,12 +39,13 @@ class Meter:
         quota = await self.rates.take(self._meters(run), now=opened.known.at)
         if quota is not None and quota.wait > 0:
             detail = f"{quota.name} may send {quota.rate} calls."
-            raise _told(errors.RateLimited(detail, retry_after=quota.wait, **violated(quota.name)), quota)
+            raise _with_quota(errors.RateLimited(detail, retry_after=quota.wait, **violated(quota.name)), quota)
         workflow_steps = task_class.limits.steps if task_class else None
-        full = await self.pace.step(((f"run:{run.run_id}", run.limits.steps), (f"workflow:{run.tenant}/{run.workflow_id}", workflow_steps)))
+        scopes = ((f"run:{run.run_id}", run.limits.steps), (f"workflow:{run.tenant}/{run.workflow_id}", workflow_steps))
+        full = await self.steps.step(scopes)
         if full is not None:
             scope, limit = full
-            raise _told(errors.BlastRadius(f"{scope} has used its {limit} steps.", **violated(f"{scope} steps")), quota)
+            raise _with_quota(errors.BlastRadius(f"{scope} has used its {limit} steps.", **violated(f"{scope} steps")), quota)
         return Metered(opened=opened, quota=quota)
 
     def _meters(self, run: Run) -> list[tuple[str, Rate]]:
@@ -62,14 +63,13 @@ def violated(*limits: str) -> dict[str, Any]:
     return {"violated-policies": list(limits)}
 
 
-def _told(refusal: errors.Refusal, quota: Quota | None) -> errors.Refusal:
+def _with_quota(refusal: errors.Refusal, quota: Quota | None) -> errors.Refusal:
     refusal.fields = quota_headers(quota)
     return refusal
 
 
 def quota_headers(quota: Quota | None) -> tuple[tuple[bytes, bytes], ...]:
     """``RateLimit`` and ``RateLimit-Policy`` for the tightest rate."""
-
     if quota is None:
         return ()
     name = quota.name.partition(":")[0]
@@ -82,20 +82,12 @@ _KEPT = 50_000
 
 
 @dataclass(slots=True)
-class _Progress:
-    """``calls`` numbers the calls for their automatic step ids, ``steps`` counts those that were metered."""
+class Progress:
+    """``calls`` numbers a run's calls for their automatic step ids, ``steps`` counts those that were metered; ``last`` is a step id."""
 
     calls: int
     steps: int
     last: str | None = None
-
-
-class Progress(NamedTuple):
-    """The number of a call among its run's, how many steps were metered before it, and the id of the last of them."""
-
-    ordinal: int
-    steps: int
-    last: str | None
 
 
 @dataclass(slots=True)
@@ -103,16 +95,13 @@ class StepCounter:
     """Steps counted in memory, from the journal's count; idle runs are dropped and looked up again."""
 
     registry: Registry
-    _runs: OrderedDict[str, _Progress] = field(default_factory=OrderedDict)
+    _runs: OrderedDict[str, Progress] = field(default_factory=OrderedDict)
 
     async def next(self, run: Run) -> Progress:
-        """How far the run is with its next call."""
+        """How far the run is with its next call, that one counted; who takes the step sets ``last``."""
         progress = await self._of(f"run:{run.run_id}")
         progress.calls += 1
-        return Progress(progress.calls, progress.steps, progress.last)
-
-    def stepped(self, run_id: str, step_id: str) -> None:
-        self._runs[f"run:{run_id}"].last = step_id
+        return progress
 
     async def step(self, scopes: tuple[tuple[str, int | None], ...]) -> tuple[str, int] | None:
         """Count one step on every scope, or on none: then returns the scope and limit that refuse it."""
@@ -124,11 +113,11 @@ class StepCounter:
             progress.steps += 1
         return None
 
-    async def _of(self, scope: str) -> _Progress:
+    async def _of(self, scope: str) -> Progress:
         progress = self._runs.get(scope)
         if progress is None:
             steps = (await self.registry.counters(scope)).get("steps", 0)
-            progress = self._runs.setdefault(scope, _Progress(steps, steps))
+            progress = self._runs.setdefault(scope, Progress(steps, steps))
             if len(self._runs) > _KEPT:
                 self._runs.popitem(last=False)
         return progress

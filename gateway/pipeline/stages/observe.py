@@ -106,12 +106,11 @@ class Verify:
             return Verdict(result=result, verification=Verification.NONE)
         ours, made = _version(intent, kind, document), _made(kind, document)
         conforms = kind.reply_conforms is None or not answer.complete or kind.reply_conforms(reply["body"])
-        if kind.verify is None and (undoing := intent.known.undoing) is not None and undoing.expects is not None:
+        verification, seen = Verification.NONE, None
+        if kind.verify is not None:
+            verification, seen = await self._read_back(intent, kind, document, ours, made)
+        elif (undoing := intent.known.undoing) is not None and undoing.expects is not None:
             verification, seen = await self._undone(intent, kind, undoing.expects)
-            return Verdict(result=result, verification=verification, after_version=ours or seen, made=made, conforms=conforms)
-        if kind.verify is None:
-            return Verdict(result=result, verification=Verification.NONE, after_version=ours, made=made, conforms=conforms)
-        verification, seen = await self._read_back(intent, kind, document, ours, made)
         return Verdict(result=result, verification=verification, after_version=ours or seen, made=made, conforms=conforms)
 
     async def _read_back(

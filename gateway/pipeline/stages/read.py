@@ -17,7 +17,7 @@ from gateway.model.call import Answer, Call, Reply
 from gateway.model.trigger import Measure, Trigger
 from gateway.pipeline import journal_entries, sealed_payloads, tool
 from gateway.pipeline.evidence import Permitted
-from gateway.pipeline.reply import Replies, Streams
+from gateway.pipeline.reply import Replies
 from gateway.pipeline.stages.classify import classify
 from gateway.pipeline.stages.decide import Decide
 from gateway.pipeline.stages.gate import Gate
@@ -43,7 +43,6 @@ class Read:
     decide: Decide
     responses: Responses
     journal: Journal
-    streams: Streams
     replies: Replies
     vault: Vault
     clock: Clock
@@ -77,8 +76,7 @@ class Read:
         except errors.JournalUnavailable:
             await discard(answer)
             raise
-        rest = None if answer.rest is None else self.streams.guarded(answer, self.gate.read_fence(permit))
-        return self.replies.passed(permit, answer, position, rest=rest)
+        return self.replies.passed(permit, answer, position, self.gate.fence(permit, sent=True))
 
     async def _answered(self, permit: Permitted) -> tuple[Permitted, Answer]:
         """The answer to a read, sent again or elsewhere where that is what policy says to its trouble; and the permit of what was sent.
@@ -113,7 +111,7 @@ class Read:
 
     async def _sent(self, permit: Permitted) -> Answer:
         known = permit.known
-        return await self.reads.send(known.tool.request(known.call, known.run.tenant, retriable=True), self.gate.send_fence(permit))
+        return await self.reads.send(known.tool.request(known.call, known.run.tenant, retriable=True), self.gate.fence(permit))
 
     async def _measure(self, permit: Permitted, trouble: Answer | errors.UpstreamFailure, attempt: int) -> Measure:
         facts: dict[str, object] = {

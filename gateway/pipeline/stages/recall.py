@@ -18,7 +18,7 @@ from gateway.ports.checkpoints import Standing
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.projections import Sightings, Writes
-from gateway.ports.vault import Blobs, Vault
+from gateway.ports.vault import Vault
 
 WINDOW = 900.0
 """Seconds for which a write without a key of its own answers, where the adapter says nothing else."""
@@ -28,7 +28,6 @@ WINDOW = 900.0
 class Recall:
     writes: Writes
     sightings: Sightings
-    blobs: Blobs
     vault: Vault
     journal: Journal
     probe: Probe
@@ -100,13 +99,13 @@ class Recall:
         return seen is not None and seen.seq > settled and seen.version not in (None, write.after_version)
 
     async def _kept(self, metered: Metered, write: Write) -> Kept:
-        sealed = await self.blobs.blob(write.reply_ref) if write.reply_ref is not None else None
-        if sealed is None:
-            raise errors.ReplyNotKept
         try:
-            answer = sealed_payloads.reply_from(await self.vault.unseal(sealed))
+            plain = await self.vault.open(write.reply_ref)
         except KeyError as error:
             raise errors.ReplyNotKept("The tenant's records were forgotten.") from error
+        if plain is None:
+            raise errors.ReplyNotKept
+        answer = sealed_payloads.reply_from(plain)
         position = self.journal.post(journal_entries.replay(metered, write, self.clock.now()))
         return Kept(metered=metered, write=write, answer=answer, position=position)
 
