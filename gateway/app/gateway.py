@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from gateway.app import line, metrics, resources
+from gateway.app import line, resources
 from gateway.app import recovery as app_recovery
 from gateway.app.line import Calls, Control, Warn
 from gateway.app.recovery import Recovery
 from gateway.app.resources import Report, Resources
 from gateway.clients.webhook.delivery import Webhooks
+from gateway.control.containment.containment import OrderReplica
 from gateway.control.review.findings import Findings
 from gateway.control.triggers.catch_up import CatchUp
 from gateway.control.triggers.monitor import TriggerMonitor
 from gateway.control.triggers.publishing_journal import Subscribers
 from gateway.model.entry import Kind
-from gateway.observe.metrics import Observer
+from gateway.observe import metrics
+from gateway.observe.metrics import Delivered, Deliveries, Observer
 from gateway.settings.config import Config
 
 
@@ -66,7 +69,7 @@ async def assemble(config: Config, log: Warn, report: Report, *, warn: Warn | No
             recovery=recovery,
             findings=Findings(journal, opened.vault, store.incidents, store.writes, store.history, clock, monitor.answered),
             catch_up=CatchUp(store.history, store.registry, control.windows, monitor, clock),
-            metrics=metrics.registry(opened, control.containment.replica, observer),
+            metrics=collectors(opened, control.containment.replica, observer),
             closing=closing.pop_all(),
         )
 
@@ -91,3 +94,32 @@ def subscribers(monitor: TriggerMonitor, recovery: Recovery, webhooks: Webhooks)
         Kind.RESPONSE: (webhooks.on_entry,),
         Kind.CHECKPOINT: (),
     }
+
+
+def collectors(resources: Resources, orders: OrderReplica, observer: Observer) -> CollectorRegistry:
+    """The collectors of a node: its calls, its webhooks, and gauges that are read when they are asked for."""
+    journal = resources.store.journal
+    built = CollectorRegistry()
+    built.register(deliveries(resources.webhooks, lambda: journal.health().seq))
+    built.register(observer)
+    metrics.gauges(
+        built,
+        {
+            "killcord_order_epoch": ("The epoch of the containment orders in force.", lambda: float(orders.epoch)),
+            "killcord_journal_lag_entries": ("Entries that wait for the disk.", lambda: float(journal.health().lag)),
+            "killcord_journal_ok": ("1 while the journal can be written.", lambda: float(journal.health().ok)),
+            "killcord_journal_seq": ("The newest entry's number.", lambda: float(journal.health().seq)),
+            "killcord_rates_ok": ("1 while calls can be metered.", lambda: float(resources.rates.health()[0])),
+        },
+    )
+    return built
+
+
+def deliveries(webhooks: Webhooks, newest: Callable[[], int]) -> Deliveries:
+    """The webhooks' counts; ``newest`` gives the journal's newest seq."""
+
+    def read() -> Iterable[Delivered]:
+        for one in webhooks.deliveries:
+            yield Delivered(one.webhook.name, one.delivered, one.given_up, newest() - one.at if one.busy else 0)
+
+    return Deliveries(read)

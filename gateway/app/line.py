@@ -39,7 +39,7 @@ from gateway.settings.sections import AmbientRunSection
 Warn = Callable[..., None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Control:
     """What the line of calls is checked against and heard by. ``supervisor`` owns the tasks of this process."""
 
@@ -63,17 +63,11 @@ async def control(config: Config, resources: Resources, warn: Warn) -> Control:
     responder = Responder(journal, ResponseHistory(store.history), store.registry, store.incidents, containment, resources.engine, clock)
     windows = TriggerWindows(config.triggers)
     runs = Runs(journal, store.registry, resources.keys, containment.replica, clock, config.task_classes)
-    return Control(
-        supervisor=supervisor,
-        journal=journal,
-        containment=containment,
-        windows=windows,
-        responder=responder,
-        monitor=TriggerMonitor(windows, responder, supervisor.spawn, warn),
-        runs=runs,
-        ambient=Ambient(_ambient(config.settings.ambient_run), runs, clock),
-        approvals=Approvals(journal, store.approvals, store.registry, store.blobs, resources.vault, clock, config.settings.approvals.ttl),
-    )
+    monitor = TriggerMonitor(windows, responder, supervisor.spawn, warn)
+    ambient = Ambient(_ambient(config.settings.ambient_run), runs, clock)
+    waiting, ttl = store.approvals, config.settings.approvals.ttl
+    approvals = Approvals(journal, waiting, store.registry, store.blobs, resources.vault, clock, ttl)
+    return Control(supervisor, journal, containment, windows, responder, monitor, runs, ambient, approvals)
 
 
 def _ambient(one: AmbientRunSection | None) -> admission.Request | None:
@@ -82,7 +76,7 @@ def _ambient(one: AmbientRunSection | None) -> admission.Request | None:
     return admission.Request(tenant=one.tenant, agent_id=one.agent_id, task_class=one.task_class, scopes=tuple(one.scopes))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Calls:
     tools: Tools
     streams: Streams
@@ -94,36 +88,21 @@ class Calls:
 
 def calls(config: Config, resources: Resources, control: Control, observer: Observer) -> Calls:
     """Assemble the stages of both lines over the resources and the containment."""
-    clock, store, vault, journal = resources.clock, resources.store, resources.vault, control.journal
-    engine, blobs = resources.engine, store.blobs
+    clock, store, vault, journal, engine = resources.clock, resources.store, resources.vault, control.journal, resources.engine
+    registry, writes, blobs, sightings = store.registry, store.writes, store.blobs, store.sightings
+    monitor, replica = control.monitor, control.containment.replica
+    budgets = config.task_classes, functools.partial(limits.of_tenant, config.tenants)
     tools = {name: _tool(one) for name, one in config.tools.items()}
-    reads, streams = ToolReads(resources.pool), Streams()
-    control.containment.replica.changed.append(streams.recheck)
-    probe = Probe(tools, reads, journal, store.registry, store.writes, store.history, vault, clock)
-    line = _line(config, resources, control, tools, reads, streams, probe)
-    requests = CompensationRequests(tools, blobs, vault)
-    return Calls(
-        tools=tools,
-        streams=streams,
-        probe=probe,
-        line=line,
-        endpoint=Endpoint(line, tools, journal, vault, line.replies, control.monitor, clock, observer),
-        compensations=Compensate(tools, requests, line.gate, line.recall, engine, reads, line.send_write, probe, clock),
-    )
-
-
-def _line(config: Config, resources: Resources, control: Control, tools: Tools, reads: ToolReads, streams: Streams, probe: Probe) -> Line:
-    clock, store, vault, journal = resources.clock, resources.store, resources.vault, control.journal
-    replica, budgets = control.containment.replica, (config.task_classes, functools.partial(limits.of_tenant, config.tenants))
-    steps = StepCounter(store.registry)
-    gate, replies = Gate(replica, clock, resources.engine), Replies(replica, clock, streams)
-    decide = Decide(resources.engine, store.registry, resources.candidate)
-    snapshot = Snapshot(reads, store.sightings, control.approvals)
-    return Line(
-        authenticate=Authenticate(tools, resources.keys, store.registry, steps, control.monitor, clock, control.ambient.lease),
+    reads, streams, steps = ToolReads(resources.pool), Streams(), StepCounter(registry)
+    replica.changed.append(streams.recheck)
+    gate, replies, decide = Gate(replica, clock, engine), Replies(replica, clock, streams), Decide(engine, registry, resources.candidate)
+    probe = Probe(tools, reads, journal, registry, writes, store.history, vault, clock)
+    snapshot = Snapshot(reads, sightings, control.approvals)
+    line = Line(
+        authenticate=Authenticate(tools, resources.keys, registry, steps, monitor, clock, control.ambient.lease),
         gate=gate,
         meter=Meter(resources.rates, steps, *budgets),
-        recall=Recall(store.writes, store.sightings, vault, journal, probe, clock, store.checkpoints),
+        recall=Recall(writes, sightings, vault, journal, probe, clock, store.checkpoints),
         decide=decide,
         approve=Approve(control.approvals, decide, snapshot, vault),
         read=Read(
@@ -138,7 +117,7 @@ def _line(config: Config, resources: Resources, control: Control, tools: Tools, 
         ),
         snapshot=snapshot,
         send_write=SendWrite(
-            intend=Intend(journal, store.registry, vault, clock, *budgets),
+            intend=Intend(journal, registry, vault, clock, *budgets),
             upstream=resources.pool,
             gate=gate,
             verify=Verify(reads, clock),
@@ -148,6 +127,10 @@ def _line(config: Config, resources: Resources, control: Control, tools: Tools, 
         ),
         replies=replies,
     )
+    requests = CompensationRequests(tools, blobs, vault)
+    compensations = Compensate(tools, requests, gate, line.recall, engine, reads, line.send_write, probe, clock)
+    endpoint = Endpoint(line, tools, journal, vault, replies, monitor, clock, observer)
+    return Calls(tools, streams, probe, line, endpoint, compensations)
 
 
 def _tool(one: ToolConfig) -> Tool:

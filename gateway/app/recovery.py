@@ -65,63 +65,44 @@ class Recovery:
 
 def recovery(config: Config, resources: Resources, control: Control, calls: Calls, warn: Warn) -> Recovery:
     """Put together what compensates, on the parts that it shares with the calls of agents."""
-    store, clock, journal = resources.store, resources.clock, control.journal
-    registry, writes, history, incidents = store.registry, store.writes, store.history, store.incidents
-    containment, spawn, probe, live = control.containment, control.supervisor.spawn, calls.probe, calls.line.send_write.live
+    store, clock, journal, patience = resources.store, resources.clock, control.journal, config.settings.rollback.patience
+    registry, writes, history, incidents, records = store.registry, store.writes, store.history, store.incidents, store.rollbacks
+    containment, spawn, approvals = control.containment, control.supervisor.spawn, control.approvals
+    tools, probe, live = calls.compensations, calls.probe, calls.line.send_write.live
     undos = catalog.undos(tool.catalog for tool in calls.tools.values())
     tasks = Tasks(journal, registry, writes, clock, probe.conclude_by_person)
-    checkpoints = Checkpoints(journal, store.checkpoints, store.rollbacks, writes, history, registry, store.approvals, incidents, clock)
+    checkpoints = Checkpoints(journal, store.checkpoints, records, writes, history, registry, store.approvals, incidents, clock)
     scope = ScopeQuery(registry, writes, history, clock, undos, live)
-    rollbacks = _rollbacks(config, resources, control, calls, tasks, checkpoints, scope)
-    resume = Resume(control.runs, checkpoints, store.rollbacks, incidents, containment, clock, rollbacks.alone)
+    entries = RollbackEntries(journal, clock, store.blobs, resources.vault)
+    rollbacks = Rollbacks(
+        preconditions=Preconditions(scope, records, containment, clock, checkpoints.position, journal.stream),
+        scope_query=scope,
+        execute=Executor(tools, records, tasks, approvals, entries, clock, spawn, patience),
+        outcome=OutcomeCheck(StateCheck(tools, resources.engine, containment.replica, clock), records, clock, patience),
+        entries=entries,
+        records=records,
+        incidents=incidents,
+        registry=registry,
+        containment=containment,
+        clock=clock,
+        spawn=spawn,
+        owner=f"{journal.stream}:{clock.mint('up')}",
+        alone=asyncio.Lock(),
+    )
+    recheck = Recheck(rollbacks, registry)
+    resume = Resume(control.runs, checkpoints, records, incidents, containment, clock, rollbacks.alone)
     return Recovery(
         undos=undos,
         tasks=tasks,
         reconciler=Reconciler(writes, clock, probe.decide, probe.abandon, live, rollbacks.is_executing),
         rollbacks=rollbacks,
         automatic=Automatic(rollbacks, incidents, containment, checkpoints.last_for, warn),
-        wake=Wake(rollbacks, store.rollbacks, registry, spawn),
+        wake=Wake(rollbacks, records, registry, spawn),
         checkpoints=checkpoints,
         resume=resume,
         recover=RecoveryDriver(
-            journal=journal,
-            registry=registry,
-            incidents=incidents,
-            containment=containment,
-            rollbacks=rollbacks,
-            records=store.rollbacks,
-            checkpoints=checkpoints,
-            resume=resume,
-            tasks=tasks,
-            unsound=Recheck(rollbacks, registry),
-            clock=clock,
-            spawn=spawn,
-            log=warn,
+            journal, registry, incidents, containment, rollbacks, records, checkpoints, resume, tasks, recheck, clock, spawn, warn
         ),
         timelines=Timelines(history, registry, writes, containment, clock, undos),
         registry=registry,
-    )
-
-
-def _rollbacks(
-    config: Config, resources: Resources, control: Control, calls: Calls, tasks: Tasks, checkpoints: Checkpoints, scope: ScopeQuery
-) -> Rollbacks:
-    store, clock, journal, engine = resources.store, resources.clock, control.journal, resources.engine
-    containment, spawn, patience = control.containment, control.supervisor.spawn, config.settings.rollback.patience
-    tools, records = calls.compensations, store.rollbacks
-    entries = RollbackEntries(journal, clock, store.blobs, resources.vault)
-    return Rollbacks(
-        preconditions=Preconditions(scope, records, containment, clock, checkpoints.position, journal.stream),
-        scope_query=scope,
-        execute=Executor(tools, records, tasks, control.approvals, entries, clock, spawn, patience),
-        outcome=OutcomeCheck(StateCheck(tools, engine, containment.replica, clock), records, clock, patience),
-        entries=entries,
-        records=records,
-        incidents=store.incidents,
-        registry=store.registry,
-        containment=containment,
-        clock=clock,
-        spawn=spawn,
-        owner=f"{journal.stream}:{clock.mint('up')}",
-        alone=asyncio.Lock(),
     )

@@ -29,7 +29,7 @@ Report = Callable[[str, str], None]
 """Takes a level and a message about the policy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Resources:
     clock: SystemClock
     store: SqliteStore
@@ -76,19 +76,8 @@ async def open_resources(config: Config, report: Report, warn: Callable[..., Non
     closing.push_async_callback(webhooks.close)
     pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
     closing.push_async_callback(pool.close)
-    return Resources(
-        clock=clock,
-        store=store,
-        vault=TenantVault(store.blobs, open_master_key(folder)),
-        keys=keys,
-        signer=signer,
-        heads=heads,
-        engine=engine,
-        candidate=candidate,
-        rates=rates,
-        webhooks=webhooks,
-        pool=pool,
-    )
+    vault = TenantVault(store.blobs, open_master_key(folder))
+    return Resources(clock, store, vault, keys, signer, heads, engine, candidate, rates, webhooks, pool)
 
 
 def _origin(one: ToolConfig) -> Origin:
@@ -101,14 +90,12 @@ def _origin(one: ToolConfig) -> Origin:
 
 async def open_rates(config: RedisConfig | None, monotonic: Callable[[], float]) -> Rates:
     """The meters of a configuration, asked once; a server that does not answer yet shows in their health and is asked again."""
-    rates = MemoryRates() if config is None else _on_server(config, monotonic)
+    rates: Rates = MemoryRates()
+    if config is not None:
+        # Here, because it takes 6 MiB that a gateway with meters of its own need not spend.
+        from gateway.stores.redis.rates import RedisRates, client
+
+        fallback = MemoryRates(config.share) if config.share is not None else None
+        rates = RedisRates(client(config), config.prefix, config.timeout, monotonic, str(config), fallback)
     await rates.check()
     return rates
-
-
-def _on_server(config: RedisConfig, monotonic: Callable[[], float]) -> Rates:
-    # Here, because it takes 6 MiB that a gateway with meters of its own need not spend.
-    from gateway.stores.redis.rates import RedisRates, client
-
-    fallback = MemoryRates(config.share) if config.share is not None else None
-    return RedisRates(client(config), config.prefix, config.timeout, monotonic, str(config), fallback)

@@ -10,16 +10,15 @@ from gateway.core.adapter.catalog import ActionType, ObjectType, Tool
 from gateway.core.adapter.expression import ROOTS
 from gateway.model.call import Remedy
 from gateway.settings import adapter as documents
-from gateway.settings import consistency, document, located
-from gateway.settings.adapter import ActionDocument, AdapterDocument
-from gateway.settings.site import AFTER, BEFORE, ITEM, MATCHING, PROBING, READING, VERIFYING, Site
+from gateway.settings import consistency, document
+from gateway.settings.adapter import AFTER, BEFORE, ITEM, MATCHING, PROBING, READING, VERIFYING, ActionDocument, AdapterDocument, Site
 
 FILE = "adapter.yaml"
 
 
 def load(folder: Path, tool: str, variables: Mapping[str, object], shown: str | None = None) -> tuple[Tool | None, list[str]]:
     """The catalog of ``folder/adapter.yaml`` for a tool; ``None`` and one line per problem where it cannot be used."""
-    found, problems = located.read(folder / FILE, shown)
+    found, problems = document.read(folder / FILE, shown)
     if problems:
         return None, problems
     adapter, problems = document.validate(found, AdapterDocument)

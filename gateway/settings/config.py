@@ -12,9 +12,8 @@ from gateway.core.adapter import catalog
 from gateway.core.triggers.window import Thresholds
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Webhook
-from gateway.settings import compilation, document, located
-from gateway.settings.document import Context
-from gateway.settings.located import Located
+from gateway.settings import compilation, document
+from gateway.settings.document import Context, Located
 from gateway.settings.network import Origin, RedisConfig
 from gateway.settings.secrets import Credential
 from gateway.settings.sections import KillcordDocument, ToolSection
@@ -77,7 +76,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 
 def read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[str]]:
     """The configuration and every problem; no gateway may start with it while there are any. ``None`` if it cannot be read."""
-    found, problems = located.read(path)
+    found, problems = document.read(path)
     if problems:
         return None, problems
     parsed, problems = document.validate(found, KillcordDocument)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from gateway.core.adapter.catalog import ActionType, ObjectType, Tool
 from gateway.model.call import Effect, Remedy
-from gateway.settings.adapter import ActionDocument, AdapterDocument, CompensationDocument
+from gateway.settings.adapter import ActionDocument, AdapterDocument, CompensationDocument, Site
 from gateway.settings.document import closest
-from gateway.settings.site import Site
 
 _HEADER = re.compile(r"[A-Za-z0-9-]+", re.ASCII)
 _KEYLESS = frozenset({"authorization", "host", "connection", "content-length", "content-type", "transfer-encoding", "if-match", "cookie"})

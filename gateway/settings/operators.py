@@ -15,9 +15,8 @@ from pydantic import Field
 
 from gateway import errors
 from gateway.http.server.operators import Operator, Role
-from gateway.settings import document, located
-from gateway.settings.document import Section
-from gateway.settings.located import Located
+from gateway.settings import document
+from gateway.settings.document import Located, Section
 
 PREFIX = "kcop_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
@@ -44,7 +43,7 @@ def load(path: Path) -> dict[str, Operator]:
     """
     if not path.exists():
         return {}
-    found, problems = located.read(path)
+    found, problems = document.read(path)
     entries = [] if problems else _entries(found, problems)
     if path.stat().st_mode & 0o022:
         problems.append(f"{path}: others can change this file; run: chmod 600 {path}")

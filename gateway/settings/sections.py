@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -35,7 +35,6 @@ Host = Annotated[
         "{!r} is not a host; write a host or address without scheme, port or *",
     ),
 ]
-EventTopic = Literal["order", "trigger", "incident"]
 LeaseHeader = Annotated[
     Name,
     must(secrets.can_carry_a_lease, "{} cannot carry a lease; name the header of the clients' key, such as X-API-Key"),
@@ -170,7 +169,7 @@ class LimitsSection(Section):
     amount: dict[str, Amount] = Field(default_factory=dict)
 
     def limits(self) -> Limits:
-        return Limits(**{name: getattr(self, name) for name in LimitsSection.model_fields})
+        return Limits(**dict(self))
 
 
 class TaskClassSection(Section):
@@ -225,9 +224,9 @@ class AmbientRunSection(Section):
 class WebhookSection(Section):
     url: str = Field(description="https://host/path")
     secret: Any = None  # checked without ever being shown
-    events: Annotated[list[EventTopic], must(len, f"is empty; name one or more of {', '.join(Topic)}, or remove it for all")] = Field(
-        default_factory=lambda: list(get_args(EventTopic))
-    )
+    events: Annotated[
+        list[Annotated[Topic, Field(strict=False)]], must(len, f"is empty; name one or more of {', '.join(Topic)}, or remove it for all")
+    ] = Field(default_factory=lambda: list(Topic))
     timeout: Annotated[Duration, must(lambda seconds: seconds <= 60.0, "must be at most 60 s")] = 5.0
     attempts: Annotated[Count, between(1, 1_000)] = 8
     tenants: (
@@ -255,7 +254,7 @@ class WebhookSection(Section):
             host=network.webhook_host(url),
             url=url,
             key=delivery.key(secrets.read(self.secret, context)),
-            topics=frozenset(Topic(one) for one in self.events),
+            topics=frozenset(self.events),
             timeout=self.timeout,
             attempts=self.attempts,
             tenants=None if self.tenants is None else frozenset(self.tenants),

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.settings import compilation, located
+from gateway.settings import compilation, document
 from gateway.settings import config as configuration
 
 ADAPTERS = Path(__file__).parents[2] / "adapters"
@@ -111,5 +111,5 @@ def test_any_configuration_loads_or_is_reported_by_line(text: str) -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet="ab:-{}[]&*!<>|?#'\"\n ,%@`~1.", max_size=80).map(str.encode))
 def test_any_bytes_are_a_document_or_problems(raw: bytes) -> None:
-    _, problems = located.parse(raw, "x.yaml")
+    _, problems = document.parse(raw, "x.yaml")
     assert all(line.startswith("x.yaml:") for line in problems)

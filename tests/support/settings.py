@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.settings import document
-from gateway.settings.document import Context, Section
-from gateway.settings.located import Located
+from gateway.settings.document import Context, Located, Section
 
 
 def problems_of(model: type[Section], declared: Mapping[str, object], folder: Path, environ: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 
 from gateway import errors
-from gateway.app import metrics
+from gateway.app.gateway import deliveries
 from gateway.clients.webhook import delivery as webhook_delivery
 from gateway.control.supervisor import Supervisor
 from gateway.model.entry import Position
@@ -149,7 +149,7 @@ async def test_no_secret_is_ever_logged_or_shown(rig: Rig) -> None:
 async def test_prometheus_is_reported_what_arrived_what_did_not_and_what_waits(rig: Rig) -> None:
     registry = CollectorRegistry()
     async with receiving(204, 400, always=500) as receiver, telling(rig, hook(receiver)) as told:
-        registry.register(metrics.deliveries(told.webhooks, lambda: rig.gateway.resources.store.journal.health().seq))
+        registry.register(deliveries(told.webhooks, lambda: rig.gateway.resources.store.journal.health().seq))
         assert 'killcord_webhook_lag_entries{webhook="ops"} 0.0' in generate_latest(registry).decode()
         for number in range(4):
             await rig.contain(f"run_{number}")

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import located
+from gateway.settings import document
 
 
-def parse(text: str) -> located.Located:
-    found, problems = located.parse(text.encode(), "x.yaml")
+def parse(text: str) -> document.Located:
+    found, problems = document.parse(text.encode(), "x.yaml")
     assert problems == []
     return found
 
 
 def problems_of(text: str) -> list[str]:
-    return located.parse(text.encode(), "x.yaml")[1]
+    return document.parse(text.encode(), "x.yaml")[1]
 
 
 def test_values_are_plain_and_fractions_exact() -> None:
@@ -86,7 +86,7 @@ def test_nesting_beyond_all_measure_is_a_problem_and_no_crash() -> None:
 
 
 def test_a_file_that_is_not_text_or_not_there_is_a_problem(tmp_path: Path) -> None:
-    assert located.parse(b"\xff\xfe", "x.yaml")[1] == ["x.yaml: not UTF-8; save it as UTF-8"]
-    assert located.parse(b"a: \x00", "x.yaml")[1][0].startswith("x.yaml: not readable as YAML")
-    assert "No such file" in located.read(tmp_path / "none.yaml")[1][0]
-    assert "larger than" in located.parse(b"#" * 2_000_000, "x.yaml")[1][0]
+    assert document.parse(b"\xff\xfe", "x.yaml")[1] == ["x.yaml: not UTF-8; save it as UTF-8"]
+    assert document.parse(b"a: \x00", "x.yaml")[1][0].startswith("x.yaml: not readable as YAML")
+    assert "No such file" in document.read(tmp_path / "none.yaml")[1][0]
+    assert "larger than" in document.parse(b"#" * 2_000_000, "x.yaml")[1][0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.triggers.window import NAMES, REMEMBERED, Share, Thresholds, Times
-from gateway.settings import document, located, triggers
+from gateway.settings import document, triggers
 from gateway.settings.triggers import TriggersSection
 
 DOCS = Path(__file__).parents[3] / "docs" / "triggers.md"
@@ -32,7 +32,7 @@ blast.rate: {share: 1, records: 23, tenants: 3, systems: 4, within: 1d}
 
 
 def read(text: str) -> tuple[Thresholds | None, list[str]]:
-    found, problems = located.parse(text.encode(), "killcord.yaml")
+    found, problems = document.parse(text.encode(), "killcord.yaml")
     assert problems == []
     section, problems = document.validate(found, TriggersSection)
     return (None if section is None else triggers.thresholds(section)), problems
