@@ -70,10 +70,10 @@ async def control(config: Config, resources: Resources, warn: Warn) -> Control:
     return Control(supervisor, journal, containment, windows, responder, monitor, runs, ambient, approvals)
 
 
-def _ambient(one: AmbientRunSection | None) -> admission.Request | None:
+def _ambient(one: AmbientRunSection | None) -> admission.RunRequest | None:
     if one is None:
         return None
-    return admission.Request(tenant=one.tenant, agent_id=one.agent_id, task_class=one.task_class, scopes=tuple(one.scopes))
+    return admission.RunRequest(tenant=one.tenant, agent_id=one.agent_id, task_class=one.task_class, scopes=tuple(one.scopes))
 
 
 @dataclass(frozen=True, slots=True)

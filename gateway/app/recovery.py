@@ -19,7 +19,7 @@ from gateway.control.rollback.recheck import Recheck
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import Preconditions, ScopeQuery
 from gateway.control.runs.checkpoints import Checkpoints
-from gateway.control.runs.resume import Resume
+from gateway.control.runs.runs import Resume
 from gateway.control.upkeep import Reconciler
 from gateway.core.adapter import catalog
 from gateway.core.rollback.plan_objects import Undos

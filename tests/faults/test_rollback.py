@@ -51,7 +51,7 @@ class Scene:
         return self.opened[0].run.run_id
 
     async def open(self, parent: str | None = None) -> LeasedRun:
-        asked = admission.Request(tenant="acme", agent_id="agent", scopes=("model:*",), parent_run=parent)
+        asked = admission.RunRequest(tenant="acme", agent_id="agent", scopes=("model:*",), parent_run=parent)
         self.opened.append(await self.rig.gateway.control.runs.open(asked, by="test", reason="test"))
         return self.opened[-1]
 

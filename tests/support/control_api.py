@@ -24,8 +24,7 @@ from gateway.control.review.findings import Findings
 from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.recheck import Recheck
 from gateway.control.runs.checkpoints import Checkpoints
-from gateway.control.runs.resume import Resume
-from gateway.control.runs.runs import Runs
+from gateway.control.runs.runs import Resume, Runs
 from gateway.control.upkeep import Heads
 from gateway.http.server.operators import Operator, Role
 from gateway.http.server.request import Services, Serving

@@ -13,7 +13,7 @@ import pytest
 from gateway.app import resources as app_store
 from gateway.control.review.findings import Finding
 from gateway.control.runs.runs import LeasedRun
-from gateway.core.authorization import resumption
+from gateway.core.authorization import admission
 from gateway.core.incident.recovery import Recovery, Stage
 from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
@@ -46,7 +46,7 @@ async def known(at: Rig, incident_id: str) -> Incident:
 async def ask(at: Rig, incident_id: str, **asked: Any) -> None:
     """Ask for it, from the checkpoint that was taken unless another is named: what came after it is wrong."""
     taken = await at.gateway.resources.store.checkpoints.checkpoints((await known(at, incident_id)).run_id)
-    request = resumption.Request(**{"checkpoint": taken[-1].checkpoint_id if taken else None, **asked})
+    request = admission.ResumeRequest(**{"checkpoint": taken[-1].checkpoint_id if taken else None, **asked})
     await at.gateway.recovery.recover(incident_id, request, by="ops", reason="mended")
 
 

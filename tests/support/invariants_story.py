@@ -20,9 +20,8 @@ from gateway.control.review.approvals import WrongDecision
 from gateway.control.review.findings import Finding
 from gateway.control.rollback.scope import NotContained, WrongRollback
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
-from gateway.control.runs.resume import CannotResume, NotReady
-from gateway.control.runs.runs import LeasedRun
-from gateway.core.authorization import admission, resumption
+from gateway.control.runs.runs import CannotResume, LeasedRun, NotReady
+from gateway.core.authorization import admission
 from gateway.core.authorization.admission import TooWide
 from gateway.core.request import canonical
 from gateway.core.tasks import AlreadyResolved
@@ -176,7 +175,7 @@ class Story:
             return
         above = _picked(list(part.leases), parent) if parent is not None else None
         workflow = f"wf-{tenant}" if same_workflow and above is None else None
-        asked = admission.Request(
+        asked = admission.RunRequest(
             tenant=tenant,
             agent_id="agent",
             scopes=("model:*",),
@@ -313,7 +312,7 @@ class Story:
         lease = self._lease(tenant, run)
         if lease is None:
             return
-        asked = resumption.Request(checkpoint=START if to == "start" else None, require_approval=("model:doc.put",) if gated else ())
+        asked = admission.ResumeRequest(checkpoint=START if to == "start" else None, require_approval=("model:doc.put",) if gated else ())
         gone_on = await self.world.gateway.recovery.resume(lease.run_id, asked, by="operator", reason="story")
         opened = gone_on.opened
         self.parts[tenant].leases[lease.run_id].append(_lease(opened))
@@ -366,7 +365,7 @@ class Story:
         records = self.world.gateway.resources.store.incidents
         found = [one.incident_id for run in self.parts[tenant].leases for one in await records.incidents(run=run)]
         if found:
-            await self.world.gateway.recovery.recover(_picked(found, which), resumption.Request(), by="operator", reason="story")
+            await self.world.gateway.recovery.recover(_picked(found, which), admission.ResumeRequest(), by="operator", reason="story")
 
     async def resolve(self, tenant: str, which: int) -> None:
         """A person looks at the tool, as long as it takes, and says what they found."""

@@ -119,7 +119,7 @@ class Rig:
 
     async def open(self, **asked: Any) -> LeasedRun:
         request = {"tenant": "acme", "agent_id": "billing", "scopes": ("ledger:*",), **asked}
-        return await self.gateway.control.runs.open(admission.Request(**request), by="test", reason="test")
+        return await self.gateway.control.runs.open(admission.RunRequest(**request), by="test", reason="test")
 
     async def call(
         self,

@@ -144,7 +144,7 @@ class Case:
             self.leases += [await self._opened(rig, opened.run.run_id) for _ in range(2)]
 
     async def _opened(self, rig: Rig, parent: str | None) -> LeasedRun:
-        asked = admission.Request(tenant=self.tenant, agent_id="agent", scopes=("model:*",), parent_run=parent)
+        asked = admission.RunRequest(tenant=self.tenant, agent_id="agent", scopes=("model:*",), parent_run=parent)
         return await rig.gateway.control.runs.open(asked, by="test", reason="test")
 
     def _thing(self) -> dict[str, object]:

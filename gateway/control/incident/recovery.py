@@ -20,10 +20,10 @@ from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import NotContained, WrongRollback
 from gateway.control.runs.checkpoints import Checkpoints, NotVerified, UnknownCheckpoint
-from gateway.control.runs.resume import CannotResume, NotReady, Resume
+from gateway.control.runs.runs import CannotResume, NotReady, Resume
 from gateway.core import tasks as handing
 from gateway.core import timestamps
-from gateway.core.authorization import resumption
+from gateway.core.authorization import admission
 from gateway.core.authorization.admission import TooWide
 from gateway.core.backoff import Backoff
 from gateway.core.incident import incidents, recovery
@@ -92,7 +92,7 @@ class RecoveryDriver:
     """Those asked for and not over, by incident."""
     _closing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def __call__(self, incident_id: str, request: resumption.Request, *, by: str, reason: str) -> tuple[Incident, Recovery]:
+    async def __call__(self, incident_id: str, request: admission.ResumeRequest, *, by: str, reason: str) -> tuple[Incident, Recovery]:
         """Request an incident's recovery, and do all steps that need no person. A recovery that has ended does not change. For a run that
         was closed before, the request only acknowledges the incident.
 
@@ -105,11 +105,11 @@ class RecoveryDriver:
         now = await self.view(incident)
         if now.stage is Stage.RESUMED or incident.closed_at is not None:
             return incident, now
-        resumption.checked(await required(self.registry.run(incident.run_id), incident.run_id), request)
+        admission.narrowed(await required(self.registry.run(incident.run_id), incident.run_id), request)
         wanted = {
             "by": by,
             "reason": reason,
-            "request": resumption.REQUEST.journal(request),
+            "request": admission.RESUME_REQUEST.journal(request),
             "asked_at": timestamps.micros(self.clock.now()),
         }
         asked = replace(incident, recovery=wanted, updated_at=self.clock.now())
@@ -201,7 +201,7 @@ class RecoveryDriver:
                 return False
             case Stage.RESUME:
                 await self._settled(incident.run_id)
-                request = replace(resumption.REQUEST.read(wanted["request"]), checkpoint=now.checkpoint)
+                request = replace(admission.RESUME_REQUEST.read(wanted["request"]), checkpoint=now.checkpoint)
                 await self.resume(incident.run_id, request, by=by, reason=reason)
                 return True
             case _:
@@ -228,7 +228,7 @@ class RecoveryDriver:
         )
 
     async def _choice(self, incident: Incident, run: Run) -> choosing.Chosen | choosing.NotReady:
-        named = resumption.REQUEST.read(incident.recovery["request"]).checkpoint if incident.recovery is not None else None
+        named = admission.RESUME_REQUEST.read(incident.recovery["request"]).checkpoint if incident.recovery is not None else None
         if named is None:
             return await self.checkpoints.choose(run)
         try:

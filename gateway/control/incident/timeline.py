@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from gateway.control.containment.containment import Containment
 from gateway.core.codec.record import position_of
 from gateway.core.incident import timeline
@@ -89,7 +91,7 @@ class Timelines:
         found: list[Entry] = []
         after = query.after
         while len(found) < EACH:
-            page = await self.history.entries(Query(run=query.run, kind=query.kind, after=after, limit=AT_ONCE))
+            page = await self.history.entries(replace(query, after=after, limit=AT_ONCE))
             found += page
             if len(page) < AT_ONCE:
                 break

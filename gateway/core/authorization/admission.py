@@ -1,14 +1,18 @@
-"""Opening a run: what it asks for, held against its class and its parent. A run is never wider than either."""
+"""The rights of a run: when opened never wider than its class and its parent, when resumed never wider than before. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gateway.core import limits
 from gateway.core.authorization import gate
-from gateway.model.run import Mode, Run, TaskClass
+from gateway.core.codec.record import MODE, Codec, Form, rate
+from gateway.model.checkpoint import Checkpoint
+from gateway.model.run import Mode, Rate, Run, TaskClass
 
 
 class TooWide(Exception):
@@ -19,7 +23,7 @@ class TooWide(Exception):
         self.excess = excess
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class RunRequest(Struct, frozen=True, kw_only=True):
     """What an orchestrator asks for. ``limits`` holds model values by field name, only those asked; ``ttl`` in seconds."""
 
     tenant: str
@@ -35,7 +39,7 @@ class Request(Struct, frozen=True, kw_only=True):
     limits: Mapping[str, object] = field(default_factory=dict)
 
 
-def run(request: Request, task_class: TaskClass, parent: Run | None, *, run_id: str, now: float, epoch: int) -> Run:
+def opened(request: RunRequest, task_class: TaskClass, parent: Run | None, *, run_id: str, now: float, epoch: int) -> Run:
     """The run that the request opens. Only the time to live is clamped; all else that is too wide is refused.
 
     Raises:
@@ -43,9 +47,7 @@ def run(request: Request, task_class: TaskClass, parent: Run | None, *, run_id: 
     """
     ceiling = parent.limits if parent else task_class.limits
     chosen = limits.inherit(request.limits, ceiling)
-    excess = [f"tenant: {request.tenant} is not a tenant of class {task_class.name}"] * bool(
-        gate.beyond([request.tenant], task_class.tenants)
-    )
+    excess = [f"tenant: {one} is not a tenant of class {task_class.name}" for one in gate.beyond([request.tenant], task_class.tenants)]
     excess += [f"scopes: {one} is beyond class {task_class.name}" for one in gate.beyond(request.scopes, task_class.scopes)]
     excess += limits.wider(chosen, task_class.limits)
     expires_at = now + min(request.ttl if request.ttl is not None else task_class.ttl, task_class.ttl)
@@ -79,10 +81,75 @@ def same(asked: Run, existing: Run) -> bool:
     return all(getattr(asked, name) == getattr(existing, name) for name in Run.__struct_fields__ if name not in unlike)
 
 
-def _beyond_parent(request: Request, parent: Run) -> list[str]:
+def _beyond_parent(request: RunRequest, parent: Run) -> list[str]:
     excess = [f"scopes: {one} is beyond parent {parent.run_id}" for one in gate.beyond(request.scopes, parent.scopes)]
     if request.tenant != parent.tenant:
         excess.append(f"tenant: the parent works for {parent.tenant}")
     if parent.tools is not None:
         excess += [f"tools: {tool} is not one of the parent's" for tool in request.tools or () if tool not in parent.tools]
     return excess
+
+
+class ResumeRequest(Struct, frozen=True, kw_only=True):
+    """What a resume asks for; ``None``, and what ``limits`` does not name, is as the run has it.
+
+    ``checkpoint`` is a checkpoint's id, ``start`` or an entry; ``None`` leaves the choice to the gateway. ``limits`` holds model values
+    by field name. ``require_approval`` are patterns, as scopes are, of writes that need a person's approval from now on.
+    """
+
+    checkpoint: str | None = None
+    scopes: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None
+    mode: Mode | None = None
+    limits: Mapping[str, object] = field(default_factory=dict)
+    require_approval: tuple[str, ...] = ()
+
+
+def resumed(run: Run, request: ResumeRequest, checkpoint: Checkpoint, *, epoch: int, expires_at: float) -> Run:
+    """The run as it continues from a checkpoint: the orders on it up to ``epoch`` are over for it, its old leases are dead permanently.
+
+    What an earlier resume brought stays: its gates, and the effects that answer their keys. What the run has used stays used: its
+    counters continue.
+
+    Raises:
+        TooWide: it asks for more than the run has.
+    """
+    return replace(
+        narrowed(run, request),
+        generation=run.generation + 1,
+        revoked=run.generation,
+        superseded=epoch,
+        resumed_from=max(run.resumed_from, checkpoint.seq),
+        require_approval=tuple(dict.fromkeys((*run.require_approval, *request.require_approval))),
+        expires_at=expires_at,
+    )
+
+
+def narrowed(run: Run, request: ResumeRequest) -> Run:
+    """The run with the rights that a resume asks for.
+
+    Raises:
+        TooWide: it asks for more than the run has.
+    """
+    asked = {name: value for name in ("scopes", "tools", "mode") if (value := getattr(request, name)) is not None}
+    narrow = replace(run, **asked, limits=limits.inherit(request.limits, run.limits))
+    excess = [f"scopes: {one} is beyond what the run has" for one in gate.beyond(narrow.scopes, run.scopes)]
+    excess += [f"tools: {one} is not one of the run's" for one in narrow.tools or () if run.tools is not None and one not in run.tools]
+    if narrow.mode < run.mode:
+        excess.append(f"mode: {narrow.mode.word} is wider than the run's {run.mode.word}")
+    excess += limits.wider(narrow.limits, run.limits)
+    if excess:
+        raise TooWide(excess)
+    return narrow
+
+
+def _limits_written(members: Mapping[str, object]) -> dict[str, object]:
+    return {name: str(value) if isinstance(value, Rate) else value for name, value in members.items()}
+
+
+def _limits_read(members: Mapping[str, Any]) -> dict[str, object]:
+    return {name: rate(value) if name == "rate" else value for name, value in members.items()}
+
+
+RESUME_REQUEST = Codec(ResumeRequest, forms={"mode": MODE, "limits": Form(_limits_written, _limits_read)})
+"""A request in the journal."""

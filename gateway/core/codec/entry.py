@@ -54,16 +54,20 @@ _HASH: Any = Raw(b"\x00")
 _PREV: Any = Raw(b"\x01")
 
 
-def owner(run: Run | Approval, at: float, generation: int | None = None) -> dict[str, Any]:
+def owner(owned: Run | Approval, at: float, generation: int | None = None) -> dict[str, Any]:
     """When, and whose: the members that entries about a run begin with. ``at`` is Unix seconds."""
+    return {"ts": timestamps.rfc3339(at), **ownership(owned, generation)}
+
+
+def ownership(owned: Run | Approval, generation: int | None = None) -> dict[str, Any]:
+    """Whose: the members by which entries, approvals and incidents name a run, in a generation."""
     return {
-        "ts": timestamps.rfc3339(at),
-        "tenant": run.tenant,
-        "workflow_id": run.workflow_id,
-        "run_id": run.run_id,
-        "generation": run.generation if generation is None else generation,
-        "agent_id": run.agent_id,
-        "task_class": run.task_class,
+        "tenant": owned.tenant,
+        "workflow_id": owned.workflow_id,
+        "run_id": owned.run_id,
+        "generation": owned.generation if generation is None else generation,
+        "agent_id": owned.agent_id,
+        "task_class": owned.task_class,
     }
 
 

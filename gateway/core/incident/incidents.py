@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from gateway.core.codec import entry as codec
 from gateway.core.triggers.window import ends
 from gateway.model.rollback import Rollback
 from gateway.model.run import Mode, Order, Run, Scope
@@ -25,12 +26,7 @@ def begun(incident_id: str, run: Run, generation: int, trigger: Trigger, respons
     """The incident that a trigger opens by its response."""
     return Incident(
         incident_id=incident_id,
-        run_id=run.run_id,
-        workflow_id=run.workflow_id,
-        tenant=run.tenant,
-        agent_id=run.agent_id,
-        task_class=run.task_class,
-        generation=generation,
+        **codec.ownership(run, generation),
         cause=trigger.name,
         opened_at=now,
         updated_at=now,

@@ -10,8 +10,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
-from gateway.control.runs.resume import CannotResume, NotReady
-from gateway.core.authorization import admission, resumption
+from gateway.control.runs.runs import CannotResume, NotReady
+from gateway.core.authorization import admission
 from gateway.core.codec.record import CHECKPOINT, target_json
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.http.api import runs
@@ -55,9 +55,9 @@ class ResumeRun(Body):
     require_approval: list[ScopePattern] = Field(default_factory=list, max_length=200, description="writes that need a person's approval")
     reason: Reason
 
-    def request(self) -> resumption.Request:
+    def request(self) -> admission.ResumeRequest:
         asked = dict(self) | {"mode": self.mode and Mode.of(self.mode), "limits": self.limits.asked()}
-        return msgspec.convert(asked, resumption.Request)
+        return msgspec.convert(asked, admission.ResumeRequest)
 
 
 @shows(Touched)

@@ -75,9 +75,9 @@ class OpenRun(Body):
     limits: AskedLimits = AskedLimits()
     reason: Reason | None = None
 
-    def request(self) -> admission.Request:
+    def request(self) -> admission.RunRequest:
         asked = dict(self) | {"mode": model.Mode.of(self.mode), "limits": self.limits.asked()}
-        return msgspec.convert(asked, admission.Request)
+        return msgspec.convert(asked, admission.RunRequest)
 
 
 class ListRuns(Paged):

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from gateway import errors
 from gateway.core.authorization import gate
+from gateway.core.codec import entry as codec
 from gateway.core.policy import decision as policy_decision
 from gateway.core.request import idempotency
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
@@ -192,12 +193,7 @@ def _draft(held: Held, before: Before, content: str, request_ref: str) -> Approv
         approval_id="",
         kind=ApprovalKind.CALL,
         status=ApprovalStatus.PENDING,
-        run_id=run.run_id,
-        workflow_id=run.workflow_id,
-        tenant=run.tenant,
-        agent_id=run.agent_id,
-        task_class=run.task_class,
-        generation=held.known.lease.generation,
+        **codec.ownership(run, held.known.lease.generation),
         tool=held.known.tool.name,
         action=held.action.name,
         target=held.action.target,

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway import errors
 from gateway.control.review.findings import Finding
-from gateway.core.authorization import resumption
+from gateway.core.authorization import admission
 from gateway.core.incident.recovery import Stage
 from gateway.model.entries import Entry
 from gateway.model.entry import Kind, Position, Sealed
@@ -173,7 +173,7 @@ async def test_anyone_who_takes_note_of_an_incident_about_a_closed_run_closes_it
         await come_up(made)
         await until_async(lambda: is_over(again))
         (incident,) = await again.incidents()
-        _, now = await made.gateway.recovery.recover(incident.incident_id, resumption.Request(), by="ops", reason="seen")
+        _, now = await made.gateway.recovery.recover(incident.incident_id, admission.ResumeRequest(), by="ops", reason="seen")
         assert now.stage is Stage.GIVEN_UP
 
         async def closed() -> bool:

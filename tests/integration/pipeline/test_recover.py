@@ -13,7 +13,7 @@ import pytest
 from gateway.clients.keys.vault import TenantVault
 from gateway.control.review.findings import Finding
 from gateway.control.runs.runs import LeasedRun
-from gateway.core.authorization import resumption
+from gateway.core.authorization import admission
 from gateway.core.authorization.admission import TooWide
 from gateway.core.codec import record
 from gateway.core.incident.recovery import Stage
@@ -358,7 +358,7 @@ async def test_a_request_for_more_than_the_run_has_is_refused_before_anything_is
 
 async def test_anyone_who_resumes_by_hand_ends_it_and_closes_the_incident(gateway: Rig) -> None:
     run, incident, _ = await edited_meanwhile(gateway)
-    await gateway.gateway.recovery.resume(run.run.run_id, resumption.Request(), by="ops", reason="by hand")
+    await gateway.gateway.recovery.resume(run.run.run_id, admission.ResumeRequest(), by="ops", reason="by hand")
     assert await rest(gateway, incident.incident_id) is Stage.RESUMED
     await until_async(lambda: is_closed(gateway, incident.incident_id))
     assert await generation(gateway, run) == 2
@@ -492,6 +492,6 @@ async def test_a_crash_between_a_resume_and_its_incidents_end_is_made_good(tmp_p
         incident_id = (await found_unsafe(at, run)).incident_id
         points.arm(2)
         with pytest.raises(Crashed, match="after run resumed"):
-            await at.gateway.recovery.resume(run.run.run_id, resumption.Request(), by="ops", reason="by hand")
+            await at.gateway.recovery.resume(run.run.run_id, admission.ResumeRequest(), by="ops", reason="by hand")
     async with driven.come_up(tmp_path, ledger) as at:
         assert await is_closed(at, incident_id), "though nobody asked for its recovery"

@@ -10,9 +10,8 @@ import pytest
 
 from gateway.app import replay
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
-from gateway.control.runs.resume import CannotResume, NotReady, ResumedRun
-from gateway.control.runs.runs import LeasedRun
-from gateway.core.authorization import resumption
+from gateway.control.runs.runs import CannotResume, LeasedRun, NotReady, ResumedRun
+from gateway.core.authorization import admission
 from gateway.core.authorization.admission import TooWide
 from gateway.core.codec import record
 from gateway.model.call import Reply
@@ -34,7 +33,7 @@ async def checkpoint(at: Rig, run: LeasedRun, label: str | None = None) -> Check
 
 
 async def resume(at: Rig, run: LeasedRun, checkpoint: str | None = None, **asked: Any) -> ResumedRun:
-    request = resumption.Request(checkpoint=checkpoint, **asked)
+    request = admission.ResumeRequest(checkpoint=checkpoint, **asked)
     return await at.gateway.recovery.resume(run.run.run_id, request, by="ops", reason="test")
 
 

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.core.authorization import admission, gate
-from gateway.core.authorization.admission import Request
+from gateway.core.authorization.admission import RunRequest
 from gateway.model.run import Limits, Mode, Rate, Run, TaskClass
 
 CLASS = TaskClass(name="billing", tenants=("acme", "g*"), scopes=("erp:*",), ttl=3600.0, limits=Limits(rate=Rate(50), writes=10))
-ASK = Request(tenant="acme", agent_id="a", task_class="billing", scopes=("erp:invoice.*",))
+ASK = RunRequest(tenant="acme", agent_id="a", task_class="billing", scopes=("erp:invoice.*",))
 
 
-def opened(request: Request = ASK, parent: Run | None = None, task_class: TaskClass = CLASS) -> Run:
-    return admission.run(request, task_class, parent, run_id="r", now=1000.0, epoch=0)
+def opened(request: RunRequest = ASK, parent: Run | None = None, task_class: TaskClass = CLASS) -> Run:
+    return admission.opened(request, task_class, parent, run_id="r", now=1000.0, epoch=0)
 
 
-def excess(request: Request, parent: Run | None = None) -> list[str]:
+def excess(request: RunRequest, parent: Run | None = None) -> list[str]:
     with pytest.raises(admission.TooWide) as wide:
         opened(request, parent)
     return wide.value.excess
