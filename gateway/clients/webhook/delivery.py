@@ -22,7 +22,7 @@ from gateway.core.backoff import Backoff
 from gateway.core.webhook import cloudevents, delivery
 from gateway.core.webhook.delivery import Verdict
 from gateway.model.entries import Entry
-from gateway.model.entry import Kind, Position
+from gateway.model.entry import Position
 from gateway.model.webhook import Topic, Webhook
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Query
@@ -32,6 +32,7 @@ FOLDER = "webhooks"
 FIRST_WAIT = 1.0
 """Seconds before an event is tried a second time."""
 
+_CHANCE = SystemRandom()
 _TOPICS = {kind: topic for topic, kinds in cloudevents.KINDS.items() for kind in kinds}
 
 
@@ -87,7 +88,7 @@ Log = Callable[..., object]
 class Delivery:
     """At least once, in the journal's order, one at a time. ``first`` is the wait before the second attempt, in seconds.
 
-    ``chance`` gives numbers from 0 to 1. ``delivered`` and ``given_up`` count events since the start.
+    ``delivered`` and ``given_up`` count events since the start.
     """
 
     webhook: Webhook
@@ -96,7 +97,6 @@ class Delivery:
     cursor: Cursor
     post: Post
     clock: Clock
-    chance: Callable[[], float]
     log: Log
     stream: str
     first: float
@@ -150,15 +150,12 @@ class Delivery:
         found, reach = [], end
         kinds = [(topic, kind) for topic in sorted(self.webhook.topics) for kind in cloudevents.KINDS[topic]]
         for topic, kind in kinds:
-            entries = await self._entries(kind)
+            entries = await self.history.entries(Query(kind=kind, after=f"{self.stream}/{self.at}", limit=PAGE))
             found += [(topic, entry.position.seq, entry) for entry in entries]
             if len(entries) == PAGE:
                 reach = min(reach, entries[-1].position.seq)
         due = sorted((one for one in found if one[1] <= reach), key=lambda one: one[1])
         return [one for one in due if await self._concerned(one[2])], reach
-
-    async def _entries(self, kind: Kind) -> Sequence[Entry]:
-        return await self.history.entries(Query(kind=kind, after=f"{self.stream}/{self.at}", limit=PAGE))
 
     async def _concerned(self, entry: Entry) -> bool:
         """Whether an entry is of the webhook's tenants: by what it says itself, else by its run."""
@@ -200,7 +197,7 @@ class Delivery:
                     if attempt < webhook.attempts:
                         asked = delivery.asked(answer.retry_after, now=self.clock.now())
                         backoff = Backoff(self.first, delivery.LONGEST, most_asked=delivery.LONGEST)
-                        await asyncio.sleep(backoff.pause(attempt, chance=self.chance(), asked=asked))
+                        await asyncio.sleep(backoff.pause(attempt, chance=_CHANCE.random(), asked=asked))
         self.given_up += 1
         self._say("webhook-event-given-up", event_id, answer, attempts=attempt)
 
@@ -251,12 +248,11 @@ async def open_webhooks(
     Raises:
         Misconfigured: a cursor cannot be read.
     """
-    post, chance = Post(), SystemRandom().random
+    post = Post()
     stream = (await history.tail()).stream
     try:
         deliveries = tuple(
-            Delivery(one, history, registry, Cursor(folder / f"{one.name}.json"), post, clock, chance, log, stream, first)
-            for one in declared
+            Delivery(one, history, registry, Cursor(folder / f"{one.name}.json"), post, clock, log, stream, first) for one in declared
         )
         for delivery in deliveries:
             await delivery.begin()

@@ -112,7 +112,7 @@ class OrderIndex:
         bucket = self._bucket(order.scope)
         bucket.drop(order_id)
         if not bucket.orders:
-            self._clear(bucket)
+            self._clear(order.scope)
 
     def expire(self, *, now: float) -> None:
         """Remove expired orders. This only saves memory: an expired order has no effect."""
@@ -132,9 +132,7 @@ class OrderIndex:
 
     def _deciding(self, run: Run, tool: str | None) -> list[Order]:
         found = [order for bucket in self._buckets(run, tool) for order in bucket.deciding]
-        if run.inherited:
-            found += self._inherited(run)
-        return found
+        return [*found, *self._inherited(run)] if run.inherited else found
 
     def _inherited(self, run: Run) -> list[Order]:
         return [self._by_id[name] for name in run.inherited if name in self._by_id]
@@ -142,10 +140,9 @@ class OrderIndex:
     def _buckets(self, run: Run, tool: str | None) -> list[_Bucket]:
         """The buckets that can match; those that name the run or an ancestor may name more that does not."""
         found: list[_Bucket] = []
-        if self._naming:
-            for name in (run.run_id, *run.ancestors):
-                if name in self._naming:
-                    found += self._naming[name].values()
+        for name in (run.run_id, *run.ancestors) if self._naming else ():
+            if name in self._naming:
+                found += self._naming[name].values()
         for by_agent, by_tenant, by_class, by_tool in self._shapes:
             if by_tool and tool is None:
                 continue
@@ -162,33 +159,26 @@ class OrderIndex:
     def _bucket(self, scope: Scope) -> _Bucket:
         """The bucket of a scope, made if there is none."""
         if scope.run is not None:
-            named = self._naming.setdefault(scope.run, {})
-            if scope not in named:
-                self._count(scope, 1)
-                named[scope] = _Bucket(scope)
-            return named[scope]
+            return self._naming.setdefault(scope.run, {}).setdefault(scope, _Bucket(scope))
         parts = _parts(scope)
         if parts not in self._wide:
-            self._count(scope, 1)
+            self._count(parts, 1)
             self._wide[parts] = _Bucket(scope)
         return self._wide[parts]
 
-    def _clear(self, bucket: _Bucket) -> None:
-        scope = bucket.scope
+    def _clear(self, scope: Scope) -> None:
         if scope.run is None:
-            del self._wide[_parts(scope)]
+            parts = _parts(scope)
+            del self._wide[parts]
+            self._count(parts, -1)
         else:
             del self._naming[scope.run][scope]
             if not self._naming[scope.run]:
                 del self._naming[scope.run]
-        self._count(scope, -1)
 
-    def _count(self, scope: Scope, change: int) -> None:
-        if scope.run is not None:
-            return
-        agent, tenant, task_class, tool = _parts(scope)
-        shape = (agent is not None, tenant is not None, task_class is not None, tool is not None)
-        self._shapes[shape] += change
+    def _count(self, parts: _Parts, change: int) -> None:
+        agent, tenant, task_class, tool = parts
+        self._shapes[agent is not None, tenant is not None, task_class is not None, tool is not None] += change
         self._shapes = +self._shapes
         if tool is not None:
             self._tools[tool] += change

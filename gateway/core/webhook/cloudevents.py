@@ -33,26 +33,23 @@ def event(topic: Topic, entry: Entry) -> Json | None:
     """The event of an entry; ``None`` if it tells nothing of the topic (a response, or a rollback, without an incident)."""
     match topic, entry:
         case Topic.ORDER, OrderEntry():
-            return _event(entry, f"order.{'released' if entry.change == 'released' else 'made'}", _order(entry), entry.run_id)
+            name, data = f"order.{'released' if entry.change == 'released' else 'made'}", _order(entry)
         case Topic.TRIGGER, TriggerEntry():
-            return _event(entry, "trigger.fired", _trigger(entry), entry.run_id)
+            name, data = "trigger.fired", _trigger(entry)
         case Topic.INCIDENT, (ResponseEntry() | RollbackEntry()) if entry.incident is not None:
-            return _event(entry, f"incident.{'opened' if entry.change == 'opened' else 'updated'}", _incident(entry.incident), entry.run_id)
+            name, data = f"incident.{'opened' if entry.change == 'opened' else 'updated'}", _incident(entry.incident)
         case _:
             return None
-
-
-def _event(entry: Entry, type_: str, data: Json, run_id: str | None) -> Json:
     made: Json = {
         "specversion": "1.0",
         "id": str(entry.position),
         "source": f"killcord/{entry.stream}",
-        "type": f"{PREFIX}{type_}",
+        "type": f"{PREFIX}{name}",
         "time": entry.ts,
         "datacontenttype": "application/json",
         "data": data,
     }
-    return made | {"subject": run_id} if run_id else made
+    return made | {"subject": entry.run_id} if entry.run_id else made
 
 
 def _order(entry: OrderEntry) -> Json:
