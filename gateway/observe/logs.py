@@ -1,4 +1,4 @@
-"""One log line an event, as JSON, on standard error. Nothing that carries a secret is ever put in; what slips in is struck out."""
+"""One log line an event, as JSON, on standard error. Nothing secret is logged on purpose; what looks secret is redacted."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import structlog
 
 _SECRET_NAMES = re.compile(r"authorization|lease|token|secret|password|cookie|api[-_]?key|credential", re.IGNORECASE)
 _SECRET_TEXT = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|(?i:bearer|basic)\s+[\w+/=.~-]{8,}|kcop_[\w-]{8,}")
-STRUCK = "[redacted]"
+REDACTED = "[redacted]"
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Strike out values under names of secrets, and what looks like one inside any text."""
-    return {name: STRUCK if name != "event" and _SECRET_NAMES.search(name) else _cleaned(value) for name, value in event.items()}
+    return {name: REDACTED if name != "event" and _SECRET_NAMES.search(name) else _cleaned(value) for name, value in event.items()}
 
 
 def configure(level: str = "info") -> structlog.stdlib.BoundLogger:
@@ -40,9 +40,9 @@ def configure(level: str = "info") -> structlog.stdlib.BoundLogger:
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
-        return _SECRET_TEXT.sub(STRUCK, value)
+        return _SECRET_TEXT.sub(REDACTED, value)
     if isinstance(value, Mapping):
-        return {name: STRUCK if _SECRET_NAMES.search(str(name)) else _cleaned(one) for name, one in value.items()}
+        return {name: REDACTED if _SECRET_NAMES.search(str(name)) else _cleaned(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_cleaned(one) for one in value]
     return value

@@ -77,7 +77,7 @@ def _cumulative(counts: Sequence[int]) -> list[tuple[str, float]]:
 
 
 class Delivered(NamedTuple):
-    """How far one webhook is; ``lag`` counts journal entries from the event that it is at on, 0 where it is at none."""
+    """How far one webhook is; ``lag`` counts journal entries from the event in delivery on, 0 if there is none."""
 
     name: str
     delivered: int

@@ -38,7 +38,7 @@ def request(judged: Judged) -> bytes:
     known, document = judged.known, judged.action.document
     kept: dict[str, Any] = {"request": document["request"], "run": document["run"]}
     if redact := _redact(judged):
-        kept["request"] = {**kept["request"], "body": decision.struck(known.call.args, redact)}
+        kept["request"] = {**kept["request"], "body": decision.redacted(known.call.args, redact)}
         kept["redacted"] = True
     elif known.call.args is None and known.call.body:
         kept["raw"] = base64.b64encode(known.call.body).decode()
@@ -53,7 +53,7 @@ def proposal(held: Held) -> bytes:
     call, tool = held.known.call, held.known.tool
     shown = _shown(call, tool.base, call.headers)
     if redact := _redact(held):
-        shown |= {"body": decision.struck(call.args, redact), "redacted": True}
+        shown |= {"body": decision.redacted(call.args, redact), "redacted": True}
     elif call.args is None and call.body:
         shown["raw"] = base64.b64encode(call.body).decode()
     return orjson.dumps(shown)

@@ -167,7 +167,7 @@ class Delivery:
         return tenant in self.webhook.tenants
 
     async def _sent(self, topic: Topic, entry: Entry) -> bool:
-        """Whether the entry is done with; false where the webhook is gone, and the entry waits for a restart."""
+        """Whether the entry is done; false if the webhook is gone, and the entry waits for a restart."""
         event = cloudevents.event(topic, entry)
         if event is not None:
             self.busy = True
@@ -195,7 +195,7 @@ class Delivery:
                     break
                 case Verdict.AGAIN:
                     if attempt < webhook.attempts:
-                        asked = delivery.asked(answer.retry_after, now=self.clock.now())
+                        asked = delivery.requested_pause(answer.retry_after, now=self.clock.now())
                         backoff = Backoff(self.first, delivery.LONGEST, most_asked=delivery.LONGEST)
                         await asyncio.sleep(backoff.pause(attempt, chance=_CHANCE.random(), asked=asked))
         self.given_up += 1

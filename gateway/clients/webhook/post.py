@@ -23,7 +23,7 @@ _Address = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``status`` is 0 where none came, ``why`` then says what happened, without an address or URL."""
+    """``status`` is 0 if no answer came; ``why`` then says what happened, without an address or URL."""
 
     status: int = 0
     retry_after: str | None = None
@@ -35,7 +35,7 @@ class Forbidden(OSError):
 
 
 class Post:
-    """A session for all webhooks. To be made where an event loop runs."""
+    """A session for all webhooks. Made inside a running event loop."""
 
     def __init__(self) -> None:
         connector = aiohttp.TCPConnector(

@@ -87,7 +87,7 @@ class OrderReplica:
 
 @dataclass(slots=True)
 class Containment:
-    """Makes and releases orders. Containment fires first: an order holds before it is journaled, and also where it cannot be."""
+    """Makes and releases orders. Containment fires first: an order holds before it is journaled, and also if it cannot be."""
 
     replica: OrderReplica
     journal: Journal
@@ -169,7 +169,7 @@ class Containment:
                 raise WrongOrder(f"Order {order_id} was released at {timestamps.rfc3339(order.released_at)}.")
             now = self.clock.now()
             released = replace(order, epoch=self._next_epoch(), made=order.since, released_at=now, released_by=by)
-            # Widening waits for the disk: an order must not come back after a crash as if nobody had released it, nor vanish unsaid.
+            # Widening waits for the disk: after a crash an order must not be in force again, nor disappear without an entry.
             await self.journal.append(_entry(released, "released", now, by=by, reason=reason))
             self._all[order_id] = released
             self.replica.put(released, now=self.clock.now())

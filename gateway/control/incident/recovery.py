@@ -1,6 +1,6 @@
 """Recovers an incident: contain, roll back, verify, resume with fewer permissions.
 
-It waits where a person has to decide, and continues automatically after the decision. Its stage follows from the journal alone, so that
+It waits if a person has to decide, and continues automatically after the decision. Its stage follows from the journal alone, so that
 the next process after a crash continues it.
 """
 
@@ -42,7 +42,7 @@ from gateway.ports.rollback import RollbackRecords
 from gateway.ports.triggers import Incidents
 
 _BACKOFF = Backoff(1.0, 60.0)
-"""Between two looks at what nobody told of."""
+"""Between two checks of what has no entry in the journal."""
 _OVER = (Stage.RESUMED, Stage.GIVEN_UP)
 _STOPPED = (
     errors.JournalUnavailable,
@@ -54,7 +54,7 @@ _STOPPED = (
     UnknownCheckpoint,
     TooWide,
 )
-"""What a step can meet that a later look may find changed."""
+"""Errors of a step that may not occur again at a later attempt."""
 
 Spawn = Callable[[Coroutine[object, object, None]], object]
 Unsound = Callable[[Run, Rollback], Awaitable[tuple[Flaw, ...]]]
@@ -63,17 +63,17 @@ Unsound = Callable[[Run, Rollback], Awaitable[tuple[Flaw, ...]]]
 
 @dataclass(slots=True)
 class _Driven:
-    """A recovery in this process. ``busy``: somebody takes its steps; ``woken``: something was decided since they looked."""
+    """A recovery in this process. ``busy``: its steps are being taken; ``woken``: something was decided since its stage was read."""
 
     busy: bool = False
     woken: bool = False
-    looks: int = 0
+    checks: int = 0
     due: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryDriver:
-    """``unsound`` reads the tools, and is asked only where nothing else prevents resuming the run."""
+    """``unsound`` reads the tools, and is called only if nothing else prevents resuming the run."""
 
     journal: Journal
     registry: Registry
@@ -162,8 +162,8 @@ class RecoveryDriver:
         due = [name for name, one in self._driven.items() if one.due <= now and not one.busy]
         for incident_id in due:
             driven = self._driven[incident_id]
-            driven.looks += 1
-            driven.due = now + _BACKOFF.pause(driven.looks)
+            driven.checks += 1
+            driven.due = now + _BACKOFF.pause(driven.checks)
             self.spawn(self.proceed(incident_id))
 
     def on_entry(self, entry: Entry, position: Position) -> None:
@@ -200,7 +200,7 @@ class RecoveryDriver:
                 await self.rollbacks.start(incident.run_id, subtree=False, to=to, reason=reason, by=by, incident=incident)
                 return False
             case Stage.RESUME:
-                await self._settled(incident.run_id)
+                await self._resolve_tasks(incident.run_id)
                 request = replace(admission.RESUME_REQUEST.read(wanted["request"]), checkpoint=now.checkpoint)
                 await self.resume(incident.run_id, request, by=by, reason=reason)
                 return True
@@ -249,8 +249,8 @@ class RecoveryDriver:
         known = await self.registry.tasks(run=run_id, limit=None)
         return tuple([one.task_id for one in known if one.resolution is None and handing.is_of_object(one.task_id) is of_objects])
 
-    async def _settled(self, run_id: str) -> None:
-        """What was found otherwise after a rollback, and is right again, waits for nobody."""
+    async def _resolve_tasks(self, run_id: str) -> None:
+        """Resolve the tasks about objects that were found changed after a rollback and are correct again."""
         for task_id in await self._tasks(run_id, of_objects=True):
             with suppress(handing.AlreadyResolved):
                 await self.tasks.resolve(task_id, resolution="not_needed", note="Its state is correct again.", by="gateway")

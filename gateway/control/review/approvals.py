@@ -89,7 +89,7 @@ class Approvals:
             return asked
 
     async def compensation(self, rollback_id: str, node_id: str) -> Approval | None:
-        """The approval of a node of a rollback, if somebody was asked."""
+        """The approval of a node of a rollback, if it was requested."""
         return await self.records.approval(approvals.id_of_compensation(rollback_id, node_id))
 
     async def request_compensation(
@@ -145,7 +145,7 @@ class Approvals:
         async with self._turn:
             found = await required(self.find(approval_id), approval_id)
             if found.status is not ApprovalStatus.PENDING:
-                raise WrongDecision(_said(found))
+                raise WrongDecision(_decided(found))
             if found.kind is ApprovalKind.CALL:
                 await self._still_asking(found)
             now = self.clock.now()
@@ -170,7 +170,7 @@ class Approvals:
                 await self._journal(replace(found, status=ApprovalStatus.VOID), reason=why)
 
     async def request_of(self, approval: Approval) -> Mapping[str, object] | None:
-        """The request as it would be sent; ``None`` if there is none, or its tenant was forgotten."""
+        """The request as it would be sent; ``None`` if it has no request, or its tenant was forgotten."""
         sealed = None if approval.request_ref is None else await self.blobs.blob(approval.request_ref)
         if sealed is None:
             return None
@@ -206,7 +206,7 @@ class Approvals:
         await self.journal.append(entry, blobs)
 
 
-def _said(approval: Approval) -> str:
+def _decided(approval: Approval) -> str:
     match approval.status:
         case ApprovalStatus.EXPIRED:
             return f"Approval {approval.approval_id} has expired; the next such call makes a new request."

@@ -33,7 +33,7 @@ class TooMuchEvidence(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """``kind`` is the verifier's own word for what is wrong; ``evidence`` a JSON object."""
+    """``kind`` is the verifier's own name for what is wrong; ``evidence`` a JSON object."""
 
     kind: str
     severity: str

@@ -1,4 +1,4 @@
-"""Work handed to a person, and what the person said."""
+"""Tasks for people, and how people resolve them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,6 @@ class Tasks:
     conclude: Conclude
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def find(self, task_id: str) -> Task | None:
-        return await self.registry.task(task_id)
-
     async def open(self, task: Task, owner: Owner) -> Task:
         """Open a task under its stable id; one that stands there already, open or resolved, is returned as it is.
 
@@ -49,8 +46,8 @@ class Tasks:
 
         Raises:
             KeyError: there is no such task.
-            WrongResolution: the word does not close a task of this kind.
-            AlreadyResolved: somebody closed it before.
+            WrongResolution: this resolution does not close a task of this kind.
+            AlreadyResolved: it is already closed.
             JournalUnavailable: it is not durable.
         """
         async with self._turn:  # of two who say different things, the second has to see the first

@@ -154,7 +154,7 @@ class Checkpoints:
         return None if found is None else found.checkpoint_id
 
     async def _newest(self, run_id: str, writes: Sequence[Write], until: float) -> Checkpoint | None:
-        """The newest sound checkpoint that somebody took up to a place."""
+        """The newest sound checkpoint that was taken up to a place."""
         taken = await self.records.checkpoints(run_id, limit=None)
         sound = [one for one in taken if one.seq <= until and not checkpoints.against(writes, one.seq)]
         return max(sound, key=lambda one: one.seq, default=None)

@@ -163,7 +163,7 @@ class Runs:
         return self.keys.sign(self.lease_of(run, now), now=now)
 
     def _again(self, asked: Run, existing: Run, now: float) -> LeasedRun:
-        if not admission.same(asked, existing):
+        if not admission.is_same(asked, existing):
             raise OtherRun(f"Run {existing.run_id} exists with other content; choose another run_id.")
         self._may_renew(existing, now)
         return LeasedRun(existing, self._sign(existing, now))

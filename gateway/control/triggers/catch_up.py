@@ -18,7 +18,7 @@ MOST = 50_000
 """Entries looked at, the newest."""
 RECENT = 5.0
 """Seconds before the journal's end in which something may have been set off and not be journaled yet. What was set off before that was
-answered: a window that begins in the middle may count in another phase than the one that was watched, and must contain nobody for it.
+answered: a window that begins in the middle may count in another phase than the one that was watched, and must contain no run for it.
 """
 _PAGE = 1000
 

@@ -24,13 +24,13 @@ from gateway.model.run import Run
 from gateway.model.trigger import Incident, RollbackState, Trigger
 
 PARTIAL = "uncertain.partial-failure"
-"""The trigger of which the state decides, too: some of what belongs together was done, some not."""
+"""The trigger for which the state matters too: some of what belongs together was done, some not."""
 
 Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
 RollBack = Callable[[Incident], Coroutine[object, object, None]]
 """Rolls back the contained run of an incident."""
 Violations = Callable[[str], Awaitable[Sequence[Reason]]]
-"""What is unsound about what a run touched, as the tools show it now."""
+"""What is unsound about the objects that a run touched, as the tools show them now."""
 Due = tuple[int, Trigger]
 """A generation, and the trigger that its entries fired."""
 
@@ -118,7 +118,7 @@ class TriggerMonitor:
             self.spawn(self._check_state(run_id, generation, trigger, self._violations))
 
     async def _check_state(self, run_id: str, generation: int, trigger: Trigger, violations: Violations) -> None:
-        """Contained first, the run's objects are looked at; where that shows an unsound state, the trigger is answered once more."""
+        """Read the objects of the contained run; if their state is unsound, respond to the trigger once more."""
         found = [[one.code, one.message] for one in await violations(run_id)]
         if found:
             self.enqueue(run_id, generation, replace(trigger, facts={**trigger.facts, VIOLATIONS: found}))

@@ -74,7 +74,7 @@ def opened(request: RunRequest, task_class: TaskClass, parent: Run | None, *, ru
     )
 
 
-def same(asked: Run, existing: Run) -> bool:
+def is_same(asked: Run, existing: Run) -> bool:
     """Whether opening an existing id again asks for the same run (times, the orders of then, and what a resume did to it aside)."""
     resumed = ("generation", "revoked", "superseded", "resumed_from", "require_approval")
     unlike = ("inherited", "opened_at", "opened_under", "expires_at", "closed_at", *resumed)

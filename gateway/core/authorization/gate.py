@@ -103,7 +103,7 @@ def spares_recovery(order: Order, run: Run, *, since: int) -> bool:
     return order.since <= since or own
 
 
-def judge(lease: Lease, run: Run | None, *, now: float) -> Run:
+def authenticate(lease: Lease, run: Run | None, *, now: float) -> Run:
     """The run that a lease authenticates at ``now`` (Unix seconds).
 
     Raises:
@@ -132,7 +132,7 @@ def within(pattern: str, ceiling: str) -> bool:
     """Whether everything that ``pattern`` matches is matched by ``ceiling`` too.
 
     The pattern is read as a text in which ``*`` is a letter of its own that only a ``*`` of the ceiling can cover:
-    never true where it should be false.
+    it may say no wrongly, but never yes.
     """
     pieces = ceiling.split("*")
     if len(pieces) == 1:

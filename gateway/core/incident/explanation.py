@@ -21,7 +21,7 @@ _DID = {
     "quarantine": "contained it, with its state kept as evidence",
     "revoke": "contained it and revoked its lease",
 }
-_ROLLED = {
+_ROLLBACK = {
     "started": "began to undo what the run did",
     "stopped": "stopped undoing",
     "continued": "continued undoing",
@@ -35,7 +35,7 @@ _BY_STATE = "the final states of the plan's nodes, and data.killcord.invariants.
 _NEXT = "the latest usable checkpoint before the first bad entry (if that is not known: an explicit one), or the named one"
 _FIRST = "the entries and objects that a finding's evidence names"
 _PASSES = "a compensation that was not applied for a transient reason is retried"
-_HANDED = frozenset({"task", "waiting", "unknown", "failed"})
+_TASKS = frozenset({"task", "waiting", "unknown", "failed"})
 
 
 def explained(generation: int, entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -43,32 +43,32 @@ def explained(generation: int, entries: Sequence[Entry]) -> list[dict[str, Any]]
 
     ``entries`` are the run's, of these ``KINDS``, ascending.
     """
-    return [reason for entry in entries if _belongs(entry, generation) for reason in _of(entry)]
+    return [reason for entry in entries if _belongs(entry, generation) for reason in _reasons(entry)]
 
 
 def _belongs(entry: Entry, generation: int) -> bool:
     """Whether an entry is about this generation of the run: the entry that starts the next one ends it."""
-    told = generation if entry.generation is None else entry.generation
-    return told == (generation + 1 if isinstance(entry, RunEntry) and entry.change == "resumed" else generation)
+    own = generation if entry.generation is None else entry.generation
+    return own == (generation + 1 if isinstance(entry, RunEntry) and entry.change == "resumed" else generation)
 
 
-def _of(entry: Entry) -> Iterator[dict[str, Any]]:
+def _reasons(entry: Entry) -> Iterator[dict[str, Any]]:
     match entry:
         case ResponseEntry():
-            yield _answered(entry)
+            yield _response(entry)
         case RollbackEntry(change="node") if entry.since is not None:
             yield _reason(entry, f"waits with node {entry.node}", _PASSES, entry.why)
         case RollbackEntry(change="node"):
-            if entry.state in _HANDED:
-                handed = f"opened a task for node {entry.node} ({entry.state})"
-                yield _reason(entry, handed, "data.killcord.recovery.recovery, or the plan", entry.why)
-        case RollbackEntry() if entry.change in _ROLLED:
+            if entry.state in _TASKS:
+                opened = f"opened a task for node {entry.node} ({entry.state})"
+                yield _reason(entry, opened, "data.killcord.recovery.recovery, or the plan", entry.why)
+        case RollbackEntry() if entry.change in _ROLLBACK:
             left = "" if entry.rollback is None or not entry.rollback.residue else f"; left: {'; '.join(entry.rollback.residue)}"
-            yield _reason(entry, _ROLLED[entry.change], _rule(entry), f"{entry.reason or ''}{left}")
+            yield _reason(entry, _ROLLBACK[entry.change], _rule(entry), f"{entry.reason or ''}{left}")
         case OrderEntry() if not (entry.by or "").startswith("trigger:"):  # orders of triggers are shown with their responses
-            yield _ordered(entry)
+            yield _order(entry)
         case FindingEntry():
-            yield _placed(entry)
+            yield _finding(entry)
         case RunEntry(change="resumed"):
             asked = f"{entry.reason or ''} ({entry.by})"
             yield _reason(entry, f"resumed the run from {entry.checkpoint_id}", _NEXT, asked)
@@ -76,8 +76,8 @@ def _of(entry: Entry) -> Iterator[dict[str, Any]]:
             yield _reason(entry, "gave the run up", f"requested by {entry.by}", entry.reason)
 
 
-def _placed(entry: FindingEntry) -> dict[str, Any]:
-    """What a finding says about where what is wrong began."""
+def _finding(entry: FindingEntry) -> dict[str, Any]:
+    """Whether the finding names the first bad entry."""
     about = findings.of_entry(entry)
     why = f"finding {entry.finding}, {entry.severity} ({entry.by})"
     if not about.known:
@@ -85,7 +85,7 @@ def _placed(entry: FindingEntry) -> dict[str, Any]:
     return _reason(entry, f"took {about.places[0]} as the first bad entry", _FIRST, why)
 
 
-def _answered(entry: ResponseEntry) -> dict[str, Any]:
+def _response(entry: ResponseEntry) -> dict[str, Any]:
     did = _DID[entry.action] + (", and had what it did undone" if entry.rollback else "")
     rule = f'data.killcord.response.response, for "{entry.name}" ({entry.verdict})'
     return _reason(entry, did, rule, entry.why) | {"revision": entry.revision}
@@ -105,7 +105,7 @@ def _rule(entry: RollbackEntry) -> str:
             return f"requested by {entry.by}"
 
 
-def _ordered(entry: OrderEntry) -> dict[str, Any]:
+def _order(entry: OrderEntry) -> dict[str, Any]:
     order = entry.order
     held = order.mode.word + (" without children" if order.no_fanout else "")
     did = f"ordered it into {held}" if entry.change == "made" else f"released it from {held}"

@@ -43,7 +43,7 @@ class About:
 
     @property
     def known(self) -> bool:
-        """Whether it says where what is wrong began: all that it names is there, and it names something."""
+        """Whether it names the first bad entry: it names something, and the run has all that it names."""
         return bool(self.places) and not self.unfound
 
 
@@ -75,7 +75,7 @@ def place(name: object, stream: str) -> Position | None:
 def about(name: Named, entries: Iterable[Position], writes: Iterable[Write]) -> About:
     """What a finding is about: ``entries`` are those of the named ones that are the run's, ``writes`` are the run's effects.
 
-    A named object stands for the run's first effect on it that may have left something: which of several was wrong nobody says.
+    A named object stands for the run's first effect on it that may have left something, since the finding does not say which was wrong.
     """
     found = list(entries)
     unfound = len(name.entries) - len(found)

@@ -84,8 +84,8 @@ def merged(known: Incident | None, said: Incident, change: str) -> Incident:
 def over(incident: Incident, run: Run) -> str | None:
     """Why an incident should be closed now; ``None`` if it should stay open.
 
-    What is found out about a run that was closed before stays open until somebody took note (asked for its recovery), and until what is
-    undone because of it is.
+    An incident about a run that was closed before stays open until a person acknowledges it (requests its recovery), and until its
+    rollback has ended.
     """
     if run.generation > incident.generation:
         return "the run was resumed"

@@ -1,6 +1,6 @@
 """A post-mortem of an incident in Markdown, out of its timeline as the API shows it: the same timeline gives the same text. Pure.
 
-Whatever others wrote (ids, reasons, what policy says) stands in code spans, where nothing is markup, a link or a mention.
+Text by others (ids, reasons, what policy says) is in code spans, in which nothing is markup, a link or a mention.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def markdown(incident: Json, heads: Sequence[Json], verifier_key: str) -> str:
 
 
 def _summary(incident: Json) -> list[str]:
-    told = (
+    text = (
         f"Agent {_code(incident['agent_id'])}, working for tenant {_code(incident['tenant'])}, fired {_code(incident['cause'])} in run "
         f"{_code(incident['run_id'])}. The response was {_code(incident['action'])} ({incident['verdict']}): {_code(incident['why'])}"
     )
@@ -42,7 +42,7 @@ def _summary(incident: Json) -> list[str]:
         ("State", incident["state"] if incident["closed_at"] is None else f"closed at {incident['closed_at']}"),
         ("Rollback", incident["rollback"].replace("_", " ")),
     ]
-    return ["## Summary", "", told, "", *_table(("", ""), facts)]
+    return ["## Summary", "", text, "", *_table(("", ""), facts)]
 
 
 def _timeline(incident: Json) -> list[str]:
@@ -75,7 +75,7 @@ def _stopped(incident: Json) -> list[str]:
 
 def _affected(incident: Json) -> list[str]:
     rows = [
-        (_code(_object(one["object"])), one["effects"], _state(one), _code(one["after_ref"]), _way_back(one), _code(one["entry"]))
+        (_code(_object(one["object"])), one["effects"], _state(one), _code(one["after_ref"]), _compensation(one), _code(one["entry"]))
         for one in incident["affected"]
     ]
     if not rows:
@@ -141,7 +141,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str
 
 
 def _code(value: object) -> str:
-    """A foreign text as a code span that stays one, also in a cell of a table; a dash if there is none."""
+    """A text by others as a code span, which it cannot end, in a table either; a dash if there is no text."""
     text = "".join(letter if letter.isprintable() else " " if letter.isspace() else "\N{REPLACEMENT CHARACTER}" for letter in str(value))
     text = text.replace("`", "'").replace("|", "\N{BROKEN BAR}").strip()
     return f"`{text}`" if value is not None and text else "-"
@@ -160,16 +160,16 @@ def _state(one: Json) -> str:
     return f"{one['state'].replace('_', ' ')}{verified}"
 
 
-def _way_back(one: Json) -> str:
-    way = one["compensation"]
+def _compensation(one: Json) -> str:
+    undo = one["compensation"]
     if one["state"] == "compensated":
         return "undone"
     if one["state"] != "standing":
         return "decide its outcome first"
-    if not Remedy(way["type"]).by_action:
-        return f"by a person: {_code(way['type'])} ({way['class']})"
-    until = "" if way["allowed_until"] is None else f", until {way['allowed_until']}"
-    return f"{_code(way['type'])} ({way['class']}){'' if way['auto'] else ', once approved'}{until}"
+    if not Remedy(undo["type"]).by_action:
+        return f"by a person: {_code(undo['type'])} ({undo['class']})"
+    until = "" if undo["allowed_until"] is None else f", until {undo['allowed_until']}"
+    return f"{_code(undo['type'])} ({undo['class']}){'' if undo['auto'] else ', once approved'}{until}"
 
 
 def _mode(order: Json) -> str:

@@ -44,7 +44,7 @@ class Step(StrEnum):
 
 
 class Wait(Struct, frozen=True):
-    """One thing that is waited for: ``what`` it is, its ``name`` (an id) where it has one, and ``how`` to continue, a sentence."""
+    """One thing that a recovery waits for: ``what`` it is, its ``name`` (an id, if it has one), and ``how`` to continue, a sentence."""
 
     what: str
     name: str | None
@@ -78,7 +78,7 @@ class Situation(Struct, frozen=True, kw_only=True):
 
 class Recovery(Struct, frozen=True):
     """``why`` says what it waits for, or why it is at this stage; ``checkpoint`` is where the run would be resumed. ``step`` is the one
-    that is under way or waited at, ``None`` if it is over. ``caution`` is what nobody can know about the place.
+    that is under way or waited at, ``None`` if it is over. ``caution`` is a doubt about the place that cannot be resolved.
     """
 
     stage: Stage
@@ -91,7 +91,7 @@ class Recovery(Struct, frozen=True):
 
     @property
     def flow(self) -> dict[Step, str]:
-        """Each step as ``done``, ``now``, ``waits`` or ``ahead``; of a run that was given up there is none ahead."""
+        """Each step as ``done``, ``now``, ``waits`` or ``ahead``; empty for a run that was given up."""
         if self.step is None:
             return dict.fromkeys(Step, "done") if self.stage is Stage.RESUMED else {}
         steps = tuple(Step)

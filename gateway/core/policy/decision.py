@@ -1,9 +1,9 @@
-"""Policy's two ends: the document a decision is made on, and what counts as a decision. Pure.
+"""The document that policy decides on, and what counts as a decision. Pure.
 
 ``docs/policies.md`` tells policy authors about the document; ``schema`` is its JSON Schema, kept in
 ``schemas/authz.json``. All its times are integer nanoseconds of Unix time, as Rego's ``time.*`` functions take them.
 
-What policy wants kept out of the records: named arguments, struck out before they are sealed.
+Arguments that policy names are redacted before they are sealed.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def document(
 ) -> dict[str, object]:
     """What policy is asked about one call. ``mode`` is the effective one; ``now`` is Unix seconds.
 
-    What does not apply is absent, never null (``args`` alone is null where the body is not JSON). ``approval`` is
-    given where a person has approved this very call: ``{"granted": true, "id"?, "by"?}``.
+    What does not apply is absent, never null (``args`` alone is null, if the body is not JSON). ``approval`` is
+    given if a person has approved this very call: ``{"granted": true, "id"?, "by"?}``.
     """
     asked: dict[str, object] = {
         "lease": present(
@@ -92,7 +92,7 @@ UNUSABLE = frozenset({"policy-undefined", "policy-malformed", "obligation-unknow
 
 
 UNREADABLE = Reason("policy-input", "Policy cannot process this call: use JSON values of ordinary size and depth.")
-"""Why a call is denied whose document no engine can be given: asking again would not help."""
+"""Why a call is denied if no engine can process its document: asking again would not help."""
 
 
 def inapplicable(where: str) -> Reason:
@@ -161,10 +161,10 @@ def is_reason(reason: object) -> bool:
     return isinstance(reason, dict) and reason.keys() == {"code", "message"} and all(isinstance(text, str) for text in reason.values())
 
 
-STRUCK = "[redacted]"
+REDACTED = "[redacted]"
 
 
-def struck(value: object, names: Iterable[str]) -> object:
+def redacted(value: object, names: Iterable[str]) -> object:
     """A copy of a JSON value without the values at the dotted names (``card.number``); applied to each item of a list."""
     for name in names:
         value = _without(value, name.split("."))
@@ -177,4 +177,4 @@ def _without(value: object, path: list[str]) -> object:
     if not isinstance(value, dict) or path[0] not in value:
         return value
     rest = path[1:]
-    return {**value, path[0]: _without(value[path[0]], rest) if rest else STRUCK}
+    return {**value, path[0]: _without(value[path[0]], rest) if rest else REDACTED}

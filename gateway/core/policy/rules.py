@@ -1,6 +1,6 @@
-"""The ends of what policy is asked beside the decision on a call: the documents, and what an answer means. Pure.
+"""What policy is asked beside the decision on a call (responses, recovery, invariants): the documents, and what an answer means. Pure.
 
-Each answer is read so that what is no answer is the careful one: a response is quarantine, a compensation becomes a task, a state is
+Whatever is not a valid answer has the careful meaning: a response is quarantine, a compensation becomes a task, a state is
 unsound. ``schemas/`` has the documents' JSON Schemas; all their times are integer nanoseconds of Unix time.
 """
 
@@ -51,7 +51,7 @@ def response_document(
 ) -> Document:
     """What policy is asked about one trigger. ``mode`` is the effective one; ``history`` is oldest first.
 
-    ``violations`` only where invariants were asked about the run's state.
+    ``violations`` are given only if invariants were evaluated on the run's state.
     """
     return present(
         trigger=_trigger(trigger),
@@ -191,7 +191,7 @@ def node_document(node: Node, effects: Sequence[Write]) -> Document:
 
 
 def parse_recovery(raw: object) -> str | None:
-    """Why a compensation has to become a task; ``None`` if it may proceed, as it may where policy says nothing of it."""
+    """Why a compensation has to become a task; ``None`` if it may proceed, as it may if policy has no rule for it."""
     if raw is None:
         return None
     if isinstance(raw, dict) and raw.get("proceed") is True and raw.keys() == {"proceed"}:
@@ -214,7 +214,7 @@ def invariants_document(*, run: Run, mode: Mode, objects: Sequence[Mapping[str, 
 
 
 def parse_invariants(raw: object) -> tuple[Reason, ...]:
-    """What is wrong with the state, sorted; empty where it is sound. An answer that cannot be used is a violation itself."""
+    """What is wrong with the state, sorted; empty if it is sound. An answer that cannot be used is a violation itself."""
     if not isinstance(raw, list):
         return unsound(f"data.killcord.{INVARIANTS} is {'undefined' if raw is None else 'not a set'}")
     if not all(is_reason(each) for each in raw):

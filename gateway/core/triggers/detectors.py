@@ -1,12 +1,7 @@
-"""How a run behaves: going in circles, hammering, running away with its budget of steps or writes.
+"""The detectors: each reads one entry and what the run did lately, and returns a trigger if it fires. Pure.
 
-How far a run reaches: a limit met, or much of one in little time.
-
-What policy refused: a boundary crossed, a scope overstepped, one denial after the other.
-
-What nobody can be sure of: the agent of what it read, the gateway of what a tool did, or did it to.
-
-What reading back, or somebody who checked, proved wrong.
+They detect how a run behaves (loops, repeats, failures, steps, writes), how much it reaches in little time (blast radius), what policy
+refused it, what is uncertain (confidence, form of replies, partial failures, unknown outcomes, identity), and what verification disproved.
 """
 
 from __future__ import annotations
@@ -271,7 +266,7 @@ def _siblings(watch: Watch, parent: str) -> Siblings:
 
 
 def postcondition(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
-    """A declared postcondition that was not met in time."""
+    """A declared postcondition that did not become true in time."""
     return event.fired("verify.postcondition-failed") if event.entry.verification is Verification.FAILED else None
 
 

@@ -36,7 +36,7 @@ _BY_ENTRY: Mapping[type[Entry], tuple[Detector[Any], ...]] = {
 """The detectors that read a kind of entry, in order: repeated writes are a loop before they are a spike."""
 
 LATE: tuple[Detector[OutcomeEntry], ...] = (detectors.postcondition, detectors.identity)
-"""The detectors that read the outcome of a write whose lease had ended by then: what it says of the state, not of the run's behaviour."""
+"""The detectors that read the outcome of a write whose lease had ended: it shows the state, not how the run behaves now."""
 
 REFUSALS: Mapping[str, tuple[Detector[RefusalEntry], ...]] = {
     "tenant-boundary": (detectors.boundary,),

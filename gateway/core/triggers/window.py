@@ -27,7 +27,7 @@ REMEMBERED = 512
 RETRACED = 10_000
 """Effects from before a checkpoint that may answer a resumed run once each without being repeats."""
 SHOWN = 50
-"""Positions that a trigger names as evidence: where there are more, the first and the latest of them."""
+"""Positions that a trigger names as evidence at most: the first and the latest of them."""
 
 
 class Event(Struct, Generic[E_co], frozen=True, gc=False):
@@ -233,15 +233,8 @@ class Thresholds:
     @property
     def longest(self) -> float:
         """Seconds for which entries have to be remembered."""
-        return max(
-            self.denied.within,
-            self.loop.within,
-            self.repeats.within,
-            self.failures.within,
-            self.writes_within,
-            self.unknown.within,
-            self.blast_within,
-        )
+        counted = (self.denied, self.loop, self.repeats, self.failures, self.unknown)
+        return max(self.writes_within, self.blast_within, *(times.within for times in counted))
 
 
 NAMES = (

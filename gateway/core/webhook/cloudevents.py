@@ -24,13 +24,13 @@ rollback.
 """
 
 _SELDOM = ("rollback_id", "closed_at")
-"""Members of an incident's event that are absent where there is nothing to tell."""
+"""Members of an incident's event that are absent if they have no value."""
 
 Json = dict[str, object]
 
 
 def event(topic: Topic, entry: Entry) -> Json | None:
-    """The event of an entry; ``None`` if it tells nothing of the topic (a response, or a rollback, without an incident)."""
+    """The event of an entry; ``None`` if it has none for the topic (a response, or a rollback, without an incident)."""
     match topic, entry:
         case Topic.ORDER, OrderEntry():
             name, data = f"order.{'released' if entry.change == 'released' else 'made'}", _order(entry)

@@ -1,4 +1,4 @@
-"""What a receiver's answer says about an event, and how long it asks to be left alone. Pure.
+"""What a receiver's answer means for an event, and how long a pause it requests. Pure.
 
 Signatures of Standard Webhooks (standardwebhooks.com), version 1: HMAC-SHA256 over id, time and body. Pure.
 """
@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 
 LONGEST = 300.0
-"""Seconds between two attempts at most, whatever a receiver asks for."""
+"""Seconds between two attempts at most, whatever a receiver requests."""
 
 
 class Verdict(Enum):
@@ -38,8 +38,8 @@ def verdict(status: int) -> Verdict:
     return Verdict.NEVER if 400 <= status < 500 and status not in _AGAIN else Verdict.AGAIN
 
 
-def asked(retry_after: str | None, *, now: float) -> float:
-    """Seconds of a ``Retry-After`` header, in either of its forms; 0 if there is none that can be read."""
+def requested_pause(retry_after: str | None, *, now: float) -> float:
+    """Seconds of a ``Retry-After`` header, in either of its forms; 0 if there is no readable one."""
     if retry_after is None:
         return 0.0
     text = retry_after.strip()

@@ -90,7 +90,7 @@ async def resolve_task(request: Request, task_id: str, body: ResolveTask) -> Jso
 
 
 async def _find(request: Request, task_id: str) -> model.Task:
-    task = await request.services.tasks.find(task_id)
+    task = await request.services.tasks.registry.task(task_id)
     return found(task if task is not None and await _seen(request, task) else None, f"task {task_id}")
 
 

@@ -100,7 +100,7 @@ class Authenticate:
         return tool
 
     async def _judged(self, claimed: Lease, now: float) -> Run:
-        return gate.judge(claimed, await self.registry.run(claimed.run_id), now=now)
+        return gate.authenticate(claimed, await self.registry.run(claimed.run_id), now=now)
 
     def claim(self, tool: Tool | None, found: Mapping[bytes, bytes]) -> Lease:
         """The claims of the one lease that the headers (names in lower case) carry.

@@ -276,7 +276,7 @@ async def test_a_restored_object_that_a_person_edited_is_theirs_once_they_report
     gateway.ledger.put("acme", "invoices", "inv_1", status="disputed", amount=10)
     assert await recover(gateway, incident.incident_id) is Stage.WAITS
     (wait,) = (await told(gateway, incident.incident_id)).waits
-    await until_async(lambda: gateway.gateway.recovery.tasks.find(str(wait.name)))
+    await until_async(lambda: gateway.gateway.recovery.tasks.registry.task(str(wait.name)))
     (task,) = await gateway.gateway.resources.store.registry.tasks(run=run.run.run_id)
     assert (wait.what, wait.name) == ("task", task.task_id)
     assert f"killcord tasks resolve {task.task_id}" in wait.how

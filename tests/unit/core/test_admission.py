@@ -61,8 +61,8 @@ def test_a_child_only_narrows() -> None:
 
 
 def test_opening_the_same_run_again_is_the_same_and_other_content_is_not() -> None:
-    assert admission.same(opened(replace(ASK, ttl=5.0)), opened())
-    assert not admission.same(opened(replace(ASK, scopes=("erp:invoice.read",))), opened())
+    assert admission.is_same(opened(replace(ASK, ttl=5.0)), opened())
+    assert not admission.is_same(opened(replace(ASK, scopes=("erp:invoice.read",))), opened())
 
 
 PATTERN = st.text(alphabet="ab*.", max_size=6)

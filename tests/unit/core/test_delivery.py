@@ -38,4 +38,4 @@ def test_a_status_says_what_becomes_of_the_event(verdict: Verdict, statuses: tup
     ],
 )
 def test_retry_after_is_read_in_both_forms(header: str | None, seconds: float) -> None:
-    assert delivery.asked(header, now=1000.0) == seconds
+    assert delivery.requested_pause(header, now=1000.0) == seconds

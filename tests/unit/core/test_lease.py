@@ -14,7 +14,7 @@ LEASE = Lease(run_id="r", tenant="acme", generation=2, not_before=900.0, expires
 
 
 def test_a_good_lease_gives_its_run() -> None:
-    assert gate.judge(LEASE, RUN, now=1000.0) is RUN
+    assert gate.authenticate(LEASE, RUN, now=1000.0) is RUN
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_a_good_lease_gives_its_run() -> None:
 )
 def test_any_other_is_refused_for_what_it_is(change: dict[str, object], run: Run | None, refusal: type[errors.Refusal]) -> None:
     with pytest.raises(refusal):
-        gate.judge(replace(LEASE, **change), run, now=1000.0)
+        gate.authenticate(replace(LEASE, **change), run, now=1000.0)

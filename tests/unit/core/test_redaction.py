@@ -7,7 +7,7 @@ from gateway.core.policy import decision
 
 def test_named_members_are_struck_out_at_any_depth_and_in_lists() -> None:
     value = {"card": {"number": "4111", "name": "x"}, "items": [{"pin": 1, "n": 2}, {"n": 3}], "keep": 1}
-    assert decision.struck(value, ["card.number", "items.pin", "absent.at.all"]) == {
+    assert decision.redacted(value, ["card.number", "items.pin", "absent.at.all"]) == {
         "card": {"number": "[redacted]", "name": "x"},
         "items": [{"pin": "[redacted]", "n": 2}, {"n": 3}],
         "keep": 1,
@@ -16,5 +16,5 @@ def test_named_members_are_struck_out_at_any_depth_and_in_lists() -> None:
 
 
 def test_what_is_no_object_stays_as_it_is() -> None:
-    assert decision.struck("text", ["a"]) == "text"
-    assert decision.struck(None, ["a"]) is None
+    assert decision.redacted("text", ["a"]) == "text"
+    assert decision.redacted(None, ["a"]) is None
