@@ -184,10 +184,10 @@ class Site:
 
     async def _ask(self, method: str, url: str, token: str, body: object, status: int) -> dict[str, Any]:
         async with self._session.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"}) as answer:
-            told: dict[str, Any] = await answer.json()
+            document: dict[str, Any] = await answer.json()
             if answer.status != status:
-                raise Broken(f"{method} {url} was answered {answer.status}: {told}")
-            return told
+                raise Broken(f"{method} {url} was answered {answer.status}: {document}")
+            return document
 
 
 PATHS = {

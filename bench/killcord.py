@@ -97,18 +97,18 @@ class Gateway:
 
     def open_runs(self, count: int) -> tuple[str, ...]:
         """The leases of new runs."""
-        door = http.client.HTTPConnection("127.0.0.1", self.control, timeout=children.PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.control, timeout=children.PATIENCE)
         asked = json.dumps({"tenant": "acme", "agent_id": "bench", "scopes": [f"{TOOL}:*"]})
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         leases = []
         for _ in range(count):
-            door.request("POST", "/v1/runs", asked, headers)
-            answer = door.getresponse()
+            connection.request("POST", "/v1/runs", asked, headers)
+            answer = connection.getresponse()
             body = json.loads(answer.read())
             if answer.status != 201:
                 raise Broken(f"the gateway opened no run: {answer.status} {body}")
             leases.append(body["lease"])
-        door.close()
+        connection.close()
         return tuple(leases)
 
     @property
@@ -175,11 +175,11 @@ def configured(folder: Path, data: int, control: int, tool: int, policy: Mapping
 
 
 def _ready(control: int) -> bool:
-    door = http.client.HTTPConnection("127.0.0.1", control, timeout=5.0)
+    connection = http.client.HTTPConnection("127.0.0.1", control, timeout=5.0)
     try:
-        door.request("GET", "/readyz")
-        return door.getresponse().status == 200
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
     except OSError:
         return False
     finally:
-        door.close()
+        connection.close()

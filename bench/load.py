@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._expected = EXPECTED[load.job.call]
         self._demanded = load.job.demanded
-        self._told: dict[str, str] = {}
+        self._received: dict[str, str] = {}
         self._sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._demanded:
-            self._told[name.decode().lower()] = value.decode()
+            self._received[name.decode().lower()] = value.decode()
 
     def on_body(self, body: bytes) -> None:
         if self._parser.get_status_code() != self._expected:
@@ -183,10 +183,10 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         self._load.answered(time.perf_counter() - self._sent)
         status = self._parser.get_status_code()
-        wrong = {name: self._told.get(name) for name, value in self._demanded.items() if self._told.get(name) != value}
+        wrong = {name: self._received.get(name) for name, value in self._demanded.items() if self._received.get(name) != value}
         if status != self._expected or wrong:
             self._load.wrong(f"{self._load.job.call} got {status}, expected {self._expected}; {wrong or ''}")
-        self._told.clear()
+        self._received.clear()
         if self._load.over:
             self._transport.close()
         else:

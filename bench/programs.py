@@ -42,5 +42,5 @@ def authz() -> Path | None:
 
 def said(*command: str) -> str:
     """The first line that a program says of itself; empty where it says nothing."""
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    return next((line.strip() for line in (told.stdout + told.stderr).splitlines() if line.strip()), "")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    return next((line.strip() for line in (ended.stdout + ended.stderr).splitlines() if line.strip()), "")

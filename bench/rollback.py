@@ -94,9 +94,9 @@ async def _written(port: int, lease: str, paths: list[str]) -> None:
             writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
             answer = await reader.readuntil(b"\r\n\r\n")
             length = next(int(line[15:]) for line in answer.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-            told = await reader.readexactly(length)
+            body = await reader.readexactly(length)
             if not answer.startswith(b"HTTP/1.1 200"):
-                raise Broken(f"a write was answered {answer[:40]!r} {told[:200]!r}")
+                raise Broken(f"a write was answered {answer[:40]!r} {body[:200]!r}")
         writer.close()
 
     await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
@@ -106,9 +106,9 @@ def over(gateway: Gateway, rollback: str) -> dict[str, Any]:
     """A rollback, once it does not run any more."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        told = ask(gateway, "GET", f"/v1/rollbacks/{rollback}?nodes=false")
-        if told["state"] != "running":
-            return told
+        document = ask(gateway, "GET", f"/v1/rollbacks/{rollback}?nodes=false")
+        if document["state"] != "running":
+            return document
         time.sleep(0.1)  # each look is work for the gateway
     raise Broken(f"a rollback did not end in {PATIENCE:.0f} s")
 
@@ -134,14 +134,14 @@ def ask(gateway: Gateway, method: str, path: str, body: object = None) -> dict[s
     Raises:
         Broken: it refuses.
     """
-    door = http.client.HTTPConnection("127.0.0.1", gateway.control, timeout=children.PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.control, timeout=children.PATIENCE)
     try:
         headers = {"Authorization": f"Bearer {gateway.token}", "Content-Type": "application/json"}
-        door.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = door.getresponse()
-        told: dict[str, Any] = json.loads(answer.read())
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        document: dict[str, Any] = json.loads(answer.read())
     finally:
-        door.close()
+        connection.close()
     if answer.status >= 300:
-        raise Broken(f"{method} {path} was answered {answer.status}: {told}")
-    return told
+        raise Broken(f"{method} {path} was answered {answer.status}: {document}")
+    return document

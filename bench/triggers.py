@@ -54,8 +54,8 @@ _KEY = {"kind": "content", "digest": "0" * 64, "content": "0" * 64, "window": 90
 def _entry(chance: random.Random, runs: int, number: int) -> dict[str, Any]:
     name = _name(chance.randrange(runs))
     target = {"system": "erp", "type": "invoice", "id": "i", "tenant": "acme"}
-    whose = {"run_id": name, "workflow_id": "w", "tenant": "acme", "generation": 1, "step_id": f"step-{number}"}
-    fields: dict[str, Any] = {**whose, "ts": timestamps.rfc3339(BEGAN + number * 0.001), "tool": "erp", "target": target}
+    owner = {"run_id": name, "workflow_id": "w", "tenant": "acme", "generation": 1, "step_id": f"step-{number}"}
+    fields: dict[str, Any] = {**owner, "ts": timestamps.rfc3339(BEGAN + number * 0.001), "tool": "erp", "target": target}
     match chance.choices((Kind.READ, Kind.INTENT, Kind.OUTCOME, Kind.REPLAY), (10, 10, 10, 1))[0]:
         case Kind.READ:
             return fields | {"kind": "read", "effect": "read", "action": "invoice.read", "status": 200}

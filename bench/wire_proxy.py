@@ -52,8 +52,8 @@ def _but(headers: Headers, *names: bytes) -> Headers:
 async def serve(port: int, tool_port: int) -> None:
     pool = Pool({TOOL: Origin(host="127.0.0.1", port=tool_port)}, allowed=addresses.allowed)
     front = Floor(pool, f"127.0.0.1:{tool_port}".encode())
-    door = Server(front, hosts=["localhost", "127.0.0.1"], clock=SystemClock(), spawn=asyncio.get_running_loop().create_task)
-    await door.open_tcp("127.0.0.1", port)
+    server = Server(front, hosts=["localhost", "127.0.0.1"], clock=SystemClock(), spawn=asyncio.get_running_loop().create_task)
+    await server.open_tcp("127.0.0.1", port)
     await asyncio.Event().wait()
 
 

@@ -26,7 +26,7 @@ def problems(message: str) -> Iterator[str]:
         yield "The subject ends in a full stop; remove it."
     if len(lines) > 1 and lines[1].strip():
         yield "The second line is not empty; separate the subject from the body."
-    for finding in words.findings("\n".join(lines), Path("message"), words.load().words):
+    for finding in words.findings("\n".join(lines), Path("message"), words.load()):
         yield f"Line {finding.line}: '{finding.phrase}': {finding.word.why} Write: {finding.word.say}"
 
 

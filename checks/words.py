@@ -1,4 +1,4 @@
-"""``python -m checks.words [PATH ...]``: find phrases that docs/words.toml bans, and print what to write instead.
+"""``python -m checks.words [PATH ...]``: find phrases and names that docs/words.toml bans, and print what to write instead.
 
 Without paths it checks the files that the list itself names. Exit code 0: nothing found; 1: something found;
 2: a path or the list is wrong.
@@ -20,13 +20,17 @@ LIST = ROOT / "docs" / "words.toml"
 
 _MARKDOWN_CODE = re.compile(r"^ *(```+|~~~+).*?^ *\1|(`+)[^`].*?\2", re.DOTALL | re.MULTILINE)
 _MARKDOWN_OFF = re.compile(r"<!-- words: off -->.*?<!-- words: on -->", re.DOTALL)
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _QUOTED_CODE = re.compile(r"``[^`]+``|\bNone\b")
 _PYTHON_TEXT = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 
 
 @dataclass(frozen=True)
 class Word:
-    """One entry of the list. A space in ``find`` matches any white space, so that a phrase is found across line ends."""
+    """One entry of the list. A space in ``find`` matches any white space, so that a phrase is found across line ends.
+
+    In a list of names, ``find`` is matched against the words of a whole identifier (``put_off``, ``PutOff`` and ``PUT_OFF``: ``put off``).
+    """
 
     find: re.Pattern[str]
     say: str
@@ -47,7 +51,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rules:
+    """``words`` are searched for in prose, ``names`` in the identifiers of Python files."""
+
     words: tuple[Word, ...]
+    names: tuple[Word, ...]
     paths: tuple[str, ...]
     exempt: tuple[str, ...]
 
@@ -55,11 +62,14 @@ class Rules:
 def load(path: Path = LIST) -> Rules:
     """The list at ``path``. Raises ``tomllib.TOMLDecodeError``, ``KeyError`` or ``re.error`` if it is malformed."""
     document = tomllib.loads(path.read_text())
-    words = tuple(
-        Word(re.compile(entry["find"].replace(" ", r"\s+"), re.IGNORECASE), entry["say"], entry["why"], tuple(entry["examples"]))
-        for entry in document["word"]
+    words, names = (
+        tuple(
+            Word(re.compile(entry["find"].replace(" ", r"\s+"), re.IGNORECASE), entry["say"], entry["why"], tuple(entry["examples"]))
+            for entry in document[kind]
+        )
+        for kind in ("word", "name")
     )
-    return Rules(words, tuple(document["paths"]), tuple(document.get("exempt", ())))
+    return Rules(words, names, tuple(document["paths"]), tuple(document.get("exempt", ())))
 
 
 def prose(text: str, suffix: str) -> str:
@@ -76,12 +86,27 @@ def prose(text: str, suffix: str) -> str:
     return text.replace("#", " ")
 
 
-def findings(text: str, path: Path, words: Iterable[Word]) -> Iterator[Finding]:
-    """Every banned phrase in the ``text`` of the file at ``path``; the path is only reported, never read."""
+def findings(text: str, path: Path, rules: Rules) -> Iterator[Finding]:
+    """Every banned phrase and name in the ``text`` of the file at ``path``; the path is only reported, never read."""
+    yield from _phrases(text, path, rules.words)
+    if path.suffix == ".py":
+        yield from _names(text, path, rules.names)
+
+
+def _phrases(text: str, path: Path, words: Iterable[Word]) -> Iterator[Finding]:
     read = prose(text, path.suffix)
     for word in words:
         for found in word.find.finditer(read):
             yield Finding(path, read.count("\n", 0, found.start()) + 1, " ".join(found[0].split()), word)
+
+
+def _names(text: str, path: Path, names: Sequence[Word]) -> Iterator[Finding]:
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.NAME:
+            split = _CAMEL.sub(" ", token.string).replace("_", " ").strip()
+            for name in names:
+                if name.find.fullmatch(split):
+                    yield Finding(path, token.start[0], token.string, name)
 
 
 def files(rules: Rules, root: Path = ROOT) -> list[Path]:
@@ -95,14 +120,16 @@ def main(arguments: Sequence[str]) -> int:
     try:
         rules = load()
         paths = [Path(argument) for argument in arguments] or files(rules)
-        found = [finding for path in paths for finding in findings((ROOT / path).read_text(), path, rules.words)]
+        found = [finding for path in paths for finding in findings((ROOT / path).read_text(), path, rules)]
     except (OSError, KeyError, re.error, tomllib.TOMLDecodeError, tokenize.TokenError) as problem:
         print(f"words: {problem}", file=sys.stderr)
         return 2
     for finding in sorted(found, key=lambda one: (one.path, one.line)):
         print(finding)
     if found:
-        print(f"{len(found)} banned phrase(s). docs/style.md explains the style, docs/words.toml holds the list.", file=sys.stderr)
+        print(
+            f"{len(found)} banned phrase(s) or name(s). docs/style.md explains the style, docs/words.toml holds the list.", file=sys.stderr
+        )
     return 1 if found else 0
 
 

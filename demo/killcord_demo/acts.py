@@ -41,13 +41,13 @@ class Scene:
 
     def _one_refund(self, events: list[Event]) -> None:
         first, again = (event for event in events if event["method"] == "POST")
-        expect(first["told"] == again["told"], "the refund's repetition to get the first one's reply", again["told"])
+        expect(first["document"] == again["document"], "the refund's repetition to get the first one's reply", again["document"])
         refunds = self.erp.records("refunds")
-        expect(list(refunds) == [first["told"]["data"]["id"]], "one refund in Kinto", refunds)
+        expect(list(refunds) == [first["document"]["data"]["id"]], "one refund in Kinto", refunds)
         replays = [entry for entry in self.site.entries(self.run_id, kind="replay") if entry["kind"] == "replay"]
         expect(len(replays) == 1, "one replay in the journal", replays)
         self.screen.line("gateway", "knew the refund again: answered from the journal, sent nothing", f"entry {_where(replays[0])}")
-        self.screen.line("ERP", f"has {len(refunds)} refund, of {first['told']['data']['amount']}")
+        self.screen.line("ERP", f"has {len(refunds)} refund, of {first['document']['data']['amount']}")
 
     def drift(self) -> None:
         self.screen.act("Act 2: drift")
@@ -57,8 +57,8 @@ class Scene:
         self.screen.line("person", "sets inv-1003 to 'disputed', in the ERP itself")
         events = self._follow(self.worker.does("act"))
         expect([event["status"] for event in events] == [412, 200], "the stale write to be refused (412), then a read", _statuses(events))
-        code = events[0]["told"]["code"]
-        expect(code == "precondition-changed", "the refusal precondition-changed", events[0]["told"])
+        code = events[0]["document"]["code"]
+        expect(code == "precondition-changed", "the refusal precondition-changed", events[0]["document"])
         now = self.erp.records("invoices")["inv-1003"]
         expect(now == edited, "inv-1003 in Kinto to be as the person left it", now)
         self.screen.line("ERP", "has inv-1003 as the person left it:", f"'{now['status']}', version {now['last_modified']}")
@@ -72,7 +72,7 @@ class Scene:
             event = self._next()
             if event["method"] == "PATCH":
                 expect(event["status"] == 200, "each write of the loop to pass, so far", event)
-                versions.append(event["told"]["data"]["last_modified"])
+                versions.append(event["document"]["data"]["last_modified"])
         expect(len(set(versions)) == FLIPS, f"{FLIPS} versions of inv-1001: each flip a real write", versions)
         self.screen.line("ERP", f"has taken {FLIPS} real writes to inv-1001 by now, each a version of its own", quick=True)
 
@@ -86,7 +86,7 @@ class Scene:
         events += self._until(refused=TRIES, read=TRIES)
         late = [event for event in events if event["method"] == "PATCH" and event["status"] == 200 and event["sent"] > held]
         expect(not late, "no write sent after the order held to pass", late)
-        codes = {event["told"]["code"] for event in events if event["status"] != 200}
+        codes = {event["document"]["code"] for event in events if event["status"] != 200}
         expect(codes == {"run-read-only"}, "run-read-only as the only refusal", codes)
         now = self.erp.state()
         expect(now == frozen, "Kinto's records to be untouched since the order held", now)
@@ -107,7 +107,7 @@ class Scene:
             if event["sent"] > held:
                 self._show(event)
         last = events[-1]
-        refused = (last["method"], last["status"], last["told"].get("code"))
+        refused = (last["method"], last["status"], last["document"].get("code"))
         expect(refused == ("GET", 403, "lease-revoked"), "a read refused as lease-revoked to end the loop", refused)
         passed = [event for event in events if event["sent"] > held and event["status"] == 200]
         expect(not passed, "nothing sent after the cut to pass", passed)
@@ -143,7 +143,7 @@ class Scene:
             self.screen.line("agent", event["thought"])
             return False
         well = event["status"] < 300
-        why = "" if well else f" {event['told'].get('code', '')}"
+        why = "" if well else f" {event['document'].get('code', '')}"
         self.screen.line("agent", event["saying"], f"{event['status']}{why}", well=well, quick=quick)
         return True
 
@@ -153,7 +153,9 @@ def _where(entry: dict[str, Any]) -> str:
 
 
 def _statuses(events: list[Event]) -> list[str]:
-    return [f"{event['method']} {event['path']}: {event['status']} {event['told'] if event['status'] >= 300 else ''}" for event in events]
+    return [
+        f"{event['method']} {event['path']}: {event['status']} {event['document'] if event['status'] >= 300 else ''}" for event in events
+    ]
 
 
 def _count(events: list[Event], method: str, status: int) -> int:

@@ -34,13 +34,13 @@ def call(saying: str, method: str, path: str, data: object = None, more: dict[st
     try:
         connection.request(method, BASE.path + path, body, headers)
         answer = connection.getresponse()
-        told = json.loads(answer.read())
+        document = json.loads(answer.read())
     finally:
         connection.close()
     mode = answer.getheader("Killcord-Mode")
-    tell(saying=saying, method=method, path=path, status=answer.status, told=told, mode=mode, sent=sent, answered=time.monotonic())
+    tell(saying=saying, method=method, path=path, status=answer.status, document=document, mode=mode, sent=sent, answered=time.monotonic())
     time.sleep(PAUSE)
-    return answer.status, told.get("data")
+    return answer.status, document.get("data")
 
 
 def tell(**event: object) -> None:

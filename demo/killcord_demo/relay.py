@@ -27,7 +27,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Relayed:
     """An answer, as the ERP gave it or a fault made it."""
 
     status: int
@@ -35,8 +35,8 @@ class Told:
     body: bytes
 
 
-Ask = Callable[[Asked], Told]
-Fault = Callable[[Asked, Ask], Told | None]
+Ask = Callable[[Asked], Relayed]
+Fault = Callable[[Asked, Ask], Relayed | None]
 """Given a call and the way on to the ERP, what is answered; ``None`` is no answer: the connection is closed."""
 
 
@@ -64,17 +64,17 @@ class Relay(ThreadingHTTPServer):
         finally:
             self.fault = None
 
-    def answer(self, asked: Asked) -> Told | None:
+    def answer(self, asked: Asked) -> Relayed | None:
         fault = self.fault
         return self.ask(asked) if fault is None else fault(asked, self.ask)
 
-    def ask(self, asked: Asked) -> Told:
+    def ask(self, asked: Asked) -> Relayed:
         """The ERP's own answer."""
         connection = http.client.HTTPConnection(self.erp.hostname or "", self.erp.port, timeout=DEADLINE)
         try:
             connection.request(asked.method, asked.path, asked.body or None, dict(asked.headers))
             answer = connection.getresponse()
-            return Told(answer.status, _passed(answer.getheaders()), answer.read())
+            return Relayed(answer.status, _passed(answer.getheaders()), answer.read())
         finally:
             connection.close()
 
@@ -91,15 +91,15 @@ class _Passing(BaseHTTPRequestHandler):
 
     def relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        told = self.server.answer(Asked(self.command, self.path, _passed(self.headers.items()), body))
-        if told is None:
+        relayed = self.server.answer(Asked(self.command, self.path, _passed(self.headers.items()), body))
+        if relayed is None:
             self.close_connection = True
             return
-        self.send_response_only(told.status)
-        for name, value in (*told.headers, ("Content-Length", str(len(told.body)))):
+        self.send_response_only(relayed.status)
+        for name, value in (*relayed.headers, ("Content-Length", str(len(relayed.body)))):
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(told.body)
+        self.wfile.write(relayed.body)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = relay  # noqa: N815 - http.server looks for these names
 

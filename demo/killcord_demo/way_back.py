@@ -59,10 +59,10 @@ class WayBack:
         rollback = self.site.rollback_of(self.run_id)
         self.screen.line("operator", f"killcord rollbacks start {self.run_id} --watch", f"exit 1: it ended in {rollback['state']}")
         for node in rollback["nodes"]:
-            self._told(node)
+            self._report(node)
         return rollback
 
-    def _told(self, node: Json) -> None:
+    def _report(self, node: Json) -> None:
         what, done = f"{node['target']['type']}:{node['target']['id'][:8]}", node["state"] == "done"
         entries = ", ".join(place.rpartition("/")[2] for place in node["entries"])
         if done:

@@ -26,7 +26,7 @@ CONTAINED = frozenset({"run-read-only", "run-paused", "run-quarantined", "lease-
 LATER = frozenset({"containment-stale", "draining", "journal-unavailable", "policy-unavailable", "rate-limited", "in-flight"})
 """The gateway cannot forward the call now."""
 
-UNTOLD = 60.0
+DEFAULT_PAUSE = 60.0
 """Seconds to wait if the gateway gives no time: a quarantine ends when a person ends it."""
 
 LONGEST = 60.0
@@ -71,7 +71,7 @@ class Killcord:
         """May a task of this lane (or this run) start? ``None``: yes; else how many seconds to wait before asking again."""
         asked = {"tenant": lane[0], "task_class": lane[1], **({} if run_id is None else {"run_id": run_id})}
         answer = await self._control("/v1/admission", asked)
-        return None if answer["admit"] else min(float(answer.get("retry_after", UNTOLD)), LONGEST)
+        return None if answer["admit"] else min(float(answer.get("retry_after", DEFAULT_PAUSE)), LONGEST)
 
     async def lease(self, job: Job, scopes: list[str]) -> str:
         """Open the job's run, or find the one that an earlier try opened, and get a lease for it that is fresh."""
@@ -110,7 +110,7 @@ async def _answer(response: aiohttp.ClientResponse) -> Any:
         return said
     code = str(said.get("code", response.status)) if isinstance(said, dict) else str(response.status)
     if code in CONTAINED or code in LATER:
-        raise Held(code, min(float(response.headers.get("Retry-After", UNTOLD if code in CONTAINED else 1.0)), LONGEST))
+        raise Held(code, min(float(response.headers.get("Retry-After", DEFAULT_PAUSE if code in CONTAINED else 1.0)), LONGEST))
     raise Refused(code)
 
 

@@ -24,7 +24,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.containment import Containment
 
 Fence = Callable[[], None]
-"""Raises a refusal where what it guards may not go on."""
+"""Raises a refusal if what it guards may not continue."""
 
 _BODILESS = frozenset({204, 304})
 
@@ -61,7 +61,7 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """What is left of a streaming answer goes on as long as its ``fence`` lets it."""
+    """The rest of a streaming answer is relayed as long as its ``fence`` allows it."""
 
     containment: Containment
     clock: Clock

@@ -1,4 +1,4 @@
-"""The line behind the real door, over raw sockets on both sides."""
+"""The line behind the real server, over raw sockets on both sides."""
 
 from __future__ import annotations
 

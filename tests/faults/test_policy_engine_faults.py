@@ -37,7 +37,7 @@ def server() -> Iterator[Opa]:
 
 @dataclass(slots=True)
 class Node:
-    """A gateway that asks an OPA, and the ports of its doors as far as these tests need them."""
+    """A gateway that asks an OPA, and the ports of its two servers as far as these tests need them."""
 
     rig: Rig
     lease: str

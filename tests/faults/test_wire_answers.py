@@ -42,8 +42,8 @@ MALFORMED = {
 
 @pytest.mark.parametrize("reply", MALFORMED.values(), ids=MALFORMED.keys())
 async def test_a_malformed_answer_leaves_the_outcome_open_and_its_connection_unused(reply: bytes) -> None:
-    async with Tool(sometimes(answers_then_closes(reply), answers(OK))) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(sometimes(answers_then_closes(reply), answers(OK))) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(post(b"x"))
         response = await agent.response()
         assert response.status == 502
@@ -64,8 +64,8 @@ async def test_a_malformed_answer_leaves_the_outcome_open_and_its_connection_unu
     ids=["length in pieces", "chunks and a trailer", "1xx first", "empty"],
 )
 async def test_an_answer_arrives_whole_and_its_connection_is_used_again(pieces: list[bytes], body: bytes) -> None:
-    async with Tool(in_pieces(*pieces)) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(in_pieces(*pieces)) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         for _ in range(2):
             agent.send(get())
             response = await agent.response()
@@ -77,8 +77,8 @@ async def test_an_answer_arrives_whole_and_its_connection_is_used_again(pieces: 
 
 @pytest.mark.parametrize("status", [204, 304])
 async def test_answers_without_a_body_end_with_their_head(status: int) -> None:
-    async with Tool(answers(b"HTTP/1.1 %d X\r\nETag: v1\r\n\r\n" % status, OK)) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(answers(b"HTTP/1.1 %d X\r\nETag: v1\r\n\r\n" % status, OK)) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get())
         response = await agent.response(bodiless=True)
         assert response.status == status
@@ -89,8 +89,8 @@ async def test_answers_without_a_body_end_with_their_head(status: int) -> None:
 
 
 async def test_a_head_answer_keeps_its_length_and_its_connection() -> None:
-    async with Tool(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n", OK)) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(answers(b"HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n", OK)) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get(method="HEAD"))
         response = await agent.response(bodiless=True)
         assert response.value(b"Content-Length") == b"12345"
@@ -100,8 +100,8 @@ async def test_a_head_answer_keeps_its_length_and_its_connection() -> None:
 
 
 async def test_a_head_answer_that_sends_a_body_nevertheless_poisons_nothing() -> None:
-    async with Tool(answers(OK)) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(answers(OK)) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get(method="HEAD") + get(method="HEAD"))
         for _ in range(2):
             assert (await agent.response(bodiless=True)).status == 200
@@ -110,8 +110,8 @@ async def test_a_head_answer_that_sends_a_body_nevertheless_poisons_nothing() ->
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
 async def test_an_answer_that_ends_with_its_connection_is_whole(head: bytes) -> None:
-    async with Tool(answers_then_closes(head + b"all of it")) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(answers_then_closes(head + b"all of it")) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         for _ in range(2):
             agent.send(get())
             assert (await agent.response()).body == b"all of it"
@@ -120,8 +120,8 @@ async def test_an_answer_that_ends_with_its_connection_is_whole(head: bytes) -> 
 
 @pytest.mark.parametrize("reply", [OK.replace(b"1.1", b"1.0"), OK.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n")])
 async def test_a_connection_that_the_tool_will_not_keep_is_not_used_again(reply: bytes) -> None:
-    async with Tool(answers(reply)) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(answers(reply)) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get() + get())
         for _ in range(2):
             response = await agent.response()
@@ -139,8 +139,8 @@ async def test_an_answer_before_the_body_was_read_ends_its_connection() -> None:
         visit.transport.resume_reading()
         await visit.gone.wait()
 
-    async with Tool(sometimes(script, answers(OK))) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(sometimes(script, answers(OK))) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(post(b"x" * 1_000_000))
         assert (await agent.response()).body == b"no"
         agent.send(get())
@@ -153,8 +153,8 @@ async def test_a_tool_that_speaks_before_it_is_asked_is_sent_nothing() -> None:
         visit.send(OK)
         await visit.gone.wait()
 
-    async with Tool(script) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(script) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(post(b"x"))
         await agent.response()
         assert len(tool.visits) == 1
@@ -171,8 +171,8 @@ async def test_a_tools_hop_by_hop_fields_stay_away_and_the_rest_passes_untouched
         b"Proxy-Authenticate: x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Name: caf\xe9\r\nContent-Encoding: gzip\r\n"
         b"Content-Length: 2\r\n\r\n\x1f\x8b"
     )
-    async with Tool(answers(reply)) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(answers(reply)) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get())
         response = await agent.response()
         assert response.body == b"\x1f\x8b"
@@ -198,8 +198,8 @@ async def test_events_pass_one_by_one_as_they_come() -> None:
             heard.clear()
         visit.send(b"0\r\n\r\n")
 
-    async with Tool(script) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(script) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get())
         assert b"chunked" in await agent.head()
         events = []
@@ -216,8 +216,8 @@ async def test_events_pass_one_by_one_as_they_come() -> None:
     ids=["chunked", "length"],
 )
 async def test_a_stream_that_breaks_off_looks_broken_to_the_agent(start: bytes) -> None:
-    async with Tool(answers_then_closes(start)) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(answers_then_closes(start)) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get())
         await agent.head()
         tail = await agent.rest()
@@ -231,8 +231,8 @@ async def test_a_stream_that_falls_silent_is_cut() -> None:
         visit.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         await visit.gone.wait()
 
-    async with Tool(script) as tool, gateway(tool, timeout=0.3) as door:
-        agent = await door.agent()
+    async with Tool(script) as tool, gateway(tool, timeout=0.3) as proxy:
+        agent = await proxy.agent()
         agent.send(get())
         await agent.head()
         assert not (await agent.rest()).endswith(b"0\r\n\r\n")
@@ -254,8 +254,8 @@ async def test_a_slow_reader_slows_the_tool_and_little_is_held_between_them() ->
             await visit.sent()
         await visit.gone.wait()
 
-    async with Tool(script) as tool, gateway(tool, pool_bounds=PoolBounds(window_bytes=256 << 10)) as door:
-        agent = await door.agent()
+    async with Tool(script) as tool, gateway(tool, pool_bounds=PoolBounds(window_bytes=256 << 10)) as proxy:
+        agent = await proxy.agent()
         agent.send(get())
         await agent.head()
         before = -1
@@ -277,10 +277,10 @@ async def test_an_idle_stream_whose_client_leaves_is_closed_at_the_tool() -> Non
         visit.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         await visit.gone.wait()
 
-    async with Tool(script) as tool, gateway(tool, timeout=60) as door:
-        agent = await door.agent()
+    async with Tool(script) as tool, gateway(tool, timeout=60) as proxy:
+        agent = await proxy.agent()
         agent.send(get())
         await agent.head()
         await agent.close()
         await until(lambda: tool.visits[0].gone.is_set())
-        await until(lambda: not door.tasks)
+        await until(lambda: not proxy.tasks)

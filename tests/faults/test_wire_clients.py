@@ -23,13 +23,13 @@ def held_until(go_on: asyncio.Event) -> Script:
 
 
 async def test_a_read_is_cancelled_at_the_tool_when_its_client_leaves() -> None:
-    async with Tool(is_silent) as tool, gateway(tool, timeout=60) as door:
-        agent = await door.agent()
+    async with Tool(is_silent) as tool, gateway(tool, timeout=60) as proxy:
+        agent = await proxy.agent()
         agent.send(get())
         await until(lambda: tool.requests)
         await agent.close()
         await until(lambda: tool.visits[0].gone.is_set())
-        assert door.front.ended == ["cancelled"]
+        assert proxy.front.ended == ["cancelled"]
 
 
 async def test_a_committed_write_continues_when_its_client_leaves() -> None:
@@ -41,21 +41,21 @@ async def test_a_committed_write_continues_when_its_client_leaves() -> None:
         assert not visit.gone.is_set()
         visit.send(OK)
 
-    async with Tool(script) as tool, gateway(tool, timeout=60) as door:
-        agent = await door.agent()
+    async with Tool(script) as tool, gateway(tool, timeout=60) as proxy:
+        agent = await proxy.agent()
         agent.send(post(b"x"))
         await until(lambda: tool.requests)
         agent.writer.transport.abort()
         await asyncio.sleep(0.05)
         go_on.set()
-        await until(lambda: door.front.ended)
-        assert door.front.ended == ["answered"]
-        await until(lambda: not door.tasks)
+        await until(lambda: proxy.front.ended)
+        assert proxy.front.ended == ["answered"]
+        await until(lambda: not proxy.tasks)
 
 
 async def test_a_request_is_read_byte_by_byte() -> None:
-    async with Tool() as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool() as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         for byte in get("/erp/x", "Transfer-Encoding: chunked", method="POST") + b"3\r\nabc\r\na\r\n0123456789\r\n0\r\nX: y\r\n\r\n":
             agent.send(bytes([byte]))
             await asyncio.sleep(0)
@@ -76,8 +76,8 @@ async def test_pipelined_requests_are_served_one_after_the_other() -> None:
             target = request.split()[1]
             visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(target), target))
 
-    async with Tool(script) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(script) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(b"".join(get(f"/erp/{number}") for number in range(20)))
         assert [(await agent.response()).body for _ in range(20)] == [b"/%d" % number for number in range(20)]
         assert most == 1
@@ -85,8 +85,8 @@ async def test_pipelined_requests_are_served_one_after_the_other() -> None:
 
 async def test_a_client_that_sends_far_ahead_is_not_read_until_its_turn() -> None:
     go_on = asyncio.Event()
-    async with Tool(held_until(go_on)) as tool, gateway(tool, bounds=Bounds(pipelined_bytes=4096)) as door:
-        agent = await door.agent()
+    async with Tool(held_until(go_on)) as tool, gateway(tool, bounds=Bounds(pipelined_bytes=4096)) as proxy:
+        agent = await proxy.agent()
         agent.send(get() * 400_000)
         await until(lambda: tool.requests)
         await asyncio.sleep(0.2)
@@ -105,8 +105,8 @@ async def test_an_http_1_0_client_gets_a_reply_that_ends_with_its_connection() -
         await asyncio.sleep(0.05)
         visit.send(b"3\r\ndef\r\n0\r\n\r\n")
 
-    async with Tool(script) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(script) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get(version="1.0"))
         response = await agent.response()
         assert response.body == b"abcdef"
@@ -115,8 +115,8 @@ async def test_an_http_1_0_client_gets_a_reply_that_ends_with_its_connection() -
 
 
 async def test_an_http_1_0_client_may_keep_its_connection() -> None:
-    async with Tool() as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool() as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         for _ in range(2):
             agent.send(get("/erp/x", "Connection: keep-alive", version="1.0"))
             response = await agent.response()
@@ -124,8 +124,8 @@ async def test_an_http_1_0_client_may_keep_its_connection() -> None:
 
 
 async def test_a_client_that_asks_for_the_end_gets_it() -> None:
-    async with Tool() as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool() as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get("/erp/x", "Connection: close") + get("/erp/never"))
         assert (await agent.response()).value(b"Connection") == b"close"
         assert await agent.rest() == b""
@@ -133,8 +133,8 @@ async def test_a_client_that_asks_for_the_end_gets_it() -> None:
 
 
 async def test_a_client_that_asks_first_is_reported_to_continue() -> None:
-    async with Tool() as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool() as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get("/erp/x", "Expect: 100-continue", "Content-Length: 3", method="PUT"))
         assert await agent.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert tool.raw == b""
@@ -144,9 +144,9 @@ async def test_a_client_that_asks_first_is_reported_to_continue() -> None:
 
 
 async def test_a_client_that_asks_first_is_refused_before_it_sends() -> None:
-    async with Tool() as tool, gateway(tool) as door:
-        door.front.turned_down = problem(403, "no")
-        agent = await door.agent()
+    async with Tool() as tool, gateway(tool) as proxy:
+        proxy.front.turned_down = problem(403, "no")
+        agent = await proxy.agent()
         agent.send(get("/erp/x", "Expect: 100-continue", "Content-Length: 3", method="PUT"))
         assert (await agent.response()).status == 403
         assert await agent.rest() == b""
@@ -154,11 +154,11 @@ async def test_a_client_that_asks_first_is_refused_before_it_sends() -> None:
 
 
 async def test_a_declared_length_over_the_cap_is_refused_at_once_and_the_client_can_read_why() -> None:
-    async with Tool() as tool, gateway(tool, bounds=Bounds(body_cap=1000)) as door:
-        agent = await door.agent()
+    async with Tool() as tool, gateway(tool, bounds=Bounds(body_cap=1000)) as proxy:
+        agent = await proxy.agent()
         agent.send(get("/erp/x", "Expect: 100-continue", "Content-Length: 1001", method="PUT"))
         assert (await agent.response()).status == 413
-        sender = await door.agent()
+        sender = await proxy.agent()
         sender.send(post(b"x" * 4_000_000))
         assert (await sender.response()).status == 413
         assert tool.raw == b""
@@ -171,8 +171,8 @@ async def test_a_slow_head_and_a_slow_body_meet_their_deadlines() -> None:
         post(b"abc")[:-1],
         get("/erp/x", "Transfer-Encoding: chunked", method="POST") + b"3\r\na",
     ):
-        async with Tool() as tool, gateway(tool, bounds=bounds) as door:
-            agent = await door.agent()
+        async with Tool() as tool, gateway(tool, bounds=bounds) as proxy:
+            agent = await proxy.agent()
             agent.send(start)
             response = await agent.response()
             assert response.status == 408
@@ -182,8 +182,8 @@ async def test_a_slow_head_and_a_slow_body_meet_their_deadlines() -> None:
 
 
 async def test_dripping_does_not_put_a_deadline_off() -> None:
-    async with Tool() as tool, gateway(tool, bounds=Bounds(head_timeout=0.3, sweep=0.02)) as door:
-        agent = await door.agent()
+    async with Tool() as tool, gateway(tool, bounds=Bounds(head_timeout=0.3, sweep=0.02)) as proxy:
+        agent = await proxy.agent()
         agent.send(b"GET /erp/x HTTP/1.1\r\n")
 
         async def drip() -> None:
@@ -197,8 +197,8 @@ async def test_dripping_does_not_put_a_deadline_off() -> None:
 
 
 async def test_an_idle_connection_is_closed_without_a_word() -> None:
-    async with Tool() as tool, gateway(tool, bounds=Bounds(idle_timeout=0.2, sweep=0.02)) as door:
-        fresh, used = await door.agent(), await door.agent()
+    async with Tool() as tool, gateway(tool, bounds=Bounds(idle_timeout=0.2, sweep=0.02)) as proxy:
+        fresh, used = await proxy.agent(), await proxy.agent()
         used.send(get())
         assert (await used.response()).status == 200
         assert await fresh.rest() == b""
@@ -207,8 +207,8 @@ async def test_an_idle_connection_is_closed_without_a_word() -> None:
 
 async def test_a_request_that_its_client_cuts_short_is_refused() -> None:
     for cut in (get()[:20], post(b"abc")[:-1]):
-        async with Tool() as tool, gateway(tool) as door:
-            agent = await door.agent()
+        async with Tool() as tool, gateway(tool) as proxy:
+            agent = await proxy.agent()
             agent.send(cut)
             agent.writer.write_eof()
             assert (await agent.response()).status == 400
@@ -216,16 +216,16 @@ async def test_a_request_that_its_client_cuts_short_is_refused() -> None:
 
 
 async def test_connections_are_bounded() -> None:
-    async with Tool() as tool, gateway(tool, bounds=Bounds(connections=2)) as door:
-        agents = [await door.agent() for _ in range(2)]
+    async with Tool() as tool, gateway(tool, bounds=Bounds(connections=2)) as proxy:
+        agents = [await proxy.agent() for _ in range(2)]
         for agent in agents:
             agent.send(get())
             assert (await agent.response()).status == 200
-        third = await door.agent()
+        third = await proxy.agent()
         assert await third.rest() in (b"", b"(reset)")
         await agents.pop().close()
         await asyncio.sleep(0.05)
-        again = await door.agent()
+        again = await proxy.agent()
         again.send(get())
         assert (await again.response()).status == 200
 
@@ -233,8 +233,8 @@ async def test_connections_are_bounded() -> None:
 async def test_bodies_over_the_common_bound_wait_for_others_to_end() -> None:
     bounds = Bounds(buffered_bytes=60_000, body_cap=50_000, body_timeout=5.0)
     go_on = asyncio.Event()
-    async with Tool(held_until(go_on)) as tool, gateway(tool, bounds=bounds) as door:
-        first, second = await door.agent(), await door.agent()
+    async with Tool(held_until(go_on)) as tool, gateway(tool, bounds=bounds) as proxy:
+        first, second = await proxy.agent(), await proxy.agent()
         first.send(post(b"x" * 50_000))
         await until(lambda: tool.requests)
         second.send(post(b"y" * 50_000)[:20_000])
@@ -249,14 +249,14 @@ async def test_bodies_over_the_common_bound_wait_for_others_to_end() -> None:
 
 async def test_the_server_drains() -> None:
     go_on = asyncio.Event()
-    async with Tool(held_until(go_on)) as tool, gateway(tool) as door:
-        idle, busy = await door.agent(), await door.agent()
+    async with Tool(held_until(go_on)) as tool, gateway(tool) as proxy:
+        idle, busy = await proxy.agent(), await proxy.agent()
         busy.send(post(b"x"))
         await until(lambda: tool.requests)
-        draining = asyncio.get_running_loop().create_task(door.door.drain(10))
+        draining = asyncio.get_running_loop().create_task(proxy.server.drain(10))
         assert await idle.rest() == b""
         with suppress(ConnectionError):
-            late = await door.agent()
+            late = await proxy.agent()
             assert await late.rest() in (b"", b"(reset)")
         go_on.set()
         response = await busy.response()
@@ -267,37 +267,37 @@ async def test_the_server_drains() -> None:
 
 async def test_a_drain_that_runs_out_of_time_reports_it_and_leaves_committed_calls_their_tasks() -> None:
     go_on = asyncio.Event()
-    async with Tool(held_until(go_on)) as tool, gateway(tool) as door:
-        reader, writer = await door.agent(), await door.agent()
+    async with Tool(held_until(go_on)) as tool, gateway(tool) as proxy:
+        reader, writer = await proxy.agent(), await proxy.agent()
         reader.send(get())
         writer.send(post(b"x"))
         await until(lambda: len(tool.requests) == 2)
-        assert await door.door.drain(0.1) is False
-        await until(lambda: door.front.ended == ["cancelled"])
+        assert await proxy.server.drain(0.1) is False
+        await until(lambda: proxy.front.ended == ["cancelled"])
         go_on.set()
-        await until(lambda: door.front.ended == ["cancelled", "answered"])
+        await until(lambda: proxy.front.ended == ["cancelled", "answered"])
 
 
 async def test_a_fault_of_the_front_closes_the_connection_and_no_other() -> None:
-    async with Tool(answers(OK)) as tool, gateway(tool) as door:
-        agent, other = await door.agent(), await door.agent()
+    async with Tool(answers(OK)) as tool, gateway(tool) as proxy:
+        agent, other = await proxy.agent(), await proxy.agent()
 
         def broken() -> None:
             raise ZeroDivisionError
 
-        door.front.fence = broken
+        proxy.front.fence = broken
         agent.send(get())
         assert await agent.rest() in (b"", b"(reset)")
-        assert [type(fault) for fault in door.faults] == [ZeroDivisionError]
-        door.front.fence = lambda: None
+        assert [type(fault) for fault in proxy.faults] == [ZeroDivisionError]
+        proxy.front.fence = lambda: None
         other.send(get())
         assert (await other.response()).status == 200
 
 
 async def test_a_reply_with_a_line_end_in_a_field_is_never_written() -> None:
-    async with Tool() as tool, gateway(tool) as door:
-        door.front.turned_down = Reply(status=403, headers=((b"X", b"a\r\nSet-Cookie: b=1"),))
-        agent = await door.agent()
+    async with Tool() as tool, gateway(tool) as proxy:
+        proxy.front.turned_down = Reply(status=403, headers=((b"X", b"a\r\nSet-Cookie: b=1"),))
+        agent = await proxy.agent()
         agent.send(get("/erp/x", "Expect: 100-continue", "Content-Length: 3", method="PUT"))
         assert await agent.rest() in (b"", b"(reset)")
-        assert [type(fault) for fault in door.faults] == [ValueError]
+        assert [type(fault) for fault in proxy.faults] == [ValueError]

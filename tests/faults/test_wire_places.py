@@ -34,24 +34,24 @@ async def failure(origin: Origin) -> UpstreamFailure:
 
 
 async def test_a_tool_on_ipv6() -> None:
-    async with Tool(host="::1") as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(host="::1") as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get())
         assert (await agent.response()).body == b"ok"
 
 
 async def test_a_tool_on_a_unix_socket(tmp_path: Path) -> None:
-    async with Tool(unix=str(tmp_path / "tool.sock")) as tool, gateway(tool) as door:
-        agent = await door.agent()
+    async with Tool(unix=str(tmp_path / "tool.sock")) as tool, gateway(tool) as proxy:
+        agent = await proxy.agent()
         agent.send(get())
         assert (await agent.response()).body == b"ok"
 
 
 async def test_the_server_on_ipv6_and_on_a_unix_socket(tmp_path: Path) -> None:
-    path = str(tmp_path / "door.sock")
-    async with Tool() as tool, gateway(tool) as door:
-        host, port = await door.door.open_tcp("::1", 0)
-        await door.door.open_unix(path)
+    path = str(tmp_path / "proxy.sock")
+    async with Tool() as tool, gateway(tool) as proxy:
+        host, port = await proxy.server.open_tcp("::1", 0)
+        await proxy.server.open_unix(path)
         assert host == "::1"
         for streams in (await asyncio.open_connection("::1", port), await asyncio.open_unix_connection(path)):
             agent = Agent(*streams)

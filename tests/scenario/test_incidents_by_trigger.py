@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from killcord_demo.incidents import faults
-from killcord_demo.relay import Ask, Asked, Fault, Relay, Told
+from killcord_demo.relay import Ask, Asked, Fault, Relay, Relayed
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway
 from tests.support.onlooker import at_work, stopped
@@ -219,13 +219,13 @@ def test_a_second_of_three_systems_within_seconds_quarantines(gateway: Gateway, 
 def answering(method: str, status: int) -> Fault:
     """A tool that does what it is asked, and answers with another status."""
 
-    def fault(asked: Asked, ask: Ask) -> Told | None:
+    def fault(asked: Asked, ask: Ask) -> Relayed | None:
         told = ask(asked)
-        return Told(status, told.headers, told.body) if asked.method == method else told
+        return Relayed(status, told.headers, told.body) if asked.method == method else told
 
     return fault
 
 
-def another_in_place_of_inv_1(asked: Asked, ask: Ask) -> Told | None:
+def another_in_place_of_inv_1(asked: Asked, ask: Ask) -> Relayed | None:
     """The one's name gives the other, as after two invoices were merged."""
     return ask(Asked(asked.method, asked.path.replace("/inv-1", "/inv-2"), asked.headers, asked.body))

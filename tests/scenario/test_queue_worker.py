@@ -42,8 +42,8 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
 def working(gateway: Gateway, queue: Queue) -> Iterator[None]:
     """The worker as a process of its own."""
     command = [sys.executable, "-m", "examples.queue_worker.worker", str(queue.path)]
-    doors = ["--control", gateway.control, "--tool", f"{gateway.data}/erp"]
-    process = subprocess.Popen(command + doors, cwd=CHECKOUT, env={**os.environ, "KILLCORD_TOKEN": gateway.token})
+    addresses = ["--control", gateway.control, "--tool", f"{gateway.data}/erp"]
+    process = subprocess.Popen(command + addresses, cwd=CHECKOUT, env={**os.environ, "KILLCORD_TOKEN": gateway.token})
     try:
         yield
         assert process.poll() is None, "the worker ended by itself"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from killcord_demo.incidents import faults
-from killcord_demo.relay import Ask, Asked, Relay, Told
+from killcord_demo.relay import Ask, Asked, Relay, Relayed
 from tests.support import undone
 from tests.support.company import Seen
 from tests.support.erp import Erp, Record
@@ -76,7 +76,7 @@ def test_a_name_that_gives_another_object_takes_the_run_back(gateway: Gateway, e
     before = plain(agent)
     agent.sets("inv-2", "approved")
 
-    def merged(asked: Asked, ask: Ask) -> Told | None:
+    def merged(asked: Asked, ask: Ask) -> Relayed | None:
         return ask(Asked(asked.method, asked.path.replace("/inv-1", "/inv-2"), asked.headers, asked.body))
 
     with between.going_wrong(merged):

@@ -1,4 +1,4 @@
-"""A contained run rolled back as operators do it: through their door, against a real tool, judged by the tool's state."""
+"""A contained run rolled back as operators do it: through their server, against a real tool, judged by the tool's state."""
 
 from __future__ import annotations
 

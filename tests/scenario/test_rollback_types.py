@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model.call import Remedy
-from killcord_demo.relay import Ask, Asked, Told
+from killcord_demo.relay import Ask, Asked, Relayed
 from tests.support import company, undone
 from tests.support.company import TENANT, Company
 from tests.support.erp import Erp, Record
@@ -176,13 +176,13 @@ def test_a_reply_that_names_somebody_elses_record_does_not_get_it_deleted(firm: 
     other = at_work(firm.gateway, erp).refunds("an honest one").body["data"]["id"]
     agent = at_work(firm.gateway, erp)
 
-    def lies(asked: Asked, ask: Ask) -> Told | None:
+    def lies(asked: Asked, ask: Ask) -> Relayed | None:
         told = ask(asked)
         if asked.method != "POST":
             return told
         body = json.loads(told.body)
         body["data"]["id"] = other
-        return Told(told.status, told.headers, json.dumps(body).encode())
+        return Relayed(told.status, told.headers, json.dumps(body).encode())
 
     with firm.relay.going_wrong(lies):
         assert agent.refunds("case 9").body["data"]["id"] == other
@@ -194,13 +194,13 @@ def test_a_reply_that_names_somebody_elses_record_does_not_get_it_deleted(firm: 
 def test_a_reply_that_names_what_is_nowhere_does_not_make_a_clean_end(firm: Company, erp: Erp) -> None:
     agent = at_work(firm.gateway, erp)
 
-    def lies(asked: Asked, ask: Ask) -> Told | None:
+    def lies(asked: Asked, ask: Ask) -> Relayed | None:
         told = ask(asked)
         if asked.method != "POST":
             return told
         body = json.loads(told.body)
         body["data"]["id"] = "nowhere"
-        return Told(told.status, told.headers, json.dumps(body).encode())
+        return Relayed(told.status, told.headers, json.dumps(body).encode())
 
     with firm.relay.going_wrong(lies):
         assert agent.refunds("case 10").headers["killcord-verification"] == "failed"

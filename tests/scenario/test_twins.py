@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 
 from killcord_demo.incidents import faults
-from killcord_demo.relay import Ask, Asked, Fault, Relay, Told
+from killcord_demo.relay import Ask, Asked, Fault, Relay, Relayed
 from tests.support.erp import Erp
 from tests.support.gateway import Gateway
 from tests.support.onlooker import at_work, undisturbed
@@ -227,10 +227,10 @@ def test_just_under_half_of_all_records_is_work(gateway: Gateway, erp: Erp) -> N
 
 def showing_changes_late(looks: int) -> Fault:
     """A tool with copies that lag behind: after a change, so many looks still show what was before."""
-    before: dict[str, Told] = {}
+    before: dict[str, Relayed] = {}
     left: dict[str, int] = {}
 
-    def fault(asked: Asked, ask: Ask) -> Told | None:
+    def fault(asked: Asked, ask: Ask) -> Relayed | None:
         if asked.method == "GET" and left.get(asked.path, 0):
             left[asked.path] -= 1
             return before[asked.path]
@@ -247,7 +247,7 @@ def showing_changes_late(looks: int) -> Fault:
 def written_over_by(erp: Erp) -> Fault:
     """A person is quicker than the gateway's look at what was changed."""
 
-    def fault(asked: Asked, ask: Ask) -> Told | None:
+    def fault(asked: Asked, ask: Ask) -> Relayed | None:
         told = ask(asked)
         if asked.method == "PATCH":
             erp.edit("inv-1", status="disputed")
@@ -259,7 +259,7 @@ def written_over_by(erp: Erp) -> Fault:
 def refusing(method: str, status: int) -> Fault:
     """A tool that takes none of these calls."""
 
-    def fault(asked: Asked, ask: Ask) -> Told | None:
-        return Told(status, (("Content-Type", "application/json"),), b"{}") if asked.method == method else ask(asked)
+    def fault(asked: Asked, ask: Ask) -> Relayed | None:
+        return Relayed(status, (("Content-Type", "application/json"),), b"{}") if asked.method == method else ask(asked)
 
     return fault

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A real door on a port, in a loop and thread of its own."""
+    """A gateway behind a real port, in a loop and thread of its own."""
 
     url: str
     parts: Parts

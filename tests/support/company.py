@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from killcord_demo import relay
-from killcord_demo.relay import Ask, Asked, Relay, Told
+from killcord_demo.relay import Ask, Asked, Relay, Relayed
 from killcord_demo.web import Answer
 from tests.support import backoffice, gateway
 from tests.support.backoffice import Backoffice
@@ -85,7 +85,7 @@ class Seen:
     lost: str | None = None
     calls: list[Asked] = field(default_factory=list)
 
-    def __call__(self, asked: Asked, ask: Ask) -> Told | None:
+    def __call__(self, asked: Asked, ask: Ask) -> Relayed | None:
         self.calls.append(asked)
         told = ask(asked)
         return None if asked.method == self.lost else told

@@ -200,12 +200,12 @@ async def assembled(
 @asynccontextmanager
 async def on_the_wire(rig: Rig) -> AsyncIterator[int]:
     """The data API in front of the rig, on a free port."""
-    door = servers.data_api(rig.gateway)
-    _, port = await door.open_tcp("127.0.0.1", 0)
+    server = servers.data_api(rig.gateway)
+    _, port = await server.open_tcp("127.0.0.1", 0)
     try:
         yield port
     finally:
-        await door.drain(1.0)
+        await server.drain(1.0)
         await rig.gateway.control.supervisor.finish(1.0)
 
 

@@ -103,10 +103,10 @@ def problem(status: int, detail: str, **members: object) -> Reply:
 
 @dataclass
 class Gateway:
-    """A door in front of a pool, for the tool ``erp``. ``faults`` are what its tasks raised."""
+    """A server in front of a pool, for the tool ``erp``. ``faults`` are what its tasks raised."""
 
     port: int
-    door: Server
+    server: Server
     pool: Pool
     front: Forwarder
     tasks: set[asyncio.Task[None]]
@@ -139,13 +139,13 @@ async def gateway(
         task.add_done_callback(finished)
         return task
 
-    door = Server(front, hosts=["localhost", "127.0.0.1", "::1"], clock=WallClock(), spawn=spawn, bounds=bounds)
-    _, port = await door.open_tcp("127.0.0.1", 0)
-    made = Gateway(port, door, pool, front, tasks, faults)
+    server = Server(front, hosts=["localhost", "127.0.0.1", "::1"], clock=WallClock(), spawn=spawn, bounds=bounds)
+    _, port = await server.open_tcp("127.0.0.1", 0)
+    made = Gateway(port, server, pool, front, tasks, faults)
     try:
         yield made
     finally:
-        await door.drain(0.0)
+        await server.drain(0.0)
         for agent in made.agents:
             await agent.close()
         await pool.close()

@@ -100,7 +100,7 @@ class Stage:
         """The agent continues, and the gateway refuses every call."""
         frozen = self._state()
         (event,) = [one for one in agent.does(_script(Calls((NEXT,)))) if self._show(one)]
-        code, (_, refusal) = event["told"].get("code"), CONTAINED[play.action]
+        code, (_, refusal) = event["document"].get("code"), CONTAINED[play.action]
         expect(code == refusal, f"the next write to be refused as {refusal}", code)
         now = self._state()
         aimed = NEXT.thing.rpartition("/")[2]
@@ -141,7 +141,7 @@ class Stage:
     def _show(self, event: Event) -> bool:
         well = event["status"] < 300
         # A refusal by the ERP is recognised by its status.
-        why = f" {event['told']['code']}" if str(event["told"].get("type", "")).startswith("urn:killcord:") else ""
+        why = f" {event['document']['code']}" if str(event["document"].get("type", "")).startswith("urn:killcord:") else ""
         mode = f"; its run is {event['mode']}" if event["mode"] not in (None, "active") else ""
         self.screen.line("agent", event["saying"], f"{event['status']}{why}{mode}", well=well)
         return True
@@ -149,10 +149,10 @@ class Stage:
 
 def _script(act: Calls) -> str:
     """A task for the agent: calls as JSON on one line."""
-    return json.dumps([_told(call, n) for n in range(1, act.times + 1) for call in act.calls])
+    return json.dumps([_arguments(call, n) for n in range(1, act.times + 1) for call in act.calls])
 
 
-def _told(call: Call, n: int) -> Json:
+def _arguments(call: Call, n: int) -> Json:
     data = None if call.data is None else {name: _numbered(value, n) for name, value in call.data.items()}
     path = erp.path(_numbered(call.thing, n), call.tenant)
     return {"saying": _numbered(call.says, n), "method": call.method, "path": path, "data": data, "more": dict(call.headers)}

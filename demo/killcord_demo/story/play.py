@@ -69,8 +69,8 @@ class _Agent:
         headers = {"Authorization": f"Bearer {self.lease}", "Killcord-Step": step}
         answer = web.send(method, self.site.data + path, body, headers)
         known = " (from the journal)" if answer.headers.get("idempotent-replayed") == "true" else ""
-        told = f"{answer.status} {answer.body.get('code', '')}" if answer.status >= 400 else f"{answer.status}{known}"
-        self.screen.line("agent", saying, told, well=answer.status < 400)
+        outcome = f"{answer.status} {answer.body.get('code', '')}" if answer.status >= 400 else f"{answer.status}{known}"
+        self.screen.line("agent", saying, outcome, well=answer.status < 400)
         return answer
 
 

@@ -85,7 +85,7 @@ class Warehouse:
         return 201, self.adjustments[name]
 
 
-class _Door(ThreadingHTTPServer):
+class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
@@ -98,19 +98,19 @@ class _Asked(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body are one packet
     disable_nagle_algorithm = True
-    server: _Door
+    server: _Server
 
     def reply(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         status, body = self.server.warehouse.answer(
             self.command, self.path, self.headers.get("Idempotency-Key"), json.loads(raw) if raw else {}
         )
-        told = json.dumps(body).encode()
+        encoded = json.dumps(body).encode()
         self.send_response_only(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(told)))
+        self.send_header("Content-Length", str(len(encoded)))
         self.end_headers()
-        self.wfile.write(told)
+        self.wfile.write(encoded)
 
     do_GET = do_POST = reply  # noqa: N815 - http.server looks for these names
 
@@ -121,13 +121,13 @@ class _Asked(BaseHTTPRequestHandler):
 @contextmanager
 def serving(warehouse: Warehouse) -> Iterator[Warehouse]:
     """The warehouse on a free port of loopback."""
-    door = _Door(warehouse)
-    thread = threading.Thread(target=door.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    server = _Server(warehouse)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        warehouse.url = f"http://127.0.0.1:{door.server_address[1]}"
+        warehouse.url = f"http://127.0.0.1:{server.server_address[1]}"
         yield warehouse
     finally:
-        door.shutdown()
-        door.server_close()
+        server.shutdown()
+        server.server_close()
         thread.join()

@@ -105,7 +105,7 @@ class Delivery:
     given_up: int = 0
     gone: bool = False
     busy: bool = False
-    _heard: int = 0
+    _newest: int = 0
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def begin(self) -> None:
@@ -126,7 +126,7 @@ class Delivery:
 
     def wake(self, seq: int) -> None:
         """There is, or will in a moment be, something to send at this seq. Never waits."""
-        self._heard = max(self._heard, seq)
+        self._newest = max(self._newest, seq)
         self._bell.set()
 
     async def turn(self) -> None:
@@ -134,7 +134,7 @@ class Delivery:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._bell.wait(), IDLE)
         end = (await self.history.tail()).seq
-        if end >= self._heard:  # else the bell stays on: what it rang for is not durable yet
+        if end >= self._newest:  # else the bell stays on: what it rang for is not durable yet
             self._bell.clear()
         while self.at < end and not self.gone:
             due, reach = await self._look(end)

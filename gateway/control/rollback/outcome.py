@@ -66,8 +66,8 @@ class StateCheck:
         differing = tuple((node, one) for node, one in seen if one.as_expected is False)
         unseen = [(node, named(node, one.why)) for node, one in found if isinstance(one, NotExamined)]
         violations, unasked = await self._violations(run, scope, seen)
-        taken_back = [told for node, told in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
-        return Soundness(differing, violations, tuple(told for _, told in unseen), (*taken_back, *unasked))
+        taken_back = [why for node, why in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
+        return Soundness(differing, violations, tuple(why for _, why in unseen), (*taken_back, *unasked))
 
     async def _examined(
         self, nodes: Sequence[Node], scope: RollbackScope, states: Mapping[str, NodeState], known: dict[str, Examined]

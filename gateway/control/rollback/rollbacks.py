@@ -161,7 +161,7 @@ class Rollbacks:
             raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to continue.")
         await self.preconditions.contained(run := await self._run(rollback.run_id), subtree=rollback.subtree)
         self.active.stop_requests.pop(rollback_id, None)
-        return await self._again(rollback, run, change="continued", by=by, reason=reason, anew=True)
+        return await self._again(rollback, run, change="continued", by=by, reason=reason, restart=True)
 
     async def adopt(self) -> int:
         """At start: continue what an earlier process was executing, or what may wait for a decision made since. Returns how many."""
@@ -210,8 +210,8 @@ class Rollbacks:
             run = await self._run(rollback.run_id)
             await self._again(rollback, run, change="claimed", by=self.owner, reason="the process that executed it is gone")
 
-    async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str, anew: bool = False) -> Rollback:
-        """Continue it with a new plan, unless somebody did meanwhile, or stopped it. ``anew``: the patience with what waits
+    async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str, restart: bool = False) -> Rollback:
+        """Continue it with a new plan, unless somebody did meanwhile, or stopped it. ``restart``: the patience with what waits
         begins again.
         """
         since = Position(self.entries.journal.stream, rollback.since) if rollback.since else None
@@ -246,7 +246,7 @@ class Rollbacks:
             tried = Tried.of(await self.records.compensations(rollback.rollback_id))
             marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
             schedule = Schedule(scope.plan, progress.states(scope.plan, tried.all(), marks, driven=True))
-            self._begin(Execution(claimed, scope, schedule, tried, {} if anew else progress.since(marks)))
+            self._begin(Execution(claimed, scope, schedule, tried, {} if restart else progress.since(marks)))
             return claimed
 
     async def _stop(self, rollback_id: str) -> Rollback:
@@ -275,17 +275,17 @@ class Rollbacks:
 
     async def _executed(self, execution: Execution) -> None:
         rollback_id = execution.rollback.rollback_id
-        waits, anew = False, False
+        waits, restart = False, False
         try:
             await self.execute(execution)
-            anew = execution.woken and execution.waiting and not execution.stopped.is_set()
-            waits = not anew and await self._end(execution)
+            restart = execution.woken and execution.waiting and not execution.stopped.is_set()
+            waits = not restart and await self._end(execution)
         except errors.JournalUnavailable:
             self.active.orphaned.add(rollback_id)
             raise
         finally:
             self.active.end(execution)
-        if anew:
+        if restart:
             await self._renew(rollback_id)
         elif waits and execution.woken:
             await self.continue_waiting(rollback_id)

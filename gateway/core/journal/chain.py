@@ -88,13 +88,13 @@ def canonical(fields: Fields) -> bytes:
     return _dumped(fields, fields, plain=_checked(fields))
 
 
-def _dumped(fields: Fields, told: Fields, *, plain: bool) -> bytes:
-    """``told`` are the fields to look at for what could not be serialised."""
+def _dumped(fields: Fields, checked: Fields, *, plain: bool) -> bytes:
+    """``checked`` are the fields to look at for what could not be serialised."""
     try:
         # RFC 8785 sorts by UTF-16 code units, orjson by code points: they part at astral characters, so other than ASCII we sort ourselves.
         return orjson.dumps(fields, option=_SORTED) if plain else orjson.dumps(_ordered(fields), option=_AS_GIVEN)
     except TypeError as refused:
-        raise TypeError(f"{_culprit(told)}: {refused}") from refused
+        raise TypeError(f"{_culprit(checked)}: {refused}") from refused
 
 
 def _checked(fields: Fields) -> bool:
@@ -274,8 +274,8 @@ class Verifier:
         if found is not None:
             return found
         point = signed_note.read(text)
-        told = {"checkpoint": text, "hash": point.hash, "seq": point.seq, "stream": point.stream, "ts": point.ts}
-        if line != canonical(told):
+        expected = {"checkpoint": text, "hash": point.hash, "seq": point.seq, "stream": point.stream, "ts": point.ts}
+        if line != canonical(expected):
             return Finding(point.stream, point.seq, "a head line that differs from its signed note")
         return None
 

@@ -82,12 +82,12 @@ def held(value: Order) -> str:
 
 
 def _call(entry: CallEntry) -> str:
-    """The action and the object it is aimed at; whose that is, where it is not the run's tenant's."""
+    """The action and the object it is aimed at, and its tenant if that is not the run's."""
     action, aimed = entry.action or "a call", entry.target
     if aimed is None:
         return action
-    whose = "" if aimed.tenant in (None, entry.tenant) else f" of tenant {aimed.tenant}"
-    return f"{action} on {aimed.system}:{aimed.type}:{aimed.id or '(new)'}{whose}"
+    other_tenant = "" if aimed.tenant in (None, entry.tenant) else f" of tenant {aimed.tenant}"
+    return f"{action} on {aimed.system}:{aimed.type}:{aimed.id or '(new)'}{other_tenant}"
 
 
 def _with_reason(what: str, reason: str | None) -> str:
@@ -98,8 +98,8 @@ def _finding(entry: FindingEntry) -> str:
     about = findings.of_entry(entry)
     named = f"; it is about {', '.join(map(str, about.places[:_NAMED]))}" if about.places else ""
     more = f" and {len(about.places) - _NAMED} more" if len(about.places) > _NAMED else ""
-    unsaid = "" if about.known else "; it does not name the first bad entry"
-    return f"finding {entry.finding} was reported, {entry.severity}{named}{more}{unsaid}"
+    unnamed = "" if about.known else "; it does not name the first bad entry"
+    return f"finding {entry.finding} was reported, {entry.severity}{named}{more}{unnamed}"
 
 
 def _rollback(entry: RollbackEntry) -> str:

@@ -160,8 +160,8 @@ async def list_incidents(request: Request, query: ListIncidents) -> Json:
 async def show_incident(request: Request, incident_id: str) -> Json:
     """One incident: what was seen, what was done about it, what it touched, what is still open."""
     incident = await _find(request, incident_id)
-    told = await request.services.timelines.view(incident, request.sees_scope)
-    return told | {"recovery": _recovery(incident, await request.services.recover.view(incident))}
+    view = await request.services.timelines.view(incident, request.sees_scope)
+    return view | {"recovery": _recovery(incident, await request.services.recover.view(incident))}
 
 
 @ROUTES.add(

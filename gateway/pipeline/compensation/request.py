@@ -113,8 +113,8 @@ class CompensationRequests:
         declared = kind.undo.body_of(node.by or "")
         if declared is None or not node.with_body:
             return b""
-        whose = {"run_id": run.run_id, "workflow_id": run.workflow_id, "tenant": run.tenant, "agent_id": run.agent_id}
-        document: dict[str, object] = {**request.document, "run": {**whose, "task_class": run.task_class}}
+        identity = {"run_id": run.run_id, "workflow_id": run.workflow_id, "tenant": run.tenant, "agent_id": run.agent_id}
+        document: dict[str, object] = {**request.document, "run": {**identity, "task_class": run.task_class}}
         if snapshot is not None:
             document["snapshot"] = snapshot["state"]
         if declared.roots >= {"request"} and request.redacted:

@@ -62,8 +62,8 @@ def _unlisted(known: Known, unmatched: catalog.Unmatched) -> Action:
 
 def _document(known: Known, captures: Mapping[str, str]) -> dict[str, object]:
     run = known.run
-    whose = {"run_id": run.run_id, "workflow_id": run.workflow_id, "tenant": run.tenant, "agent_id": run.agent_id}
-    return catalog.document(known.tool.catalog, known.call, captures, {**whose, "task_class": run.task_class})
+    identity = {"run_id": run.run_id, "workflow_id": run.workflow_id, "tenant": run.tenant, "agent_id": run.agent_id}
+    return catalog.document(known.tool.catalog, known.call, captures, {**identity, "task_class": run.task_class})
 
 
 def _compensation(kind: catalog.ActionType, reversibility: Reversibility, at: float) -> Compensation:

@@ -165,9 +165,9 @@ async def test_what_no_webhook_tells_of_rings_no_bell(rig: Rig) -> None:
         delivery = told.webhooks.deliveries[0]
         told.webhooks.on_entry(typed({"kind": "trigger", "trigger": {"name": "anomaly.loop"}}), Position("st", 7))
         told.webhooks.on_entry(typed({"kind": "read"}), Position("st", 8))
-        assert delivery._heard == 0
+        assert delivery._newest == 0
         told.webhooks.on_entry(typed(order_entry(order(Mode.PAUSED))), Position("st", 9))
-        assert delivery._heard == 9
+        assert delivery._newest == 9
 
 
 async def test_a_whole_gateway_rings_its_own_bells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

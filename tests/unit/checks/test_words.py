@@ -12,7 +12,9 @@ RULES = words.load()
 
 
 @pytest.mark.parametrize(
-    ("word", "example"), [(word, example) for word in RULES.words for example in word.examples], ids=lambda value: str(value)[:40]
+    ("word", "example"),
+    [(word, example) for word in (*RULES.words, *RULES.names) for example in word.examples],
+    ids=lambda value: str(value)[:40],
 )
 def test_an_entry_finds_its_examples(word: words.Word, example: str) -> None:
     assert word.find.search(example)
@@ -32,7 +34,7 @@ def test_an_entry_does_not_suggest_a_banned_phrase() -> None:
     ],
 )
 def test_a_phrase_is_found_across_line_ends(name: str, text: str, line: int) -> None:
-    (found,) = words.findings(text, Path(name), RULES.words)
+    (found,) = words.findings(text, Path(name), RULES)
     assert (found.line, found.phrase) == (line, "cannot be had")
     assert "cannot bind" in str(found)
 
@@ -48,13 +50,23 @@ def test_a_phrase_is_found_across_line_ends(name: str, text: str, line: int) -> 
     ],
 )
 def test_code_and_exempt_parts_are_not_read(name: str, text: str) -> None:
-    assert list(words.findings(text, Path(name), RULES.words)) == []
+    assert list(words.findings(text, Path(name), RULES)) == []
+
+
+@pytest.mark.parametrize("name", ["untold", "_untold", "UNTOLD", "Untold"])
+def test_a_banned_name_is_found_however_it_is_written(name: str) -> None:
+    (found,) = words.findings(f"def f() -> None:\n    {name} = 'told'\n", Path("a.py"), RULES)
+    assert (found.line, found.phrase) == (2, name)
+
+
+def test_a_banned_name_within_a_longer_one_is_not_found() -> None:
+    assert list(words.findings("outdoors = way_back_up = 1\n", Path("a.py"), RULES)) == []
 
 
 def test_the_files_come_from_the_list_without_exempt_ones(tmp_path: Path) -> None:
     for name in ("a.md", "b.md", "c.txt"):
         (tmp_path / name).write_text("")
-    rules = words.Rules(RULES.words, ("*.md",), ("b.md",))
+    rules = words.Rules((), (), ("*.md",), ("b.md",))
     assert words.files(rules, tmp_path) == [Path("a.md")]
 
 
