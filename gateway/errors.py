@@ -1,7 +1,7 @@
 """The tree of refusals and failures: a stable code, whether trying again can help, and a hint an agent can act on.
 
-A class's docstring is its message, and its name is its code: the API promises ``lease-missing`` for ``LeaseMissing``. HTTP statuses are
-not known here; ``core.problem`` gives each code one.
+A class's docstring is its message, and its name is its code: the API promises ``lease-missing`` for ``LeaseMissing``.
+``core.problem`` gives each code its HTTP status.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ class Refusal(Exception):
     """The call was refused; nothing was sent to the tool.
 
     ``entry`` is its position in the journal (``stream/seq``), ``None`` if it is not yet journaled. ``fields`` are header
-    fields of its own that the reply carries.
+    fields of its own that the reply carries; ``status`` is its HTTP status if its code alone does not say it.
     """
 
     code: ClassVar[str] = "refused"
     retryable: bool = False
     entry: str | None = None
     fields: tuple[tuple[bytes, bytes], ...] = ()
+    status: int | None = None
     hint: ClassVar[str] = "Ask the operator of this gateway."
 
     def __init_subclass__(cls) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import orjson
 
 from gateway.core import limits
-from gateway.errors import MalformedRequest, Refusal
+from gateway.errors import Refusal
 from gateway.model.call import Headers, Reply
 
 _CODES: Mapping[int, tuple[str, ...]] = {
@@ -42,7 +42,8 @@ MEDIA_TYPE = b"application/problem+json"
 
 
 def status_of(refusal: Refusal) -> int:
-    return refusal.status if isinstance(refusal, MalformedRequest) else STATUS[refusal.code]
+    """The status of the refusal's code, unless the refusal has one of its own."""
+    return refusal.status or STATUS[refusal.code]
 
 
 def document(refusal: Refusal, *, run_id: str | None = None, step_id: str | None = None, entry: str | None = None) -> dict[str, object]:

@@ -47,7 +47,7 @@ class _Connection(web.RequestHandler):
         """Nothing that came is repeated, in the answer or in a log: a broken request may still hold a token."""
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer has already begun")
-        answer = problem.answer(problem.MalformedRequest() if status < 500 else problem.Unexpected())
+        answer = problem.answer(problem.MalformedRequest() if status < 500 else problem.Internal())
         guard.hardened(answer)
         answer.force_close()
         return answer

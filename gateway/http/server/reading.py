@@ -43,10 +43,10 @@ async def body(request: web.Request, model: type[Model]) -> Model:
     """The JSON body as its model; a missing body counts as ``{}``.
 
     Raises:
-        BadRequest, WrongMedia, BodyTooLarge, BodyTimeout: it is not what the call takes.
+        BadRequest, UnsupportedMediaType, BodyTooLarge, BodyTimeout: it is not what the call takes.
     """
     if (encoding := request.headers.get(hdrs.CONTENT_ENCODING)) is not None:
-        raise problem.WrongMedia(f"The body is encoded as {encoding}; send it without a Content-Encoding.")
+        raise problem.UnsupportedMediaType(f"The body is encoded as {encoding}; send it without a Content-Encoding.")
     # What says that it is too long is not waited for.
     if request.content_length is not None and request.content_length > request.client_max_size:
         raise problem.BodyTooLarge
@@ -56,7 +56,7 @@ async def body(request: web.Request, model: type[Model]) -> Model:
     except TimeoutError as late:
         raise problem.BodyTimeout from late
     if raw and request.content_type not in _TAKEN:
-        raise problem.WrongMedia(f"The Content-Type of the body is {request.content_type}.")
+        raise problem.UnsupportedMediaType(f"The Content-Type of the body is {request.content_type}.")
     return _validated(_json(raw) if raw else {}, model, "body")
 
 
