@@ -39,6 +39,7 @@ class MalformedRequest(Refusal):
     """The request is not one that the gateway and the tool are sure to read alike."""
 
     hint = "Send one plain HTTP/1.1 request: canonical path, single-valued headers, one framing, strict JSON."
+    status: int = 400
 
     def __init__(self, detail: str | None = None, *, status: int = 400, **more: object) -> None:
         super().__init__(detail)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway import errors
-from gateway.clients.keys.heads import open_head_key
-from gateway.clients.keys.leases import add_lease_key, open_lease_keys
+from gateway.clients.keys.signing import add_lease_key, open_head_key, open_lease_keys
 from gateway.clients.keys.vault import open_master_key
 from gateway.model.entry import Head
 from gateway.stores.sqlite import read_only

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from gateway.app import data_dir
 from gateway.app.policies import Engine, open_engine
 from gateway.clients.clock import SystemClock
-from gateway.clients.keys.heads import SignedHeads, open_head_key
-from gateway.clients.keys.leases import SignedLeases, open_lease_keys
+from gateway.clients.keys.signing import SignedHeads, SignedLeases, open_head_key, open_lease_keys
 from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.clients.webhook.delivery import FOLDER, Webhooks, open_webhooks

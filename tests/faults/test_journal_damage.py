@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
-from gateway.clients.keys.heads import open_head_key
+from gateway.clients.keys.signing import open_head_key
 from gateway.core.journal import chain
 from gateway.model.entry import Head
 from gateway.stores.sqlite.projection import rebuild

@@ -13,8 +13,7 @@ from aiohttp.test_utils import TestClient
 from prometheus_client import CollectorRegistry
 
 from gateway.clients.clock import SystemClock
-from gateway.clients.keys.heads import open_head_key
-from gateway.clients.keys.leases import open_lease_keys
+from gateway.clients.keys.signing import open_head_key, open_lease_keys
 from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.control.containment.containment import Containment, OrderReplica
 from gateway.control.incident.recovery import RecoveryDriver

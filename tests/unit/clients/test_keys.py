@@ -11,7 +11,7 @@ from joserfc import jws
 from joserfc.jwk import OKPKey
 
 from gateway import errors
-from gateway.clients.keys import leases
+from gateway.clients.keys import signing
 from gateway.model.run import Lease
 
 LEASE = Lease(run_id="run_1", tenant="acme", generation=3, not_before=1000.0, expires_at=2000.25)
@@ -29,8 +29,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ours(folder: Path) -> leases.SignedLeases:
-    return leases.open_lease_keys(folder)
+def ours(folder: Path) -> signing.SignedLeases:
+    return signing.open_lease_keys(folder)
 
 
 def signing_key(folder: Path) -> OKPKey:
@@ -43,17 +43,17 @@ def token(key: OKPKey, header: Mapping[str, object], claims: object) -> str:
     return f"{covered}.{b64(key.private_key.sign(covered.encode()))}"  # type: ignore[union-attr]
 
 
-def published_keys(ours: leases.SignedLeases) -> list[dict[str, Any]]:
+def published_keys(ours: signing.SignedLeases) -> list[dict[str, Any]]:
     found = ours.jwks()["keys"]
     assert isinstance(found, list)
     return found
 
 
-def test_a_lease_comes_back_as_it_was_signed(ours: leases.SignedLeases) -> None:
+def test_a_lease_comes_back_as_it_was_signed(ours: signing.SignedLeases) -> None:
     assert ours.verify(ours.sign(LEASE, now=1000.0)) == LEASE
 
 
-def test_a_lease_is_a_plain_jwt_that_others_verify_with_the_published_key(ours: leases.SignedLeases) -> None:
+def test_a_lease_is_a_plain_jwt_that_others_verify_with_the_published_key(ours: signing.SignedLeases) -> None:
     published = published_keys(ours)[0]
     assert published["alg"] == "Ed25519"
     assert "d" not in published
@@ -63,35 +63,35 @@ def test_a_lease_is_a_plain_jwt_that_others_verify_with_the_published_key(ours: 
 
 
 def test_keys_are_made_once_and_readable_by_their_owner_alone(folder: Path) -> None:
-    first = leases.open_lease_keys(folder)
+    first = signing.open_lease_keys(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "lease-0001.pem").stat().st_mode & 0o777 == 0o600
-    again = leases.open_lease_keys(folder)
+    again = signing.open_lease_keys(folder)
     assert again.verify(first.sign(LEASE, now=1000.0)) == LEASE
 
 
 def test_a_readable_key_stops_the_start_and_names_the_way_out(folder: Path) -> None:
-    leases.open_lease_keys(folder)
+    signing.open_lease_keys(folder)
     os.chmod(folder / "lease-0001.pem", 0o644)
     with pytest.raises(errors.Misconfigured, match=r"chmod 600 .*lease-0001\.pem"):
-        leases.open_lease_keys(folder)
+        signing.open_lease_keys(folder)
     os.chmod(folder / "lease-0001.pem", 0o600)
     os.chmod(folder, 0o755)
     with pytest.raises(errors.Misconfigured, match="chmod 700"):
-        leases.open_lease_keys(folder)
+        signing.open_lease_keys(folder)
 
 
 def test_a_file_that_is_no_key_stops_the_start(folder: Path) -> None:
-    leases.open_lease_keys(folder)
+    signing.open_lease_keys(folder)
     (folder / "lease-0001.pem").write_text("nothing")
     with pytest.raises(errors.Misconfigured, match="openssl genpkey"):
-        leases.open_lease_keys(folder)
+        signing.open_lease_keys(folder)
 
 
-def test_leases_outlive_a_rotation(folder: Path, ours: leases.SignedLeases) -> None:
+def test_leases_outlive_a_rotation(folder: Path, ours: signing.SignedLeases) -> None:
     old = ours.sign(LEASE, now=1000.0)
-    leases.add_lease_key(folder)
-    rotated = leases.open_lease_keys(folder)
+    signing.add_lease_key(folder)
+    rotated = signing.open_lease_keys(folder)
     assert rotated.verify(old) == LEASE
     new = rotated.sign(LEASE, now=1000.0)
     assert new.split(".")[0] != old.split(".")[0]
@@ -100,7 +100,7 @@ def test_leases_outlive_a_rotation(folder: Path, ours: leases.SignedLeases) -> N
     assert len(published_keys(rotated)) == 2
 
 
-def test_a_token_is_one_exact_string(ours: leases.SignedLeases) -> None:
+def test_a_token_is_one_exact_string(ours: signing.SignedLeases) -> None:
     good = ours.sign(LEASE, now=1000.0)
     head, body, signature = good.split(".")
     last = signature[-1]
@@ -127,7 +127,7 @@ def test_a_token_is_one_exact_string(ours: leases.SignedLeases) -> None:
             ours.verify(other)
 
 
-def test_every_changed_character_is_refused(ours: leases.SignedLeases) -> None:
+def test_every_changed_character_is_refused(ours: signing.SignedLeases) -> None:
     good = ours.sign(LEASE, now=1000.0)
     for index, character in enumerate(good):
         if character != ".":
@@ -156,7 +156,7 @@ def test_every_changed_character_is_refused(ours: leases.SignedLeases) -> None:
     ],
 )
 def test_a_header_other_than_ours_is_refused_even_when_our_key_signed_it(
-    folder: Path, ours: leases.SignedLeases, change: dict[str, object]
+    folder: Path, ours: signing.SignedLeases, change: dict[str, object]
 ) -> None:
     key = signing_key(folder)
     header = {name: value for name, value in {**HEADER, "kid": key.thumbprint(), **change}.items() if value is not None}
@@ -184,7 +184,7 @@ def test_a_header_other_than_ours_is_refused_even_when_our_key_signed_it(
     ],
 )
 def test_a_claim_of_another_kind_is_refused_even_when_our_key_signed_it(
-    folder: Path, ours: leases.SignedLeases, change: dict[str, object]
+    folder: Path, ours: signing.SignedLeases, change: dict[str, object]
 ) -> None:
     key = signing_key(folder)
     header = {"alg": "Ed25519", "kid": key.thumbprint(), "typ": "killcord-lease+jwt"}
@@ -194,19 +194,19 @@ def test_a_claim_of_another_kind_is_refused_even_when_our_key_signed_it(
 
 
 @pytest.mark.parametrize("claims", [[], "text", 1, None])
-def test_claims_that_are_no_object_are_refused(folder: Path, ours: leases.SignedLeases, claims: object) -> None:
+def test_claims_that_are_no_object_are_refused(folder: Path, ours: signing.SignedLeases, claims: object) -> None:
     key = signing_key(folder)
     with pytest.raises(errors.LeaseInvalid):
         ours.verify(token(key, {"alg": "Ed25519", "kid": key.thumbprint(), "typ": "killcord-lease+jwt"}, claims))
 
 
-def test_a_foreign_key_is_refused_even_under_our_key_id(folder: Path, ours: leases.SignedLeases) -> None:
+def test_a_foreign_key_is_refused_even_under_our_key_id(folder: Path, ours: signing.SignedLeases) -> None:
     stranger = OKPKey.generate_key("Ed25519")
     with pytest.raises(errors.LeaseInvalid):
         ours.verify(token(stranger, {"alg": "Ed25519", "kid": signing_key(folder).thumbprint(), "typ": "killcord-lease+jwt"}, CLAIMS))
 
 
-def test_the_public_key_used_as_a_shared_secret_is_refused(folder: Path, ours: leases.SignedLeases) -> None:
+def test_the_public_key_used_as_a_shared_secret_is_refused(folder: Path, ours: signing.SignedLeases) -> None:
     key = signing_key(folder)
     covered = f"{b64(orjson.dumps({**HEADER, 'alg': 'HS256', 'kid': key.thumbprint()}))}.{b64(orjson.dumps(CLAIMS))}"
     mac = hmac.HMAC(key.as_pem(private=False), hashes.SHA256())
@@ -215,13 +215,13 @@ def test_the_public_key_used_as_a_shared_secret_is_refused(folder: Path, ours: l
         ours.verify(f"{covered}.{b64(mac.finalize())}")
 
 
-def test_an_oversized_token_is_not_looked_at(folder: Path, ours: leases.SignedLeases) -> None:
+def test_an_oversized_token_is_not_looked_at(folder: Path, ours: signing.SignedLeases) -> None:
     key = signing_key(folder)
     header = {"alg": "Ed25519", "kid": key.thumbprint(), "typ": "killcord-lease+jwt"}
     with pytest.raises(errors.LeaseInvalid):
         ours.verify(token(key, header, {**CLAIMS, "more": "x" * 4096}))
 
 
-def test_a_lease_never_lives_longer_than_was_asked(ours: leases.SignedLeases) -> None:
+def test_a_lease_never_lives_longer_than_was_asked(ours: signing.SignedLeases) -> None:
     lease = Lease(run_id="r", tenant="t", generation=1, not_before=5.0, expires_at=1795550000.9999999)
     assert ours.verify(ours.sign(lease, now=5.0)).expires_at <= lease.expires_at

@@ -1,4 +1,7 @@
-"""ports.LeaseKeys: leases as signed JWTs (Ed25519, RFC 9864), with keys kept in files."""
+"""Ed25519 keys that are kept in files, and what is signed with them: leases, and heads of the journal.
+
+ports.LeaseKeys: leases as JWTs (RFC 9864). ports.HeadSigner: heads as C2SP signed notes, so that a cut tail shows.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ from typing import Final, Literal
 
 import msgspec
 import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from gateway import errors
 from gateway.clients.keys import files
+from gateway.core.journal import signed_note
 from gateway.model.run import Lease
 
 ALGORITHM: Final = "Ed25519"
@@ -92,7 +97,9 @@ def open_lease_keys(folder: Path) -> SignedLeases:
     files.folder(folder)
     if not list(folder.glob("lease-*.pem")):
         add_lease_key(folder)
-    return SignedLeases([_load(path) for path in sorted(folder.glob("lease-*.pem"))])
+    return SignedLeases(
+        [_load(path, f"make one with 'openssl genpkey -algorithm ed25519 -out {path}'") for path in sorted(folder.glob("lease-*.pem"))]
+    )
 
 
 def add_lease_key(folder: Path) -> Path:
@@ -101,19 +108,22 @@ def add_lease_key(folder: Path) -> Path:
     last = taken[-1].stem.removeprefix("lease-") if taken else "0"
     number = int(last) if last.isascii() and last.isdecimal() else len(taken)
     path = folder / f"lease-{number + 1:04d}.pem"
-    files.make(path, OKPKey.generate_key(ALGORITHM).as_pem(private=True))
+    files.make(path, _generated())
     return path
 
 
-def _load(path: Path) -> OKPKey:
+def _generated() -> bytes:
+    return OKPKey.generate_key(ALGORITHM).as_pem(private=True)
+
+
+def _load(path: Path, advice: str) -> OKPKey:
     try:
         key = OKPKey.import_key(files.read(path))
         if key.curve_name == ALGORITHM and key.is_private:
             return key
     except (JoseError, ValueError, TypeError):
         pass
-    problem = f"{path}: not an Ed25519 private key in PEM form; make one with 'openssl genpkey -algorithm ed25519 -out {path}'"
-    raise errors.Misconfigured([problem])
+    raise errors.Misconfigured([f"{path}: not an Ed25519 private key in PEM form; {advice}"])
 
 
 def _sign(key: OKPKey, payload: bytes) -> str:
@@ -133,3 +143,37 @@ def _date(seconds: float) -> int | float:
     """A NumericDate, exact to the millisecond and never later than what is meant."""
     millis = math.floor(seconds * 1000)
     return millis // 1000 if millis % 1000 == 0 else millis / 1000
+
+
+NAME = "killcord"
+"""The key's name on its notes; nodes differ by key id."""
+
+
+class SignedHeads:
+    """Signs checkpoints with one Ed25519 key."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self._public = key.public_key().public_bytes_raw()
+
+    def sign(self, stream: str, seq: int, chain_hash: str, ts: str) -> str:
+        text = signed_note.body(signed_note.Point(stream, seq, chain_hash, ts))
+        return signed_note.signed(text, NAME, self._public, self._key.sign(text.encode()))
+
+    @property
+    def verifier_key(self) -> str:
+        return signed_note.verifier_key(NAME, self._public)
+
+
+def open_head_key(folder: Path) -> SignedHeads:
+    """The key ``head.pem`` of a folder, made if there is none.
+
+    Raises:
+        Misconfigured: it is not an Ed25519 key, or others than its owner can read it.
+    """
+    path = files.folder(folder) / "head.pem"
+    if not path.exists():
+        files.make(path, _generated())
+    key = _load(path, "restore it from your backup, or remove it to start with a new key").private_key
+    assert isinstance(key, Ed25519PrivateKey)
+    return SignedHeads(key)
