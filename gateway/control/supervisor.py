@@ -35,11 +35,7 @@ class Supervisor:
                 except Exception as error:
                     self.log("routine-failed", routine=name, error=f"{type(error).__name__}: {error}")
 
-        self.run(name, turns())
-
-    def run(self, name: str, routine: Coroutine[object, object, None]) -> None:
-        """Run a routine that has its own loop."""
-        self._routines.append(asyncio.get_running_loop().create_task(routine, name=name))
+        self._routines.append(asyncio.get_running_loop().create_task(turns(), name=name))
 
     async def finish(self, grace: float) -> bool:
         """Stop the routines and wait up to ``grace`` seconds for the calls; whether all of them completed."""

@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from gateway.app import servers
+from gateway.control.supervisor import Supervisor
 from gateway.model.call import Reply
 from tests.support import crooked, opa, rig
 from tests.support.crooked import Crooked, Twist, framed, instead
@@ -68,13 +69,14 @@ async def asking(folder: Path, url: str, *, timeout: str = "5s", watching: bool 
         made.ledger.put("acme", "invoices", "inv_1", status="open")
         runner = servers.control_api(made.gateway, lambda _: None, "all", lambda *_, **__: None)
         await runner.setup()
-        watch = asyncio.ensure_future(made.gateway.resources.engine.watch(0.05 if watching else 3_600.0))
+        supervisor = Supervisor(lambda *_, **__: None)
+        supervisor.every(0.05 if watching else 3_600.0, "policy", made.gateway.resources.engine.look)
         try:
             site = aiohttp.web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             yield Node(made, (await made.open()).lease, f"http://127.0.0.1:{runner.addresses[0][1]}")
         finally:
-            watch.cancel()
+            await supervisor.finish(0.0)
             await runner.cleanup()
 
 

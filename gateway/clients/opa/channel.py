@@ -19,6 +19,7 @@ from gateway.clients import policy_bundle
 from gateway.core.request import body
 
 _LONGEST_ID = 100
+_UNREADABLE = "answered something other than a whole JSON object"
 _FAILED_RULE = frozenset({"eval_type_error", "eval_builtin_error", "eval_conflict_error"})
 """OPA's codes for what a rule does on the same input again and again; others (a cancelled query, say) may not come back."""
 
@@ -59,9 +60,9 @@ def result(answer: Answer) -> Result:
     try:
         shown = body.loads(answer.body)
     except errors.MalformedRequest as error:
-        raise _unreadable() from error
+        raise _unavailable(_UNREADABLE) from error
     if not isinstance(shown, dict):
-        raise _unreadable()
+        raise _unavailable(_UNREADABLE)
     if answer.status != 200:
         raise _failure(shown.get("errors"), answer.status)
     decision_id, provenance = shown.get("decision_id"), shown.get("provenance")
@@ -76,7 +77,7 @@ def result(answer: Answer) -> Result:
 def _failure(found: object, status: int) -> Exception:
     failed = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     if status != 500 or not failed or not all(one.get("code") in _FAILED_RULE for one in failed):
-        return errors.PolicyUnavailable(f"The policy engine answered with status {status}.", retry_after=1.0)
+        return _unavailable(f"answered with status {status}")
     where = failed[0].get("location")
     return RuleFailed(f"{where.get('file')}:{where.get('row')}" if isinstance(where, dict) else "an unknown place")
 
@@ -97,10 +98,6 @@ def revision_of(found: Mapping[str, str]) -> str:
         if not name.endswith(policy_bundle.TEST_SUFFIX):
             digest.update(b"%d:%s%d:%s" % (len(name.encode()), name.encode(), len(content.encode()), content.encode()))
     return digest.hexdigest()[:12]
-
-
-def _unreadable() -> errors.PolicyUnavailable:
-    return errors.PolicyUnavailable("The policy engine's answer is not a whole JSON object.", retry_after=1.0)
 
 
 def _revision(provenance: object) -> str:
@@ -146,7 +143,7 @@ class Channel:
             trust_env=False,
             auto_decompress=False,
             # One deadline of our own instead: it holds for the wait for a connection and for reading the answer as well.
-            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
+            timeout=aiohttp.ClientTimeout(total=None),
         )
 
     def at(self, path: str) -> URL:
@@ -167,12 +164,12 @@ class Channel:
                 self._session.request(method, url, data=body, allow_redirects=False, raise_for_status=False) as response,
             ):
                 if response.content_type != "application/json" or "Content-Encoding" in response.headers:
-                    raise _unavailable(f"something other than JSON (status {response.status})")
+                    raise _unavailable(f"answered something other than JSON (status {response.status})")
                 return Answer(response.status, await _bounded(response.content, most))
         except TimeoutError as error:
-            raise errors.PolicyUnavailable(f"The policy engine did not answer within {within * 1000:g} ms.", retry_after=1.0) from error
+            raise _unavailable(f"did not answer within {within * 1000:g} ms") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise errors.PolicyUnavailable("The policy engine cannot be reached, or dropped the request.", retry_after=1.0) from error
+            raise _unavailable("cannot be reached, or dropped the request") from error
 
     async def close(self) -> None:
         await self._session.close()
@@ -183,9 +180,9 @@ async def _bounded(content: aiohttp.StreamReader, most: int) -> bytes:
     while chunk := await content.readany():
         body += chunk
         if len(body) > most:
-            raise _unavailable(f"more than {most} bytes")
+            raise _unavailable(f"answered more than {most} bytes")
     return bytes(body)
 
 
 def _unavailable(what: str) -> errors.PolicyUnavailable:
-    return errors.PolicyUnavailable(f"The policy engine answered {what}.", retry_after=1.0)
+    return errors.PolicyUnavailable(f"The policy engine {what}.", retry_after=1.0)

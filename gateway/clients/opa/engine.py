@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -89,12 +88,6 @@ class OpaEngine:
         _check_bundles(found, seen)
         return found.value
 
-    async def watch(self, interval: float) -> None:
-        """Look every ``interval`` seconds until cancelled."""
-        while True:
-            await asyncio.sleep(interval)
-            await self.look()
-
     async def look(self) -> None:
         """See whether OPA can decide; what is seen holds until the next look."""
         try:
@@ -123,9 +116,8 @@ class OpaEngine:
             found = await self._evaluate(self._decision, entry_points.sample_call(), within=LOOK)
         except RuleFailed as failed:
             return _Seen(f"on a sample call: {policy_decision.inapplicable(failed.where).message}")
-        decision = policy_decision.parse(found.value, decision_id="sample", revision="sample")
-        if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:
-            return _Seen(f"on a sample call, {entry_points.RULE} gives no usable decision: {decision.reasons[0].message}")
+        if fault := entry_points.decision_fault(found.value):
+            return _Seen(f"on a sample call, {entry_points.RULE} gives no usable decision: {fault}")
         return _Seen("", found.revision or await self._digest(), frozenset(found.bundles))
 
     async def _ask(self, rule: str, document: Mapping[str, object], *, within: float) -> Result:

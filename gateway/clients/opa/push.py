@@ -17,8 +17,6 @@ from gateway.clients import policy_bundle
 from gateway.clients.opa import channel
 from gateway.clients.policy_bundle import Bundle
 from gateway.clients.rego import entry_points, loading
-from gateway.core.policy import decision as policy_decision
-from gateway.model.decision import Deny
 
 OURS = "killcord-push/"
 """What ids of modules begin with that were pushed; whatever else begins so is removed by the next push."""
@@ -130,9 +128,8 @@ def _try(client: OpaClient) -> None:
     """
     asked = orjson.loads(orjson.dumps(entry_points.sample_call()))
     answer = client.query_rule(asked, "killcord.authz", "decision", {"strict-builtin-errors": "true"})
-    decision = policy_decision.parse(answer.get("result"), decision_id="sample", revision="sample")
-    if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:
-        raise errors.Misconfigured([f"OPA returns no usable decision for a sample call: {decision.reasons[0].message}"])
+    if fault := entry_points.decision_fault(answer.get("result")):
+        raise errors.Misconfigured([f"OPA returns no usable decision for a sample call: {fault}"])
 
 
 @contextmanager

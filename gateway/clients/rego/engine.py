@@ -184,12 +184,6 @@ class EmbeddedEngine:
         """Drop the engine: regorus wants that on the thread that made it, and a garbage collector asks no one."""
         self._active = replace(self._active, engine=None)
 
-    async def watch(self, interval: float) -> None:
-        """Load changed files until cancelled; checks every ``interval`` seconds."""
-        while True:
-            await asyncio.sleep(interval)
-            await self.look()
-
     async def look(self) -> None:
         """Look at the folder once; replace the engine, in one step, where there is a new revision that can be used.
 

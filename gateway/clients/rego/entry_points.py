@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gateway.core.policy import decision as policy_decision
 from gateway.core.policy import rules
 from gateway.model.call import Call, Effect, Remedy, Reversibility, Target
+from gateway.model.decision import Deny
 from gateway.model.effect import State
 from gateway.model.run import Lease, Mode, Run
 from gateway.model.trigger import Trigger
@@ -78,6 +79,13 @@ def samples() -> Mapping[str, dict[str, object]]:
         rules.RECOVERY: rules.recovery_document(node=node, run=_RUN, mode=Mode.QUARANTINED, now=1_790_000_001.0),
         rules.INVARIANTS: rules.invariants_document(run=_RUN, mode=Mode.QUARANTINED, objects=[there], plan={"nodes": [node]}),
     }
+
+
+def decision_fault(answer: object) -> str | None:
+    """What makes the answer to the sample call no usable decision."""
+    decision = policy_decision.parse(answer, decision_id="sample", revision="sample")
+    unusable = isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE
+    return decision.reasons[0].message if unusable else None
 
 
 def fault(rule: str, answer: object) -> str | None:

@@ -13,9 +13,7 @@ import regorus
 from gateway import errors
 from gateway.clients.policy_bundle import Bundle
 from gateway.clients.rego import entry_points, expansion, names, syntax, vetting
-from gateway.core.policy import decision as policy_decision
 from gateway.core.policy import rules
-from gateway.model.decision import Deny
 
 UNDEFINED = '"<undefined>"'  # what regorus answers where a rule has no value
 
@@ -83,9 +81,8 @@ def compiled(modules: Mapping[str, str], data: Mapping[str, object], answers: fr
         engine.set_input_json(orjson.dumps(entry_points.sample_call()).decode())
         # The whole package, so that a rule the sample's decision does not need is tried as well.
         engine.eval_query_as_json("data.killcord.authz")
-        decision = policy_decision.parse(answered(engine), decision_id="sample", revision="sample")
-        if isinstance(decision, Deny) and decision.reasons[0].code in policy_decision.UNUSABLE:
-            raise errors.Misconfigured([f"{entry_points.RULE} returns no usable decision for a sample call: {decision.reasons[0].message}"])
+        if fault := entry_points.decision_fault(answered(engine)):
+            raise errors.Misconfigured([f"{entry_points.RULE} returns no usable decision for a sample call: {fault}"])
         for rule, document in samples.items():
             if fault := entry_points.fault(rule, answered(engine, f"data.killcord.{rule}", document)):
                 raise errors.Misconfigured([f"data.killcord.{rule} returns no usable answer for a sample: {fault}"])

@@ -12,6 +12,7 @@ import pytest
 from gateway import errors
 from gateway.clients import policy_bundle
 from gateway.clients.rego import entry_points
+from gateway.control.supervisor import Supervisor
 from gateway.core.policy import rules
 from gateway.model.decision import Allow
 from tests.support.decisions import DECISIONS
@@ -247,7 +248,8 @@ async def test_touching_files_changes_nothing(tmp_path: Path) -> None:
 async def test_watching_takes_up_a_change_automatically(tmp_path: Path) -> None:
     active = engine(ruled(tmp_path, ALLOWED))
     before = active.revision
-    watching = asyncio.ensure_future(active.watch(0.01))
+    supervisor = Supervisor(lambda *_, **__: None)
+    supervisor.every(0.01, "policy", active.look)
     try:
         ruled(tmp_path, 'decision := {"allow": false}')
         async with asyncio.timeout(30):
@@ -255,7 +257,7 @@ async def test_watching_takes_up_a_change_automatically(tmp_path: Path) -> None:
                 assert outcome(await active.decide(call())) == "allow"
                 await asyncio.sleep(0.01)
     finally:
-        watching.cancel()
+        await supervisor.finish(0.0)
     assert outcome(await active.decide(call())) == {"unexplained"}
 
 
