@@ -4,6 +4,9 @@ BIN := .venv/bin
 
 OPA_VERSION := v1.22.2
 
+# Images often switch byte code off. Tests and benchmarks start hundreds of processes: each would compile the whole package again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup tools run test check bench bench-against soak dist lock clean
 
 setup: .venv/.ready
