@@ -62,10 +62,10 @@ class Erp:
         version = None if before is None else self._version(matched.action, before)
         guard = {"If-Match": version} if matched.action.guarded and version else {}
         document["reply"] = kinto.send(self.port, method, path, body, guard)
-        made = resolve.created_of(self.tool, matched, document)
-        path = resolve.object_path(self.tool, matched.action, matched.captures, made.id if made else None)
+        made = resolve.created_id(matched.action, document)
+        path = resolve.object_path(self.tool, matched.action, matched.captures, made)
         after = self.read(path)
-        identity = made.id if made else resolve.target_of(self.tool, matched, document).id
+        identity = made or resolve.target_of(self.tool, matched, document).id
         return Written(matched, document, before, after, self._version(matched.action, after), identity)
 
     def verified(self, written: Written) -> bool:

@@ -102,7 +102,7 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
         authenticate=Authenticate(tools, resources.keys, registry, steps, monitor, clock, control.ambient.lease),
         gate=gate,
         meter=Meter(resources.rates, steps, *budgets),
-        recall=Recall(writes, sightings, vault, journal, probe, clock, store.checkpoints),
+        recall=Recall(writes, sightings, vault, journal, probe, clock),
         decide=decide,
         approve=Approve(control.approvals, decide, snapshot, vault),
         read=Read(

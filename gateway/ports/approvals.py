@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,20 +15,6 @@ class Requested:
 
     draft: Approval
     request: Sealed
-
-
-class ApprovalRecords(Protocol):
-    """The fold of ``approval`` entries, and of the intents that were made with one. Statuses are as stored: none is ``EXPIRED``."""
-
-    async def approval(self, approval_id: str) -> Approval | None: ...
-
-    async def approvals(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Approval]:
-        """Ascending by id, beginning after ``after``."""
-        ...
-
-    async def newest_of(self, run_id: str, generation: int, action: str, content: str) -> Approval | None:
-        """The approval that was asked for last for a call of a run's generation."""
-        ...
 
 
 class Approvals(Protocol):

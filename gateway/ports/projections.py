@@ -1,4 +1,4 @@
-"""What is folded from the journal, read back: writes, sightings, runs, orders and tasks.
+"""What is folded from the journal, read back: writes, sightings, runs, orders, tasks, incidents, approvals and checkpoints.
 
 Here and in the other projections, a ``limit`` of ``None`` reads a list to its end.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from gateway.model.effect import Sighting, Write
+from gateway.model.approval import Approval
+from gateway.model.checkpoint import Checkpoint
+from gateway.model.effect import Key, Sighting, Write
 from gateway.model.run import Order, Run
 from gateway.model.task import Task
+from gateway.model.trigger import Incident
 
 T = TypeVar("T")
 
@@ -44,6 +47,10 @@ class Writes(Protocol):
         ...
 
     async def by_wire_key(self, wire_key: str) -> Write | None: ...
+
+    async def standing(self, key: Key, until: int) -> Write | None:
+        """The newest attempt under a key that was begun up to an entry's number and stands, whatever came after it."""
+        ...
 
 
 class Sightings(Protocol):
@@ -81,4 +88,42 @@ class Registry(Protocol):
 
     async def counters(self, scope: str) -> Mapping[str, int]:
         """What a scope (``run:r1``) has used, by name; ``amount:<name>`` in millionths, ``tenants`` and ``systems`` distinct."""
+        ...
+
+
+class Incidents(Protocol):
+    """The fold of ``response`` entries."""
+
+    async def incident(self, incident_id: str) -> Incident | None: ...
+
+    async def incidents(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Incident]:
+        """Ascending by id, beginning after ``after``."""
+        ...
+
+    async def incident_of(self, run_id: str, generation: int, cause: str) -> Incident | None:
+        """The one incident of a run's generation for a cause."""
+        ...
+
+
+class ApprovalRecords(Protocol):
+    """The fold of ``approval`` entries, and of the intents that were made with one. Statuses are as stored: none is ``EXPIRED``."""
+
+    async def approval(self, approval_id: str) -> Approval | None: ...
+
+    async def approvals(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Approval]:
+        """Ascending by id, beginning after ``after``."""
+        ...
+
+    async def newest_of(self, run_id: str, generation: int, action: str, content: str) -> Approval | None:
+        """The approval that was asked for last for a call of a run's generation."""
+        ...
+
+
+class CheckpointRecords(Protocol):
+    """The fold of ``checkpoint`` entries: those that somebody took."""
+
+    async def checkpoint(self, checkpoint_id: str) -> Checkpoint | None: ...
+
+    async def checkpoints(self, run: str, *, after: str | None = None, limit: int | None = 100) -> Sequence[Checkpoint]:
+        """Those of a run, ascending by id, beginning after ``after``."""
         ...

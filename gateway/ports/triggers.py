@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.model.run import Run
-from gateway.model.trigger import Incident, Response, Trigger
+from gateway.model.trigger import Response, Trigger
 
 
 class TriggerMonitor(Protocol):
@@ -28,18 +27,4 @@ class Responses(Protocol):
         Raises:
             JournalUnavailable: it cannot be journaled.
         """
-        ...
-
-
-class Incidents(Protocol):
-    """The fold of ``response`` entries."""
-
-    async def incident(self, incident_id: str) -> Incident | None: ...
-
-    async def incidents(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Incident]:
-        """Ascending by id, beginning after ``after``."""
-        ...
-
-    async def incident_of(self, run_id: str, generation: int, cause: str) -> Incident | None:
-        """The one incident of a run's generation for a cause."""
         ...

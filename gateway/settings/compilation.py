@@ -31,17 +31,17 @@ def load(folder: Path, tool: str, variables: Mapping[str, object], shown: str | 
 
 def _tool(site: Site, adapter: AdapterDocument, name: str) -> Tool | None:
     tenant = site.expression(adapter.tenant, BEFORE, "tenant")
-    objects = [kind for key, one in adapter.objects.items() if (kind := _object(site.at("objects", key), key, one))]
+    objects = {key: kind for key, one in adapter.objects.items() if (kind := _object(site.at("objects", key), key, one))}
     compiled = {place: _action(site.at("actions", place), declared) for place, declared in enumerate(adapter.actions)}
     actions = {place: action for place, action in compiled.items() if action}
     if tenant is None:
         return None
-    built = catalog.tool(
+    built = catalog.Tool(
         name=name,
         system=adapter.system,
         tenant=tenant,
         objects=objects,
-        actions=actions.values(),
+        actions={action.name: action for action in actions.values()},
         variables=site.variables,
         unlisted_read=adapter.unlisted.read == "allow",
         unlisted_write=adapter.unlisted.write == "allow",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
 from gateway.core.journal import chain, signed_note
 from gateway.model.entry import Head
@@ -24,5 +25,6 @@ def entries(count: int, stream: str = "st_1") -> Iterator[bytes]:
 
 def head(line: bytes) -> Head:
     entry = orjson.loads(line)
-    text = signed_note.body(signed_note.Point(entry["stream"], entry["seq"], entry["hash"], "now"))
-    return Head(entry["stream"], entry["seq"], entry["hash"], "now", signed_note.signed(text, "killcord", PUBLIC, KEY.sign(text.encode())))
+    unsigned = Head(entry["stream"], entry["seq"], entry["hash"], "now", note="")
+    text = signed_note.body(unsigned)
+    return replace(unsigned, note=signed_note.signed(text, "killcord", PUBLIC, KEY.sign(text.encode())))

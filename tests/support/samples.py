@@ -59,21 +59,21 @@ def meaning(tool: Tool, sample: Sample) -> dict[str, object]:
     found = matched(tool, asked)
     action = found.action
     document = {**catalog.document(tool, asked, found.captures), "reply": sample["reply"]}
-    target, created = resolve.target_of(tool, found, document), resolve.created_of(tool, found, document)
+    target, created = resolve.target_of(tool, found, document), resolve.created_id(action, document)
     kind = tool.objects[action.object_type or ""]
     cost = resolve.cost_of(action, document)
     version = resolve.version_of(kind, {**document, "reply": sample["read_back"]})
     if sample["read_back"]["status"] == 200:
-        assert resolve.same_object(kind, {**document, "reply": sample["read_back"]}, created.id if created else target.id)
+        assert resolve.same_object(kind, {**document, "reply": sample["read_back"]}, created or target.id)
     seen = {**document, "object": {"version": version, "body": sample["read_back"]["body"]}}
     assert action.name == sample["action"]
     assert action.undo is not None
     assert not cost.unpriced
-    made: dict[str, object] = {"created": created.id} if created else {"id": target.id}
+    made: dict[str, object] = {"created": created} if created else {"id": target.id}
     if action.verify is not None:
         made["verified"] = action.verify.expect.holds(seen)
     if action.undo.by is not None:
-        path = resolve.undo_path(tool, action, action.undo.by, found.captures, created.id if created else target.id)
+        path = resolve.undo_path(tool, action, action.undo.by, found.captures, created or target.id)
         made["undo"] = f"{tool.actions[action.undo.by].method} {path}"
     return made | {
         "tenant": target.tenant,

@@ -22,6 +22,7 @@ from joserfc.jwk import OKPKey
 from gateway import errors
 from gateway.clients.keys import files
 from gateway.core.journal import signed_note
+from gateway.model.entry import Head
 from gateway.model.run import Lease
 
 ALGORITHM: Final = "Ed25519"
@@ -157,7 +158,7 @@ class SignedHeads:
         self._public = key.public_key().public_bytes_raw()
 
     def sign(self, stream: str, seq: int, chain_hash: str, ts: str) -> str:
-        text = signed_note.body(signed_note.Point(stream, seq, chain_hash, ts))
+        text = signed_note.body(Head(stream, seq, chain_hash, ts, note=""))
         return signed_note.signed(text, NAME, self._public, self._key.sign(text.encode()))
 
     @property

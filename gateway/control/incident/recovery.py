@@ -37,9 +37,8 @@ from gateway.model.run import Mode, Run, Scope
 from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
-from gateway.ports.projections import Registry, required
+from gateway.ports.projections import Incidents, Registry, required
 from gateway.ports.rollback import RollbackRecords
-from gateway.ports.triggers import Incidents
 
 _BACKOFF = Backoff(1.0, 60.0)
 """Between two checks of what has no entry in the journal."""

@@ -30,7 +30,7 @@ from gateway.model.run import Run
 from gateway.ports import approvals as ports
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
-from gateway.ports.projections import Registry, required
+from gateway.ports.projections import ApprovalRecords, Registry, required
 from gateway.ports.vault import Blobs, Vault
 
 _CHANGES = {
@@ -54,7 +54,7 @@ class Approvals:
     """
 
     journal: Journal
-    records: ports.ApprovalRecords
+    records: ApprovalRecords
     registry: Registry
     blobs: Blobs
     vault: Vault

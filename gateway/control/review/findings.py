@@ -16,8 +16,7 @@ from gateway.model.entry import Position
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal
-from gateway.ports.projections import Writes
-from gateway.ports.triggers import Incidents
+from gateway.ports.projections import Incidents, Writes
 from gateway.ports.vault import Vault
 
 LARGEST = 16 * 1024

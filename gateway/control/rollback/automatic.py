@@ -15,9 +15,8 @@ from gateway.model.entries import ApprovalEntry, Entry, TaskEntry
 from gateway.model.entry import Position
 from gateway.model.rollback import Rollback
 from gateway.model.trigger import Incident, RollbackState
-from gateway.ports.projections import Registry
+from gateway.ports.projections import Incidents, Registry
 from gateway.ports.rollback import RollbackRecords
-from gateway.ports.triggers import Incidents
 
 LastCheckpoint = Callable[[Incident], Awaitable[str | None]]
 """The id of the checkpoint to go back to for an incident, if its run has one that can be used."""

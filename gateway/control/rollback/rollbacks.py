@@ -23,9 +23,8 @@ from gateway.model.rollback import Plan, Rollback, RollbackStatus
 from gateway.model.run import Run
 from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
-from gateway.ports.projections import Registry, required
+from gateway.ports.projections import Incidents, Registry, required
 from gateway.ports.rollback import RollbackRecords
-from gateway.ports.triggers import Incidents
 
 _DECIDED = "what it waited for was decided"
 

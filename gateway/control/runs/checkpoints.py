@@ -30,13 +30,10 @@ from gateway.model.entries import CheckpointEntry, FindingEntry
 from gateway.model.entry import Kind, Position
 from gateway.model.run import Run
 from gateway.model.trigger import Incident
-from gateway.ports.approvals import ApprovalRecords
-from gateway.ports.checkpoints import CheckpointRecords
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal, Query
-from gateway.ports.projections import Registry, Writes
+from gateway.ports.projections import ApprovalRecords, CheckpointRecords, Incidents, Registry, Writes
 from gateway.ports.rollback import RollbackRecords
-from gateway.ports.triggers import Incidents
 
 
 class NotVerified(Exception):

@@ -28,9 +28,8 @@ from gateway.model.trigger import RollbackState
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.keys import LeaseKeys
-from gateway.ports.projections import Registry, required
+from gateway.ports.projections import Incidents, Registry, required
 from gateway.ports.rollback import RollbackRecords
-from gateway.ports.triggers import Incidents
 
 NOT_BEFORE_SLACK = 5.0
 """Seconds by which a lease is valid before it was signed, for clocks that differ a little."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from gateway.core.adapter.expression import Expression, Template
 from gateway.model.call import Call, Effect, Remedy, Reversibility
@@ -154,9 +155,10 @@ class ActionType(Struct, frozen=True, kw_only=True):
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """One tool's catalog. ``tenant_capture`` is the path capture that is the tenant, ``None`` if the tenant stands elsewhere.
+    """One tool's catalog; its consistency is the loader's business.
 
-    ``index`` holds the actions by method and number of segments, in file order.
+    What follows from the rest is set with it: ``tenant_capture`` is the path capture that is the tenant, ``None`` if the tenant stands
+    elsewhere; ``index`` holds the actions by method and number of segments, in file order.
     """
 
     name: str
@@ -167,8 +169,17 @@ class Tool(Struct, frozen=True, kw_only=True):
     variables: Mapping[str, object]
     unlisted_read: bool = False
     unlisted_write: bool = False
-    tenant_capture: str | None
-    index: Mapping[tuple[str, int], tuple[ActionType, ...]]
+    tenant_capture: str | None = None
+    index: Mapping[tuple[str, int], tuple[ActionType, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        index: dict[tuple[str, int], tuple[ActionType, ...]] = {}
+        for action in self.actions.values():
+            for method in ("GET", "HEAD") if action.method == "GET" and action.effect is Effect.READ else (action.method,):
+                key = (method, action.template.length)
+                index[key] = (*index.get(key, ()), action)
+        force_setattr(self, "index", index)
+        force_setattr(self, "tenant_capture", capture_of(self.tenant))
 
 
 class Matched(Struct, frozen=True):
@@ -188,38 +199,6 @@ class Unmatched(Struct, frozen=True):
     effect: Effect
     allowed: bool
     reason: str
-
-
-def tool(
-    *,
-    name: str,
-    system: str,
-    tenant: Expression,
-    objects: Iterable[ObjectType],
-    actions: Iterable[ActionType],
-    variables: Mapping[str, object],
-    unlisted_read: bool = False,
-    unlisted_write: bool = False,
-) -> Tool:
-    """A tool's catalog with its index; consistency is the loader's business."""
-    listed = tuple(actions)
-    index: dict[tuple[str, int], tuple[ActionType, ...]] = {}
-    for action in listed:
-        for method in ("GET", "HEAD") if action.method == "GET" and action.effect is Effect.READ else (action.method,):
-            key = (method, action.template.length)
-            index[key] = (*index.get(key, ()), action)
-    return Tool(
-        name=name,
-        system=system,
-        tenant=tenant,
-        objects={one.name: one for one in objects},
-        actions={action.name: action for action in listed},
-        variables=variables,
-        unlisted_read=unlisted_read,
-        unlisted_write=unlisted_write,
-        tenant_capture=capture_of(tenant),
-        index=index,
-    )
 
 
 def capture_of(tenant: Expression) -> str | None:

@@ -43,13 +43,9 @@ def target_of(tool: Tool, matched: Matched, document: Document) -> Target:
     return Target(tool.system, action.object_type or "", known, tenant_of(tool, document))
 
 
-def created_of(tool: Tool, matched: Matched, document: Document) -> Target | None:
-    """The object a create made, by its reply; ``None`` if the reply does not name it."""
-    creates = matched.action.creates
-    if creates is None or (new := _name(creates.id.search(document))) is None:
-        return None
-    known = _id(tool, tool.objects[creates.object], {**matched.captures, "id": new})
-    return Target(tool.system, creates.object, known, tenant_of(tool, document))
+def created_id(action: ActionType, document: Document) -> str | None:
+    """The id of what a create made, by its reply; ``None`` if the reply does not name it. It is not yet trusted as a path segment."""
+    return None if action.creates is None else _name(action.creates.id.search(document))
 
 
 def object_path(tool: Tool, action: ActionType, captures: Mapping[str, str], created: str | None = None) -> str:

@@ -273,11 +273,8 @@ class Verifier:
         found = self._checkpoint(text, "signed head")
         if found is not None:
             return found
-        point = signed_note.read(text)
-        expected = {"checkpoint": text, "hash": point.hash, "seq": point.seq, "stream": point.stream, "ts": point.ts}
-        if line != canonical(expected):
-            return Finding(point.stream, point.seq, "a head line that differs from its signed note")
-        return None
+        head = signed_note.read(text)
+        return None if line == head_line(head) else Finding(head.stream, head.seq, "a head line that differs from its signed note")
 
     def _checkpoint(self, text: str, what: str) -> Finding | None:
         try:

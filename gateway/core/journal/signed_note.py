@@ -11,10 +11,11 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from gateway.model.entry import Head
 
 ORIGIN = "killcord/"
 _ED25519 = b"\x01"
@@ -30,20 +31,10 @@ class NotTrusted(ValueError):
         self.seq = seq
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """What a head claims: the ``hash`` (64 hex digits) of a stream's entry ``seq``, at ``ts``."""
-
-    stream: str
-    seq: int
-    hash: str
-    ts: str
-
-
-def body(point: Point) -> str:
+def body(head: Head) -> str:
     """The text that is signed."""
-    root = base64.b64encode(bytes.fromhex(point.hash)).decode()
-    return f"{ORIGIN}{point.stream}\n{point.seq}\n{root}\nts {point.ts}\n"
+    root = base64.b64encode(bytes.fromhex(head.hash)).decode()
+    return f"{ORIGIN}{head.stream}\n{head.seq}\n{root}\nts {head.ts}\n"
 
 
 def key_id(name: str, public: bytes) -> bytes:
@@ -60,47 +51,48 @@ def signed(text: str, name: str, public: bytes, signature: bytes) -> str:
     return f"{text}\n{_DASH}{name} {base64.b64encode(key_id(name, public) + signature).decode()}\n"
 
 
-def read(text: str) -> Point:
+def read(text: str) -> Head:
     """What a note claims; its signature is not judged.
 
     Raises:
         NotTrusted: it is not a note of ours, to the byte.
     """
-    point, _ = _parse(text)
-    return point
+    head, _ = _parse(text)
+    return head
 
 
-def verify(text: str, keys: Sequence[str]) -> Point:
+def verify(text: str, keys: Sequence[str]) -> Head:
     """What a note claims, signed by one of the trusted verifier keys.
 
     Raises:
         NotTrusted: the note is malformed or no trusted key signed it.
         ValueError: a verifier key is malformed.
     """
-    point, signatures = _parse(text)
+    head, signatures = _parse(text)
     trusted = {(name, ident): public for name, ident, public in map(_verifier, keys)}
     for name, ident, signature in signatures:
         public = trusted.get((name, ident))
-        if public is not None and _signed_by(public, signature, body(point)):
-            return point
-    raise NotTrusted("no trusted key signed it", point.stream, point.seq)
+        if public is not None and _signed_by(public, signature, body(head)):
+            return head
+    raise NotTrusted("no trusted key signed it", head.stream, head.seq)
 
 
-def _parse(text: str) -> tuple[Point, list[tuple[str, bytes, bytes]]]:
+def _parse(text: str) -> tuple[Head, list[tuple[str, bytes, bytes]]]:
     facts, blank, lines = text.partition("\n\n")
     fields = facts.split("\n")
     if not blank or len(fields) != 4 or not lines.endswith("\n"):
         raise NotTrusted("not a signed note: four lines, a blank line and signatures were expected")
     origin, size, root, ts = fields
-    point = Point(
+    head = Head(
         origin.removeprefix(ORIGIN),
         int(size) if size.isascii() and size.isdecimal() and len(size) <= 16 else 0,
         _hex(root),
         ts.removeprefix("ts "),
+        text,
     )
-    if body(point) != facts + "\n":
-        raise NotTrusted("not a head of a killcord journal, to the byte", point.stream, point.seq)
-    return point, [_signature(line, point) for line in lines[:-1].split("\n")]
+    if body(head) != facts + "\n":
+        raise NotTrusted("not a head of a killcord journal, to the byte", head.stream, head.seq)
+    return head, [_signature(line, head) for line in lines[:-1].split("\n")]
 
 
 def _hex(root: str) -> str:
@@ -110,14 +102,14 @@ def _hex(root: str) -> str:
         raise NotTrusted(f"its hash is not base64 ({broken})") from broken
 
 
-def _signature(line: str, point: Point) -> tuple[str, bytes, bytes]:
+def _signature(line: str, head: Head) -> tuple[str, bytes, bytes]:
     name, _, coded = line.removeprefix(_DASH).partition(" ")
     try:
         raw = base64.b64decode(coded, validate=True)
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) < 5 or line != f"{_DASH}{name} {base64.b64encode(raw).decode()}":
-        raise NotTrusted("a malformed signature line", point.stream, point.seq)
+        raise NotTrusted("a malformed signature line", head.stream, head.seq)
     return name, raw[:4], raw[4:]
 
 

@@ -32,9 +32,8 @@ from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal
 from gateway.ports.keys import HeadSigner, LeaseKeys
-from gateway.ports.projections import Registry, Writes
+from gateway.ports.projections import Incidents, Registry, Writes
 from gateway.ports.rollback import RollbackRecords
-from gateway.ports.triggers import Incidents
 
 Serving = Literal["all", "sidecar", "control"]
 

@@ -104,7 +104,7 @@ class Verify:
         result = resolve.result_of(answer.status, demanded=demanded)
         if result is not Result.SUCCESS:
             return Verdict(result=result, verification=Verification.NONE)
-        ours, made = _version(intent, kind, document), _made(kind, document)
+        ours, made = _version(intent, kind, document), resolve.created_id(kind, document)
         conforms = kind.reply_conforms is None or not answer.complete or kind.reply_conforms(reply["body"])
         verification, seen = Verification.NONE, None
         if kind.verify is not None:
@@ -157,11 +157,3 @@ def _version(intent: Intent, kind: ActionType, document: dict[str, object]) -> s
     """The version that the write's own reply says it left; none after a delete."""
     thing = intent.known.tool.catalog.objects.get(kind.object_type or "")
     return None if thing is None or kind.method == "DELETE" else resolve.version_of(thing, document)
-
-
-def _made(kind: ActionType, document: dict[str, object]) -> str | None:
-    """The id of what a create made, as its reply tells it; not yet trusted as a path segment."""
-    if kind.creates is None:
-        return None
-    value = kind.creates.id.search(document)
-    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "" else None

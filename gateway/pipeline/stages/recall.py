@@ -14,7 +14,6 @@ from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.pipeline import journal_entries, sealed_payloads
 from gateway.pipeline.evidence import Fresh, Kept, Metered
 from gateway.pipeline.probe import Probe
-from gateway.ports.checkpoints import Standing
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.projections import Sightings, Writes
@@ -32,7 +31,6 @@ class Recall:
     journal: Journal
     probe: Probe
     clock: Clock
-    standing: Standing
 
     async def __call__(self, metered: Metered) -> Fresh | Kept:
         """The reply that this key stands for, or the attempt to be made.
@@ -70,7 +68,7 @@ class Recall:
             return None
         if latest.intent.seq <= resumed_from and latest.state is State.STANDING:
             return latest
-        return await self.standing.standing(key, resumed_from)
+        return await self.writes.standing(key, resumed_from)
 
     async def _ask(self, metered: Metered, key: Key, write: Write) -> Fresh:
         if metered.known.undoing is not None:  # the rollback's executor knows the expected state, and decides

@@ -67,7 +67,7 @@ async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
         incidents=SqliteIncidents(reader),
         rollbacks=SqliteRollbacks(reader, stream),
         approvals=SqliteApprovals(reader),
-        checkpoints=SqliteCheckpoints(reader, stream),
+        checkpoints=SqliteCheckpoints(reader),
         blobs=SqliteBlobs(reader, journal),
         _database=database,
     )

@@ -19,11 +19,8 @@ from gateway.model.rollback import Rollback
 from gateway.model.run import Order, Run
 from gateway.model.task import Task
 from gateway.model.trigger import Incident
-from gateway.ports.approvals import ApprovalRecords
-from gateway.ports.checkpoints import CheckpointRecords, Standing
-from gateway.ports.projections import Registry, Sightings, Writes
+from gateway.ports.projections import ApprovalRecords, CheckpointRecords, Incidents, Registry, Sightings, Writes
 from gateway.ports.rollback import RollbackRecords
-from gateway.ports.triggers import Incidents
 from gateway.stores.sqlite import database, rows
 from gateway.stores.sqlite.database import READING, Row
 from gateway.stores.sqlite.log.journal import PendingEntries, Sight
@@ -74,6 +71,9 @@ class SqliteWrites(_View):
 
     async def by_wire_key(self, wire_key: str) -> Write | None:
         return self._one("write_by_wire_key", self._write, wire_key)
+
+    async def standing(self, key: Key, until: int) -> Write | None:
+        return self._one("standing_write", self._write, key.tenant, key.workflow_id, key.digest, until)
 
 
 class SqliteSightings:
@@ -191,9 +191,6 @@ class SqliteCheckpoints(_View):
     async def checkpoints(self, run: str, *, after: str | None = None, limit: int | None = 100) -> Sequence[Checkpoint]:
         return self._page("checkpoints", rows.CHECKPOINTS.value, after, limit, run=run)
 
-    async def standing(self, key: Key, until: int) -> Write | None:
-        return self._one("standing_write", self._write, key.tenant, key.workflow_id, key.digest, until)
-
 
 class SqliteRollbacks(_View):
     async def rollback(self, rollback_id: str) -> Rollback | None:
@@ -223,5 +220,4 @@ if TYPE_CHECKING:
     _incidents: type[Incidents] = SqliteIncidents
     _approvals: type[ApprovalRecords] = SqliteApprovals
     _checkpoints: type[CheckpointRecords] = SqliteCheckpoints
-    _standing: type[Standing] = SqliteCheckpoints
     _rollbacks: type[RollbackRecords] = SqliteRollbacks

@@ -6,6 +6,7 @@ import pytest
 from gateway import errors
 from gateway.clients.keys import signing
 from gateway.core.journal import signed_note
+from gateway.model.entry import Head
 
 HASH = "ab" * 32
 
@@ -16,7 +17,7 @@ def test_a_signed_head_is_a_c2sp_note_that_its_verifier_key_trusts(tmp_path: Pat
     assert text.startswith(
         "killcord/st_1\n42\nq6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=\nts 2026-11-24T20:08:03.000000Z\n\n\u2014 killcord "
     )
-    assert signed_note.verify(text, [signer.verifier_key]) == signed_note.Point("st_1", 42, HASH, "2026-11-24T20:08:03.000000Z")
+    assert signed_note.verify(text, [signer.verifier_key]) == Head("st_1", 42, HASH, "2026-11-24T20:08:03.000000Z", text)
 
 
 def test_the_key_is_made_once(tmp_path: Path) -> None:

@@ -36,8 +36,14 @@ def tool(*actions: ActionType, tenant: str = "request.path.tenant", **more: Any)
         state=expression.compile("reply.body"),
     )
     line = catalog.ObjectType(name="line", template=path("/{tenant}/{vars.collection}/{id}/lines/{line}"))
-    return catalog.tool(
-        name="erp", system="erp", tenant=expression.compile(tenant), objects=[kind, line], actions=actions, variables=VARIABLES, **more
+    return catalog.Tool(
+        name="erp",
+        system="erp",
+        tenant=expression.compile(tenant),
+        objects={kind.name: kind, line.name: line},
+        actions={action.name: action for action in actions},
+        variables=VARIABLES,
+        **more,
     )
 
 
@@ -147,8 +153,10 @@ def test_lists_and_creates_have_a_type_and_no_id(method: str, at: str) -> None:
 
 def test_a_create_names_its_object_by_the_reply() -> None:
     found, document = resolved(ERP, "POST", "/acme/invoices", {})
-    assert resolve.created_of(ERP, found, document | {"reply": {"body": {"id": 17}}}) == Target("erp", "invoice", "17", "acme")
-    assert resolve.created_of(ERP, found, document | {"reply": {"body": {"id": None}}}) is None
+    assert resolve.created_id(found.action, document | {"reply": {"body": {"id": 17}}}) == "17"
+    nameless: tuple[object, ...] = (None, "", True, {})
+    for no_id in nameless:
+        assert resolve.created_id(found.action, document | {"reply": {"body": {"id": no_id}}}) is None
     assert resolve.object_path(ERP, found.action, found.captures, "17") == "/acme/invoices/17"
 
 

@@ -170,7 +170,7 @@ def test_a_head_of_a_stranger_or_one_that_says_other_than_its_note_is_a_finding(
     lines = list(entries(3))
     signed = head(lines[2])
     stranger = Ed25519PrivateKey.generate()
-    text = signed_note.body(signed_note.Point("st_1", 3, signed.hash, "now"))
+    text = signed_note.body(Head("st_1", 3, signed.hash, "now", note=""))
     forged = signed_note.signed(text, "killcord", stranger.public_key().public_bytes_raw(), stranger.sign(text.encode()))
     assert "no trusted key signed it" in finding([*lines, chain.head_line(Head("st_1", 3, signed.hash, "now", forged))])
     mimic = signed_note.signed(text, "killcord", PUBLIC, stranger.sign(text.encode()))
