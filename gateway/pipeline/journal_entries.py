@@ -11,22 +11,8 @@ from msgspec.structs import replace
 from gateway.core import problem, timestamps
 from gateway.core.request import idempotency
 from gateway.errors import Refusal
+from gateway.model import call_entry
 from gateway.model.call import Compensation
-from gateway.model.call_entry import (
-    CandidateRecord,
-    ChargeRecord,
-    CompensationRecord,
-    DecisionRecord,
-    IntentEntry,
-    KeyRecord,
-    OutcomeEntry,
-    ReadEntry,
-    ReconciliationEntry,
-    RefusalEntry,
-    ReplayEntry,
-    Requested,
-    Sent,
-)
 from gateway.model.decision import Allow, Considered, Decision, Hold, Reason
 from gateway.model.effect import Charge, Key, Write
 from gateway.model.entry import Result, Sealed
@@ -74,8 +60,8 @@ def _call(opened: Open, at: float, args: Sealed | None = None, content: str | No
     return _caller(known, at) | _aim(opened.action) | {"epoch": opened.epoch, "requested": _requested(known, args, content)}
 
 
-def _requested(known: Known, args: Sealed | None = None, content: str | None = None) -> Requested:
-    return Requested(
+def _requested(known: Known, args: Sealed | None = None, content: str | None = None) -> call_entry.Requested:
+    return call_entry.Requested(
         method=known.call.method,
         path=known.call.target,
         args_digest=None if content is None else f"sha256:{content}",
@@ -83,10 +69,10 @@ def _requested(known: Known, args: Sealed | None = None, content: str | None = N
     )
 
 
-def _decided(known: Known, considered: Considered) -> DecisionRecord:
+def _decided(known: Known, considered: Considered) -> call_entry.DecisionRecord:
     """A decision with all that it takes to decide again, but for the arguments."""
     decision = considered.decision
-    return DecisionRecord(
+    return call_entry.DecisionRecord(
         id=decision.decision_id,
         allow=isinstance(decision, Allow),
         reasons=decision.reasons,
@@ -102,14 +88,14 @@ def _decided(known: Known, considered: Considered) -> DecisionRecord:
     )
 
 
-def _candidate(said: Decision | str | None) -> CandidateRecord | None:
+def _candidate(said: Decision | str | None) -> call_entry.CandidateRecord | None:
     match said:
         case None:
             return None
         case str(error):
-            return CandidateRecord(error=error)
+            return call_entry.CandidateRecord(error=error)
         case decision:
-            return CandidateRecord(
+            return call_entry.CandidateRecord(
                 id=decision.decision_id,
                 allow=isinstance(decision, Allow),
                 reasons=decision.reasons,
@@ -120,9 +106,9 @@ def _candidate(said: Decision | str | None) -> CandidateRecord | None:
 
 def read(
     permit: Permitted, at: float, *, status: int, version: str | None, args: Sealed | None, conforms: bool, fallback_of: str | None
-) -> ReadEntry:
+) -> call_entry.ReadEntry:
     target = permit.action.target
-    return ReadEntry(
+    return call_entry.ReadEntry(
         **_call(permit.opened, at, args),
         status=status,
         decision=_decided(permit.known, permit.considered),
@@ -133,8 +119,8 @@ def read(
     )
 
 
-def replay(metered: Metered, write: Write, at: float) -> ReplayEntry:
-    return ReplayEntry(
+def replay(metered: Metered, write: Write, at: float) -> call_entry.ReplayEntry:
+    return call_entry.ReplayEntry(
         **_call(metered.opened, at, content=write.key.content),
         idempotency_key=write.wire_key,
         attempt=write.attempt,
@@ -143,8 +129,8 @@ def replay(metered: Metered, write: Write, at: float) -> ReplayEntry:
     )
 
 
-def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *, metered: bool) -> RefusalEntry:
-    return RefusalEntry(
+def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *, metered: bool) -> call_entry.RefusalEntry:
+    return call_entry.RefusalEntry(
         **_caller(known, at),
         **({} if action is None else _aim(action)),
         **_members(refused.members),
@@ -156,16 +142,16 @@ def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *,
     )
 
 
-def denied(value: Denied, at: float, args: Sealed | None) -> RefusalEntry:
+def denied(value: Denied, at: float, args: Sealed | None) -> call_entry.RefusalEntry:
     """A refusal by policy: with the decision, and the arguments it was made on."""
     known = value.known
     entry = refusal(known, value.action, value.refusal, at, metered=True)
     return replace(entry, epoch=value.opened.epoch, requested=_requested(known, args), decision=_decided(known, value.considered))
 
 
-def stray(lease: Lease, refused: Refusal, at: float) -> RefusalEntry:
+def stray(lease: Lease, refused: Refusal, at: float) -> call_entry.RefusalEntry:
     """A refusal of which only the lease is known."""
-    return RefusalEntry(
+    return call_entry.RefusalEntry(
         ts=timestamps.rfc3339(at),
         tenant=lease.tenant,
         run_id=lease.run_id,
@@ -201,16 +187,16 @@ def intent(
     charges: Sequence[Charge],
     args: Sealed,
     snapshot: Sealed | None,
-) -> IntentEntry:
+) -> call_entry.IntentEntry:
     known, action, call = permit.known, permit.action, permit.known.call
     body_digest = f"sha256:{idempotency.body_digest(call.body)}"
-    return IntentEntry(
+    return call_entry.IntentEntry(
         **_call(permit.opened, at, args, key.content),
-        sent=Sent(method=call.method, path=known.tool.base + call.target, body_digest=body_digest),
+        sent=call_entry.Sent(method=call.method, path=known.tool.base + call.target, body_digest=body_digest),
         idempotency_key=wire_key,
         attempt=permit.fresh.attempt,
-        key=KeyRecord(kind=key.kind, digest=key.digest, content=key.content, window=round(key.window)),
-        charges=tuple([ChargeRecord(one.scope, one.name, one.amount, one.member) for one in charges]),
+        key=call_entry.KeyRecord(kind=key.kind, digest=key.digest, content=key.content, window=round(key.window)),
+        charges=tuple([call_entry.ChargeRecord(one.scope, one.name, one.amount, one.member) for one in charges]),
         decision=_decided(known, permit.considered),
         approval_id=None if permit.approval is None else permit.approval.approval_id,
         compensation=None if action.compensation is None else _compensation(action.compensation),
@@ -221,9 +207,9 @@ def intent(
     )
 
 
-def _compensation(value: Compensation) -> CompensationRecord:
+def _compensation(value: Compensation) -> call_entry.CompensationRecord:
     until = value.allowed_until
-    return CompensationRecord(
+    return call_entry.CompensationRecord(
         class_=value.reversibility,
         type=value.remedy,
         auto=value.automatic,
@@ -231,11 +217,11 @@ def _compensation(value: Compensation) -> CompensationRecord:
     )
 
 
-def outcome(intent: Intent, verdict: Verdict, at: float, *, status: int | None = None, reply: Sealed | None = None) -> OutcomeEntry:
+def outcome(intent: Intent, verdict: Verdict, at: float, status: int | None = None, reply: Sealed | None = None) -> call_entry.OutcomeEntry:
     members, version = _call(intent.opened, at), verdict.after_version
     target = intent.action.target if verdict.made is None else replace(intent.action.target, id=verdict.made)
     members["target"] = target
-    return OutcomeEntry(
+    return call_entry.OutcomeEntry(
         **members,
         idempotency_key=intent.wire_key,
         attempt=intent.permit.fresh.attempt,
@@ -250,10 +236,12 @@ def outcome(intent: Intent, verdict: Verdict, at: float, *, status: int | None =
     )
 
 
-def reconciliation(write: Write, at: float, *, result: Result, by: str, reason: str, after_version: str | None) -> ReconciliationEntry:
+def reconciliation(
+    write: Write, at: float, *, result: Result, by: str, reason: str, after_version: str | None
+) -> call_entry.ReconciliationEntry:
     """An unknown outcome decided later."""
     undoing = write.rollback_id is not None
-    return ReconciliationEntry(
+    return call_entry.ReconciliationEntry(
         ts=timestamps.rfc3339(at),
         tenant=write.key.tenant,
         workflow_id=write.key.workflow_id,

@@ -93,7 +93,8 @@ async def come_up(folder: Path, ledger: Ledger, points: Failpoints | None = None
 
     async def store(data_dir: Path, clock: Clock) -> SqliteStore:
         found = await open_store(data_dir, clock)
-        return replace(found, journal=PointedJournal(found.journal, points or Failpoints()))  # type: ignore[arg-type]
+        found.journal = PointedJournal(found.journal, points or Failpoints())  # type: ignore[assignment]
+        return found
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app_store, "open_store", store)

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -162,7 +162,8 @@ class World:
 
         async def store(folder: Path, clock: Clock) -> SqliteStore:
             found = await open_store(folder, clock)
-            return replace(found, journal=PointedJournal(found.journal, points))  # type: ignore[arg-type]
+            found.journal = PointedJournal(found.journal, points)  # type: ignore[assignment]
+            return found
 
         async with _ASSEMBLING, _patched() as patch:
             patch.setattr(parts, "Pool", lambda *_, **__: FailingTool(self.tool, points))

@@ -156,7 +156,8 @@ class World:
 
         async def store(folder: Path, clock: Any) -> SqliteStore:
             found = await open_store(folder, clock)
-            return replace(found, journal=PointedJournal(found.journal, self.points, posts=True))  # type: ignore[arg-type]
+            found.journal = PointedJournal(found.journal, self.points, posts=True)  # type: ignore[assignment]
+            return found
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(parts, "SystemClock", lambda: StoryClock(self.loop, self.ahead))

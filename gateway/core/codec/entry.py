@@ -13,36 +13,26 @@ from msgspec.structs import replace
 from gateway.core import timestamps
 from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK, TRIGGER, Form, Json, convert
 from gateway.core.journal import chain
+from gateway.model import entries
 from gateway.model.approval import Approval
 from gateway.model.call_entry import DecisionRecord, IntentEntry
-from gateway.model.entries import (
-    ApprovalEntry,
-    CheckpointEntry,
-    Entry,
-    OrderEntry,
-    ResponseEntry,
-    RollbackEntry,
-    RunEntry,
-    TaskEntry,
-    TriggerEntry,
-)
 from gateway.model.entry import EntryBase, Position
 from gateway.model.run import Run
 
 _LARGEST = 2**53 - 1
 _SORTED = msgspec.json.Encoder(order="sorted")
 
-_KINDS: Mapping[str, type[Entry]] = {one.__struct_config__.tag: one for part in get_args(Entry) for one in (get_args(part) or (part,))}
+_KINDS: Mapping[str, type[entries.Entry]] = {kind.__struct_config__.tag: kind for kind in get_args(entries.Entry)}
 _INCIDENT, _TRIGGER = Form(INCIDENT.journal, INCIDENT.read), Form(TRIGGER.journal, TRIGGER.read)
 _RECORDS: Mapping[type[EntryBase], Mapping[str, Form]] = {
-    RunEntry: {"run": Form(RUN.journal, RUN.read)},
-    OrderEntry: {"order": Form(ORDER.journal, ORDER.read)},
-    TriggerEntry: {"trigger": _TRIGGER},
-    ResponseEntry: {"trigger": _TRIGGER, "incident": _INCIDENT},
-    RollbackEntry: {"rollback": Form(ROLLBACK.journal, ROLLBACK.read), "incident": _INCIDENT},
-    TaskEntry: {"task": Form(TASK.journal, TASK.read)},
-    ApprovalEntry: {"approval": Form(APPROVAL.journal, APPROVAL.read)},
-    CheckpointEntry: {"checkpoint": Form(CHECKPOINT.journal, CHECKPOINT.read)},
+    entries.RunEntry: {"run": Form(RUN.journal, RUN.read)},
+    entries.OrderEntry: {"order": Form(ORDER.journal, ORDER.read)},
+    entries.TriggerEntry: {"trigger": _TRIGGER},
+    entries.ResponseEntry: {"trigger": _TRIGGER, "incident": _INCIDENT},
+    entries.RollbackEntry: {"rollback": Form(ROLLBACK.journal, ROLLBACK.read), "incident": _INCIDENT},
+    entries.TaskEntry: {"task": Form(TASK.journal, TASK.read)},
+    entries.ApprovalEntry: {"approval": Form(APPROVAL.journal, APPROVAL.read)},
+    entries.CheckpointEntry: {"checkpoint": Form(CHECKPOINT.journal, CHECKPOINT.read)},
 }
 """The members that are values of the model, and how each is written and read."""
 
@@ -71,13 +61,13 @@ def ownership(owned: Run | Approval, generation: int | None = None) -> dict[str,
     }
 
 
-def fields(entry: Entry) -> Json:
+def fields(entry: entries.Entry) -> Json:
     """An entry as a JSON object, without members that are absent."""
     members: Json = msgspec.to_builtins(replace(entry, **_records(entry)) if type(entry) in _RECORDS else entry)
     return members
 
 
-def encode(entry: Entry) -> bytes:
+def encode(entry: entries.Entry) -> bytes:
     """The canonical line (RFC 8785, no newline) of an entry that comes from the journal.
 
     Raises:
@@ -86,7 +76,7 @@ def encode(entry: Entry) -> bytes:
     return chain.canonical(fields(entry))
 
 
-def draft(entry: Entry, position: Position) -> chain.Draft:
+def draft(entry: entries.Entry, position: Position) -> chain.Draft:
     """Serialise an entry at its place, to be linked.
 
     Raises:
@@ -108,7 +98,7 @@ def position_in(line: bytes) -> Position:
     return msgspec.json.decode(line, type=Position)
 
 
-def decode(line: bytes) -> Entry:
+def decode(line: bytes) -> entries.Entry:
     """The entry of a line.
 
     Raises:
@@ -117,7 +107,7 @@ def decode(line: bytes) -> Entry:
     return of_fields(orjson.loads(line))
 
 
-def of_fields(document: Mapping[str, Any]) -> Entry:
+def of_fields(document: Mapping[str, Any]) -> entries.Entry:
     """The entry of a JSON object.
 
     Raises:
@@ -131,12 +121,12 @@ def of_fields(document: Mapping[str, Any]) -> Entry:
     return convert(members, kind)
 
 
-def _records(entry: Entry) -> dict[str, object]:
+def _records(entry: entries.Entry) -> dict[str, object]:
     held = ((name, form, getattr(entry, name)) for name, form in _RECORDS[type(entry)].items())
     return {name: form.write(value) for name, form, value in held if isinstance(value, msgspec.Struct)}
 
 
-def _large(entry: Entry) -> bool:
+def _large(entry: entries.Entry) -> bool:
     """Whether an amount may be beyond what an entry can hold, or an approval holds what somebody else chose."""
     decision: DecisionRecord | None = getattr(entry, "decision", None)
     if decision is not None and (decision.approval is not None or any(one > _LARGEST for one in (decision.counters or {}).values())):

@@ -10,32 +10,11 @@ from typing import assert_never
 
 from msgspec import Struct
 
+from gateway.model import call_entry, entries
 from gateway.model.approval import Approval
 from gateway.model.call import Compensation, Remedy, Reversibility
-from gateway.model.call_entry import (
-    CallEntry,
-    ChargeRecord,
-    IntentEntry,
-    OutcomeEntry,
-    ReadEntry,
-    ReconciliationEntry,
-    RefusalEntry,
-    ReplayEntry,
-)
 from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Key, State, Write
-from gateway.model.entries import (
-    ApprovalEntry,
-    CheckpointEntry,
-    Entry,
-    FindingEntry,
-    OrderEntry,
-    ResponseEntry,
-    RollbackEntry,
-    RunEntry,
-    TaskEntry,
-    TriggerEntry,
-)
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.rollback import Rollback
 from gateway.model.run import Order, Run
@@ -54,7 +33,7 @@ class Stepped(Struct, frozen=True, gc=False):
 class Charged(Struct, frozen=True, gc=False):
     """Charges as the intent holds them, without their limits."""
 
-    charges: tuple[ChargeRecord, ...]
+    charges: tuple[call_entry.ChargeRecord, ...]
 
 
 class WriteSettled(Struct, frozen=True, kw_only=True, gc=False):
@@ -123,60 +102,65 @@ _UNDECLARED = Compensation(reversibility=Reversibility.IRREVERSIBLE, remedy=Reme
 """What could undo a write that the adapter does not list: a person has to look at it."""
 
 
-def changes(entry: Entry, position: Position) -> tuple[Change, ...]:
+def changes(entry: entries.Entry, position: Position) -> tuple[Change, ...]:
     """The changes of one entry, in the order to be made."""
     match entry:
-        case ReadEntry():
+        case call_entry.ReadEntry():
             seen = () if entry.version is None or not entry.target.id else (_seen(entry, entry.version),)
             return (_step(entry), *seen)
-        case ReplayEntry():
+        case call_entry.ReplayEntry():
             return () if entry.rollback_id is not None else (_step(entry),)
-        case RefusalEntry():
+        case call_entry.RefusalEntry():
             return (_step(entry),) if entry.metered else ()
-        case IntentEntry():
+        case call_entry.IntentEntry():
             return _opened(entry, position)
-        case OutcomeEntry() | ReconciliationEntry():
+        case call_entry.OutcomeEntry() | call_entry.ReconciliationEntry():
             return _settled(entry, position)
-        case RunEntry(run=record) | TaskEntry(task=record) | ApprovalEntry(approval=record) | CheckpointEntry(checkpoint=record):
+        case (
+            entries.RunEntry(run=record)
+            | entries.TaskEntry(task=record)
+            | entries.ApprovalEntry(approval=record)
+            | entries.CheckpointEntry(checkpoint=record)
+        ):
             return (record,)
-        case OrderEntry():
+        case entries.OrderEntry():
             return (OrderChanged(entry.order, entry.change == "made"),)
-        case ResponseEntry():
+        case entries.ResponseEntry():
             return () if entry.incident is None else (IncidentChanged(entry.incident, entry.change or "updated"),)
-        case RollbackEntry():
+        case entries.RollbackEntry():
             rollback = () if entry.rollback is None else (entry.rollback,)
             return rollback if entry.incident is None else (*rollback, IncidentChanged(entry.incident, entry.change))
-        case TriggerEntry() | FindingEntry():
+        case entries.TriggerEntry() | entries.FindingEntry():
             return ()
         case _:
             assert_never(entry)
 
 
-def _step(entry: CallEntry) -> Stepped:
+def _step(entry: call_entry.CallEntry) -> Stepped:
     return Stepped((f"run:{entry.run_id}", f"workflow:{entry.tenant}/{entry.workflow_id}"))
 
 
-def _opened(entry: IntentEntry, position: Position) -> tuple[Change, ...]:
+def _opened(entry: call_entry.IntentEntry, position: Position) -> tuple[Change, ...]:
     found: tuple[Change, ...] = (Charged(entry.charges or ()), _write(entry, position))
     if entry.approval_id is not None:
         found = (*found, ApprovalSpent(entry.approval_id, position, entry.at))
     return found if entry.rollback_id is not None else (_step(entry), *found)
 
 
-def _seen(entry: ReadEntry | OutcomeEntry | ReconciliationEntry, version: str | None) -> Seen:
+def _seen(entry: call_entry.ReadEntry | call_entry.OutcomeEntry | call_entry.ReconciliationEntry, version: str | None) -> Seen:
     return Seen(entry.run_id, entry.workflow_id, entry.target.object, version)
 
 
-def _settled(entry: OutcomeEntry | ReconciliationEntry, position: Position) -> tuple[Change, ...]:
+def _settled(entry: call_entry.OutcomeEntry | call_entry.ReconciliationEntry, position: Position) -> tuple[Change, ...]:
     state, target = _STATES[entry.result], entry.target
     settled = WriteSettled(
         wire_key=entry.idempotency_key,
         state=state,
-        reconciled=isinstance(entry, ReconciliationEntry),
+        reconciled=isinstance(entry, call_entry.ReconciliationEntry),
         outcome=position,
         status=entry.status,
         after_version=entry.after_version,
-        reply_ref=entry.reply_ref if isinstance(entry, OutcomeEntry) else None,
+        reply_ref=entry.reply_ref if isinstance(entry, call_entry.OutcomeEntry) else None,
         verification=entry.verification,
         made=target.id or None,
         object=target.object if target.id else None,
@@ -189,7 +173,7 @@ def _settled(entry: OutcomeEntry | ReconciliationEntry, position: Position) -> t
     return (settled, *compensated, *((_seen(entry, entry.after_version),) if target.id else ()))
 
 
-def _write(entry: IntentEntry, position: Position) -> Write:
+def _write(entry: call_entry.IntentEntry, position: Position) -> Write:
     key, declared = entry.key, entry.compensation
     return Write(
         key=Key(

@@ -6,19 +6,8 @@ from typing import assert_never
 
 from gateway.core.codec.record import scope_json
 from gateway.core.incident import findings
+from gateway.model import entries
 from gateway.model.call_entry import CallEntry, IntentEntry, OutcomeEntry, ReadEntry, ReconciliationEntry, RefusalEntry, ReplayEntry
-from gateway.model.entries import (
-    ApprovalEntry,
-    CheckpointEntry,
-    Entry,
-    FindingEntry,
-    OrderEntry,
-    ResponseEntry,
-    RollbackEntry,
-    RunEntry,
-    TaskEntry,
-    TriggerEntry,
-)
 from gateway.model.entry import Verification
 from gateway.model.run import Mode, Order
 
@@ -26,7 +15,7 @@ _NAMED = 3
 """Entries that a line names before it only counts the rest."""
 
 
-def words(entry: Entry) -> str:
+def words(entry: entries.Entry) -> str:
     """The line of an entry."""
     match entry:
         case ReadEntry():
@@ -42,31 +31,31 @@ def words(entry: Entry) -> str:
             return f"{_call(entry)} was repeated and answered from the journal"
         case ReconciliationEntry():
             return f"{_call(entry)} was reconciled: {entry.result}"
-        case TriggerEntry(trigger=fired):
+        case entries.TriggerEntry(trigger=fired):
             severity = f", {fired.severity}" if fired.severity else ""
             return f"{fired.name} fired ({fired.layer}{severity}): {fired.count} of {fired.threshold}"
-        case ResponseEntry():
+        case entries.ResponseEntry():
             undone = ", with a rollback" if entry.rollback else ""
             return f"answered {entry.action} ({entry.verdict}){undone}: {entry.why}"
-        case OrderEntry(order=order):
+        case entries.OrderEntry(order=order):
             return _with_reason(f"order {order.order_id} {'made' if entry.change == 'made' else 'released'}: {held(order)}", entry.reason)
-        case FindingEntry():
+        case entries.FindingEntry():
             return _finding(entry)
-        case RunEntry():
+        case entries.RunEntry():
             return _with_reason(f"run {entry.change}", entry.reason)
-        case TaskEntry(task=task):
+        case entries.TaskEntry(task=task):
             return f"task {task.task_id} " + (f"opened: {task.summary}" if entry.change == "opened" else f"resolved: {task.resolution}")
-        case ApprovalEntry():
+        case entries.ApprovalEntry():
             return _with_reason(f"approval {entry.approval_id} of {entry.tool}:{entry.action} {entry.change}", entry.reason)
-        case CheckpointEntry():
+        case entries.CheckpointEntry():
             return "checkpoint"
-        case RollbackEntry():
+        case entries.RollbackEntry():
             return _rollback(entry)
         case _:
             assert_never(entry)
 
 
-def by(entry: Entry) -> str | None:
+def by(entry: entries.Entry) -> str | None:
     """Who did it, where the entry names anyone."""
     return None if isinstance(entry, _NAMELESS) else entry.by
 
@@ -94,7 +83,7 @@ def _with_reason(what: str, reason: str | None) -> str:
     return f"{what}; {reason}" if reason else what
 
 
-def _finding(entry: FindingEntry) -> str:
+def _finding(entry: entries.FindingEntry) -> str:
     about = findings.of_entry(entry)
     named = f"; it is about {', '.join(map(str, about.places[:_NAMED]))}" if about.places else ""
     more = f" and {len(about.places) - _NAMED} more" if len(about.places) > _NAMED else ""
@@ -102,7 +91,7 @@ def _finding(entry: FindingEntry) -> str:
     return f"finding {entry.finding} was reported, {entry.severity}{named}{more}{unnamed}"
 
 
-def _rollback(entry: RollbackEntry) -> str:
+def _rollback(entry: entries.RollbackEntry) -> str:
     if entry.change == "node":
         return f"rollback {entry.rollback_id}, node {entry.node}: {entry.state}"
     found = entry.rollback
@@ -127,4 +116,4 @@ _CHANGES = {
 }
 _OF_INCIDENTS = {"recover": "recovery was requested", "closed": "incident closed"}
 _BY_PEOPLE = ("started", "continued", "stopped")
-_NAMELESS = (ReadEntry, IntentEntry, OutcomeEntry, RefusalEntry, ReplayEntry, TriggerEntry, ResponseEntry)
+_NAMELESS = (ReadEntry, IntentEntry, OutcomeEntry, RefusalEntry, ReplayEntry, entries.TriggerEntry, entries.ResponseEntry)

@@ -11,7 +11,6 @@ from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
-from gateway.core.request import body
 from gateway.core.request import body as request_body
 from gateway.errors import MalformedRequest
 from gateway.model.call import Call, Head
@@ -46,14 +45,14 @@ def split(target: str) -> Target:
     path, _, raw_query = target.partition("?")
     first, *others = path[1:].split("/")
     if _PLAIN.fullmatch(path):
-        return Target(first, path[1 + len(first) :], tuple(others), raw_query, body.read(raw_query) if raw_query else {})
+        return Target(first, path[1 + len(first) :], tuple(others), raw_query, request_body.read(raw_query) if raw_query else {})
     if "" in others[:-1] or (others and not first):
         raise MalformedRequest("The path contains an empty segment ('//').")
     tool = decode(first) if first else ""
     # '/tool' and '/tool/' are the same place, the tool's root: there is no shorter path to send.
     decoded = () if others in ([], [""]) else tuple(decode(raw) if raw else "" for raw in others)
     path = "/" + "/".join(canonical(raw) for raw in others)
-    return Target(tool, path, decoded, raw_query, body.read(raw_query) if raw_query else {})
+    return Target(tool, path, decoded, raw_query, request_body.read(raw_query) if raw_query else {})
 
 
 def call(head: Head, body: bytes, *, cap: int = 1 << 20) -> Call:

@@ -26,20 +26,9 @@ from gateway.ports.keys import LeaseKeys
 from gateway.ports.projections import Registry
 from gateway.ports.triggers import TriggerMonitor
 
-_OURS = frozenset(
-    {
-        b"authorization",
-        b"killcord-lease",
-        b"killcord-step",
-        b"killcord-parent-step",
-        b"killcord-confidence",
-        b"killcord-approval",
-        b"idempotency-key",
-        b"if-match",
-        b"if-none-match",
-        b"traceparent",
-    }
-)
+_READ = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match", b"traceparent"})
+"""Headers that speak to the gateway, or to it too, beside those that begin with ``Killcord-``."""
+
 _ALWAYS_STRIPPED = frozenset({b"authorization", b"idempotency-key"})
 _WORD = re.compile(r"[\x21-\x7e]{1,128}")
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -168,26 +157,28 @@ def _sorted_out(headers: Headers, tool: Tool) -> tuple[dict[bytes, bytes], Heade
     kept: list[tuple[bytes, bytes]] = []
     for pair in headers:
         low = pair[0].lower()
-        if low in _OURS or low == tool.lease_header:
+        ours = low.startswith(b"killcord-") or low == tool.lease_header
+        if ours or low in _READ:
             found[low] = pair[1]
-        if low not in _ALWAYS_STRIPPED and low != tool.lease_header and not low.startswith(b"killcord-"):
+        if not ours and low not in _ALWAYS_STRIPPED:
             kept.append(pair)
     return found, tuple(kept)
 
 
-def _word(value: bytes, header: str) -> str:
-    text = value.decode("latin-1")
-    if not _WORD.fullmatch(text):
-        raise errors.MalformedRequest(f"{header} is not 1 to 128 visible ASCII characters.")
+def _checked(text: str, pattern: re.Pattern[str], problem: str) -> str:
+    if not pattern.fullmatch(text):
+        raise errors.MalformedRequest(problem)
     return text
+
+
+def _word(value: bytes, header: str) -> str:
+    return _checked(value.decode("latin-1"), _WORD, f"{header} is not 1 to 128 visible ASCII characters.")
 
 
 def _key(value: bytes) -> str:
     """The agent's own key, without quotes: as long as clients make them, a blank inside it too."""
     key = idempotency.own_key(value.decode("latin-1"))
-    if not _KEY.fullmatch(key):
-        raise errors.MalformedRequest("Idempotency-Key is not 1 to 255 printable ASCII characters, quoted or not.")
-    return key
+    return _checked(key, _KEY, "Idempotency-Key is not 1 to 255 printable ASCII characters, quoted or not.")
 
 
 def step_of(found: Mapping[bytes, bytes]) -> str | None:
@@ -203,7 +194,5 @@ def _trace(traceparent: bytes) -> str | None:
 
 def _confidence(value: bytes) -> int:
     """How sure the agent says it is, in millionths."""
-    text = value.decode("latin-1")
-    if not _SURE.fullmatch(text):
-        raise errors.MalformedRequest("Killcord-Confidence is not a number from 0 to 1, such as 0.85.")
-    return int(Decimal(text) * 1_000_000)
+    sure = _checked(value.decode("latin-1"), _SURE, "Killcord-Confidence is not a number from 0 to 1, such as 0.85.")
+    return int(Decimal(sure) * 1_000_000)

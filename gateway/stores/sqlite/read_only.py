@@ -70,17 +70,8 @@ class Reading:
         yield from heads
 
 
-class ReadingBlobs(SqliteBlobs):
-    """Sealed blobs, to be unsealed; nothing can be kept or forgotten here."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._reader = connection
-
-    async def keep_tenant_key(self, tenant: str, wrapped: bytes) -> NoReturn:
-        raise errors.JournalUnavailable("The journal is open read-only.")
-
-    async def forget_tenant_key(self, tenant: str) -> NoReturn:
-        raise errors.JournalUnavailable("The journal is open read-only.")
+async def _refuse(_: object) -> NoReturn:
+    raise errors.JournalUnavailable("The journal is open read-only.")
 
 
 @contextmanager
@@ -98,7 +89,7 @@ def reading(data_dir: Path) -> Iterator[Reading]:
     except sqlite3.Error as broken:
         raise errors.Misconfigured([f"{path}: the journal cannot be read ({broken})"]) from broken
     try:
-        yield Reading(SqliteRegistry(connection, Runs(), PendingEntries()), ReadingBlobs(connection), connection)
+        yield Reading(SqliteRegistry(connection, Runs(), PendingEntries()), SqliteBlobs(connection, _refuse), connection)
     finally:
         connection.close()
 

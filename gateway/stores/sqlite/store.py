@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.ports.clock import Clock
+from gateway.stores.sqlite import views
 from gateway.stores.sqlite.database import Database
 from gateway.stores.sqlite.log import history
 from gateway.stores.sqlite.log.history import SqliteBlobs, SqliteHistory
 from gateway.stores.sqlite.log.journal import PendingEntries, SqliteJournal
+from gateway.stores.sqlite.log.writer import Tip
 from gateway.stores.sqlite.projection import KnownKeys
-from gateway.stores.sqlite.views import (
-    Runs,
-    SqliteApprovals,
-    SqliteCheckpoints,
-    SqliteIncidents,
-    SqliteRegistry,
-    SqliteRollbacks,
-    SqliteSightings,
-    SqliteWrites,
-)
 
 
-@dataclass(frozen=True, slots=True)
 class SqliteStore:
     """One object for each port; :meth:`close` writes what was taken and gives the folder free."""
 
-    journal: SqliteJournal
-    history: SqliteHistory
-    writes: SqliteWrites
-    sightings: SqliteSightings
-    registry: SqliteRegistry
-    incidents: SqliteIncidents
-    rollbacks: SqliteRollbacks
-    approvals: SqliteApprovals
-    checkpoints: SqliteCheckpoints
-    blobs: SqliteBlobs
-    _database: Database
+    def __init__(self, database: Database, tip: Tip) -> None:
+        reader, stream, pending, runs, keys = database.reader, database.stream, PendingEntries(), views.Runs(), KnownKeys(database.reader)
+        self.journal = SqliteJournal(database, tip, pending, keys, runs.refresh)
+        self.history = SqliteHistory(reader, self.journal)
+        self.writes = views.SqliteWrites(reader, stream, keys)
+        self.sightings = views.SqliteSightings(reader, pending)
+        self.registry = views.SqliteRegistry(reader, runs, pending)
+        self.incidents = views.SqliteIncidents(reader)
+        self.rollbacks = views.SqliteRollbacks(reader, stream)
+        self.approvals = views.SqliteApprovals(reader)
+        self.checkpoints = views.SqliteCheckpoints(reader)
+        self.blobs = SqliteBlobs(reader, self.journal.perform)
+        self._database = database
 
     async def close(self) -> None:
         await self.journal.close()
@@ -52,22 +44,7 @@ async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
     """
     database = Database(data_dir, stream=clock.mint("st"))
     try:
-        tip = history.newest(database)
+        return SqliteStore(database, history.newest(database))
     except BaseException:
         database.close()
         raise
-    reader, stream, pending, runs, keys = database.reader, database.stream, PendingEntries(), Runs(), KnownKeys(database.reader)
-    journal = SqliteJournal(database, tip, pending, keys, runs.refresh)
-    return SqliteStore(
-        journal=journal,
-        history=SqliteHistory(reader, journal),
-        writes=SqliteWrites(reader, stream, keys),
-        sightings=SqliteSightings(reader, pending),
-        registry=SqliteRegistry(reader, runs, pending),
-        incidents=SqliteIncidents(reader),
-        rollbacks=SqliteRollbacks(reader, stream),
-        approvals=SqliteApprovals(reader),
-        checkpoints=SqliteCheckpoints(reader),
-        blobs=SqliteBlobs(reader, journal),
-        _database=database,
-    )

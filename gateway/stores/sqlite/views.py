@@ -6,7 +6,7 @@ import functools
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from gateway.core.codec import entry as codec
 from gateway.core.journal import projection
@@ -48,7 +48,7 @@ class _View:
         return [read(row) for row in self._reader.execute(READING[query], named).fetchall()]
 
 
-class SqliteWrites(_View):
+class SqliteWrites(_View, Writes):
     """A write's row is there when its append or intend has returned."""
 
     def __init__(self, reader: sqlite3.Connection, stream: str, keys: KnownKeys) -> None:
@@ -76,7 +76,7 @@ class SqliteWrites(_View):
         return self._one("standing_write", self._write, key.tenant, key.workflow_id, key.digest, until)
 
 
-class SqliteSightings:
+class SqliteSightings(Sightings):
     """A sighting counts as soon as its entry was posted."""
 
     def __init__(self, reader: sqlite3.Connection, pending: PendingEntries) -> None:
@@ -118,7 +118,7 @@ class Runs:
             self.put(run)
 
 
-class SqliteRegistry(_View):
+class SqliteRegistry(_View, Registry):
     """The projection of ``run``, ``order`` and ``task`` entries, and of all that is counted."""
 
     def __init__(self, reader: sqlite3.Connection, runs: Runs, pending: PendingEntries) -> None:
@@ -162,7 +162,7 @@ class SqliteRegistry(_View):
         return used
 
 
-class SqliteIncidents(_View):
+class SqliteIncidents(_View, Incidents):
     async def incident(self, incident_id: str) -> Incident | None:
         return self._one("incident", rows.INCIDENTS.value, incident_id)
 
@@ -173,7 +173,7 @@ class SqliteIncidents(_View):
         return self._one("incident_of", rows.INCIDENTS.value, run_id, generation, cause)
 
 
-class SqliteApprovals(_View):
+class SqliteApprovals(_View, ApprovalRecords):
     async def approval(self, approval_id: str) -> Approval | None:
         return self._one("approval", rows.approval, approval_id)
 
@@ -184,7 +184,7 @@ class SqliteApprovals(_View):
         return self._one("approval_of_call", rows.approval, run_id, generation, action, content)
 
 
-class SqliteCheckpoints(_View):
+class SqliteCheckpoints(_View, CheckpointRecords):
     async def checkpoint(self, checkpoint_id: str) -> Checkpoint | None:
         return self._one("checkpoint", rows.CHECKPOINTS.value, checkpoint_id)
 
@@ -192,7 +192,7 @@ class SqliteCheckpoints(_View):
         return self._page("checkpoints", rows.CHECKPOINTS.value, after, limit, run=run)
 
 
-class SqliteRollbacks(_View):
+class SqliteRollbacks(_View, RollbackRecords):
     async def rollback(self, rollback_id: str) -> Rollback | None:
         return self._one("rollback", rows.ROLLBACKS.value, rollback_id)
 
@@ -211,13 +211,3 @@ class SqliteRollbacks(_View):
             if isinstance(entry, RollbackEntry) and entry.rollback_id == rollback_id and entry.node is not None:
                 found[entry.node] = entry
         return found
-
-
-if TYPE_CHECKING:
-    _writes: type[Writes] = SqliteWrites
-    _sightings: type[Sightings] = SqliteSightings
-    _registry: type[Registry] = SqliteRegistry
-    _incidents: type[Incidents] = SqliteIncidents
-    _approvals: type[ApprovalRecords] = SqliteApprovals
-    _checkpoints: type[CheckpointRecords] = SqliteCheckpoints
-    _rollbacks: type[RollbackRecords] = SqliteRollbacks

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any
 
 import orjson
 from msgspec.structs import astuple
@@ -28,7 +28,7 @@ PATIENCE = 1.0
 """Seconds that a reader waits for entries that are not on disk yet."""
 
 
-class SqliteHistory:
+class SqliteHistory(History):
     """Durable entries of this node's one stream; what was posted before the question is in the answer, unless the disk is stuck."""
 
     def __init__(self, reader: sqlite3.Connection, journal: SqliteJournal) -> None:
@@ -77,12 +77,16 @@ class SqliteHistory:
                     await self._journal.perform(lambda _: None)
 
 
-class SqliteBlobs:
+Perform = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
+"""Runs a write in a transaction of the journal's; its result once that is durable."""
+
+
+class SqliteBlobs(Blobs):
     """Blobs are stored with the entries that name them; keys separately."""
 
-    def __init__(self, reader: sqlite3.Connection, journal: SqliteJournal) -> None:
+    def __init__(self, reader: sqlite3.Connection, perform: Perform) -> None:
         self._reader = reader
-        self._journal = journal
+        self._perform = perform
 
     async def blob(self, ref: str) -> Sealed | None:
         row = self._reader.execute(READING["blob"], (ref,)).fetchone()
@@ -97,15 +101,12 @@ class SqliteBlobs:
             writer.execute(WRITING["keep_tenant_key"], (tenant, wrapped))
             return bytes(writer.execute(READING["tenant_key"], (tenant,)).fetchone()[0])
 
-        return await self._journal.perform(keep)
+        kept: bytes = await self._perform(keep)
+        return kept
 
     async def forget_tenant_key(self, tenant: str) -> bool:
-        return await self._journal.perform(lambda writer: writer.execute(WRITING["forget_tenant_key"], (tenant,)).rowcount > 0)
-
-
-if TYPE_CHECKING:
-    _history: type[History] = SqliteHistory
-    _blobs: type[Blobs] = SqliteBlobs
+        forgotten: bool = await self._perform(lambda writer: writer.execute(WRITING["forget_tenant_key"], (tenant,)).rowcount > 0)
+        return forgotten
 
 
 CHECKED = 1000

@@ -18,19 +18,7 @@ from gateway.model.entry import Position, Sealed
 from gateway.model.run import Run
 from gateway.ports.journal import IntentRefused, IntentRequest, Journal, JournalHealth
 from gateway.stores.sqlite.database import Database
-from gateway.stores.sqlite.log.writer import (
-    Durable,
-    Event,
-    Prepared,
-    Stop,
-    Submission,
-    Tip,
-    Writer,
-    WriterCall,
-    WriterFailed,
-    WriterRecovered,
-    prepare,
-)
+from gateway.stores.sqlite.log import writer
 from gateway.stores.sqlite.projection import KnownKeys
 
 BOUND = 20_000
@@ -50,7 +38,7 @@ class PendingEntries:
         self._stepped: deque[tuple[int, tuple[str, str]]] = deque()
         self._durable = 0
 
-    def take(self, entry: Prepared) -> None:
+    def take(self, entry: writer.Prepared) -> None:
         """Count an entry that was just given its place."""
         seq = entry.position.seq
         for change in entry.changes:
@@ -116,7 +104,7 @@ class SqliteJournal:
     """
 
     def __init__(
-        self, database: Database, tip: Tip, pending: PendingEntries, keys: KnownKeys, refresh: Callable[[Mapping[str, Run]], None]
+        self, database: Database, tip: writer.Tip, pending: PendingEntries, keys: KnownKeys, refresh: Callable[[Mapping[str, Run]], None]
     ) -> None:
         self.stream = database.stream
         self.tip = tip
@@ -127,7 +115,7 @@ class SqliteJournal:
         self._last = tip.seq
         self._term = 0
         self._down = ""
-        self._writer = Writer(database.writer, tip, self._deliver)
+        self._writer = writer.Writer(database.writer, tip, self._deliver)
         pending.settle(tip.seq)
         self._writer.start()
 
@@ -153,7 +141,7 @@ class SqliteJournal:
         """
         self._admit()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._writer.put(WriterCall(write, future))
+        self._writer.put(writer.WriterCall(write, future))
         return await future
 
     def health(self) -> JournalHealth:
@@ -163,7 +151,7 @@ class SqliteJournal:
         """Write what was taken, then end the writer."""
         if self._writer.alive:
             future: asyncio.Future[None] = self._loop.create_future()
-            self._writer.put(Stop(future))
+            self._writer.put(writer.Stop(future))
             with contextlib.suppress(errors.JournalUnavailable):
                 await future
         self._down = "it is closed"
@@ -179,12 +167,12 @@ class SqliteJournal:
             TypeError: it holds what no entry can hold; no seq was used.
         """
         self._admit()
-        prepared = prepare(entry, Position(self.stream, self._last + 1))
+        prepared = writer.prepare(entry, Position(self.stream, self._last + 1))
         self._last += 1
         self._pending.take(prepared)
         if request is not None:
             self._keys.note(request.key.tenant, request.key.workflow_id, request.key.digest)
-        self._writer.put(Submission(prepared, self._term, blobs, request, future))
+        self._writer.put(writer.Submission(prepared, self._term, blobs, request, future))
         return prepared.position
 
     def _admit(self) -> None:
@@ -195,22 +183,22 @@ class SqliteJournal:
         if self._last - self.tip.seq >= WAITING:
             raise errors.JournalUnavailable(f"{WAITING} journal entries wait for the disk; no more are accepted.", retry_after=1.0)
 
-    def _deliver(self, event: Event) -> None:
+    def _deliver(self, event: writer.Event) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._hear, event)
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: writer.Event) -> None:
         match event:
-            case Durable():
+            case writer.Durable():
                 self._settle(event)
-            case WriterFailed():
+            case writer.WriterFailed():
                 self._fall(event)
-            case WriterRecovered():
+            case writer.WriterRecovered():
                 self._down = ""
             case _:
                 assert_never(event)
 
-    def _settle(self, event: Durable) -> None:
+    def _settle(self, event: writer.Durable) -> None:
         self.tip = event.tip
         self._pending.settle(event.tip.seq)
         self._refresh(event.runs)
@@ -218,7 +206,7 @@ class SqliteJournal:
             if not future.done():
                 future.set_result(result)
 
-    def _fall(self, event: WriterFailed) -> None:
+    def _fall(self, event: writer.WriterFailed) -> None:
         if event.term != self._term:
             self._term = event.term
             self._last = self.tip.seq
