@@ -116,7 +116,7 @@ class _Turn:
         intent, refusal = of_fields(fields), of_fields(refused)
         assert isinstance(intent, IntentEntry)
         assert isinstance(refusal, RefusalEntry)
-        return IntentRequest(intent, lambda: refusal, self._key, 1, self._charges, (args,))
+        return IntentRequest(intent, lambda: refusal, self._charges, (args,))
 
     def outcome(self, reply: Sealed) -> Fields:
         return self._write("outcome", f"made-{self._number}") | {

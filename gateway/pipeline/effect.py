@@ -167,11 +167,8 @@ class Intend:
         opening = IntentRequest(
             entry=journal_entries.intent(permit, before, key, wire_key, at, charges=charges, args=args, snapshot=snapshot),
             refusal=lambda: journal_entries.refusal(known, permit.action, errors.InFlight(), at, metered=True),
-            key=key,
-            attempt=permit.fresh.attempt,
             charges=charges,
             blobs=(args,) if snapshot is None else (args, snapshot),
-            spends=None if grant is None else grant.approval_id,
         )
         result = await self.journal.intend(opening)
         if isinstance(result, IntentRefused):

@@ -89,19 +89,12 @@ def _decided(known: Known, considered: Considered) -> call_entry.DecisionRecord:
 
 
 def _candidate(said: Decision | str | None) -> call_entry.CandidateRecord | None:
-    match said:
-        case None:
-            return None
-        case str(error):
-            return call_entry.CandidateRecord(error=error)
-        case decision:
-            return call_entry.CandidateRecord(
-                id=decision.decision_id,
-                allow=isinstance(decision, Allow),
-                reasons=decision.reasons,
-                revision=decision.revision,
-                hold=isinstance(decision, Hold),
-            )
+    if said is None:
+        return None
+    if isinstance(said, str):
+        return call_entry.CandidateRecord(error=said)
+    allow, hold = isinstance(said, Allow), isinstance(said, Hold)
+    return call_entry.CandidateRecord(id=said.decision_id, allow=allow, reasons=said.reasons, revision=said.revision, hold=hold)
 
 
 def read(

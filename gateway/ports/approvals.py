@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.model.approval import Approval
 from gateway.model.entry import Sealed
-
-
-@dataclass(frozen=True, slots=True)
-class Requested:
-    """A new request for an approval (the store sets its id, number and times), and the request as it would be sent."""
-
-    draft: Approval
-    request: Sealed
 
 
 class Approvals(Protocol):
@@ -24,8 +15,11 @@ class Approvals(Protocol):
         """The approval that is in effect for a call (pending, granted or denied); ``None`` if a person has to be asked (again)."""
         ...
 
-    async def request(self, requested: Requested) -> Approval:
-        """Ask a person, unless one was asked and it still counts: the approval that counts."""
+    async def request(self, draft: Approval, request: Sealed) -> Approval:
+        """Ask a person, unless one was asked and it still counts: the approval that counts.
+
+        Of the ``draft``, id, number and times are set here; ``request`` is what would be sent.
+        """
         ...
 
     async def use(self, approval: Approval) -> bool:

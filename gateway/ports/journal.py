@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from gateway.errors import ApprovalRequired, BlastRadius, InFlight
 from gateway.model.call_entry import IntentEntry, RefusalEntry
-from gateway.model.effect import Charge, Key, Violation
+from gateway.model.effect import Charge
 from gateway.model.entries import Entry
 from gateway.model.entry import Head, Position, Sealed
 
@@ -21,27 +19,14 @@ class IntentRequest(Struct, frozen=True):
     """All that one intent asks of the journal, all or nothing.
 
     ``refusal`` makes the entry that takes the intent's place where the key's attempt is taken, a charge passes its limit, or the grant
-    that it is made with (``spends``, the entry's ``approval_id``) is not there to be spent: as one of the three methods gives it. Then
-    nothing is charged and no blob is kept.
+    that it is made with (``approval_id``) is not there to be spent. Then nothing is charged and no blob is kept. ``charges`` are those of
+    the entry, with their limits.
     """
 
     entry: IntentEntry
     refusal: Callable[[], RefusalEntry]
-    key: Key
-    attempt: int
     charges: tuple[Charge, ...] = ()
     blobs: tuple[Sealed, ...] = ()
-    spends: str | None = None
-
-    def in_flight(self) -> RefusalEntry:
-        return replace(self.refusal(), code=InFlight.code)
-
-    def exceeded(self, violations: tuple[Violation, ...]) -> RefusalEntry:
-        return replace(self.refusal(), code=BlastRadius.code, violated=violations)
-
-    def unapproved(self) -> RefusalEntry:
-        refused = ApprovalRequired(SPENT)
-        return replace(self.refusal(), code=refused.code, status=403, detail=refused.detail, approval_id=self.spends)
 
 
 class IntentRefused(Struct, frozen=True):

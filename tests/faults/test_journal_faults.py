@@ -89,8 +89,8 @@ async def test_rebuilding_knows_what_was_asked_granted_and_spent(tmp_path: Path)
         for name in ("apr_1", "apr_2"):
             asked = replace(DRAFT, approval_id=name, status=status, requested_at=1000.0)
             await store.journal.append(typed(make.entry("approval", change="asked", approval=record.APPROVAL.journal(asked))))
-    await store.journal.intend(replace(make.opening("a", approval_id="apr_1"), spends="apr_1"))
-    await store.journal.intend(replace(make.opening("b", approval_id="apr_1"), spends="apr_1"))
+    await store.journal.intend(make.opening("a", approval_id="apr_1"))
+    await store.journal.intend(make.opening("b", approval_id="apr_1"))
     await store.close()
     assert [row[6] for row in tables(tmp_path)["approvals"]] == ["used", "granted"]
     assert_rebuilt_alike(tmp_path)

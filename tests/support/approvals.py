@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.call import Target
 from gateway.model.decision import Reason
-from gateway.ports.approvals import Requested
 from tests.support import journaling
 from tests.support.control_api import Parts
 from tests.support.journaling import typed
@@ -42,4 +41,4 @@ async def ask(parts: Parts, **changes: object) -> Approval:
     draft: Approval = replace(DRAFT, **changes)
     approvals = parts.services.approvals
     sealed = await approvals.vault.seal(draft.tenant, orjson.dumps(REQUEST))
-    return await approvals.request(Requested(replace(draft, request_ref=sealed.ref), sealed))
+    return await approvals.request(replace(draft, request_ref=sealed.ref), sealed)

@@ -159,7 +159,7 @@ def opening(
     intent, refusal = of_fields(fields), of_fields(refused)
     assert isinstance(intent, IntentEntry)
     assert isinstance(refusal, RefusalEntry)
-    return IntentRequest(intent, lambda: refusal, key(name), attempt, charges, blobs)
+    return IntentRequest(intent, lambda: refusal, charges, blobs)
 
 
 def code(result: Position | IntentRefused) -> str:

@@ -27,7 +27,6 @@ from gateway.model.entries import ApprovalEntry
 from gateway.model.entry import Sealed
 from gateway.model.rollback import Node, Rollback
 from gateway.model.run import Run
-from gateway.ports import approvals as ports
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.projections import ApprovalRecords, Registry, required
@@ -70,8 +69,7 @@ class Approvals:
     async def of_call(self, run_id: str, generation: int, action: str, content: str) -> Approval | None:
         return approvals.in_effect(await self.records.newest_of(run_id, generation, action, content), now=self.clock.now())
 
-    async def request(self, requested: ports.Requested) -> Approval:
-        draft = requested.draft
+    async def request(self, draft: Approval, request: Sealed) -> Approval:
         async with self._turn:
             newest = await self.records.newest_of(draft.run_id, draft.generation, draft.action, draft.content)
             now = self.clock.now()
@@ -85,7 +83,7 @@ class Approvals:
                 requested_at=now,
                 expires_at=now + self.ttl,
             )
-            await self._journal(asked, blobs=(requested.request,))
+            await self._journal(asked, blobs=(request,))
             return asked
 
     async def compensation(self, rollback_id: str, node_id: str) -> Approval | None:

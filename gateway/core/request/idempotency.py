@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import orjson
 
@@ -18,27 +17,6 @@ from gateway.model.effect import Key, KeyKind, State, Write
 
 RETRY_IN_FLIGHT = 1.0
 """Seconds after which the same call may be asked again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Proceed: this is attempt ``number`` of the key."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stands:
-    """The effect stands (a content key may still have expired: the caller must check)."""
-
-    write: Write
-
-
-@dataclass(frozen=True, slots=True)
-class Undecided:
-    """The outcome is unknown: the probe decides, or a person."""
-
-    write: Write
 
 
 def digest(*parts: object) -> str:
@@ -94,24 +72,24 @@ def wire_key(key: Key, attempt: int) -> str:
     return "kc-" + digest(key.tenant, key.workflow_id, key.digest, attempt)[:40]
 
 
-def consider(key: Key, latest: Write | None) -> Attempt | Stands | Undecided:
-    """What the newest attempt under a key means for the next call.
+def consider(key: Key, latest: Write | None) -> int | Write:
+    """What the newest attempt under a key means for the next call: the number of the attempt to be made, or a write.
+
+    Its effect stands (a content key may still have expired: the caller must check), or is unknown (the probe decides, or a person).
 
     Raises:
         KeyReused: an own key or a named step already stands for other content.
         InFlight: the same call is being carried out.
     """
     if latest is None:
-        return Attempt(1)
+        return 1
     if latest.state in (State.FAILED, State.COMPENSATED):
-        return Attempt(latest.attempt + 1)
+        return latest.attempt + 1
     if key.kind is not KeyKind.CONTENT and latest.key.content != key.content:
         raise errors.KeyReused
     if latest.state is State.IN_FLIGHT:
         raise errors.InFlight(retry_after=RETRY_IN_FLIGHT)
-    if latest.state is State.UNKNOWN:
-        return Undecided(latest)
-    return Stands(latest)
+    return latest
 
 
 def lapsed_by_time(write: Write, *, now: float) -> bool:

@@ -21,7 +21,7 @@ from gateway.model.decision import Allow, Considered, Decision, Deny, Hold, Reas
 from gateway.pipeline import sealed_payloads
 from gateway.pipeline.evidence import Before, Denied, Fresh, Held, Permitted
 from gateway.pipeline.stages.observe import Snapshot
-from gateway.ports.approvals import Approvals, Requested
+from gateway.ports.approvals import Approvals
 from gateway.ports.policy import PolicyEngine
 from gateway.ports.projections import Registry
 from gateway.ports.vault import Vault
@@ -184,7 +184,7 @@ class Approve:
         reads = held.action.effect is Effect.READ
         before = Before(taken=False) if reads else await self.snapshot(held)
         request = await self.vault.seal(held.known.run.tenant, sealed_payloads.proposal(held))
-        return await self.approvals.request(Requested(_draft(held, before, content, request.ref), request))
+        return await self.approvals.request(_draft(held, before, content, request.ref), request)
 
 
 def _draft(held: Held, before: Before, content: str, request_ref: str) -> Approval:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 from gateway import errors
 from gateway.core.adapter import resolve
 from gateway.core.request import idempotency
-from gateway.core.request.idempotency import Attempt, Stands, Undecided
 from gateway.model.call import Effect
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.pipeline import journal_entries, sealed_payloads
@@ -47,16 +46,14 @@ class Recall:
         if latest is not None and (before := await self._before(metered, key, latest)) is not None:
             return await self._kept(metered, before)
         match idempotency.consider(key, latest):
-            case Attempt(number):
+            case int(number):
                 return Fresh(metered=metered, key=key, attempt=number)
-            case Undecided(write):
+            case Write(state=State.UNKNOWN) as write:
                 return await self._ask(metered, key, write)
-            case Stands(write):
+            case write:
                 if await self._lapsed(metered, write):
                     return Fresh(metered=metered, key=key, attempt=write.attempt + 1)
                 return await self._kept(metered, write)
-            case other:
-                assert_never(other)
 
     async def _before(self, metered: Metered, key: Key, latest: Write) -> Write | None:
         """The effect from before the place that the run was resumed from, for which the key answers whatever its age.

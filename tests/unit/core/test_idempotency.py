@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.core.request import idempotency
-from gateway.core.request.idempotency import Attempt, Stands, Undecided
 from gateway.model.call import Call, Compensation, Remedy, Reversibility, Target
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position
@@ -78,7 +77,7 @@ def test_the_wire_key_never_holds_the_agents_own_text_and_changes_with_the_attem
 def test_after_failed_or_compensated_comes_a_new_attempt_even_with_other_content(state: State, attempt: int) -> None:
     mine = key(own="k")
     other = key(replace(CALL, args={"amount": 7}), own="k")
-    assert idempotency.consider(other, write(state, mine)) == Attempt(attempt)
+    assert idempotency.consider(other, write(state, mine)) == attempt
 
 
 @pytest.mark.parametrize("state", [State.IN_FLIGHT, State.STANDING, State.UNKNOWN])
@@ -92,10 +91,10 @@ def test_a_named_key_refuses_other_content_while_its_effect_is_there(state: Stat
 
 def test_what_a_key_answers_follows_the_state_of_its_effect() -> None:
     mine = key()
-    assert idempotency.consider(mine, None) == Attempt(1)
+    assert idempotency.consider(mine, None) == 1
     standing, unknown = write(State.STANDING, mine), write(State.UNKNOWN, mine)
-    assert idempotency.consider(mine, standing) == Stands(standing)
-    assert idempotency.consider(mine, unknown) == Undecided(unknown)
+    assert idempotency.consider(mine, standing) == standing
+    assert idempotency.consider(mine, unknown) == unknown
     with pytest.raises(errors.InFlight) as busy:
         idempotency.consider(mine, write(State.IN_FLIGHT, mine))
     assert busy.value.retry_after == 1.0

@@ -171,7 +171,7 @@ class SqliteJournal:
         self._last += 1
         self._pending.take(prepared)
         if request is not None:
-            self._keys.note(request.key.tenant, request.key.workflow_id, request.key.digest)
+            self._keys.note(request.entry.tenant, request.entry.workflow_id, request.entry.key.digest)
         self._writer.put(writer.Submission(prepared, self._term, blobs, request, future))
         return prepared.position
 
@@ -224,15 +224,9 @@ def _no_intent(entry: Entry) -> Entry:
 
 
 def _coherent(request: IntentRequest) -> None:
-    """The entry must contain what is checked: a replay of the journal charges and opens by the entry alone."""
-    entry, key = request.entry, request.key
-    if tuple(map(_charge, entry.charges or ())) != tuple(map(_charge, request.charges)):
+    """The entry must contain what is checked: a replay of the journal charges by the entry alone."""
+    if tuple(map(_charge, request.entry.charges or ())) != tuple(map(_charge, request.charges)):
         raise ValueError("the intent's charges are not those of the request")
-    named = (entry.tenant, entry.workflow_id, entry.key.digest, entry.attempt)
-    if named != (key.tenant, key.workflow_id, key.digest, request.attempt):
-        raise ValueError("the intent's key and attempt are not those of the request")
-    if entry.approval_id != request.spends:
-        raise ValueError("the intent's approval is not the one that the request spends")
 
 
 def _charge(charge: Charge | ChargeRecord) -> tuple[str, str, int, str | None]:

@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from gateway import errors
 from gateway.core.codec import entry as codec
 from gateway.core.journal import chain, projection
 from gateway.model.call_entry import RefusalEntry
 from gateway.model.entries import Entry
 from gateway.model.entry import Position, Sealed
 from gateway.model.run import Run
-from gateway.ports.journal import IntentRefused, IntentRequest
+from gateway.ports.journal import SPENT, IntentRefused, IntentRequest
 from gateway.stores.sqlite import database
 from gateway.stores.sqlite.projection import Tables
 
@@ -218,12 +220,14 @@ class Writer:
 
     def _refusal(self, request: IntentRequest) -> RefusalEntry | None:
         """The refusal that takes an intent's place, if it must not be opened."""
+        approval_id = request.entry.approval_id
         if self._tables.taken(_attempt(request)):
-            return request.in_flight()
-        if request.spends is not None and not self._tables.granted(request.spends):
-            return request.unapproved()
+            return replace(request.refusal(), code=errors.InFlight.code)
+        if approval_id is not None and not self._tables.granted(approval_id):
+            code = errors.ApprovalRequired.code
+            return replace(request.refusal(), code=code, status=403, detail=SPENT, approval_id=approval_id)
         violations = self._tables.over(request.charges)
-        return request.exceeded(violations) if violations else None
+        return replace(request.refusal(), code=errors.BlastRadius.code, violated=violations) if violations else None
 
     def _fall(self, reason: str, *, final: bool = False) -> None:
         """Void the batch and all that is queued behind it."""
@@ -266,8 +270,8 @@ class Writer:
 
 
 def _attempt(request: IntentRequest) -> tuple[str, str, str, int]:
-    key = request.key
-    return (key.tenant, key.workflow_id, key.digest, request.attempt)
+    entry = request.entry
+    return (entry.tenant, entry.workflow_id, entry.key.digest, entry.attempt)
 
 
 def _waiting(jobs: Sequence[Job]) -> list[asyncio.Future[Any]]:
