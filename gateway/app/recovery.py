@@ -13,8 +13,7 @@ from gateway.control.incident.timeline import Timelines
 from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.automatic import Automatic, Wake
 from gateway.control.rollback.execution import RollbackEntries
-from gateway.control.rollback.executor import Executor
-from gateway.control.rollback.outcome import OutcomeCheck, StateCheck
+from gateway.control.rollback.executor import Executor, OutcomeCheck
 from gateway.control.rollback.recheck import Recheck
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import Preconditions, ScopeQuery
@@ -60,7 +59,7 @@ class Recovery:
         if run is None:
             return ()
         scope = await self.rollbacks.scope_query(run, subtree=False, since=None, wait=False)
-        return (await self.rollbacks.outcome.state_check(run, scope, {})).violations
+        return (await self.rollbacks.outcome.examine(run, scope, {})).violations
 
 
 def recovery(config: Config, resources: Resources, control: Control, calls: Calls, warn: Warn) -> Recovery:
@@ -78,7 +77,7 @@ def recovery(config: Config, resources: Resources, control: Control, calls: Call
         preconditions=Preconditions(scope, records, containment, clock, checkpoints.position, journal.stream),
         scope_query=scope,
         execute=Executor(tools, records, tasks, approvals, entries, clock, spawn, patience),
-        outcome=OutcomeCheck(StateCheck(tools, resources.engine, containment.replica, clock), records, clock, patience),
+        outcome=OutcomeCheck(tools, resources.engine, containment.replica, records, clock, patience),
         entries=entries,
         records=records,
         incidents=incidents,

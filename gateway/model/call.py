@@ -7,6 +7,7 @@ request to a tool, the tool's answer and the reply to the agent.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -103,6 +104,20 @@ class Compensation(Struct, frozen=True, kw_only=True, gc=False):
     remedy: Remedy
     automatic: bool = False
     allowed_until: float | None = None
+
+
+class CompensationRecord(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """The declared compensation in an entry; ``allowed_until`` is RFC 3339."""
+
+    class_: Reversibility = field(name="class")
+    type: Remedy
+    auto: bool
+    allowed_until: str | None = None
+
+    @property
+    def value(self) -> Compensation:
+        until = None if self.allowed_until is None else datetime.fromisoformat(self.allowed_until).timestamp()
+        return Compensation(reversibility=self.class_, remedy=self.type, automatic=self.auto, allowed_until=until)
 
 
 class Head(Struct, frozen=True, kw_only=True, gc=False):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from msgspec import Struct, field
 
-from gateway.model.call import Compensation, Effect, Remedy, Reversibility, Target
+from gateway.model.call import CompensationRecord, Effect, Reversibility, Target
 from gateway.model.decision import Reason
 from gateway.model.effect import KeyKind, Violation
 from gateway.model.entry import Kind, Result, RunBase, Verification
@@ -46,20 +45,6 @@ class ChargeRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     name: str
     amount: int
     member: str | None = None
-
-
-class CompensationRecord(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """The declared compensation; ``allowed_until`` is RFC 3339."""
-
-    class_: Reversibility = field(name="class")
-    type: Remedy
-    auto: bool
-    allowed_until: str | None = None
-
-    @property
-    def value(self) -> Compensation:
-        until = None if self.allowed_until is None else datetime.fromisoformat(self.allowed_until).timestamp()
-        return Compensation(reversibility=self.class_, remedy=self.type, automatic=self.auto, allowed_until=until)
 
 
 class CandidateRecord(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

@@ -104,6 +104,22 @@ class NodeState(StrEnum):
 _PASSED = frozenset({NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.FAILED})
 
 
+class NodeOutcome(Struct, frozen=True):
+    """The result of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help, after ``pause`` seconds at
+    the least where the tool asks for that. ``WAITING`` if nothing was applied, for a transient reason.
+
+    ``seen`` is what the object was at when it was looked at: its version, ``absent``, or ``None`` if it was not read.
+    ``after`` is the version that the compensation left.
+    """
+
+    state: NodeState
+    why: str = ""
+    again: bool = False
+    pause: float = 0.0
+    seen: str | None = None
+    after: str | None = None
+
+
 class Node(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What is done about some effects on one object. The last three groups speak of a ``CALL`` alone.
 

@@ -12,7 +12,7 @@ from gateway.core import problem, timestamps
 from gateway.core.request import idempotency
 from gateway.errors import Refusal
 from gateway.model import call_entry
-from gateway.model.call import Compensation
+from gateway.model.call import Compensation, CompensationRecord
 from gateway.model.decision import Allow, Considered, Decision, Hold, Reason
 from gateway.model.effect import Charge, Key, Write
 from gateway.model.entry import Result, Sealed
@@ -200,9 +200,9 @@ def intent(
     )
 
 
-def _compensation(value: Compensation) -> call_entry.CompensationRecord:
+def _compensation(value: Compensation) -> CompensationRecord:
     until = value.allowed_until
-    return call_entry.CompensationRecord(
+    return CompensationRecord(
         class_=value.reversibility,
         type=value.remedy,
         auto=value.automatic,

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gateway.model.effect import Write
 from gateway.model.entries import RollbackEntry
-from gateway.model.rollback import Node, NodeState, Rollback
+from gateway.model.rollback import Node, NodeOutcome, NodeState, Rollback
 from gateway.model.run import Run
 
 
@@ -26,22 +26,6 @@ class Compensating(Struct, frozen=True, kw_only=True):
     effects: Sequence[Write]
     guard: str | None
     fence: Callable[[], None]
-
-
-class NodeOutcome(Struct, frozen=True, kw_only=True):
-    """The result of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help, after ``pause`` seconds at
-    the least where the tool asks for that. ``WAITING`` if nothing was applied, for a transient reason.
-
-    ``seen`` is what the object was at when it was looked at: its version, ``absent``, or ``None`` if it was not read.
-    ``after`` is the version that the compensation left.
-    """
-
-    state: NodeState
-    why: str = ""
-    again: bool = False
-    pause: float = 0.0
-    seen: str | None = None
-    after: str | None = None
 
 
 class Proposal(Struct, frozen=True, kw_only=True):

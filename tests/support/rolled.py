@@ -12,20 +12,18 @@ from gateway.control.containment.containment import Containment
 from gateway.control.review.approvals import Approvals
 from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.execution import RollbackEntries
-from gateway.control.rollback.executor import Executor
-from gateway.control.rollback.outcome import OutcomeCheck, StateCheck
+from gateway.control.rollback.executor import Executor, OutcomeCheck
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import Preconditions, ScopeQuery
 from gateway.core.adapter.catalog import Undo
-from gateway.model.call import Compensation, Remedy, Reversibility, Target
-from gateway.model.call_entry import CompensationRecord
+from gateway.model.call import Compensation, CompensationRecord, Remedy, Reversibility, Target
 from gateway.model.effect import State, Write
 from gateway.model.entry import Position
-from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Rollback, RollbackStatus
+from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeOutcome, NodeState, Rollback, RollbackStatus
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
 from gateway.ports.journal import IntentRequest
-from gateway.ports.rollback import Compensating, Examined, NodeOutcome, Proposal
+from gateway.ports.rollback import Compensating, Examined, Proposal
 from gateway.stores.sqlite import SqliteStore
 from tests.support import journaling
 
@@ -111,10 +109,10 @@ class _NoTools:
     """The line of compensating calls of a gateway without tools."""
 
     async def execute(self, compensating: Compensating) -> NodeOutcome:
-        return NodeOutcome(state=NodeState.TASK, why="its tool is not there")
+        return NodeOutcome(NodeState.TASK, "its tool is not there")
 
     async def proposal(self, compensating: Compensating) -> Proposal | NodeOutcome:
-        return NodeOutcome(state=NodeState.TASK, why="its tool is not there")
+        return NodeOutcome(NodeState.TASK, "its tool is not there")
 
     async def decide(self, write: Write) -> bool | None:
         return None
@@ -149,9 +147,7 @@ def rollbacks(
         preconditions=Preconditions(scope_query, store.rollbacks, containment, clock, nowhere, store.journal.stream),
         scope_query=scope_query,
         execute=Executor(compensations, store.rollbacks, tasks, approvals, entries, clock, asyncio.ensure_future, patience=0.0),
-        outcome=OutcomeCheck(
-            StateCheck(compensations, _NothingDemanded(), containment.replica, clock), store.rollbacks, clock, patience=0.0
-        ),
+        outcome=OutcomeCheck(compensations, _NothingDemanded(), containment.replica, store.rollbacks, clock, patience=0.0),
         entries=entries,
         records=store.rollbacks,
         incidents=store.incidents,

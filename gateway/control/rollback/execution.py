@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,9 +23,8 @@ from gateway.core.codec import record
 from gateway.core.rollback.progress import Schedule, Wait
 from gateway.model.effect import State, Write
 from gateway.model.entries import RollbackEntry
-from gateway.model.entry import Sealed
+from gateway.model.entry import Position, Sealed
 from gateway.model.rollback import Node, NodeState, Plan, Rollback
-from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.vault import Blobs, Vault
@@ -35,40 +35,29 @@ RETRIED = 4
 """How many of these may have waited before: what is unavailable keeps nothing else from continuing."""
 
 
-@dataclass(slots=True)
-class Tried:
-    """The compensations of a rollback, as the journal has them: by their node, and by their object."""
+class Attempts:
+    """The compensations of a rollback, as the journal has them, by node and by object; a node's id is their step id."""
 
-    _of_node: dict[str, list[Write]] = field(default_factory=dict)
-    _of_object: dict[str, dict[str, list[Write]]] = field(default_factory=dict)
+    def __init__(self, writes: Iterable[Write] = ()) -> None:
+        self._of_node: dict[str, dict[Position, Write]] = defaultdict(dict)
+        self._of_object: dict[str, dict[Position, Write]] = defaultdict(dict)
+        self.add(writes)
 
-    @classmethod
-    def of(cls, writes: Iterable[Write]) -> Tried:
-        """All that was tried, oldest first; a node's id is its step id."""
-        made = cls()
+    def add(self, writes: Iterable[Write]) -> None:
+        """Keep these, oldest first; each replaces what was known of the same attempt."""
         for write in writes:
-            made.keep(write.step_id, [*made.of_node(write.step_id), write])
-        return made
-
-    def keep(self, node_id: str, writes: Sequence[Write]) -> None:
-        self._of_node[node_id] = list(writes)
-        for write in writes:
-            self._of_object.setdefault(write.target.object, {})[node_id] = self._of_node[node_id]
+            self._of_node[write.step_id][write.intent] = write
+            self._of_object[write.target.object][write.intent] = write
 
     def of_node(self, node_id: str | None) -> Sequence[Write]:
-        return self._of_node.get(node_id or "", ())
+        return tuple(self._of_node[node_id].values()) if node_id in self._of_node else ()
 
     def newest(self, node_id: str) -> Write | None:
         """The newest attempt at a node."""
-        tried = self._of_node.get(node_id)
-        return tried[-1] if tried else None
+        return next(reversed(self.of_node(node_id)), None)
 
     def of_object(self, target_object: str) -> Sequence[Write]:
-        found = [write for writes in self._of_object.get(target_object, {}).values() for write in writes]
-        return sorted(found, key=lambda write: write.intent.seq)
-
-    def all(self) -> list[Write]:
-        return [write for writes in self._of_node.values() for write in writes]
+        return sorted(self._of_object.get(target_object, {}).values(), key=lambda write: write.intent.seq)
 
 
 @dataclass(slots=True)
@@ -80,7 +69,7 @@ class Execution:
     rollback: Rollback
     scope: RollbackScope
     schedule: Schedule
-    tried: Tried
+    attempts: Attempts
     since: Mapping[str, float] = field(default_factory=dict)
     waits: dict[str, Wait] = field(default_factory=dict)
     running: int = 0
@@ -188,9 +177,6 @@ class ActiveRollbacks:
     def get(self, rollback_id: str) -> Execution | None:
         return self.executions.get(rollback_id)
 
-    def begin(self, execution: Execution) -> None:
-        self.executions[execution.rollback.rollback_id] = execution
-
     def end(self, execution: Execution) -> None:
         """The execution is over; those who wait for its end continue."""
         del self.executions[execution.rollback.rollback_id]
@@ -200,11 +186,6 @@ class ActiveRollbacks:
         """Send nothing more for a rollback, from now on. This works while the journal does not."""
         self.stop_requests[rollback_id] = (reason, by)
         if (execution := self.get(rollback_id)) is not None:
-            execution.stop()
-
-    def stop_all(self) -> None:
-        """Send nothing more for any rollback: the process ends."""
-        for execution in self.executions.values():
             execution.stop()
 
     def await_calls(self, execution: Execution) -> None:
@@ -230,17 +211,19 @@ class RollbackEntries:
     blobs: Blobs
     vault: Vault
 
-    async def change(
-        self, rollback: Rollback, change: str, *, by: str, reason: str, blobs: Sequence[Sealed] = (), incident: Incident | None = None
-    ) -> None:
-        """Journal what became of a rollback, with its whole record."""
-        entry = RollbackEntry(**self._head(rollback), change=change, rollback=rollback, incident=incident, by=by, reason=reason)
+    async def append(self, rollback: Rollback, change: str, blobs: Sequence[Sealed] = (), /, **members: Any) -> None:
+        """Journal a change of a rollback; ``members`` are its entry's, beside whose it is and when."""
+        entry = RollbackEntry(
+            ts=timestamps.rfc3339(self.clock.now()),
+            tenant=rollback.tenant,
+            workflow_id=rollback.workflow_id,
+            run_id=rollback.run_id,
+            generation=rollback.generation,
+            rollback_id=rollback.rollback_id,
+            change=change,
+            **members,
+        )
         await self.journal.append(entry, blobs)
-
-    async def node(self, rollback: Rollback, node: Node, state: NodeState, why: str, **more: Any) -> None:
-        """Journal a node's state where no call of its own tells it; ``more`` are members of its entry."""
-        said: dict[str, Any] = {"change": "node", "node": node.node_id, "state": state.value, "why": why}
-        await self.journal.append(RollbackEntry(**self._head(rollback), **said, **more))
 
     async def sealed(self, tenant: str, plan: Plan) -> Sealed:
         """A plan as it is kept with the entry that names it."""
@@ -257,13 +240,3 @@ class RollbackEntries:
         if sealed is None:
             raise WrongRollback(f"The plan of rollback {rollback.rollback_id} is not in this journal any more.")
         return record.plan_of(orjson.loads(await self.vault.unseal(sealed)))
-
-    def _head(self, rollback: Rollback) -> dict[str, Any]:
-        return {
-            "ts": timestamps.rfc3339(self.clock.now()),
-            "tenant": rollback.tenant,
-            "workflow_id": rollback.workflow_id,
-            "run_id": rollback.run_id,
-            "generation": rollback.generation,
-            "rollback_id": rollback.rollback_id,
-        }

@@ -1,31 +1,42 @@
-"""Executes a plan: independent branches in parallel, each node once, and every node to an outcome that is journaled."""
+"""Executes a plan: independent branches in parallel, each node once, and every node to an outcome that is journaled.
+
+After that every touched object is read again, and policy is asked for the invariants: the tools' state decides on the outcome.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway import errors
+from gateway.control.containment.containment import OrderReplica
 from gateway.control.review.approvals import Approvals
 from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.execution import Execution, RollbackEntries
+from gateway.control.rollback.scope import RollbackScope
 from gateway.core import tasks, timestamps
 from gateway.core.authorization import approvals
 from gateway.core.backoff import Backoff
+from gateway.core.policy import rules
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Wait
 from gateway.model.approval import ApprovalStatus
 from gateway.model.call_entry import Sent
+from gateway.model.decision import Reason
 from gateway.model.effect import State, Write
-from gateway.model.rollback import Node, NodeAction, NodeState
+from gateway.model.rollback import Node, NodeAction, NodeOutcome, NodeState, RollbackStatus
+from gateway.model.run import Run
 from gateway.ports.clock import Clock
-from gateway.ports.rollback import Compensating, Compensations, NodeOutcome, RollbackRecords
+from gateway.ports.rollback import Compensating, Compensations, Examined, NotExamined, RollbackRecords
+from gateway.ports.rules import Rules
 
 TRIES = 5
 """How often a compensation that is refused for certain is sent, where sending it again may help."""
 BACKOFF = Backoff(0.1, 10.0, most_asked=60.0)
 """Between two tries of a node."""
+READ_AT_ONCE = 16
+"""Objects that are read at once after a rollback."""
 UNKNOWN_FOR = 40.0
 """Seconds for which an unknown outcome that can be looked at is looked after before a person is asked."""
 
@@ -77,7 +88,7 @@ class Executor:
     async def _outcome_of(self, execution: Execution, node: Node) -> NodeState | Wait:
         match node.way:
             case NodeAction.NOTHING:
-                return await self._marked(execution, node, NodeOutcome(state=NodeState.NOTHING, why=node.why))
+                return await self._marked(execution, node, NodeOutcome(NodeState.NOTHING, node.why))
             case NodeAction.TASK | NodeAction.REVIEW:
                 return await self._handed_to_person(execution, node, node.why, None)
             case NodeAction.PROBE:
@@ -123,18 +134,18 @@ class Executor:
         summary = f"{node.by} to undo {node.action}: {node.why}"
         asked = await self.approvals.request_compensation(rollback, node, order.run, summary, order.guard, proposal.shown)
         request = Sent(method=proposal.method, path=proposal.path, body_digest=proposal.body_digest)
-        outcome = NodeOutcome(state=NodeState.WAITING, why="it needs a person's approval")
+        outcome = NodeOutcome(NodeState.WAITING, "it needs a person's approval")
         return await self._marked(execution, node, outcome, approval_id=asked.approval_id, request=request)
 
     async def _attempted(self, execution: Execution, order: Compensating) -> NodeOutcome:
         """One attempt, unless an earlier one may have been applied: an unknown outcome is looked up, never sent again."""
         node_id = order.node.node_id
         # While it waited, a person may have said what became of it.
-        newest = await self._remember(execution, node_id) if node_id in execution.waits else execution.tried.newest(node_id)
-        outcome = NodeOutcome(state=NodeState.UNKNOWN, why="its outcome is unknown")
+        newest = await self._reread(execution, node_id) if node_id in execution.waits else execution.attempts.newest(node_id)
+        outcome = NodeOutcome(NodeState.UNKNOWN, "its outcome is unknown")
         if newest is None or newest.state is not State.UNKNOWN:
             outcome = await self.compensations.execute(order)
-            newest = await self._remember(execution, node_id)
+            newest = await self._reread(execution, node_id)
         if outcome.state is not NodeState.UNKNOWN or newest is None:
             return outcome
         return await self._settled_unknown(execution, order, newest, outcome)
@@ -150,37 +161,26 @@ class Executor:
                     await self.compensations.decide(write)
             except errors.ToolUnreachable as lost:
                 return _unread(lost)
-            newest = await self._remember(execution, order.node.node_id) or write
+            newest = await self._reread(execution, order.node.node_id) or write
         match newest.state:
             case State.STANDING:
-                return NodeOutcome(state=NodeState.DONE)
+                return NodeOutcome(NodeState.DONE)
             case State.FAILED:
-                return NodeOutcome(state=NodeState.WAITING, why="it was not applied", again=True)
+                return NodeOutcome(NodeState.WAITING, "it was not applied", again=True)
             case _:
-                return NodeOutcome(state=NodeState.UNKNOWN, why=outcome.why, again=not late)
+                return NodeOutcome(NodeState.UNKNOWN, outcome.why, again=not late)
 
     async def _waited(self, execution: Execution, node: Node, outcome: NodeOutcome) -> NodeState | Wait:
         """Retry it later, until ``patience`` has passed: then a person decides when."""
-        known, since = execution.waits.get(node.node_id), execution.since.get(node.node_id)
-        refused, now = outcome.state is NodeState.FAILED, self.clock.now()
-        wait = progress.longer(
-            known,
-            NodeState.WAITING if refused else outcome.state,
-            outcome.why,
-            now=now,
-            monotonic=self.clock.monotonic(),
-            backoff=BACKOFF,
-            asked=outcome.pause,
-            since=since,
-            refused=refused,
-        )
+        known, since, now = execution.waits.get(node.node_id), execution.since.get(node.node_id), self.clock.now()
+        wait = progress.longer(known, outcome, since, now=now, monotonic=self.clock.monotonic(), backoff=BACKOFF)
         if wait.refused >= TRIES:
             return await self._handed_to_person(execution, node, outcome.why, outcome.seen)
         if now - wait.since >= self.patience:
-            given_up = NodeOutcome(state=wait.state, why=f"{outcome.why.rstrip('.')}; {progress.GIVEN_UP}")
+            given_up = NodeOutcome(wait.state, f"{outcome.why.rstrip('.')}; {progress.GIVEN_UP}")
             return await self._marked(execution, node, given_up, retriable=True)
         if known is None and since is None:
-            await self._marked(execution, node, NodeOutcome(state=wait.state, why=outcome.why), since=timestamps.rfc3339(wait.since))
+            await self._marked(execution, node, NodeOutcome(wait.state, outcome.why), since=timestamps.rfc3339(wait.since))
         return wait
 
     async def _probed(self, execution: Execution, node: Node) -> NodeState | Wait:
@@ -191,39 +191,161 @@ class Executor:
         except errors.ToolUnreachable as lost:
             return NodeState.UNKNOWN if execution.stopped.is_set() else await self._waited(execution, node, _unread(lost))
         if any(one is None for one in found):
-            return await self._marked(execution, node, NodeOutcome(state=NodeState.UNKNOWN, why="its outcome is not yet known"))
+            return await self._marked(execution, node, NodeOutcome(NodeState.UNKNOWN, "its outcome is not yet known"))
         execution.wake()  # it has an answer now: the next plan uses it
-        return await self._marked(
-            execution, node, NodeOutcome(state=NodeState.UNKNOWN, why="it was decided; the rollback makes a new plan")
-        )
+        return await self._marked(execution, node, NodeOutcome(NodeState.UNKNOWN, "it was decided; the rollback makes a new plan"))
 
     async def _handed_to_person(self, execution: Execution, node: Node, why: str, seen: str | None) -> NodeState:
         effects, rollback = execution.scope.effects_of(node), execution.rollback
         task = tasks.of_node(rollback, node, effects, why=why, seen=seen, at=self.clock.now())
         opened = await self.tasks.open(task, tasks.Owner(workflow_id=rollback.workflow_id, generation=rollback.generation))
-        return await self._marked(execution, node, NodeOutcome(state=NodeState.TASK, why=why, seen=seen), task_id=opened.task_id)
+        return await self._marked(execution, node, NodeOutcome(NodeState.TASK, why, seen=seen), task_id=opened.task_id)
 
     async def _marked(self, execution: Execution, node: Node, outcome: NodeOutcome, **more: object) -> NodeState:
-        await self.entries.node(execution.rollback, node, outcome.state, outcome.why, seen=outcome.seen, **more)
+        said = {"node": node.node_id, "state": outcome.state.value, "why": outcome.why, "seen": outcome.seen}
+        await self.entries.append(execution.rollback, "node", **said, **more)
         return outcome.state
 
-    async def _remember(self, execution: Execution, node_id: str) -> Write | None:
+    async def _reread(self, execution: Execution, node_id: str) -> Write | None:
         """Read the attempts at a node again: later nodes on its object are guarded by the version they left. Returns the newest."""
-        execution.tried.keep(node_id, await self.records.compensations(execution.rollback.rollback_id, node_id))
-        return execution.tried.newest(node_id)
+        execution.attempts.add(await self.records.compensations(execution.rollback.rollback_id, node_id))
+        return execution.attempts.newest(node_id)
 
     def _order(self, execution: Execution, node: Node) -> Compensating:
-        tried, follows = execution.tried, node.guard_follows
+        attempts, follows = execution.attempts, node.guard_follows
         state = execution.schedule.states.get(follows) if follows is not None else None
         return Compensating(
             rollback=execution.rollback,
             node=node,
             run=execution.scope.runs[node.run_id],
             effects=execution.scope.effects_of(node),
-            guard=progress.guard(node, tried.of_object(node.target.object), tried.of_node(follows), state),
+            guard=progress.guard(node, attempts.of_object(node.target.object), attempts.of_node(follows), state),
             fence=execution.fence,
         )
 
 
 def _unread(lost: errors.ToolUnreachable) -> NodeOutcome:
-    return NodeOutcome(state=NodeState.UNKNOWN, why=f"the tool cannot be read to decide whether it was applied: {lost.detail}", again=True)
+    return NodeOutcome(NodeState.UNKNOWN, f"the tool cannot be read to decide whether it was applied: {lost.detail}", again=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Soundness:
+    """``violations``: what policy said; ``differing``: objects that are not as they should be; ``unseen``: those that could not be read.
+
+    ``open`` is what may show a little later: objects that were undone and could not be read, and that policy gave no answer.
+    """
+
+    differing: tuple[tuple[Node, Examined], ...]
+    violations: tuple[Reason, ...]
+    unseen: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+
+    @property
+    def residue(self) -> list[str]:
+        return [*(named(node, one.why) for node, one in self.differing), *self.violated]
+
+    @property
+    def violated(self) -> list[str]:
+        return [f"invariant {one.code}: {one.message}" for one in self.violations]
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCheck:
+    """The outcome of a rollback when no node runs any more: from its nodes' states, and from the tools' state, never from a receipt.
+
+    ``patience``: seconds for which a tool that cannot be read, or policy that cannot be asked, is waited for.
+    """
+
+    compensations: Compensations
+    rules: Rules
+    replica: OrderReplica
+    records: RollbackRecords
+    clock: Clock
+    patience: float
+
+    async def __call__(self, run: Run, execution: Execution) -> tuple[RollbackStatus, tuple[str, ...]]:
+        """The state it comes to, and what is left: a sentence each. It is over only once everything that was undone was seen."""
+        rollback, planned, states = execution.rollback, execution.scope.plan, execution.schedule.states
+        status = execution.schedule.status
+        left = progress.residue(planned, states, await self.records.marks(rollback.rollback_id, rollback.run_id))
+        if status not in (RollbackStatus.CLEAN, RollbackStatus.RESIDUE):
+            return status, tuple(left)
+        known: dict[str, Examined] = {}
+        tries, since = 0, None
+        while not execution.stopped.is_set():
+            found = await self.examine(run, execution.scope, states, known=known)
+            if not found.open:
+                return RollbackStatus.RESIDUE if left or found.residue else status, (*left, *found.residue)
+            now, tries = self.clock.now(), tries + 1
+            since = now if since is None else since
+            if now - since >= self.patience:
+                return RollbackStatus.NEEDS_OPERATOR, (*left, *(f"{one.rstrip('.')}; {progress.GIVEN_UP}" for one in found.open))
+            execution.unseen = found.open
+            await execution.pause(BACKOFF.pause(tries))
+        return status, tuple(left)
+
+    async def examine(
+        self, run: Run, scope: RollbackScope, states: Mapping[str, NodeState], *, known: dict[str, Examined] | None = None
+    ) -> Soundness:
+        """Read the objects of the plan, and evaluate the invariants. Objects in ``known`` (by node) were read before and are not read
+        again; new ones are added, so that an unstable tool need not return everything at once.
+        """
+        found = await self._examined(list(_last(scope, states).values()), scope, states, {} if known is None else known)
+        seen = [(node, one) for node, one in found if isinstance(one, Examined)]
+        differing = tuple((node, one) for node, one in seen if one.as_expected is False)
+        unseen = [(node, named(node, one.why)) for node, one in found if isinstance(one, NotExamined)]
+        violations, unasked = await self._violations(run, scope, seen)
+        taken_back = [why for node, why in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
+        return Soundness(differing, violations, tuple(why for _, why in unseen), (*taken_back, *unasked))
+
+    async def _examined(
+        self, nodes: Sequence[Node], scope: RollbackScope, states: Mapping[str, NodeState], known: dict[str, Examined]
+    ) -> list[tuple[Node, Examined | NotExamined]]:
+        gate = asyncio.Semaphore(READ_AT_ONCE)
+
+        async def look(node: Node) -> Examined | NotExamined | None:
+            if node.node_id in known:
+                return known[node.node_id]
+            async with gate:
+                effects, state = scope.effects_of(node), states.get(node.node_id, NodeState.PENDING)
+                shown = await self.compensations.examine(node, scope.runs[node.run_id], effects, state)
+            if isinstance(shown, Examined):
+                known[node.node_id] = shown
+            return shown
+
+        found = await asyncio.gather(*(look(node) for node in nodes))
+        return [(node, one) for node, one in zip(nodes, found, strict=True) if one is not None]
+
+    async def _violations(
+        self, run: Run, scope: RollbackScope, seen: Sequence[tuple[Node, Examined]]
+    ) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
+        """What policy says, and why it said nothing: then that is a violation."""
+        mode = self.replica.hold(run, run.generation, None, now=self.clock.now()).mode
+        nodes = [rules.node_document(node, scope.effects_of(node)) for node in scope.plan.nodes]
+        document = rules.invariants_document(run=run, mode=mode, objects=[_object(*one) for one in seen], plan={"nodes": nodes})
+        try:
+            return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document)), ()
+        except errors.PolicyUnavailable as down:
+            violations = rules.unsound(down.detail)
+            return violations, tuple(one.message for one in violations)
+
+
+def _last(scope: RollbackScope, states: Mapping[str, NodeState]) -> dict[str, Node]:
+    """For each object the node that shows how it has to be: the last one that was executed, else its newest."""
+    found: dict[str, Node] = {}
+    for node in scope.plan.nodes:
+        if node.target.id and (node.target.object not in found or states.get(node.node_id) is NodeState.DONE):
+            found[node.target.object] = node
+    return found
+
+
+def _object(node: Node, seen: Examined) -> dict[str, object]:
+    target = node.target
+    shown: dict[str, object] = {"system": target.system, "type": target.type, "id": target.id, "exists": seen.exists}
+    named = {"tenant": target.tenant, "version": seen.version, "state": seen.state}
+    return shown | {name: value for name, value in named.items() if value is not None}
+
+
+def named(node: Node, why: str) -> str:
+    """What is said of a node's object."""
+    return f"{node.target.type}:{node.target.id}: {why}"

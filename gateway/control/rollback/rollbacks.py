@@ -10,15 +10,14 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.containment.containment import Containment
-from gateway.control.rollback.execution import ActiveRollbacks, Execution, RollbackEntries, RollbackView, Tried
-from gateway.control.rollback.executor import Executor
-from gateway.control.rollback.outcome import OutcomeCheck
+from gateway.control.rollback.execution import ActiveRollbacks, Attempts, Execution, RollbackEntries, RollbackView
+from gateway.control.rollback.executor import Executor, OutcomeCheck
 from gateway.control.rollback.scope import Preconditions, ScopeQuery, WrongRollback
 from gateway.core.incident import incidents
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Schedule
 from gateway.model.effect import State
-from gateway.model.entry import Position
+from gateway.model.entry import Position, Sealed
 from gateway.model.rollback import Plan, Rollback, RollbackStatus
 from gateway.model.run import Run
 from gateway.model.trigger import Incident
@@ -110,9 +109,8 @@ class Rollbacks:
                 updated_at=now,
                 incident_id=incident.incident_id if incident is not None else None,
             )
-            begun = incidents.with_rollback(incident, rollback, now)
-            await self.entries.change(rollback, "started", by=by, reason=reason, blobs=(sealed,), incident=begun)
-            self._begin(Execution(rollback, scope, Schedule(scope.plan, {}), Tried()))
+            await self._change(rollback, "started", by=by, reason=reason, plan=sealed, incident=incident)
+            self._begin(Execution(rollback, scope, Schedule(scope.plan, {}), Attempts()))
             return rollback
 
     async def view(self, rollback_id: str) -> RollbackView:
@@ -174,7 +172,8 @@ class Rollbacks:
 
     def stop_all(self) -> None:
         """At the end of the process: nothing more is sent here. The next process continues."""
-        self.active.stop_all()
+        for execution in self.active.executions.values():
+            execution.stop()
 
     async def tick(self) -> None:
         """Journal the stops that the journal could not take before, and continue rollbacks that lost their execution by that.
@@ -241,11 +240,11 @@ class Rollbacks:
                 updated_at=self.clock.now(),
                 ended_at=None,
             )
-            await self.entries.change(claimed, change, by=by, reason=reason, blobs=(sealed,), incident=await self._incident(claimed))
-            tried = Tried.of(await self.records.compensations(rollback.rollback_id))
+            await self._change(claimed, change, by=by, reason=reason, plan=sealed)
+            attempts = await self.records.compensations(rollback.rollback_id)
             marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
-            schedule = Schedule(scope.plan, progress.states(scope.plan, tried.all(), marks, driven=True))
-            self._begin(Execution(claimed, scope, schedule, tried, {} if restart else progress.since(marks)))
+            schedule = Schedule(scope.plan, progress.states(scope.plan, attempts, marks, driven=True))
+            self._begin(Execution(claimed, scope, schedule, Attempts(attempts), {} if restart else progress.since(marks)))
             return claimed
 
     async def _stop(self, rollback_id: str) -> Rollback:
@@ -258,7 +257,7 @@ class Rollbacks:
         self.active.request_stop(rollback_id, reason, by)  # an execution that began after the request stops, too
         now = self.clock.now()
         stopped = replace(rollback, status=RollbackStatus.STOPPED, updated_at=now, ended_at=now)
-        await self.entries.change(stopped, "stopped", by=by, reason=reason, incident=await self._incident(stopped))
+        await self._change(stopped, "stopped", by=by, reason=reason)
         self.active.stop_requests.pop(rollback_id, None)
         return stopped
 
@@ -269,7 +268,7 @@ class Rollbacks:
         return rollback
 
     def _begin(self, execution: Execution) -> None:
-        self.active.begin(execution)
+        self.active.executions[execution.rollback.rollback_id] = execution
         self.spawn(self._executed(execution))
 
     async def _executed(self, execution: Execution) -> None:
@@ -309,14 +308,18 @@ class Rollbacks:
                 return False
             now = self.clock.now()
             ended = replace(rollback, status=status, residue=left, updated_at=now, ended_at=now if status.ended else None)
-            change = "ended" if status.ended else "waits"
-            await self.entries.change(ended, change, by=self.owner, reason=str(status), incident=await self._incident(ended))
+            await self._change(ended, "ended" if status.ended else "waits", by=self.owner, reason=str(status))
         return not status.ended
 
-    async def _incident(self, rollback: Rollback) -> Incident | None:
-        if rollback.incident_id is None:
-            return None
-        return incidents.with_rollback(await self.incidents.incident(rollback.incident_id), rollback, self.clock.now())
+    async def _change(
+        self, rollback: Rollback, change: str, *, by: str, reason: str, plan: Sealed | None = None, incident: Incident | None = None
+    ) -> None:
+        """Journal a change of a rollback with its whole record, its new ``plan``, and the incident that it is for."""
+        if incident is None and rollback.incident_id is not None:
+            incident = await self.incidents.incident(rollback.incident_id)
+        about = incidents.with_rollback(incident, rollback, self.clock.now())
+        blobs = () if plan is None else (plan,)
+        await self.entries.append(rollback, change, blobs, rollback=rollback, incident=about, by=by, reason=reason)
 
     async def _known(self, rollback_id: str) -> Rollback:
         return await required(self.records.rollback(rollback_id), rollback_id)

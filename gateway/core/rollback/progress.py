@@ -16,7 +16,7 @@ from gateway.core.backoff import Backoff
 from gateway.model.effect import State, Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Verification
-from gateway.model.rollback import Node, NodeAction, NodeState, Plan, RollbackStatus
+from gateway.model.rollback import Node, NodeAction, NodeOutcome, NodeState, Plan, RollbackStatus
 
 
 @dataclass(slots=True)
@@ -227,30 +227,21 @@ class Wait:
     refused: int = 0
 
 
-def longer(
-    known: Wait | None,
-    state: NodeState,
-    why: str,
-    *,
-    now: float,
-    monotonic: float,
-    backoff: Backoff,
-    asked: float = 0.0,
-    since: float | None = None,
-    refused: bool = False,
-) -> Wait:
-    """The wait after one more try that came to nothing; a change of state begins with the first pause again.
+def longer(known: Wait | None, outcome: NodeOutcome, since: float | None, *, now: float, monotonic: float, backoff: Backoff) -> Wait:
+    """The wait after one more try without result; a change of state begins with the first pause again.
 
-    ``asked`` is the pause that the tool asks for, in seconds. ``since`` is when it began where somebody waited before this process did.
+    ``since`` is when the wait began, if an earlier process began it. A tool may ask for the pause (``outcome.pause``).
     """
+    refused = outcome.state is NodeState.FAILED
+    state = NodeState.WAITING if refused else outcome.state
     same = known is not None and known.state is state
     tries = known.tries + 1 if known is not None and same else 1
     return Wait(
         state=state,
-        why=why,
+        why=outcome.why,
         since=known.since if known is not None else now if since is None else min(since, now),
         entered=known.entered if known is not None and same else now,
-        due=monotonic + backoff.pause(tries, asked=asked),
+        due=monotonic + backoff.pause(tries, asked=outcome.pause),
         tries=tries,
         refused=(known.refused if known is not None else 0) + refused,
     )

@@ -21,7 +21,7 @@ from gateway.core.rollback import effects
 from gateway.model.decision import Allow, Considered
 from gateway.model.effect import State, Write
 from gateway.model.entry import Result, Verification
-from gateway.model.rollback import CompensationKind, Node, NodeState
+from gateway.model.rollback import CompensationKind, Node, NodeOutcome, NodeState
 from gateway.model.run import Lease, Run
 from gateway.pipeline import effect, probe, sealed_payloads
 from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless, Prepared
@@ -33,7 +33,7 @@ from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.recall import Recall
 from gateway.pipeline.tool import Expected, ObjectState, ToolReads, Tools
 from gateway.ports.clock import Clock
-from gateway.ports.rollback import Compensating, Compensations, Examined, NodeOutcome, NotExamined, Proposal
+from gateway.ports.rollback import Compensating, Compensations, Examined, NotExamined, Proposal
 from gateway.ports.rules import Rules
 
 LEASE = 60.0
@@ -284,20 +284,20 @@ def _stood(against: Conflict | errors.Refusal) -> NodeOutcome:
     """The result of a node whose call was refused."""
     match against:
         case Needless():
-            return NodeOutcome(state=NodeState.NOTHING, why=str(against), seen=against.seen)
+            return NodeOutcome(NodeState.NOTHING, str(against), seen=against.seen)
         case Conflict():
-            return NodeOutcome(state=NodeState.TASK, why=str(against), seen=against.seen)
+            return NodeOutcome(NodeState.TASK, str(against), seen=against.seen)
         case errors.ReplyNotKept():
-            return NodeOutcome(state=NodeState.DONE, why="it was carried out earlier")
+            return NodeOutcome(NodeState.DONE, "it was carried out earlier")
         case errors.OutcomeUnknown() | errors.Refusal(members={"outcome": "unknown"}):
-            return NodeOutcome(state=NodeState.UNKNOWN, why=against.detail)
+            return NodeOutcome(NodeState.UNKNOWN, against.detail)
         case _ if isinstance(against, HELD):
-            return NodeOutcome(state=NodeState.STOPPED, why=against.detail)
+            return NodeOutcome(NodeState.STOPPED, against.detail)
         # The lease is this call's own: what waited too long for a connection gets another one.
         case _ if against.retryable or isinstance(against, errors.LeaseExpired):
-            return NodeOutcome(state=NodeState.WAITING, why=against.detail, again=True, pause=against.retry_after or 0.0)
+            return NodeOutcome(NodeState.WAITING, against.detail, again=True, pause=against.retry_after or 0.0)
         case _:
-            return NodeOutcome(state=NodeState.FAILED, why=against.detail)
+            return NodeOutcome(NodeState.FAILED, against.detail)
 
 
 def _other(order: Compensating, instead: catalog.Instead) -> Compensating:
@@ -321,25 +321,25 @@ def _kept(kept: Kept) -> NodeOutcome:
     write = kept.write
     if write.verification is Verification.FAILED:
         where = f"entry {write.outcome or write.intent}"
-        return NodeOutcome(state=NodeState.FAILED, why=f"it was carried out, but the object read back differs ({where})")
-    return NodeOutcome(state=NodeState.DONE, why="it was carried out earlier", after=write.after_version)
+        return NodeOutcome(NodeState.FAILED, f"it was carried out, but the object read back differs ({where})")
+    return NodeOutcome(NodeState.DONE, "it was carried out earlier", after=write.after_version)
 
 
 def _came_of(settled: Settled) -> NodeOutcome:
     verdict, status = settled.verdict, settled.answer.status
     where = f"entry {settled.position}"
     if verdict.result is Result.SUCCESS and verdict.verification is not Verification.FAILED:
-        return NodeOutcome(state=NodeState.DONE, after=verdict.after_version)
+        return NodeOutcome(NodeState.DONE, after=verdict.after_version)
     if verdict.result is Result.SUCCESS:
-        return NodeOutcome(state=NodeState.FAILED, why=f"it was carried out, but the object read back differs ({where})")
+        return NodeOutcome(NodeState.FAILED, f"it was carried out, but the object read back differs ({where})")
     if verdict.result is Result.UNKNOWN:
-        return NodeOutcome(state=NodeState.UNKNOWN, why=f"the tool answered {status}: its outcome is unknown ({where})")
+        return NodeOutcome(NodeState.UNKNOWN, f"the tool answered {status}: its outcome is unknown ({where})")
     if status == MOVED_ON:
-        return NodeOutcome(state=NodeState.TASK, why=f"the tool reports a later write of the object ({where})")
+        return NodeOutcome(NodeState.TASK, f"the tool reports a later write of the object ({where})")
     if status == BUSY:
         pause = read.retry_after(settled.answer) or 0.0
-        return NodeOutcome(state=NodeState.WAITING, why=f"the tool is busy ({where})", again=True, pause=pause)
-    return NodeOutcome(state=NodeState.FAILED, why=f"the tool answered {status} ({where})", again=status in AGAIN)
+        return NodeOutcome(NodeState.WAITING, f"the tool is busy ({where})", again=True, pause=pause)
+    return NodeOutcome(NodeState.FAILED, f"the tool answered {status} ({where})", again=status in AGAIN)
 
 
 if TYPE_CHECKING:

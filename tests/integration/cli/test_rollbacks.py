@@ -39,7 +39,7 @@ async def told_as(status: RollbackStatus, gateway: Gateway, rollback_id: str) ->
     found = await services.rollback_records.rollback(rollback_id)
     assert found is not None
     changed = replace(found, status=status, residue=(), ended_at=None)
-    await services.rollbacks.entries.change(changed, "changed", by="admin", reason="a test says so")
+    await services.rollbacks.entries.append(changed, "changed", rollback=changed, by="admin", reason="a test says so")
 
 
 def test_a_plan_is_a_table_in_the_order_of_its_execution(changed: Gateway, killcord: Cli) -> None:

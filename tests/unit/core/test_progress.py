@@ -10,7 +10,7 @@ from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Schedule, Wait
 from gateway.model.effect import State
 from gateway.model.entries import RollbackEntry
-from gateway.model.rollback import NodeState, Plan
+from gateway.model.rollback import NodeOutcome, NodeState, Plan
 from tests.support.rolled import NODE, written
 
 
@@ -22,7 +22,8 @@ def waited(
     asked: float = 0.0,
     since: float | None = None,
 ) -> Wait:
-    return progress.longer(known, state, "the tool is unavailable", now=at, monotonic=at - 90.0, backoff=BACKOFF, asked=asked, since=since)
+    outcome = NodeOutcome(state, "the tool is unavailable", pause=asked)
+    return progress.longer(known, outcome, since, now=at, monotonic=at - 90.0, backoff=BACKOFF)
 
 
 def test_each_pause_is_twice_as_long_as_the_one_before_up_to_a_bound() -> None:
