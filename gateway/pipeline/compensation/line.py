@@ -171,8 +171,7 @@ class Compensate:
 
     def _settle_time(self, node: Node) -> float:
         """Seconds after which a compensation that is not there will not come any more."""
-        tool = self.tools.get(node.tool)
-        kind = tool.catalog.actions.get(node.by or "") if tool is not None else None
+        kind = self.calls.action(node, node.by)
         return SETTLE if kind is None or kind.probe is None else kind.probe.settle
 
     def _known(self, order: Compensating, prepared: Prepared) -> Known:
@@ -262,10 +261,10 @@ class Compensate:
         return seen.version if seen.exists else "absent"
 
     async def _object(self, node: Node, run: Run, effects: Sequence[Write]) -> ObjectState:
-        tool = self.tools.get(node.tool)
-        kind = tool.catalog.actions.get(node.action) if tool is not None else None
-        if tool is None or kind is None or kind.object_type is None:
+        kind = self.calls.action(node, node.action)
+        if kind is None or kind.object_type is None:
             raise Conflict("its adapter no longer declares how to read the object")
+        tool = self.tools[node.tool]
         captures = await self.calls.captures(effects)
         made = node.target.id if kind.creates is not None else None
         try:

@@ -10,7 +10,6 @@ import orjson
 
 from gateway import errors
 from gateway.core.adapter import catalog, resolve
-from gateway.core.adapter.expression import Expression
 from gateway.core.request import canonical
 from gateway.model.call import Call, Head
 from gateway.model.effect import Write
@@ -19,6 +18,9 @@ from gateway.model.run import Run
 from gateway.pipeline import sealed_payloads
 from gateway.pipeline.tool import Expected, Tool, Tools, reply_document
 from gateway.ports.vault import Blobs, Vault
+
+_OF_RUN = ("run_id", "workflow_id", "tenant", "agent_id", "task_class")
+"""What a compensation's body sees of its run."""
 
 
 class Conflict(Exception):
@@ -53,12 +55,13 @@ class CompensationRequests:
         Raises:
             Conflict: what it takes was not kept, or cannot be put into a path or a body.
         """
-        tool, kind, by = self._declared(node)
+        kind, undo, by = self._declared(node)
+        tool = self.tools[node.tool]
         original = next(one for one in effects if one.wire_key == node.original)
         request = await self._request(original, tool)
         snapshot = await self._snapshot(node)
         path = _path(tool.catalog, kind, node, request.captures)
-        body = await self._body(node, kind, request, snapshot, run)
+        body = await self._body(node, undo, request, snapshot, run)
         headers = ((b"Content-Type", b"application/json"),) if body else ()
         try:
             call = canonical.call(Head(method=by.method, target=f"/{tool.name}{path}", headers=headers, length=len(body)), body)
@@ -76,8 +79,8 @@ class CompensationRequests:
 
     def instead(self, node: Node) -> catalog.Instead | None:
         """What the adapter declares for where the node's compensation comes too late."""
-        _, kind, _ = self._declared(node)
-        return kind.undo.instead if kind.undo is not None else None
+        _, undo, _ = self._declared(node)
+        return undo.instead
 
     async def captures(self, effects: Sequence[Write]) -> Mapping[str, str]:
         """What the newest effect's path held: where its object is read.
@@ -88,13 +91,17 @@ class CompensationRequests:
         newest = effects[-1]
         return (await self._request(newest, self.tools[newest.tool])).captures
 
-    def _declared(self, node: Node) -> tuple[Tool, catalog.ActionType, catalog.ActionType]:
+    def action(self, node: Node, name: str | None) -> catalog.ActionType | None:
+        """An action of the node's tool, by its name."""
         tool = self.tools.get(node.tool)
-        kind = tool.catalog.actions.get(node.action) if tool is not None else None
-        by = tool.catalog.actions.get(node.by) if tool is not None and node.by is not None else None
-        if tool is None or kind is None or kind.undo is None or by is None:
+        return tool.catalog.actions.get(name or "") if tool is not None else None
+
+    def _declared(self, node: Node) -> tuple[catalog.ActionType, catalog.Undo, catalog.ActionType]:
+        """The action that is undone, its declared compensation, and the action that carries that out."""
+        kind, by = self.action(node, node.action), self.action(node, node.by)
+        if kind is None or kind.undo is None or by is None:
             raise Conflict("its adapter no longer declares the compensation")
-        return tool, kind, by
+        return kind, kind.undo, by
 
     async def _request(self, write: Write, tool: Tool) -> sealed_payloads.Request:
         plain = await self._unsealed(write.args_ref, "its request")
@@ -107,28 +114,22 @@ class CompensationRequests:
         return kept
 
     async def _body(
-        self, node: Node, kind: catalog.ActionType, request: sealed_payloads.Request, snapshot: Mapping[str, Any] | None, run: Run
+        self, node: Node, undo: catalog.Undo, request: sealed_payloads.Request, snapshot: Mapping[str, Any] | None, run: Run
     ) -> bytes:
-        assert kind.undo is not None
-        declared = kind.undo.body_of(node.by or "")
+        declared = undo.body_of(node.by or "")
         if declared is None or not node.with_body:
             return b""
-        identity = {"run_id": run.run_id, "workflow_id": run.workflow_id, "tenant": run.tenant, "agent_id": run.agent_id}
-        document: dict[str, object] = {**request.document, "run": {**identity, "task_class": run.task_class}}
+        document: dict[str, object] = {**request.document, "run": {name: getattr(run, name) for name in _OF_RUN}}
         if snapshot is not None:
             document["snapshot"] = snapshot["state"]
         if declared.roots >= {"request"} and request.redacted:
             raise Conflict("policy redacted part of its request, so that no call can compensate it")
-        document |= await self._reply(node, declared)
+        if "reply" in declared.roots:
+            document["reply"] = reply_document(sealed_payloads.reply_from(await self._unsealed(node.reply_ref, "its reply")))
         value = declared.search(document)
         if value is None:
             raise Conflict("the compensation's request cannot be built from the stored data")
         return orjson.dumps(value)
-
-    async def _reply(self, node: Node, declared: Expression) -> dict[str, object]:
-        if "reply" not in declared.roots:
-            return {}
-        return {"reply": reply_document(sealed_payloads.reply_from(await self._unsealed(node.reply_ref, "its reply")))}
 
     async def _unsealed(self, ref: str | None, what: str) -> bytes:
         sealed = await self.blobs.blob(ref) if ref is not None else None
