@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from gateway.model.call_entry import Sent
 from gateway.model.effect import Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.rollback import Node, NodeOutcome, NodeState, Rollback
@@ -31,9 +32,7 @@ class Compensating(Struct, frozen=True, kw_only=True):
 class Proposal(Struct, frozen=True, kw_only=True):
     """The request that would carry out a node. ``shown`` is all of it, for approvers: to be sealed, not journaled."""
 
-    method: str
-    path: str
-    body_digest: str
+    request: Sent
     shown: bytes
 
 

@@ -13,7 +13,6 @@ from gateway.model.call_entry import ReconciliationEntry
 from gateway.model.checkpoint import START
 from gateway.model.entries import ApprovalEntry, Entry, TaskEntry
 from gateway.model.entry import Position
-from gateway.model.rollback import Rollback
 from gateway.model.trigger import Incident, RollbackState
 from gateway.ports.projections import Incidents, Registry
 from gateway.ports.rollback import RollbackRecords
@@ -49,7 +48,6 @@ class Automatic:
 
     async def _begin(self, incident: Incident) -> None:
         to = await self.last_checkpoint(incident) or START
-        begun: Rollback | None = None
         try:
             begun = await self.rollbacks.start(
                 incident.run_id,
@@ -65,9 +63,10 @@ class Automatic:
             if self._later.setdefault(incident.incident_id, incident) is incident:
                 self._log_delay(incident, not_now)
             return
-        if begun is not None and begun.incident_id != incident.incident_id:
-            self._later[incident.incident_id] = incident  # another's is under way: this one's begins once that has ended
-            return
+        else:
+            if begun.incident_id != incident.incident_id:
+                self._later[incident.incident_id] = incident  # another's is under way: this one's begins once that has ended
+                return
         self._later.pop(incident.incident_id, None)
 
     async def tick(self) -> None:

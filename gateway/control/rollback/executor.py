@@ -22,7 +22,6 @@ from gateway.core.policy import rules
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Wait
 from gateway.model.approval import ApprovalStatus
-from gateway.model.call_entry import Sent
 from gateway.model.decision import Reason
 from gateway.model.effect import State, Write
 from gateway.model.rollback import Node, NodeAction, NodeOutcome, NodeState, RollbackStatus
@@ -133,9 +132,8 @@ class Executor:
             return await self._handed_to_person(execution, node, proposal.why, proposal.seen)
         summary = f"{node.by} to undo {node.action}: {node.why}"
         asked = await self.approvals.request_compensation(rollback, node, order.run, summary, order.guard, proposal.shown)
-        request = Sent(method=proposal.method, path=proposal.path, body_digest=proposal.body_digest)
         outcome = NodeOutcome(NodeState.WAITING, "it needs a person's approval")
-        return await self._marked(execution, node, outcome, approval_id=asked.approval_id, request=request)
+        return await self._marked(execution, node, outcome, approval_id=asked.approval_id, request=proposal.request)
 
     async def _attempted(self, execution: Execution, order: Compensating) -> NodeOutcome:
         """One attempt, unless an earlier one may have been applied: an unknown outcome is looked up, never sent again."""

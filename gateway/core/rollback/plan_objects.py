@@ -6,9 +6,10 @@ effect's version before it has to be the one that the effect before it left; wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from itertools import groupby
+from typing import Any
 
 from msgspec import Struct
 
@@ -27,12 +28,6 @@ _CARRIED = "an earlier compensation did not have the expected result"
 _LEFT_OPEN = "the object's state after a compensation is unknown"
 _UNMADE = "It was created and removed: there is nothing to undo."
 _REVIEW = "It cannot be undone: a person has to review it, and the run may start nothing."
-
-
-class _Guard(TypedDict, total=False):
-    guard: str | None
-    guard_absent: bool
-    guard_follows: str
 
 
 class Draft(Struct, frozen=True, gc=False):
@@ -172,7 +167,7 @@ def _unmakes(first: Write, write: Write) -> bool:
     return made and effects.removes(write) and not effects.irreversible(write)
 
 
-def _call(group: Sequence[Write], undos: Undos, guard: _Guard) -> Draft:
+def _call(group: Sequence[Write], undos: Undos, guard: Mapping[str, Any]) -> Draft:
     """The one compensation of a group."""
     first, last = group[0], group[-1]
     stateful, made, gone = first.compensation.remedy in effects.STATEFUL, effects.makes(first), effects.removes(last)
@@ -210,7 +205,7 @@ def _does(remedy: Remedy, *, gone: bool) -> CompensationKind:
     return CompensationKind.MAKES if gone else CompensationKind.RESTORES
 
 
-def _guard(tail: Write, newer: Node | None) -> _Guard:
+def _guard(tail: Write, newer: Node | None) -> Mapping[str, Any]:
     """Bound to what the newer node leaves, or to what the object's last write left."""
     if newer is not None:
         return {"guard_follows": newer.node_id}
@@ -223,22 +218,16 @@ def _unversioned(write: Write, undos: Undos, now: float) -> Draft:
     return _call([write], undos, {}) if why_not is None else _by_persons([write], why_not)[0]
 
 
-def _by_persons(group: Sequence[Write], reason: str) -> list[Draft]:
+def _by_persons(group: Iterable[Write], reason: str) -> list[Draft]:
     """Newest first: each irreversible effect for itself, what lies between them as one."""
     drafts: list[Draft] = []
-    between: list[Write] = []
-    for write in group:
-        if not effects.irreversible(write):
-            between.append(write)
-            continue
-        drafts += _tasks(between, reason)
-        drafts.append(_draft([write], write, NodeAction.REVIEW, _REVIEW, reason=effects.ONLY_REVIEWED))
-        between = []
-    return [*drafts, *_tasks(between, reason)][::-1]
-
-
-def _tasks(group: Sequence[Write], reason: str) -> list[Draft]:
-    return [_draft(group, group[-1], NodeAction.TASK, _person(reason), reason=reason)] if group else []
+    for irreversible, found in groupby(group, effects.irreversible):
+        writes = list(found)
+        if irreversible:
+            drafts += [_draft([write], write, NodeAction.REVIEW, _REVIEW, reason=effects.ONLY_REVIEWED) for write in writes]
+        else:
+            drafts.append(_draft(writes, writes[-1], NodeAction.TASK, _person(reason), reason=reason))
+    return drafts[::-1]
 
 
 def _probe(write: Write) -> Draft:

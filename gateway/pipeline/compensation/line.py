@@ -18,6 +18,7 @@ from gateway.core.adapter import catalog, resolve
 from gateway.core.policy import rules
 from gateway.core.request import idempotency
 from gateway.core.rollback import effects
+from gateway.model.call_entry import Sent
 from gateway.model.decision import Allow, Considered
 from gateway.model.effect import State, Write
 from gateway.model.entry import Result, Verification
@@ -108,9 +109,8 @@ class Compensate:
         base = self.tools[node.tool].base
         guard = effect.guard(Before(taken=True, guard=compensating.guard, guard_absent=node.guard_absent))
         digest = f"sha256:{idempotency.body_digest(call.body)}"
-        return Proposal(
-            method=call.method, path=base + call.target, body_digest=digest, shown=sealed_payloads.compensation(call, base, guard, other)
-        )
+        request = Sent(method=call.method, path=base + call.target, body_digest=digest)
+        return Proposal(request=request, shown=sealed_payloads.compensation(call, base, guard, other))
 
     async def decide(self, write: Write) -> bool | None:
         if write.wire_key in self.send_write.live:
