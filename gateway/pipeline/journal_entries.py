@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from gateway.core import problem, timestamps
+from gateway.core import timestamps
 from gateway.core.request import idempotency
 from gateway.errors import Refusal
 from gateway.model import call_entry
@@ -129,7 +129,7 @@ def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *,
         **_members(refused.members),
         requested=_requested(known),
         code=refused.code,
-        status=problem.status_of(refused),
+        status=refused.status,
         detail=refused.detail,
         metered=metered,
     )
@@ -150,7 +150,7 @@ def stray(lease: Lease, refused: Refusal, at: float) -> call_entry.RefusalEntry:
         run_id=lease.run_id,
         generation=lease.generation,
         code=refused.code,
-        status=problem.status_of(refused),
+        status=refused.status,
         detail=refused.detail,
     )
 

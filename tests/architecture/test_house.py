@@ -120,11 +120,40 @@ def test_every_room_says_what_it_is() -> None:
     assert silent == []
 
 
+CODES = {
+    400: ("malformed-request",),
+    401: ("lease-missing", "lease-invalid", "lease-expired"),
+    403: (
+        "lease-revoked",
+        "run-quarantined",
+        "run-read-only",
+        "fanout-blocked",
+        "policy-denied",
+        "tenant-boundary",
+        "tenant-unknown",
+        "action-unknown",
+        "approval-required",
+        "approval-denied",
+    ),
+    404: ("tool-unknown",),
+    408: ("body-timeout",),
+    409: ("in-flight", "outcome-unknown", "reply-not-kept"),
+    412: ("precondition-changed",),
+    413: ("body-too-large",),
+    422: ("key-reused",),
+    429: ("rate-limited", "blast-radius"),
+    502: ("tool-unreachable",),
+    503: ("run-paused", "policy-unavailable", "journal-unavailable", "containment-stale", "draining"),
+    504: ("tool-timeout",),
+}
+"""The codes that agents may rely on, by their status."""
+
+
 def test_every_refusal_has_a_status_a_message_and_a_hint() -> None:
     kinds = [
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Refusal) and kind is not errors.Refusal
     ]
-    assert {kind.code for kind in kinds} == set(problem.STATUS)
+    assert {kind.code: kind.status for kind in kinds} == {code: status for status, codes in CODES.items() for code in codes}
     for kind in kinds:
         shown = problem.document(kind())
         assert shown["type"] == f"urn:killcord:problem:{kind.code}"

@@ -39,107 +39,77 @@ class ProblemDocument(TypedDict):
 class Problem(Refusal):
     """The control API refuses the request, or failed: the docstring of each kind is its title, its name its code."""
 
-    def __init_subclass__(cls, *, status: int) -> None:
-        super().__init_subclass__()
-        cls.status = status
-
     def __init__(self, detail: object = None, *, hint: str | None = None, **members: object) -> None:
         super().__init__(str(detail) if detail else None, hint=hint)
         self.members = members
 
 
-class Unauthenticated(Problem, status=401):
+class Unauthenticated(Problem, status=401, hint="Send 'Authorization: Bearer <token>'; 'killcord operators add' makes a token."):
     """The request has no operator token."""
 
-    hint = "Send 'Authorization: Bearer <token>'; 'killcord operators add' makes a token."
 
-
-class Forbidden(Problem, status=403):
+class Forbidden(Problem, status=403, hint="Use a token whose role, tenants and task classes permit it."):
     """The token does not permit this."""
 
-    hint = "Use a token whose role, tenants and task classes permit it."
 
-
-class ForeignHost(Problem, status=403):
+class ForeignHost(Problem, status=403, hint="Use one of the names in http.allowed_hosts of the gateway's configuration, or add this one."):
     """The Host or Origin of the request is not in http.allowed_hosts."""
 
-    hint = "Use one of the names in http.allowed_hosts of the gateway's configuration, or add this one."
 
-
-class NotFound(Problem, status=404):
+class NotFound(Problem, status=404, hint="/openapi.json has the calls, the lists have the ids."):
     """No such object, or none that this token may see."""
 
-    hint = "/openapi.json has the calls, the lists have the ids."
 
-
-class MethodNotAllowed(Problem, status=405):
+class MethodNotAllowed(Problem, status=405, hint="/openapi.json has the calls."):
     """This path does not take this method."""
 
-    hint = "/openapi.json has the calls."
 
-
-class BadRequest(Problem, status=400):
+class BadRequest(Problem, status=400, hint="Correct what 'problems' names; /openapi.json has the schema."):
     """The query or the body is not valid for this call."""
-
-    hint = "Correct what 'problems' names; /openapi.json has the schema."
 
     def __init__(self, *problems: object) -> None:
         lines = [str(one) for one in problems]
         super().__init__("; ".join(lines), problems=lines)
 
 
-class MalformedRequest(Problem, status=400):
+class MalformedRequest(Problem, status=400, hint="Send one plain HTTP/1.1 request, with lines of at most 8 KiB."):
     """The request is not valid HTTP."""
 
-    hint = "Send one plain HTTP/1.1 request, with lines of at most 8 KiB."
 
-
-class TooWide(Problem, status=400):
+class TooWide(Problem, status=400, hint="Request no more than the class and the parent permit; 'excess' lists what is too wide."):
     """The run asks for more than its class or its parent has."""
 
-    hint = "Request no more than the class and the parent permit; 'excess' lists what is too wide."
 
-
-class Conflict(Problem, status=409):
+class Conflict(Problem, status=409, hint="Read its current state, then decide again."):
     """The state of the object does not allow this."""
 
-    hint = "Read its current state, then decide again."
 
-
-class NotVerified(Problem, status=409):
+class NotVerified(
+    Problem,
+    status=409,
+    hint="Wait until the effects that 'effects' names are settled, or resolve their tasks; then try again, or name another checkpoint.",
+):
     """Some effects of the run are not known or not verified."""
 
-    hint = "Wait until the effects that 'effects' names are settled, or resolve their tasks; then try again, or name another checkpoint."
 
-
-class NotReady(Problem, status=409):
+class NotReady(Problem, status=409, hint="Read the run's effects and tasks; then name a checkpoint, an entry or 'start'."):
     """No checkpoint can be chosen for the run without a person."""
 
-    hint = "Read the run's effects and tasks; then name a checkpoint, an entry or 'start'."
 
-
-class BodyTooLarge(Problem, status=413):
+class BodyTooLarge(Problem, status=413, hint="Send at most 1 MiB."):
     """The body is larger than 1 MiB."""
 
-    hint = "Send at most 1 MiB."
 
-
-class BodyTimeout(Problem, status=408):
+class BodyTimeout(Problem, status=408, hint="Send the whole request without pauses, and every chunk at its stated length."):
     """The body did not arrive in time."""
 
-    hint = "Send the whole request without pauses, and every chunk at its stated length."
 
-
-class UnsupportedMediaType(Problem, status=415):
+class UnsupportedMediaType(Problem, status=415, hint="Send the body as JSON, with 'Content-Type: application/json'."):
     """The Content-Type of the body is not JSON."""
 
-    hint = "Send the body as JSON, with 'Content-Type: application/json'."
 
-
-class Internal(Problem, status=500):
+class Internal(Problem, status=500, hint="Give 'error_id' to the administrator of this gateway: its log has the cause."):
     """Something failed inside the gateway."""
-
-    hint = "Give 'error_id' to the administrator of this gateway: its log has the cause."
 
 
 def answer(refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -149,7 +119,7 @@ def answer(refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Re
         own[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="killcord"'
     if shown["status"] == 503 or refusal.retry_after is not None:
         own[hdrs.RETRY_AFTER] = str(limits.retry_after(refusal.retry_after or 1.0))
-    return web.Response(status=refusals.status_of(refusal), body=orjson.dumps(shown), content_type=MEDIA_TYPE, headers=own)
+    return web.Response(status=refusal.status, body=orjson.dumps(shown), content_type=MEDIA_TYPE, headers=own)
 
 
 def edge(clock: Clock, log: Callable[[str, dict[str, object]], None]) -> Middleware:
