@@ -33,13 +33,13 @@ def make(folder: Path, named: str, *, mode: int = 0o777) -> None:
 def anchor(folder: Path | None) -> Callable[[Head], None]:
     """Appends each signed head to a file of its stream, outside the store it speaks for."""
 
-    def keep(head: Head) -> None:
+    def append(head: Head) -> None:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / f"{head.stream}.heads").open("a", encoding="utf-8") as file:
                 file.write(head.note + "\n")
 
-    return keep
+    return append
 
 
 def init(data_dir: Path) -> Path:
@@ -65,13 +65,13 @@ def rotate(data_dir: Path) -> Path:
     return add_lease_key(init(data_dir))
 
 
-def is_kept(path: Path) -> bool:
-    """Whether a path is where a journal is kept, and no export of one."""
+def is_journal(path: Path) -> bool:
+    """Whether a path is a journal as a gateway stores it, and no export of one."""
     return path.is_dir() or path.name == read_only.FILE
 
 
-def kept(path: Path) -> Iterator[bytes]:
-    """The lines of a kept journal (its folder, or its file), then its signed heads, as an export would hold them.
+def journal_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a stored journal (its folder, or its file), then its signed heads, as an export would hold them.
 
     Raises:
         Misconfigured: there is none, or it cannot be read.

@@ -113,8 +113,8 @@ def add_operator(
     from gateway.http.server.operators import Role
     from gateway.settings import operators as tokens
 
-    if role not in {one.value for one in Role}:
-        raise wrong_use(f"--role {role!r}: write one of {', '.join(one.value for one in Role)}")
+    if role not in list(Role):
+        raise wrong_use(f"--role {role!r}: write one of {', '.join(Role)}")
     path, out = file or _tokens_file(config), output.of(context)
     token = tokens.add(path, name, Role(role), tenants=tenant or ("*",), classes=task_class or ("*",))
     out.value({"name": name, "role": role, "token": token, "file": str(path)}, [token])
@@ -126,26 +126,18 @@ def list_operators(context: typer.Context, config: Config = CONFIG, file: File =
     """List operators. Their tokens cannot be shown again."""
     from gateway.settings import operators as tokens
 
-    known = tokens.load(file or _tokens_file(config)).values()
-    found = [{"name": one.name, "role": one.role.value, "tenants": list(one.tenants), "classes": list(one.classes)} for one in known]
+    found = [asdict(one) for one in tokens.load(file or _tokens_file(config)).values()]
     output.of(context).table(found, _OPERATORS, found)
 
 
 @adapters.command("list")
 def list_actions(context: typer.Context, tool: OfTool = None, config: Config = CONFIG) -> None:
     """List every tool's actions and what undoes them."""
-    tools = [one for one in load(config).tools.values() if tool in (None, one.name)]
     found = [
-        {
-            "tool": one.name,
-            "adapter": one.section.adapter,
-            "action": kind.name,
-            "effect": kind.effect.value,
-            "method": kind.method,
-            "undone_by": None if kind.undo is None else kind.undo.remedy.value,
-            "auto": None if kind.undo is None else kind.undo.automatic,
-        }
-        for one in tools
+        {"tool": name, "adapter": one.section.adapter, "action": kind.name, "effect": kind.effect.value, "method": kind.method}
+        | {"undone_by": kind.undo and kind.undo.remedy.value, "auto": kind.undo and kind.undo.automatic}
+        for name, one in load(config).tools.items()
+        if tool in (None, name)
         for kind in one.catalog.actions.values()
     ]
     output.of(context).table(found, _ACTIONS, found)

@@ -153,9 +153,9 @@ def _file(file: Path) -> Iterator[bytes]:
     # Verifying an export must not wait for the stores to load.
     from gateway.app import data_dir
 
-    if data_dir.is_kept(file):
+    if data_dir.is_journal(file):
         try:
-            yield from data_dir.kept(file)
+            yield from data_dir.journal_lines(file)
         except Misconfigured as wrong:
             raise wrong_use(f"--file {file}: {wrong}") from wrong
         return

@@ -68,12 +68,12 @@ def report(context: typer.Context, incident: IncidentId, out: Out = None) -> Non
     heads = _heads(gateway, found)
     text = postmortem.markdown(found, heads["items"], heads["verifier_key"])
     value = {"incident_id": found["incident_id"], "file": None if out is None else str(out), "markdown": text}
-    if out is None:
-        printed.value(value, text.rstrip("\n").split("\n"))
-        return
-    with accessing("--out", out, "write"):
-        out.write_text(text, encoding="utf-8")
-    printed.value(value, [f"The post-mortem of {found['incident_id']} is in {out}."])
+    lines = text.rstrip("\n").split("\n")
+    if out is not None:
+        with accessing("--out", out, "write"):
+            out.write_text(text, encoding="utf-8")
+        lines = [f"The post-mortem of {found['incident_id']} is in {out}."]
+    printed.value(value, lines)
 
 
 def recover(
