@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Engine = EmbeddedEngine | OpaEngine
 
-BESIDE = Path(".tools") / "opa"
+LOCAL_OPA = Path(".tools") / "opa"
 """Where ``make tools`` puts a real OPA."""
 
 
@@ -54,7 +54,7 @@ def problems(config: Config) -> list[str]:
 
 
 def trials(folder: Path, *, real: bool) -> list[policy_tests.Trial]:
-    """A folder's own tests, run on the embedded engine, or where ``real`` by ``opa test``.
+    """A folder's own tests, run on the embedded engine, or, if ``real``, by ``opa test``.
 
     Raises:
         Misconfigured: the folder cannot be used, or there is no opa; one line per problem.
@@ -82,9 +82,9 @@ def push(folder: Path, url: str) -> Pushed:
 
 
 def _binary() -> str:
-    found = shutil.which("opa") or (str(BESIDE.absolute()) if BESIDE.exists() else None)
+    found = shutil.which("opa") or (str(LOCAL_OPA.absolute()) if LOCAL_OPA.exists() else None)
     if found is None:
-        raise errors.Misconfigured([f"there is no opa on PATH, nor at {BESIDE}; install it, or test on the embedded engine"])
+        raise errors.Misconfigured([f"there is no opa on PATH, nor at {LOCAL_OPA}; install it, or test on the embedded engine"])
     return found
 
 

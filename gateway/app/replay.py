@@ -1,4 +1,4 @@
-"""``policy replay``: what another bundle would have said to the calls in the journal. Holds nothing with which anything could be sent."""
+"""``policy replay``: what another bundle would have decided on the calls in the journal. It has nothing that could send a call."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Difference:
 
 @dataclass(slots=True)
 class Replayed:
-    """``same`` counts equal rulings; ``lost`` counts calls whose record does not hold what deciding takes, by the reason."""
+    """``same`` counts equal rulings; ``lost`` counts calls that cannot be decided again, by the reason."""
 
     revision: str
     same: Counter[Ruling] = field(default_factory=Counter)

@@ -75,7 +75,7 @@ def _report(config: Path) -> Report:
     from gateway.app import policies
     from gateway.settings import check as checking
 
-    report = checking.check(config, further=policies.problems)
+    report = checking.check(config, extra=policies.problems)
     if report.problems:
         raise Failure("\n".join(report.problems), code=WRONG_USE, value=asdict(report))
     return report
@@ -134,8 +134,15 @@ def list_operators(context: typer.Context, config: Config = CONFIG, file: File =
 def list_actions(context: typer.Context, tool: OfTool = None, config: Config = CONFIG) -> None:
     """List every tool's actions and what undoes them."""
     found = [
-        {"tool": name, "adapter": one.section.adapter, "action": kind.name, "effect": kind.effect.value, "method": kind.method}
-        | {"undone_by": kind.undo and kind.undo.remedy.value, "auto": kind.undo and kind.undo.automatic}
+        {
+            "tool": name,
+            "adapter": one.section.adapter,
+            "action": kind.name,
+            "effect": kind.effect.value,
+            "method": kind.method,
+            "undone_by": kind.undo and kind.undo.remedy.value,
+            "auto": kind.undo and kind.undo.automatic,
+        }
         for name, one in load(config).tools.items()
         if tool in (None, name)
         for kind in one.catalog.actions.values()

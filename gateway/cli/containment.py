@@ -12,7 +12,7 @@ from gateway.cli.output import columns
 from gateway.sdk.messages import given, path
 from gateway.sdk.values import Json
 
-app = group("Containment orders. Without a command, lists those in force.", bare="list")
+app = group("Containment orders. Without a command, lists those in force.", default="list")
 
 _STAYS = {
     "quarantined": "Also after a release, runs stay held until they are resumed or closed: killcord resume RUN --reason ...",

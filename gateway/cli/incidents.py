@@ -17,7 +17,9 @@ from gateway.sdk.sync import Killcord
 from gateway.sdk.values import Json
 
 app = group(
-    "Incidents: what was detected and done. Without a command, lists them; with an incident's id alone, shows it.", bare="list", word="show"
+    "Incidents: what was detected and done. Without a command, lists them; with an incident's id alone, shows it.",
+    default="list",
+    for_id="show",
 )
 
 POLLED = 0.2

@@ -28,8 +28,8 @@ Limits = Annotated[
 
 
 class _Group(TyperGroup):
-    bare: str | None = None
-    word: str | None = None
+    default: str | None = None
+    for_id: str | None = None
     former: Mapping[str, Sequence[str]] = {}
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -37,18 +37,19 @@ class _Group(TyperGroup):
         if first in self.former:
             args = [*self.former[first], *args[1:]]
         elif first not in self.commands and first not in ctx.help_option_names:
-            implied = self.word if first and not first.startswith("-") else self.bare
+            implied = self.for_id if first and not first.startswith("-") else self.default
             args = [implied, *args] if implied else args
         return super().parse_args(ctx, args)
 
 
 def group(
-    help: str, *, bare: str | None = None, word: str | None = None, former: Mapping[str, Sequence[str]] | None = None, **more: Any
+    help: str, *, default: str | None = None, for_id: str | None = None, former: Mapping[str, Sequence[str]] | None = None, **more: Any
 ) -> typer.Typer:
     """A group of commands.
 
-    ``bare`` is the command that runs without a command's name, with the options that follow; ``word`` is the one that gets a first word
-    that names no command. ``former`` maps earlier names, which keep working and are not listed, to the commands of today.
+    ``default`` is the command that runs if none is named, with the options that follow; ``for_id`` is the one that runs if the first
+    argument names no command, such as an id. ``former`` maps earlier names, which keep working and are not listed, to the commands of
+    today.
     """
-    members = {"bare": bare, "word": word, "former": former or {}}
-    return typer.Typer(help=help, cls=type("Group", (_Group,), members), no_args_is_help=bare is None, **more)
+    members = {"default": default, "for_id": for_id, "former": former or {}}
+    return typer.Typer(help=help, cls=type("Group", (_Group,), members), no_args_is_help=default is None, **more)

@@ -139,7 +139,7 @@ class Output:
 
 
 def columns(words: str, **computed: Callable[[Any], object]) -> Columns:
-    """A word for each column: ``HEADING=member``, or ``HEADING`` for the member of that name or the ``computed`` value.
+    """A list of columns: ``HEADING=member``, or ``HEADING`` for the member of that name or the ``computed`` value.
 
     ``_`` in a heading prints as a space.
     """

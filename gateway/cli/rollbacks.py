@@ -17,7 +17,7 @@ from gateway.core.rollback import plan_views
 from gateway.sdk.messages import path
 from gateway.sdk.values import Json
 
-app = group("Rollbacks of contained runs. Without a command, lists them.", bare="list")
+app = group("Rollbacks of contained runs. Without a command, lists them.", default="list")
 
 RollbackId = Annotated[str, typer.Argument(metavar="ROLLBACK", help="The rollback's id.")]
 Subtree = Annotated[bool, typer.Option("--subtree", help="Also everything that the run started.")]

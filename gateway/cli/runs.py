@@ -15,7 +15,7 @@ from gateway.sdk.messages import given, path
 from gateway.sdk.values import Json
 
 app = group("Runs: executions of agents' tasks.")
-checkpoints = group("Checkpoints: positions to resume a run from. With a run's id alone, takes one.", word="take")
+checkpoints = group("Checkpoints: positions to resume a run from. With a run's id alone, takes one.", for_id="take")
 
 _RUNS = columns(
     "RUN=run_id TENANT AGENT=agent_id CLASS=task_class MODE STEPS WRITES EXPIRES=expires_at STATE",
@@ -156,13 +156,13 @@ def _resumed(resumed: Json) -> Iterator[str]:
     yield from _lease(resumed)
 
 
-def _limits(words: list[str] | None) -> Json | None:
+def _limits(options: list[str] | None) -> Json | None:
     """``writes=10`` and ``amount.refund=12.5`` as the API takes them; ``None`` for no limits."""
     found: Json = {}
-    for word in words or ():
-        name, _, value = word.partition("=")
+    for option in options or ():
+        name, _, value = option.partition("=")
         if not value:
-            raise wrong_use(f"--limit {word!r}: write NAME=VALUE, such as writes=10, rate=5/s or amount.refund=100")
+            raise wrong_use(f"--limit {option!r}: write NAME=VALUE, such as writes=10, rate=5/s or amount.refund=100")
         if name.startswith("amount."):
             found.setdefault("amount", {})[name.removeprefix("amount.")] = _number(value)
         else:

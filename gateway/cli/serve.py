@@ -39,7 +39,7 @@ def serve(config: Path, role: str) -> None:
         code = uvloop.run(_serve(settings.load(config), role))  # type: ignore[arg-type]
     except errors.Misconfigured as wrong:
         # Report also the problems after the first: an operator should not have to start a gateway once for each.
-        found = list(dict.fromkeys([*wrong.problems, *check.check(config, further=policies.problems).problems]))
+        found = list(dict.fromkeys([*wrong.problems, *check.check(config, extra=policies.problems).problems]))
         raise problems(found, code=WRONG_USE) from wrong
     raise typer.Exit(code)
 

@@ -14,8 +14,8 @@ from gateway.cli.output import columns
 from gateway.sdk.messages import path
 from gateway.sdk.values import Json
 
-app = group("Tasks for a person. Without a command, lists those that are open.", bare="list")
-approvals = group("Approvals: calls that wait for a decision. Without a command, lists those that are pending.", bare="list")
+app = group("Tasks for a person. Without a command, lists those that are open.", default="list")
+approvals = group("Approvals: calls that wait for a decision. Without a command, lists those that are pending.", default="list")
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.")]

@@ -38,7 +38,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
         return f"Webhook(name={self.name!r}, host={self.host!r})"
 
     @property
-    def readable_on_the_way(self) -> bool:
+    def sent_in_plain_text(self) -> bool:
         """Whether its events cross a network in plain text."""
         return self.url.startswith("http:") and not _on_this_machine(self.host)
 

@@ -53,7 +53,7 @@ class Resuming(TypedDict, total=False):
 
 
 class Found(TypedDict, total=False):
-    """A verifier's finding; ``severity`` is ``critical``, or a lesser word such as ``high``.
+    """A verifier's finding; ``severity`` is ``critical``, or less, such as ``high``.
 
     ``evidence`` may name what it is about: ``entries`` (``<stream>/<seq>``) and ``objects`` (``<type>:<id>``) of the run.
     """
@@ -125,8 +125,8 @@ def any_request(request: Request) -> Operation[Answer]:
 
 def page(where: str, query: Mapping[str, object], after: str | None) -> Operation[tuple[list[Json], str | None]]:
     """A page of a list, and the cursor of the next one; ``None`` after the last."""
-    said = (yield Request("GET", where, query={**query, "after": after, "limit": PAGE})).read()
-    return said["items"], said["next"]
+    answer = (yield Request("GET", where, query={**query, "after": after, "limit": PAGE})).read()
+    return answer["items"], answer["next"]
 
 
 def opened(asked: Opening) -> Operation[Grant]:
@@ -177,14 +177,14 @@ def resume(run_id: str, asked: Resuming) -> Operation[tuple[Grant, Resumption]]:
 
 def admission(tenant: str, task_class: str, run_id: str | None) -> Operation[Admission]:
     """Whether this task may start."""
-    said = (yield Request("POST", path("admission"), given(tenant=tenant, task_class=task_class, run_id=run_id))).read()
-    return Admission(said["admit"], said["mode"], said.get("reason"), said.get("order_id"), said.get("retry_after"))
+    answer = (yield Request("POST", path("admission"), given(tenant=tenant, task_class=task_class, run_id=run_id))).read()
+    return Admission(answer["admit"], answer["mode"], answer.get("reason"), answer.get("order_id"), answer.get("retry_after"))
 
 
 def finding(run_id: str, found: Found) -> Operation[Finding]:
     """Report what is wrong with a run's state."""
-    said = (yield Request("POST", path("runs", run_id, "findings"), {**found})).read()
-    return Finding(said["finding_id"], said["entry"], said.get("incident_id"), tuple(said["about"]))
+    answer = (yield Request("POST", path("runs", run_id, "findings"), {**found})).read()
+    return Finding(answer["finding_id"], answer["entry"], answer.get("incident_id"), tuple(answer["about"]))
 
 
 def _is_resumed(asked: Opening, run: Json) -> bool:
@@ -195,5 +195,5 @@ def _is_resumed(asked: Opening, run: Json) -> bool:
 
 
 def _grant(answer: Answer) -> Grant:
-    said = answer.read()
-    return Grant(said["run"], said["lease"], answer.life(said["expires_at"]))
+    granted = answer.read()
+    return Grant(granted["run"], granted["lease"], answer.life(granted["expires_at"]))

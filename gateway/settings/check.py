@@ -29,15 +29,15 @@ class ToolSummary:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``problems`` stop a start, ``warnings`` do not; ``tools`` is empty where there are problems."""
+    """``problems`` stop a start, ``warnings`` do not; ``tools`` is empty if there are problems."""
 
     problems: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     tools: tuple[ToolSummary, ...] = ()
 
 
-def check(path: Path, environ: Mapping[str, str] = os.environ, *, further: Callable[[Config], list[str]] = lambda _: []) -> Report:
-    """Read a configuration and all that it names, without starting anything; ``further`` finds problems that only others can see."""
+def check(path: Path, environ: Mapping[str, str] = os.environ, *, extra: Callable[[Config], list[str]] = lambda _: []) -> Report:
+    """Read a configuration and all that it names, without starting anything; ``extra`` finds problems that this package cannot see."""
     config, problems = settings.read(path, environ)
     if config is None:
         return Report(tuple(problems))
@@ -46,7 +46,7 @@ def check(path: Path, environ: Mapping[str, str] = os.environ, *, further: Calla
             operators.load(config.tokens_file)
         except errors.Misconfigured as error:
             problems += error.problems
-    problems += further(config)
+    problems += extra(config)
     if problems:
         return Report(tuple(problems))
     return Report((), tuple(_warnings(config)), tuple(_summary(one) for one in config.tools.values()))
@@ -69,10 +69,10 @@ def _warnings(config: Config) -> Iterator[str]:
     if config.anchor is None:
         yield f"{config.path.name}: no anchor: a truncated journal will not be detected"
     opa = config.policy.opa
-    if opa is not None and opa.readable_on_the_way:
+    if opa is not None and opa.sent_in_plain_text:
         yield f"{config.path.name}: policy.url: plain http to {opa.host}: anyone on the network path can decide in its place"
     for webhook in config.webhooks:
-        if webhook.readable_on_the_way:
+        if webhook.sent_in_plain_text:
             yield f"{config.path.name}: webhooks.{webhook.name}: plain http to {webhook.host}: the network can read its events"
     yield from _scopes(config)
     yield from _amounts(config)
@@ -97,7 +97,7 @@ def _amounts(config: Config) -> Iterator[str]:
 
 def _tool(config: Config, tool: ToolConfig) -> Iterator[str]:
     name = f"{config.path.name}: tools.{tool.name}"
-    if tool.section.base_url.readable_on_the_way:
+    if tool.section.base_url.sent_in_plain_text:
         yield f"{name}: plain http to {tool.section.base_url.host}: the secret and the data cross the network in plain text"
     if tool.credential is not None and tool.credential.inline:
         yield f"{name}.credential: the secret is written in the file itself; move it to an environment variable or a file"

@@ -17,7 +17,7 @@ FILE = "adapter.yaml"
 
 
 def load(folder: Path, tool: str, variables: Mapping[str, object], shown: str | None = None) -> tuple[Tool | None, list[str]]:
-    """The catalog of ``folder/adapter.yaml`` for a tool; ``None`` and one line per problem where it cannot be used."""
+    """The catalog of ``folder/adapter.yaml`` for a tool; ``None`` and one line per problem if it cannot be used."""
     found, problems = document.read(folder / FILE, shown)
     if problems:
         return None, problems

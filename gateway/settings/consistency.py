@@ -65,7 +65,7 @@ def _check_names(site: Site, adapter: AdapterDocument) -> None:
 
 
 def _check_order(site: Site, actions: Mapping[int, ActionType]) -> None:
-    """Of two actions that fit a call the first in the file is taken: one that never is would be a promise not kept."""
+    """Of two actions that match a call the first in the file is used: one that is never used would be an error."""
     earlier: list[ActionType] = []
     for place, action in actions.items():
         if hides := next((one for one in earlier if _hides(one, action)), None):
@@ -140,7 +140,7 @@ def _check_write(one: _Subject) -> None:
 
 
 def _check_readback(one: _Subject) -> None:
-    """Guard, verify and probe look at an object: there has to be one, and a version where the version is the point."""
+    """Guard, verify and probe look at an object: it has to exist, and to have a version if the check compares versions."""
     declared, site, probe = one.declared, one.site, one.declared.probe
     if declared.guard and not one.versioned:
         site.report("if_match needs an object that has a version", "guard")
@@ -200,7 +200,7 @@ def _check_by(one: _Subject, by: str, site: Site) -> None:
         return
     if carrier.effect is Effect.READ:
         site.report(f"{by} is a read; name a write")
-    # The target's id can stand for {id} where it is one segment.
+    # The target's id can stand for {id} if it is one segment.
     kind = one.tool.objects.get(one.action.object or "")
     own = [name for name in kind.template.names if name != one.tool.tenant_capture] if kind else []
     given = ("id",) if one.action.creates is not None or len(own) == 1 else ()

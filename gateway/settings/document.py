@@ -43,7 +43,7 @@ class Located:
     marks: Mapping[Where, tuple[int, int]]
 
     def problem(self, where: Where, message: str) -> str:
-        """One line: file, line of the nearest place that there is, what the message says of it."""
+        """One line: the file, the line of the nearest place that exists, the message."""
         at = where
         while at and at not in self.marks:
             at = at[:-1]
@@ -51,7 +51,7 @@ class Located:
         return f"{self.name}:{line}: {dotted(where)}: {message}" if where else f"{self.name}:{line}: {message}"
 
     def at(self, where: Where) -> object:
-        """The value at a place, ``None`` if there is none."""
+        """The value at a place, ``None`` if it has no value."""
         value = self.value
         for step in where:
             try:
@@ -67,7 +67,7 @@ def dotted(where: Where) -> str:
 
 
 def read(path: Path, name: str | None = None) -> tuple[Located, list[str]]:
-    """A file's document, and what is wrong with it as YAML; the document is usable where there are no problems."""
+    """A file's document, and what is wrong with it as YAML; the document is usable if there are no problems."""
     name = name or str(path)
     try:
         raw = path.read_bytes()
@@ -247,9 +247,9 @@ def contradictions(value: object, context: Context, where: Where = ()) -> Iterat
             yield from contradictions(inner, context, (*where, key))
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean data_dir?``, or nothing where nothing is near."""
-    near = difflib.get_close_matches(word, sorted(known), n=1)
+def closest(text: str, known: Iterable[str]) -> str:
+    """``; did you mean data_dir?``, or nothing if no known word is similar."""
+    near = difflib.get_close_matches(text, sorted(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 

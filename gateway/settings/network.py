@@ -74,7 +74,7 @@ class Origin:
         return (host if self.scheme == "unix" or self.port == _PORTS[self.scheme] else f"{host}:{self.port}").encode("ascii")
 
     @property
-    def readable_on_the_way(self) -> bool:
+    def sent_in_plain_text(self) -> bool:
         """Whether what is sent crosses a network in plain text."""
         return self.scheme == "http" and not addresses.loopback(self.host)
 

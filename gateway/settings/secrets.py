@@ -15,10 +15,10 @@ from gateway.settings.document import Context, Problem, Section, must
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _PER_TENANT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*(?:\{tenant\}[A-Za-z0-9_]*)*)\}")
 _NAME = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
-_NOT_OURS = frozenset(
+_FORBIDDEN = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect", "idempotency-key"}
 )
-_SPOKEN_FOR = _NOT_OURS | {"content-type", "content-encoding", "if-match", "if-none-match", "keep-alive", "origin", "traceparent"}
+_RESERVED = _FORBIDDEN | {"content-type", "content-encoding", "if-match", "if-none-match", "keep-alive", "origin", "traceparent"}
 
 MAX_SECRET = 16_384
 """Characters read of a secret's file."""
@@ -59,7 +59,7 @@ class CredentialSection(Section):
     header: Annotated[
         str,
         must(
-            lambda name: _NAME.fullmatch(name) and name.lower() not in _NOT_OURS,
+            lambda name: _NAME.fullmatch(name) and name.lower() not in _FORBIDDEN,
             "must name the header that carries the secret, such as Authorization or X-API-Key",
         ),
     ] = Field(description="the name of the header that carries the secret, such as Authorization or X-API-Key")
@@ -95,9 +95,9 @@ class CredentialSection(Section):
         return Credential(self.header, self.value if self.value is not None else "{file}", path, context.environ)
 
 
-def can_carry_a_lease(header: str) -> bool:
+def can_carry_lease(header: str) -> bool:
     """Whether a client's key, which is a lease then, can stand in this header: not in one that the gateway reads itself."""
-    return header.lower() not in _SPOKEN_FOR and not header.lower().startswith(("killcord-", "proxy-"))
+    return header.lower() not in _RESERVED and not header.lower().startswith(("killcord-", "proxy-"))
 
 
 def read(secret: Any, context: Context) -> str:

@@ -37,7 +37,7 @@ Host = Annotated[
 ]
 LeaseHeader = Annotated[
     Name,
-    must(secrets.can_carry_a_lease, "{} cannot carry a lease; name the header of the clients' key, such as X-API-Key"),
+    must(secrets.can_carry_lease, "{} cannot carry a lease; name the header of the clients' key, such as X-API-Key"),
 ]
 ToolUrl = Annotated[
     OriginUrl,
@@ -155,7 +155,7 @@ class ToolSection(Section):
 
     @property
     def shadow_until(self) -> float:
-        """The moment (Unix seconds) from which on policy is enforced; 0 where it is now."""
+        """The moment (Unix seconds) from which on policy is enforced; 0 if it is now."""
         return 0.0 if self.until is None else datetime(self.until.year, self.until.month, self.until.day, tzinfo=UTC).timestamp()
 
 

@@ -1,4 +1,4 @@
-"""When signs become triggers, as ``triggers:`` of killcord.yaml says it: a key for each name, numbers under it, or ``off``."""
+"""The thresholds of triggers, as ``triggers:`` of killcord.yaml sets them: a key for each name, numbers under it, or ``off``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gateway.core.triggers.window import REMEMBERED, Share, Thresholds, Times
 from gateway.core.units import amount, shown
 from gateway.settings.document import Count, Duration, Section, must
 
-MOST = 10_000
-"""Occurrences that can be asked for: each is remembered until there are that many, for every run."""
-LONGEST = 86_400.0
-"""Seconds in the longest window: after a start, entries of that long are read again."""
+MAX_COUNT = 10_000
+"""The most occurrences that a threshold can ask for: so many are remembered for every run."""
+MAX_WINDOW = 86_400.0
+"""Seconds in the longest window: after a start, the entries of that time are read again."""
 
 NEVER_OFF = "cannot be off; change its response in Rego, by an override of killcord.response (docs/triggers.md)"
 
@@ -28,68 +28,70 @@ def _fraction(value: object, what: str) -> Decimal:
     return number
 
 
-Often = Annotated[Count, must(lambda times: 1 <= times <= MOST, f"{{}} is not a number of times; write a whole number from 1 to {MOST}")]
-Remembered = Annotated[
-    Often,
+Occurrences = Annotated[
+    Count, must(lambda times: 1 <= times <= MAX_COUNT, f"{{}} is not a number of times; write a whole number from 1 to {MAX_COUNT}")
+]
+RememberedCount = Annotated[
+    Occurrences,
     must(
         lambda times: times <= REMEMBERED,
         f"{{}} can never be reached; at most {REMEMBERED} writes of a run are remembered",
     ),
 ]
-Within = Annotated[Duration, must(lambda seconds: seconds <= LONGEST, "{:g} s is too long; write at most 1d")]
-Part = Annotated[float, BeforeValidator(lambda value: float(_fraction(value, "share")))]
+Window = Annotated[Duration, must(lambda seconds: seconds <= MAX_WINDOW, "{:g} s is too long; write at most 1d")]
+Fraction = Annotated[float, BeforeValidator(lambda value: float(_fraction(value, "share")))]
 Confidence = Annotated[int, BeforeValidator(lambda value: amount(_fraction(value, "confidence")))]
 
 
 class BoundarySection(Section):
-    reads: Often = _DEFAULT.boundary_reads
+    reads: Occurrences = _DEFAULT.boundary_reads
 
 
 class DeniedSection(Section):
-    count: Often = _DEFAULT.denied.count
-    within: Within = _DEFAULT.denied.within
+    count: Occurrences = _DEFAULT.denied.count
+    within: Window = _DEFAULT.denied.within
 
 
 class LoopSection(Section):
-    count: Remembered = _DEFAULT.loop.count
-    within: Within = _DEFAULT.loop.within
+    count: RememberedCount = _DEFAULT.loop.count
+    within: Window = _DEFAULT.loop.within
 
 
 class RetrySpikeSection(Section):
-    repeats: Often = _DEFAULT.repeats.count
-    failures: Often = _DEFAULT.failures.count
-    within: Within = _DEFAULT.repeats.within
+    repeats: Occurrences = _DEFAULT.repeats.count
+    failures: Occurrences = _DEFAULT.failures.count
+    within: Window = _DEFAULT.repeats.within
 
 
 class StepCountSection(Section):
-    share: Part = _DEFAULT.steps.share
-    at_least: Often = _DEFAULT.steps.at_least
+    share: Fraction = _DEFAULT.steps.share
+    at_least: Occurrences = _DEFAULT.steps.at_least
 
 
 class MutationVolumeSection(Section):
-    share: Part = _DEFAULT.writes.share
-    at_least: Often = _DEFAULT.writes.at_least
-    within: Within = _DEFAULT.writes_within
+    share: Fraction = _DEFAULT.writes.share
+    at_least: Occurrences = _DEFAULT.writes.at_least
+    within: Window = _DEFAULT.writes_within
 
 
 class LowConfidenceSection(Section):
     below: Confidence = _DEFAULT.confidence
-    count: Often = _DEFAULT.unsure
+    count: Occurrences = _DEFAULT.unsure
 
 
 class OutcomeUnknownSection(Section):
-    count: Often = _DEFAULT.unknown.count
-    within: Within = _DEFAULT.unknown.within
+    count: Occurrences = _DEFAULT.unknown.count
+    within: Window = _DEFAULT.unknown.within
 
 
 class BlastRateSection(Section):
     """``records``, ``tenants`` and ``systems`` are the least that counts as much, however small the limit of which ``share`` is a part."""
 
-    share: Part = _DEFAULT.records.share
-    records: Often = _DEFAULT.records.at_least
-    tenants: Often = _DEFAULT.tenants.at_least
-    systems: Often = _DEFAULT.systems.at_least
-    within: Within = _DEFAULT.blast_within
+    share: Fraction = _DEFAULT.records.share
+    records: Occurrences = _DEFAULT.records.at_least
+    tenants: Occurrences = _DEFAULT.tenants.at_least
+    systems: Occurrences = _DEFAULT.systems.at_least
+    within: Window = _DEFAULT.blast_within
 
 
 def _setting(*, numbers: bool, can_be_off: bool) -> BeforeValidator:
@@ -112,35 +114,35 @@ def _setting(*, numbers: bool, can_be_off: bool) -> BeforeValidator:
 
 Numbers = TypeVar("Numbers", bound=Section)
 
-Switch = Annotated[Numbers | None, _setting(numbers=True, can_be_off=True)]
-Kept = Annotated[Numbers, _setting(numbers=True, can_be_off=False)]
-Plain = Annotated[bool, _setting(numbers=False, can_be_off=True)]
-Always = Annotated[bool, _setting(numbers=False, can_be_off=False)]
+NumbersOrOff = Annotated[Numbers | None, _setting(numbers=True, can_be_off=True)]
+NumbersOnly = Annotated[Numbers, _setting(numbers=True, can_be_off=False)]
+OnOrOff = Annotated[bool, _setting(numbers=False, can_be_off=True)]
+AlwaysOn = Annotated[bool, _setting(numbers=False, can_be_off=False)]
 
 
 class TriggersSection(Section):
     """``None`` and ``False`` are triggers that are off."""
 
-    boundary: Kept[BoundarySection] = Field(default=BoundarySection(), alias="policy.tenant-boundary")
-    out_of_scope: Plain = Field(default=True, alias="policy.out-of-scope")
-    denied: Switch[DeniedSection] = Field(default=DeniedSection(), alias="policy.denied")
-    postcondition: Always = Field(default=True, alias="verify.postcondition-failed")
-    finding: Always = Field(default=True, alias="verify.finding")
-    loop: Switch[LoopSection] = Field(default=LoopSection(), alias="anomaly.loop")
-    retry_spike: Switch[RetrySpikeSection] = Field(default=RetrySpikeSection(), alias="anomaly.retry-spike")
-    step_count: Switch[StepCountSection] = Field(default=StepCountSection(), alias="anomaly.step-count")
-    mutation_volume: Switch[MutationVolumeSection] = Field(default=MutationVolumeSection(), alias="anomaly.mutation-volume")
-    low_confidence: Switch[LowConfidenceSection] = Field(default=LowConfidenceSection(), alias="uncertain.low-confidence")
-    schema_drift: Plain = Field(default=True, alias="uncertain.schema-drift")
-    partial_failure: Plain = Field(default=True, alias="uncertain.partial-failure")
-    outcome_unknown: Switch[OutcomeUnknownSection] = Field(default=OutcomeUnknownSection(), alias="uncertain.outcome-unknown")
-    identity: Plain = Field(default=True, alias="uncertain.identity")
-    limit: Always = Field(default=True, alias="blast.limit")
-    rate: Switch[BlastRateSection] = Field(default=BlastRateSection(), alias="blast.rate")
+    boundary: NumbersOnly[BoundarySection] = Field(default=BoundarySection(), alias="policy.tenant-boundary")
+    out_of_scope: OnOrOff = Field(default=True, alias="policy.out-of-scope")
+    denied: NumbersOrOff[DeniedSection] = Field(default=DeniedSection(), alias="policy.denied")
+    postcondition: AlwaysOn = Field(default=True, alias="verify.postcondition-failed")
+    finding: AlwaysOn = Field(default=True, alias="verify.finding")
+    loop: NumbersOrOff[LoopSection] = Field(default=LoopSection(), alias="anomaly.loop")
+    retry_spike: NumbersOrOff[RetrySpikeSection] = Field(default=RetrySpikeSection(), alias="anomaly.retry-spike")
+    step_count: NumbersOrOff[StepCountSection] = Field(default=StepCountSection(), alias="anomaly.step-count")
+    mutation_volume: NumbersOrOff[MutationVolumeSection] = Field(default=MutationVolumeSection(), alias="anomaly.mutation-volume")
+    low_confidence: NumbersOrOff[LowConfidenceSection] = Field(default=LowConfidenceSection(), alias="uncertain.low-confidence")
+    schema_drift: OnOrOff = Field(default=True, alias="uncertain.schema-drift")
+    partial_failure: OnOrOff = Field(default=True, alias="uncertain.partial-failure")
+    outcome_unknown: NumbersOrOff[OutcomeUnknownSection] = Field(default=OutcomeUnknownSection(), alias="uncertain.outcome-unknown")
+    identity: OnOrOff = Field(default=True, alias="uncertain.identity")
+    limit: AlwaysOn = Field(default=True, alias="blast.limit")
+    rate: NumbersOrOff[BlastRateSection] = Field(default=BlastRateSection(), alias="blast.rate")
 
 
 def thresholds(section: TriggersSection) -> Thresholds:
-    """The thresholds that a section says; one that says nothing says the defaults."""
+    """The thresholds that a section sets; what it does not set has its default."""
     # The numbers of a trigger that is off do not matter: the defaults are used.
     denied, loop = section.denied or DeniedSection(), section.loop or LoopSection()
     retries, steps = section.retry_spike or RetrySpikeSection(), section.step_count or StepCountSection()

@@ -385,6 +385,6 @@ def test_a_check_tells_problems_and_does_not_raise(place: Place) -> None:
     assert check.check(place.path("tools: 5"), ENVIRON).problems != ()
     (place.folder / "operators.yaml").write_text("- {name: ann, role: king, hash: x}\n")
     place.adapter("effect: read", "effect: reed")
-    problems = check.check(place.path(WHOLE), ENVIRON, further=lambda config: [f"{config.settings.listen.data.port}: closed"]).problems
+    problems = check.check(place.path(WHOLE), ENVIRON, extra=lambda config: [f"{config.settings.listen.data.port}: closed"]).problems
     for told in ("'reed' is not one of read or write", "'king' is not one of viewer, operator", "8190: closed"):
         assert any(told in line for line in problems), told

@@ -104,7 +104,7 @@ def test_an_address_of_every_interface_is_not_loopback() -> None:
     ],
 )
 def test_only_this_machine_itself_is_no_network(url: str, readable: bool) -> None:
-    assert network.origin(url).readable_on_the_way is readable
+    assert network.origin(url).sent_in_plain_text is readable
 
 
 @pytest.mark.parametrize(

@@ -105,4 +105,4 @@ def test_what_cannot_be_used_is_reported_by_its_key_and_no_secret_is_repeated(
 def test_plain_http_beyond_this_machine_can_be_read_on_the_way(tmp_path: Path, url: str, readable: bool) -> None:
     found, _ = read(tmp_path, secret="${HOOK_SECRET}", url=url)
     assert found is not None
-    assert found.readable_on_the_way is readable
+    assert found.sent_in_plain_text is readable
