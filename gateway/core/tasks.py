@@ -11,8 +11,8 @@ from gateway.core import timestamps
 from gateway.model.call import Target
 from gateway.model.effect import Write
 from gateway.model.entries import TaskEntry
+from gateway.model.review import ABSENT, RESOLUTIONS, Evidence, Resolution, Task, TaskKind
 from gateway.model.rollback import Node, NodeAction, Rollback
-from gateway.model.task import ABSENT, RESOLUTIONS, Evidence, Resolution, Task, TaskKind
 
 _OBJECT = "task_object_"
 _LISTED = 40

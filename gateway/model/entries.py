@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.model.approval import Approval
 from gateway.model.call import Target
 from gateway.model.call_entry import CallEntry, Sent
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.entry import EntryBase, Kind, RunBase
-from gateway.model.rollback import Rollback
+from gateway.model.review import Approval, Task
+from gateway.model.rollback import Checkpoint, Rollback
 from gateway.model.run import Order, Run
-from gateway.model.task import Task
 from gateway.model.trigger import Incident, Measure, Trigger, Verdict
 
 

@@ -15,11 +15,11 @@ from gateway import errors
 from gateway.core import limits
 from gateway.core.authorization import approvals
 from gateway.core.request import idempotency
-from gateway.model.approval import ApprovalStatus
 from gateway.model.call import Answer, Headers
 from gateway.model.call_entry import OutcomeEntry, RefusalEntry
 from gateway.model.effect import Charge, Violation
 from gateway.model.entry import Position, Result, Verification
+from gateway.model.review import ApprovalStatus
 from gateway.model.run import Limits, TaskClass
 from gateway.pipeline import journal_entries, sealed_payloads, tool
 from gateway.pipeline.evidence import Before, CallTrace, Intent, Permitted, Settled, Verdict

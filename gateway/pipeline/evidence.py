@@ -15,11 +15,11 @@ from msgspec import Struct
 
 from gateway.core.adapter import catalog
 from gateway.errors import Refusal
-from gateway.model.approval import Approval
 from gateway.model.call import Answer, Call, Compensation, Cost, Effect, Outgoing, Reversibility, Target
 from gateway.model.decision import Considered, Hold
 from gateway.model.effect import Key, Write
 from gateway.model.entry import Position, Result, Verification
+from gateway.model.review import Approval
 from gateway.model.run import Lease, Mode, Run
 from gateway.pipeline.tool import Expected, Tool
 from gateway.ports.rates import Quota

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.model.approval import Approval
 from gateway.model.entry import Sealed
+from gateway.model.review import Approval
 
 
 class Approvals(Protocol):

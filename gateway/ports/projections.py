@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from gateway.model.approval import Approval
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Key, Sighting, Write
+from gateway.model.review import Approval, Task
+from gateway.model.rollback import Checkpoint
 from gateway.model.run import Order, Run
-from gateway.model.task import Task
 from gateway.model.trigger import Incident
 
 T = TypeVar("T")

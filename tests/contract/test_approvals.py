@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.core.codec import record
-from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.effect import Charge
 from gateway.model.entry import Position
+from gateway.model.review import Approval, ApprovalStatus
 from gateway.ports.journal import IntentRefused, IntentRequest
 from gateway.stores.sqlite import SqliteStore
 from tests.contract.conftest import Reopen

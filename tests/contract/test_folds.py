@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from gateway.model.call import Compensation
 from gateway.model.effect import Sighting, State
 from gateway.model.entry import Position, Verification
+from gateway.model.review import Task, TaskKind
 from gateway.model.run import Mode, Run
-from gateway.model.task import Task, TaskKind
 from gateway.stores.sqlite import SqliteStore
 from tests.contract.conftest import Reopen
 from tests.support import journaling as make

@@ -19,9 +19,9 @@ from msgspec.structs import replace
 from gateway import errors
 from gateway.core.codec import record
 from gateway.core.journal import chain
-from gateway.model.approval import ApprovalStatus
 from gateway.model.effect import Charge
 from gateway.model.entry import Position
+from gateway.model.review import ApprovalStatus
 from gateway.model.run import Mode
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.sqlite.log.journal import WAITING

@@ -17,10 +17,9 @@ from gateway.control.rollback.execution import RollbackView
 from gateway.control.rollback.scope import WrongRollback
 from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission
-from gateway.model.approval import Approval
 from gateway.model.call import Outgoing
-from gateway.model.checkpoint import START
-from gateway.model.rollback import NodeState, Rollback, RollbackStatus
+from gateway.model.review import Approval
+from gateway.model.rollback import START, NodeState, Rollback, RollbackStatus
 from gateway.model.run import Mode, Scope
 from tests.support.failpoints import Failpoints, World, recovered
 from tests.support.journaling import typed

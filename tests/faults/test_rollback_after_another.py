@@ -8,9 +8,8 @@ import pytest
 
 from gateway.control.rollback.execution import RollbackView
 from gateway.control.rollback.scope import Busy
-from gateway.model.approval import ApprovalStatus
-from gateway.model.checkpoint import START
-from gateway.model.rollback import NodeState, RollbackStatus
+from gateway.model.review import ApprovalStatus
+from gateway.model.rollback import START, NodeState, RollbackStatus
 from tests.faults.test_rollback import ASKING, Scene, scene
 from tests.support.rig import until_async
 

@@ -13,10 +13,9 @@ import pytest
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.control.rollback.execution import RollbackView
 from gateway.model.call import Outgoing
-from gateway.model.checkpoint import START
 from gateway.model.entry import Kind
-from gateway.model.rollback import NodeState, RollbackStatus
-from gateway.model.task import TaskKind
+from gateway.model.review import TaskKind
+from gateway.model.rollback import START, NodeState, RollbackStatus
 from gateway.pipeline import probe
 from tests.faults.test_policy_engine_faults import asking
 from tests.faults.test_rollback import ASKING, BEFORE, Scene, days, dead_or_ended, doc, scene

@@ -20,7 +20,7 @@ from gateway.control.review.approvals import WrongDecision
 from gateway.control.runs.runs import LeasedRun
 from gateway.core import timestamps
 from gateway.core.authorization import approvals
-from gateway.model.approval import Approval, ApprovalStatus
+from gateway.model.review import Approval, ApprovalStatus
 from gateway.ports.clock import Clock
 from tests.support import rig
 from tests.support.rig import Rig

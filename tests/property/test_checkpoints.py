@@ -13,9 +13,9 @@ from gateway.core.incident.findings import FirstBad
 from gateway.core.rollback import checkpoints
 from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.call import Compensation, Remedy, Reversibility
-from gateway.model.checkpoint import START, Checkpoint
 from gateway.model.effect import KeyKind, State, Write
 from gateway.model.entry import Position, Verification
+from gateway.model.rollback import START, Checkpoint
 from tests.support import rolled
 
 

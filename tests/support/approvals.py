@@ -5,9 +5,9 @@ from __future__ import annotations
 import orjson
 from msgspec.structs import replace
 
-from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.call import Target
 from gateway.model.decision import Reason
+from gateway.model.review import Approval, ApprovalKind, ApprovalStatus
 from tests.support import journaling
 from tests.support.control_api import Parts
 from tests.support.journaling import typed

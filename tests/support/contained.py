@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from gateway.core import timestamps
 from gateway.core.codec import record
+from gateway.model.review import Task, TaskKind
 from gateway.model.run import Mode, Order, Scope
-from gateway.model.task import Task, TaskKind
 from gateway.model.trigger import Incident, Measure, RollbackState, Verdict
 from tests.support import journaling
 from tests.support.control_api import Parts

@@ -25,11 +25,10 @@ from gateway.core.authorization import admission
 from gateway.core.authorization.admission import TooWide
 from gateway.core.request import canonical
 from gateway.core.tasks import AlreadyResolved
-from gateway.model.approval import ApprovalStatus
 from gateway.model.call import Head, Outgoing, Reply
-from gateway.model.checkpoint import START
+from gateway.model.review import ApprovalStatus, TaskKind
+from gateway.model.rollback import START
 from gateway.model.run import Mode, Scope
-from gateway.model.task import TaskKind
 from tests.support.failpoints import Crashed
 from tests.support.invariants_journal import By, Chronicle
 from tests.support.invariants_time import BEGIN, HOUR, StoryLoop

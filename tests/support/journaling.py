@@ -13,8 +13,8 @@ from gateway.model import entries as model
 from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge, Key, KeyKind
 from gateway.model.entry import Position, Sealed
+from gateway.model.review import Task
 from gateway.model.run import Limits, Mode, Order, Rate, Run, Scope
-from gateway.model.task import Task
 from gateway.ports.journal import IntentRefused, IntentRequest
 
 Entry = dict[str, Any]

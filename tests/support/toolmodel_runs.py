@@ -25,15 +25,13 @@ from gateway.control.rollback.execution import RollbackView
 from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission
 from gateway.core.backoff import Backoff
-from gateway.model.approval import ApprovalStatus
 from gateway.model.call import Outgoing
-from gateway.model.checkpoint import START
 from gateway.model.effect import State as Fate
 from gateway.model.effect import Write
 from gateway.model.entry import Verification
-from gateway.model.rollback import NodeAction, NodeState, RollbackStatus
+from gateway.model.review import ApprovalStatus, TaskKind
+from gateway.model.rollback import START, NodeAction, NodeState, RollbackStatus
 from gateway.model.run import Mode, Scope
-from gateway.model.task import TaskKind
 from gateway.pipeline.compensation import line
 from gateway.settings import config as settings
 from gateway.settings.config import Config

@@ -29,10 +29,9 @@ from gateway.core.backoff import Backoff
 from gateway.core.incident import incidents, recovery
 from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage
 from gateway.core.rollback import checkpoints as choosing
-from gateway.model.checkpoint import START
 from gateway.model.entries import Entry, RollbackEntry, RunEntry, TaskEntry
 from gateway.model.entry import Position
-from gateway.model.rollback import NodeState, Rollback, RollbackStatus
+from gateway.model.rollback import START, NodeState, Rollback, RollbackStatus
 from gateway.model.run import Mode, Run, Scope
 from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock

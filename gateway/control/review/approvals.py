@@ -22,9 +22,9 @@ from msgspec.structs import replace
 from gateway.core.authorization import approvals
 from gateway.core.codec import entry as codec
 from gateway.core.request import idempotency
-from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.entries import ApprovalEntry
 from gateway.model.entry import Sealed
+from gateway.model.review import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.rollback import Node, Rollback
 from gateway.model.run import Run
 from gateway.ports.clock import Clock

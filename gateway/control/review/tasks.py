@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.core import tasks
 from gateway.core.tasks import Owner
 from gateway.model.effect import State, Write
-from gateway.model.task import Resolution, Task, TaskKind
+from gateway.model.review import Resolution, Task, TaskKind
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.projections import Registry, Writes, required

@@ -10,9 +10,9 @@ from gateway.control.containment.containment import Containment
 from gateway.control.rollback.rollbacks import Rollbacks, Spawn
 from gateway.control.rollback.scope import NotContained, WrongRollback
 from gateway.model.call_entry import ReconciliationEntry
-from gateway.model.checkpoint import START
 from gateway.model.entries import ApprovalEntry, Entry, TaskEntry
 from gateway.model.entry import Position
+from gateway.model.rollback import START
 from gateway.model.trigger import Incident, RollbackState
 from gateway.ports.projections import Incidents, Registry
 from gateway.ports.rollback import RollbackRecords

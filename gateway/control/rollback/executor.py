@@ -21,9 +21,9 @@ from gateway.core.backoff import Backoff
 from gateway.core.policy import rules
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Wait
-from gateway.model.approval import ApprovalStatus
 from gateway.model.decision import Reason
 from gateway.model.effect import State, Write
+from gateway.model.review import ApprovalStatus
 from gateway.model.rollback import Node, NodeAction, NodeOutcome, NodeState, RollbackStatus
 from gateway.model.run import Run
 from gateway.ports.clock import Clock

@@ -13,9 +13,9 @@ from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import RollbackScope, WrongRollback
 from gateway.core import tasks
 from gateway.core.incident.recovery import Flaw
+from gateway.model.review import ABSENT, Resolution, Task
 from gateway.model.rollback import Node, NodeState, Rollback
 from gateway.model.run import Run
-from gateway.model.task import ABSENT, Resolution, Task
 from gateway.ports.projections import Registry
 from gateway.ports.rollback import Examined
 

@@ -13,10 +13,9 @@ from gateway.core.adapter.catalog import Undo
 from gateway.core.codec.record import position_of
 from gateway.core.rollback import plan
 from gateway.model.call_entry import ReadEntry
-from gateway.model.checkpoint import START
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind, Position
-from gateway.model.rollback import Node, Plan, Rollback, Step
+from gateway.model.rollback import START, Node, Plan, Rollback, Step
 from gateway.model.run import Mode, Run, Scope
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Query

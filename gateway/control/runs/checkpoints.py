@@ -23,11 +23,11 @@ from gateway.core.incident import findings
 from gateway.core.incident.findings import FirstBad
 from gateway.core.rollback import checkpoints
 from gateway.core.rollback.checkpoints import Chosen, NotReady
-from gateway.model.approval import ApprovalStatus
-from gateway.model.checkpoint import START, Checkpoint
 from gateway.model.effect import Write
 from gateway.model.entries import CheckpointEntry, FindingEntry
 from gateway.model.entry import Kind, Position
+from gateway.model.review import ApprovalStatus
+from gateway.model.rollback import START, Checkpoint
 from gateway.model.run import Run
 from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock

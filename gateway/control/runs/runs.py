@@ -21,8 +21,8 @@ from gateway.control.runs.checkpoints import Checkpoints
 from gateway.core.authorization import admission
 from gateway.core.codec import entry as codec
 from gateway.core.rollback.checkpoints import Chosen
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.entries import RunEntry
+from gateway.model.rollback import Checkpoint
 from gateway.model.run import Lease, Mode, Run, TaskClass
 from gateway.model.trigger import RollbackState
 from gateway.ports.clock import Clock

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gateway.core import limits
 from gateway.core.authorization import gate
 from gateway.core.codec.record import MODE, Codec, Form, rate
-from gateway.model.checkpoint import Checkpoint
+from gateway.model.rollback import Checkpoint
 from gateway.model.run import Mode, Rate, Run, TaskClass
 
 

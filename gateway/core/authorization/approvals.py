@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gateway.core.request import idempotency
-from gateway.model.approval import Approval, ApprovalStatus
+from gateway.model.review import Approval, ApprovalStatus
 
 _LAPSES = frozenset({ApprovalStatus.PENDING, ApprovalStatus.GRANTED})
 _IN_EFFECT = _LAPSES | {ApprovalStatus.DENIED}

@@ -14,14 +14,12 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.core import limits, timestamps
-from gateway.model.approval import Approval
 from gateway.model.call import Compensation, Target
-from gateway.model.checkpoint import Checkpoint, Touched
 from gateway.model.decision import Reason
 from gateway.model.entry import Position
-from gateway.model.rollback import Node, Plan, Rollback
+from gateway.model.review import Approval, Evidence, Task
+from gateway.model.rollback import Checkpoint, Node, Plan, Rollback, Touched
 from gateway.model.run import Limits, Mode, Order, Rate, Run, Scope
-from gateway.model.task import Evidence, Task
 from gateway.model.trigger import Incident, Trigger
 
 Json = dict[str, object]

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.effect import State, Write
+from gateway.model.review import Task
 from gateway.model.rollback import Rollback, RollbackStatus
 from gateway.model.run import Run
-from gateway.model.task import Task
 from gateway.model.trigger import Incident, RollbackState
 
 

@@ -18,8 +18,8 @@ from gateway.model.call import Target
 from gateway.model.effect import State, Write
 from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, RunEntry, TriggerEntry
 from gateway.model.entry import Kind
+from gateway.model.review import Task
 from gateway.model.run import Order
-from gateway.model.task import Task
 from gateway.model.trigger import Incident
 
 Json = dict[str, object]

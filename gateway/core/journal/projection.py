@@ -11,14 +11,12 @@ from typing import assert_never
 from msgspec import Struct
 
 from gateway.model import call_entry, entries
-from gateway.model.approval import Approval
 from gateway.model.call import Compensation, Remedy, Reversibility
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Key, State, Write
 from gateway.model.entry import Position, Result, Verification
-from gateway.model.rollback import Rollback
+from gateway.model.review import Approval, Task
+from gateway.model.rollback import Checkpoint, Rollback
 from gateway.model.run import Order, Run
-from gateway.model.task import Task
 from gateway.model.trigger import Incident
 
 STEPS = "steps"

@@ -14,10 +14,9 @@ from itertools import groupby
 from gateway.core.incident import findings
 from gateway.core.incident.findings import FirstBad
 from gateway.model.call import Reversibility
-from gateway.model.checkpoint import START, Checkpoint, Touched
 from gateway.model.effect import KeyKind, State, Write
 from gateway.model.entry import Position, Verification
-from gateway.model.rollback import Rollback, RollbackStatus
+from gateway.model.rollback import START, Checkpoint, Rollback, RollbackStatus, Touched
 
 _NEVER = float("inf")
 _UNSOUND = {State.IN_FLIGHT: "is in flight", State.UNKNOWN: "is of unknown outcome", State.COMPENSATED: "was undone since"}

@@ -20,8 +20,8 @@ from gateway.http.server.fields import Body, Count, Id, Label, Listed, ModeWord,
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Json, Routes
-from gateway.model.checkpoint import Touched
 from gateway.model.effect import Write
+from gateway.model.rollback import Touched
 from gateway.model.run import Mode, Run
 
 _RESUMED = "What the workflow knows may have been rolled back: read 'resumed' of the run's checkpoints, and continue from that state."

@@ -15,7 +15,7 @@ from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, 
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Routes
-from gateway.model import task as model
+from gateway.model import review as model
 
 ROUTES = Routes()
 

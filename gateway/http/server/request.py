@@ -24,10 +24,9 @@ from gateway.control.runs.runs import Resume, Runs
 from gateway.core.rollback.plan_objects import Undos
 from gateway.http.server import problem
 from gateway.http.server.operators import Operator
-from gateway.model.approval import Approval
 from gateway.model.entries import Entry
+from gateway.model.review import Approval, Task
 from gateway.model.run import Run, Scope
-from gateway.model.task import Task
 from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal

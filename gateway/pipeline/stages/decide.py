@@ -15,9 +15,9 @@ from gateway.core.authorization import gate
 from gateway.core.codec import entry as codec
 from gateway.core.policy import decision as policy_decision
 from gateway.core.request import idempotency
-from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.call import Effect
 from gateway.model.decision import Allow, Considered, Decision, Deny, Hold, Reason
+from gateway.model.review import Approval, ApprovalKind, ApprovalStatus
 from gateway.pipeline import sealed_payloads
 from gateway.pipeline.evidence import Before, Denied, Fresh, Held, Permitted
 from gateway.pipeline.stages.observe import Snapshot

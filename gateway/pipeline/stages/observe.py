@@ -10,9 +10,9 @@ from gateway.core.adapter import resolve
 from gateway.core.adapter.catalog import ActionType
 from gateway.core.authorization import approvals
 from gateway.errors import UpstreamFailure
-from gateway.model.approval import Approval
 from gateway.model.call import Answer, Target
 from gateway.model.entry import Position, Result, Verification
+from gateway.model.review import Approval
 from gateway.pipeline import tool
 from gateway.pipeline.evidence import Before, Held, Intent, Permitted, Verdict
 from gateway.pipeline.tool import Expected, ObjectState, ToolReads, reply_document

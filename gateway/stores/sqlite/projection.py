@@ -13,14 +13,12 @@ from gateway.core.authorization import gate
 from gateway.core.codec import entry as codec
 from gateway.core.incident import incidents
 from gateway.core.journal import projection
-from gateway.model.approval import Approval
 from gateway.model.call_entry import ChargeRecord
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Charge, Violation, Write
 from gateway.model.entry import Position
-from gateway.model.rollback import Rollback
+from gateway.model.review import Approval, Task
+from gateway.model.rollback import Checkpoint, Rollback
 from gateway.model.run import Mode, Order, Run
-from gateway.model.task import Task
 from gateway.stores.sqlite import database, rows
 from gateway.stores.sqlite.database import FILE, READING, WRITING, Database
 

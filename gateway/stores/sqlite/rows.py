@@ -12,14 +12,12 @@ from msgspec.structs import replace
 
 from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK, Codec
 from gateway.core.journal.projection import WriteSettled
-from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.call import Compensation, Remedy, Reversibility, Target
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Key, KeyKind, State, Write
 from gateway.model.entry import Position, Verification
-from gateway.model.rollback import Rollback
+from gateway.model.review import Approval, ApprovalStatus, Task
+from gateway.model.rollback import Checkpoint, Rollback
 from gateway.model.run import Order, Run
-from gateway.model.task import Task
 from gateway.model.trigger import Incident
 from gateway.stores.sqlite.database import Row
 

@@ -10,14 +10,12 @@ from typing import TypeVar
 
 from gateway.core.codec import entry as codec
 from gateway.core.journal import projection
-from gateway.model.approval import Approval
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import Key, Sighting, Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Kind
-from gateway.model.rollback import Rollback
+from gateway.model.review import Approval, Task
+from gateway.model.rollback import Checkpoint, Rollback
 from gateway.model.run import Order, Run
-from gateway.model.task import Task
 from gateway.model.trigger import Incident
 from gateway.ports.projections import ApprovalRecords, CheckpointRecords, Incidents, Registry, Sightings, Writes
 from gateway.ports.rollback import RollbackRecords

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.model.approval import Approval
+from gateway.model.review import Approval
 from tests.support.approvals import ask
 from tests.support.command_line import Cli, Gateway
 

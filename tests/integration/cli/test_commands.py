@@ -10,7 +10,7 @@ import pytest
 
 from gateway.cli.output import Output
 from gateway.core.codec import record
-from gateway.model.task import Evidence, Task, TaskKind
+from gateway.model.review import Evidence, Task, TaskKind
 from tests.support import journaling
 from tests.support.command_line import Cli, Gateway
 from tests.support.journaling import typed

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from gateway.core.authorization import approvals
 from gateway.core.codec import record
-from gateway.model.approval import ApprovalStatus
+from gateway.model.review import ApprovalStatus
 from tests.support.approvals import DRAFT
 
 ASKED = replace(DRAFT, approval_id="apr_1", requested_at=1000.0, expires_at=4600.0, number=3)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.clients.keys.vault import TenantVault
-from gateway.model.approval import Approval
+from gateway.model.review import Approval
 from tests.support.approvals import DRAFT, REQUEST, ask
 from tests.support.control_api import Api
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core import tasks
 from gateway.core.codec import record
-from gateway.model.task import Task, TaskKind
+from gateway.model.review import Task, TaskKind
 from tests.support import journaling
 from tests.support.control_api import Api
 from tests.support.journaling import typed

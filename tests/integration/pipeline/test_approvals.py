@@ -13,8 +13,8 @@ import orjson
 import pytest
 
 from gateway.control.review.approvals import WrongDecision
-from gateway.model.approval import Approval, ApprovalStatus
 from gateway.model.call import Reply
+from gateway.model.review import Approval, ApprovalStatus
 from tests.support import rig
 from tests.support.ledger import Ledger
 from tests.support.rig import Rig, code, header

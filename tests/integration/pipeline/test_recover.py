@@ -18,7 +18,7 @@ from gateway.core.authorization.admission import TooWide
 from gateway.core.codec import record
 from gateway.core.incident.recovery import Stage
 from gateway.model.effect import State
-from gateway.model.task import Resolution
+from gateway.model.review import Resolution
 from gateway.model.trigger import Incident, RollbackState
 from tests.support import driven
 from tests.support.driven import ask, found_unsafe, is_closed, known, recover, rest, rolled, told

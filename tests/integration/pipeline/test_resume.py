@@ -15,9 +15,8 @@ from gateway.core.authorization import admission
 from gateway.core.authorization.admission import TooWide
 from gateway.core.codec import record
 from gateway.model.call import Reply
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import State, Write
-from gateway.model.rollback import RollbackStatus
+from gateway.model.rollback import Checkpoint, RollbackStatus
 from gateway.model.run import Mode, Scope
 from gateway.stores.sqlite.projection import rebuild
 from tests.support import rig

@@ -13,9 +13,9 @@ from gateway.clients.clock import SystemClock
 from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.control.review.approvals import Approvals, WrongDecision
 from gateway.control.triggers.publishing_journal import PublishingJournal
-from gateway.model.approval import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.entries import ApprovalEntry, Entry
 from gateway.model.entry import Kind, Position
+from gateway.model.review import Approval, ApprovalKind, ApprovalStatus
 from gateway.stores.sqlite import open_store
 from tests.support import journaling
 from tests.support.rolled import NODE, ROLLBACK

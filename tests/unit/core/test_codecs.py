@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from gateway.core.codec import record
 from gateway.model.call import Target
+from gateway.model.review import Evidence, Resolution, Task, TaskKind
 from gateway.model.run import Limits, Mode, Order, Rate, Run, Scope
-from gateway.model.task import Evidence, Resolution, Task, TaskKind
 
 TIMES = st.integers(min_value=0, max_value=4_000_000_000_000_000).map(lambda micros: micros / 1_000_000)
 NAMES = st.text(min_size=1, max_size=8)

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from gateway.core import tasks
 from gateway.core.tasks import AlreadyResolved, WrongResolution
+from gateway.model.review import Evidence, Resolution, TaskKind
 from gateway.model.rollback import NodeAction
-from gateway.model.task import Evidence, Resolution, TaskKind
 from tests.support.rolled import NODE, ROLLBACK, written
 
 

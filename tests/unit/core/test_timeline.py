@@ -9,10 +9,9 @@ from gateway.core.incident import postmortem, timeline
 from gateway.core.journal import summary
 from gateway.core.rollback import affected, plan_objects
 from gateway.model.call import Compensation, Remedy, Reversibility, Target
-from gateway.model.checkpoint import Checkpoint
 from gateway.model.effect import State, Write
 from gateway.model.entry import Kind, Position
-from gateway.model.rollback import NodeAction
+from gateway.model.rollback import Checkpoint, NodeAction
 from gateway.model.run import Mode, Order
 from gateway.model.trigger import Incident
 from tests.support import journaling
