@@ -234,14 +234,7 @@ class Webhooks:
 
 
 async def open_webhooks(
-    declared: Sequence[Webhook],
-    folder: Path,
-    history: History,
-    registry: Registry,
-    clock: Clock,
-    log: Log,
-    *,
-    first: float = FIRST_WAIT,
+    declared: Sequence[Webhook], folder: Path, history: History, registry: Registry, clock: Clock, log: Log, *, first: float = FIRST_WAIT
 ) -> Webhooks:
     """Webhooks at their places in the journal, to be closed. ``folder`` keeps their cursors, a file for each.
 

@@ -42,16 +42,7 @@ from gateway.ports.rollback import RollbackRecords
 _BACKOFF = Backoff(1.0, 60.0)
 """Between two checks of what has no entry in the journal."""
 _OVER = (Stage.RESUMED, Stage.GIVEN_UP)
-_STOPPED = (
-    errors.JournalUnavailable,
-    NotContained,
-    WrongRollback,
-    CannotResume,
-    NotReady,
-    NotVerified,
-    UnknownCheckpoint,
-    TooWide,
-)
+_STOPPED = (errors.JournalUnavailable, NotContained, WrongRollback, CannotResume, NotReady, NotVerified, UnknownCheckpoint, TooWide)
 """Errors of a step that may not occur again at a later attempt."""
 
 Spawn = Callable[[Coroutine[object, object, None]], object]

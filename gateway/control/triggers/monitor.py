@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.triggers.responder import VIOLATIONS, Responder
-from gateway.core.triggers import projection
+from gateway.core.triggers import detectors
 from gateway.core.triggers.window import Thresholds, Watch
 from gateway.model.call_entry import OutcomeEntry
 from gateway.model.decision import Reason
@@ -150,20 +150,20 @@ class TriggerWindows:
         """A trigger of an earlier process: its signals start counting again from there, as they did then."""
         watch = self._of.get(run_id)
         if watch is not None:
-            projection.restart(watch, trigger)
+            detectors.restart(watch, trigger)
 
     def observe(self, entry: Entry, position: Position) -> tuple[Trigger, ...]:
         """Take an entry into account; the triggers that it fires."""
         if isinstance(entry, RunEntry) and entry.change == "closed":
             self._of.pop(entry.run_id, None)
-        if not isinstance(entry, projection.WATCHED):
+        if not isinstance(entry, detectors.WATCHED):
             return ()
         watch, generation = self._of.get(entry.run_id), entry.generation
         if watch is None or watch.generation < generation:
             watch = self._add(entry.run_id, Watch(generation))
         elif watch.generation > generation:  # of a lease that has ended: how it behaves says nothing about the run now, what it left does
-            return projection.late(entry, position, self.thresholds) if isinstance(entry, OutcomeEntry) else ()
-        return projection.observe(watch, entry, position, self.thresholds)
+            return detectors.late(entry, position, self.thresholds) if isinstance(entry, OutcomeEntry) else ()
+        return detectors.observe(watch, entry, position, self.thresholds)
 
     def _add(self, run_id: str, watch: Watch) -> Watch:
         self._of[run_id] = watch

@@ -40,22 +40,9 @@ def document(entry: Decided, run: Run, args: object) -> dict[str, object]:
     if decision.at is None or decision.mode is None or decision.lease_expires_at is None or entry.effect is None or entry.step_id is None:
         raise KeyError("decision")
     split = canonical.split(f"/{tool}{requested.path}")
-    call = Call(
-        tool=tool,
-        method=requested.method,
-        path=split.path,
-        segments=split.segments,
-        raw_query=split.raw_query,
-        query=split.query,
-        args=args,
-    )
-    lease = Lease(
-        run_id=run.run_id,
-        tenant=run.tenant,
-        generation=entry.generation,
-        not_before=0.0,
-        expires_at=timestamps.seconds(decision.lease_expires_at),
-    )
+    call = Call(tool=tool, method=requested.method, path=split.path, segments=split.segments, query=split.query, args=args)
+    expires_at = timestamps.seconds(decision.lease_expires_at)
+    lease = Lease(run_id=run.run_id, tenant=run.tenant, generation=entry.generation, not_before=0.0, expires_at=expires_at)
     return policy_decision.document(
         run=run,
         lease=lease,

@@ -7,16 +7,16 @@ refused it, what is uncertain (confidence, form of replies, partial failures, un
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from gateway.core.incident import findings
 from gateway.core.policy.decision import UNUSABLE
-from gateway.core.triggers.window import REMEMBERED, Contents, Event, Siblings, Thresholds, Watch
+from gateway.core.triggers.window import REMEMBERED, Contents, Event, Siblings, Thresholds, Watch, event
 from gateway.model.call import Effect
 from gateway.model.call_entry import CallBase, IntentEntry, OutcomeEntry, ReadEntry, RefusalEntry, ReplayEntry
-from gateway.model.entries import FindingEntry
-from gateway.model.entry import Result, Verification
+from gateway.model.entries import Entry, FindingEntry
+from gateway.model.entry import EntryBase, Position, Result, Verification
 from gateway.model.trigger import Trigger
 
 PLAIN_FAILURES = frozenset({412, 429})
@@ -273,3 +273,78 @@ def postcondition(watch: Watch, event: Event[OutcomeEntry], thresholds: Threshol
 def finding(watch: Watch, event: Event[FindingEntry], thresholds: Thresholds) -> Trigger | None:
     """A verifier's proof that the run's state is unsafe."""
     return findings.fired(event)
+
+
+# --- which detectors read an entry --------------------------------------------------------------------------------------
+
+E = TypeVar("E", bound=EntryBase)
+Detector = Callable[[Watch, Event[E], Thresholds], Trigger | None]
+
+_CALL: tuple[Detector[CallBase], ...] = (steps, confidence)
+
+_BY_ENTRY: Mapping[type[Entry], tuple[Detector[Any], ...]] = {
+    ReadEntry: (*_CALL, drift),
+    IntentEntry: (loop, rate, mutations, *_CALL),
+    ReplayEntry: (loop, replay, *_CALL),
+    FindingEntry: (finding,),
+    OutcomeEntry: (postcondition, identity, unknown, failures, deferred, repeats, partial, drift),
+}
+"""The detectors that read a kind of entry, in order: repeated writes are a loop before they are a spike."""
+
+_LATE: tuple[Detector[OutcomeEntry], ...] = (postcondition, identity)
+"""The detectors that read the outcome of a write whose lease had ended: it shows the state, not how the run behaves now."""
+
+_BY_REFUSAL: Mapping[str, tuple[Detector[RefusalEntry], ...]] = {
+    "tenant-boundary": (boundary,),
+    "policy-denied": (out_of_scope, denied),
+    "in-flight": (repeat_in_flight,),
+    "blast-radius": (limit,),
+    "precondition-changed": (identity,),
+}
+"""The detectors that read a refusal, by its code."""
+
+WATCHED = (ReadEntry, IntentEntry, OutcomeEntry, ReplayEntry, RefusalEntry, FindingEntry)
+"""The entries that a detector reads."""
+
+
+def observe(watch: Watch, entry: Entry, position: Position, thresholds: Thresholds) -> tuple[Trigger, ...]:
+    """Take an entry into account; the triggers that it fires, most of the time none."""
+    # A compensation is the gateway's own work, not the run's behaviour.
+    if isinstance(entry, CallBase) and entry.rollback_id is not None:
+        return ()
+    read_by: tuple[Detector[Any], ...] = _BY_ENTRY.get(type(entry), ())
+    if isinstance(entry, RefusalEntry):
+        read_by = (*_BY_REFUSAL.get(entry.code, ()), *(_CALL if entry.metered else ()))
+    return _fired(read_by, watch, event(entry, position), thresholds)
+
+
+def late(outcome: OutcomeEntry, position: Position, thresholds: Thresholds) -> tuple[Trigger, ...]:
+    """What the outcome of a write of an earlier generation fires."""
+    if outcome.rollback_id is not None:
+        return ()
+    return _fired(_LATE, Watch(outcome.generation), event(outcome, position), thresholds)
+
+
+def _fired(read_by: Iterable[Detector[E]], watch: Watch, event: Event[E], thresholds: Thresholds) -> tuple[Trigger, ...]:
+    fired = [trigger for detect in read_by if (trigger := detect(watch, event, thresholds)) is not None]
+    return tuple(trigger for trigger in fired if trigger.name not in thresholds.off) if fired else ()
+
+
+def restart(watch: Watch, trigger: Trigger) -> None:
+    """A trigger that fired before: its detectors start counting again from there, as they did then."""
+    match trigger.name:
+        case "policy.tenant-boundary":
+            watch.boundary_reads = trigger.count if trigger.count < trigger.threshold else 0
+        case "anomaly.loop":
+            watch.contents = None
+        case "anomaly.retry-spike":
+            watch.windows.pop("failures" if trigger.facts.get("of") == "failures" else "repeats", None)
+        case "anomaly.step-count":
+            watch.steps_reported = True
+        case "uncertain.low-confidence" if trigger.count >= trigger.threshold:
+            watch.unsure.clear()
+        case "blast.rate":
+            watch.windows.pop("records", None)
+            watch.members.clear()
+        case name:
+            watch.windows.pop(name, None)

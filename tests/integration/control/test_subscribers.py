@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app.gateway import subscribers
-from gateway.core.triggers import projection
+from gateway.core.triggers import detectors
 from gateway.core.webhook import cloudevents
 from gateway.model.entry import Kind
 from tests.support.rig import Rig, assembled
@@ -28,7 +28,7 @@ async def test_every_kind_is_in_the_table(rig: Rig) -> None:
 async def test_the_monitor_learns_of_what_sets_triggers_off_and_webhooks_of_what_they_tell(rig: Rig) -> None:
     gateway = rig.gateway
     table = gateway.control.journal.subscribers
-    looked_at = {Kind(str(one.__struct_config__.tag)) for one in projection.WATCHED}
+    looked_at = {Kind(str(one.__struct_config__.tag)) for one in detectors.WATCHED}
     assert {kind for kind in Kind if gateway.control.monitor.on_entry in table[kind]} == {*looked_at, Kind.RUN}
     told = {kind for kinds in cloudevents.KINDS.values() for kind in kinds}
     assert {kind for kind in Kind if gateway.resources.webhooks.on_entry in table[kind]} == told
