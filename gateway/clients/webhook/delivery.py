@@ -23,7 +23,7 @@ from gateway.core.webhook import cloudevents, delivery
 from gateway.core.webhook.delivery import Verdict
 from gateway.model.entries import Entry
 from gateway.model.entry import Position
-from gateway.model.webhook import Topic, Webhook
+from gateway.model.webhook import Webhook
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Query
 from gateway.ports.projections import Registry
@@ -122,7 +122,7 @@ class Delivery:
         if kept is not None:
             self.log("webhook-begins-anew", webhook=self.webhook.name, cursor=str(kept), why="the journal does not contain this position")
         self.at = end
-        await self._keep()
+        await self._save_cursor()
 
     def wake(self, seq: int) -> None:
         """There is, or will in a moment be, something to send at this seq. Never waits."""
@@ -137,25 +137,25 @@ class Delivery:
         if end >= self._newest:  # else the bell stays on: what it rang for is not durable yet
             self._bell.clear()
         while self.at < end and not self.gone:
-            due, reach = await self._look(end)
-            for topic, seq, entry in due:
-                if not await self._sent(topic, entry):
+            due, reach = await self._due(end)
+            for entry in due:
+                if not await self._sent(entry):
                     return
-                self.at = seq
-                await self._keep()
+                self.at = entry.position.seq
+                await self._save_cursor()
             self.at = reach
 
-    async def _look(self, end: int) -> tuple[list[tuple[Topic, int, Entry]], int]:
+    async def _due(self, end: int) -> tuple[list[Entry], int]:
         """What is due, in order, and up to which seq nothing else is. Only up to ``end``: above it, kinds could overtake each other."""
-        found, reach = [], end
-        kinds = [(topic, kind) for topic in sorted(self.webhook.topics) for kind in cloudevents.KINDS[topic]]
-        for topic, kind in kinds:
+        found: list[Entry] = []
+        reach = end
+        for kind in (kind for topic in self.webhook.topics for kind in cloudevents.KINDS[topic]):
             entries = await self.history.entries(Query(kind=kind, after=f"{self.stream}/{self.at}", limit=PAGE))
-            found += [(topic, entry.position.seq, entry) for entry in entries]
+            found += entries
             if len(entries) == PAGE:
                 reach = min(reach, entries[-1].position.seq)
-        due = sorted((one for one in found if one[1] <= reach), key=lambda one: one[1])
-        return [one for one in due if await self._concerned(one[2])], reach
+        found.sort(key=lambda entry: entry.position.seq)
+        return [entry for entry in found if entry.position.seq <= reach and await self._concerned(entry)], reach
 
     async def _concerned(self, entry: Entry) -> bool:
         """Whether an entry is of the webhook's tenants: by what it says itself, else by its run."""
@@ -166,10 +166,9 @@ class Delivery:
             tenant = held.tenant
         return tenant in self.webhook.tenants
 
-    async def _sent(self, topic: Topic, entry: Entry) -> bool:
+    async def _sent(self, entry: Entry) -> bool:
         """Whether the entry is done; false if the webhook is gone, and the entry waits for a restart."""
-        event = cloudevents.event(topic, entry)
-        if event is not None:
+        if (event := cloudevents.event(entry)) is not None:
             self.busy = True
             await self._attempts(str(event["id"]), orjson.dumps(event))
             # Not in a ``finally``: what a failure cut off is still to be sent.
@@ -189,7 +188,7 @@ class Delivery:
                     return
                 case Verdict.GONE:
                     self.gone = True
-                    self._say("webhook-gone", event_id, answer, now="nothing more is sent there until a restart")
+                    self._log_failure("webhook-gone", event_id, answer, now="nothing more is sent there until a restart")
                     return
                 case Verdict.NEVER:
                     break
@@ -199,15 +198,15 @@ class Delivery:
                         backoff = Backoff(self.first, delivery.LONGEST, most_asked=delivery.LONGEST)
                         await asyncio.sleep(backoff.pause(attempt, chance=_CHANCE.random(), asked=asked))
         self.given_up += 1
-        self._say("webhook-event-given-up", event_id, answer, attempts=attempt)
+        self._log_failure("webhook-event-given-up", event_id, answer, attempts=attempt)
 
-    def _say(self, what: str, event_id: str, answer: Answer, **more: object) -> None:
+    def _log_failure(self, what: str, event_id: str, answer: Answer, **more: object) -> None:
         """By the host alone: paths and queries of webhooks hold secrets."""
         why = answer.why or f"status {answer.status}"
         self.log(what, webhook=self.webhook.name, host=self.webhook.host, entry=event_id, why=why, **more)
 
-    async def _keep(self) -> None:
-        """A cursor that cannot be kept costs no event: after a restart some are sent twice."""
+    async def _save_cursor(self) -> None:
+        """A cursor that cannot be written costs no event: after a restart some are sent twice."""
         try:
             await self.cursor.write(Position(self.stream, self.at))
         except OSError as error:

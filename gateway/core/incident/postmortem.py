@@ -5,7 +5,7 @@ Text by others (ids, reasons, what policy says) is in code spans, in which nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.incident.timeline import by_position
@@ -16,16 +16,9 @@ Json = Mapping[str, Any]
 
 def markdown(incident: Json, heads: Sequence[Json], verifier_key: str) -> str:
     """The report. ``heads`` are signed ones as ``GET /v1/journal/heads`` lists them, ``verifier_key`` is what they verify under."""
-    parts = (
-        [f"# Post-mortem of incident {_code(incident['incident_id'])}"],
-        _summary(incident),
-        _timeline(incident),
-        _stopped(incident),
-        _affected(incident),
-        _undone(incident),
-        _open(incident),
-        _evidence(incident, heads, verifier_key),
-    )
+    parts = [[f"# Post-mortem of incident {_code(incident['incident_id'])}"]]
+    parts += [[f"## {title}", "", *lines(incident)] for title, lines in _SECTIONS.items()]
+    parts.append(_evidence(incident, heads, verifier_key))
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
@@ -42,7 +35,7 @@ def _summary(incident: Json) -> list[str]:
         ("State", incident["state"] if incident["closed_at"] is None else f"closed at {incident['closed_at']}"),
         ("Rollback", incident["rollback"].replace("_", " ")),
     ]
-    return ["## Summary", "", text, "", *_table(("", ""), facts)]
+    return [text, "", *_table(("", ""), facts)]
 
 
 def _timeline(incident: Json) -> list[str]:
@@ -51,7 +44,7 @@ def _timeline(incident: Json) -> list[str]:
         for one in incident["timeline"]
     ]
     left_out = _omitted(incident["omitted"]["timeline"], "entries in the middle")
-    return ["## Timeline", "", "Times are UTC.", "", *_table(("Time", "Entry", "What", "By"), rows), *left_out]
+    return ["Times are UTC.", "", *_table(("Time", "Entry", "What", "By"), rows), *left_out]
 
 
 def _stopped(incident: Json) -> list[str]:
@@ -65,12 +58,7 @@ def _stopped(incident: Json) -> list[str]:
     rows = [
         (_code(one["order_id"]), _code(_mode(one)), _code(_scope(one["scope"])), _code(one["by"]), _end(one)) for one in incident["orders"]
     ]
-    return [
-        "## What was stopped, and how fast",
-        "",
-        how_fast,
-        *(["", *_table(("Order", "Holds in", "What", "By", "Until"), rows)] if rows else []),
-    ]
+    return [how_fast, *(["", *_table(("Order", "Holds in", "What", "By", "Until"), rows)] if rows else [])]
 
 
 def _affected(incident: Json) -> list[str]:
@@ -79,16 +67,14 @@ def _affected(incident: Json) -> list[str]:
         for one in incident["affected"]
     ]
     if not rows:
-        return ["## Affected objects", "", "None: no write of the run was applied."]
+        return ["None: no write of the run was applied."]
     columns = ("Object", "Effects", "State", "Last version", "Compensation", "Last entry")
-    return ["## Affected objects", "", *_table(columns, rows), *_omitted(incident["omitted"]["affected"], "objects")]
+    return [*_table(columns, rows), *_omitted(incident["omitted"]["affected"], "objects")]
 
 
 def _undone(incident: Json) -> list[str]:
     count = incident["effects"]
     return [
-        "## What was undone, and what was not",
-        "",
         f"- {count['compensated']} effect(s) were undone.",
         f"- {count['standing']} effect(s) stand.",
         f"- {count['unknown'] + count['in_flight']} effect(s) may or may not have been applied.",
@@ -100,7 +86,7 @@ def _open(incident: Json) -> list[str]:
     # Which orders hold changes as time goes by, the report must not: of orders it says what the journal says.
     found = [f"- {one['what'].replace('-', ' ')}: {_code(one['text'])}{_where(one)}" for one in incident["open"] if one["what"] != "order"]
     found += [f"- order {_code(one['order_id'])} was not released" for one in incident["orders"] if one["released_at"] is None]
-    return ["## Open items", "", *(found or ["None."])]
+    return found or ["None."]
 
 
 def _evidence(incident: Json, heads: Sequence[Json], verifier_key: str) -> list[str]:
@@ -130,6 +116,16 @@ def _commands(incident_id: str, signed: Sequence[Json], verifier_key: str) -> li
     keep = [f"cat > {file} <<'HEADS'", *notes, "HEADS"] if signed else []
     anchored = f" --heads {file}" if signed else ""
     return ["```sh", *keep, f"killcord journal verify --key '{verifier_key}'{anchored}", "```"]
+
+
+_SECTIONS: Mapping[str, Callable[[Json], list[str]]] = {
+    "Summary": _summary,
+    "Timeline": _timeline,
+    "What was stopped, and how fast": _stopped,
+    "Affected objects": _affected,
+    "What was undone, and what was not": _undone,
+    "Open items": _open,
+}
 
 
 # --- cells -----------------------------------------------------------------------------------------------------------

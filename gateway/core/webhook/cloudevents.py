@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.core import timestamps
-from gateway.core.codec.record import INCIDENT, scope_json
+from gateway.core.codec.record import INCIDENT, ORDER
 from gateway.model.entries import Entry, OrderEntry, ResponseEntry, RollbackEntry, TriggerEntry
 from gateway.model.entry import Kind
 from gateway.model.trigger import Incident
@@ -23,20 +22,21 @@ KINDS: Mapping[Topic, tuple[Kind, ...]] = {
 rollback.
 """
 
+_ORDER = ("order_id", "mode", "no_fanout", "scope", "by", "reason", "epoch", "expires_at")
 _SELDOM = ("rollback_id", "closed_at")
 """Members of an incident's event that are absent if they have no value."""
 
 Json = dict[str, object]
 
 
-def event(topic: Topic, entry: Entry) -> Json | None:
-    """The event of an entry; ``None`` if it has none for the topic (a response, or a rollback, without an incident)."""
-    match topic, entry:
-        case Topic.ORDER, OrderEntry():
+def event(entry: Entry) -> Json | None:
+    """The event of an entry; ``None`` if it has none (a response, or a rollback, without an incident)."""
+    match entry:
+        case OrderEntry():
             name, data = f"order.{'released' if entry.change == 'released' else 'made'}", _order(entry)
-        case Topic.TRIGGER, TriggerEntry():
+        case TriggerEntry():
             name, data = "trigger.fired", _trigger(entry)
-        case Topic.INCIDENT, (ResponseEntry() | RollbackEntry()) if entry.incident is not None:
+        case ResponseEntry() | RollbackEntry() if entry.incident is not None:
             name, data = f"incident.{'opened' if entry.change == 'opened' else 'updated'}", _incident(entry.incident)
         case _:
             return None
@@ -53,18 +53,10 @@ def event(topic: Topic, entry: Entry) -> Json | None:
 
 
 def _order(entry: OrderEntry) -> Json:
-    """``by`` and ``reason`` are of this change: of a release, who released it and why."""
-    order = entry.order
-    return {
-        "order_id": order.order_id,
-        "mode": order.mode.word,
-        "no_fanout": order.no_fanout,
-        "scope": scope_json(order.scope),
-        "by": order.by if entry.by is None else entry.by,
-        "reason": order.reason if entry.reason is None else entry.reason,
-        "epoch": order.epoch if entry.epoch is None else entry.epoch,
-        "expires_at": None if order.expires_at is None else timestamps.rfc3339(order.expires_at),
-    }
+    """``by``, ``reason`` and ``epoch`` are of this change: of a release, who released it and why."""
+    change = {"by": entry.by, "reason": entry.reason, "epoch": entry.epoch}
+    shown = ORDER.shown(entry.order) | {name: value for name, value in change.items() if value is not None}
+    return {name: shown[name] for name in _ORDER}
 
 
 def _trigger(entry: TriggerEntry) -> Json:
