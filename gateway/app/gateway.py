@@ -67,7 +67,7 @@ async def assemble(config: Config, log: Warn, report: Report, *, warn: Warn | No
             control=control,
             calls=calls,
             recovery=recovery,
-            findings=Findings(journal, opened.vault, store.incidents, store.writes, store.history, clock, monitor.answered),
+            findings=Findings(journal, opened.vault, store.incidents, store.writes, store.history, clock),
             catch_up=CatchUp(store.history, store.registry, control.windows, monitor, clock),
             metrics=collectors(opened, control.containment.replica, observer),
             closing=closing.pop_all(),

@@ -83,10 +83,6 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         entry = journal_entries.reconciliation(write, clock.now(), result=result, by=by, reason=note, after_version=None)
         await store.journal.append(entry)
 
-    async def answered(_: str) -> bool:
-        """Nobody watches this journal."""
-        return False
-
     vault = TenantVault(store.blobs, open_master_key(folder / "keys"))
     tasks = Tasks(store.journal, store.registry, store.writes, clock, conclude)
     approvals = Approvals(store.journal, store.approvals, store.registry, store.blobs, vault, clock, 3_600.0)
@@ -124,7 +120,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         containment=containment,
         tasks=tasks,
         approvals=approvals,
-        findings=Findings(store.journal, vault, store.incidents, store.writes, store.history, clock, answered),
+        findings=Findings(store.journal, vault, store.incidents, store.writes, store.history, clock),
         rollbacks=rollbacks,
         rollback_records=store.rollbacks,
         checkpoints=checkpoints,

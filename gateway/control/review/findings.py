@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -21,9 +21,6 @@ from gateway.ports.vault import Vault
 
 LARGEST = 16 * 1024
 """Bytes of a finding's evidence, as it is kept."""
-
-Answered = Callable[[str], Awaitable[bool]]
-"""``TriggerMonitor.answered``: waits until every trigger of a run has its response."""
 
 
 class TooMuchEvidence(ValueError):
@@ -55,7 +52,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Reports findings. ``journal`` is the one that the monitor watches."""
+    """Reports findings. ``journal`` is the one that the monitor watches: an append of a finding returns after the response to it."""
 
     journal: Journal
     vault: Vault
@@ -63,7 +60,6 @@ class Findings:
     writes: Writes
     history: History
     clock: Clock
-    answered: Answered
 
     async def report(self, run: Run, finding: Finding) -> Reported:
         """Journal a finding and return once everything that it set off is answered: the order, if any, holds.
@@ -91,7 +87,6 @@ class Findings:
             unfound=about.unfound,
         )
         position = await self.journal.append(entry, (sealed,))
-        await self.answered(run.run_id)
         incident = await self.incidents.incident_of(run.run_id, run.generation, findings.CAUSE)
         return Reported(entry.finding_id, str(position), about.places, None if incident is None else incident.incident_id)
 

@@ -19,7 +19,7 @@ from gateway.core.incident import incidents
 from gateway.core.policy import rules
 from gateway.model.decision import Reason
 from gateway.model.entries import ResponseEntry, TriggerEntry
-from gateway.model.entry import Kind, Position
+from gateway.model.entry import Kind
 from gateway.model.run import Mode, Order, Run, Scope
 from gateway.model.trigger import Earlier, Incident, Measure, Response, Trigger
 from gateway.ports.clock import Clock
@@ -97,13 +97,13 @@ class Responder:
             if repeats is not None and not repeats.is_reported():
                 return known
         case = _Case(run, generation, trigger, known, standing)
-        position = self._journal_trigger(case)
+        trigger_entry = self._journal_trigger(case)
         response = await self._ask(case)
         order = await self._contain(case, response)
         incident = self._incident(case, response, order)
         entry = replace(
             self._response(case, response),
-            trigger=None if position is None else str(position),
+            trigger=trigger_entry,
             order_id=None if order is None else order.order_id,
             incident=incident,
             change=None if incident is None else "opened" if known is None else "updated",
@@ -129,7 +129,7 @@ class Responder:
         self._remember(case, response)
         return response
 
-    def _journal_trigger(self, case: _Case) -> Position | None:
+    def _journal_trigger(self, case: _Case) -> str | None:
         """The position of the trigger's own entry. If it cannot be written, containment continues without it."""
         entry = TriggerEntry(
             **codec.owner(case.run, self.clock.now(), case.generation),
@@ -137,7 +137,7 @@ class Responder:
             incident_id=None if case.known is None else case.known.incident_id,
         )
         try:
-            return self.journal.post(entry)
+            return str(self.journal.post(entry))
         except errors.JournalUnavailable:
             return None
 
