@@ -35,29 +35,29 @@ _ISATAP = (0x00005EFE, 0x02005EFE)
 
 def loopback(host: str) -> bool:
     """Whether a host, as it is written, is this machine alone: ``localhost``, or an address that is. No name that only begins like one."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    ip = _ip(host)
+    return host == "localhost" or (ip is not None and ip.is_loopback)
 
 
 def literal(host: str) -> bool:
     """Whether a host is written as an address, and not as a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return _ip(host) is not None
 
 
 def allowed(address: str) -> bool:
     """Whether a tool at this IP address may be dialled; IPv6 forms that wrap IPv4 are judged by what they wrap."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
+    ip = _ip(address.partition("%")[0])
+    if ip is None:
         return False
     wrapped = _wrapped(ip) if isinstance(ip, ipaddress.IPv6Address) else ()
     return not any(one in network for one in (ip, *wrapped) for network in _FORBIDDEN if one.version == network.version)
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
 
 
 def _wrapped(ip: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:

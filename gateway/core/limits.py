@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from gateway.model.call import Cost, Target
 from gateway.model.effect import Charge
 from gateway.model.run import Limits, Rate, Run, TaskClass
@@ -97,8 +99,7 @@ def wider(asked: Limits, ceiling: Limits) -> list[str]:
 def inherit(asked: Mapping[str, object], ceiling: Limits) -> Limits:
     """Limits with what was asked in place of the ceiling's own; ``asked`` holds model values by field name."""
     amount = {**ceiling.amount, **asked.get("amount", {})}  # type: ignore[dict-item]
-    chosen = {name: asked.get(name, getattr(ceiling, name)) for name in ("rate", "steps", "writes", "records", "tenants", "systems")}
-    return Limits(**chosen, amount=amount)  # type: ignore[arg-type]
+    return replace(ceiling, **{**asked, "amount": amount})
 
 
 def retry_after(wait: float) -> int:

@@ -204,21 +204,19 @@ def check(scope: Scope, mode: Mode, *, ttl: float | None, no_fanout: bool) -> No
     """Raises:
     WrongOrder: scope, mode and time do not go together.
     """
-    named = [scope.run, scope.agent, scope.tenant, scope.task_class, scope.tool]
-    if scope.everything and (any(named) or scope.subtree):
-        raise WrongOrder("'all' cannot be combined with other parts of a scope.")
-    if not scope.everything and not any(named):
-        raise WrongOrder('The scope is empty; name a run, agent, tenant, task_class or tool, or send {"all": true}.')
-    if scope.subtree and scope.run is None:
-        raise WrongOrder("'subtree' needs a run.")
-    if mode is Mode.ACTIVE and not no_fanout:
-        raise WrongOrder("'active' is not an order; release the run's order instead.")
-    if mode is Mode.REVOKED and scope.run is None and scope.agent is None:
-        raise WrongOrder("'revoked' is permanent and needs a run or an agent in its scope.")
-    if ttl is not None and mode in (Mode.QUARANTINED, Mode.REVOKED):
-        raise WrongOrder(f"'{mode.word}' has no ttl; read_only, paused and no_fanout can have one.")
-    if ttl is not None and ttl <= 0:
-        raise WrongOrder("ttl must be a positive time.")
+    named = any((scope.run, scope.agent, scope.tenant, scope.task_class, scope.tool))
+    faults = {
+        "'all' cannot be combined with other parts of a scope.": scope.everything and (named or scope.subtree),
+        'The scope is empty; name a run, agent, tenant, task_class or tool, or send {"all": true}.': not (scope.everything or named),
+        "'subtree' needs a run.": scope.subtree and scope.run is None,
+        "'active' is not an order; release the run's order instead.": mode is Mode.ACTIVE and not no_fanout,
+        "'revoked' is permanent and needs a run or an agent in its scope.": mode is Mode.REVOKED and not (scope.run or scope.agent),
+        f"'{mode.word}' has no ttl; read_only, paused and no_fanout can have one.": ttl is not None and mode >= Mode.QUARANTINED,
+        "ttl must be a positive time.": ttl is not None and ttl <= 0,
+    }
+    for message, applies in faults.items():
+        if applies:
+            raise WrongOrder(message)
 
 
 def _entry(order: Order, change: str, now: float, *, by: str, reason: str) -> OrderEntry:

@@ -111,7 +111,7 @@ class RecoveryDriver:
         run = await self.registry.run(incident.run_id)
         if run is None:
             return Recovery(Stage.GIVEN_UP, f"run {incident.run_id} is not in this journal")
-        if (ended := recovery.over(incident, run)) is not None:
+        if (ended := recovery.ended(incident, run)) is not None:
             return ended
         situation = await self._situation(incident, run)
         now = recovery.recovery(situation)
@@ -200,7 +200,7 @@ class RecoveryDriver:
         choice = await self._choice(incident, run)
         place = choice.checkpoint.seq if isinstance(choice, choosing.Chosen) else None
         rollbacks = [one for one in await self.records.rollbacks(run=run.run_id, limit=None) if one.generation == incident.generation]
-        rollback = recovery.counting(rollbacks, place)
+        rollback = recovery.current_rollback(rollbacks, place)
         reached = True
         if rollback is not None and place is not None and rollback.since > place:
             reached = recovery.reached(rollback, place, await self.checkpoints.writes.of_run(run.run_id))
@@ -260,7 +260,7 @@ class RecoveryDriver:
             run = await self.registry.run(incident.run_id)
             if run is None or incident.closed_at is not None:
                 return
-            if (why := incidents.over(incident, run)) is not None:
+            if (why := incidents.closing_reason(incident, run)) is not None:
                 now = self.clock.now()
                 closed = replace(incident, closed_at=now, updated_at=now)
                 await self._journal(closed, "closed", by="gateway", reason=why)

@@ -81,7 +81,7 @@ def merged(known: Incident | None, said: Incident, change: str) -> Incident:
             return replace(known, rollback=said.rollback, rollback_id=said.rollback_id, updated_at=said.updated_at)
 
 
-def over(incident: Incident, run: Run) -> str | None:
+def closing_reason(incident: Incident, run: Run) -> str | None:
     """Why an incident should be closed now; ``None`` if it should stay open.
 
     An incident about a run that was closed before stays open until a person acknowledges it (requests its recovery), and until its

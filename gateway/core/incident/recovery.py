@@ -59,9 +59,9 @@ class Flaw(Struct, frozen=True):
 
 
 class Situation(Struct, frozen=True, kw_only=True):
-    """``rollback`` is the one that counts (``counting``), ``reached`` whether it leads back to the place of the choice. ``tasks`` and
-    ``approvals`` are the ids of the open ones; ``unsound`` is what was found after the rollback, empty if it was not read.
-    ``hindered`` says why the run cannot be resumed yet whatever its own rollback came to.
+    """``rollback`` is the ``current_rollback``, ``reached`` whether it leads back to the place of the choice. ``tasks`` and ``approvals``
+    are the ids of the open ones; ``unsound`` is what was found after the rollback, empty if it was not read. ``hindered`` says why the
+    run cannot be resumed yet, independently of its own rollback.
     """
 
     incident: Incident
@@ -103,8 +103,8 @@ class Recovery(Struct, frozen=True):
 def recovery(given: Situation) -> Recovery:
     """Where a recovery stands."""
     rollback = given.rollback
-    if (ended := over(given.incident, given.run)) is not None:
-        return ended
+    if (end := ended(given.incident, given.run)) is not None:
+        return end
     if not given.contained:
         return Recovery(Stage.CONTAIN, "the run is active, and what it does now would race with what is undone", step=Step.CONTAIN)
     if isinstance(given.choice, NotReady):
@@ -132,7 +132,7 @@ def _waits(why: str, step: Step, *waits: Wait) -> Recovery:
     return Recovery(Stage.WAITS, why, step=step, waits=waits)
 
 
-def over(incident: Incident, run: Run) -> Recovery | None:
+def ended(incident: Incident, run: Run) -> Recovery | None:
     """How a recovery ended; ``None`` while it did not."""
     if run.generation > incident.generation:
         return Recovery(Stage.RESUMED, f"run {run.run_id} continues as generation {run.generation}")
@@ -141,7 +141,7 @@ def over(incident: Incident, run: Run) -> Recovery | None:
     return None
 
 
-def counting(rollbacks: Sequence[Rollback], place: int | None) -> Rollback | None:
+def current_rollback(rollbacks: Sequence[Rollback], place: int | None) -> Rollback | None:
     """The rollback of a generation that says how far its recovery is: one under way, else the newest that leads back to ``place`` (the
     number of an entry) or further, else the newest. ``rollbacks`` are in the order in which they began.
     """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.core import tasks
-from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage, Step, counting, reached, recovery
+from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage, Step, current_rollback, reached, recovery
 from gateway.core.rollback import checkpoints
 from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.effect import State
@@ -101,7 +101,7 @@ def test_what_is_under_way_counts_first_and_then_the_newest_rollback_that_leads_
     begun: list[tuple[int, RollbackStatus]], place: int | None
 ) -> None:
     rollbacks = [replace(ROLLBACK, rollback_id=f"rb_{at}", since=since, status=status) for at, (since, status) in enumerate(begun)]
-    found = counting(rollbacks, place)
+    found = current_rollback(rollbacks, place)
     under_way = [one for one in rollbacks if not one.status.ended]
     enough = [one for one in rollbacks if place is not None and one.since <= place]
     wanted = under_way or enough or rollbacks
