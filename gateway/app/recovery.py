@@ -16,7 +16,7 @@ from gateway.control.rollback.execution import RollbackEntries
 from gateway.control.rollback.executor import Executor, OutcomeCheck
 from gateway.control.rollback.recheck import Recheck
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import Preconditions, ScopeQuery
+from gateway.control.rollback.scope import ScopeQuery
 from gateway.control.runs.checkpoints import Checkpoints
 from gateway.control.runs.runs import Resume
 from gateway.control.upkeep import Reconciler
@@ -71,10 +71,9 @@ def recovery(config: Config, resources: Resources, control: Control, calls: Call
     undos = catalog.undos(tool.catalog for tool in calls.tools.values())
     tasks = Tasks(journal, registry, writes, clock, probe.conclude_by_person)
     checkpoints = Checkpoints(journal, store.checkpoints, records, writes, history, registry, store.approvals, incidents, clock)
-    scope = ScopeQuery(registry, writes, history, clock, undos, live)
+    scope = ScopeQuery(registry, writes, history, records, containment, checkpoints.position, journal.stream, clock, undos, live)
     entries = RollbackEntries(journal, clock, store.blobs, resources.vault)
     rollbacks = Rollbacks(
-        preconditions=Preconditions(scope, records, containment, clock, checkpoints.position, journal.stream),
         scope_query=scope,
         execute=Executor(tools, records, tasks, approvals, entries, clock, spawn, patience),
         outcome=OutcomeCheck(tools, resources.engine, containment.replica, records, clock, patience),

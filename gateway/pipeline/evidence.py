@@ -23,6 +23,7 @@ from gateway.model.review import Approval
 from gateway.model.run import Lease, Mode, Run
 from gateway.pipeline.tool import Expected, Tool
 from gateway.ports.rates import Quota
+from gateway.ports.rollback import Compensating
 
 
 class Step(Struct, frozen=True, gc=False):
@@ -41,19 +42,14 @@ class Sender(Struct, frozen=True):
     step_id: str | None
 
 
-class Undoing(Struct, frozen=True, kw_only=True):
+class Undoing(Struct, frozen=True):
     """The node of a rollback that a call carries out: what its recovery lease permits.
 
-    ``compensates`` are the wire keys of the effects it compensates, ``since`` the epoch of the newest order that does not stop
-    it, ``expects`` how the object has to be afterwards. ``fence`` raises where the rollback was stopped or changed hands.
+    ``expects`` is how the object has to be afterwards, ``None`` if only the tool can show the result.
     """
 
-    rollback_id: str
-    node_id: str
-    compensates: tuple[str, ...]
-    since: int
+    order: Compensating
     expects: Expected | None
-    fence: Callable[[], None]
 
 
 class Known(Struct, frozen=True, kw_only=True):

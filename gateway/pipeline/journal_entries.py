@@ -39,7 +39,8 @@ def _caller(known: Known, at: float) -> dict[str, Any]:
         "trace_id": known.trace_id,
     }
     if undoing is not None:
-        members |= {"rollback_id": undoing.rollback_id, "node": undoing.node_id, "compensates": undoing.compensates}
+        rollback, node = undoing.order.rollback, undoing.order.node
+        members |= {"rollback_id": rollback.rollback_id, "node": node.node_id, "compensates": node.effects}
     return members
 
 

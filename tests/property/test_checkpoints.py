@@ -224,7 +224,7 @@ def test_a_boundary_is_the_last_outcome_after_which_nothing_is_open_and_nothing_
 def test_what_prevents_a_place_is_what_makes_it_unsound(taken: list[Step], seq: int) -> None:
     made = history(taken)
     place = min(seq, made.seq)
-    against = checkpoints.against(made.writes, place)
+    against = checkpoints.obstacles(made.writes, place)
     assert bool(against) is not made.sound(place)
     assert all(write.intent.seq <= place for write in against)
 

@@ -14,7 +14,7 @@ from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.execution import RollbackEntries
 from gateway.control.rollback.executor import Executor, OutcomeCheck
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import Preconditions, ScopeQuery
+from gateway.control.rollback.scope import ScopeQuery
 from gateway.core.adapter.catalog import Undo
 from gateway.model.call import Compensation, CompensationRecord, Remedy, Reversibility, Target
 from gateway.model.effect import State, Write
@@ -142,9 +142,10 @@ def rollbacks(
     async def nowhere(run_id: str, checkpoint_id: str) -> Position | None:
         return None
 
-    scope_query = ScopeQuery(store.registry, store.writes, store.history, clock, UNDOS, ())
+    scope_query = ScopeQuery(
+        store.registry, store.writes, store.history, store.rollbacks, containment, nowhere, store.journal.stream, clock, UNDOS, ()
+    )
     return Rollbacks(
-        preconditions=Preconditions(scope_query, store.rollbacks, containment, clock, nowhere, store.journal.stream),
         scope_query=scope_query,
         execute=Executor(compensations, store.rollbacks, tasks, approvals, entries, clock, asyncio.ensure_future, patience=0.0),
         outcome=OutcomeCheck(compensations, _NothingDemanded(), containment.replica, store.rollbacks, clock, patience=0.0),

@@ -171,7 +171,7 @@ class Executor:
     async def _waited(self, execution: Execution, node: Node, outcome: NodeOutcome) -> NodeState | Wait:
         """Retry it later, until ``patience`` has passed: then a person decides when."""
         known, since, now = execution.waits.get(node.node_id), execution.since.get(node.node_id), self.clock.now()
-        wait = progress.longer(known, outcome, since, now=now, monotonic=self.clock.monotonic(), backoff=BACKOFF)
+        wait = progress.next_wait(known, outcome, since, now=now, monotonic=self.clock.monotonic(), backoff=BACKOFF)
         if wait.refused >= TRIES:
             return await self._handed_to_person(execution, node, outcome.why, outcome.seen)
         if now - wait.since >= self.patience:
@@ -227,7 +227,7 @@ def _unread(lost: errors.ToolUnreachable) -> NodeOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Soundness:
+class StateFindings:
     """``violations``: what policy said; ``differing``: objects that are not as they should be; ``unseen``: those that could not be read.
 
     ``open`` is what may show a little later: objects that were undone and could not be read, and that policy gave no answer.
@@ -240,7 +240,7 @@ class Soundness:
 
     @property
     def residue(self) -> list[str]:
-        return [*(named(node, one.why) for node, one in self.differing), *self.violated]
+        return [*(about_object(node, one.why) for node, one in self.differing), *self.violated]
 
     @property
     def violated(self) -> list[str]:
@@ -284,17 +284,17 @@ class OutcomeCheck:
 
     async def examine(
         self, run: Run, scope: RollbackScope, states: Mapping[str, NodeState], *, known: dict[str, Examined] | None = None
-    ) -> Soundness:
+    ) -> StateFindings:
         """Read the objects of the plan, and evaluate the invariants. Objects in ``known`` (by node) were read before and are not read
         again; new ones are added, so that an unstable tool need not return everything at once.
         """
         found = await self._examined(list(_last(scope, states).values()), scope, states, {} if known is None else known)
         seen = [(node, one) for node, one in found if isinstance(one, Examined)]
         differing = tuple((node, one) for node, one in seen if one.as_expected is False)
-        unseen = [(node, named(node, one.why)) for node, one in found if isinstance(one, NotExamined)]
+        unseen = [(node, about_object(node, one.why)) for node, one in found if isinstance(one, NotExamined)]
         violations, unasked = await self._violations(run, scope, seen)
         taken_back = [why for node, why in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
-        return Soundness(differing, violations, tuple(why for _, why in unseen), (*taken_back, *unasked))
+        return StateFindings(differing, violations, tuple(why for _, why in unseen), (*taken_back, *unasked))
 
     async def _examined(
         self, nodes: Sequence[Node], scope: RollbackScope, states: Mapping[str, NodeState], known: dict[str, Examined]
@@ -344,6 +344,6 @@ def _object(node: Node, seen: Examined) -> dict[str, object]:
     return shown | {name: value for name, value in named.items() if value is not None}
 
 
-def named(node: Node, why: str) -> str:
+def about_object(node: Node, why: str) -> str:
     """What is said of a node's object."""
     return f"{node.target.type}:{node.target.id}: {why}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from gateway.control.rollback.execution import RollbackView
-from gateway.control.rollback.executor import named
+from gateway.control.rollback.executor import about_object
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import RollbackScope, WrongRollback
 from gateway.core import tasks
@@ -37,7 +37,7 @@ class Recheck:
         scope = await self.rollbacks.scope_query(run, subtree=rollback.subtree, since=None, wait=False)
         states = await self._taken_over(view, scope)
         found = await self.rollbacks.outcome.examine(run, replace(scope, plan=view.plan), states)
-        objects = [Flaw(named(node, one.why), self._task(rollback, scope, node, one)) for node, one in found.differing]
+        objects = [Flaw(about_object(node, one.why), self._task(rollback, scope, node, one)) for node, one in found.differing]
         return (*objects, *map(Flaw, found.violated), *map(Flaw, found.unseen))
 
     async def _taken_over(self, view: RollbackView, scope: RollbackScope) -> Mapping[str, NodeState]:

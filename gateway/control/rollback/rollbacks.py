@@ -12,7 +12,7 @@ from gateway import errors
 from gateway.control.containment.containment import Containment
 from gateway.control.rollback.execution import ActiveRollbacks, Attempts, Execution, RollbackEntries, RollbackView
 from gateway.control.rollback.executor import Executor, OutcomeCheck
-from gateway.control.rollback.scope import Preconditions, ScopeQuery, WrongRollback
+from gateway.control.rollback.scope import Busy, ScopeQuery, WrongRollback
 from gateway.core.incident import incidents
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Schedule
@@ -36,7 +36,6 @@ class Rollbacks:
     when its entry is durable. ``owner`` names this process in the records of what it executes.
     """
 
-    preconditions: Preconditions
     scope_query: ScopeQuery
     execute: Executor
     outcome: OutcomeCheck
@@ -59,7 +58,7 @@ class Rollbacks:
             WrongRollback: ``to`` is neither ``start`` nor a checkpoint of the run nor an entry.
         """
         run = await self._run(run_id)
-        return (await self.scope_query(run, subtree=subtree, since=await self.preconditions.since(run, to), wait=False)).plan
+        return (await self.scope_query(run, subtree=subtree, since=await self.scope_query.since(run, to), wait=False)).plan
 
     async def start(self, run_id: str, *, subtree: bool, to: str, reason: str, by: str, incident: Incident | None = None) -> Rollback:
         """Begin to undo what a run did since ``to``. Returns the rollback that is under way already, if there is one.
@@ -71,21 +70,21 @@ class Rollbacks:
             JournalUnavailable: nothing was begun.
         """
         run = await self._run(run_id)
-        if (known := await self.preconditions.under_way(run, subtree=subtree)) is not None:
+        if (known := await self.scope_query.under_way(run, subtree=subtree)) is not None:
             return known
-        await self.preconditions.contained(run, subtree=subtree)
-        since, before = await self.preconditions.since(run, to), await self.preconditions.begun(run, subtree=subtree)
+        await self.scope_query.contained(run, subtree=subtree)
+        since, before = await self.scope_query.since(run, to), await self.scope_query.begun(run, subtree=subtree)
         scope = await self.scope_query(run, subtree=subtree, since=since)
         async with self.alone:
-            if (known := await self.preconditions.under_way(run, subtree=subtree)) is not None:
+            if (known := await self.scope_query.under_way(run, subtree=subtree)) is not None:
                 return known
-            if await self.preconditions.begun(run, subtree=subtree) != before:  # what is planned here was undone meanwhile
+            if await self.scope_query.begun(run, subtree=subtree) != before:  # what is planned here was undone meanwhile
                 scope = await self.scope_query(run, subtree=subtree, since=since, wait=False)
-            await self.preconditions.contained(await self._run(run_id), subtree=subtree)  # it may have been resumed meanwhile
+            await self.scope_query.contained(await self._run(run_id), subtree=subtree)  # it may have been resumed meanwhile
             rollback_id = self.clock.mint("rb")
             if scope.plan.irreversible:
                 # Before it begins: after a crash, too, nothing can have followed from the irreversible effect.
-                await self.preconditions.freeze(run, rollback_id, subtree=subtree)
+                await self.scope_query.freeze(run, rollback_id, subtree=subtree)
             sealed = await self.entries.sealed(run.tenant, scope.plan)
             now = self.clock.now()
             rollback = Rollback(
@@ -156,7 +155,7 @@ class Rollbacks:
             rollback = await self._known(rollback_id)
         if rollback_id in self.active.executions or rollback.status is RollbackStatus.CLEAN:
             raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to continue.")
-        await self.preconditions.contained(run := await self._run(rollback.run_id), subtree=rollback.subtree)
+        await self.scope_query.contained(run := await self._run(rollback.run_id), subtree=rollback.subtree)
         self.active.stop_requests.pop(rollback_id, None)
         return await self._again(rollback, run, change="continued", by=by, reason=reason, restart=True)
 
@@ -213,10 +212,10 @@ class Rollbacks:
         begins again.
         """
         since = Position(self.entries.journal.stream, rollback.since) if rollback.since else None
-        before = await self.preconditions.begun(run, subtree=rollback.subtree)
+        before = await self.scope_query.begun(run, subtree=rollback.subtree)
         scope = await self.scope_query(run, subtree=rollback.subtree, since=since)
         # As it was, with what was decided since: nodes that are done stay in it, so that others may follow them.
-        gone = progress.elsewhere(scope.effects.values(), await self.records.compensations(rollback.rollback_id))
+        gone = progress.undone_elsewhere(scope.effects.values(), await self.records.compensations(rollback.rollback_id))
         scope = replace(scope, plan=progress.renewed(await self.entries.plan_of(rollback), scope.plan, gone))
         sealed = await self.entries.sealed(run.tenant, scope.plan)
         async with self.alone:
@@ -227,8 +226,9 @@ class Rollbacks:
             if found != rollback or rollback.rollback_id in self.active.stop_requests:
                 return found
             if found.status.ended:
-                await self.preconditions.free(run, subtree=found.subtree)
-                if await self.preconditions.begun(run, subtree=found.subtree) != before:
+                if (other := await self.scope_query.under_way(run, subtree=found.subtree)) is not None:
+                    raise Busy(other)
+                if await self.scope_query.begun(run, subtree=found.subtree) != before:
                     raise WrongRollback("Another rollback of the same scope began and ended in the meantime; try again.")
             claimed = replace(
                 rollback,

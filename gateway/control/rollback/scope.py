@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -39,12 +38,39 @@ class RollbackScope(Struct, frozen=True):
         return [self.effects[key] for key in node.effects]
 
 
+Checkpoints = Callable[[str, str], Awaitable[Position | None]]
+"""Where a run's checkpoint stands, by run id and checkpoint id."""
+
+
+class NotContained(ValueError):
+    """A run of the scope is not contained; what it still does would race with what is undone."""
+
+
+class WrongRollback(ValueError):
+    """It cannot be rolled back, or changed, as asked; the message says why and what would be right."""
+
+
+class Busy(WrongRollback):
+    """Another rollback is at work on part of the scope, or waits for a person: nothing may be undone twice."""
+
+    def __init__(self, other: Rollback) -> None:
+        super().__init__(f"Rollback {other.rollback_id} of run {other.run_id} is {other.status}; wait for its end, or stop it.")
+
+
 class ScopeQuery(Struct, frozen=True):
-    """``undos`` are the catalogs', by tool and action; ``live`` the wire keys of writes that this process is carrying."""
+    """What a rollback covers, and whether it may begin there.
+
+    ``undos`` are the catalogs', by tool and action; ``live`` the wire keys of writes that this process is carrying. ``stream`` is the
+    journal's: what was done on another node's cannot be gone back to from here.
+    """
 
     registry: Registry
     writes: Writes
     history: History
+    records: RollbackRecords
+    containment: Containment
+    checkpoints: Checkpoints
+    stream: str
     clock: Clock
     undos: Mapping[tuple[str, str], Undo]
     live: Collection[str]
@@ -88,37 +114,6 @@ class ScopeQuery(Struct, frozen=True):
                 after = str(page[-1].position)
         return found
 
-
-Checkpoints = Callable[[str, str], Awaitable[Position | None]]
-"""Where a run's checkpoint stands, by run id and checkpoint id."""
-
-
-class NotContained(ValueError):
-    """A run of the scope is not contained; what it still does would race with what is undone."""
-
-
-class WrongRollback(ValueError):
-    """It cannot be rolled back, or changed, as asked; the message says why and what would be right."""
-
-
-class Busy(WrongRollback):
-    """Another rollback is at work on part of the scope, or waits for a person: nothing may be undone twice."""
-
-    def __init__(self, other: Rollback) -> None:
-        super().__init__(f"Rollback {other.rollback_id} of run {other.run_id} is {other.status}; wait for its end, or stop it.")
-
-
-@dataclass(frozen=True, slots=True)
-class Preconditions:
-    """``stream`` is the journal's: what was done on another node's cannot be gone back to from here."""
-
-    scope_query: ScopeQuery
-    records: RollbackRecords
-    containment: Containment
-    clock: Clock
-    checkpoints: Checkpoints
-    stream: str
-
     async def under_way(self, run: Run, *, subtree: bool) -> Rollback | None:
         """The rollback that undoes what this run did, where one has begun and not ended: its own, or a coordinator's.
 
@@ -129,7 +124,7 @@ class Preconditions:
             for known in await self.records.rollbacks(run=name, limit=None):
                 if not known.status.ended and (known.subtree or name == run.run_id):
                     return known
-        for name in (await self.scope_query.runs(run, subtree=subtree)).keys() - {run.run_id}:
+        for name in (await self.runs(run, subtree=subtree)).keys() - {run.run_id}:
             for known in await self.records.rollbacks(run=name, limit=None):
                 if not known.status.ended:
                     raise Busy(known)
@@ -137,22 +132,15 @@ class Preconditions:
 
     async def begun(self, run: Run, *, subtree: bool) -> frozenset[str]:
         """The ids of all rollbacks that ever began in this scope: what was planned before another one did may be done by now."""
-        names = {run.run_id, *run.ancestors, *(await self.scope_query.runs(run, subtree=subtree))}
+        names = {run.run_id, *run.ancestors, *(await self.runs(run, subtree=subtree))}
         return frozenset([one.rollback_id for name in names for one in await self.records.rollbacks(run=name, limit=None)])
-
-    async def free(self, run: Run, *, subtree: bool) -> None:
-        """Raises:
-        Busy: a rollback is under way in this scope.
-        """
-        if (known := await self.under_way(run, subtree=subtree)) is not None:
-            raise Busy(known)
 
     async def contained(self, run: Run, *, subtree: bool) -> None:
         """Raises:
         NotContained: a run of the scope is active.
         """
         now = self.clock.now()
-        for one in (await self.scope_query.runs(run, subtree=subtree)).values():
+        for one in (await self.runs(run, subtree=subtree)).values():
             held = self.containment.replica.hold(one, one.generation, None, now=now)
             if held.mode is Mode.ACTIVE and one.closed_at is None and one.revoked < one.generation:
                 raise NotContained(f"Run {one.run_id} is active; contain it first (read_only or stricter), then roll it back.")
@@ -170,7 +158,7 @@ class Preconditions:
         named = position_of(to)
         if named is None or named.stream != self.stream:
             raise WrongRollback(f"'to' is {START!r}, the id of a checkpoint of run {run.run_id}, or an entry, not {to!r}.")
-        if await self.scope_query.history.entry(named) is None:
+        if await self.history.entry(named) is None:
             # After what is yet to come there is nothing to undo, and that must not look like a clean end.
             raise WrongRollback(f"There is no entry {to} in this journal (or not yet); 'to' is the last entry to keep.")
         return named

@@ -71,8 +71,8 @@ class Checkpoints:
         end = await self.history.tail()
         writes = await self.writes.of_run(run.run_id)
         place = checkpoints.entry(run.run_id, run.generation, Position(end.stream, end.seq), writes)
-        if standing := checkpoints.against(writes, end.seq):
-            raise NotVerified(checkpoints.assumed(place, standing), standing)
+        if standing := checkpoints.obstacles(writes, end.seq):
+            raise NotVerified(checkpoints.why_unsound(place, standing), standing)
         now, asked = self.clock.now(), await self.approvals.approvals(run=run.run_id, limit=None)
         taken = replace(
             self._of(run, place),
@@ -120,10 +120,10 @@ class Checkpoints:
         """
         writes = await self.writes.of_run(run.run_id)
         found = self._of(run, await self._named(run, name, writes))
-        if effects := checkpoints.against(writes, found.seq):
-            raise NotVerified(checkpoints.assumed(found, effects), effects)
-        if effects := checkpoints.unmade(writes, found.seq):
-            raise NotVerified(checkpoints.repeated(found, effects), effects)
+        if effects := checkpoints.obstacles(writes, found.seq):
+            raise NotVerified(checkpoints.why_unsound(found, effects), effects)
+        if effects := checkpoints.unrepeatable(writes, found.seq):
+            raise NotVerified(checkpoints.why_unrepeatable(found, effects), effects)
         return found
 
     async def state_ref(self, run: Run, seq: int) -> str | None:
@@ -153,7 +153,7 @@ class Checkpoints:
     async def _newest(self, run_id: str, writes: Sequence[Write], until: float) -> Checkpoint | None:
         """The newest sound checkpoint that was taken up to a place."""
         taken = await self.records.checkpoints(run_id, limit=None)
-        sound = [one for one in taken if one.seq <= until and not checkpoints.against(writes, one.seq)]
+        sound = [one for one in taken if one.seq <= until and not checkpoints.obstacles(writes, one.seq)]
         return max(sound, key=lambda one: one.seq, default=None)
 
     async def _first_bad(self, incidents: Sequence[Incident]) -> FirstBad:

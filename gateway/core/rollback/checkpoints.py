@@ -37,14 +37,14 @@ class NotReady:
     why: str
 
 
-def against(writes: Iterable[Write], at: int) -> tuple[Write, ...]:
+def obstacles(writes: Iterable[Write], at: int) -> tuple[Write, ...]:
     """The effects that prevent resuming the run at a place, oldest first: begun up to it, and not sound there."""
     known = tuple(writes)
     undone = _undone(known)
     return tuple(sorted((write for write in known if write.intent.seq <= at and _sound_from(write, undone) > at), key=_begun))
 
 
-def unmade(writes: Iterable[Write], at: int) -> tuple[Write, ...]:
+def unrepeatable(writes: Iterable[Write], at: int) -> tuple[Write, ...]:
     """Completed irreversible actions from after a place that would be made again from there: no key of their own answers for them."""
     found = (write for write in writes if _irreversible(write) and write.intent.seq > at and write.key.kind is KeyKind.CONTENT)
     return tuple(sorted(found, key=_begun))
@@ -81,9 +81,9 @@ def choose(checkpoints: Iterable[Checkpoint], writes: Iterable[Write], bad: Firs
     found = taken + [one for one in automatic if one is not None]
     found.sort(key=lambda one: (one.seq, not one.automatic))
     for one in reversed(found):
-        if not against(known, one.seq):
-            again = unmade(known, one.seq)
-            return NotReady(repeated(one, again)) if again else Chosen(one, _caution(known, one, bad))
+        if not obstacles(known, one.seq):
+            again = unrepeatable(known, one.seq)
+            return NotReady(why_unrepeatable(one, again)) if again else Chosen(one, _caution(known, one, bad))
     return NotReady(_why_not(known, found, bad))
 
 
@@ -122,14 +122,14 @@ def explained(write: Write) -> str:
     return "failed its verification" if write.verification is Verification.FAILED else "had no outcome yet"
 
 
-def assumed(checkpoint: Checkpoint, effects: Sequence[Write]) -> str:
+def why_unsound(checkpoint: Checkpoint, effects: Sequence[Write]) -> str:
     """Why a place is not sound, as a sentence."""
     first = effects[0]
-    more = f"and {len(effects) - 1} more" if len(effects) > 1 else ""
+    more = f" and {len(effects) - 1} more" if len(effects) > 1 else ""
     return f"Before {_named(checkpoint)}, {first.action} ({first.intent}) {explained(first)}{more}."
 
 
-def repeated(checkpoint: Checkpoint, effects: Sequence[Write]) -> str:
+def why_unrepeatable(checkpoint: Checkpoint, effects: Sequence[Write]) -> str:
     """Why nothing may be made again from a place, as a sentence."""
     first = effects[0]
     more = f" and {len(effects) - 1} more" if len(effects) > 1 else ""
@@ -156,7 +156,7 @@ def _caution(writes: Sequence[Write], place: Checkpoint, bad: FirstBad) -> str |
 
 def _why_not(writes: Sequence[Write], found: Sequence[Checkpoint], first_bad: FirstBad) -> str:
     if found:
-        return assumed(found[-1], against(writes, found[-1].seq))
+        return why_unsound(found[-1], obstacles(writes, found[-1].seq))
     if not first_bad.known:
         return (
             f"{_sentence(findings.unlocated(first_bad.unnamed))}, and there is no explicit checkpoint before it: name the target "

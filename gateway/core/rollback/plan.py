@@ -48,8 +48,8 @@ def plan(effects: Iterable[Write], undos: Undos, *, parents: Mapping[Step, Step]
     order = Order.of(ages[draft.effects[-1].wire_key] for draft in drafts)
     _on_objects(order, drafts, starts)
     _on_compensations(order, drafts)
-    causal(order, drafts, everything, parents)
-    declared(order, drafts, undos)
+    order_causally(order, drafts, everything, parents)
+    order_as_declared(order, drafts, undos)
     order.break_cycles()
     return _written(order, drafts)
 
@@ -186,7 +186,7 @@ class Order:
         return len(self.before) - 1
 
 
-def causal(order: Order, drafts: Sequence[Draft], effects: Sequence[Write], parents: Mapping[Step, Step]) -> None:
+def order_causally(order: Order, drafts: Sequence[Draft], effects: Sequence[Write], parents: Mapping[Step, Step]) -> None:
     """A step's effects are undone before those of the steps that it follows from; ``effects`` are all, also those without a node."""
     steps = _Steps(drafts, effects, parents)
     children: dict[int, list[int]] = {}
@@ -197,7 +197,7 @@ def causal(order: Order, drafts: Sequence[Draft], effects: Sequence[Write], pare
         order.wait_all(steps.undone(step), list(dict.fromkeys(found)))
 
 
-def declared(order: Order, drafts: Sequence[Draft], undos: Undos) -> None:
+def order_as_declared(order: Order, drafts: Sequence[Draft], undos: Undos) -> None:
     """What an adapter says with ``after``: each compensation of the action runs only once all those of the actions named are finished."""
     of_action: dict[tuple[str, str], dict[int, None]] = {}
     for point, draft in enumerate(drafts):
@@ -206,10 +206,8 @@ def declared(order: Order, drafts: Sequence[Draft], undos: Undos) -> None:
     for (tool, action), points in of_action.items():
         undo = undos.get((tool, action))
         waiting = [point for point in points if drafts[point].node.way is not NodeAction.PROBE]
-        others: dict[int, None] = {}
-        for name in undo.after if undo is not None else ():
-            if name != action:
-                others.update(of_action.get((tool, name), {}))
+        names = [name for name in (undo.after if undo is not None else ()) if name != action]
+        others = dict.fromkeys(point for name in names for point in of_action.get((tool, name), ()))
         order.wait_all(waiting, list(others))
 
 

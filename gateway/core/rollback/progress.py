@@ -161,7 +161,7 @@ def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], sta
     return version
 
 
-def elsewhere(effects: Iterable[Write], own: Iterable[Write]) -> frozenset[str]:
+def undone_elsewhere(effects: Iterable[Write], own: Iterable[Write]) -> frozenset[str]:
     """The wire keys of effects that are undone, and not by this rollback, whose compensations are ``own``."""
     ours = {key for one in own if one.state is State.STANDING for key in one.compensates}
     return frozenset(one.wire_key for one in effects if one.state is State.COMPENSATED and one.wire_key not in ours)
@@ -227,7 +227,7 @@ class Wait:
     refused: int = 0
 
 
-def longer(known: Wait | None, outcome: NodeOutcome, since: float | None, *, now: float, monotonic: float, backoff: Backoff) -> Wait:
+def next_wait(known: Wait | None, outcome: NodeOutcome, since: float | None, *, now: float, monotonic: float, backoff: Backoff) -> Wait:
     """The wait after one more try without result; a change of state begins with the first pause again.
 
     ``since`` is when the wait began, if an earlier process began it. A tool may ask for the pause (``outcome.pause``).

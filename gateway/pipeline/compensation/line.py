@@ -18,6 +18,7 @@ from gateway.core.adapter import catalog, resolve
 from gateway.core.policy import rules
 from gateway.core.request import idempotency
 from gateway.core.rollback import effects
+from gateway.model.call import Call
 from gateway.model.call_entry import Sent
 from gateway.model.decision import Allow, Considered
 from gateway.model.effect import State, Write
@@ -25,7 +26,7 @@ from gateway.model.entry import Result, Verification
 from gateway.model.rollback import CompensationKind, Node, NodeOutcome, NodeState
 from gateway.model.run import Lease, Run
 from gateway.pipeline import effect, probe, sealed_payloads
-from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless, Prepared
+from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless
 from gateway.pipeline.effect import SendWrite
 from gateway.pipeline.evidence import Before, CallTrace, Classified, Fresh, Kept, Known, Metered, Permitted, Settled, Step, Undoing
 from gateway.pipeline.stages import read
@@ -74,7 +75,7 @@ class Compensate:
         except errors.JournalUnavailable:
             raise
         except (Conflict, errors.Refusal) as against:
-            return _stood(against)
+            return _refused(against)
 
     async def _carried(self, order: Compensating) -> NodeOutcome:
         order = await self._in_time(order)  # or what its adapter declares for where it is too late
@@ -88,14 +89,14 @@ class Compensate:
         before = await self._matching(permit, order)  # at the version that our last effect left, or not at all
         trace = CallTrace(action.known.call, self.clock.monotonic, _no_client)
         settled = await self.send_write(permit, before, trace)  # intent, fence, call, verification, outcome: as every write
-        carried = _came_of(settled)
+        carried = _outcome(settled)
         if settled.answer.status == MOVED_ON:
             carried = replace(carried, seen=await self._version(order))  # for the comparison
         return carried
 
     async def _prepared(self, order: Compensating) -> Classified:
-        prepared = await self.calls.prepare(order.node, order.run, order.effects)  # what was sealed with the effects
-        known = self._known(order, prepared)  # the recovery lease: this node's one call
+        call, expects = await self.calls.prepare(order.node, order.run, order.effects)  # what was sealed with the effects
+        known = self._known(order, call, expects)  # the recovery lease: this node's one call
         return _confined(order, classify(known))  # the declared compensation, on the object's own path
 
     async def proposal(self, compensating: Compensating) -> Proposal | NodeOutcome:
@@ -105,7 +106,7 @@ class Compensate:
             instead = self.calls.instead(node)
             other = None if instead is None else (await self._prepared(_other(compensating, instead))).known.call
         except (Conflict, errors.Refusal) as against:
-            return _stood(against)
+            return _refused(against)
         base = self.tools[node.tool].base
         guard = effect.guard(Before(taken=True, guard=compensating.guard, guard_absent=node.guard_absent))
         digest = f"sha256:{idempotency.body_digest(call.body)}"
@@ -174,11 +175,11 @@ class Compensate:
         kind = self.calls.action(node, node.by)
         return SETTLE if kind is None or kind.probe is None else kind.probe.settle
 
-    def _known(self, order: Compensating, prepared: Prepared) -> Known:
+    def _known(self, order: Compensating, call: Call, expects: Expected | None) -> Known:
         now, run, node = self.clock.now(), order.run, order.node
         key = f"rb_{order.rollback.rollback_id}_{node.node_id}"
         return Known(
-            call=prepared.call,
+            call=call,
             tool=self.tools[node.tool],
             run=run,
             lease=Lease(run_id=run.run_id, tenant=run.tenant, generation=run.generation, not_before=now, expires_at=now + LEASE),
@@ -187,14 +188,7 @@ class Compensate:
             own_key=idempotency.own_key(key),
             if_match=False,
             trace_id=None,
-            undoing=Undoing(
-                rollback_id=order.rollback.rollback_id,
-                node_id=node.node_id,
-                compensates=node.effects,
-                since=order.rollback.epoch,
-                expects=prepared.expects,
-                fence=order.fence,
-            ),
+            undoing=Undoing(order, expects),
         )
 
     async def _in_time(self, order: Compensating) -> Compensating:
@@ -279,7 +273,7 @@ def _no_client() -> None:
     """A compensation has no waiting client that could disconnect, so committing it needs no notice."""
 
 
-def _stood(against: Conflict | errors.Refusal) -> NodeOutcome:
+def _refused(against: Conflict | errors.Refusal) -> NodeOutcome:
     """The result of a node whose call was refused."""
     match against:
         case Needless():
@@ -324,7 +318,7 @@ def _kept(kept: Kept) -> NodeOutcome:
     return NodeOutcome(NodeState.DONE, "it was carried out earlier", after=write.after_version)
 
 
-def _came_of(settled: Settled) -> NodeOutcome:
+def _outcome(settled: Settled) -> NodeOutcome:
     verdict, status = settled.verdict, settled.answer.status
     where = f"entry {settled.position}"
     if verdict.result is Result.SUCCESS and verdict.verification is not Verification.FAILED:

@@ -36,21 +36,13 @@ class Needless(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """``expects`` is ``None`` if only the tool can show the result."""
-
-    call: Call
-    expects: Expected | None
-
-
-@dataclass(frozen=True, slots=True)
 class CompensationRequests:
     tools: Tools
     blobs: Blobs
     vault: Vault
 
-    async def prepare(self, node: Node, run: Run, effects: Sequence[Write]) -> Prepared:
-        """The one call that carries out a node.
+    async def prepare(self, node: Node, run: Run, effects: Sequence[Write]) -> tuple[Call, Expected | None]:
+        """The one call that carries out a node, and how the object has to be afterwards; ``None`` if only the tool can show the result.
 
         Raises:
             Conflict: what it takes was not kept, or cannot be put into a path or a body.
@@ -67,7 +59,7 @@ class CompensationRequests:
             call = canonical.call(Head(method=by.method, target=f"/{tool.name}{path}", headers=headers, length=len(body)), body)
         except errors.MalformedRequest as error:
             raise Conflict(f"its compensation cannot be sent: {error.detail}") from error
-        return Prepared(call, _expected(node, snapshot))
+        return call, _expected(node, snapshot)
 
     async def expects(self, node: Node) -> Expected | None:
         """The expected state of a node's object; ``None`` if only the tool can show the result.

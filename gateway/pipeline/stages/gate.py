@@ -61,7 +61,7 @@ class Gate:
             if known.lease.expires_at <= now:
                 raise errors.LeaseExpired
             if known.undoing is not None:
-                known.undoing.fence()
+                known.undoing.order.fence()
             if self.containment.version != version or not self.containment.fresh(now=now):
                 self._hold(known, action, now)
             if revision is not None and self.policy.revision != revision:
@@ -90,7 +90,7 @@ class Gate:
             held = self.containment.hold(known.run, known.lease.generation, known.tool.name, now=now)
         else:
             self._contained(known, now)
-            held = self.containment.hold_recovery(known.run, known.tool.name, since=known.undoing.since, now=now)
+            held = self.containment.hold_recovery(known.run, known.tool.name, since=known.undoing.order.rollback.epoch, now=now)
         refuse(held, action)
         return held
 

@@ -23,7 +23,7 @@ def waited(
     since: float | None = None,
 ) -> Wait:
     outcome = NodeOutcome(state, "the tool is unavailable", pause=asked)
-    return progress.longer(known, outcome, since, now=at, monotonic=at - 90.0, backoff=BACKOFF)
+    return progress.next_wait(known, outcome, since, now=at, monotonic=at - 90.0, backoff=BACKOFF)
 
 
 def test_each_pause_is_twice_as_long_as_the_one_before_up_to_a_bound() -> None:
