@@ -76,24 +76,14 @@ async def assemble(config: Config, log: Warn, report: Report, *, warn: Warn | No
 
 def subscribers(monitor: TriggerMonitor, recovery: Recovery, webhooks: Webhooks) -> Subscribers:
     """The subscribers of an entry, by its kind and in this order."""
-    wake, recover = recovery.wake, recovery.recover
-    return {
-        Kind.READ: (monitor.on_entry,),
-        Kind.INTENT: (monitor.on_entry,),
-        Kind.OUTCOME: (monitor.on_entry,),
-        Kind.REPLAY: (monitor.on_entry,),
-        Kind.REFUSAL: (monitor.on_entry,),
-        Kind.FINDING: (monitor.on_entry,),
-        Kind.RUN: (monitor.on_entry, recover.on_entry),
-        Kind.TASK: (wake.on_entry, recover.on_entry),
-        Kind.APPROVAL: (wake.on_entry,),
-        Kind.RECONCILIATION: (wake.on_entry,),
-        Kind.ROLLBACK: (recover.on_entry, webhooks.on_entry),
-        Kind.ORDER: (webhooks.on_entry,),
-        Kind.TRIGGER: (webhooks.on_entry,),
-        Kind.RESPONSE: (webhooks.on_entry,),
-        Kind.CHECKPOINT: (),
-    }
+    calls = (Kind.READ, Kind.INTENT, Kind.OUTCOME, Kind.REPLAY, Kind.REFUSAL)
+    kinds = (
+        (monitor.on_entry, (*calls, Kind.FINDING, Kind.RUN)),
+        (recovery.wake.on_entry, (Kind.TASK, Kind.APPROVAL, Kind.RECONCILIATION)),
+        (recovery.recover.on_entry, (Kind.RUN, Kind.TASK, Kind.ROLLBACK)),
+        (webhooks.on_entry, (Kind.ROLLBACK, Kind.ORDER, Kind.TRIGGER, Kind.RESPONSE)),
+    )
+    return {kind: tuple(on_entry for on_entry, subscribed in kinds if kind in subscribed) for kind in Kind}
 
 
 def collectors(resources: Resources, orders: OrderReplica, observer: Observer) -> CollectorRegistry:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import chain as chained
 from pathlib import Path
 from typing import BinaryIO
@@ -35,25 +34,14 @@ KEY_TIMEOUT = 3.0
 LINES = "application/x-ndjson"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Journal lines, each with its newline, and the cursor of the next page; ``None`` after the last."""
-
-    lines: list[bytes]
-    next: str | None
+Page = tuple[list[bytes], str | None]
+"""Journal lines, each with its newline, and the cursor of the next page; ``None`` after the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What was exported or verified: ``value`` is all of it, for programs; ``finding`` is the first defect."""
-
-    value: Json
-    finding: Finding | None
-    warnings: Sequence[str] = ()
-
-
-def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None) -> Checked:
+def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None) -> tuple[Json, Finding | None]:
     """Write the journal up to a head signed now, then the heads. A part of it (by run or tenant) contains no heads.
+
+    Returns what was written, for programs, and the first defect.
 
     Raises:
         Problem, Lost, Failure: the gateway refused or cannot be reached, or the file cannot be written; an earlier file is unchanged.
@@ -62,7 +50,7 @@ def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None)
     if whole:
         lines, heads, key = _whole(gateway)
     else:
-        lines, heads, key = (line for page in pages(gateway, run=run, tenant=tenant) for line in page.lines), 0, None
+        lines, heads, key = (line for lines, _ in pages(gateway, run=run, tenant=tenant) for line in lines), 0, None
     verifier, count = Verifier(keys=[key] if key else []), 0
     with _replacing(out) as file:
         for line in lines:
@@ -70,12 +58,12 @@ def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None)
             verifier.feed(line)
             count += 1
     finding = verifier.finding if whole else None
-    value = {"file": str(out), "entries": count - heads, "heads": heads, "whole": whole, "finding": _shown(finding)}
-    return Checked(value, finding)
+    value = {"file": str(out), "entries": count - heads, "heads": heads, "whole": whole, "finding": finding and asdict(finding)}
+    return value, finding
 
 
-def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
-    """Check an export, a ``data_dir``, or the running gateway's journal, up to the first finding.
+def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json, Finding | None]:
+    """Check an export, a ``data_dir``, or the running gateway's journal. Returns the result for programs, and the first defect.
 
     Raises:
         Problem, Lost, Failure: the gateway refused or cannot be reached, or a file, the key or a head cannot be read.
@@ -100,10 +88,10 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> Checked:
         "heads": verifier.heads,
         "streams": dict(verifier.streams),
         "signatures_checked": bool(keys),
-        "finding": _shown(verifier.finding),
+        "finding": verifier.finding and asdict(verifier.finding),
         "warnings": warnings,
     }
-    return Checked(value, verifier.finding, warnings)
+    return value, verifier.finding
 
 
 def notes(text: str) -> list[str]:
@@ -176,11 +164,11 @@ def _until(gateway: Killcord, heads: list[Head]) -> Iterator[bytes]:
     """Entries up to the heads: they do not cover newer ones."""
     ends = {head.stream: head.seq for head in heads}
     with output.progress("entries", sum(ends.values())) as bar:
-        for page in pages(gateway):
-            before = _lies_before(page.next, ends)
-            lines = page.lines if before else [line for line in page.lines if _covered(line, ends)]
-            yield from lines
-            bar.advance(bar.task_ids[0], len(lines))
+        for lines, following in pages(gateway):
+            before = _lies_before(following, ends)
+            covered = lines if before else [line for line in lines if _covered(line, ends)]
+            yield from covered
+            bar.advance(bar.task_ids[0], len(covered))
             if before is False:
                 return
 
@@ -190,12 +178,12 @@ def pages(gateway: Killcord, after: str | None = None, **wanted: str | None) -> 
 
     def request(after: str | None) -> Page:
         answer = gateway.fetch(Request("GET", path("journal"), query={**wanted, "after": after, "limit": PAGE}, accept=LINES))
-        return Page(answer.raw.splitlines(keepends=True), answer.headers.get("killcord-next"))
+        return answer.raw.splitlines(keepends=True), answer.headers.get("killcord-next")
 
     with ThreadPoolExecutor(1, "killcord-pages") as ahead:
         page = request(after)
-        while page.next is not None:
-            following = ahead.submit(request, page.next)
+        while page[1] is not None:
+            following = ahead.submit(request, page[1])
             yield page
             page = following.result()
         yield page
@@ -227,7 +215,3 @@ def _replacing(out: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def _shown(finding: Finding | None) -> dict[str, object] | None:
-    return None if finding is None else asdict(finding)

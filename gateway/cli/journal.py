@@ -71,12 +71,12 @@ def export(context: typer.Context, out: Out, run: OfRun = None, tenant: OfTenant
     from gateway.cli import evidence
 
     printed = output.of(context)
-    written = evidence.export(client.connect(), out, run=run, tenant=tenant)
-    printed.value(written.value, ["{entries} entries and {heads} signed head(s) are in {file}.".format_map(written.value)])
+    value, finding = evidence.export(client.connect(), out, run=run, tenant=tenant)
+    printed.value(value, ["{entries} entries and {heads} signed head(s) are in {file}.".format_map(value)])
     if run is not None or tenant is not None:
         printed.note("This is a part of the journal: its entries do not link, so it contains no heads and cannot be verified as a whole.")
-    if written.finding is not None:
-        raise Failure(f"The export does not verify: {written.finding}. {evidence.PARTIAL}", value=written.value)
+    if finding is not None:
+        raise Failure(f"The export does not verify: {finding}. {evidence.PARTIAL}", value=value)
 
 
 @app.command("verify")
@@ -85,12 +85,11 @@ def verify(context: typer.Context, file: File = None, heads: Heads = None, key: 
     from gateway.cli import evidence
 
     out = output.of(context)
-    checked = evidence.verify(file, heads, key)
-    for warning in checked.warnings:
+    value, finding = evidence.verify(file, heads, key)
+    for warning in value["warnings"]:
         out.note(f"warning: {warning}")
-    if checked.finding is not None:
-        raise Failure(f"Not intact: {checked.finding}", value=checked.value)
-    value = checked.value
+    if finding is not None:
+        raise Failure(f"Not intact: {finding}", value=value)
     streams = ", ".join(f"{name} to {seq}" for name, seq in value["streams"].items()) or "no stream"
     out.value(value, [f"Intact: {value['entries']} entries ({streams}), {value['heads']} signed head(s)."])
 
@@ -104,15 +103,15 @@ def _newest(gateway: Killcord, count: int, end: Json, **wanted: str | None) -> I
     # Filtered entries may lie anywhere; without a filter the last ones are the last positions.
     filtered = any(value is not None for value in wanted.values())
     first = None if filtered else f"{end['stream']}/{max(0, end['seq'] - count)}"
-    kept: deque[str] = deque(maxlen=count)
-    for page in evidence.pages(gateway, first, **wanted):
-        for line in page.lines:
+    newest: deque[str] = deque(maxlen=count)
+    for lines, following in evidence.pages(gateway, first, **wanted):
+        for line in lines:
             entry = json.loads(line)
             if entry["stream"] == end["stream"] and entry["seq"] <= end["seq"]:
-                kept.append(line.decode().rstrip("\n"))
-        if page.next == f"{end['stream']}/{end['seq']}":
+                newest.append(line.decode().rstrip("\n"))
+        if following == f"{end['stream']}/{end['seq']}":
             break
-    yield from kept
+    yield from newest
 
 
 def _print(out: Output, line: str) -> None:

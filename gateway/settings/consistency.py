@@ -36,6 +36,13 @@ class _Subject:
         """Whether it is aimed at an object that has a version."""
         return self.action.object is not None and self.kind is not None and self.kind.version is not None
 
+    def other(self, name: str, site: Site) -> ActionType | None:
+        """The action of this name; ``None`` if there is none, which is reported, or if it has a problem of its own."""
+        names = [one.name for one in self.adapter.actions]
+        if name not in names:
+            site.report(f"there is no action {name}" + closest(name, names))
+        return self.tool.actions.get(name)
+
     def lacks(self, names: Iterable[str]) -> list[str]:
         """Those that this action's path does not give."""
         return [name for name in names if name not in self.action.template.names]
@@ -108,10 +115,8 @@ def _check_read(one: _Subject) -> None:
 def _check_fallback(one: _Subject) -> None:
     """The fallback of a read is called without a person: it has to be a plain read, and this action must give all that it needs."""
     site, name = one.site.at("fallback"), one.action.fallback
-    if name is None or not _is_declared(site, name, one.adapter):
-        return
-    other = one.tool.actions.get(name)
-    if other is None:  # it has a problem of its own
+    other = one.other(name, site) if name is not None else None
+    if other is None:
         return
     if other is one.action:
         site.report("is this action itself; name another read, or remove it")
@@ -195,8 +200,8 @@ def _check_compensation(one: _Subject) -> None:
 
 
 def _check_by(one: _Subject, by: str, site: Site) -> None:
-    carrier = one.tool.actions.get(by) if _is_declared(site, by, one.adapter) else None
-    if carrier is None:  # it is not there, or has a problem of its own
+    carrier = one.other(by, site)
+    if carrier is None:
         return
     if carrier.effect is Effect.READ:
         site.report(f"{by} is a read; name a write")
@@ -231,13 +236,6 @@ def _check_snapshot(one: _Subject, undo: CompensationDocument, site: Site) -> No
         site.report("restores a snapshot: the action needs an object, and that object a state to keep")
     elif not one.declared.snapshot:
         site.report("restores a snapshot, but snapshot: false takes none")
-
-
-def _is_declared(site: Site, name: str, adapter: AdapterDocument) -> bool:
-    names = [one.name for one in adapter.actions]
-    if name not in names:
-        site.report(f"there is no action {name}" + closest(name, names))
-    return name in names
 
 
 _READ_CHECKS = (_check_read, _check_fallback)

@@ -183,6 +183,11 @@ class Context:
         if path is not None and not (self.folder / path).is_file():
             yield (key,), f"there is no file {self.folder / path}"
 
+    def directory(self, path: str, purpose: str) -> Iterator[Problem]:
+        """The problem of a folder that is declared and does not exist."""
+        if not (self.folder / path).is_dir():
+            yield ("path",), f"there is no folder {self.folder / path}; name the folder that contains the {purpose}"
+
     def path(self, path: str | None) -> Path | None:
         return None if path is None else self.folder / path
 

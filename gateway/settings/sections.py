@@ -69,8 +69,7 @@ class PolicySection(Section):
             if self.url is None:
                 yield (), "engine opa needs url: http://127.0.0.1:8181 or unix:///run/opa.sock"
             return
-        if not (context.folder / self.path).is_dir():
-            yield ("path",), f"there is no folder {context.folder / self.path}; name the folder that contains the policies"
+        yield from context.directory(self.path, "policies")
         if self.url is not None:
             yield ("url",), "is the URL of a real OPA; add engine: opa, or remove url"
 
@@ -79,8 +78,7 @@ class CandidateSection(Section):
     path: str
 
     def problems(self, context: Context) -> Iterator[Problem]:
-        if not (context.folder / self.path).is_dir():
-            yield ("path",), f"there is no folder {context.folder / self.path}; name the folder that contains the candidate policies"
+        yield from context.directory(self.path, "candidate policies")
 
 
 class JournalSection(Section):

@@ -54,14 +54,14 @@ async def test_a_kept_journal_is_verified_where_it_lies_also_one_that_no_gateway
     stream = store.journal.stream
     await store.close()
     for place in (folder, folder / "journal.sqlite"):
-        found = evidence.verify(place, None, None)
-        assert (found.finding, found.value["entries"], found.value["streams"]) == (None, 5, {stream: 5})
+        value, finding = evidence.verify(place, None, None)
+        assert (finding, value["entries"], value["streams"]) == (None, 5, {stream: 5})
     with closing(sqlite3.connect(folder / "journal.sqlite")) as forged:
         forged.execute("UPDATE entries SET line = replace(CAST(line AS TEXT), 'as it was', 'as it is!') WHERE seq = 3")
         forged.commit()
     with pytest.raises(errors.Misconfigured, match=f"{stream}/3.*killcord journal verify --file {folder / 'journal.sqlite'}"):
         await open_store(folder, SystemClock())
-    finding = evidence.verify(folder / "journal.sqlite", None, None).finding
+    _, finding = evidence.verify(folder / "journal.sqlite", None, None)
     assert finding is not None
     assert (finding.stream, finding.seq) == (stream, 3)
     (folder / "journal.sqlite").write_bytes(b"no database at all, by far not, and long enough to be looked at")
