@@ -18,21 +18,21 @@ class Mode(IntEnum):
     REVOKED = 4
 
     @property
-    def word(self) -> str:
+    def label(self) -> str:
         """The mode as users write it: ``read_only``."""
         return self.name.lower()
 
     @classmethod
-    def of(cls, word: str) -> Mode:
-        """The mode of a user's word.
+    def of(cls, label: str) -> Mode:
+        """The mode of this label.
 
         Raises:
             KeyError: there is no such mode.
         """
-        return _MODES[word]
+        return _MODES[label]
 
 
-_MODES = {mode.word: mode for mode in Mode}
+_MODES = {mode.label: mode for mode in Mode}
 
 
 class Rate(Struct, frozen=True, gc=False):

@@ -80,7 +80,7 @@ def _decided(known: Known, considered: Considered) -> call_entry.DecisionRecord:
         revision=decision.revision,
         hold=isinstance(decision, Hold),
         at=timestamps.micros(considered.at),
-        mode=considered.mode.word,
+        mode=considered.mode.label,
         lease_expires_at=timestamps.micros(known.lease.expires_at),
         waived=considered.waived,
         counters=considered.counters,

@@ -114,7 +114,7 @@ class Replies:
         shown = (
             (b"Killcord-Run", sender.lease.run_id),
             (b"Killcord-Step", sender.step_id),
-            (b"Killcord-Mode", None if run is None else self._mode(run, sender.lease.generation, tool).word),
+            (b"Killcord-Mode", None if run is None else self._mode(run, sender.lease.generation, tool).label),
             (b"Killcord-Entry", entry),
         )
         headers = tuple((name, value.encode()) for name, value in shown if value is not None)
@@ -122,7 +122,7 @@ class Replies:
 
     def as_of_now(self, reply: Reply, known: Known) -> Reply:
         """The reply, telling the mode that the run has now."""
-        mode = (b"Killcord-Mode", self._mode(known.run, known.lease.generation, known.tool.name).word.encode())
+        mode = (b"Killcord-Mode", self._mode(known.run, known.lease.generation, known.tool.name).label.encode())
         return replace(reply, headers=tuple(mode if name == b"Killcord-Mode" else (name, value) for name, value in reply.headers))
 
     def _mode(self, run: Run, generation: int, tool: str | None) -> Mode:
@@ -146,7 +146,7 @@ class Replies:
         headers: Headers = (
             (b"Killcord-Run", known.run.run_id.encode()),
             (b"Killcord-Step", known.step.id.encode()),
-            (b"Killcord-Mode", self._mode(known.run, known.lease.generation, known.tool.name).word.encode()),
+            (b"Killcord-Mode", self._mode(known.run, known.lease.generation, known.tool.name).label.encode()),
         )
         return headers if entry is None else (*headers, (b"Killcord-Entry", entry.encode()))
 

@@ -35,14 +35,9 @@ def request(judged: Judged) -> bytes:
 
     A body that is not JSON is kept as base64 beside it, unless policy wants anything struck out: then it is not kept.
     """
-    known, document = judged.known, judged.action.document
-    kept: dict[str, Any] = {"request": document["request"], "run": document["run"]}
-    if redact := _redact(judged):
-        kept["request"] = {**kept["request"], "body": decision.redacted(known.call.args, redact)}
-        kept["redacted"] = True
-    elif known.call.args is None and known.call.body:
-        kept["raw"] = base64.b64encode(known.call.body).decode()
-    return orjson.dumps(kept)
+    document = judged.action.document
+    asked, beside = _redacted(judged, document["request"])
+    return orjson.dumps({"request": asked, "run": document["run"], **beside})
 
 
 def proposal(held: Held) -> bytes:
@@ -51,12 +46,8 @@ def proposal(held: Held) -> bytes:
     Of custom headers it contains only the names (``withheld``): their values may be secrets.
     """
     call, tool = held.known.call, held.known.tool
-    shown = _shown(call, tool.base, call.headers)
-    if redact := _redact(held):
-        shown |= {"body": decision.redacted(call.args, redact), "redacted": True}
-    elif call.args is None and call.body:
-        shown["raw"] = base64.b64encode(call.body).decode()
-    return orjson.dumps(shown)
+    shown, beside = _redacted(held, _shown(call, tool.base, call.headers))
+    return orjson.dumps({**shown, **beside})
 
 
 def compensation(call: Call, base: str, guard: Headers, instead: Call | None) -> bytes:
@@ -76,6 +67,14 @@ def _shown(call: Call, base: str, sent: Headers) -> dict[str, Any]:
         "withheld": sorted(headers.keys() - _PLAIN),
         "body": call.args,
     }
+
+
+def _redacted(judged: Judged, request: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A request without what policy redacts, and what stands beside it: that it was redacted, or a body that is not JSON."""
+    call, redact = judged.known.call, _redact(judged)
+    if redact:
+        return {**request, "body": decision.redacted(call.args, redact)}, {"redacted": True}
+    return request, {"raw": base64.b64encode(call.body).decode()} if call.args is None and call.body else {}
 
 
 def _redact(judged: Judged) -> Sequence[str]:

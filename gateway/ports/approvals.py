@@ -13,19 +13,15 @@ class Approvals(Protocol):
 
     async def of_call(self, run_id: str, generation: int, action: str, content: str) -> Approval | None:
         """The approval that is in effect for a call (pending, granted or denied); ``None`` if a person has to be asked (again)."""
-        ...
 
     async def request(self, draft: Approval, request: Sealed) -> Approval:
         """Ask a person, unless one was asked and it still counts: the approval that counts.
 
         Of the ``draft``, id, number and times are set here; ``request`` is what would be sent.
         """
-        ...
 
     async def use(self, approval: Approval) -> bool:
         """Spend a grant on a call that makes no intent; ``False`` where it has nothing left to spend."""
-        ...
 
     async def void(self, approval: Approval, why: str) -> None:
         """The approved state has changed: the next such call makes a new request."""
-        ...

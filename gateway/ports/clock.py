@@ -10,10 +10,8 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Unix seconds; never runs backwards within a process."""
-        ...
 
     def monotonic(self) -> float: ...
 
     def mint(self, prefix: str) -> str:
         """A new id, ``<prefix>_<26 characters>``, ascending with time."""
-        ...

@@ -64,7 +64,6 @@ class Journal(Protocol):
         Raises:
             JournalUnavailable: the journal cannot be written now.
         """
-        ...
 
     async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
         """Take an entry and return once it is durable (fsync returned).
@@ -72,7 +71,6 @@ class Journal(Protocol):
         Raises:
             JournalUnavailable: it is not, and will not be, on disk.
         """
-        ...
 
     async def intend(self, request: IntentRequest) -> Position | IntentRefused:
         """Open an attempt in one transaction: unique key, grant, charges, blobs, entry. Durable on return; the position is the intent's.
@@ -80,7 +78,6 @@ class Journal(Protocol):
         Raises:
             JournalUnavailable: nothing of it is, or will be, on disk.
         """
-        ...
 
     def health(self) -> JournalHealth: ...
 
@@ -105,7 +102,6 @@ class History(Protocol):
 
     async def lines(self, query: Query) -> Sequence[bytes]:
         """The entries as they are stored: each its canonical JSON bytes."""
-        ...
 
     async def entry(self, position: Position) -> Entry | None: ...
 
@@ -113,10 +109,8 @@ class History(Protocol):
 
     async def heads(self) -> Sequence[Head]:
         """The latest signed head of each stream."""
-        ...
 
     async def keep_head(self, head: Head) -> None: ...
 
     async def tail(self) -> Head:
         """Stream, seq, hash and time of the newest durable entry, unsigned (``note`` is empty; seq 0 if there is none)."""
-        ...

@@ -19,7 +19,6 @@ class LeaseKeys(Protocol):
         Raises:
             LeaseInvalid: signature, key id, algorithm, issuer, audience or a claim is not ours.
         """
-        ...
 
     def jwks(self) -> Mapping[str, object]: ...
 
@@ -27,9 +26,7 @@ class LeaseKeys(Protocol):
 class HeadSigner(Protocol):
     def sign(self, stream: str, seq: int, chain_hash: str, ts: str) -> str:
         """A C2SP signed note over ``origin, size, root`` and a line of time."""
-        ...
 
     @property
     def verifier_key(self) -> str:
         """The note's verifier key, ``name+hash+base64``."""
-        ...

@@ -14,7 +14,6 @@ class PolicyEngine(Protocol):
 
     def asks_for(self, name: str) -> bool:
         """Whether any rule could look at ``input.<name>``: what none looks at need not be gathered."""
-        ...
 
     async def decide(self, document: Mapping[str, object]) -> Decision:
         """Decide on an input document.
@@ -22,8 +21,6 @@ class PolicyEngine(Protocol):
         Raises:
             PolicyUnavailable: there is no usable decision within the deadline.
         """
-        ...
 
     def health(self) -> tuple[bool, str]:
         """Whether the engine can decide, and a line about it."""
-        ...

@@ -33,23 +33,19 @@ class Writes(Protocol):
 
     async def latest(self, tenant: str, workflow_id: str, key_digest: str) -> Write | None:
         """The newest attempt under a key."""
-        ...
 
     async def of_run(self, run_id: str) -> Sequence[Write]: ...
 
     async def rewritten(self, workflow_id: str, target_object: str, since: int) -> bool:
         """Whether the workflow opened a write on the object at a seq above ``since`` that did not fail."""
-        ...
 
     async def unsettled(self) -> Sequence[Write]:
         """All writes in flight or unknown, oldest first."""
-        ...
 
     async def by_wire_key(self, wire_key: str) -> Write | None: ...
 
     async def standing(self, key: Key, until: int) -> Write | None:
         """The newest attempt under a key that was begun up to an entry's number and stands, whatever came after it."""
-        ...
 
 
 class Sightings(Protocol):
@@ -75,11 +71,9 @@ class Registry(Protocol):
         limit: int | None = 100,
     ) -> Sequence[Run]:
         """Ascending by run id, beginning after ``after``."""
-        ...
 
     async def orders(self) -> Sequence[Order]:
         """Every order, ascending by epoch, released ones too."""
-        ...
 
     async def task(self, task_id: str) -> Task | None: ...
 
@@ -87,7 +81,6 @@ class Registry(Protocol):
 
     async def counters(self, scope: str) -> Mapping[str, int]:
         """What a scope (``run:r1``) has used, by name; ``amount:<name>`` in millionths, ``tenants`` and ``systems`` distinct."""
-        ...
 
 
 class Incidents(Protocol):
@@ -97,11 +90,9 @@ class Incidents(Protocol):
 
     async def incidents(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Incident]:
         """Ascending by id, beginning after ``after``."""
-        ...
 
     async def incident_of(self, run_id: str, generation: int, cause: str) -> Incident | None:
         """The one incident of a run's generation for a cause."""
-        ...
 
 
 class ApprovalRecords(Protocol):
@@ -111,11 +102,9 @@ class ApprovalRecords(Protocol):
 
     async def approvals(self, *, run: str | None = None, after: str | None = None, limit: int | None = 100) -> Sequence[Approval]:
         """Ascending by id, beginning after ``after``."""
-        ...
 
     async def newest_of(self, run_id: str, generation: int, action: str, content: str) -> Approval | None:
         """The approval that was asked for last for a call of a run's generation."""
-        ...
 
 
 class CheckpointRecords(Protocol):
@@ -125,4 +114,3 @@ class CheckpointRecords(Protocol):
 
     async def checkpoints(self, run: str, *, after: str | None = None, limit: int | None = 100) -> Sequence[Checkpoint]:
         """Those of a run, ascending by id, beginning after ``after``."""
-        ...

@@ -24,11 +24,9 @@ class Quota(Struct, frozen=True):
 class Rates(Protocol):
     async def take(self, meters: Sequence[tuple[str, Rate]], *, now: float) -> Quota | None:
         """Take one call from every meter, or, where one has none left, from none of them; raises RateLimited where they cannot be asked."""
-        ...
 
     async def check(self) -> None:
         """Find out whether the meters can be asked: ``health`` tells it, with a line about it, even where no call comes."""
-        ...
 
     def health(self) -> tuple[bool, str]: ...
 

@@ -20,4 +20,3 @@ class Rules(Protocol):
         Raises:
             PolicyUnavailable: there is no answer: not within the deadline, or the rule cannot be applied to this document.
         """
-        ...

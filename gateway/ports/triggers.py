@@ -13,11 +13,9 @@ class TriggerMonitor(Protocol):
 
     def begin_call(self, run: Run, steps: int) -> None:
         """A call of the run is about to begin; it has taken ``steps`` so far. Called before any entry of that call."""
-        ...
 
     async def answered(self, run_id: str) -> bool:
         """Wait until everything that the run's entries have set off is answered; whether there was anything."""
-        ...
 
 
 class Responses(Protocol):
@@ -27,4 +25,3 @@ class Responses(Protocol):
         Raises:
             JournalUnavailable: it cannot be journaled.
         """
-        ...

@@ -16,7 +16,6 @@ class Blobs(Protocol):
 
     async def keep_tenant_key(self, tenant: str, wrapped: bytes) -> bytes:
         """Keep a tenant's wrapped key durably; returns the one that stands (an earlier one wins)."""
-        ...
 
     async def forget_tenant_key(self, tenant: str) -> bool: ...
 
@@ -32,10 +31,8 @@ class Vault(Protocol):
         Raises:
             KeyError: the tenant was forgotten.
         """
-        ...
 
     async def unseal(self, sealed: Sealed) -> bytes:
         """Raises:
         KeyError: the tenant was forgotten.
         """
-        ...

@@ -17,7 +17,6 @@ class Upstream(Protocol):
         Raises:
             UpstreamFailure: no complete answer head arrived; ``sent`` is true if a byte may have been sent.
         """
-        ...
 
 
 class Endpoint(Protocol):
@@ -25,12 +24,9 @@ class Endpoint(Protocol):
 
     async def handle(self, call: Call, commit: Callable[[], None]) -> Reply:
         """Carry a call along the line; never raises a Refusal. ``commit`` is called when the call must end even if its client goes away."""
-        ...
 
     async def preview(self, head: Head) -> Reply | None:
         """What can be refused from the head alone, before a body is asked for (``Expect: 100-continue``)."""
-        ...
 
     def reject(self, refusal: Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
         """The problem document for a request that never became a call; journaled where its headers tell the sender."""
-        ...

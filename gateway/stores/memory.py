@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from gateway.core import limits
 from gateway.model.run import Rate
@@ -17,8 +16,8 @@ _KEPT = 100_000
 
 
 @dataclass(slots=True)
-class MemoryRates:
-    """Implements :class:`gateway.ports.Rates`. Meters not used for long are forgotten first: they are full by then.
+class MemoryRates(Rates):
+    """Meters not used for long are forgotten first: they are full by then.
 
     Of every rate this is the share of one among ``nodes``.
     """
@@ -53,7 +52,3 @@ class MemoryRates:
 
     async def close(self) -> None:
         """There is nothing to release."""
-
-
-if TYPE_CHECKING:
-    _port_rates: type[Rates] = MemoryRates

@@ -191,7 +191,7 @@ class Chronicle:
         for name in self.orders:
             order = self._standing(name, by.run_id, now)
             if order is not None and order.mode >= (Mode.PAUSED if request.method == "GET" else Mode.READ_ONLY):
-                return f"order {name} ({order.mode.word}) holds {by.run_id}"
+                return f"order {name} ({order.mode.label}) holds {by.run_id}"
         return None
 
     def _against_undoing(self, effect: Effect, now: float) -> str | None:
@@ -204,7 +204,7 @@ class Chronicle:
                 continue
             order = self._standing(name, effect.intent["run_id"], now)
             if order is not None and order.mode >= Mode.READ_ONLY:
-                return f"order {name} ({order.mode.word}) was made after {effect.rollback} began"
+                return f"order {name} ({order.mode.label}) was made after {effect.rollback} began"
         return None
 
     def _standing(self, name: str, run_id: str, now: float) -> Order | None:

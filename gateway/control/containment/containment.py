@@ -211,7 +211,7 @@ def check(scope: Scope, mode: Mode, *, ttl: float | None, no_fanout: bool) -> No
         "'subtree' needs a run.": scope.subtree and scope.run is None,
         "'active' is not an order; release the run's order instead.": mode is Mode.ACTIVE and not no_fanout,
         "'revoked' is permanent and needs a run or an agent in its scope.": mode is Mode.REVOKED and not (scope.run or scope.agent),
-        f"'{mode.word}' has no ttl; read_only, paused and no_fanout can have one.": ttl is not None and mode >= Mode.QUARANTINED,
+        f"'{mode.label}' has no ttl; read_only, paused and no_fanout can have one.": ttl is not None and mode >= Mode.QUARANTINED,
         "ttl must be a positive time.": ttl is not None and ttl <= 0,
     }
     for message, applies in faults.items():

@@ -136,7 +136,7 @@ def narrowed(run: Run, request: ResumeRequest) -> Run:
     excess = [f"scopes: {one} is beyond what the run has" for one in gate.beyond(narrow.scopes, run.scopes)]
     excess += [f"tools: {one} is not one of the run's" for one in narrow.tools or () if run.tools is not None and one not in run.tools]
     if narrow.mode < run.mode:
-        excess.append(f"mode: {narrow.mode.word} is wider than the run's {run.mode.word}")
+        excess.append(f"mode: {narrow.mode.label} is wider than the run's {run.mode.label}")
     excess += limits.wider(narrow.limits, run.limits)
     if excess:
         raise TooWide(excess)

@@ -148,7 +148,7 @@ def _plain(member: object) -> object:
 
 _TIME = Form(timestamps.micros, timestamps.seconds, timestamps.rfc3339)
 POSITION = Form(str, _position)
-MODE = Form(lambda mode: mode.word, Mode.of)
+MODE = Form(lambda mode: mode.label, Mode.of)
 TARGET = Form(msgspec.to_builtins, target_of)
 """A target without the tenant where it has none."""
 WHOLE_TARGET = Form(target_json, target_of)

@@ -107,7 +107,7 @@ def _rule(entry: RollbackEntry) -> str:
 
 def _order(entry: OrderEntry) -> dict[str, Any]:
     order = entry.order
-    held = order.mode.word + (" without children" if order.no_fanout else "")
+    held = order.mode.label + (" without children" if order.no_fanout else "")
     did = f"ordered it into {held}" if entry.change == "made" else f"released it from {held}"
     return _reason(entry, did, f"requested by {entry.by}", entry.reason)
 

@@ -62,7 +62,7 @@ def by(entry: entries.Entry) -> str | None:
 
 def held(value: Order) -> str:
     """What an order does, and to what: ``read_only on run=run_1``."""
-    mode = "" if value.mode is Mode.ACTIVE else value.mode.word
+    mode = "" if value.mode is Mode.ACTIVE else value.mode.label
     flag = "no_fanout" if value.no_fanout else ""
     scope = scope_json(value.scope)
     on = "everything" if value.scope.everything else ",".join(f"{name}={one}" for name, one in scope.items() if name != "subtree")

@@ -72,7 +72,7 @@ def of_run(run: Run, mode: Mode) -> dict[str, object]:
         agent_id=run.agent_id,
         task_class=run.task_class,
         parent_run=run.parent_run,
-        mode=mode.word,
+        mode=mode.label,
         opened_at=nanoseconds(run.opened_at),
     )
 

@@ -68,7 +68,7 @@ def _decided(services: Services, task_class: TaskClass, body: AskAdmission, exis
     held = services.containment.replica.standing.hold(run, None, now=now)
     if run.revoked >= run.generation:
         held = gate.Restriction(Mode.REVOKED, True, held.order_id, math.inf)
-    answer: Admission = {"admit": held.mode < Mode.READ_ONLY, "mode": held.mode.word}
+    answer: Admission = {"admit": held.mode < Mode.READ_ONLY, "mode": held.mode.label}
     if held.order_id is not None:
         answer["order_id"] = held.order_id
     if Mode.READ_ONLY <= held.mode <= Mode.PAUSED:

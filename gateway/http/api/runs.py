@@ -182,7 +182,7 @@ async def list_runs(request: Request, query: ListRuns) -> Json:
     services = request.services
 
     async def keep(run: model.Run) -> bool:
-        return request.sees(run) and query.mode in (None, _mode(services, run).word)
+        return request.sees(run) and query.mode in (None, _mode(services, run).label)
 
     fetch = partial(services.registry.runs, tenant=query.tenant, agent=query.agent, parent=query.parent)
     page = await paging.collect(fetch, attrgetter("run_id"), query, keep)
@@ -241,7 +241,7 @@ async def with_lease(services: Services, opened: LeasedRun) -> Json:
 async def _shown(services: Services, run: model.Run) -> Json:
     """A run as the API shows it, under its effective mode."""
     counters = await services.registry.counters(f"run:{run.run_id}")
-    return run_shown(run, counters, _mode(services, run).word)
+    return run_shown(run, counters, _mode(services, run).label)
 
 
 def _mode(services: Services, run: model.Run) -> model.Mode:

@@ -70,7 +70,7 @@ OrderWord = Literal["active", "read_only", "paused", "quarantined", "revoked", "
 
 Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """RFC 3339, in UTC."""
-ModeName = TypeAliasType("ModeName", Annotated[str, WithJsonSchema({"type": "string", "enum": [mode.word for mode in Mode]})])
+ModeName = TypeAliasType("ModeName", Annotated[str, WithJsonSchema({"type": "string", "enum": [mode.label for mode in Mode]})])
 OPEN = with_config(ConfigDict(extra="allow"))
 """Decorates an answer that has more members than its model names."""
 

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
@@ -34,8 +34,8 @@ _CHECK = ("check", Rate(1_000_000))
 
 
 @dataclass(slots=True)
-class RedisRates:
-    """Implements :class:`gateway.ports.Rates`; all meters of a call in one round trip, each taken or none.
+class RedisRates(Rates):
+    """All meters of a call in one round trip, each taken or none.
 
     Time is the server's own, so that the clocks of nodes need not agree; ``server_time`` off takes the caller's ``now``.
     Whatever keeps the server from answering within ``timeout`` seconds counts as its loss. Then calls go to ``fallback``,
@@ -127,10 +127,6 @@ def _quota(meters: Sequence[tuple[str, Rate]], answer: object) -> Quota:
         case [int(meter), int(remaining), bytes(wait)] if 0 < meter <= len(meters):
             return Quota(*meters[meter - 1], remaining, float(wait))
     raise RedisError("the server does not run scripts like Redis and Valkey")
-
-
-if TYPE_CHECKING:
-    _port_rates: type[Rates] = RedisRates
 
 
 CONNECTIONS = 16

@@ -175,7 +175,7 @@ async def test_what_goes_wrong_is_contained_before_its_reply_leaves(gateway: Rig
     bad, other = await agent(gateway, **rogue.asked), await agent(gateway)
     await rogue.behaviour(bad)
     assert bad.mode() is rogue.mode
-    assert header(bad.last, "Killcord-Mode") == rogue.mode.word
+    assert header(bad.last, "Killcord-Mode") == rogue.mode.label
     assert [header(one, "Killcord-Mode") for one in bad.replies[:-1]].count("active") >= len(bad.replies) - 2
     tool(gateway).answers = None
     assert code(await bad.refund(999)) == rogue.next

@@ -17,7 +17,7 @@ WORKER = Run(
 
 def order(mode: Mode, *, ends: float | None = None, released: float | None = None, no_fanout: bool = False, **scope: object) -> Order:
     return Order(
-        order_id=f"ord-{mode.word}",
+        order_id=f"ord-{mode.label}",
         epoch=5,
         scope=Scope(**scope),  # type: ignore[arg-type]
         mode=mode,

@@ -47,7 +47,7 @@ def _words(schema: object) -> Iterator[tuple[str, ...]]:
     ],
 )
 def test_a_schema_has_the_words_of_the_model(name: str, kinds: list[Iterable[object]]) -> None:
-    modes = frozenset(mode.word for mode in Mode)
+    modes = frozenset(mode.label for mode in Mode)
     wanted = {frozenset(getattr(word, "value", word) for word in words) for words in kinds} | {modes}
     assert {frozenset(words) for words in _words(rules.schemas()["killcord", name])} == wanted
 
