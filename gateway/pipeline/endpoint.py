@@ -68,9 +68,9 @@ class Endpoint:
     def reject(self, refusal: errors.Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
         """The problem document for what never became a call; journaled where its headers tell the sender."""
         sender = _sender(self.line.authenticate, headers)
-        entry = self._stray(refusal, sender)
+        entry = self._post_early(refusal, sender)
         self.observer.refused("", "", refusal.code, self.clock.monotonic(), ())
-        return self.replies.turned_away(refusal, sender, entry, close=True)
+        return self.replies.refused_early(refusal, sender, entry, close=True)
 
     def _ready(self) -> None:
         if self.draining:
@@ -84,7 +84,7 @@ class Endpoint:
         if known is None:
             sender = _sender(self.line.authenticate, trace.call.headers, self.tools.get(trace.call.tool))
             run = await self.line.authenticate.registry.run(sender.lease.run_id) if sender else None
-            return self.replies.turned_away(refused, sender, self._stray(refused, sender), run=run, tool=trace.call.tool)
+            return self.replies.refused_early(refused, sender, self._post_early(refused, sender), run=run, tool=trace.call.tool)
         if isinstance(trace.last, Denied):
             refused.entry = await self._denied(trace.last)
         elif refused.entry is None:
@@ -102,11 +102,11 @@ class Endpoint:
             return None
         return self._post(journal_entries.denied(denied, self.clock.now(), args), () if args is None else (args,))
 
-    def _stray(self, refusal: errors.Refusal, sender: Sender | None) -> str | None:
+    def _post_early(self, refusal: errors.Refusal, sender: Sender | None) -> str | None:
         """Journal a refusal of which only the lease is known, if that."""
         if sender is None:
             return None
-        return self._post(journal_entries.stray(sender.lease, refusal, self.clock.now()))
+        return self._post(journal_entries.early_refusal(sender.lease, refusal, self.clock.now()))
 
     def _post(self, entry: RefusalEntry, blobs: Sequence[Sealed] = ()) -> str | None:
         """The refusal stands whether or not it can be journaled."""

@@ -143,7 +143,7 @@ def denied(value: Denied, at: float, args: Sealed | None) -> call_entry.RefusalE
     return replace(entry, epoch=value.opened.epoch, requested=_requested(known, args), decision=_decided(known, value.considered))
 
 
-def stray(lease: Lease, refused: Refusal, at: float) -> call_entry.RefusalEntry:
+def early_refusal(lease: Lease, refused: Refusal, at: float) -> call_entry.RefusalEntry:
     """A refusal of which only the lease is known."""
     return call_entry.RefusalEntry(
         ts=timestamps.rfc3339(at),

@@ -98,7 +98,7 @@ class Replies:
         headers = self._ours(known, entry) + (meter.quota_headers(metered.quota) if metered is not None else ())
         return problem.reply(refused, headers, run_id=known.run.run_id, step_id=known.step.id, entry=entry)
 
-    def turned_away(
+    def refused_early(
         self,
         refused: Refusal,
         sender: Sender | None,

@@ -163,8 +163,8 @@ def _listed(names: frozenset[str]) -> str:
     return f"{', '.join(head)} or {last}" if head else last
 
 
-def _closest(word: str, known: Mapping[str, Any] | frozenset[str]) -> str:
-    near = difflib.get_close_matches(word, sorted(known), n=1)
+def _closest(name: str, known: Mapping[str, Any] | frozenset[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -30,9 +30,9 @@ _READ = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-
 """Headers that speak to the gateway, or to it too, beside those that begin with ``Killcord-``."""
 
 _ALWAYS_STRIPPED = frozenset({b"authorization", b"idempotency-key"})
-_WORD = re.compile(r"[\x21-\x7e]{1,128}")
+_NAME = re.compile(r"[\x21-\x7e]{1,128}")
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
-_SURE = re.compile(r"0?\.[0-9]{1,18}|[01](\.0{0,18})?")
+_CONFIDENCE = re.compile(r"0?\.[0-9]{1,18}|[01](\.0{0,18})?")
 _CACHED = 20_000
 
 
@@ -51,7 +51,7 @@ class Authenticate:
 
     async def __call__(self, call: Call) -> Known:
         tool = self._tool(call.tool)
-        found, kept = _sorted_out(call.headers, tool)
+        found, kept = _split_headers(call.headers, tool)
         now = self.clock.now()
         claimed = self.claim(tool, found)
         run = await self._judged(claimed, now)
@@ -70,7 +70,7 @@ class Authenticate:
             if_match=b"if-match" in found or b"if-none-match" in found,
             trace_id=None if trace is None else _trace(trace),
             confidence=None if confidence is None else _confidence(confidence),
-            approval=None if approval is None else _word(approval, "Killcord-Approval"),
+            approval=None if approval is None else _name(approval, "Killcord-Approval"),
         )
 
     async def preview(self, name: str, headers: Headers) -> tuple[Run, Lease]:
@@ -122,8 +122,8 @@ class Authenticate:
 def _step(found: Mapping[bytes, bytes], progress: Progress) -> Step:
     """The step that a call takes: by its headers, or the next of its run, after the one before."""
     named, parent, before = found.get(b"killcord-step"), found.get(b"killcord-parent-step"), progress.last
-    progress.last = f"auto-{progress.calls}" if named is None else _word(named, "Killcord-Step")
-    parent_id = before if parent is None else _word(parent, "Killcord-Parent-Step")
+    progress.last = f"auto-{progress.calls}" if named is None else _name(named, "Killcord-Step")
+    parent_id = before if parent is None else _name(parent, "Killcord-Parent-Step")
     return Step(progress.last, parent_id, named is not None, parent is not None)
 
 
@@ -151,7 +151,7 @@ def _password(encoded: bytes) -> bytes:
         raise errors.LeaseInvalid("The Basic credentials with the lease are not base64.") from error
 
 
-def _sorted_out(headers: Headers, tool: Tool) -> tuple[dict[bytes, bytes], Headers]:
+def _split_headers(headers: Headers, tool: Tool) -> tuple[dict[bytes, bytes], Headers]:
     """What speaks to the gateway, by name in lower case; and what the tool, every expression and record may see."""
     found: dict[bytes, bytes] = {}
     kept: list[tuple[bytes, bytes]] = []
@@ -171,8 +171,8 @@ def _checked(text: str, pattern: re.Pattern[str], problem: str) -> str:
     return text
 
 
-def _word(value: bytes, header: str) -> str:
-    return _checked(value.decode("latin-1"), _WORD, f"{header} is not 1 to 128 visible ASCII characters.")
+def _name(value: bytes, header: str) -> str:
+    return _checked(value.decode("latin-1"), _NAME, f"{header} is not 1 to 128 visible ASCII characters.")
 
 
 def _key(value: bytes) -> str:
@@ -184,7 +184,7 @@ def _key(value: bytes) -> str:
 def step_of(found: Mapping[bytes, bytes]) -> str | None:
     """The step that a call names, as far as it is one."""
     text = found.get(b"killcord-step", b"").decode("latin-1")
-    return text if _WORD.fullmatch(text) else None
+    return text if _NAME.fullmatch(text) else None
 
 
 def _trace(traceparent: bytes) -> str | None:
@@ -194,5 +194,5 @@ def _trace(traceparent: bytes) -> str | None:
 
 def _confidence(value: bytes) -> int:
     """How sure the agent says it is, in millionths."""
-    sure = _checked(value.decode("latin-1"), _SURE, "Killcord-Confidence is not a number from 0 to 1, such as 0.85.")
-    return int(Decimal(sure) * 1_000_000)
+    text = _checked(value.decode("latin-1"), _CONFIDENCE, "Killcord-Confidence is not a number from 0 to 1, such as 0.85.")
+    return int(Decimal(text) * 1_000_000)

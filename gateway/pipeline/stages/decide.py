@@ -36,7 +36,7 @@ class Decide:
     candidate: PolicyEngine | None = None
 
     async def __call__(self, fresh: Fresh, grant: Approval | None = None) -> Permitted | Denied | Held:
-        """Ask policy; with the ``grant`` that the call has, where it has one.
+        """Ask policy; with the ``grant`` that the call has, if it has one.
 
         Raises:
             PolicyUnavailable: there is no usable decision; no mode waives that.
@@ -62,7 +62,7 @@ class Decide:
         )
         active = self.engine.revision
         decision = await self.engine.decide(document)
-        candidate = None if self.candidate is None else await _tried(self.candidate, document)
+        candidate = None if self.candidate is None else await _decision_of(self.candidate, document)
         refusal = _refusal(fresh, decision)
         stopped = refusal is not None or isinstance(decision, Hold)
         waived = stopped and known.at < known.tool.shadow_until and not isinstance(refusal, errors.TenantBoundary)
@@ -77,9 +77,9 @@ class Decide:
             active=active,
         )
         if waived or not stopped:
-            gate = None if grant is not None else _gate(fresh, decision)
-            if gate is not None:
-                return Held(fresh=fresh, considered=considered, hold=gate)
+            hold = None if grant is not None else _hold_after_resume(fresh, decision)
+            if hold is not None:
+                return Held(fresh=fresh, considered=considered, hold=hold)
             return Permitted(fresh=fresh, considered=considered, approval=grant)
         if isinstance(decision, Hold):
             return Held(fresh=fresh, considered=considered, hold=decision)
@@ -90,14 +90,14 @@ class Decide:
         return self.engine.asks_for(name) or (self.candidate is not None and self.candidate.asks_for(name))
 
 
-async def _tried(candidate: PolicyEngine, document: dict[str, object]) -> Decision | str:
+async def _decision_of(candidate: PolicyEngine, document: dict[str, object]) -> Decision | str:
     try:
         return await candidate.decide(document)
     except errors.PolicyUnavailable as down:
         return down.detail
 
 
-def _gate(fresh: Fresh, decision: Decision) -> Hold | None:
+def _hold_after_resume(fresh: Fresh, decision: Decision) -> Hold | None:
     """The approval that a resume of the run requires for a write that policy allows; no mode waives it."""
     known, action = fresh.known, fresh.action
     if action.effect is Effect.READ or not known.run.require_approval:
@@ -111,34 +111,22 @@ def _gate(fresh: Fresh, decision: Decision) -> Hold | None:
 
 def _refusal(fresh: Fresh, decision: Decision) -> errors.Refusal | None:
     """Why the call is denied: ``None`` if it is allowed, or if only a person's approval is missing."""
+    kind = fresh.action.kind
     match decision:
-        case Allow():
-            return _unkept(fresh, decision)
-        case Hold():
+        case Allow() if decision.obligations.get("verify") and (kind is None or kind.verify is None):
+            return errors.PolicyDenied(
+                f"Policy requires verification of {fresh.action.name}, and its adapter declares no verify.",
+                hint="The adapter's author must declare verify for this action.",
+                reasons=[{"code": "verify-undeclared", "message": "This action cannot be verified."}],
+            )
+        case Allow() | Hold():
             return None
-        case Deny():
-            return _denial(decision)
+        case Deny(reasons=reasons) if any(reason.code == "tenant-boundary" for reason in reasons):
+            return errors.TenantBoundary(reasons=shown(reasons))
+        case Deny(reasons=reasons):
+            return errors.PolicyDenied("; ".join(reason.message for reason in reasons) or None, reasons=shown(reasons))
         case other:
             assert_never(other)
-
-
-def _unkept(fresh: Fresh, decision: Allow) -> errors.Refusal | None:
-    kind = fresh.action.kind
-    if not decision.obligations.get("verify") or (kind is not None and kind.verify is not None):
-        return None
-    return errors.PolicyDenied(
-        f"Policy requires verification of {fresh.action.name}, and its adapter declares no verify.",
-        hint="The adapter's author must declare verify for this action.",
-        reasons=[{"code": "verify-undeclared", "message": "This action cannot be verified."}],
-    )
-
-
-def _denial(decision: Deny) -> errors.Refusal:
-    reasons = shown(decision.reasons)
-    if any(reason.code == "tenant-boundary" for reason in decision.reasons):
-        return errors.TenantBoundary(reasons=reasons)
-    said = "; ".join(reason.message for reason in decision.reasons)
-    return errors.PolicyDenied(said or None, reasons=reasons)
 
 
 def shown(reasons: Sequence[Reason]) -> list[dict[str, str]]:

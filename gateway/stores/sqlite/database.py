@@ -12,7 +12,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from gateway import errors
+from gateway.ports.journal import Query
 
 FILE = "journal.sqlite"
 
@@ -125,18 +128,10 @@ def migrations() -> list[tuple[int, str]]:
     return sorted((int(file.name[:4]), file.read_text()) for file in files if file.name.endswith(".sql"))
 
 
-def entries(
-    reader: sqlite3.Connection,
-    *,
-    after: int = 0,
-    run: str | None = None,
-    tenant: str | None = None,
-    kind: str | None = None,
-    limit: int | None = None,
-) -> Iterator[bytes]:
-    """The lines of the entries above the seq ``after``, ascending, by the index that holds the fewest."""
-    narrowest = "entries_of_run" if run else "entries_of_tenant" if tenant else "entries_of_kind" if kind else "entries"
-    wanted = {"after": after, "run": run, "tenant": tenant, "kind": kind, "limit": -1 if limit is None else limit}
+def entries(reader: sqlite3.Connection, query: Query, *, after: int = 0) -> Iterator[bytes]:
+    """The lines of a query's entries above the seq ``after``, ascending, by the index that holds the fewest."""
+    narrowest = "entries_of_run" if query.run else "entries_of_tenant" if query.tenant else "entries_of_kind" if query.kind else "entries"
+    wanted = structs.asdict(query) | {"after": after, "limit": -1 if query.limit is None else query.limit}
     return (line for (line,) in reader.execute(READING[narrowest], wanted))
 
 

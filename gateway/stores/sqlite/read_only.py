@@ -15,13 +15,14 @@ from gateway.core.journal import chain
 from gateway.model.entries import Entry, RunEntry
 from gateway.model.entry import Head, Kind
 from gateway.model.run import Run
+from gateway.ports.journal import Query
 from gateway.ports.projections import Registry
 from gateway.ports.vault import Blobs
 from gateway.stores.sqlite import database
 from gateway.stores.sqlite.database import FILE, READING
 from gateway.stores.sqlite.log.history import SqliteBlobs
 from gateway.stores.sqlite.log.journal import PendingEntries
-from gateway.stores.sqlite.views import Runs, SqliteRegistry
+from gateway.stores.sqlite.views import RunCache, SqliteRegistry
 
 PAGE = 2_000
 
@@ -42,7 +43,7 @@ class Reading:
 
     def run_of(self, run_id: str, generation: int) -> Run | None:
         """A run as it was in one of its generations, at the end of it; a resume makes it narrower."""
-        entries = map(codec.decode, database.entries(self._connection, run=run_id, kind=Kind.RUN))
+        entries = map(codec.decode, database.entries(self._connection, Query(run=run_id, kind=Kind.RUN, limit=None)))
         found = [one.run for one in entries if isinstance(one, RunEntry) and one.run.generation == generation]
         return found[-1] if found else None
 
@@ -63,7 +64,7 @@ class Reading:
         """
         try:
             heads = [chain.head_line(Head(*row)) for row in self._connection.execute(READING["heads"]).fetchall()]
-            for line in database.entries(self._connection):
+            for line in database.entries(self._connection, Query(limit=None)):
                 yield line if isinstance(line, bytes) else str(line).encode()
         except sqlite3.Error as broken:
             raise errors.Misconfigured([f"{FILE}: the journal cannot be read ({broken})"]) from broken
@@ -89,7 +90,7 @@ def reading(data_dir: Path) -> Iterator[Reading]:
     except sqlite3.Error as broken:
         raise errors.Misconfigured([f"{path}: the journal cannot be read ({broken})"]) from broken
     try:
-        yield Reading(SqliteRegistry(connection, Runs(), PendingEntries()), SqliteBlobs(connection, _refuse), connection)
+        yield Reading(SqliteRegistry(connection, RunCache(), PendingEntries()), SqliteBlobs(connection, _refuse), connection)
     finally:
         connection.close()
 

@@ -18,7 +18,8 @@ class SqliteStore:
     """One object for each port; :meth:`close` writes what was taken and gives the folder free."""
 
     def __init__(self, database: Database, tip: Tip) -> None:
-        reader, stream, pending, runs, keys = database.reader, database.stream, PendingEntries(), views.Runs(), KnownKeys(database.reader)
+        reader, stream = database.reader, database.stream
+        pending, runs, keys = PendingEntries(), views.RunCache(), KnownKeys(reader)
         self.journal = SqliteJournal(database, tip, pending, keys, runs.refresh)
         self.history = SqliteHistory(reader, self.journal)
         self.writes = views.SqliteWrites(reader, stream, keys)

@@ -17,6 +17,7 @@ from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint, Rollback
 from gateway.model.run import Order, Run
 from gateway.model.trigger import Incident
+from gateway.ports.journal import Query
 from gateway.ports.projections import ApprovalRecords, CheckpointRecords, Incidents, Registry, Sightings, Writes
 from gateway.ports.rollback import RollbackRecords
 from gateway.stores.sqlite import database, rows
@@ -92,7 +93,7 @@ class SqliteSightings(Sightings):
         return None if row is None else Sighting(*row)
 
 
-class Runs:
+class RunCache:
     """Runs in memory: each call asks for one. ``refresh`` is called for every change before anybody else observes it."""
 
     def __init__(self, *, bound: int = 20_000) -> None:
@@ -119,7 +120,7 @@ class Runs:
 class SqliteRegistry(_View, Registry):
     """The projection of ``run``, ``order`` and ``task`` entries, and of all that is counted."""
 
-    def __init__(self, reader: sqlite3.Connection, runs: Runs, pending: PendingEntries) -> None:
+    def __init__(self, reader: sqlite3.Connection, runs: RunCache, pending: PendingEntries) -> None:
         super().__init__(reader)
         self._runs = runs
         self._pending = pending
@@ -205,7 +206,7 @@ class SqliteRollbacks(_View, RollbackRecords):
 
     async def marks(self, rollback_id: str, run_id: str) -> Mapping[str, RollbackEntry]:
         found: dict[str, RollbackEntry] = {}
-        for entry in map(codec.decode, database.entries(self._reader, run=run_id, kind=Kind.ROLLBACK)):
+        for entry in map(codec.decode, database.entries(self._reader, Query(run=run_id, kind=Kind.ROLLBACK, limit=None))):
             if isinstance(entry, RollbackEntry) and entry.rollback_id == rollback_id and entry.node is not None:
                 found[entry.node] = entry
         return found

@@ -42,9 +42,8 @@ class SqliteHistory(History):
         after = position_of(query.after) if query.after else Position(self._journal.stream, 0)
         if after is None or after.stream != self._journal.stream:
             raise ValueError(f"{query.after!r} is not a cursor of this journal; a cursor is {self._journal.stream}/<seq>")
-        await self._caught_up()
-        found = database.entries(self._reader, after=after.seq, run=query.run, tenant=query.tenant, kind=query.kind, limit=query.limit)
-        return list(found)
+        await self._catch_up()
+        return list(database.entries(self._reader, query, after=after.seq))
 
     async def entry(self, position: Position) -> Entry | None:
         line = await self.line(position)
@@ -54,7 +53,7 @@ class SqliteHistory(History):
         if position.stream != self._journal.stream:
             return None
         if position.seq > self._journal.tip.seq:
-            await self._caught_up()
+            await self._catch_up()
         row = self._reader.execute(READING["entry"], (position.seq,)).fetchone()
         return None if row is None else row[0]
 
@@ -68,7 +67,7 @@ class SqliteHistory(History):
         tip = self._journal.tip
         return Head(self._journal.stream, tip.seq, tip.hash, tip.ts, "")
 
-    async def _caught_up(self) -> None:
+    async def _catch_up(self) -> None:
         """Write what was posted now, and wait for it, so that every announced entry is found."""
         if self._journal.health().lag:
             with suppress(errors.JournalUnavailable, TimeoutError):
@@ -97,11 +96,11 @@ class SqliteBlobs(Blobs):
         return None if row is None else bytes(row[0])
 
     async def keep_tenant_key(self, tenant: str, wrapped: bytes) -> bytes:
-        def keep(writer: sqlite3.Connection) -> bytes:
+        def put(writer: sqlite3.Connection) -> bytes:
             writer.execute(WRITING["keep_tenant_key"], (tenant, wrapped))
             return bytes(writer.execute(READING["tenant_key"], (tenant,)).fetchone()[0])
 
-        kept: bytes = await self._perform(keep)
+        kept: bytes = await self._perform(put)
         return kept
 
     async def forget_tenant_key(self, tenant: str) -> bool:

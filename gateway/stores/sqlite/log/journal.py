@@ -128,7 +128,7 @@ class SqliteJournal:
         return await future
 
     async def intend(self, request: IntentRequest) -> Position | IntentRefused:
-        _coherent(request)
+        _check_charges(request)
         future: asyncio.Future[Position | IntentRefused] = self._loop.create_future()
         self._submit(request.entry, request.blobs, request, future)
         return await future
@@ -185,14 +185,14 @@ class SqliteJournal:
 
     def _deliver(self, event: writer.Event) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._hear, event)
+            self._loop.call_soon_threadsafe(self._handle, event)
 
-    def _hear(self, event: writer.Event) -> None:
+    def _handle(self, event: writer.Event) -> None:
         match event:
             case writer.Durable():
                 self._settle(event)
             case writer.WriterFailed():
-                self._fall(event)
+                self._fail(event)
             case writer.WriterRecovered():
                 self._down = ""
             case _:
@@ -206,7 +206,7 @@ class SqliteJournal:
             if not future.done():
                 future.set_result(result)
 
-    def _fall(self, event: writer.WriterFailed) -> None:
+    def _fail(self, event: writer.WriterFailed) -> None:
         if event.term != self._term:
             self._term = event.term
             self._last = self.tip.seq
@@ -223,7 +223,7 @@ def _no_intent(entry: Entry) -> Entry:
     return entry
 
 
-def _coherent(request: IntentRequest) -> None:
+def _check_charges(request: IntentRequest) -> None:
     """The entry must contain what is checked: a replay of the journal charges by the entry alone."""
     if tuple(map(_charge, request.entry.charges or ())) != tuple(map(_charge, request.charges)):
         raise ValueError("the intent's charges are not those of the request")

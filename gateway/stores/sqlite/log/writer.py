@@ -147,14 +147,14 @@ class Writer:
     def _work(self) -> None:
         try:
             while not self._stopped:
-                self._held = self._gathered()
-                self._carry_out(self._held)
+                self._held = self._next_batch()
+                self._write(self._held)
         finally:
             if not self._stopped:
                 # Whatever ended the thread, nobody may wait for it, and nothing is taken any more.
-                self._fall("the journal's writer ended unexpectedly; restart the gateway and check its log", final=True)
+                self._fail("the journal's writer ended unexpectedly; restart the gateway and check its log", final=True)
 
-    def _gathered(self) -> list[Job]:
+    def _next_batch(self) -> list[Job]:
         """The next batch. An fsync for each of many reads would cost more than all of them; no one waits for theirs."""
         first = self._queue.get()
         if first.future is None:
@@ -170,14 +170,14 @@ class Writer:
                 found.append(self._queue.get_nowait())
         return found
 
-    def _carry_out(self, jobs: Sequence[Job]) -> None:
+    def _write(self, jobs: Sequence[Job]) -> None:
         void = [job for job in jobs if self._void(job)]
         if void:
             self._deliver(WriterFailed("an earlier batch failed", self._term, _waiting(void)))
         try:
             event = self._commit([job for job in jobs if not self._void(job)] if void else jobs)
         except (sqlite3.Error, OSError) as failed:
-            self._fall(f"the journal cannot be written: {failed}")
+            self._fail(f"the journal cannot be written: {failed}")
             self._recover()
             return
         self._held = ()
@@ -229,7 +229,7 @@ class Writer:
         violations = self._tables.over(request.charges)
         return replace(request.refusal(), code=errors.BlastRadius.code, violated=violations) if violations else None
 
-    def _fall(self, reason: str, *, final: bool = False) -> None:
+    def _fail(self, reason: str, *, final: bool = False) -> None:
         """Void the batch and all that is queued behind it."""
         self._abort()
         self._tables.drop()
