@@ -23,7 +23,6 @@ from gateway.pipeline.compensation.request import CompensationRequests
 from gateway.pipeline.effect import Intend, SendWrite
 from gateway.pipeline.endpoint import Endpoint
 from gateway.pipeline.line import Line
-from gateway.pipeline.probe import Probe
 from gateway.pipeline.reply import Replies, Streams
 from gateway.pipeline.stages.authenticate import Authenticate
 from gateway.pipeline.stages.decide import Approve, Decide
@@ -31,7 +30,7 @@ from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.meter import Meter, StepCounter
 from gateway.pipeline.stages.observe import Snapshot, Verify
 from gateway.pipeline.stages.read import Read
-from gateway.pipeline.stages.recall import Recall
+from gateway.pipeline.stages.recall import Probe, Recall
 from gateway.pipeline.tool import Tool, ToolReads, Tools
 from gateway.settings.config import Config, ToolConfig
 from gateway.settings.sections import AmbientRunSection

@@ -1,4 +1,4 @@
-"""The policy engine, as the line asks it."""
+"""What policy is asked: the decision on a call, and the rules beside it."""
 
 from __future__ import annotations
 
@@ -24,3 +24,19 @@ class PolicyEngine(Protocol):
 
     def health(self) -> tuple[bool, str]:
         """Whether the engine can decide, and a line about it."""
+
+
+class Rules(Protocol):
+    """``core.policy.rules`` has the documents to ask with, and what an answer means."""
+
+    @property
+    def revision(self) -> str: ...
+
+    async def ask(self, rule: str, document: Mapping[str, object]) -> object:
+        """What ``data.killcord.<rule>`` (``response.response``, say) is on an input document; ``None`` if it is undefined.
+
+        A set comes as a sorted list.
+
+        Raises:
+            PolicyUnavailable: there is no answer: not within the deadline, or the rule cannot be applied to this document.
+        """

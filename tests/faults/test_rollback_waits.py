@@ -16,7 +16,7 @@ from gateway.model.call import Outgoing
 from gateway.model.entry import Kind
 from gateway.model.review import TaskKind
 from gateway.model.rollback import START, NodeState, RollbackStatus
-from gateway.pipeline import probe
+from gateway.pipeline.stages import recall
 from tests.faults.test_policy_engine_faults import asking
 from tests.faults.test_rollback import ASKING, BEFORE, Scene, days, dead_or_ended, doc, scene
 from tests.support import opa
@@ -362,7 +362,7 @@ async def test_what_is_decided_while_another_outcome_is_looked_after_has_it_plan
 
 
 async def test_a_person_is_asked_about_what_its_tool_does_not_show_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "UNSEEN", 0.1)
+    monkeypatch.setattr(recall, "UNSEEN", 0.1)
     async with scene(tmp_path) as made:
         made.tool.edit(doc("d1"), BEFORE)
         days(made.tool, Day.LOST_AFTER, of="PATCH")

@@ -82,7 +82,7 @@ class OpaEngine:
         return policy_decision.parse(found.value, decision_id=found.decision_id or decision_id, revision=found.revision or seen.revision)
 
     async def ask(self, rule: str, document: Mapping[str, object]) -> object:
-        """What ``data.killcord.<rule>`` is on an input document; ``ports.rules.Rules`` says what is raised."""
+        """What ``data.killcord.<rule>`` is on an input document; ``ports.policy.Rules`` says what is raised."""
         seen = self._ready()
         found = await self._ask(rule, document, within=self._timeout)
         _check_bundles(found, seen)

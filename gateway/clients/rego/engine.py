@@ -160,7 +160,7 @@ class EmbeddedEngine:
         return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy_decision.inapplicable(where or _SOMEWHERE),))
 
     async def ask(self, rule: str, document: Mapping[str, object]) -> object:
-        """What ``data.killcord.<rule>`` is on an input document; ``ports.rules.Rules`` says what is raised."""
+        """What ``data.killcord.<rule>`` is on an input document; ``ports.policy.Rules`` says what is raised."""
         active = self._active
         if active.engine is None:
             raise errors.PolicyUnavailable("The gateway is shutting down.")

@@ -27,8 +27,8 @@ from gateway.model.review import ApprovalStatus
 from gateway.model.rollback import Node, NodeAction, NodeOutcome, NodeState, RollbackStatus
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
+from gateway.ports.policy import Rules
 from gateway.ports.rollback import Compensating, Compensations, Examined, NotExamined, RollbackRecords
-from gateway.ports.rules import Rules
 
 TRIES = 5
 """How often a compensation that is refused for certain is sent, where sending it again may help."""

@@ -24,8 +24,8 @@ from gateway.model.run import Mode, Order, Run, Scope
 from gateway.model.trigger import Earlier, Incident, Measure, Response, Trigger
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal, Query
+from gateway.ports.policy import Rules
 from gateway.ports.projections import Incidents, Registry
-from gateway.ports.rules import Rules
 
 VIOLATIONS = "violations"
 """The fact of a trigger that holds what is unsound about the run's state: ``[code, message]`` each."""

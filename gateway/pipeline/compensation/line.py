@@ -25,18 +25,18 @@ from gateway.model.effect import State, Write
 from gateway.model.entry import Result, Verification
 from gateway.model.rollback import CompensationKind, Node, NodeOutcome, NodeState
 from gateway.model.run import Lease, Run
-from gateway.pipeline import effect, probe, sealed_payloads
+from gateway.pipeline import effect, sealed_payloads
 from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless
 from gateway.pipeline.effect import SendWrite
 from gateway.pipeline.evidence import Before, CallTrace, Classified, Fresh, Kept, Known, Metered, Permitted, Settled, Step, Undoing
 from gateway.pipeline.stages import read
 from gateway.pipeline.stages.classify import classify
 from gateway.pipeline.stages.gate import Gate
-from gateway.pipeline.stages.recall import Recall
+from gateway.pipeline.stages.recall import Probe, Recall, Seen
 from gateway.pipeline.tool import Expected, ObjectState, ToolReads, Tools
 from gateway.ports.clock import Clock
+from gateway.ports.policy import Rules
 from gateway.ports.rollback import Compensating, Compensations, Examined, NotExamined, Proposal
-from gateway.ports.rules import Rules
 
 LEASE = 60.0
 """Seconds for which a recovery lease permits its one call."""
@@ -61,7 +61,7 @@ class Compensate:
     rules: Rules
     reads: ToolReads
     send_write: SendWrite
-    probe: probe.Probe
+    probe: Probe
     clock: Clock
 
     async def execute(self, compensating: Compensating) -> NodeOutcome:
@@ -141,7 +141,7 @@ class Compensate:
         match resolve.finding_of(applied=there, seen=seen.version, before=before, settled=settled):
             case resolve.Finding.APPLIED:
                 # The whole state is as expected, so that later nodes may use this version, no matter who wrote it.
-                found = probe.Seen(resolve.Finding.APPLIED, version=seen.version)
+                found = Seen(resolve.Finding.APPLIED, version=seen.version)
                 await self.probe.conclude(write, Result.SUCCESS, by="rollback", reason="the expected state is there", seen=found)
                 return True
             case resolve.Finding.NOT_APPLIED:
