@@ -70,7 +70,7 @@ def _shown(call: Call, base: str, sent: Headers) -> dict[str, Any]:
 
 
 def _redacted(judged: Judged, request: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A request without what policy redacts, and what stands beside it: that it was redacted, or a body that is not JSON."""
+    """A request without what policy redacts, and the members beside it: that it was redacted, or a body that is not JSON."""
     call, redact = judged.known.call, _redact(judged)
     if redact:
         return {**request, "body": decision.redacted(call.args, redact)}, {"redacted": True}
