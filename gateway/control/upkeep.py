@@ -20,7 +20,7 @@ from gateway.ports.projections import Writes
 
 @dataclass(slots=True)
 class Heads:
-    """``anchor`` takes a signed note to where it is kept outside the store, if anywhere."""
+    """``anchor`` copies a signed note to a place outside the store, if one is configured."""
 
     history: History
     signer: HeadSigner
@@ -29,7 +29,7 @@ class Heads:
     _signed: int = 0
 
     async def tick(self) -> Head | None:
-        """Sign, keep and anchor the head, where there is anything new since the last one."""
+        """Sign, keep and anchor the head, if anything is new since the last one."""
         tail = await self.history.tail()
         if tail.seq == 0 or tail.seq == self._signed:
             return None
@@ -54,8 +54,8 @@ ROUND = 50
 class Reconciler:
     """``probe`` decides one unknown write as far as that can be; ``abandoned`` journals that no task carries a write in flight.
 
-    ``live`` are the wire keys of the writes in progress in this process. ``driven`` says whether a rollback has an executor: the executor
-    decides its unknown compensations, since it knows the expected state.
+    ``live`` are the wire keys of the writes in progress in this process. ``executing`` returns whether a rollback has an executor,
+    which decides its unknown compensations itself, since it knows the expected state.
     """
 
     writes: Writes
@@ -63,11 +63,11 @@ class Reconciler:
     probe: Probe
     abandoned: Conclude
     live: Collection[str]
-    driven: Callable[[str], bool] = lambda _: False
+    executing: Callable[[str], bool] = lambda _: False
     _next: dict[str, float] = field(default_factory=dict)
 
     async def adopt(self) -> int:
-        """What is in flight and carried by nobody (a process that ended, a journal that failed) becomes unknown. Returns how many."""
+        """Conclude writes in flight that no task carries (a process ended, a journal failed): they become unknown. Returns how many."""
         in_flight = [write for write in await self.writes.unsettled() if write.state is State.IN_FLIGHT]
         left = [write for write in in_flight if write.wire_key not in self.live]
         await asyncio.gather(*(self.abandoned(write) for write in left))  # in few transactions, however many they are
@@ -80,7 +80,7 @@ class Reconciler:
         """
         await self.adopt()
         now = self.clock.now()
-        unknown = [write for write in await self.writes.unsettled() if write.state is State.UNKNOWN and not self._driven(write)]
+        unknown = [write for write in await self.writes.unsettled() if write.state is State.UNKNOWN and not self._has_executor(write)]
         due = [write for write in unknown if self._next.get(write.wire_key, 0.0) <= now]
         found = await asyncio.gather(*(self.probe(write) for write in due[:ROUND]), return_exceptions=True)
         for write, state in zip(due, found, strict=False):
@@ -92,5 +92,5 @@ class Reconciler:
             if isinstance(failed, BaseException):
                 raise failed
 
-    def _driven(self, write: Write) -> bool:
-        return write.rollback_id is not None and self.driven(write.rollback_id)
+    def _has_executor(self, write: Write) -> bool:
+        return write.rollback_id is not None and self.executing(write.rollback_id)

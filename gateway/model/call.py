@@ -21,7 +21,7 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
 
     ``path`` is the tool's own path: canonical, percent-encoded, without the tool's prefix, beginning with ``/``.
     ``segments`` are the same path decoded; ``raw_query`` goes to the tool as it stands, ``query`` is the same decoded
-    (no key occurs twice). ``body`` is exactly what will be sent. ``args`` is the body as JSON where it is JSON (or a
+    (no key occurs twice). ``body`` is exactly what will be sent. ``args`` is the body as JSON if it is JSON (or a
     form, as an object of strings), else ``None``; no duplicate or look-alike keys, no NaN, bounded depth.
     """
 
@@ -72,7 +72,7 @@ class Remedy(StrEnum):
 
 
 class Target(Struct, frozen=True, gc=False, omit_defaults=True):
-    """The object a call is aimed at. ``id`` is empty where the call names a collection, or creates."""
+    """The object a call is aimed at. ``id`` is empty if the call names a collection, or creates."""
 
     system: str
     type: str
@@ -85,7 +85,7 @@ class Target(Struct, frozen=True, gc=False, omit_defaults=True):
         return f"{self.tenant or ''}/{self.system}:{self.type}:{self.id}"
 
     def ref(self, version: str | None) -> str:
-        """``erp:invoice:inv_88421:v12``; without quotes of an entity tag, and ``absent`` where there is no version."""
+        """``erp:invoice:inv_88421:v12``; without quotes of an entity tag, and ``absent`` if there is no version."""
         return f"{self.system}:{self.type}:{self.id}:{version.strip(chr(34)) if version else 'absent'}"
 
 

@@ -1,4 +1,4 @@
-"""A rollback: which runs, back to which checkpoint, who drives it and its result; and its plan: what is done about each effect, and
+"""A rollback: which runs, back to which checkpoint, who executes it and its result; and its plan: what is done about each effect, and
 after what.
 
 A checkpoint is a place in a run's journal at which all that it had done was known and verified.
@@ -32,7 +32,7 @@ class RollbackStatus(StrEnum):
 class Rollback(Struct, frozen=True, kw_only=True, gc=False):
     """Times are Unix seconds. ``to`` is ``start``, a checkpoint's id or an entry; ``since`` the seq after which effects are compensated.
 
-    ``epoch`` is the newest order's when it began: those before it do not stop it. ``owner`` drives it, and ``owner_epoch``
+    ``epoch`` is the newest order's when it began: those before it do not stop it. ``owner`` executes it, and ``owner_epoch``
     grows with every change of hands: what an earlier owner still tries is refused. ``plan_ref`` names the sealed plan.
     ``residue`` are sentences for a person: what could not be, or was not, compensated.
     """
@@ -66,7 +66,7 @@ Step = tuple[str, str]
 
 class NodeAction(StrEnum):
     """``CALL`` a compensating call, ``TASK`` a person corrects it, ``REVIEW`` a person looks at what cannot be undone, ``PROBE`` it has
-    to be found out first whether there is anything to undo, ``NOTHING`` what was made within the scope was removed within it.
+    to be determined first whether there is anything to undo, ``NOTHING`` what was made within the scope was removed within it.
     """
 
     CALL = "call"
@@ -111,9 +111,9 @@ _PASSED = frozenset({NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeStat
 
 class NodeOutcome(Struct, frozen=True):
     """The result of a node. ``why`` is a sentence for a person; ``again`` whether trying once more may help, after ``pause`` seconds at
-    the least where the tool asks for that. ``WAITING`` if nothing was applied, for a transient reason.
+    the least if the tool asks for that. ``WAITING`` if nothing was applied, for a transient reason.
 
-    ``seen`` is what the object was at when it was looked at: its version, ``absent``, or ``None`` if it was not read.
+    ``seen`` is the object's state when it was read: its version, ``absent``, or ``None`` if it was not read.
     ``after`` is the version that the compensation left.
     """
 
@@ -134,11 +134,11 @@ class Node(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
     ``original`` is the wire key of the effect whose declared compensation is carried out: its request fills the path of ``by`` and is,
     with its reply, what the body's expression sees; ``tool``, ``action``, ``args_ref`` and ``reply_ref`` are that effect's.
-    ``snapshot_ref`` is the kept state before the *first* effect. ``with_body`` is false where the declared body belongs to another
+    ``snapshot_ref`` is the kept state before the *first* effect. ``with_body`` is false if the declared body belongs to another
     way of undoing it (an upsert that made its object: ``by`` then is the catalog's ``delete_created``).
 
     The object has to be at version ``guard``, or not be there (``guard_absent``), or be as the node ``guard_follows`` left it, which
-    is then known only once that one ran: where that one is not ``DONE`` or ``NOTHING``, this one is a conflict. None of the three:
+    is then known only once that one ran: if that one is not ``DONE`` or ``NOTHING``, this one is a conflict. None of the three:
     the object is not known to have versions and the call overwrites nothing.
     """
 
@@ -171,8 +171,8 @@ class Node(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 class Plan(Struct, frozen=True):
     """``nodes`` stand in the order they would run if nothing ran in parallel: each after all it comes after, else the newest first.
 
-    ``joins`` gather nodes under one name, where many wait for many: who comes after a join comes after each of them. ``irreversible``
-    where an effect cannot be undone, or could not be if it was applied: whatever it would set off must not run on.
+    ``joins`` gather nodes under one name, if many wait for many: a node after a join comes after each of them. ``irreversible``
+    if an effect cannot be undone, or could not be if it was applied: what follows from it must not start.
     """
 
     nodes: tuple[Node, ...]
@@ -195,7 +195,7 @@ class Touched(Struct, frozen=True, gc=False):
 class Checkpoint(Struct, frozen=True, kw_only=True, gc=False):
     """Times are Unix seconds. What was begun up to ``at`` is before it; ``None`` is the run's start.
 
-    One that somebody took has an id of its own, and ``state_ref``: where the workflow's state of then is kept. An ``automatic`` one is
+    One that somebody took has an id of its own, and ``state_ref``: where the workflow's state of that time is kept. An ``automatic`` one is
     a verified boundary, named by its entry; its time is not kept. ``irreversible`` and ``compensations`` are the outcomes of what was
     completed by then; ``approvals`` and ``tasks`` are the ids of what was waited for when it was taken.
     """

@@ -100,7 +100,7 @@ class Earlier(Struct, frozen=True, gc=False):
 
 
 class RollbackState(StrEnum):
-    """Where an incident's rollback stands; ``NONE`` where its response asks for none."""
+    """The state of an incident's rollback; ``NONE`` if its response asks for none."""
 
     NONE = "none"
     DUE = "due"

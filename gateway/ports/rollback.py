@@ -18,7 +18,7 @@ class Compensating(Struct, frozen=True, kw_only=True):
     """One node of a plan, to be carried out now. ``effects`` are its own, oldest first; ``run`` is theirs.
 
     ``guard`` is the version at which the object has to be, ``None`` if the node is not guarded. ``fence`` is called in the
-    same step as the first byte leaves: it raises a Refusal where the rollback was stopped or is another's by now.
+    same step as the first byte leaves: it raises a Refusal if the rollback was stopped.
     """
 
     rollback: Rollback

@@ -1,8 +1,7 @@
-"""Rollbacks under way in this process: plan and progress of each, what waits in it, and how it is shown.
+"""Rollbacks under way in this process: plan and progress of each, what waits in it, how it is shown, and its entries.
 
-What is held in memory is not durable: after a crash the next process makes it again from the journal, by :meth:`Rollbacks.adopt`.
-
-What is durable are their entries: each change of a rollback, and of a node, is journaled before anybody acts on it.
+The state in memory is not durable: after a crash the next process rebuilds it from the journal, by :meth:`Rollbacks.adopt`. The entries
+are durable: each change of a rollback, and of a node, is journaled before anything acts on it.
 """
 
 from __future__ import annotations
@@ -62,8 +61,8 @@ class Attempts:
 
 @dataclass(slots=True)
 class Execution:
-    """``woken``: something that it may come to wait for was decided meanwhile. ``since`` holds, by node, when somebody began to wait
-    who drove it before; ``waits`` the nodes that were tried here and wait, also while they are tried again.
+    """``woken``: something that it may wait for was decided meanwhile. ``since`` holds, by node, when an earlier executor began to wait;
+    ``waits`` the nodes that were tried here and wait, also while they are tried again.
     """
 
     rollback: Rollback
@@ -76,7 +75,7 @@ class Execution:
     retrying: int = 0
     woken: bool = False
     unseen: tuple[str, ...] = ()
-    """What could not be looked at in the end, and is read again."""
+    """Objects that could not be read at the end, and are read again."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,7 +91,7 @@ class Execution:
         return node
 
     def settle(self, node: Node, to: NodeState | Wait) -> None:
-        """A running node has come to an end, or waits."""
+        """Record that a running node has ended, or waits."""
         if isinstance(to, Wait):
             self.waits[node.node_id] = to
             self.schedule.postpone(node.node_id, to.state, to.due)
@@ -126,7 +125,7 @@ class Execution:
         self.changed.set()
 
     async def wait(self, now: float) -> None:
-        """Wait until a node has come to something, or one that waits is due, or it is stopped or woken."""
+        """Wait until a node ends, a waiting node is due, or the execution is stopped or woken."""
         due = self.schedule.due() if self._retries and self.running < PARALLEL else None
         self.changed.clear()
         with contextlib.suppress(TimeoutError):
@@ -139,7 +138,7 @@ class Execution:
 
     def fence(self) -> None:
         """Raises:
-        LeaseRevoked: the rollback was stopped, or another drives it now.
+        LeaseRevoked: the rollback was stopped.
         """
         if self.stopped.is_set():
             raise errors.LeaseRevoked("The rollback was stopped before this compensation was sent.")
@@ -151,8 +150,8 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class RollbackView:
-    """A rollback with its plan, node by node. ``marks`` are the newest entries of the nodes that have one; where it runs, ``waits`` says
-    for what nodes wait and until when (on the monotonic clock), and ``unseen`` what cannot be looked at in the end.
+    """A rollback with its plan, node by node. ``marks`` are the newest entries of the nodes that have one; if it runs here, ``waits`` holds
+    what nodes wait for and until when (on the monotonic clock), and ``unseen`` the objects that cannot be read at the end.
     """
 
     rollback: Rollback

@@ -31,13 +31,13 @@ from gateway.ports.policy import Rules
 from gateway.ports.rollback import Compensating, Compensations, Examined, NotExamined, RollbackRecords
 
 TRIES = 5
-"""How often a compensation that is refused for certain is sent, where sending it again may help."""
+"""How often a compensation that was definitely refused is sent, if sending it again may help."""
 BACKOFF = Backoff(0.1, 10.0, most_asked=60.0)
 """Between two tries of a node."""
 READ_AT_ONCE = 16
 """Objects that are read at once after a rollback."""
 UNKNOWN_FOR = 40.0
-"""Seconds for which an unknown outcome that can be looked at is looked after before a person is asked."""
+"""Seconds for which an unknown outcome is probed before a person is asked."""
 
 Spawn = Callable[[Coroutine[object, object, None]], asyncio.Task[None]]
 
@@ -149,7 +149,7 @@ class Executor:
         return await self._settled_unknown(execution, order, newest, outcome)
 
     async def _settled_unknown(self, execution: Execution, order: Compensating, write: Write, outcome: NodeOutcome) -> NodeOutcome:
-        """Look once whether a compensation of unknown outcome was applied; if that cannot be seen for long, a person is asked."""
+        """Probe once whether a compensation of unknown outcome was applied; after ``UNKNOWN_FOR`` a person is asked."""
         wait = execution.waits.get(order.node.node_id)
         unknown_for = self.clock.now() - wait.entered if wait is not None and wait.state is NodeState.UNKNOWN else 0.0
         late, newest = unknown_for >= UNKNOWN_FOR, write
@@ -182,7 +182,7 @@ class Executor:
         return wait
 
     async def _probed(self, execution: Execution, node: Node) -> NodeState | Wait:
-        """Whether there is anything to undo has to be found out first."""
+        """Determine whether there is anything to undo."""
         effects = execution.scope.effects_of(node)
         try:
             found = [await self.compensations.decide(write) for write in effects if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
@@ -230,7 +230,7 @@ def _unread(lost: errors.ToolUnreachable) -> NodeOutcome:
 class StateFindings:
     """``violations``: what policy said; ``differing``: objects that are not as they should be; ``unseen``: those that could not be read.
 
-    ``open`` is what may show a little later: objects that were undone and could not be read, and that policy gave no answer.
+    ``open`` may resolve a little later: objects that were restored and could not be read, and a policy engine that did not answer.
     """
 
     differing: tuple[tuple[Node, Examined], ...]
@@ -262,7 +262,7 @@ class OutcomeCheck:
     patience: float
 
     async def __call__(self, run: Run, execution: Execution) -> tuple[RollbackStatus, tuple[str, ...]]:
-        """The state it comes to, and what is left: a sentence each. It is over only once everything that was undone was seen."""
+        """The final status, and the residue, a sentence each. A rollback ends only once every object that it restored was read."""
         rollback, planned, states = execution.rollback, execution.scope.plan, execution.schedule.states
         status = execution.schedule.status
         left = progress.residue(planned, states, await self.records.marks(rollback.rollback_id, rollback.run_id))

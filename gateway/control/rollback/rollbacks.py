@@ -124,7 +124,7 @@ class Rollbacks:
             # A watcher polls: what is known here need not be read again, so that the rollback is not slowed down.
             return RollbackView(rollback, execution.scope.plan, execution.states(), marks, dict(execution.waits), execution.unseen)
         planned = await self.entries.plan_of(rollback)
-        states = progress.states(planned, await self.records.compensations(rollback_id), marks, driven=False)
+        states = progress.states(planned, await self.records.compensations(rollback_id), marks, continuing=False)
         return RollbackView(rollback, planned, states, marks)
 
     async def stop(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
@@ -134,8 +134,8 @@ class Rollbacks:
             KeyError: there is no such rollback.
             WrongRollback: it has ended.
         """
-        await self._still_on(rollback_id)
-        # Before it is durable, and before anybody is waited for: stopping must work where the journal does not.
+        await self._unended(rollback_id)
+        # Before it is durable, and before waiting for anything: a stop must work while the journal does not.
         self.active.request_stop(rollback_id, reason, by)
         async with self.alone:
             return await self._stop(rollback_id)
@@ -157,7 +157,7 @@ class Rollbacks:
             raise WrongRollback(f"Rollback {rollback_id} is {rollback.status}; there is nothing to continue.")
         await self.scope_query.contained(run := await self._run(rollback.run_id), subtree=rollback.subtree)
         self.active.stop_requests.pop(rollback_id, None)
-        return await self._again(rollback, run, change="continued", by=by, reason=reason, restart=True)
+        return await self._continue(rollback, run, change="continued", by=by, reason=reason, restart=True)
 
     async def adopt(self) -> int:
         """At start: continue what an earlier process was executing, or what may wait for a decision made since. Returns how many."""
@@ -185,14 +185,14 @@ class Rollbacks:
         for rollback_id in list(self.active.orphaned):
             tried = await self.records.compensations(rollback_id)
             if any(write.state is State.IN_FLIGHT for write in tried):
-                continue  # the reconciler has yet to journal that nobody carries it
+                continue  # the reconciler has yet to journal that no task carries it
             await self._claim(await self._known(rollback_id))
             self.active.orphaned.discard(rollback_id)
         for rollback_id in self.active.calls_ended(self.scope_query.live):
             await self.continue_waiting(rollback_id)
 
     async def continue_waiting(self, rollback_id: str) -> None:
-        """Something that a rollback waited for was decided: continue it if it waits; if it still runs, once it comes to wait."""
+        """Continue a rollback after a decision that it waited for: now if it waits; if it still runs, once it waits."""
         if (execution := self.active.get(rollback_id)) is not None:
             execution.wake()
             return
@@ -200,15 +200,15 @@ class Rollbacks:
         # Another caller may have continued it by a plan from before this decision, so that it waits again by now.
         while rollback is not None and rollback.status is RollbackStatus.NEEDS_OPERATOR and rollback_id not in self.active.stop_requests:
             run = await self._run(rollback.run_id)
-            rollback = await self._again(rollback, run, change="continued", by="gateway", reason=_DECIDED)
+            rollback = await self._continue(rollback, run, change="continued", by="gateway", reason=_DECIDED)
 
     async def _claim(self, rollback: Rollback) -> None:
         if not rollback.status.ended:
             run = await self._run(rollback.run_id)
-            await self._again(rollback, run, change="claimed", by=self.owner, reason="the process that executed it is gone")
+            await self._continue(rollback, run, change="claimed", by=self.owner, reason="the process that executed it is gone")
 
-    async def _again(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str, restart: bool = False) -> Rollback:
-        """Continue it with a new plan, unless somebody did meanwhile, or stopped it. ``restart``: the patience with what waits
+    async def _continue(self, rollback: Rollback, run: Run, *, change: str, by: str, reason: str, restart: bool = False) -> Rollback:
+        """Continue a rollback with a new plan, unless it was continued or stopped meanwhile. ``restart``: the patience with waiting nodes
         begins again.
         """
         since = Position(self.entries.journal.stream, rollback.since) if rollback.since else None
@@ -243,13 +243,13 @@ class Rollbacks:
             await self._change(claimed, change, by=by, reason=reason, plan=sealed)
             attempts = await self.records.compensations(rollback.rollback_id)
             marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
-            schedule = Schedule(scope.plan, progress.states(scope.plan, attempts, marks, driven=True))
+            schedule = Schedule(scope.plan, progress.states(scope.plan, attempts, marks, continuing=True))
             self._begin(Execution(claimed, scope, schedule, Attempts(attempts), {} if restart else progress.since(marks)))
             return claimed
 
     async def _stop(self, rollback_id: str) -> Rollback:
         try:
-            rollback = await self._still_on(rollback_id)
+            rollback = await self._unended(rollback_id)
         except WrongRollback:
             self.active.stop_requests.pop(rollback_id, None)
             raise
@@ -261,7 +261,7 @@ class Rollbacks:
         self.active.stop_requests.pop(rollback_id, None)
         return stopped
 
-    async def _still_on(self, rollback_id: str) -> Rollback:
+    async def _unended(self, rollback_id: str) -> Rollback:
         rollback = await self._known(rollback_id)
         if rollback.status.ended:
             raise WrongRollback(f"Rollback {rollback_id} has ended: {rollback.status}.")
@@ -294,13 +294,13 @@ class Rollbacks:
         """Plan a running rollback again with what was decided; later, if the journal is down."""
         try:
             if (left := await self._known(rollback_id)).status is RollbackStatus.RUNNING:
-                await self._again(left, await self._run(left.run_id), change="continued", by="gateway", reason=_DECIDED)
+                await self._continue(left, await self._run(left.run_id), change="continued", by="gateway", reason=_DECIDED)
         except errors.JournalUnavailable:
             self.active.orphaned.add(rollback_id)
             raise
 
     async def _end(self, execution: Execution) -> bool:
-        """Journal the outcome. Returns whether it waits for somebody."""
+        """Journal the outcome. Returns whether the rollback waits for a person."""
         rollback = execution.rollback
         status, left = await self.outcome(await self._run(rollback.run_id), execution)
         async with self.alone:

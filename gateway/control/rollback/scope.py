@@ -115,7 +115,7 @@ class ScopeQuery(Struct, frozen=True):
         return found
 
     async def under_way(self, run: Run, *, subtree: bool) -> Rollback | None:
-        """The rollback that undoes what this run did, where one has begun and not ended: its own, or a coordinator's.
+        """The rollback that undoes what this run did, if one has begun and not ended: its own, or a coordinator's.
 
         Raises:
             Busy: a part of the subtree has its own active rollback.
@@ -164,7 +164,7 @@ class ScopeQuery(Struct, frozen=True):
         return named
 
     async def freeze(self, run: Run, rollback_id: str, *, subtree: bool) -> None:
-        """What cannot be undone must not set off more."""
+        """Keep the scope from starting runs: an effect that cannot be undone must not trigger more."""
         scope = Scope(run=run.run_id, subtree=subtree)
         reason = f"{rollback_id}: a person reviews an effect that cannot be undone"
         await self.containment.make(scope, Mode.ACTIVE, reason=reason, by="rollback", no_fanout=True)

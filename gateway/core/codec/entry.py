@@ -11,7 +11,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from gateway.core import timestamps
-from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK, TRIGGER, Form, Json, convert
+from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK, TRIGGER, Codec, Json, convert
 from gateway.core.journal import chain
 from gateway.model import entries
 from gateway.model.call_entry import DecisionRecord, IntentEntry
@@ -23,16 +23,15 @@ _LARGEST = 2**53 - 1
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 _KINDS: Mapping[str, type[entries.Entry]] = {kind.__struct_config__.tag: kind for kind in get_args(entries.Entry)}
-_INCIDENT, _TRIGGER = Form(INCIDENT.journal, INCIDENT.read), Form(TRIGGER.journal, TRIGGER.read)
-_RECORDS: Mapping[type[EntryBase], Mapping[str, Form]] = {
-    entries.RunEntry: {"run": Form(RUN.journal, RUN.read)},
-    entries.OrderEntry: {"order": Form(ORDER.journal, ORDER.read)},
-    entries.TriggerEntry: {"trigger": _TRIGGER},
-    entries.ResponseEntry: {"trigger": _TRIGGER, "incident": _INCIDENT},
-    entries.RollbackEntry: {"rollback": Form(ROLLBACK.journal, ROLLBACK.read), "incident": _INCIDENT},
-    entries.TaskEntry: {"task": Form(TASK.journal, TASK.read)},
-    entries.ApprovalEntry: {"approval": Form(APPROVAL.journal, APPROVAL.read)},
-    entries.CheckpointEntry: {"checkpoint": Form(CHECKPOINT.journal, CHECKPOINT.read)},
+_RECORDS: Mapping[type[EntryBase], Mapping[str, Codec[Any]]] = {
+    entries.RunEntry: {"run": RUN},
+    entries.OrderEntry: {"order": ORDER},
+    entries.TriggerEntry: {"trigger": TRIGGER},
+    entries.ResponseEntry: {"trigger": TRIGGER, "incident": INCIDENT},
+    entries.RollbackEntry: {"rollback": ROLLBACK, "incident": INCIDENT},
+    entries.TaskEntry: {"task": TASK},
+    entries.ApprovalEntry: {"approval": APPROVAL},
+    entries.CheckpointEntry: {"checkpoint": CHECKPOINT},
 }
 """The members that are values of the model, and how each is written and read."""
 
@@ -115,15 +114,18 @@ def of_fields(document: Mapping[str, Any]) -> entries.Entry:
     """
     kind = _KINDS[document["kind"]]
     members = {_EARLIER.get(name, name): value for name, value in document.items()}
-    for name, form in _RECORDS.get(kind, {}).items():
+    for name, record_codec in _RECORDS.get(kind, {}).items():
         if isinstance(record := members.get(name), dict):
-            members[name] = form.read(record)
+            members[name] = record_codec.read(record)
     return convert(members, kind)
 
 
 def _records(entry: entries.Entry) -> dict[str, object]:
-    held = ((name, form, getattr(entry, name)) for name, form in _RECORDS[type(entry)].items())
-    return {name: form.write(value) for name, form, value in held if isinstance(value, msgspec.Struct)}
+    return {
+        name: record_codec.journal(value)
+        for name, record_codec in _RECORDS[type(entry)].items()
+        if isinstance(value := getattr(entry, name), msgspec.Struct)
+    }
 
 
 def _large(entry: entries.Entry) -> bool:

@@ -30,7 +30,7 @@ _DIGITS = 19
 
 
 class Form(Struct, frozen=True):
-    """How one member differs from its value. ``show`` is its form in the API, where that is another than the journal's."""
+    """How one member differs from its value. ``show`` is its form in the API, if that differs from the journal's."""
 
     write: Callable[[Any], object]
     read: Callable[[Any], object]
@@ -150,7 +150,7 @@ _TIME = Form(timestamps.micros, timestamps.seconds, timestamps.rfc3339)
 POSITION = Form(str, _position)
 MODE = Form(lambda mode: mode.label, Mode.of)
 TARGET = Form(msgspec.to_builtins, target_of)
-"""A target without the tenant where it has none."""
+"""A target without the tenant if it has none."""
 WHOLE_TARGET = Form(target_json, target_of)
 
 
@@ -192,7 +192,7 @@ TRIGGER = _TriggerCodec(Trigger, times=("at",))
 
 
 def rollback_shown(rollback: Rollback) -> Json:
-    """A rollback as the API shows it: ``state`` is its status, without how it is driven."""
+    """A rollback as the API shows it: ``state`` is its status, without what its executor keeps."""
     return ROLLBACK.shown(rollback) | {"state": rollback.status.value}
 
 
@@ -256,7 +256,7 @@ APPROVAL = Codec(
 
 
 def approval_shown(approval: Approval) -> Json:
-    """Without where its request is sealed; the digest of its arguments as other entries have it."""
+    """An approval without the reference to its sealed request; the digest of its arguments is as in other entries."""
     return APPROVAL.shown(approval) | {"args_digest": f"sha256:{approval.content}"}
 
 

@@ -78,7 +78,7 @@ def _by_object(effects: Sequence[Write]) -> Iterable[list[Write]]:
 
 
 def _on_objects(order: Order, drafts: Sequence[Draft], starts: Sequence[int]) -> None:
-    """On one object, what is not known is found out first; then the newest is undone before the older."""
+    """On one object, unknown outcomes are probed first; then the newest effect is undone before the older."""
     for start, stop in pairwise([*starts, len(drafts)]):
         first = next((point for point in range(start, stop) if drafts[point].node.way is not NodeAction.PROBE), stop)
         if first < stop:
@@ -88,7 +88,7 @@ def _on_objects(order: Order, drafts: Sequence[Draft], starts: Sequence[int]) ->
 
 
 def _on_compensations(order: Order, drafts: Sequence[Draft]) -> None:
-    """Where it is not known whether a compensation was applied, which may be on another object, that is found out before another one."""
+    """A compensation of unknown outcome, which may be on another object, is probed before another one is sent."""
     points = {draft.node.node_id: point for point, draft in enumerate(drafts)}
     for point, draft in enumerate(drafts):
         compensation = draft.effects[0]

@@ -1,6 +1,6 @@
 """What is done about the effects on one object: which of them one call undoes, and which a person has to. Pure.
 
-A call may bring a state back only where nothing but the scope's own effects lies between that state and now. So each
+A call may bring a state back only if nothing but the scope's own effects lies between that state and now. So each
 effect's version before it has to be the one that the effect before it left; what lies before a gap is a person's.
 """
 
@@ -32,7 +32,7 @@ _REVIEW = "It cannot be undone: a person has to review it, and the run may start
 
 class Draft(Struct, frozen=True, gc=False):
     """A node that does not know yet what it comes after, and the effects it is about, oldest first. ``reason`` is why no call undoes them,
-    so that it reads on after a colon; ``None`` if one does, or where there is nothing to undo.
+    as a phrase that follows a colon; ``None`` if one does, or if there is nothing to undo.
     """
 
     node: Node
@@ -75,7 +75,7 @@ def drafted(history: Sequence[Write], undos: Undos, carried: Set[str], now: floa
 
 
 def _segments(applied: Sequence[Write]) -> list[list[Write]]:
-    """Split where one effect does not begin at what the one before it left."""
+    """Split the effects wherever one does not begin at the version that the one before it left."""
     segments: list[list[Write]] = []
     for write in applied:
         if segments and _linked(segments[-1][-1], write):
@@ -140,7 +140,7 @@ def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
             if _unmakes(first, write) or (closed is None and _joins(first, write)):
                 groups[-1].effects.append(write)
                 continue
-        # What an upsert made needs no removing where it was removed again in the end.
+        # An object that an upsert made need not be removed if a later effect removed it.
         removed = effects.removes(segment[-1]) and write.existed is False
         groups.append(_Group([write], closed or (None if removed else effects.unfounded(write, undo))))
     return groups

@@ -42,8 +42,8 @@ class Schedule:
 
     @property
     def status(self) -> RollbackStatus:
-        """``RUNNING`` while a node runs or may run; ``STOPPED`` where one was stopped; ``NEEDS_OPERATOR`` where an approval or an
-        unknown outcome is waited for; ``CLEAN`` where all is done or not needed; else ``RESIDUE``.
+        """``RUNNING`` while a node runs or may run; ``STOPPED`` if one was stopped; ``NEEDS_OPERATOR`` if it waits for an approval or
+        an unknown outcome; ``CLEAN`` where all is done or not needed; else ``RESIDUE``.
         """
         found = {self._state(name) for name in self._nodes}
         if NodeState.STOPPED in found and NodeState.RUNNING not in found:
@@ -105,8 +105,8 @@ _KEPT = frozenset({NodeState.TASK, NodeState.FAILED, NodeState.NOTHING})
 _SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
 
 
-def states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, driven: bool) -> dict[str, NodeState]:
-    """The state of each node that has one. ``driven``: for an executor that continues it and tries again what waits.
+def states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, continuing: bool) -> dict[str, NodeState]:
+    """The state of each node that has one. ``continuing``: for an executor that continues the rollback and tries again what waits.
 
     A compensation that stands and passed is done, whatever a mark says: the tool's state counts, not what was meant. One that did
     not pass is tried again by the executor that continues, which sends nothing and hands it over, unless a person has it already.
@@ -114,8 +114,8 @@ def states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, driven: 
     newest = {write.step_id: write for write in compensations}
     found: dict[str, NodeState] = {}
     for node in plan.nodes:
-        tried, marked = _tried(newest.get(node.node_id)), _marked(marks.get(node.node_id), driven=driven)
-        state = marked if driven and tried is NodeState.FAILED else tried or marked
+        tried, marked = _tried(newest.get(node.node_id)), _marked(marks.get(node.node_id), continuing=continuing)
+        state = marked if continuing and tried is NodeState.FAILED else tried or marked
         if state is not None:
             found[node.node_id] = state
     return found
@@ -127,11 +127,11 @@ def _tried(write: Write | None) -> NodeState | None:
     return NodeState.FAILED if write.verification is Verification.FAILED else NodeState.DONE
 
 
-def _marked(mark: RollbackEntry | None, *, driven: bool) -> NodeState | None:
+def _marked(mark: RollbackEntry | None, *, continuing: bool) -> NodeState | None:
     if mark is None or mark.state is None:
         return None
     state = NodeState(mark.state)
-    return state if state in _KEPT or (state in _SHOWN and not driven) else None
+    return state if state in _KEPT or (state in _SHOWN and not continuing) else None
 
 
 def since(marks: Marks) -> dict[str, float]:
@@ -168,7 +168,7 @@ def undone_elsewhere(effects: Iterable[Write], own: Iterable[Write]) -> frozense
 
 
 def renewed(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
-    """A plan to continue with: the old one, unless something had to be found out first, or another rollback undid part of it
+    """A plan to continue with: the old one, unless it holds a probe, or another rollback undid part of it
     (``gone``, wire keys); then the new one, beside what the old one did.
 
     What is known by now may undo an effect along with others: of its old node nothing is left then, or it would be undone twice.
@@ -195,7 +195,7 @@ def residue(plan: Plan, states: Mapping[str, NodeState], marks: Marks) -> list[s
 
 
 def current_mark(node: Node, states: Mapping[str, NodeState], marks: Marks) -> RollbackEntry | None:
-    """The mark that says how a node came to be as it is; none where it has moved on since its newest one."""
+    """The mark that explains the present state of a node; none if its state changed since its newest mark."""
     mark = marks.get(node.node_id)
     return mark if mark is not None and mark.state == states.get(node.node_id, NodeState.PENDING).value else None
 
@@ -213,7 +213,7 @@ GIVEN_UP = "fix it, then run `killcord rollbacks continue`, and it is tried agai
 class Wait:
     """A node that waits for a transient condition.
 
-    ``since`` is when it began to wait, ``entered`` when it came to wait in this ``state``, both in Unix seconds; ``due`` is when it is
+    ``since`` is when it began to wait, ``entered`` when it began to wait in this ``state``, both in Unix seconds; ``due`` is when it is
     tried next, on the monotonic clock. ``tries`` counts those in this state, ``refused`` how often its call was refused for certain.
     ``why`` is a sentence.
     """

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -36,12 +35,12 @@ from gateway.pipeline.stages.recall import Probe, Recall, Seen
 from gateway.pipeline.tool import Expected, ObjectState, ToolReads, Tools
 from gateway.ports.clock import Clock
 from gateway.ports.policy import Rules
-from gateway.ports.rollback import Compensating, Compensations, Examined, NotExamined, Proposal
+from gateway.ports.rollback import Compensating, Examined, NotExamined, Proposal
 
 LEASE = 60.0
 """Seconds for which a recovery lease permits its one call."""
 SETTLE = 30.0
-"""Seconds after which a compensation that is not there will not come any more, where its adapter says nothing else."""
+"""Seconds after which a compensation that is not visible was not applied, unless its adapter declares another time."""
 HELD = (errors.RunReadOnly, errors.RunPaused, errors.RunQuarantined, errors.LeaseRevoked, errors.FanoutBlocked)
 """What an order means that was made after the rollback began, on more than its run: it keeps the call from being sent, for now."""
 AGAIN = frozenset({409, 423, 425})
@@ -78,10 +77,10 @@ class Compensate:
             return _refused(against)
 
     async def _carried(self, order: Compensating) -> NodeOutcome:
-        order = await self._in_time(order)  # or what its adapter declares for where it is too late
+        order = await self._in_time(order)  # or what its adapter declares for an object that it is too late for
         action = await self._prepared(order)  # the one call of the plan, from the journal
         opened = self.gate(action)  # orders that came later, on the tool or on everything
-        metered = Metered(opened=opened, quota=None)  # counted to nobody: a contained run's budget must not keep it from being undone
+        metered = Metered(opened=opened, quota=None)  # charged to no limit: a contained run's budget must not keep it from being undone
         fresh = await self.recall(metered)  # done before, by this or an earlier owner
         if isinstance(fresh, Kept):
             return _kept(fresh)
@@ -118,7 +117,7 @@ class Compensate:
             return None  # it is on the wire: what is not there yet may still come, and its own outcome will tell
         now = await self.probe.writes.by_wire_key(write.wire_key) or write
         if now.state not in (State.UNKNOWN, State.IN_FLIGHT):
-            return now.state is not State.FAILED  # somebody else has found it out meanwhile
+            return now.state is not State.FAILED  # it was determined meanwhile
         decided = await self.probe(now)
         if not decided.seen:
             raise errors.ToolUnreachable(f"{write.tool} does not show its outcome.", outcome="not-sent")
@@ -171,7 +170,7 @@ class Compensate:
             return None
 
     def _settle_time(self, node: Node) -> float:
-        """Seconds after which a compensation that is not there will not come any more."""
+        """Seconds after which a compensation that is not visible was not applied."""
         kind = self.calls.action(node, node.by)
         return SETTLE if kind is None or kind.probe is None else kind.probe.settle
 
@@ -294,7 +293,7 @@ def _refused(against: Conflict | errors.Refusal) -> NodeOutcome:
 
 
 def _other(order: Compensating, instead: catalog.Instead) -> Compensating:
-    """What is done where the node's own compensation comes too late."""
+    """What is done if the node's own compensation comes too late."""
     node = replace(order.node, by=instead.by, remedy=instead.remedy, does=CompensationKind.OFFSETS, guard=None, guard_follows=None)
     return replace(order, node=node, guard=None)
 
@@ -310,7 +309,7 @@ def _confined(order: Compensating, classified: Classified) -> Classified:
 
 
 def _kept(kept: Kept) -> NodeOutcome:
-    """What an earlier call for the node came to: one that did not hold is no more done for having been journaled."""
+    """The outcome of an earlier call for the node: one whose object read back differs is not done."""
     write = kept.write
     if write.verification is Verification.FAILED:
         where = f"entry {write.outcome or write.intent}"
@@ -333,7 +332,3 @@ def _outcome(settled: Settled) -> NodeOutcome:
         pause = read.retry_after(settled.answer) or 0.0
         return NodeOutcome(NodeState.WAITING, f"the tool is busy ({where})", again=True, pause=pause)
     return NodeOutcome(NodeState.FAILED, f"the tool answered {status} ({where})", again=status in AGAIN)
-
-
-if TYPE_CHECKING:
-    _port_line: type[Compensations] = Compensate

@@ -70,12 +70,12 @@ class CompensationRequests:
         return _expected(node, await self._snapshot(node))
 
     def instead(self, node: Node) -> catalog.Instead | None:
-        """What the adapter declares for where the node's compensation comes too late."""
+        """What the adapter declares for an object that the node's compensation is too late for."""
         _, undo, _ = self._declared(node)
         return undo.instead
 
     async def captures(self, effects: Sequence[Write]) -> Mapping[str, str]:
-        """What the newest effect's path held: where its object is read.
+        """The captures of the newest effect's path, by which its object is read.
 
         Raises:
             Conflict: it was not kept.
