@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, assert_never
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway import errors
 from gateway.core.journal import projection
@@ -149,7 +149,7 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """Write what was taken, then end the writer."""
-        if self._writer.alive:
+        if self._writer.is_alive():
             future: asyncio.Future[None] = self._loop.create_future()
             self._writer.put(writer.Stop(future))
             with contextlib.suppress(errors.JournalUnavailable):
@@ -188,18 +188,13 @@ class SqliteJournal:
             self._loop.call_soon_threadsafe(self._handle, event)
 
     def _handle(self, event: writer.Event) -> None:
-        match event:
-            case writer.Durable():
-                self._settle(event)
-            case writer.WriterFailed():
-                self._fail(event)
-            case writer.WriterRecovered():
-                self._down = ""
-            case _:
-                assert_never(event)
+        if isinstance(event, writer.Durable):
+            self._settle(event)
+        else:
+            self._fail(event)
 
     def _settle(self, event: writer.Durable) -> None:
-        self.tip = event.tip
+        self.tip, self._down = event.tip, ""
         self._pending.settle(event.tip.seq)
         self._refresh(event.runs)
         for future, result in event.results:

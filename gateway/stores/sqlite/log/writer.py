@@ -84,7 +84,7 @@ Job = Submission | WriterCall | Stop
 
 
 class Durable(Struct, frozen=True):
-    """A batch is on disk: fsync returned."""
+    """A batch is on disk (fsync returned), or after a failure an empty one: the journal can be written."""
 
     tip: Tip
     results: Sequence[tuple[asyncio.Future[Any], object]]
@@ -100,18 +100,15 @@ class WriterFailed(Struct, frozen=True):
     final: bool = False
 
 
-class WriterRecovered(Struct, frozen=True):
-    """A probe write went through again."""
-
-
-Event = Durable | WriterFailed | WriterRecovered
+Event = Durable | WriterFailed
 Deliver = Callable[[Event], None]
 
 
-class Writer:
+class Writer(threading.Thread):
     """Takes jobs in the order queued. ``deliver`` is called on the writer's thread, once for each batch."""
 
     def __init__(self, connection: sqlite3.Connection, tip: Tip, deliver: Deliver) -> None:
+        super().__init__(name="killcord-journal", daemon=True)
         self._connection = connection
         self._tables = Tables(connection)
         self._tip = tip
@@ -121,10 +118,6 @@ class Writer:
         self._urgent = threading.Event()
         self._held: Sequence[Job] = ()
         self._stopped = False
-        self._thread = threading.Thread(target=self._work, name="killcord-journal", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def put(self, job: Job) -> None:
         """Queue a job; takes no lock that the writer holds for long."""
@@ -133,18 +126,11 @@ class Writer:
         if job.future is not None and not self._urgent.is_set():
             self._urgent.set()
 
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def join(self) -> None:
-        self._thread.join()
-
     def leftover(self) -> list[asyncio.Future[Any]]:
         """Fails callers that still wait for a writer that has ended."""
         return _waiting(self._queued())
 
-    def _work(self) -> None:
+    def run(self) -> None:
         try:
             while not self._stopped:
                 self._held = self._next_batch()
@@ -247,7 +233,7 @@ class Writer:
                 job = self._queue.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
                 if self._probe():
-                    self._deliver(WriterRecovered())
+                    self._deliver(Durable(self._tip, (), {}))
                     return
                 due = time.monotonic() + PROBE_EVERY
             else:
