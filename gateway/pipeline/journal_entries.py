@@ -20,10 +20,10 @@ from gateway.model.run import Lease
 from gateway.pipeline.evidence import Action, Before, Denied, Intent, Known, Metered, Open, Permitted, Verdict
 
 
-def _caller(known: Known, at: float) -> dict[str, Any]:
-    """Who and when: the members of every entry of a call."""
+def _caller(known: Known, action: Action | None, at: float) -> dict[str, Any]:
+    """Who, when, and the action as far as it is known: the members of every entry of a call."""
     run, step, undoing = known.run, known.step, known.undoing
-    members = {
+    members: dict[str, Any] = {
         "ts": timestamps.rfc3339(at),
         "tenant": run.tenant,
         "workflow_id": run.workflow_id,
@@ -38,27 +38,20 @@ def _caller(known: Known, at: float) -> dict[str, Any]:
         "confidence": known.confidence,
         "trace_id": known.trace_id,
     }
+    if action is not None:
+        members["action"], members["effect"], members["target"] = action.name, action.effect, action.target
+        members["class_"], members["fanout"] = action.reversibility, action.fanout
     if undoing is not None:
         rollback, node = undoing.order.rollback, undoing.order.node
         members |= {"rollback_id": rollback.rollback_id, "node": node.node_id, "compensates": node.effects}
     return members
 
 
-def _aim(action: Action) -> dict[str, Any]:
-    """What the call was about to do."""
-    return {
-        "action": action.name,
-        "effect": action.effect,
-        "class_": action.reversibility,
-        "fanout": action.fanout,
-        "target": action.target,
-    }
-
-
 def _call(opened: Open, at: float, args: Sealed | None = None, content: str | None = None) -> dict[str, Any]:
     """The members of every entry of a call that has passed the gate."""
-    known = opened.known
-    return _caller(known, at) | _aim(opened.action) | {"epoch": opened.epoch, "requested": _requested(known, args, content)}
+    members = _caller(opened.known, opened.action, at)
+    members["epoch"], members["requested"] = opened.epoch, _requested(opened.known, args, content)
+    return members
 
 
 def _requested(known: Known, args: Sealed | None = None, content: str | None = None) -> call_entry.Requested:
@@ -125,8 +118,7 @@ def replay(metered: Metered, write: Write, at: float) -> call_entry.ReplayEntry:
 
 def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *, metered: bool) -> call_entry.RefusalEntry:
     return call_entry.RefusalEntry(
-        **_caller(known, at),
-        **({} if action is None else _aim(action)),
+        **_caller(known, action, at),
         **_members(refused.members),
         requested=_requested(known),
         code=refused.code,
