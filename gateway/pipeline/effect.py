@@ -86,7 +86,7 @@ class SendWrite:
         return await tool.gathered(answer, intent.request.timeout)
 
     async def _settle(self, intent: Intent, answer: Answer, verdict: Verdict) -> Settled:
-        """Journal the outcome of an answered write, and keep its reply where the effect stands."""
+        """Journal the outcome of an answered write, and keep its reply if the effect stands."""
         reply = None
         if verdict.result is Result.SUCCESS and answer.complete and len(answer.body) <= sealed_payloads.REPLY_BOUND:
             reply = await self.vault.seal(intent.known.run.tenant, sealed_payloads.reply(answer))
@@ -228,7 +228,7 @@ def _exceeded(violations: tuple[Violation, ...]) -> errors.BlastRadius:
 
 
 def _shown(name: str, value: int) -> str:
-    """As it was said, to the last digit: an amount is counted in millionths."""
+    """A number as users write it, to the last digit: an amount is counted in millionths."""
     if not name.startswith("amount:"):
         return str(value)
     whole, part = divmod(value, limits.MILLION)

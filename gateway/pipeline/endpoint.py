@@ -55,7 +55,7 @@ class Endpoint:
         return reply
 
     async def preview(self, head: Head) -> Reply | None:
-        """Refuse from the head alone what no body could make pass: no tool, no lease that speaks for a run, a run that is held."""
+        """Refuse from the head alone a call that no body could make pass: its tool or lease is unknown, or its run is contained."""
         try:
             self._ready()
             name = canonical.split(head.target).tool
@@ -66,7 +66,7 @@ class Endpoint:
         return None
 
     def reject(self, refusal: errors.Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
-        """The problem document for what never became a call; journaled where its headers tell the sender."""
+        """The problem document for a request that never became a call; it is journaled if its headers show the sender."""
         sender = _sender(self.line.authenticate, headers)
         entry = self._post_early(refusal, sender)
         self.observer.refused("", "", refusal.code, self.clock.monotonic(), ())
@@ -121,7 +121,7 @@ def _action(trace: CallTrace) -> str:
 
 
 def _sender(authenticate: Authenticate, headers: Sequence[tuple[bytes, bytes]], tool: Tool | None = None) -> Sender | None:
-    """Whose lease the headers carry, if they carry just one good one; never a reason for another refusal."""
+    """The sender that the headers show, if they carry exactly one valid lease; it never causes another refusal."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         low = name.lower()

@@ -27,7 +27,7 @@ from gateway.ports.rollback import Compensating
 
 
 class Step(Struct, frozen=True, gc=False):
-    """``named`` where the agent said so itself; else the id is ``auto-<n>``. ``parent_named`` likewise; else it is the step before."""
+    """``named``: the agent named the step; else its id is ``auto-<n>``. ``parent_named`` likewise; else the parent is the step before."""
 
     id: str
     parent: str | None
@@ -53,7 +53,7 @@ class Undoing(Struct, frozen=True):
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """Authenticated: whose call this is. ``at`` is Unix seconds; ``confidence`` is the agent's own, in millionths.
+    """Authenticated: the run of the call is known. ``at`` is Unix seconds; ``confidence`` is the agent's own, in millionths.
 
     ``approval`` is the id of the approval that the agent names, if it does.
 
@@ -143,7 +143,7 @@ class Fresh(_Gated, frozen=True, kw_only=True):
 
 
 class Judged(_Gated, frozen=True, kw_only=True):
-    """Policy has spoken; ``considered`` is what it said."""
+    """Policy has decided; ``considered`` holds its decision."""
 
     fresh: Fresh
     considered: Considered
@@ -160,7 +160,7 @@ class Denied(Judged, frozen=True, kw_only=True):
 
 
 class Held(Judged, frozen=True, kw_only=True):
-    """Allowed, but only once a person has said so."""
+    """Allowed only after a person has approved it."""
 
     hold: Hold
 
@@ -197,9 +197,9 @@ class Intent(_Gated, frozen=True, kw_only=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What the answer proves, and what reading back says of it. ``made`` is the id of what a create made, as its reply tells it.
+    """What the answer proves, and what reading back says of it. ``made`` is the id of what a create made, as its reply names it.
 
-    ``conforms`` is false where the reply is of another form than the adapter declares.
+    ``conforms`` is false if the reply is of another form than the adapter declares.
     """
 
     result: Result

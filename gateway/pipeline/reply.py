@@ -48,14 +48,14 @@ class Streams:
             await discard(answer)
 
     def recheck(self) -> int:
-        """Cut every stream whose fence has closed; says how many."""
+        """Cut every stream whose fence has closed; returns how many."""
         cut = [reader for reader, fence in self._live.items() if _closed(fence)]
         for reader in cut:
             reader.cancel()
         return len(cut)
 
     async def expire(self) -> None:
-        """The turn of a clock: leases end without any order."""
+        """Check every stream again: a lease expires without any order."""
         self.recheck()
 
 
@@ -152,7 +152,7 @@ class Replies:
 
 
 def _passed_on(headers: Headers, *, framed: bool) -> Headers:
-    """The tool's headers without those that only the gateway speaks in; its Content-Length only where its body still streams."""
+    """The tool's headers without those that the gateway sets; its Content-Length only if its body still streams."""
     return tuple(
         (name, value)
         for name, value in headers

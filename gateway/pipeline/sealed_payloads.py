@@ -23,7 +23,7 @@ _PLAIN = frozenset({"accept", "content-encoding", "content-language", "content-t
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request of a write as expressions see it, read back. ``redacted`` where it is not all that was sent."""
+    """The request of a write as expressions see it, read back. ``redacted``: it is not all that was sent."""
 
     document: Mapping[str, object]
     captures: Mapping[str, str]
@@ -31,9 +31,9 @@ class Request:
 
 
 def request(judged: Judged) -> bytes:
-    """The request part of the call's document, without what policy wants struck out.
+    """The request part of the call's document, without what policy redacts.
 
-    A body that is not JSON is kept as base64 beside it, unless policy wants anything struck out: then it is not kept.
+    A body that is not JSON is kept as base64 beside it, unless policy redacts anything: then it is not kept.
     """
     document = judged.action.document
     asked, beside = _redacted(judged, document["request"])

@@ -32,8 +32,8 @@ _ABSENT = (404, 410)
 class Tool:
     """``authority`` is the Host header's value, ``base`` the path in front of the tool's own (no slash at the end).
 
-    ``fixed_secret`` is the header that carries the tool's secret where every call carries the same, and empty for a tool without one;
-    else ``credential`` gives it for a tenant, and raises KeyError where a tenant has none. ``lease_header`` and ``lease_basic`` say
+    ``fixed_secret`` is the header that carries the tool's secret if every call carries the same, and empty for a tool without one;
+    else ``credential`` gives it for a tenant, and raises KeyError if a tenant has none. ``lease_header`` and ``lease_basic`` say
     where unmodified clients put the lease. ``timeout`` in seconds. Until ``shadow_until`` (Unix seconds) policy's denials are journaled
     and waived.
     """
@@ -103,7 +103,7 @@ class Expected(Struct, frozen=True):
 class ObjectState(Struct, frozen=True):
     """An object as it is now. ``exists`` is false on 404 and 410; ``document`` is ``object`` in expressions.
 
-    ``same`` is false where the reply names another object than was asked for, or several.
+    ``same`` is false if the reply names another object than was asked for, or several.
     """
 
     exists: bool
@@ -132,7 +132,7 @@ class ToolReads:
     async def object_state(
         self, tool: Tool, kind: catalog.ActionType, captures: Mapping[str, str], tenant: str, *, created: str | None = None
     ) -> ObjectState:
-        """Read the object that an action is aimed at; ``created`` is its id where the action made it.
+        """Read the object that an action is aimed at; ``created`` is its id if the action made it.
 
         Raises:
             UpstreamFailure: the tool did not answer, or not with the object's state or its absence.

@@ -9,7 +9,7 @@ from gateway.model.review import Approval
 
 
 class Approvals(Protocol):
-    """What the line needs. Each change is durable on return; all raise JournalUnavailable where it is not."""
+    """What the line needs. Each change is durable on return; all raise JournalUnavailable if it is not."""
 
     async def of_call(self, run_id: str, generation: int, action: str, content: str) -> Approval | None:
         """The approval that is in effect for a call (pending, granted or denied); ``None`` if a person has to be asked (again)."""
@@ -21,7 +21,7 @@ class Approvals(Protocol):
         """
 
     async def use(self, approval: Approval) -> bool:
-        """Spend a grant on a call that makes no intent; ``False`` where it has nothing left to spend."""
+        """Spend a grant on a call that makes no intent; ``False`` if it is spent already."""
 
     async def void(self, approval: Approval, why: str) -> None:
         """The approved state has changed: the next such call makes a new request."""

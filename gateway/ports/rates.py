@@ -23,10 +23,10 @@ class Quota(Struct, frozen=True):
 
 class Rates(Protocol):
     async def take(self, meters: Sequence[tuple[str, Rate]], *, now: float) -> Quota | None:
-        """Take one call from every meter, or, where one has none left, from none of them; raises RateLimited where they cannot be asked."""
+        """Take one call from every meter, or, if one has none left, from none of them; raises RateLimited if they cannot be asked."""
 
     async def check(self) -> None:
-        """Find out whether the meters can be asked: ``health`` tells it, with a line about it, even where no call comes."""
+        """Find out whether the meters can be asked: ``health`` reports it, even if no call comes."""
 
     def health(self) -> tuple[bool, str]: ...
 

@@ -1,4 +1,4 @@
-"""Who watches the runs, as the line and the store meet it."""
+"""The monitor of triggers, as the line uses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class TriggerMonitor(Protocol):
         """A call of the run is about to begin; it has taken ``steps`` so far. Called before any entry of that call."""
 
     async def answered(self, run_id: str) -> bool:
-        """Wait until everything that the run's entries have set off is answered; whether there was anything."""
+        """Wait until every trigger that the run's entries fired has a response; whether there was any."""
 
 
 class Responses(Protocol):

@@ -29,4 +29,4 @@ class Endpoint(Protocol):
         """What can be refused from the head alone, before a body is asked for (``Expect: 100-continue``)."""
 
     def reject(self, refusal: Refusal, headers: Sequence[tuple[bytes, bytes]]) -> Reply:
-        """The problem document for a request that never became a call; journaled where its headers tell the sender."""
+        """The problem document for a request that never became a call; journaled if its headers show the sender."""

@@ -26,7 +26,7 @@ class MemoryRates(Rates):
     _arrivals: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
     async def take(self, meters: Sequence[tuple[str, Rate]], *, now: float) -> Quota | None:
-        """Take one call from every meter, or, where one has none left, from none of them."""
+        """Take one call from every meter, or, if one has none left, from none of them."""
         taken: list[tuple[str, float]] = []
         tightest: Quota | None = None
         for name, declared in meters:

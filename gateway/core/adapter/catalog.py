@@ -37,7 +37,7 @@ class Creates(Struct, frozen=True):
 
 
 class Idempotency(Struct, frozen=True):
-    """``header`` is where the tool accepts a key (``None``: only the gateway stores it); ``honoured``, that the tool respects it.
+    """``header`` is that in which the tool accepts a key (``None``: only the gateway stores it); ``honoured``: the tool respects it.
 
     ``window`` (seconds) and ``identity`` are for keys made of content; ``identity`` ``None`` is the whole canonical body.
     """
@@ -64,7 +64,7 @@ class Verify(Struct, frozen=True):
 
 
 class Listing(Struct, frozen=True, kw_only=True):
-    """Where a create whose outcome is unknown can be looked for: a GET of ``template`` with ``query``, its ``items`` and their ``id``."""
+    """The listing to search for a create of unknown outcome: a GET of ``template`` with ``query``, its ``items`` and their ``id``."""
 
     template: Template
     query: Mapping[str, Expression]
@@ -112,7 +112,7 @@ class Undo(Struct, frozen=True, kw_only=True):
 
 
 class Rule(Struct, frozen=True):
-    """``then`` applies where ``when`` is exactly true; ``None`` always does."""
+    """``then`` applies if ``when`` is exactly true; a ``when`` of ``None`` always applies."""
 
     when: Expression | None
     then: Reversibility
@@ -236,7 +236,7 @@ def request_document(call: Call, captures: Mapping[str, str]) -> dict[str, objec
 
 
 def document(tool: Tool, call: Call, captures: Mapping[str, str], run: Mapping[str, object] | None = None) -> dict[str, object]:
-    """What expressions see before a reply: ``request``, ``vars`` and, where given, ``run``."""
+    """What expressions see before a reply: ``request``, ``vars`` and, if given, ``run``."""
     return {"request": request_document(call, captures), "vars": tool.variables, "run": run}
 
 

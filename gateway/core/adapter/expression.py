@@ -47,7 +47,7 @@ _PASSES_ON = frozenset({"current", "identity"})
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """``keys`` is set where the expression is a plain dotted path; ``roots`` are the names it is sure to look up in the document."""
+    """``keys`` is set if the expression is a plain dotted path; ``roots`` are the names it is sure to look up in the document."""
 
     text: str
     keys: tuple[str, ...] | None
@@ -55,7 +55,7 @@ class Expression:
     tree: Any = field(compare=False, repr=False)
 
     def search(self, document: object) -> object:
-        """The value in a document; ``None`` if there is none, and where evaluating it fails (``'a' < `1```, ``length(`null`)``)."""
+        """The value in a document; ``None`` if there is none, or evaluating it fails (``'a' < `1```, ``length(`null`)``)."""
         if self.keys is None:
             try:
                 return _INTERPRETER.visit(self.tree, document)

@@ -49,7 +49,7 @@ def created_id(action: ActionType, document: Document) -> str | None:
 
 
 def object_path(tool: Tool, action: ActionType, captures: Mapping[str, str], created: str | None = None) -> str:
-    """The path to GET the object an action is aimed at; ``created`` is the new object's id where the action made one.
+    """The path to GET the object an action is aimed at; ``created`` is the new object's id if the action made one.
 
     Raises:
         KeyError: the object's id is unknown.
@@ -113,7 +113,7 @@ def cost_of(action: ActionType, document: Document) -> Cost:
 
 
 def class_of(action: ActionType, document: Document) -> Reversibility:
-    """A write's class. Where no rule applies, or a condition is neither true nor false, it is irreversible."""
+    """A write's class. If no rule applies, or a condition is neither true nor false, it is irreversible."""
     for rule in action.classes:
         decided = True if rule.when is None else rule.when.search(document)
         if decided is True:
@@ -142,7 +142,7 @@ def state_of(kind: ObjectType, document: Document) -> object:
 def same_object(kind: ObjectType, document: Document, id: str) -> bool:
     """Whether what a GET found is the one object that was asked for, by its id (as ``target_of`` has it).
 
-    True where the adapter does not declare where a reply names it. A reply that names none, several, or another, is not it.
+    True if the adapter does not declare where a reply names it. A reply that names none, several, or another, is not it.
     """
     if kind.identity is None:
         return True

@@ -293,7 +293,7 @@ class Verifier:
 
 
 def verify(lines: Iterable[bytes], *, keys: Sequence[str] = (), anchors: Sequence[str] = ()) -> Verifier:
-    """Verify an export's lines to the first finding; the verifier returned tells it, and what was covered."""
+    """Verify an export's lines to the first finding; the verifier returned holds it, and what was covered."""
     verifier = Verifier(keys=keys, anchors=anchors)
     for line in lines:
         if verifier.feed(line) is not None:

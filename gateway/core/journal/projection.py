@@ -37,7 +37,7 @@ class Charged(Struct, frozen=True, gc=False):
 class WriteSettled(Struct, frozen=True, kw_only=True, gc=False):
     """The write of a wire key got its outcome, or (``reconciled``) what a probe or a person found.
 
-    ``made`` is the id of what it created, where that is known by now, and ``object`` that thing's name across calls.
+    ``made`` is the id of what it created, if that is known by now, and ``object`` that thing's name across calls.
     """
 
     wire_key: str
@@ -68,7 +68,7 @@ class Seen(Struct, frozen=True, gc=False):
 
 
 class OrderChanged(Struct, frozen=True):
-    """``made`` tells an order from its release: only a made one revokes."""
+    """``made`` distinguishes an order from its release: only a new order revokes."""
 
     order: Order
     made: bool

@@ -23,7 +23,7 @@ _DASH = "\N{EM DASH} "
 
 
 class NotTrusted(ValueError):
-    """A note that is malformed, or signed by no trusted key; ``stream`` and ``seq`` as far as it tells them."""
+    """A note that is malformed, or signed by no trusted key; ``stream`` and ``seq`` as far as it names them."""
 
     def __init__(self, problem: str, stream: str = "", seq: int = 0) -> None:
         super().__init__(problem)

@@ -56,7 +56,7 @@ def words(entry: entries.Entry) -> str:
 
 
 def by(entry: entries.Entry) -> str | None:
-    """Who did it, where the entry names anyone."""
+    """Who did it, if the entry names anyone."""
     return None if isinstance(entry, _NAMELESS) else entry.by
 
 

@@ -48,7 +48,7 @@ def arguments(headers: Headers, body: bytes, *, cap: int) -> object:
 
 
 def _described(headers: Headers) -> tuple[bytes, str]:
-    """Content-Type and Content-Encoding, empty where absent. (The wire refuses a second field of these names.)"""
+    """Content-Type and Content-Encoding, empty if absent. (The wire refuses a second field of these names.)"""
     content_type, coding = b"", ""
     for name, value in headers:
         if name[:8].lower() == b"content-":

@@ -53,7 +53,7 @@ def key(
 ) -> Key:
     """The call's key: the agent's own; else its named step with action and target; else what the call does.
 
-    ``step`` is the step id only where the agent named one. ``identity`` holds the values of the adapter's identity
+    ``step`` is the step id only if the agent named one. ``identity`` holds the values of the adapter's identity
     fields, ``None`` for the whole canonical body.
     """
     content = content_of(call)

@@ -1,4 +1,4 @@
-"""Whose call is this? From the lease to the run, and the headers that speak to the gateway alone."""
+"""Whose call is this? From the lease to the run, and the headers that are for the gateway alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gateway.ports.projections import Registry
 from gateway.ports.triggers import TriggerMonitor
 
 _READ = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match", b"traceparent"})
-"""Headers that speak to the gateway, or to it too, beside those that begin with ``Killcord-``."""
+"""Headers that the gateway reads, beside those that begin with ``Killcord-``."""
 
 _ALWAYS_STRIPPED = frozenset({b"authorization", b"idempotency-key"})
 _NAME = re.compile(r"[\x21-\x7e]{1,128}")
@@ -74,7 +74,7 @@ class Authenticate:
         )
 
     async def preview(self, name: str, headers: Headers) -> tuple[Run, Lease]:
-        """Whose call a head announces; nothing is counted.
+        """The run and the lease of a call, by its head alone; nothing is counted.
 
         Raises:
             ToolUnknown, LeaseMissing, LeaseInvalid, LeaseExpired, LeaseRevoked, MalformedRequest: no body could make it pass.
@@ -152,7 +152,7 @@ def _password(encoded: bytes) -> bytes:
 
 
 def _split_headers(headers: Headers, tool: Tool) -> tuple[dict[bytes, bytes], Headers]:
-    """What speaks to the gateway, by name in lower case; and what the tool, every expression and record may see."""
+    """The headers for the gateway, by name in lower case; and those that the tool, expressions and records may see."""
     found: dict[bytes, bytes] = {}
     kept: list[tuple[bytes, bytes]] = []
     for pair in headers:

@@ -94,7 +94,7 @@ class Verify:
     clock: Clock
 
     async def __call__(self, intent: Intent, answer: Answer) -> Verdict:
-        """Judge the answer; where the adapter declares a postcondition, read the object back until it holds or its time ends."""
+        """Judge the answer; if the adapter declares a postcondition, read the object back until it holds or its time ends."""
         kind = intent.action.kind
         if kind is None:
             return Verdict(result=resolve.result_of(answer.status), verification=Verification.NONE)
@@ -129,7 +129,7 @@ class Verify:
             pause *= 2
 
     async def _undone(self, intent: Intent, kind: ActionType, expected: Expected) -> tuple[Verification, str | None]:
-        """Whether a compensation left its object as it should be, where its own adapter does not say how to tell."""
+        """Whether a compensation left its object as expected, if its own adapter declares no postcondition."""
         seen = await self._seen(intent, kind, None)
         if seen is None:
             return _unseen(intent), None

@@ -79,7 +79,7 @@ class Read:
         return self.replies.passed(permit, answer, position, self.gate.fence(permit, sent=True))
 
     async def _answered(self, permit: Permitted) -> tuple[Permitted, Answer]:
-        """The answer to a read, sent again or elsewhere where that is what policy says to its trouble; and the permit of what was sent.
+        """The answer to a read, and the permit of what was sent: after an error it may be sent again or elsewhere, as policy decides.
 
         Raises:
             UpstreamFailure: there is no answer.
@@ -139,7 +139,7 @@ class Read:
             return Measure.NONE
 
     async def _fallback(self, permit: Permitted) -> Permitted | None:
-        """Leave to ask elsewhere, decided on like any call; ``None`` if there is no such place, or policy does not give it."""
+        """Leave to ask elsewhere, decided on like any call; ``None`` if there is no fallback, or policy does not allow it."""
         known, action = permit.known, permit.action
         if action.kind is None or action.kind.fallback is None:
             return None
@@ -165,7 +165,7 @@ async def _conforming(permit: Permitted, answer: Answer) -> tuple[Answer, bool]:
 
 
 def _version(permit: Permitted, answer: Answer) -> str | None:
-    """The version that the run has now seen: only where it read the object itself, whole and well."""
+    """The version that the run has now seen: only if it read the object itself, completely and without an error."""
     kind, target = permit.action.kind, permit.action.target
     if kind is None or not target.id or answer.status != 200:
         return None

@@ -89,7 +89,7 @@ class Recall:
         raise errors.OutcomeUnknown(f"The outcome of {write.action} ({write.intent}) is unknown.", **task)
 
     async def _lapsed(self, metered: Metered, write: Write) -> bool:
-        """Whether a content key no longer speaks for its object: too old, written since, or seen at another version."""
+        """Whether a content key no longer stands for its object: too old, written since, or seen at another version."""
         if write.key.kind is not KeyKind.CONTENT:
             return False
         if idempotency.lapsed_by_time(write, now=metered.known.at):
@@ -135,8 +135,8 @@ UNSEEN = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """``UNKNOWN`` while neither the probe nor a person has said; ``task_id`` is the person's. ``seen`` is false where the tool did not
-    show what there is.
+    """``UNKNOWN`` while neither the probe nor a person has decided; ``task_id`` is the person's. ``seen`` is false if the tool did not
+    show the object.
     """
 
     state: State
@@ -146,7 +146,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What looking found; ``made`` is the id of what a create made."""
+    """What a probe found; ``made`` is the id of what a create made."""
 
     finding: Finding
     version: str | None = None
@@ -192,7 +192,7 @@ class Probe:
                 return Decided(State.UNKNOWN, await self._task(write, why, seen.version) if asked else None, shown)
 
     async def decide(self, write: Write) -> State:
-        """Decide what can be decided; ``UNKNOWN`` where that is nothing."""
+        """Decide the outcome if possible; ``UNKNOWN`` if it is not."""
         return (await self(write)).state
 
     async def abandon(self, write: Write) -> None:

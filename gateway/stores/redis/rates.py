@@ -53,7 +53,7 @@ class RedisRates(Rates):
     _again: float = field(default=0.0)
 
     async def take(self, meters: Sequence[tuple[str, Rate]], *, now: float) -> Quota | None:
-        """Take one call from every meter, or, where one has none left, from none of them.
+        """Take one call from every meter, or, if one has none left, from none of them.
 
         Raises:
             RateLimited: the server cannot be asked and there is no fallback.

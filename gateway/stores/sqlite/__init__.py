@@ -1,4 +1,4 @@
-"""The journal and its folds in one SQLite file."""
+"""The journal and its projections in one SQLite file."""
 
 from gateway.stores.sqlite.projection import rebuild
 from gateway.stores.sqlite.store import SqliteStore, open_store

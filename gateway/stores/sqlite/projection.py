@@ -112,7 +112,7 @@ Workflow = tuple[str, str]
 
 
 class KnownKeys:
-    """Belongs to the event loop's thread. Says yes where it does not know: then the table is asked."""
+    """The keys that were used, in memory; belongs to the event loop's thread. Only a no is certain: else the table is asked."""
 
     def __init__(self, reader: sqlite3.Connection, *, bound: int = KEYS) -> None:
         self._reader = reader
@@ -121,7 +121,7 @@ class KnownKeys:
         self._count = 0
 
     def maybe(self, tenant: str, workflow_id: str, digest: str) -> bool:
-        """Whether the key may have been used; a no is certain, but for an intent that is on its way to the disk."""
+        """Whether the key may have been used; a no is certain, except for an intent that is not on disk yet."""
         workflow = (tenant, workflow_id)
         used = self._used.get(workflow)
         if used is None:
