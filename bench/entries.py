@@ -14,8 +14,8 @@ from gateway.core import timestamps
 from gateway.core.codec.entry import of_fields
 from gateway.core.codec.record import RUN
 from gateway.core.request import idempotency
-from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge, Key, KeyKind
+from gateway.model.entries import IntentEntry, RefusalEntry
 from gateway.model.entry import Sealed
 from gateway.model.run import Limits, Rate, Run
 from gateway.ports.journal import IntentRequest, Journal

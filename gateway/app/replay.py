@@ -15,7 +15,7 @@ from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.core.policy import replay
 from gateway.core.policy.replay import Decided, Ruling
-from gateway.model.call_entry import DecisionRecord, IntentEntry, ReadEntry, RefusalEntry
+from gateway.model.entries import DecisionRecord, IntentEntry, ReadEntry, RefusalEntry
 from gateway.model.run import Run
 from gateway.stores.sqlite import read_only
 from gateway.stores.sqlite.read_only import Reading

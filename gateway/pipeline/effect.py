@@ -16,8 +16,8 @@ from gateway.core import limits
 from gateway.core.authorization import approvals
 from gateway.core.request import idempotency
 from gateway.model.call import Answer, Headers
-from gateway.model.call_entry import OutcomeEntry, RefusalEntry
 from gateway.model.effect import Charge, Violation
+from gateway.model.entries import OutcomeEntry, RefusalEntry
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.review import ApprovalStatus
 from gateway.model.run import Limits, TaskClass

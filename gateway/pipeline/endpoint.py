@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from gateway import errors
 from gateway.core.request import canonical
 from gateway.model.call import Call, Head, Reply
-from gateway.model.call_entry import RefusalEntry
+from gateway.model.entries import RefusalEntry
 from gateway.model.entry import Sealed
 from gateway.observe.metrics import Observer
 from gateway.pipeline import journal_entries, sealed_payloads

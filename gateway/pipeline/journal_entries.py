@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gateway.core import timestamps
 from gateway.core.request import idempotency
 from gateway.errors import Refusal
-from gateway.model import call_entry
+from gateway.model import entries
 from gateway.model.call import Compensation, CompensationRecord
 from gateway.model.decision import Allow, Considered, Decision, Hold, Reason
 from gateway.model.effect import Charge, Key, Write
@@ -54,8 +54,8 @@ def _call(opened: Open, at: float, args: Sealed | None = None, content: str | No
     return members
 
 
-def _requested(known: Known, args: Sealed | None = None, content: str | None = None) -> call_entry.Requested:
-    return call_entry.Requested(
+def _requested(known: Known, args: Sealed | None = None, content: str | None = None) -> entries.Requested:
+    return entries.Requested(
         method=known.call.method,
         path=known.call.target,
         args_digest=None if content is None else f"sha256:{content}",
@@ -63,10 +63,10 @@ def _requested(known: Known, args: Sealed | None = None, content: str | None = N
     )
 
 
-def _decided(known: Known, considered: Considered) -> call_entry.DecisionRecord:
+def _decided(known: Known, considered: Considered) -> entries.DecisionRecord:
     """A decision with all that it takes to decide again, but for the arguments."""
     decision = considered.decision
-    return call_entry.DecisionRecord(
+    return entries.DecisionRecord(
         id=decision.decision_id,
         allow=isinstance(decision, Allow),
         reasons=decision.reasons,
@@ -82,20 +82,20 @@ def _decided(known: Known, considered: Considered) -> call_entry.DecisionRecord:
     )
 
 
-def _candidate(said: Decision | str | None) -> call_entry.CandidateRecord | None:
+def _candidate(said: Decision | str | None) -> entries.CandidateRecord | None:
     if said is None:
         return None
     if isinstance(said, str):
-        return call_entry.CandidateRecord(error=said)
+        return entries.CandidateRecord(error=said)
     allow, hold = isinstance(said, Allow), isinstance(said, Hold)
-    return call_entry.CandidateRecord(id=said.decision_id, allow=allow, reasons=said.reasons, revision=said.revision, hold=hold)
+    return entries.CandidateRecord(id=said.decision_id, allow=allow, reasons=said.reasons, revision=said.revision, hold=hold)
 
 
 def read(
     permit: Permitted, at: float, *, status: int, version: str | None, args: Sealed | None, conforms: bool, fallback_of: str | None
-) -> call_entry.ReadEntry:
+) -> entries.ReadEntry:
     target = permit.action.target
-    return call_entry.ReadEntry(
+    return entries.ReadEntry(
         **_call(permit.opened, at, args),
         status=status,
         decision=_decided(permit.known, permit.considered),
@@ -106,8 +106,8 @@ def read(
     )
 
 
-def replay(metered: Metered, write: Write, at: float) -> call_entry.ReplayEntry:
-    return call_entry.ReplayEntry(
+def replay(metered: Metered, write: Write, at: float) -> entries.ReplayEntry:
+    return entries.ReplayEntry(
         **_call(metered.opened, at, content=write.key.content),
         idempotency_key=write.wire_key,
         attempt=write.attempt,
@@ -116,8 +116,8 @@ def replay(metered: Metered, write: Write, at: float) -> call_entry.ReplayEntry:
     )
 
 
-def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *, metered: bool) -> call_entry.RefusalEntry:
-    return call_entry.RefusalEntry(
+def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *, metered: bool) -> entries.RefusalEntry:
+    return entries.RefusalEntry(
         **_caller(known, action, at),
         **_members(refused.members),
         requested=_requested(known),
@@ -128,16 +128,16 @@ def refusal(known: Known, action: Action | None, refused: Refusal, at: float, *,
     )
 
 
-def denied(value: Denied, at: float, args: Sealed | None) -> call_entry.RefusalEntry:
+def denied(value: Denied, at: float, args: Sealed | None) -> entries.RefusalEntry:
     """A refusal by policy: with the decision, and the arguments it was made on."""
     known = value.known
     entry = refusal(known, value.action, value.refusal, at, metered=True)
     return replace(entry, epoch=value.opened.epoch, requested=_requested(known, args), decision=_decided(known, value.considered))
 
 
-def early_refusal(lease: Lease, refused: Refusal, at: float) -> call_entry.RefusalEntry:
+def early_refusal(lease: Lease, refused: Refusal, at: float) -> entries.RefusalEntry:
     """A refusal of which only the lease is known."""
-    return call_entry.RefusalEntry(
+    return entries.RefusalEntry(
         ts=timestamps.rfc3339(at),
         tenant=lease.tenant,
         run_id=lease.run_id,
@@ -173,16 +173,16 @@ def intent(
     charges: Sequence[Charge],
     args: Sealed,
     snapshot: Sealed | None,
-) -> call_entry.IntentEntry:
+) -> entries.IntentEntry:
     known, action, call = permit.known, permit.action, permit.known.call
     body_digest = f"sha256:{idempotency.body_digest(call.body)}"
-    return call_entry.IntentEntry(
+    return entries.IntentEntry(
         **_call(permit.opened, at, args, key.content),
-        sent=call_entry.Sent(method=call.method, path=known.tool.base + call.target, body_digest=body_digest),
+        sent=entries.Sent(method=call.method, path=known.tool.base + call.target, body_digest=body_digest),
         idempotency_key=wire_key,
         attempt=permit.fresh.attempt,
-        key=call_entry.KeyRecord(kind=key.kind, digest=key.digest, content=key.content, window=round(key.window)),
-        charges=tuple([call_entry.ChargeRecord(one.scope, one.name, one.amount, one.member) for one in charges]),
+        key=entries.KeyRecord(kind=key.kind, digest=key.digest, content=key.content, window=round(key.window)),
+        charges=tuple([entries.ChargeRecord(one.scope, one.name, one.amount, one.member) for one in charges]),
         decision=_decided(known, permit.considered),
         approval_id=None if permit.approval is None else permit.approval.approval_id,
         compensation=None if action.compensation is None else _compensation(action.compensation),
@@ -203,11 +203,11 @@ def _compensation(value: Compensation) -> CompensationRecord:
     )
 
 
-def outcome(intent: Intent, verdict: Verdict, at: float, status: int | None = None, reply: Sealed | None = None) -> call_entry.OutcomeEntry:
+def outcome(intent: Intent, verdict: Verdict, at: float, status: int | None = None, reply: Sealed | None = None) -> entries.OutcomeEntry:
     members, version = _call(intent.opened, at), verdict.after_version
     target = intent.action.target if verdict.made is None else replace(intent.action.target, id=verdict.made)
     members["target"] = target
-    return call_entry.OutcomeEntry(
+    return entries.OutcomeEntry(
         **members,
         idempotency_key=intent.wire_key,
         attempt=intent.permit.fresh.attempt,
@@ -224,10 +224,10 @@ def outcome(intent: Intent, verdict: Verdict, at: float, status: int | None = No
 
 def reconciliation(
     write: Write, at: float, *, result: Result, by: str, reason: str, after_version: str | None
-) -> call_entry.ReconciliationEntry:
+) -> entries.ReconciliationEntry:
     """An unknown outcome decided later."""
     undoing = write.rollback_id is not None
-    return call_entry.ReconciliationEntry(
+    return entries.ReconciliationEntry(
         ts=timestamps.rfc3339(at),
         tenant=write.key.tenant,
         workflow_id=write.key.workflow_id,

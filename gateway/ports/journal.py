@@ -7,9 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge
-from gateway.model.entries import Entry
+from gateway.model.entries import Entry, IntentEntry, RefusalEntry
 from gateway.model.entry import Head, Position, Sealed
 
 SPENT = "The approval was used by another call, or has expired: one approval is for one call."

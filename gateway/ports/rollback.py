@@ -7,9 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gateway.model.call_entry import Sent
 from gateway.model.effect import Write
-from gateway.model.entries import RollbackEntry
+from gateway.model.entries import RollbackEntry, Sent
 from gateway.model.rollback import Node, NodeOutcome, NodeState, Rollback
 from gateway.model.run import Run
 

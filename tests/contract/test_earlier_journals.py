@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gateway.core.codec import entry as codec
 from gateway.core.journal import chain
-from gateway.model.call_entry import RefusalEntry
+from gateway.model.entries import RefusalEntry
 from gateway.model.entry import Kind
 from gateway.model.run import Mode, Scope
 from gateway.stores.sqlite.projection import FOLDED, rebuild

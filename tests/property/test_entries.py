@@ -18,8 +18,7 @@ from msgspec.structs import fields, replace
 from gateway.core.codec import entry as codec
 from gateway.core.journal import chain
 from gateway.core.triggers.window import NAMES
-from gateway.model.call_entry import ChargeRecord, IntentEntry
-from gateway.model.entries import Entry
+from gateway.model.entries import ChargeRecord, Entry, IntentEntry
 from gateway.model.entry import Position
 from gateway.model.run import Rate
 from gateway.model.trigger import Trigger

@@ -19,8 +19,8 @@ from gateway.core import timestamps
 from gateway.core.codec import record
 from gateway.core.codec.entry import fields as fields_of
 from gateway.core.triggers.window import Share, Thresholds, Times
-from gateway.model.call_entry import IntentEntry
 from gateway.model.effect import Charge
+from gateway.model.entries import IntentEntry
 from gateway.model.entry import Position
 from gateway.model.run import Limits, Run
 from gateway.model.trigger import Trigger

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from gateway.core.codec import record
 from gateway.core.codec.entry import of_fields
 from gateway.model import entries as model
-from gateway.model.call_entry import IntentEntry, RefusalEntry
 from gateway.model.effect import Charge, Key, KeyKind
+from gateway.model.entries import IntentEntry, RefusalEntry
 from gateway.model.entry import Position, Sealed
 from gateway.model.review import Task
 from gateway.model.run import Limits, Mode, Order, Rate, Run, Scope

@@ -14,9 +14,8 @@ from gateway.core.incident import timeline
 from gateway.core.rollback.plan_objects import Undos
 from gateway.core.triggers import window
 from gateway.model.call import Target
-from gateway.model.call_entry import OutcomeEntry, ReconciliationEntry
 from gateway.model.effect import Write
-from gateway.model.entries import Entry, OrderEntry
+from gateway.model.entries import Entry, OrderEntry, OutcomeEntry, ReconciliationEntry
 from gateway.model.entry import Kind
 from gateway.model.run import Order, Scope
 from gateway.model.trigger import Incident

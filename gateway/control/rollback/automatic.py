@@ -9,8 +9,7 @@ from gateway import errors
 from gateway.control.containment.containment import Containment
 from gateway.control.rollback.rollbacks import Rollbacks, Spawn
 from gateway.control.rollback.scope import NotContained, WrongRollback
-from gateway.model.call_entry import ReconciliationEntry
-from gateway.model.entries import ApprovalEntry, Entry, TaskEntry
+from gateway.model.entries import ApprovalEntry, Entry, ReconciliationEntry, TaskEntry
 from gateway.model.entry import Position
 from gateway.model.rollback import START
 from gateway.model.trigger import Incident, RollbackState

@@ -11,8 +11,8 @@ from gateway.control.containment.containment import Containment
 from gateway.core.adapter.catalog import Undo
 from gateway.core.codec.record import position_of
 from gateway.core.rollback import plan
-from gateway.model.call_entry import ReadEntry
 from gateway.model.effect import State, Write
+from gateway.model.entries import ReadEntry
 from gateway.model.entry import Kind, Position
 from gateway.model.rollback import START, Node, Plan, Rollback, Step
 from gateway.model.run import Mode, Run, Scope

@@ -16,9 +16,8 @@ from gateway import errors
 from gateway.control.triggers.responder import VIOLATIONS, Responder
 from gateway.core.triggers import detectors
 from gateway.core.triggers.window import Thresholds, Watch
-from gateway.model.call_entry import OutcomeEntry
 from gateway.model.decision import Reason
-from gateway.model.entries import Entry, RunEntry
+from gateway.model.entries import Entry, OutcomeEntry, RunEntry
 from gateway.model.entry import Position
 from gateway.model.run import Run
 from gateway.model.trigger import Incident, RollbackState, Trigger

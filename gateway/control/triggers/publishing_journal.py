@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.model.call_entry import OutcomeEntry
-from gateway.model.entries import Entry, FindingEntry
+from gateway.model.entries import Entry, FindingEntry, OutcomeEntry
 from gateway.model.entry import Position, Sealed
 from gateway.ports.journal import IntentRefused, IntentRequest, Journal, JournalHealth
 

@@ -14,7 +14,7 @@ from gateway.core import timestamps
 from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK, TRIGGER, Codec, Json, convert
 from gateway.core.journal import chain
 from gateway.model import entries
-from gateway.model.call_entry import DecisionRecord, IntentEntry
+from gateway.model.entries import DecisionRecord, IntentEntry
 from gateway.model.entry import EntryBase, Position
 from gateway.model.review import Approval
 from gateway.model.run import Run

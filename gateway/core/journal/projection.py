@@ -10,7 +10,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
-from gateway.model import call_entry, entries
+from gateway.model import entries
 from gateway.model.call import Compensation, Remedy, Reversibility
 from gateway.model.effect import Key, State, Write
 from gateway.model.entry import Position, Result, Verification
@@ -31,7 +31,7 @@ class Stepped(Struct, frozen=True, gc=False):
 class Charged(Struct, frozen=True, gc=False):
     """Charges as the intent holds them, without their limits."""
 
-    charges: tuple[call_entry.ChargeRecord, ...]
+    charges: tuple[entries.ChargeRecord, ...]
 
 
 class WriteSettled(Struct, frozen=True, kw_only=True, gc=False):
@@ -103,16 +103,16 @@ _UNDECLARED = Compensation(reversibility=Reversibility.IRREVERSIBLE, remedy=Reme
 def changes(entry: entries.Entry, position: Position) -> tuple[Change, ...]:
     """The changes of one entry, in the order to be made."""
     match entry:
-        case call_entry.ReadEntry():
+        case entries.ReadEntry():
             seen = () if entry.version is None or not entry.target.id else (_seen(entry, entry.version),)
             return (_step(entry), *seen)
-        case call_entry.ReplayEntry():
+        case entries.ReplayEntry():
             return () if entry.rollback_id is not None else (_step(entry),)
-        case call_entry.RefusalEntry():
+        case entries.RefusalEntry():
             return (_step(entry),) if entry.metered else ()
-        case call_entry.IntentEntry():
+        case entries.IntentEntry():
             return _opened(entry, position)
-        case call_entry.OutcomeEntry() | call_entry.ReconciliationEntry():
+        case entries.OutcomeEntry() | entries.ReconciliationEntry():
             return _settled(entry, position)
         case (
             entries.RunEntry(run=record)
@@ -134,31 +134,31 @@ def changes(entry: entries.Entry, position: Position) -> tuple[Change, ...]:
             assert_never(entry)
 
 
-def _step(entry: call_entry.CallEntry) -> Stepped:
+def _step(entry: entries.CallEntry) -> Stepped:
     return Stepped((f"run:{entry.run_id}", f"workflow:{entry.tenant}/{entry.workflow_id}"))
 
 
-def _opened(entry: call_entry.IntentEntry, position: Position) -> tuple[Change, ...]:
+def _opened(entry: entries.IntentEntry, position: Position) -> tuple[Change, ...]:
     found: tuple[Change, ...] = (Charged(entry.charges or ()), _write(entry, position))
     if entry.approval_id is not None:
         found = (*found, ApprovalSpent(entry.approval_id, position, entry.at))
     return found if entry.rollback_id is not None else (_step(entry), *found)
 
 
-def _seen(entry: call_entry.ReadEntry | call_entry.OutcomeEntry | call_entry.ReconciliationEntry, version: str | None) -> Seen:
+def _seen(entry: entries.ReadEntry | entries.OutcomeEntry | entries.ReconciliationEntry, version: str | None) -> Seen:
     return Seen(entry.run_id, entry.workflow_id, entry.target.object, version)
 
 
-def _settled(entry: call_entry.OutcomeEntry | call_entry.ReconciliationEntry, position: Position) -> tuple[Change, ...]:
+def _settled(entry: entries.OutcomeEntry | entries.ReconciliationEntry, position: Position) -> tuple[Change, ...]:
     state, target = _STATES[entry.result], entry.target
     settled = WriteSettled(
         wire_key=entry.idempotency_key,
         state=state,
-        reconciled=isinstance(entry, call_entry.ReconciliationEntry),
+        reconciled=isinstance(entry, entries.ReconciliationEntry),
         outcome=position,
         status=entry.status,
         after_version=entry.after_version,
-        reply_ref=entry.reply_ref if isinstance(entry, call_entry.OutcomeEntry) else None,
+        reply_ref=entry.reply_ref if isinstance(entry, entries.OutcomeEntry) else None,
         verification=entry.verification,
         made=target.id or None,
         object=target.object if target.id else None,
@@ -171,7 +171,7 @@ def _settled(entry: call_entry.OutcomeEntry | call_entry.ReconciliationEntry, po
     return (settled, *compensated, *((_seen(entry, entry.after_version),) if target.id else ()))
 
 
-def _write(entry: call_entry.IntentEntry, position: Position) -> Write:
+def _write(entry: entries.IntentEntry, position: Position) -> Write:
     key, declared = entry.key, entry.compensation
     return Write(
         key=Key(

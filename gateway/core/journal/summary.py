@@ -7,7 +7,7 @@ from typing import assert_never
 from gateway.core.codec.record import scope_json
 from gateway.core.incident import findings
 from gateway.model import entries
-from gateway.model.call_entry import CallEntry, IntentEntry, OutcomeEntry, ReadEntry, ReconciliationEntry, RefusalEntry, ReplayEntry
+from gateway.model.entries import CallEntry, IntentEntry, OutcomeEntry, ReadEntry, ReconciliationEntry, RefusalEntry, ReplayEntry
 from gateway.model.entry import Verification
 from gateway.model.run import Mode, Order
 

@@ -10,9 +10,8 @@ from gateway.core import timestamps
 from gateway.core.policy import decision as policy_decision
 from gateway.core.request import canonical
 from gateway.model.call import Call
-from gateway.model.call_entry import CandidateRecord, DecisionRecord, IntentEntry, ReadEntry, RefusalEntry
 from gateway.model.decision import Allow, Decision, Hold, Reason
-from gateway.model.entries import Entry
+from gateway.model.entries import CandidateRecord, DecisionRecord, Entry, IntentEntry, ReadEntry, RefusalEntry
 from gateway.model.run import Lease, Mode, Run
 
 

@@ -14,8 +14,7 @@ from gateway.core.incident import findings
 from gateway.core.policy.decision import UNUSABLE
 from gateway.core.triggers.window import REMEMBERED, Contents, Event, Siblings, Thresholds, Watch, event
 from gateway.model.call import Effect
-from gateway.model.call_entry import CallBase, IntentEntry, OutcomeEntry, ReadEntry, RefusalEntry, ReplayEntry
-from gateway.model.entries import Entry, FindingEntry
+from gateway.model.entries import CallBase, Entry, FindingEntry, IntentEntry, OutcomeEntry, ReadEntry, RefusalEntry, ReplayEntry
 from gateway.model.entry import EntryBase, Position, Result, Verification
 from gateway.model.trigger import Trigger
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from gateway.model.call_entry import CallBase
+from gateway.model.entries import CallBase
 from gateway.model.entry import EntryBase, Position
 from gateway.model.run import Limits
 from gateway.model.trigger import Trigger

@@ -18,9 +18,9 @@ from gateway.core.policy import rules
 from gateway.core.request import idempotency
 from gateway.core.rollback import effects
 from gateway.model.call import Call
-from gateway.model.call_entry import Sent
 from gateway.model.decision import Allow, Considered
 from gateway.model.effect import State, Write
+from gateway.model.entries import Sent
 from gateway.model.entry import Result, Verification
 from gateway.model.rollback import CompensationKind, Node, NodeOutcome, NodeState
 from gateway.model.run import Lease, Run

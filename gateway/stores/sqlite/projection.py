@@ -13,8 +13,8 @@ from gateway.core.authorization import gate
 from gateway.core.codec import entry as codec
 from gateway.core.incident import incidents
 from gateway.core.journal import projection
-from gateway.model.call_entry import ChargeRecord
 from gateway.model.effect import Charge, Violation, Write
+from gateway.model.entries import ChargeRecord
 from gateway.model.entry import Position
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint, Rollback

@@ -13,7 +13,7 @@ import pytest
 from gateway.app import replay
 from gateway.core.codec.entry import of_fields
 from gateway.core.policy.replay import Ruling, document
-from gateway.model.call_entry import IntentEntry, ReadEntry, RefusalEntry
+from gateway.model.entries import IntentEntry, ReadEntry, RefusalEntry
 from gateway.model.run import Mode
 from tests.support import rig
 from tests.support.rig import ROOT, Rig, code

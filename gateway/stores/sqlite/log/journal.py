@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway import errors
 from gateway.core.journal import projection
-from gateway.model.call_entry import ChargeRecord, IntentEntry
 from gateway.model.effect import Charge, Sighting
-from gateway.model.entries import Entry
+from gateway.model.entries import ChargeRecord, Entry, IntentEntry
 from gateway.model.entry import Position, Sealed
 from gateway.model.run import Run
 from gateway.ports.journal import IntentRefused, IntentRequest, Journal, JournalHealth

@@ -17,8 +17,7 @@ from msgspec.structs import replace
 from gateway import errors
 from gateway.core.codec import entry as codec
 from gateway.core.journal import chain, projection
-from gateway.model.call_entry import RefusalEntry
-from gateway.model.entries import Entry
+from gateway.model.entries import Entry, RefusalEntry
 from gateway.model.entry import Position, Sealed
 from gateway.model.run import Run
 from gateway.ports.journal import SPENT, IntentRefused, IntentRequest
