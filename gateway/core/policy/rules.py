@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
+import msgspec
 import orjson
 
 from gateway.core.policy.decision import is_reason, nanoseconds, of_run, present
@@ -63,19 +64,8 @@ def response_document(
 
 
 def _trigger(trigger: Trigger) -> Document:
-    return present(
-        name=trigger.name,
-        layer=trigger.layer,
-        at=nanoseconds(trigger.at),
-        count=trigger.count,
-        threshold=trigger.threshold,
-        facts=dict(trigger.facts),
-        evidence=list(trigger.evidence),
-        effect=trigger.effect,
-        severity=trigger.severity,
-        tool=trigger.tool,
-        action=trigger.action,
-    )
+    derived = {"layer": trigger.layer, "at": nanoseconds(trigger.at), "evidence": list(trigger.evidence)}
+    return present(**msgspec.to_builtins(trigger)) | derived
 
 
 def parse_response(raw: object) -> Response:

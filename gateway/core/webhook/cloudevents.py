@@ -60,16 +60,8 @@ def _order(entry: OrderEntry) -> Json:
 
 
 def _trigger(entry: TriggerEntry) -> Json:
-    trigger = entry.trigger
-    data: Json = {
-        "name": trigger.name,
-        "layer": trigger.layer,
-        "count": trigger.count,
-        "threshold": trigger.threshold,
-        "evidence": list(trigger.evidence),
-        "run_id": entry.run_id,
-        "tenant": entry.tenant,
-    }
+    data: Json = {name: getattr(entry.trigger, name) for name in ("name", "layer", "count", "threshold")}
+    data |= {"evidence": list(entry.trigger.evidence), "run_id": entry.run_id, "tenant": entry.tenant}
     return data if entry.incident_id is None else data | {"incident_id": entry.incident_id}
 
 
