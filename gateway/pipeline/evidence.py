@@ -152,6 +152,14 @@ class Judged(_Gated, frozen=True, kw_only=True):
     def opened(self) -> Open:
         return self.fresh.metered.opened
 
+    @property
+    def known(self) -> Known:  # direct, as calls ask for it most
+        return self.fresh.metered.opened.known
+
+    @property
+    def action(self) -> Action:
+        return self.fresh.metered.opened.action
+
 
 class Denied(Judged, frozen=True, kw_only=True):
     """Not allowed; ``refusal`` is what the agent hears."""

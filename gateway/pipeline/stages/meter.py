@@ -49,13 +49,9 @@ class Meter:
         return Metered(opened=opened, quota=quota)
 
     def _meters(self, run: Run) -> list[tuple[str, Rate]]:
-        meters: list[tuple[str, Rate]] = []
-        if run.limits.rate is not None:
-            meters.append((f"run:{run.run_id}", run.limits.rate))
         tenant = self.tenant_limits(run.tenant)
-        if tenant is not None and tenant.rate is not None:
-            meters.append((f"tenant:{run.tenant}", tenant.rate))
-        return meters
+        rates = ((f"run:{run.run_id}", run.limits.rate), (f"tenant:{run.tenant}", None if tenant is None else tenant.rate))
+        return [(name, rate) for name, rate in rates if rate is not None]
 
 
 def violated(*limits: str) -> dict[str, Any]:
