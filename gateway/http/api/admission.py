@@ -50,7 +50,7 @@ async def ask_admission(request: Request, body: AskAdmission) -> Admission:
     if task_class is None:
         raise problem.BadRequest(f"task_class: there is no task class {body.task_class!r}")
     existing = None if body.run_id is None else await services.registry.run(body.run_id)
-    if existing is not None and not request.sees(existing):
+    if existing is not None and not await request.sees(existing):
         # Neither the run's existence nor its orders may be disclosed: the answer is that of a task without a run.
         existing, body = None, body.model_copy(update={"run_id": None})
     if existing is not None and (existing.tenant, existing.task_class) != (body.tenant, body.task_class):

@@ -14,7 +14,7 @@ from gateway.core.codec.record import APPROVAL, approval_shown
 from gateway.http.server import paging, problem
 from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, shows
 from gateway.http.server.operators import Permission
-from gateway.http.server.request import Request, found
+from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
 from gateway.model import review as model
 
@@ -71,7 +71,7 @@ async def list_approvals(request: Request, query: ListApprovals) -> Json:
         return [approvals.as_of(one, now=now) for one in rows]
 
     async def keep(approval: model.Approval) -> bool:
-        return query.status in (None, approval.status) and request.sees(approval)
+        return query.status in (None, approval.status) and await request.sees(approval)
 
     page = await paging.collect(fetch, attrgetter("approval_id"), query, keep)
     return page.json([await _shown(request, one) for one in page.rows])
@@ -100,8 +100,7 @@ async def decide_approval(request: Request, approval_id: str, body: DecideApprov
 
 
 async def _find(request: Request, approval_id: str) -> model.Approval:
-    approval = await request.services.approvals.find(approval_id)
-    return found(approval if approval is not None and request.sees(approval) else None, f"approval {approval_id}")
+    return await request.find(request.services.approvals.find(approval_id), f"approval {approval_id}")
 
 
 async def _shown(request: Request, approval: model.Approval) -> Json:

@@ -17,7 +17,7 @@ from gateway.http.api.orders import Order
 from gateway.http.server import paging
 from gateway.http.server.fields import OPEN, Id, Listed, Paged, Target, Timestamp, shows
 from gateway.http.server.operators import Permission
-from gateway.http.server.request import Request, found
+from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
 from gateway.model import trigger as model
 from gateway.model.effect import State
@@ -149,7 +149,7 @@ async def list_incidents(request: Request, query: ListIncidents) -> Json:
 
     async def keep(incident: model.Incident) -> bool:
         state = "open" if incident.closed_at is None else "closed"
-        return query.state in (None, state) and request.sees(incident)
+        return query.state in (None, state) and await request.sees(incident)
 
     fetch = partial(request.services.incidents.incidents, run=query.run)
     page = await paging.collect(fetch, attrgetter("incident_id"), query, keep)
@@ -160,7 +160,7 @@ async def list_incidents(request: Request, query: ListIncidents) -> Json:
 async def show_incident(request: Request, incident_id: str) -> Json:
     """One incident: what was seen, what was done about it, what it touched, what is still open."""
     incident = await _find(request, incident_id)
-    view = await request.services.timelines.view(incident, request.sees_scope)
+    view = await request.services.timelines.view(incident, request.sees)
     return view | {"recovery": _recovery(incident, await request.services.recover.view(incident))}
 
 
@@ -192,5 +192,4 @@ def _recovery(incident: model.Incident, now: recovery.Recovery) -> Json:
 
 
 async def _find(request: Request, incident_id: str) -> model.Incident:
-    incident = await request.services.incidents.incident(incident_id)
-    return found(incident if incident is not None and request.sees(incident) else None, f"incident {incident_id}")
+    return await request.find(request.services.incidents.incident(incident_id), f"incident {incident_id}")

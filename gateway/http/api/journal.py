@@ -144,7 +144,7 @@ async def show_entry(request: Request, stream: str, seq: str) -> web.Response:
     """One entry, as it is stored."""
     position = position_of(f"{stream}/{seq}")
     line = None if position is None or position.seq >= 2**53 else await request.services.history.line(position)
-    seen = line is not None and await request.sees_entry(codec.decode(line))
+    seen = line is not None and await request.sees(codec.decode(line))
     return web.Response(body=found(line if seen else None, f"entry {stream}/{seq}"), content_type=JSON)
 
 
@@ -163,7 +163,7 @@ async def _entries(request: Request, query: ListEntries) -> paging.Page[bytes]:
             raise problem.BadRequest(f"after: {wrong}") from wrong
 
     async def keep(line: bytes) -> bool:
-        return request.operator.everywhere or await request.sees_entry(codec.decode(line))
+        return request.operator.everywhere or await request.sees(codec.decode(line))
 
     return await paging.collect(fetch, _position, query, keep)
 
@@ -204,12 +204,11 @@ def _position(line: bytes) -> str:
 
 async def _heads(services: Services) -> HeadPage:
     tail = await services.history.tail()
-    heads: list[Head] = [
-        {"stream": one.stream, "seq": one.seq, "hash": one.hash, "ts": one.ts, "checkpoint": one.note}
-        for one in await services.history.heads()
-    ]
     return {
-        "items": heads,
+        "items": [
+            {"stream": one.stream, "seq": one.seq, "hash": one.hash, "ts": one.ts, "checkpoint": one.note}
+            for one in await services.history.heads()
+        ],
         "next": None,
         "verifier_key": services.head_signer.verifier_key,
         "tail": {"stream": tail.stream, "seq": tail.seq, "hash": tail.hash, "ts": tail.ts},

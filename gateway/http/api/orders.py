@@ -134,7 +134,7 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
     services, scope = request.services, body.scope.scope()
     if scope == model.Scope():
         raise problem.BadRequest('scope: is empty; name a run, agent, tenant, task_class or tool, or send {"all": true}')
-    if not await request.sees_scope(scope):
+    if not await request.sees(scope):
         raise problem.Forbidden("An order of this scope would go beyond this token's tenants and task classes.")
     mode, no_fanout = body.held()
     containment.check(scope, mode, ttl=body.ttl, no_fanout=no_fanout)
@@ -146,7 +146,8 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
     held_ms = round((services.clock.monotonic() - started) * 1000, 2)
     # One node alone is every node: it holds here, so there is nothing pending that `wait` could wait for.
     answer = await _shown(services, order) | {"nodes": [{"node": services.journal.stream, "held": True}], "held_ms": held_ms}
-    if scope.run is not None and await request.find_run(scope.run) is None:
+    run = None if scope.run is None else await services.registry.run(scope.run)
+    if scope.run is not None and (run is None or not await request.sees(run)):
         answer["warning"] = f"There is no run {scope.run} yet; the order will contain it if it is opened."
     return answer
 
@@ -161,7 +162,7 @@ async def list_orders(request: Request, query: ListOrders) -> Json:
         return services.containment.listed(after=after, limit=limit)
 
     async def keep(order: model.Order) -> bool:
-        return (run is None or gate.matches(order, run)) and await request.sees_scope(order.scope)
+        return (run is None or gate.matches(order, run)) and await request.sees(order.scope)
 
     page = await paging.collect(fetch, attrgetter("order_id"), query, keep)
     return page.json([await _shown(services, order) for order in page.rows])
@@ -181,7 +182,7 @@ async def release_order(request: Request, order_id: str, query: ReleaseReason, b
     if reason is None:
         raise problem.BadRequest("reason: is missing; write in the body or the query why you release the order")
     order = containing.order(order_id)
-    found(order if order is not None and await request.sees_scope(order.scope) else None, f"order {order_id}")
+    found(order if order is not None and await request.sees(order.scope) else None, f"order {order_id}")
     return await _shown(request.services, await containing.release(order_id, reason=reason, by=request.operator.name))
 
 

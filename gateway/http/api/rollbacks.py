@@ -136,7 +136,7 @@ async def roll_back(request: Request, body: StartRollback) -> Json | web.Respons
     """Roll back what a contained run did, or (`dry_run`) plan it; for `Accept: text/vnd.mermaid` as a flowchart."""
     scope = body.scope
     await request.run(scope.run)
-    if not await request.sees_scope(Scope(run=scope.run, subtree=scope.subtree)):
+    if not await request.sees(Scope(run=scope.run, subtree=scope.subtree)):
         raise problem.Forbidden("A rollback of this scope would go beyond this token's tenants and task classes.")
     try:
         return await _dry_run(request, body) if body.dry_run else await _begin(request, body)
@@ -165,7 +165,7 @@ async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     """List rollbacks, ended ones too."""
 
     async def keep(rollback: model.Rollback) -> bool:
-        return query.state in (None, rollback.status) and await request.sees_scope(_scope(rollback))
+        return query.state in (None, rollback.status) and await request.sees(_scope(rollback))
 
     fetch = partial(request.services.rollback_records.rollbacks, run=query.run)
     page = await paging.collect(fetch, attrgetter("rollback_id"), query, keep)
@@ -204,7 +204,7 @@ async def continue_rollback(request: Request, rollback_id: str, body: ChangeRoll
 
 async def _find(request: Request, rollback_id: str) -> None:
     rollback = await request.services.rollback_records.rollback(rollback_id)
-    seen = rollback is not None and await request.sees_scope(_scope(rollback))
+    seen = rollback is not None and await request.sees(_scope(rollback))
     found(rollback if seen else None, f"rollback {rollback_id}")
 
 

@@ -182,7 +182,7 @@ async def list_runs(request: Request, query: ListRuns) -> Json:
     services = request.services
 
     async def keep(run: model.Run) -> bool:
-        return request.sees(run) and query.mode in (None, _mode(services, run).label)
+        return query.mode in (None, _mode(services, run).label) and await request.sees(run)
 
     fetch = partial(services.registry.runs, tenant=query.tenant, agent=query.agent, parent=query.parent)
     page = await paging.collect(fetch, attrgetter("run_id"), query, keep)

@@ -13,7 +13,7 @@ from gateway.core.tasks import AlreadyResolved, WrongResolution
 from gateway.http.server import paging, problem
 from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, shows
 from gateway.http.server.operators import Permission
-from gateway.http.server.request import Request, found
+from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
 from gateway.model import review as model
 
@@ -59,7 +59,7 @@ async def list_tasks(request: Request, query: ListTasks) -> Json:
 
     async def keep(task: model.Task) -> bool:
         status = "open" if task.resolution is None else "resolved"
-        return query.status in (None, status) and query.kind in (None, task.kind) and await _seen(request, task)
+        return query.status in (None, status) and query.kind in (None, task.kind) and await request.sees(task)
 
     fetch = partial(request.services.registry.tasks, run=query.run)
     page = await paging.collect(fetch, attrgetter("task_id"), query, keep)
@@ -90,9 +90,4 @@ async def resolve_task(request: Request, task_id: str, body: ResolveTask) -> Jso
 
 
 async def _find(request: Request, task_id: str) -> model.Task:
-    task = await request.services.tasks.registry.task(task_id)
-    return found(task if task is not None and await _seen(request, task) else None, f"task {task_id}")
-
-
-async def _seen(request: Request, task: model.Task) -> bool:
-    return await request.sees_entry(task)
+    return await request.find(request.services.tasks.registry.task(task_id), f"task {task_id}")

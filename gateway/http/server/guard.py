@@ -50,8 +50,7 @@ async def harden(_: web.Request, response: web.StreamResponse) -> None:
 
 def hardened(response: web.StreamResponse) -> None:
     """Add them to an answer that no application prepares."""
-    for name, value in _HEADERS.items():
-        response.headers[name] = value
+    response.headers.update(_HEADERS)
 
 
 def operator(request: web.Request, identify: Callable[[str], Operator | None], permission: Permission) -> Operator:

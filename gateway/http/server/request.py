@@ -71,7 +71,9 @@ class Services:
     undos: Undos = field(default_factory=dict)
 
 
+Visible = Approval | Entry | Incident | Run | Task
 Item = TypeVar("Item")
+Object = TypeVar("Object", bound=Visible)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,43 +84,30 @@ class Request:
     operator: Operator
     raw: web.Request
 
-    def sees(self, one: Approval | Incident | Run) -> bool:
-        """Whether an object is of the operator's tenants and task classes."""
-        return self.operator.may_touch(one.tenant, one.task_class)
-
-    async def sees_scope(self, scope: Scope) -> bool:
-        """Whether an order of this scope touches nothing beyond the operator's tenants and classes."""
+    async def sees(self, one: Visible | Scope) -> bool:
+        """Whether an object or a scope lies within the operator's tenants and classes: by its own members, else by those of its run."""
         if self.operator.everywhere:
             return True
-        run = None if scope.run is None else await self.services.registry.run(scope.run)
-        tenant = scope.tenant or (run.tenant if run else None)
-        # Descendants have their ancestor's tenant, but a class of their own.
-        task_class = scope.task_class or (run.task_class if run and not scope.subtree else None)
+        run_id, tenant = (one.run, one.tenant) if isinstance(one, Scope) else (one.run_id, one.tenant)
+        task_class = None if isinstance(one, Task) else one.task_class
+        if run_id is not None and (tenant is None or task_class is None) and (run := await self.services.registry.run(run_id)) is not None:
+            tenant = tenant or run.tenant
+            # Descendants have their ancestor's tenant, but a class of their own.
+            task_class = task_class or (None if isinstance(one, Scope) and one.subtree else run.task_class)
         return self.operator.covers(tenant, task_class)
 
-    async def sees_entry(self, entry: Entry | Task) -> bool:
-        """Whether an entry or a task is of the operator's tenants and classes: by what it says itself, else by its run."""
-        if self.operator.everywhere:
-            return True
-        tenant, task_class = entry.tenant, None if isinstance(entry, Task) else entry.task_class
-        if (tenant is None or task_class is None) and entry.run_id is not None:
-            run = await self.services.registry.run(entry.run_id)
-            if run is not None:
-                tenant, task_class = tenant or run.tenant, task_class or run.task_class
-        return self.operator.covers(tenant, task_class)
-
-    async def find_run(self, run_id: str) -> Run | None:
-        """The run; ``None`` also where the operator may not see it."""
-        run = await self.services.registry.run(run_id)
-        return run if run is not None and self.sees(run) else None
-
-    async def run(self, run_id: str) -> Run:
-        """The run.
+    async def find(self, asked: Awaitable[Object | None], name: str) -> Object:
+        """The object that is asked for.
 
         Raises:
             NotFound: there is none, or it is another tenant's: the answer is the same.
         """
-        return found(await self.find_run(run_id), f"run {run_id}")
+        one = await asked
+        return found(one if one is not None and await self.sees(one) else None, name)
+
+    async def run(self, run_id: str) -> Run:
+        """The run; see ``find``."""
+        return await self.find(self.services.registry.run(run_id), f"run {run_id}")
 
 
 def found(one: Item | None, name: str) -> Item:
