@@ -305,12 +305,4 @@ def _element(collection: Any) -> Path | None:
 
 def variables(pattern: Any) -> Iterator[str]:
     """The names in a pattern."""
-    if isinstance(pattern, list):
-        for each in pattern:
-            yield from variables(each)
-    elif isinstance(pattern, dict):
-        if variable := pattern.get("Var"):
-            yield variable["value"]
-        else:
-            for value in pattern.values():
-                yield from variables(value)
+    return (node["Var"]["value"] for node in nodes(pattern) if "Var" in node)
