@@ -40,4 +40,4 @@ def _engines_are_let_go() -> Iterator[None]:
     """Regorus wants an engine dropped on its own thread; a garbage collection on another one is an error that any test could meet."""
     yield
     while policies.MADE:
-        policies.MADE.pop().let_go()
+        policies.MADE.pop().release()

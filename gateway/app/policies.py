@@ -35,7 +35,7 @@ async def open_engine(chosen: PolicyConfig, *, mint: Callable[[str], str], repor
         return EmbeddedEngine(chosen.path, mint=mint, report=report)
     channel = Channel(_base(chosen.opa), chosen.opa.socket)
     remote = OpaEngine(channel, timeout=chosen.timeout, shown=str(chosen.opa), mint=mint, report=report)
-    await remote.look()
+    await remote.refresh()
     return remote
 
 
@@ -47,7 +47,7 @@ def problems(config: Config) -> list[str]:
     for folder in folders:
         if folder.is_dir():  # else its absence is a problem of its own
             try:
-                EmbeddedEngine(folder, mint=str, report=lambda *_: None).let_go()
+                EmbeddedEngine(folder, mint=str, report=lambda *_: None).release()
             except errors.Misconfigured as wrong:
                 found += wrong.problems
     return found

@@ -101,9 +101,9 @@ async def _bound(address: Address, opening: Coroutine[object, object, object]) -
 
 def _routines(gateway: Gateway) -> None:
     supervisor, resources = gateway.control.supervisor, gateway.resources
-    supervisor.every(0.5, "policy", resources.engine.look)
+    supervisor.every(0.5, "policy", resources.engine.refresh)
     if resources.candidate is not None:
-        supervisor.every(0.5, "candidate", resources.candidate.look)
+        supervisor.every(0.5, "candidate", resources.candidate.refresh)
     supervisor.every(60.0, "heads", resources.heads.tick)
     supervisor.every(1.0, "rates", resources.rates.check)
     supervisor.every(1.0, "reconcile", gateway.recovery.reconciler.tick)

@@ -21,7 +21,7 @@ class SystemClock:
         self._millis = 0
         self._prefix = ""
         self._random = 0
-        self._chance = Chance()
+        self._chance = RandomBytes()
 
     def now(self) -> float:
         now = time.time()
@@ -51,7 +51,7 @@ def _coded(number: int, bits: int) -> str:
 _FETCHED = 4096
 
 
-class Chance:
+class RandomBytes:
     """Belongs to one thread; no byte is given out twice. A forked child must make its own."""
 
     def __init__(self) -> None:

@@ -39,7 +39,7 @@ def run_embedded(folder: Path) -> list[Trial]:
     examined = loading.examine(found, tests=True)
     if examined.problems:
         raise errors.Misconfigured(list(examined.problems))
-    engine = loading.assembled(examined.modules, found.data)
+    engine = loading.assemble_engine(examined.modules, found.data)
     modules = [syntax.module(tree) for tree in orjson.loads(engine.get_ast_as_json())]
     tests = [(module, rule) for module in modules if module.file in found.tests for rule in module.rules]
     return sorted(
@@ -77,7 +77,7 @@ def _tried(engine: regorus.Engine, file: str, line: int, rule: str) -> Trial:
     try:
         answer = engine.eval_rule_as_json(rule)
     except RuntimeError as error:
-        return Trial(file, line, rule, False, loading.complaint(error))
+        return Trial(file, line, rule, False, loading.error_line(error))
     if answer == "true":
         return Trial(file, line, rule)
     return Trial(file, line, rule, False, f"{file}:{line}: {rule.rpartition('.')[2]} is {answer.strip(chr(34))}, not true")

@@ -20,10 +20,10 @@ ROUTES = tuple(route for resource in _RESOURCES for route in resource.ROUTES)
 
 def build(services: Services) -> web.Application:
     """The application of a process's role. A mutation runs to its end even if its client goes away (``handler_cancellation`` stays off)."""
-    edge = problem.edge(services.clock, services.log)
+    edge = problem.middleware(services.clock, services.log)
     app = web.Application(middlewares=[edge, guard.hosts(services.allowed_hosts)], client_max_size=BODY_CAP)
     app[journal.CLOSING] = asyncio.Event()
-    app.on_response_prepare.append(guard.harden)
+    app.on_response_prepare.append(guard.before_sending)
     app.on_shutdown.append(_end_streams)
     served = tuple(route for route in ROUTES if services.role != "sidecar" or route.on_sidecar)
     for route in served:
@@ -48,7 +48,7 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer has already begun")
         answer = problem.answer(problem.MalformedRequest() if status < 500 else problem.Internal())
-        guard.hardened(answer)
+        guard.add_headers(answer)
         answer.force_close()
         return answer
 

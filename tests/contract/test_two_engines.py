@@ -165,7 +165,7 @@ def taken(use: str) -> str:
 def test_a_pattern_that_loads_matches_alike(tmp_path: Path, examples: int) -> None:
     folder = ruled(tmp_path, f"{ALLOWED}\n\nmatched := [text | some text in input.texts; regex.match(input.pattern, text)]")
     # Not vetted: a pattern that comes with a call would not load.
-    bare = loading.assembled({"x.rego": (folder / "killcord/authz/x.rego").read_text()}, {})
+    bare = loading.assemble_engine({"x.rego": (folder / "killcord/authz/x.rego").read_text()}, {})
     with two_engines.remote(folder) as theirs:
 
         @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))

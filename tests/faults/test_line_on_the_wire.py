@@ -103,8 +103,8 @@ async def test_what_was_decided_under_another_policy_is_not_sent_any_more(tmp_pa
         before = gateway.gateway.resources.engine.revision
         stricter = 'package killcord.authz\n\ndenials contains {"code": "closed", "message": "Nothing now."}\n'
         (policies / "killcord" / "authz" / "closed.rego").write_text(stricter)
-        await gateway.gateway.resources.engine.look()
-        await gateway.gateway.resources.engine.look()
+        await gateway.gateway.resources.engine.refresh()
+        await gateway.gateway.resources.engine.refresh()
         assert gateway.gateway.resources.engine.revision != before
         script.go.set()
         assert (await agents[0].response()).status == 201, "what was on the wire ends with its true outcome"

@@ -70,7 +70,7 @@ async def asking(folder: Path, url: str, *, timeout: str = "5s", watching: bool 
         runner = servers.control_api(made.gateway, lambda _: None, "all", lambda *_, **__: None)
         await runner.setup()
         supervisor = Supervisor(lambda *_, **__: None)
-        supervisor.every(0.05 if watching else 3_600.0, "policy", made.gateway.resources.engine.look)
+        supervisor.every(0.05 if watching else 3_600.0, "policy", made.gateway.resources.engine.refresh)
         try:
             site = aiohttp.web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
@@ -180,7 +180,7 @@ async def test_an_opa_that_comes_back_empty_lets_nothing_through(server: Opa, tm
         # Nobody has looked since: the answer itself has to stop the call.
         reply = await node.write()
         assert (reply.status, rig.code(reply)) == (403, "policy-denied")
-        await node.rig.gateway.resources.engine.look()
+        await node.rig.gateway.resources.engine.refresh()
         assert_unavailable(node, await node.write())
         assert (await node.ready())[0] == 503
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from gateway.clients import policy_bundle
 from gateway.clients.rego import loading, syntax
-from gateway.clients.rego.engine import Memory
+from gateway.clients.rego.engine import DecisionCache
 from tests.support.policies import POLICIES, call, engine, outcome, ruled, written
 
-STARTER = loading.examine(policy_bundle.read(POLICIES)).looked_at
+STARTER = loading.examine(policy_bundle.read(POLICIES)).input_paths
 
 
 def test_the_starter_bundle_looks_at_these_paths_and_no_others() -> None:
@@ -48,17 +48,17 @@ def test_the_starter_bundle_looks_at_these_paths_and_no_others() -> None:
 )
 def test_what_cannot_be_reported_or_is_new_each_time_is_not_remembered(tmp_path: Path, rule: str) -> None:
     found = loading.examine(policy_bundle.read(ruled(tmp_path, rule)))
-    assert Memory(found.looked_at).key(call()) is None
+    assert DecisionCache(found.input_paths).key(call()) is None
 
 
 def test_an_input_that_the_syntax_does_not_account_for_turns_remembering_off() -> None:
     module = syntax.Module("a.rego", ("killcord", "authz"), (), ())
-    assert syntax.looked_at([module], {"a.rego": "x if input.tool"}) is None
-    assert syntax.looked_at([module], {"a.rego": 'x := "input" # input\ny := data.input\nz := `input`'}) == ()
+    assert syntax.input_paths([module], {"a.rego": "x if input.tool"}) is None
+    assert syntax.input_paths([module], {"a.rego": 'x := "input" # input\ny := data.input\nz := `input`'}) == ()
 
 
 def test_absent_null_empty_and_look_alikes_are_reported_apart() -> None:
-    memory = Memory([("args", "amount"), ("target", "tenant")])
+    memory = DecisionCache([("args", "amount"), ("target", "tenant")])
     documents: list[dict[str, Any]] = [
         {"args": {"amount": None}, "target": {"tenant": "a"}},
         {"args": {}, "target": {"tenant": "a"}},
@@ -134,7 +134,7 @@ def test_an_engine_that_remembers_decides_as_one_that_does_not(tmp_path_factory:
     folder = _amounts(tmp_path_factory)
     remembering, forgetting = engine(folder), engine(folder)
     assert remembering._active.memory._paths is not None
-    object.__setattr__(forgetting._active, "memory", Memory(None))
+    object.__setattr__(forgetting._active, "memory", DecisionCache(None))
     for change in changes:
         document = copy.deepcopy(call())
         for place, value in change:
@@ -142,7 +142,7 @@ def test_an_engine_that_remembers_decides_as_one_that_does_not(tmp_path_factory:
         pair = [asyncio.run(one.decide(document)) for one in (remembering, forgetting)]
         assert outcome(pair[0]) == outcome(pair[1]), orjson.dumps(document, default=str)
     for one in (remembering, forgetting):
-        one.let_go()
+        one.release()
 
 
 _FOLDERS: list[Path] = []

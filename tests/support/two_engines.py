@@ -40,7 +40,7 @@ class Remote:
         except TypeError:
             return _denied(decision.UNREADABLE)
         try:
-            return decision.parse(channel.result(answer).value, decision_id="dec_1", revision="")
+            return decision.parse(channel.parse_result(answer).value, decision_id="dec_1", revision="")
         except channel.RuleFailed as failed:
             return _denied(decision.inapplicable(failed.where))
 
@@ -95,7 +95,7 @@ def embedded(folder: Path) -> Embedded:
     """
     found = policy_bundle.read(folder)
     engine = policies.engine(folder)
-    return Embedded(engine, loading.assembled(loading.examine(found).modules, found.data))
+    return Embedded(engine, loading.assemble_engine(loading.examine(found).modules, found.data))
 
 
 @contextmanager

@@ -9,14 +9,14 @@ from pathlib import Path
 from gateway import errors
 
 
-def folder(path: Path) -> Path:
+def open_folder(path: Path) -> Path:
     """The folder of the keys, made if there is none.
 
     Raises:
         Misconfigured: others than its owner can get in.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _owners_alone(path, "700")
+    _check_private(path, "700")
     return path
 
 
@@ -27,13 +27,13 @@ def read(path: Path) -> bytes:
         Misconfigured: it cannot be read, or others than its owner can.
     """
     try:
-        _owners_alone(path, "600")
+        _check_private(path, "600")
         return path.read_bytes()
     except OSError as broken:
         raise errors.Misconfigured([f"{path}: the key cannot be read ({broken.strerror}); restore it from your backup"]) from broken
 
 
-def make(path: Path, secret: bytes) -> None:
+def create(path: Path, secret: bytes) -> None:
     """Write a new secret file, durably: key material that was used must not be lost in a crash.
 
     Raises:
@@ -51,7 +51,7 @@ def make(path: Path, secret: bytes) -> None:
         os.close(parent)
 
 
-def _owners_alone(path: Path, wanted: str) -> None:
+def _check_private(path: Path, wanted: str) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise errors.Misconfigured([f"{path}: others can read this key material (mode {mode:o}); run 'chmod {wanted} {path}'"])

@@ -95,7 +95,7 @@ def open_lease_keys(folder: Path) -> SignedLeases:
     Raises:
         Misconfigured: a key is not an Ed25519 key, or others than its owner can read it.
     """
-    files.folder(folder)
+    files.open_folder(folder)
     if not list(folder.glob("lease-*.pem")):
         add_lease_key(folder)
     return SignedLeases(
@@ -109,7 +109,7 @@ def add_lease_key(folder: Path) -> Path:
     last = taken[-1].stem.removeprefix("lease-") if taken else "0"
     number = int(last) if last.isascii() and last.isdecimal() else len(taken)
     path = folder / f"lease-{number + 1:04d}.pem"
-    files.make(path, _generated())
+    files.create(path, _generated())
     return path
 
 
@@ -172,9 +172,9 @@ def open_head_key(folder: Path) -> SignedHeads:
     Raises:
         Misconfigured: it is not an Ed25519 key, or others than its owner can read it.
     """
-    path = files.folder(folder) / "head.pem"
+    path = files.open_folder(folder) / "head.pem"
     if not path.exists():
-        files.make(path, _generated())
+        files.create(path, _generated())
     key = _load(path, "restore it from your backup, or remove it to start with a new key").private_key
     assert isinstance(key, Ed25519PrivateKey)
     return SignedHeads(key)

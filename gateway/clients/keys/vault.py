@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway import errors
-from gateway.clients.clock import Chance
+from gateway.clients.clock import RandomBytes
 from gateway.clients.keys import files
 from gateway.model.entry import Sealed
 from gateway.ports.vault import Blobs
@@ -41,7 +41,7 @@ class TenantVault:
         self._blobs = blobs
         self._master = AESGCM(master)
         self._keys: OrderedDict[str, _Key] = OrderedDict()
-        self._chance = Chance()
+        self._chance = RandomBytes()
 
     async def seal(self, tenant: str, plain: bytes) -> Sealed:
         """Raises:
@@ -49,7 +49,7 @@ class TenantVault:
         """
         key = await self._key(tenant) or await self._new(tenant)
         nonce = self._chance.take(_NONCE)
-        data = _VERSION + key.ident + nonce + key.cipher.encrypt(nonce, plain, _bound("blob", tenant))
+        data = _VERSION + key.ident + nonce + key.cipher.encrypt(nonce, plain, _associated_data("blob", tenant))
         return Sealed(f"sha256:{hashlib.sha256(data).hexdigest()}", tenant, data)
 
     async def open(self, ref: str | None) -> bytes | None:
@@ -71,7 +71,7 @@ class TenantVault:
         if key is None or data[1:9] != key.ident:
             raise KeyError(sealed.tenant)
         try:
-            return key.cipher.decrypt(data[9:21], data[21:], _bound("blob", sealed.tenant))
+            return key.cipher.decrypt(data[9:21], data[21:], _associated_data("blob", sealed.tenant))
         except InvalidTag as changed:
             raise ValueError(f"{sealed.ref} was changed, or sealed for another tenant") from changed
 
@@ -92,13 +92,13 @@ class TenantVault:
 
     async def _new(self, tenant: str) -> _Key:
         nonce = self._chance.take(_NONCE)
-        wrapped = nonce + self._master.encrypt(nonce, AESGCM.generate_key(256), _bound("key", tenant))
+        wrapped = nonce + self._master.encrypt(nonce, AESGCM.generate_key(256), _associated_data("key", tenant))
         # Another call may have kept one first: the one that stands is the tenant's.
         return self._unwrapped(tenant, await self._blobs.keep_tenant_key(tenant, wrapped))
 
     def _unwrapped(self, tenant: str, wrapped: bytes) -> _Key:
         try:
-            raw = self._master.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], _bound("key", tenant))
+            raw = self._master.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], _associated_data("key", tenant))
         except InvalidTag as foreign:
             raise ValueError(f"the key of tenant {tenant!r} was not wrapped by this master key; restore keys/master.key") from foreign
         key = self._keys[tenant] = _Key(hashlib.sha256(wrapped).digest()[:8], AESGCM(raw))
@@ -113,9 +113,9 @@ def open_master_key(folder: Path) -> bytes:
     Raises:
         Misconfigured: it is not such a key, or others than its owner can read it.
     """
-    path = files.folder(folder) / "master.key"
+    path = files.open_folder(folder) / "master.key"
     if not path.exists():
-        files.make(path, os.urandom(32).hex().encode() + b"\n")
+        files.create(path, os.urandom(32).hex().encode() + b"\n")
     text = files.read(path).strip()
     try:
         key = bytes.fromhex(text.decode("ascii"))
@@ -126,5 +126,5 @@ def open_master_key(folder: Path) -> bytes:
     return key
 
 
-def _bound(what: str, tenant: str) -> bytes:
+def _associated_data(what: str, tenant: str) -> bytes:
     return f"killcord-{what}\x00{tenant}".encode()

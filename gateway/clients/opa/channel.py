@@ -50,7 +50,7 @@ class Result:
         return ",".join(f"{name}={revision}" for name, revision in sorted(self.bundles.items()))
 
 
-def result(answer: Answer) -> Result:
+def parse_result(answer: Answer) -> Result:
     """What an answer of the Data API says, asked for with ``provenance=true``.
 
     Raises:
@@ -82,7 +82,7 @@ def _failure(found: object, status: int) -> Exception:
     return RuleFailed(f"{where.get('file')}:{where.get('row')}" if isinstance(where, dict) else "an unknown place")
 
 
-def modules(answer: Answer) -> dict[str, str]:
+def parse_modules(answer: Answer) -> dict[str, str]:
     """Rego by id, of a 200 of the Policy API; empty for any other answer: it may be forbidden."""
     try:
         listed = orjson.loads(answer.body)["result"] if answer.status == 200 else []

@@ -16,8 +16,8 @@ from gateway.clients.rego.engine import Report
 from gateway.core.policy import decision as policy_decision
 from gateway.model.decision import Decision, Deny
 
-LOOK = 2.0
-"""Seconds that OPA has for each question of a look: nobody waits for those, so one slow answer is not an outage."""
+CHECK_TIMEOUT = 2.0
+"""Seconds that OPA has for each question of a check: nobody waits for those, so one slow answer is not an outage."""
 LARGEST_DECISION = 1 << 20
 LARGEST_LISTING = 1 << 26
 _ASKED = "/v1/data/killcord/{path}?strict-builtin-errors=true&provenance=true"
@@ -25,8 +25,8 @@ _DECISION = _ASKED.format(path="authz/decision")
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What the last look found. With ``trouble`` nothing is decided; ``bundles`` are the names of those that were active together."""
+class _Status:
+    """What the last check found. With ``trouble`` nothing is decided; ``bundles`` are the names of those that were active together."""
 
     trouble: str
     revision: str = "none"
@@ -37,7 +37,7 @@ class OpaEngine:
     """Decides by one POST a call; ``timeout`` (seconds) is the deadline for all of it, and nothing is asked twice.
 
     ``shown`` is how operators know the OPA, ``mint`` makes ids for decisions to which OPA gives none. Knows nothing,
-    and so refuses everything, until it has looked.
+    and so refuses everything, until its first ``refresh``.
     """
 
     def __init__(self, channel: Channel, *, timeout: float, shown: str, mint: Callable[[str], str], report: Report) -> None:
@@ -46,21 +46,21 @@ class OpaEngine:
         self._shown = shown
         self._mint = mint
         self._report = report
-        self._seen = _Seen("it was not asked yet")
-        self._tried = ""
+        self._status = _Status("it was not asked yet")
+        self._reported = ""
         self._decision, self._health, self._policies = (channel.at(path) for path in (_DECISION, "/health?bundles", "/v1/policies"))
 
     @property
     def revision(self) -> str:
-        """As of the last look; a decision carries its own."""
-        return self._seen.revision
+        """As of the last check; a decision carries its own."""
+        return self._status.revision
 
     def health(self) -> tuple[bool, str]:
-        """As of the last look."""
-        seen = self._seen
-        if seen.trouble:
-            return False, f"OPA at {self._shown} cannot decide: {seen.trouble}"
-        return True, f"OPA at {self._shown}, revision {seen.revision} active"
+        """As of the last check."""
+        status = self._status
+        if status.trouble:
+            return False, f"OPA at {self._shown} cannot decide: {status.trouble}"
+        return True, f"OPA at {self._shown}, revision {status.revision} active"
 
     def asks_for(self, name: str) -> bool:
         """OPA's rules may change at any moment: whatever could be asked for is gathered."""
@@ -71,54 +71,54 @@ class OpaEngine:
 
         A document that cannot be sent, or on which a rule fails, is denied: asking again would not help.
         """
-        decision_id, seen = self._mint("dec"), self._ready()
+        decision_id, status = self._mint("dec"), self._ready()
         try:
             found = await self._evaluate(self._decision, document, within=self._timeout)
         except TypeError:
-            return Deny(decision_id=decision_id, revision=seen.revision, reasons=(policy_decision.UNREADABLE,))
+            return Deny(decision_id=decision_id, revision=status.revision, reasons=(policy_decision.UNREADABLE,))
         except RuleFailed as failed:
-            return Deny(decision_id=decision_id, revision=seen.revision, reasons=(policy_decision.inapplicable(failed.where),))
-        _check_bundles(found, seen)
-        return policy_decision.parse(found.value, decision_id=found.decision_id or decision_id, revision=found.revision or seen.revision)
+            return Deny(decision_id=decision_id, revision=status.revision, reasons=(policy_decision.inapplicable(failed.where),))
+        _check_bundles(found, status)
+        return policy_decision.parse(found.value, decision_id=found.decision_id or decision_id, revision=found.revision or status.revision)
 
     async def ask(self, rule: str, document: Mapping[str, object]) -> object:
         """What ``data.killcord.<rule>`` is on an input document; ``ports.policy.Rules`` says what is raised."""
-        seen = self._ready()
+        status = self._ready()
         found = await self._ask(rule, document, within=self._timeout)
-        _check_bundles(found, seen)
+        _check_bundles(found, status)
         return found.value
 
-    async def look(self) -> None:
-        """See whether OPA can decide; what is seen holds until the next look."""
+    async def refresh(self) -> None:
+        """Check whether OPA can decide; what it finds holds until the next check."""
         try:
-            seen = await self._looked()
+            status = await self._check()
         except errors.PolicyUnavailable as refused:
-            seen = _Seen(refused.detail)
-        before, self._seen = self._seen, seen
-        if seen.trouble and seen.trouble != before.trouble:
+            status = _Status(refused.detail)
+        before, self._status = self._status, status
+        if status.trouble and status.trouble != before.trouble:
             self._report("error", self.health()[1])
-        elif not seen.trouble and seen != before:
-            self._report("info", f"policy revision {seen.revision} is active")
-        if not seen.trouble and seen.revision != self._tried:
-            self._tried = seen.revision
-            await self._report_lacking()
+        elif not status.trouble and status != before:
+            self._report("info", f"policy revision {status.revision} is active")
+        if not status.trouble and status.revision != self._reported:
+            self._reported = status.revision
+            await self._report_missing()
 
     async def close(self) -> None:
         await self._channel.close()
 
-    async def _looked(self) -> _Seen:
-        health = await self._channel.ask("GET", self._health, within=LOOK, most=LARGEST_DECISION)
+    async def _check(self) -> _Status:
+        health = await self._channel.ask("GET", self._health, within=CHECK_TIMEOUT, most=LARGEST_DECISION)
         if health.status != 200:
-            return _Seen(
+            return _Status(
                 "its bundles are not all active yet" if health.status == 500 else f"its /health answers with status {health.status}"
             )
         try:
-            found = await self._evaluate(self._decision, entry_points.sample_call(), within=LOOK)
+            found = await self._evaluate(self._decision, entry_points.sample_call(), within=CHECK_TIMEOUT)
         except RuleFailed as failed:
-            return _Seen(f"on a sample call: {policy_decision.inapplicable(failed.where).message}")
+            return _Status(f"on a sample call: {policy_decision.inapplicable(failed.where).message}")
         if fault := entry_points.decision_fault(found.value):
-            return _Seen(f"on a sample call, {entry_points.RULE} gives no usable decision: {fault}")
-        return _Seen("", found.revision or await self._digest(), frozenset(found.bundles))
+            return _Status(f"on a sample call, {entry_points.RULE} gives no usable decision: {fault}")
+        return _Status("", found.revision or await self._digest(), frozenset(found.bundles))
 
     async def _ask(self, rule: str, document: Mapping[str, object], *, within: float) -> Result:
         try:
@@ -134,18 +134,18 @@ class OpaEngine:
         RuleFailed, PolicyUnavailable: see ``channel.result``.
         """
         question = orjson.dumps({"input": document})
-        return channel.result(await self._channel.ask("POST", rule, question, within=within, most=LARGEST_DECISION))
+        return channel.parse_result(await self._channel.ask("POST", rule, question, within=within, most=LARGEST_DECISION))
 
-    def _ready(self) -> _Seen:
-        if self._seen.trouble:
+    def _ready(self) -> _Status:
+        if self._status.trouble:
             raise errors.PolicyUnavailable("The policy engine is not ready.", retry_after=1.0)
-        return self._seen
+        return self._status
 
-    async def _report_lacking(self) -> None:
+    async def _report_missing(self) -> None:
         """Report which rules of a new revision are missing or unusable. OPA still decides on calls."""
         for rule, document in entry_points.samples().items():
             try:
-                result = (await self._ask(rule, document, within=LOOK)).value
+                result = (await self._ask(rule, document, within=CHECK_TIMEOUT)).value
             except errors.PolicyUnavailable as refused:
                 self._report("warning", f"revision {self.revision}: data.killcord.{rule} has no answer for a sample: {refused.detail}")
                 continue
@@ -157,11 +157,11 @@ class OpaEngine:
 
     async def _digest(self) -> str:
         """A revision where the bundles name none: it follows the modules, not the data."""
-        found = channel.modules(await self._channel.ask("GET", self._policies, within=LOOK, most=LARGEST_LISTING))
+        found = channel.parse_modules(await self._channel.ask("GET", self._policies, within=CHECK_TIMEOUT, most=LARGEST_LISTING))
         return channel.revision_of(found) if found else "unknown"
 
 
-def _check_bundles(found: Result, seen: _Seen) -> None:
+def _check_bundles(found: Result, status: _Status) -> None:
     """An OPA that just restarted may have one of its bundles and not yet the one that denies."""
-    if found.bundles.keys() != seen.bundles:
+    if found.bundles.keys() != status.bundles:
         raise errors.PolicyUnavailable("The policy engine is changing its bundles.", retry_after=1.0)

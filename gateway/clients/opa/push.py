@@ -60,7 +60,7 @@ def push(folder: Path, *, host: str, port: int, tls: bool) -> Pushed:
     examined = loading.examine(found)
     if examined.problems:
         raise errors.Misconfigured(list(examined.problems))
-    loading.compiled(examined.modules, found.data, examined.answers)
+    loading.compile_engine(examined.modules, found.data, examined.answers)
     if misplaced := sorted(name for name, value in found.data.items() if not isinstance(value, dict)):
         raise errors.Misconfigured([f"{folder}: data.{misplaced[0]} is not an object, and only an object can be pushed; use a folder"])
     with _complaining(f"{'https' if tls else 'http'}://{host}:{port}"):

@@ -37,7 +37,7 @@ _NEW_EACH_TIME = frozenset({"now", "step"})
 _ABSENT = orjson.Fragment(b"\x00")
 
 
-class Memory:
+class DecisionCache:
     """Belongs to one revision of a bundle. ``paths`` are the paths that its rules look at, ``None`` if that is unknown."""
 
     def __init__(self, paths: Sequence[tuple[str, ...]] | None) -> None:
@@ -50,14 +50,14 @@ class Memory:
             return None
         return orjson.dumps([_at(document, path) for path in self._paths])
 
-    def recall(self, key: bytes) -> Decision | None:
+    def get(self, key: bytes) -> Decision | None:
         """The answer to a key, under the id it was given first; ``None`` if there is none yet."""
         found = self._answers.get(key)
         if found is not None:
             self._answers.move_to_end(key)
         return found
 
-    def keep(self, key: bytes, answer: Decision) -> None:
+    def put(self, key: bytes, answer: Decision) -> None:
         self._answers[key] = answer
         if len(self._answers) > BOUND:
             self._answers.popitem(last=False)
@@ -81,7 +81,7 @@ class _Active:
     revision: str
     examined: loading.Examined
     asked: frozenset[str] | None
-    memory: Memory
+    memory: DecisionCache
     data: Mapping[str, object]
 
 
@@ -102,14 +102,14 @@ class EmbeddedEngine:
         self._refused: tuple[str, ...] = ()
         found = policy_bundle.read(folder)
         try:
-            self._active = _activated(found, loading.examine(found))
+            self._active = _activate(found, loading.examine(found))
         except errors.Misconfigured as wrong:
             # Each with where it is: the file and line that it begins with, else the folder.
             shown = [one if ":" in one.partition(" ")[0] else f"{folder}: {one}" for one in wrong.problems]
             raise errors.Misconfigured(shown) from wrong
-        self._report_lacking()
-        self._looked_at: policy_bundle.Fingerprint | None = None
-        self._taken: policy_bundle.Fingerprint | None = None
+        self._report_missing()
+        self._seen: policy_bundle.Fingerprint | None = None
+        self._loaded: policy_bundle.Fingerprint | None = None
 
     @property
     def revision(self) -> str:
@@ -138,24 +138,24 @@ class EmbeddedEngine:
             # As JSON: what a real OPA would get; and regorus crashes the process on a str with a lone surrogate, orjson refuses it.
             asked = orjson.dumps(document)
             key = active.memory.key(document)
-            if key is not None and (known := active.memory.recall(key)) is not None:
+            if key is not None and (known := active.memory.get(key)) is not None:
                 return structs.replace(known, decision_id=decision_id)
             active.engine.set_input_json(asked.decode())
         except (TypeError, RuntimeError):
             return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy_decision.UNREADABLE,))
         where: str | None = None
         try:
-            raw = loading.answered(active.engine)
-        except loading.Panicked:
+            raw = loading.evaluate(active.engine)
+        except loading.EnginePanicked:
             self._restart()
         except RuntimeError as error:
-            where = loading.place(error)
+            where = loading.error_place(error)
         except ValueError as error:
             raise errors.PolicyUnavailable() from error
         else:
             decision = policy_decision.parse(raw, decision_id=decision_id, revision=active.revision)
             if key is not None:
-                active.memory.keep(key, decision)
+                active.memory.put(key, decision)
             return decision
         return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy_decision.inapplicable(where or _SOMEWHERE),))
 
@@ -167,45 +167,45 @@ class EmbeddedEngine:
         if rule not in active.examined.answers:
             return None
         try:
-            return loading.answered(active.engine, f"data.killcord.{rule}", document)
-        except loading.Panicked as panic:
+            return loading.evaluate(active.engine, f"data.killcord.{rule}", document)
+        except loading.EnginePanicked as panic:
             self._restart()
             raise errors.PolicyUnavailable(f"The policy engine crashed on data.killcord.{rule}.") from panic
         except RuntimeError as error:
-            where = loading.place(error) or _SOMEWHERE
+            where = loading.error_place(error) or _SOMEWHERE
             raise errors.PolicyUnavailable(f"The rule at {where} cannot be applied to this document.") from error
         except (TypeError, ValueError) as error:
             raise errors.PolicyUnavailable("The document, or policy's answer to it, is not JSON.") from error
 
     async def close(self) -> None:
-        self.let_go()
+        self.release()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Drop the engine: regorus wants that on the thread that made it, and a garbage collector asks no one."""
         self._active = replace(self._active, engine=None)
 
-    async def look(self) -> None:
-        """Look at the folder once; replace the engine, in one step, where there is a new revision that can be used.
+    async def refresh(self) -> None:
+        """Read the folder if its files changed; replace the engine, in one step, if there is a new revision that can be used.
 
-        Files count as changed once they are the same at two looks: a folder that is being copied is not a revision.
+        Files count as changed once two calls have seen them alike: a folder that is being copied is not a revision.
         """
         try:
             seen = await asyncio.to_thread(policy_bundle.fingerprint, self._folder)
         except OSError as error:
             self._refuse((f"{self._folder}: policies cannot be read: {error.strerror}",))
             return
-        still, self._looked_at = seen == self._looked_at, seen
-        if still and seen != self._taken:
-            await self._take(seen)
+        still, self._seen = seen == self._seen, seen
+        if still and seen != self._loaded:
+            await self._load(seen)
 
-    async def _take(self, seen: policy_bundle.Fingerprint) -> None:
+    async def _load(self, seen: policy_bundle.Fingerprint) -> None:
         try:
             found = await asyncio.to_thread(policy_bundle.read, self._folder)
-            self._taken = seen
+            self._loaded = seen
             if found.revision != self._active.revision:
-                self._active = _activated(found, await asyncio.to_thread(loading.examine, found))
+                self._active = _activate(found, await asyncio.to_thread(loading.examine, found))
                 self._report("info", f"policy revision {found.revision} is active")
-                self._report_lacking()
+                self._report_missing()
             self._refused = ()
         except errors.Misconfigured as refused:
             self._refuse(tuple(refused.problems))
@@ -213,9 +213,9 @@ class EmbeddedEngine:
     def _restart(self) -> None:
         """Put another engine in the place of one that gave up."""
         active = self._active
-        self._active = replace(active, engine=loading.compiled(active.examined.modules, active.data))
+        self._active = replace(active, engine=loading.compile_engine(active.examined.modules, active.data))
 
-    def _report_lacking(self) -> None:
+    def _report_missing(self) -> None:
         """Warn of each rule that the active revision lacks, where something follows from that."""
         for rule, lack in entry_points.LACKING.items():
             if rule not in self._active.examined.answers:
@@ -228,8 +228,8 @@ class EmbeddedEngine:
         self._refused = problems
 
 
-def _activated(found: policy_bundle.Bundle, examined: loading.Examined) -> _Active:
+def _activate(found: policy_bundle.Bundle, examined: loading.Examined) -> _Active:
     if examined.problems:
         raise errors.Misconfigured(list(examined.problems))
-    engine = loading.compiled(examined.modules, found.data, examined.answers)
-    return _Active(engine, found.revision, examined, examined.asked, Memory(examined.looked_at), found.data)
+    engine = loading.compile_engine(examined.modules, found.data, examined.answers)
+    return _Active(engine, found.revision, examined, examined.asked, DecisionCache(examined.input_paths), found.data)

@@ -59,7 +59,7 @@ number_of(x) := to_number("no number") if {
 """Modules that go with every bundle, by the name that an error in them is shown under."""
 
 
-def expanded(module: Module, content: str, known: Names) -> str:
+def expand(module: Module, content: str, known: Names) -> str:
     """The module with its imports of ``data`` written out where they are used, ``lib.f(x)`` -> ``data.killcord.lib.f(x)``, and
     with what OPA does differently replaced by functions of ``LIBRARY``. Lines stay where they were.
 

@@ -25,22 +25,22 @@ _ERROR = re.compile(r"^error: (?P<what>.+)$", re.MULTILINE)
 class Examined:
     """A bundle's modules, ready to compile, unless there are problems.
 
-    ``looked_at`` are the paths of the input that a decision on a call can depend on, see :mod:`syntax`; ``answers`` are those of the
+    ``input_paths`` are the paths of the input that a decision on a call can depend on, see :mod:`syntax`; ``answers`` are those of the
     entry points that the bundle has. Returned, not raised: an exception would carry its frames, and the engine in them, to another thread.
     """
 
     modules: Mapping[str, str]
     problems: tuple[str, ...]
-    looked_at: tuple[tuple[str, ...], ...] | None = None
+    input_paths: tuple[tuple[str, ...], ...] | None = None
     answers: frozenset[str] = frozenset()
 
     @property
     def asked(self) -> frozenset[str] | None:
         """The members of the input that a decision can depend on; ``None`` if that is unknown."""
-        return None if self.looked_at is None else frozenset(path[0] for path in self.looked_at)
+        return None if self.input_paths is None else frozenset(path[0] for path in self.input_paths)
 
 
-class Panicked(Exception):
+class EnginePanicked(Exception):
     """The engine gave up in the middle of a rule; it answers nothing any more, another has to take its place."""
 
 
@@ -52,7 +52,7 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
         try:
             engine.add_policy(file, content)
         except RuntimeError as error:
-            problems.append(complaint(error))
+            problems.append(error_line(error))
     if problems:
         return Examined({}, tuple(problems))
     modules = [syntax.module(tree) for tree in orjson.loads(engine.get_ast_as_json())]
@@ -60,40 +60,40 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
     known = names.names(own, data=bundle.data, builtins=engine_builtins(), schemas=rules.schemas())
     if found := vetting.problems(own, known):
         return Examined({}, tuple(found))
-    deciding = names.within_reach(modules, entry_points.DECISION[1:-1])
+    deciding = names.reachable(modules, entry_points.DECISION[1:-1])
     return Examined(
-        modules={module.file: expansion.expanded(module, files[module.file], known) for module in modules},
+        modules={module.file: expansion.expand(module, files[module.file], known) for module in modules},
         problems=(),
-        looked_at=syntax.looked_at(deciding, files),
+        input_paths=syntax.input_paths(deciding, files),
         answers=frozenset(rule for rule in entry_points.ASKED if entry_points.path_of(rule) in known.definitions),
     )
 
 
-def compiled(modules: Mapping[str, str], data: Mapping[str, object], answers: frozenset[str] = frozenset()) -> regorus.Engine:
+def compile_engine(modules: Mapping[str, str], data: Mapping[str, object], answers: frozenset[str] = frozenset()) -> regorus.Engine:
     """An engine for this thread, tried on a sample call, and on a sample of each entry point that the bundle ``answers``.
 
     Raises:
         Misconfigured: the rules contradict each other, or a sample gets no usable answer.
     """
-    engine = assembled(modules, data)
+    engine = assemble_engine(modules, data)
     samples = {rule: document for rule, document in entry_points.samples().items() if rule in answers}
     try:
         engine.set_input_json(orjson.dumps(entry_points.sample_call()).decode())
         # The whole package, so that a rule the sample's decision does not need is tried as well.
         engine.eval_query_as_json("data.killcord.authz")
-        if fault := entry_points.decision_fault(answered(engine)):
+        if fault := entry_points.decision_fault(evaluate(engine)):
             raise errors.Misconfigured([f"{entry_points.RULE} returns no usable decision for a sample call: {fault}"])
         for rule, document in samples.items():
-            if fault := entry_points.fault(rule, answered(engine, f"data.killcord.{rule}", document)):
+            if fault := entry_points.fault(rule, evaluate(engine, f"data.killcord.{rule}", document)):
                 raise errors.Misconfigured([f"data.killcord.{rule} returns no usable answer for a sample: {fault}"])
     except RuntimeError as error:
-        raise errors.Misconfigured([complaint(error)]) from error
-    except Panicked as panic:
+        raise errors.Misconfigured([error_line(error)]) from error
+    except EnginePanicked as panic:
         raise errors.Misconfigured(["the policy engine crashes on a sample document"]) from panic
     return engine
 
 
-def assembled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.Engine:
+def assemble_engine(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus.Engine:
     """An engine for this thread, not tried on anything yet; what rules print goes nowhere.
 
     Raises:
@@ -106,11 +106,11 @@ def assembled(modules: Mapping[str, str], data: Mapping[str, object]) -> regorus
             engine.add_policy(file, content)
         engine.add_data_json(orjson.dumps(data).decode())
     except RuntimeError as error:
-        raise errors.Misconfigured([complaint(error)]) from error
+        raise errors.Misconfigured([error_line(error)]) from error
     return engine
 
 
-def answered(engine: regorus.Engine, rule: str = entry_points.RULE, document: Mapping[str, object] | None = None) -> object:
+def evaluate(engine: regorus.Engine, rule: str = entry_points.RULE, document: Mapping[str, object] | None = None) -> object:
     """What a rule is on a document, or on the one that the engine was given last; ``None`` if it is undefined.
 
     Raises:
@@ -127,21 +127,21 @@ def answered(engine: regorus.Engine, rule: str = entry_points.RULE, document: Ma
         # What a Rust panic becomes derives from BaseException and cannot be imported.
         if type(error).__name__ != "PanicException":
             raise
-        raise Panicked from error
+        raise EnginePanicked from error
     return None if answer == UNDEFINED else orjson.loads(answer)
 
 
-def place(error: RuntimeError) -> str | None:
+def error_place(error: RuntimeError) -> str | None:
     """``policies/x.rego:12`` where regorus says in which rule an evaluation failed."""
     match = _PLACE.search(str(error))
     return f"{match['file']}:{match['line']}" if match else None
 
 
-def complaint(error: RuntimeError) -> str:
+def error_line(error: RuntimeError) -> str:
     """A regorus error as one line, without excerpt and backtrace."""
     what = _ERROR.search(str(error))
     message = what["what"] if what else str(error).strip().partition("\n")[0]
-    where = place(error)
+    where = error_place(error)
     return f"{where}: {message}" if where else message
 
 

@@ -29,16 +29,16 @@ class Names:
 
     def schema(self, module: Module) -> Schema | None:
         """The schema of what a module's rules see as ``input``."""
-        return next((schema for package, schema in self.schemas.items() if begins(module.package, package)), None)
+        return next((schema for package, schema in self.schemas.items() if starts_with(module.package, package)), None)
 
     def defined(self, path: Path) -> list[Scope]:
         """The definitions of a rule or function; none for a path with a step that is only known when the rule runs."""
-        return [] if None in path else self.definitions.get(syntax.settled(path), [])
+        return [] if None in path else self.definitions.get(syntax.static_prefix(path), [])
 
     def related(self, path: Path) -> Iterator[tuple[str, ...]]:
         """Every defined path that lies under this one, or that this one lies under."""
-        settled = syntax.settled(path)
-        return (defined for defined in self.definitions if overlap(defined, settled))
+        settled = syntax.static_prefix(path)
+        return (defined for defined in self.definitions if overlaps(defined, settled))
 
     def datum(self, path: Path) -> object:
         """What the data files say at a path that begins with ``data``; ``None`` if they say nothing."""
@@ -75,7 +75,7 @@ class Scope:
             if imported.alias == root:
                 return (*imported.path, *path[1:])
         local = ("data", *self.module.package, root)
-        return (*local, *path[1:]) if any(begins(defined, local) for defined in self.known.definitions) else None
+        return (*local, *path[1:]) if any(starts_with(defined, local) for defined in self.known.definitions) else None
 
     def kind(self, node: Mapping[str, Any]) -> Kind | None:
         """What kind of value a term has; ``None`` if it could be any."""
@@ -88,14 +88,14 @@ class Scope:
         if arithmetic := node.get("ArithExpr"):
             return self._arithmetic(arithmetic)
         if "Call" in node:
-            return rego_builtins.RESULTS.get(syntax.called(node))
-        reference = syntax.chain(node)
+            return rego_builtins.RESULTS.get(syntax.called_name(node))
+        reference = syntax.reference_of(node)
         return self._referred(reference.path) if reference else None
 
     def literal(self, node: Mapping[str, Any]) -> str | None:
         """The text that a term is, where it is written out, here or as a constant of its own."""
         written = syntax.text(node)
-        reference = None if written is not None else syntax.chain(node)
+        reference = None if written is not None else syntax.reference_of(node)
         found = self.resolve(reference.path) if reference else None
         if not found or found[0] != "data":
             return written
@@ -138,7 +138,7 @@ class Scope:
             if assigned and assigned["op"] == "ColEq":
                 if "Var" in assigned["lhs"]:
                     found[assigned["lhs"]["Var"]["value"]] = assigned["rhs"]
-                elif syntax.called(assigned["rhs"]) in ("time.clock", "time.date"):
+                elif syntax.called_name(assigned["rhs"]) in ("time.clock", "time.date"):
                     found.update(dict.fromkeys(syntax.variables(assigned["lhs"]), Kind.INTEGER))
         return {name: term for name, term in found.items() if name in self.rule.once}
 
@@ -174,25 +174,25 @@ def member(schema: Schema, step: str | None) -> Schema:
     return part(properties, step) if step in properties else part(schema, "additionalProperties")
 
 
-def begins(path: tuple[str | None, ...], prefix: tuple[str | None, ...]) -> bool:
+def starts_with(path: tuple[str | None, ...], prefix: tuple[str | None, ...]) -> bool:
     return path[: len(prefix)] == prefix
 
 
-def overlap(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
+def overlaps(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Whether one path begins with the other."""
-    return begins(path, other) or begins(other, path)
+    return starts_with(path, other) or starts_with(other, path)
 
 
-def within_reach(modules: Sequence[Module], package: tuple[str, ...]) -> list[Module]:
+def reachable(modules: Sequence[Module], package: tuple[str, ...]) -> list[Module]:
     """The modules of a package, and those of every package that these refer to, directly or not; possibly some more."""
-    reached = [module for module in modules if begins(module.package, package)]
+    reached = [module for module in modules if starts_with(module.package, package)]
     for module in reached:
         paths = [imported.path for imported in module.imports]
         for rule in module.rules:
             paths += [reference.path for reference in (*rule.references, *(call.function for call in rule.invocations))]
-        used = {syntax.settled(path)[1:] for path in paths if path[0] == "data"} | {module.package}
+        used = {syntax.static_prefix(path)[1:] for path in paths if path[0] == "data"} | {module.package}
         # Grows while it is gone through: what is reached leads on.
-        reached += [other for other in modules if other not in reached and any(overlap(path, other.package) for path in used)]
+        reached += [other for other in modules if other not in reached and any(overlaps(path, other.package) for path in used)]
     return reached
 
 

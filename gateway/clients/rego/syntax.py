@@ -83,7 +83,7 @@ class Module:
 
 def module(tree: Mapping[str, Any]) -> Module:
     source, syntax = tree["source"]["contents"].encode(), tree["ast"]
-    package = chain(syntax["package"]["refr"])
+    package = reference_of(syntax["package"]["refr"])
     assert package is not None
     return Module(
         file=tree["source"]["file"],
@@ -93,7 +93,7 @@ def module(tree: Mapping[str, Any]) -> Module:
     )
 
 
-def looked_at(modules: Iterable[Module], sources: Mapping[str, str]) -> tuple[tuple[str, ...], ...] | None:
+def input_paths(modules: Iterable[Module], sources: Mapping[str, str]) -> tuple[tuple[str, ...], ...] | None:
     """Every path of ``input`` that a decision can depend on, each as far as it is known before the rule runs.
 
     ``None`` if a rule looks at the whole input, or where the text holds an ``input`` that the syntax does not account for.
@@ -104,7 +104,7 @@ def looked_at(modules: Iterable[Module], sources: Mapping[str, str]) -> tuple[tu
         imports = [imported.path for imported in one.imports if imported.path[0] == "input"]
         if len({reference.start for reference in roots}) + len(imports) != _mentions(sources[one.file]):
             return None
-        paths |= {settled(path[1:]) for path in (*(reference.path for reference in roots), *imports)}
+        paths |= {static_prefix(path[1:]) for path in (*(reference.path for reference in roots), *imports)}
     if () in paths:
         return None
     return tuple(sorted(path for path in paths if not any(path[:length] in paths for length in range(1, len(path)))))
@@ -119,7 +119,7 @@ def _mentions(source: str) -> int:
     return len(_INPUT.findall(_NO_CODE.sub(" ", source)))
 
 
-def chain(node: Any) -> Reference | None:
+def reference_of(node: Any) -> Reference | None:
     """The reference that a node is, ``None`` if it is something else or hangs on something else (``f(x).y``)."""
     steps: list[str | None] = []
     while isinstance(node, dict):
@@ -137,9 +137,9 @@ def chain(node: Any) -> Reference | None:
     return None
 
 
-def called(node: Mapping[str, Any]) -> str:
+def called_name(node: Mapping[str, Any]) -> str:
     """The dotted name that a node calls, as it is written; empty where it is not a call."""
-    function = chain(node["Call"]["fcn"]) if "Call" in node else None
+    function = reference_of(node["Call"]["fcn"]) if "Call" in node else None
     return dotted(function.path) if function else ""
 
 
@@ -155,7 +155,7 @@ def text(node: Mapping[str, Any]) -> str | None:
 
 
 def _imported(node: Mapping[str, Any], source: bytes) -> Import:
-    reference = chain(node["refr"])
+    reference = reference_of(node["refr"])
     assert reference is not None
     alias = _spelled(node["as"], source) if node.get("as") else reference.path[-1]
     assert alias is not None
@@ -170,11 +170,11 @@ def _rule(node: Mapping[str, Any], source: bytes) -> Rule:
     definition = node.get("Spec") or node["Default"]
     head = definition.get("head")
     shape: Mapping[str, Any] = next(iter(head.values())) if head else definition
-    name = chain(shape["refr"])
+    name = reference_of(shape["refr"])
     assert name is not None
     arguments = shape.get("args") or []
     arity = len(arguments) if arguments or (head and "Func" in head) else None
-    rule = Rule(settled(name.path), definition["span"]["line"], arity, definition)
+    rule = Rule(static_prefix(name.path), definition["span"]["line"], arity, definition)
     reading = _Reading(rule, source)
     reading.bind(arguments)
     # The steps of a head after its name are outputs (`p[x]`): what they hold is read, the name itself is not.
@@ -198,7 +198,7 @@ def nodes(node: Any) -> Iterator[Mapping[str, Any]]:
             left.extend(reversed(one))
 
 
-def settled(path: Path) -> tuple[str, ...]:
+def static_prefix(path: Path) -> tuple[str, ...]:
     """The steps of a path that are known before the rule runs."""
     steps: list[str] = []
     for step in path:
@@ -239,7 +239,7 @@ class _Reading:
             self._read_node(node)
 
     def _read_node(self, node: Mapping[str, Any]) -> None:
-        reference = chain(node)
+        reference = reference_of(node)
         if reference is not None:
             self.rule.references.append(reference)
             if not self.negations:
@@ -262,17 +262,17 @@ class _Reading:
         equation = expression.get("BoolExpr") or expression.get("AssignExpr") or {}
         sides = [equation["lhs"], equation["rhs"]] if equation.get("op") == "Eq" else [expression]
         for side in sides:
-            self.rule.negated += _strict(list(_indices(side)) if chain(side) else side)
+            self.rule.negated += _strict(list(_indices(side)) if reference_of(side) else side)
 
     def _read_call(self, call: Mapping[str, Any]) -> None:
-        function = chain(call["fcn"])
+        function = reference_of(call["fcn"])
         assert function is not None
         self.rule.invocations.append(Invocation(function, call["params"]))
         self.read(call["params"])
 
     def _read_binding(self, node: Mapping[str, Any]) -> None:
         if (assigned := node.get("AssignExpr")) and assigned["op"] == "ColEq":
-            reference = chain(assigned["rhs"])
+            reference = reference_of(assigned["rhs"])
             self.bind(assigned["lhs"], reference.path if reference else None)
         elif some := node.get("SomeIn"):
             self.bind(some["key"])
@@ -294,12 +294,12 @@ def _strict(node: Any) -> list[Reference]:
         return []
     if call := node.get("Call"):
         return _strict(call["params"])
-    reference = chain(node)
+    reference = reference_of(node)
     return [reference, *_strict(list(_indices(node)))] if reference else _strict(list(node.values()))
 
 
 def _element(collection: Any) -> Path | None:
-    reference = chain(collection)
+    reference = reference_of(collection)
     return (*reference.path, None) if reference else None
 
 

@@ -25,7 +25,7 @@ def problems(modules: Sequence[Module], known: Names) -> list[str]:
     found = [f"{module.file}:{line}: {problem}" for module in modules for line, problem in _of_module(module, known)]
     for scope in (scope for scopes in known.definitions.values() for scope in scopes):
         found += [f"{scope.module.file}:{line}: {problem}" for line, problem in _of_rule(scope)]
-    if not any(names.begins(path, entry_points.DECISION) for path in known.definitions):
+    if not any(names.starts_with(path, entry_points.DECISION) for path in known.definitions):
         found.append(f"there is no rule {entry_points.RULE}; without it every call would be denied")
     return sorted({*found, *_entry_points(known)}, key=_by_place)
 
@@ -41,7 +41,7 @@ def _entry_points(known: Names) -> Iterator[str]:
     for rule, form in entry_points.ASKED.items():
         path = entry_points.path_of(rule)
         for defined, (scope, *_) in known.definitions.items():
-            if names.begins(defined, path) and (defined != path or scope.rule.arity is not None):
+            if names.starts_with(defined, path) and (defined != path or scope.rule.arity is not None):
                 yield f"{scope.module.file}:{scope.rule.line}: data.killcord.{rule} must be one rule, {form}"
         *above, last = path
         holder = known.datum(tuple(above))
@@ -50,7 +50,7 @@ def _entry_points(known: Names) -> Iterator[str]:
 
 
 def _of_module(module: Module, known: Names) -> Found:
-    if not names.begins(("data", *module.package), entry_points.ROOT):
+    if not names.starts_with(("data", *module.package), entry_points.ROOT):
         yield 1, f"package {'.'.join(module.package)} must lie under killcord"
     for imported in module.imports:
         yield from ((imported.line, problem) for problem in _path_problems(imported.path, module, known))
@@ -121,7 +121,7 @@ def _functions(known: Names) -> Iterator[str]:
 
 def _lookup_problems(invocation: Invocation, scope: Scope) -> Iterator[str]:
     """``object.get(input.run, "tennant", "")`` misses as silently as a reference does."""
-    base, key = syntax.chain(invocation.arguments[0]), invocation.arguments[1]
+    base, key = syntax.reference_of(invocation.arguments[0]), invocation.arguments[1]
     keys = key["Array"]["items"] if "Array" in key else [key]
     path = scope.resolve(base.path) if base else None
     if path:
@@ -144,7 +144,7 @@ def _is_known(path: Path, known: Names) -> bool:
     if any(known.related(path)):
         return True
     node: object = known.data
-    for step in syntax.settled(path)[1:]:
+    for step in syntax.static_prefix(path)[1:]:
         if not isinstance(node, Mapping):
             break
         if step not in node:
@@ -247,12 +247,12 @@ def _fractions(node: Any, scope: Scope) -> Found:
     if isinstance(node, list):
         for each in node:
             yield from _fractions(each, scope)
-    if not isinstance(node, dict) or syntax.called(node) == "round":
+    if not isinstance(node, dict) or syntax.called_name(node) == "round":
         return
     arithmetic = node.get("ArithExpr")
     if arithmetic and arithmetic["op"] != "Mod" and scope.kind(node) is None:
         yield arithmetic["span"]["line"], _FRACTION
-    elif syntax.called(node) in ("sum", "product"):
+    elif syntax.called_name(node) in ("sum", "product"):
         yield node["Call"]["span"]["line"], _FRACTION
     else:
         for value in node.values():

@@ -62,7 +62,7 @@ async def list_effects(request: Request, run_id: str, query: ListEffects) -> Jso
     """What the run changed, and what can still be undone."""
     services, run = request.services, await request.run(run_id)
     own = [write for write in await services.writes.of_run(run.run_id) if write.rollback_id is None]
-    page = paging.within(own, lambda write: str(write.intent), query)
+    page = paging.slice_rows(own, lambda write: str(write.intent), query)
     now = services.clock.now()
     return page.json([row(write, services.undos.get((write.tool, write.action)), now=now) for write in page.rows])
 

@@ -41,13 +41,13 @@ def _wait(value: object) -> float:
     return 0.0 if value == 0 and not isinstance(value, bool) else units.duration(value)
 
 
-def _said(value: str) -> str:
+def _not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("is blank; say why")
     return value
 
 
-def _written(*examples: Any) -> WithJsonSchema:
+def _text_or_number(*examples: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": ["string", "number"], "examples": list(examples)})
 
 
@@ -56,9 +56,9 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~/-]{0,127}$")]
 ScopePattern = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
-Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_said)]
-Duration = Annotated[float, BeforeValidator(units.duration), _written("15m", 900)]
-Wait = Annotated[float, BeforeValidator(_wait), _written("2s", 0)]
+Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_not_blank)]
+Duration = Annotated[float, BeforeValidator(units.duration), _text_or_number("15m", 900)]
+Wait = Annotated[float, BeforeValidator(_wait), _text_or_number("2s", 0)]
 Calls = Annotated[InstanceOf[Rate], BeforeValidator(units.rate), WithJsonSchema({"type": "string", "examples": ["50/s", "10/m"]})]
 Amount = Annotated[int, BeforeValidator(units.amount), WithJsonSchema({"type": "number", "minimum": 0, "examples": [1000, 12.5]})]
 Count = Annotated[int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 0})]

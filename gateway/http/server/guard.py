@@ -43,12 +43,12 @@ def hosts(allowed: tuple[str, ...]) -> Middleware:
     return checked
 
 
-async def harden(_: web.Request, response: web.StreamResponse) -> None:
+async def before_sending(_: web.Request, response: web.StreamResponse) -> None:
     """Add the headers of every answer (an ``on_response_prepare`` signal, so that streams have them too)."""
-    hardened(response)
+    add_headers(response)
 
 
-def hardened(response: web.StreamResponse) -> None:
+def add_headers(response: web.StreamResponse) -> None:
     """Add them to an answer that no application prepares."""
     response.headers.update(_HEADERS)
 

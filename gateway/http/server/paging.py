@@ -61,7 +61,7 @@ async def collect(
         await asyncio.sleep(0)
 
 
-def within(rows: Sequence[Row], cursor: Callable[[Row], str], query: Paged) -> Page[Row]:
+def slice_rows(rows: Sequence[Row], cursor: Callable[[Row], str], query: Paged) -> Page[Row]:
     """The page that ``query`` asks for, of rows that are all in memory, in order. An unknown cursor means the beginning."""
     after, limit = query.after, query.limit
     begin = next((place + 1 for place, row in enumerate(rows) if cursor(row) == after), 0) if after is not None else 0

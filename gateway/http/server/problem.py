@@ -122,7 +122,7 @@ def answer(refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Re
     return web.Response(status=refusal.status, body=orjson.dumps(shown), content_type=MEDIA_TYPE, headers=own)
 
 
-def edge(clock: Clock, log: Callable[[str, dict[str, object]], None]) -> Middleware:
+def middleware(clock: Clock, log: Callable[[str, dict[str, object]], None]) -> Middleware:
     """The outermost middleware: every exception becomes a problem document, and an unexpected one reveals only its ``error_id``."""
 
     @web.middleware

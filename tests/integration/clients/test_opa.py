@@ -35,7 +35,7 @@ async def engine(url: str, *, timeout: float = PATIENT, reports: Reports | None 
     channel = Channel("http://localhost" if socket else url, socket)
     made = OpaEngine(channel, timeout=timeout, shown=url, mint=lambda prefix: f"{prefix}_1", report=reports or Reports())
     try:
-        await made.look()
+        await made.refresh()
         yield made
     finally:
         await made.close()
@@ -147,7 +147,7 @@ async def test_without_a_bundle_the_modules_make_the_revision_and_their_tests_do
                 ("b.rego", "package killcord.authz\n\nmore if true"),
             ):
                 assert server.ask("PUT", f"/v1/policies/{name}", rego.encode())[0] == 200
-                await made.look()
+                await made.refresh()
                 assert made.health()[0]
                 seen.add(made.revision)
             assert len(seen) == 3
@@ -231,7 +231,7 @@ async def test_bundles_other_than_those_seen_active_together_decide_nothing(
     script.decision = {"result": {"allow": True}, "provenance": {"bundles": bundles}}
     with pytest.raises(errors.PolicyUnavailable):
         await made.decide(call())
-    await made.look()
+    await made.refresh()
     assert outcome(await made.decide(call())) == "allow"
 
 
@@ -316,7 +316,7 @@ async def test_a_rule_that_fails_is_no_answer(tmp_path: Path) -> None:
 async def test_what_a_new_revision_does_not_answer_is_reported_once(tmp_path: Path) -> None:
     reports = Reports()
     async with serving(ruled(tmp_path, ALLOWED), reports) as made:
-        await made.look()
+        await made.refresh()
     assert [message.partition(": ")[2] for message in reports.of("warning")] == list(entry_points.LACKING.values())
 
 
@@ -356,10 +356,10 @@ async def test_trouble_is_reported_once_and_so_is_its_end(acted: tuple[Acted, To
     async with engine(f"http://127.0.0.1:{server.port}", reports=reports) as made:
         script.decision = {"provenance": GOOD["provenance"]}
         for _ in range(3):
-            await made.look()
+            await made.refresh()
         script.decision = GOOD
         for _ in range(3):
-            await made.look()
+            await made.refresh()
     assert [level for level, _ in reports.lines if level != "warning"] == ["info", "error", "info"]
     assert reports.of("info") == ["policy revision v7 is active"] * 2
     assert "gives no usable decision" in reports.of("error")[0]
@@ -374,6 +374,6 @@ async def test_health_that_is_not_good_is_reported(status: int, trouble: str) ->
 async def test_a_sample_that_is_refused_by_a_rule_shows_a_working_opa(acted: tuple[Acted, Tool, OpaEngine]) -> None:
     script, _, made = acted
     script.decision = GOOD | {"result": {"allow": False, "reasons": [{"code": "closed", "message": "Closed."}]}}
-    await made.look()
+    await made.refresh()
     assert made.health()[0]
     assert outcome(await made.decide(call())) == {"closed"}

@@ -155,7 +155,7 @@ async def test_questions_between_calls_change_no_decision() -> None:
 
 async def test_an_engine_that_was_released_has_no_answers(tmp_path: Path) -> None:
     active = engine(POLICIES)
-    active.let_go()
+    active.release()
     with pytest.raises(errors.PolicyUnavailable):
         await active.ask(rules.RESPONSE, {})
 
@@ -182,9 +182,9 @@ async def test_a_changed_bundle_becomes_active_once_it_is_still(tmp_path: Path) 
     active = engine(ruled(tmp_path, ALLOWED), reports)
     before = active.revision
     ruled(tmp_path, 'decision := {"allow": false}')
-    await active.look()
+    await active.refresh()
     assert active.revision == before
-    await active.look()
+    await active.refresh()
     assert active.revision != before
     assert outcome(await active.decide(call())) == {"unexplained"}
     assert reports.of("info") == [f"policy revision {active.revision} is active"]
@@ -196,7 +196,7 @@ async def test_a_broken_change_is_refused_and_the_old_revision_decides_on(tmp_pa
     before = active.revision
     ruled(tmp_path / "policies", f"{ALLOWED} if input.run.tennant")
     for _ in range(3):
-        await active.look()
+        await active.refresh()
     assert active.revision == before
     assert outcome(await active.decide(call())) == "allow"
     assert active.health() == (
@@ -212,8 +212,8 @@ async def test_a_repaired_change_ends_the_refusal(tmp_path: Path) -> None:
     before = active.revision
     for rule in ("broken", ALLOWED):
         ruled(tmp_path, rule)
-        await active.look()
-        await active.look()
+        await active.refresh()
+        await active.refresh()
     assert active.revision == before
     assert "refused" not in active.health()[1]
 
@@ -221,7 +221,7 @@ async def test_a_repaired_change_ends_the_refusal(tmp_path: Path) -> None:
 async def test_a_folder_that_goes_away_leaves_the_old_revision(tmp_path: Path) -> None:
     active = engine(ruled(tmp_path / "policies", ALLOWED))
     shutil.rmtree(tmp_path / "policies")
-    await active.look()
+    await active.refresh()
     assert "cannot be read" in active.health()[1]
     assert outcome(await active.decide(call())) == "allow"
 
@@ -229,8 +229,8 @@ async def test_a_folder_that_goes_away_leaves_the_old_revision(tmp_path: Path) -
 async def test_an_emptied_folder_is_refused(tmp_path: Path) -> None:
     active = engine(ruled(tmp_path, ALLOWED))
     (tmp_path / "killcord/authz/x.rego").unlink()
-    await active.look()
-    await active.look()
+    await active.refresh()
+    await active.refresh()
     assert "there is no rule data.killcord.authz.decision" in active.health()[1]
     assert outcome(await active.decide(call())) == "allow"
 
@@ -240,8 +240,8 @@ async def test_touching_files_changes_nothing(tmp_path: Path) -> None:
     active = engine(ruled(tmp_path, ALLOWED), reports)
     reports.lines.clear()
     os.utime(tmp_path / "killcord/authz/x.rego", ns=(1, 1))
-    await active.look()
-    await active.look()
+    await active.refresh()
+    await active.refresh()
     assert reports.lines == []
 
 
@@ -249,7 +249,7 @@ async def test_watching_takes_up_a_change_automatically(tmp_path: Path) -> None:
     active = engine(ruled(tmp_path, ALLOWED))
     before = active.revision
     supervisor = Supervisor(lambda *_, **__: None)
-    supervisor.every(0.01, "policy", active.look)
+    supervisor.every(0.01, "policy", active.refresh)
     try:
         ruled(tmp_path, 'decision := {"allow": false}')
         async with asyncio.timeout(30):

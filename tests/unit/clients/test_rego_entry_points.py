@@ -101,7 +101,7 @@ def test_a_rule_that_fails_on_a_sample_does_not_load(tmp_path: Path) -> None:
 def test_what_other_questions_look_at_is_not_gathered_for_a_call(tmp_path: Path) -> None:
     examined = loading.examine(policy_bundle.read(asked(tmp_path, "response", f"{RESPONDING} if input.counters.steps > 1")))
     assert examined.asked == frozenset()
-    assert examined.looked_at == ()
+    assert examined.input_paths == ()
 
 
 @pytest.mark.parametrize(
