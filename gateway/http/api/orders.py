@@ -140,7 +140,7 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
     containment.check(scope, mode, ttl=body.ttl, no_fanout=no_fanout)
     if body.dry_run:
         planned: DryRun = {"runs": await services.containment.hits(scope)}
-        return routing.json(planned)
+        return routing.json_response(planned)
     started = services.clock.monotonic()
     order = await _make(request, body, scope, mode, no_fanout=no_fanout)
     held_ms = round((services.clock.monotonic() - started) * 1000, 2)

@@ -66,7 +66,7 @@ async def show_health(request: Request) -> Health:
 async def show_readiness(request: Request) -> web.Response:
     """Ready, part by part."""
     can_pass, parts = request.services.ready()
-    return routing.json({"status": "ready" if can_pass else "not ready", **parts}, 200 if can_pass else 503)
+    return routing.json_response({"status": "ready" if can_pass else "not ready", **parts}, 200 if can_pass else 503)
 
 
 @ROUTES.add("GET", "/metrics", None, {200: "the text format"}, media=TEXT, on_sidecar=True)

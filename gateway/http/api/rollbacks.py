@@ -148,7 +148,7 @@ async def roll_back(request: Request, body: StartRollback) -> Json | web.Respons
 
 async def _dry_run(request: Request, body: StartRollback) -> web.Response:
     plan = await request.services.rollbacks.dry_run(body.scope.run, subtree=body.scope.subtree, to=body.to)
-    return await _drawn(plan, {}) if _wants_mermaid(request) else routing.json(await asyncio.to_thread(_planned, plan, body))
+    return await _drawn(plan, {}) if _wants_mermaid(request) else routing.json_response(await asyncio.to_thread(_planned, plan, body))
 
 
 async def _begin(request: Request, body: StartRollback) -> Json:

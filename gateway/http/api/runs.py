@@ -173,7 +173,7 @@ async def open_run(request: Request, body: OpenRun) -> web.Response:
     if body.parent_run is not None:
         await request.run(body.parent_run)
     opened = await services.runs.open(body.request(), by=request.operator.name, reason=body.reason or "opened")
-    return routing.json(await with_lease(services, opened), 201 if opened.new else 200)
+    return routing.json_response(await with_lease(services, opened), 201 if opened.new else 200)
 
 
 @ROUTES.add("GET", "/v1/runs", Permission.READ_RUNS, {200: RunPage})

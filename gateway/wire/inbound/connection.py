@@ -34,7 +34,7 @@ class ServerState:
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
         self.empty = asyncio.Event()
-        self._held = 0
+        self._buffered = 0
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more connection."""
@@ -54,12 +54,12 @@ class ServerState:
     @property
     def crowded(self) -> bool:
         """Whether the request bytes held for all clients are at their bound."""
-        return self._held >= self.bounds.buffered_bytes
+        return self._buffered >= self.bounds.buffered_bytes
 
-    def hold(self, change: int) -> None:
+    def count_buffered(self, change: int) -> None:
         """Count buffered request bytes (released ones are negative); at the bound, unfinished bodies wait for others to end."""
         was_crowded = self.crowded
-        self._held += change
+        self._buffered += change
         if was_crowded and not self.crowded:
             for connection in self.connections:
                 connection.resume_reading()
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._deadline = math.inf
         self._buffer = bytearray()
         self._searched = 0  # bytes of an unfinished head that were looked at
-        self._held = 0  # bytes that count against the server's bound
+        self._buffered = 0  # bytes that count against the server's bound
         self._head: Head | None = None
         self._body: body.Framing | None = None
         self._task: asyncio.Task[None] | None = None
@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._writer = Writer(self._transport)
-        self._allow(self._server.bounds.idle_timeout)
+        self._set_deadline(self._server.bounds.idle_timeout)
         if not self._server.admit(self):
             self._transport.abort()
 
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         if self._state is State.LINGER:
             return
         self._buffer += data
-        self._hold(self._held + len(data))
+        self._count_buffered(self._buffered + len(data))
         if self._state is State.HEAD or self._state is State.BODY:
             self._advance()
         elif len(self._buffer) > self._server.bounds.pipelined_bytes:
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._writer.writable.set()
         self._buffer.clear()
-        self._hold(0)
+        self._count_buffered(0)
         self._server.forget(self)
         # A reply under way means that the line has done its part: what is left is only for this client.
         if self._task is not None and not (self._committed and self._state is State.CALL):
@@ -137,11 +137,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writer.writable.clear()
-        self._allow(self._server.bounds.write_timeout)
+        self._set_deadline(self._server.bounds.write_timeout)
 
     def resume_writing(self) -> None:
         self._writer.writable.set()
-        self._allow(self._server.bounds.linger if self._state is State.LINGER else math.inf)
+        self._set_deadline(self._server.bounds.linger if self._state is State.LINGER else math.inf)
 
     # --- what the server calls ---
 
@@ -194,7 +194,7 @@ class Connection(asyncio.Protocol):
         end = buffer.find(b"\r\n\r\n", max(self._searched - 3, 0))
         if end < 0:
             if self._searched == 0 and buffer:
-                self._allow(self._server.bounds.head_timeout)
+                self._set_deadline(self._server.bounds.head_timeout)
             self._server.grammar.refuse_early(bytes(buffer), self._searched)
             self._searched = len(buffer)
             return
@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
             self._start(State.PREVIEW, self._preview(head))
         else:
             self._state = State.BODY
-            self._allow(self._server.bounds.body_timeout)
+            self._set_deadline(self._server.bounds.body_timeout)
 
     def _read_body(self) -> None:
         assert self._head is not None
@@ -229,7 +229,7 @@ class Connection(asyncio.Protocol):
             return
         self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._state, self._task = State.BODY, None
-        self._allow(self._server.bounds.body_timeout)
+        self._set_deadline(self._server.bounds.body_timeout)
         self.resume_reading()
         self._advance()
 
@@ -258,12 +258,12 @@ class Connection(asyncio.Protocol):
         keep = self._keep and not self._ended and not self._server.draining
         lives_on = await self._writer.send(reply, response_head(reply, self._head, keep=keep, now=self._server.clock.now()))
         self._task = None
-        self._hold(len(self._buffer))
+        self._count_buffered(len(self._buffer))
         if not lives_on:
             self._linger()
             return
         self._state, self._head, self._body = State.HEAD, None, None
-        self._allow(self._server.bounds.idle_timeout)
+        self._set_deadline(self._server.bounds.idle_timeout)
         self.resume_reading()
         if self._buffer:
             self._advance()
@@ -282,11 +282,11 @@ class Connection(asyncio.Protocol):
     def _linger(self) -> None:
         self._state = State.LINGER
         self._buffer.clear()
-        self._hold(0)
+        self._count_buffered(0)
         if self._transport.is_closing():
             return
         # Closing at once would reset the connection where input is unread, and the reply with it.
-        self._allow(self._server.bounds.linger if self._writer.writable.is_set() else self._server.bounds.write_timeout)
+        self._set_deadline(self._server.bounds.linger if self._writer.writable.is_set() else self._server.bounds.write_timeout)
         self.resume_reading()
         if self._ended:
             self._transport.close()
@@ -295,9 +295,9 @@ class Connection(asyncio.Protocol):
 
     # --- bounds ---
 
-    def _allow(self, seconds: float) -> None:
+    def _set_deadline(self, seconds: float) -> None:
         self._deadline = self._loop.time() + seconds
 
-    def _hold(self, size: int) -> None:
-        change, self._held = size - self._held, size
-        self._server.hold(change)
+    def _count_buffered(self, size: int) -> None:
+        change, self._buffered = size - self._buffered, size
+        self._server.count_buffered(change)

@@ -118,7 +118,7 @@ class Writer:
         finally:
             if reply.rest is not None:
                 await close(reply.rest)
-        await self._drained()
+        await self.writable.wait()
         if not whole:
             # The client has to see that the body is not whole: no last chunk, fewer bytes than declared.
             self._transport.abort()
@@ -133,7 +133,7 @@ class Writer:
                         return False
                     due -= len(data)
                 self.write(_chunk(data) if head.chunked else data)
-                await self._drained()
+                await self.writable.wait()
                 if self._transport.is_closing():
                     return False
         except (UpstreamFailure, Refusal):
@@ -141,10 +141,6 @@ class Writer:
         if head.chunked:
             self.write(b"0\r\n\r\n")
         return not due
-
-    async def _drained(self) -> None:
-        if not self.writable.is_set():
-            await self.writable.wait()
 
 
 async def close(rest: AsyncIterator[bytes]) -> None:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.http import app
 from gateway.http.app import Runner
-from gateway.http.server import reading
+from gateway.http.server import routing
 from tests.support.control_api import Parts
 
 TOKEN = b"kcop_canary-canary-canary-canary"
@@ -72,7 +72,7 @@ async def test_a_body_that_says_it_is_too_long_is_not_waited_for(parts: Parts) -
 
 @pytest.mark.parametrize("rest", [b"Content-Length: 10\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"])
 async def test_a_body_that_does_not_end_is_waited_for_only_so_long(parts: Parts, rest: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PATIENCE", 0.05)
+    monkeypatch.setattr(routing, "PATIENCE", 0.05)
     async with served(parts) as port:
         status, _, document = await answered(port, BEFORE % b"admin-token" + rest)
     assert (status, document["code"]) == (408, "body-timeout")
