@@ -55,10 +55,10 @@ async def ask_admission(request: Request, body: AskAdmission) -> Admission:
         existing, body = None, body.model_copy(update={"run_id": None})
     if existing is not None and (existing.tenant, existing.task_class) != (body.tenant, body.task_class):
         raise problem.BadRequest(f"run_id: {body.run_id} is not a run of this tenant under this task class")
-    return _decided(services, task_class, body, existing)
+    return _decide(services, task_class, body, existing)
 
 
-def _decided(services: Services, task_class: TaskClass, body: AskAdmission, existing: Run | None) -> Admission:
+def _decide(services: Services, task_class: TaskClass, body: AskAdmission, existing: Run | None) -> Admission:
     now = services.clock.now()
     if gate.beyond([body.tenant], task_class.tenants):
         return {"admit": False, "mode": "active", "reason": f"tenant {body.tenant} is not a tenant of class {task_class.name}"}

@@ -74,13 +74,13 @@ async def list_approvals(request: Request, query: ListApprovals) -> Json:
         return query.status in (None, approval.status) and await request.sees(approval)
 
     page = await paging.collect(fetch, attrgetter("approval_id"), query, keep)
-    return page.json([await _shown(request, one) for one in page.rows])
+    return page.json([await _show(request, one) for one in page.rows])
 
 
 @ROUTES.add("GET", "/v1/approvals/{approval_id}", Permission.READ_APPROVALS, {200: Approval})
 async def show_approval(request: Request, approval_id: str) -> Json:
     """One approval; with the request as it would be sent, for roles that may decide."""
-    return await _shown(request, await _find(request, approval_id))
+    return await _show(request, await _find(request, approval_id))
 
 
 @ROUTES.add(
@@ -96,14 +96,14 @@ async def decide_approval(request: Request, approval_id: str, body: DecideApprov
     decided = await request.services.approvals.decide(
         approval_id, grant=body.decision == "approve", reason=body.reason, by=request.operator.name
     )
-    return await _shown(request, decided)
+    return await _show(request, decided)
 
 
 async def _find(request: Request, approval_id: str) -> model.Approval:
     return await request.find(request.services.approvals.find(approval_id), f"approval {approval_id}")
 
 
-async def _shown(request: Request, approval: model.Approval) -> Json:
+async def _show(request: Request, approval: model.Approval) -> Json:
     """An approval; roles that may decide also see the request."""
     shown = approval_shown(approval)
     if request.operator.may(Permission.DECIDE_APPROVALS):

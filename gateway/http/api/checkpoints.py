@@ -16,7 +16,7 @@ from gateway.core.codec.record import CHECKPOINT, target_json
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.http.api import runs
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Count, Id, Label, Listed, ModeWord, Name, Paged, Reason, ScopePattern, Target, shows
+from gateway.http.server.fields import Body, Count, Id, Label, Listed, Name, Paged, Reason, RequestedMode, ScopePattern, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Json, Routes
@@ -50,7 +50,7 @@ class ResumeRun(Body):
     checkpoint: Name | None = Field(default=None, description="a checkpoint's id, an entry `<stream>/<seq>` or `start`")
     scopes: list[ScopePattern] | None = Field(default=None, max_length=200)
     tools: list[Id] | None = Field(default=None, max_length=200)
-    mode: ModeWord | None = None
+    mode: RequestedMode | None = None
     limits: runs.AskedLimits = runs.AskedLimits()
     require_approval: list[ScopePattern] = Field(default_factory=list, max_length=200, description="writes that need a person's approval")
     reason: Reason
@@ -114,12 +114,12 @@ def too_wide(wide: admission.TooWide) -> problem.TooWide:
     return problem.TooWide("; ".join(wide.excess), hint=_NARROWER, excess=wide.excess)
 
 
-def _unverified(standing: NotVerified) -> problem.NotVerified:
+def _not_verified(error: NotVerified) -> problem.NotVerified:
     """The problem, with the effects that prevent the checkpoint."""
-    return problem.NotVerified(str(standing), effects=[_effect(write) for write in standing.effects])
+    return problem.NotVerified(error, effects=[_show_effect(write) for write in error.effects])
 
 
-def _effect(write: Write) -> Json:
+def _show_effect(write: Write) -> Json:
     return {
         "entry": str(write.intent),
         "tool": write.tool,
@@ -135,7 +135,7 @@ def _effect(write: Write) -> Json:
     "/v1/runs/{run_id}/checkpoints",
     Permission.CHECKPOINT,
     {201: Checkpoint, 409: "`not-verified` with the `effects` that prevent it, or `conflict`"},
-    {NotVerified: _unverified},
+    {NotVerified: _not_verified},
 )
 async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -> Json:
     """Take a checkpoint; every effect of the run must be known and verified."""
@@ -176,7 +176,7 @@ async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
     {
         admission.TooWide: too_wide,
         UnknownCheckpoint: lambda unknown: problem.BadRequest(f"checkpoint: {unknown}"),
-        NotVerified: _unverified,
+        NotVerified: _not_verified,
         NotReady: problem.NotReady,
         CannotResume: problem.Conflict,
     },

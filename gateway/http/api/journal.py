@@ -130,7 +130,7 @@ async def sign_head(request: Request) -> HeadPage:
 async def follow_journal(request: Request, query: FollowJournal) -> web.StreamResponse:
     """The journal as it grows: from `after` or `Last-Event-ID` on, else what comes from now on."""
     after = request.raw.headers.get("Last-Event-ID") or query.after or await _end(request.services)
-    await _entries(request, _behind(query, after, 1))  # a wrong cursor is still a problem document here
+    await _entries(request, _listing_after(query, after, 1))  # a wrong cursor is still a problem document here
     response = web.StreamResponse(headers={"Content-Type": EVENTS})
     with suppress(ConnectionResetError):
         await response.prepare(request.raw)
@@ -168,7 +168,7 @@ async def _entries(request: Request, query: ListEntries) -> paging.Page[bytes]:
     return await paging.collect(fetch, _position, query, keep)
 
 
-def _behind(query: FollowJournal, after: str, limit: int) -> ListEntries:
+def _listing_after(query: FollowJournal, after: str, limit: int) -> ListEntries:
     """The list of the entries behind a cursor, which is the gateway's own or checked by the journal."""
     return ListEntries.model_construct(**{**dict(query), "after": after, "limit": limit})
 
@@ -178,7 +178,7 @@ async def _stream(request: Request, query: FollowJournal, response: web.StreamRe
     silent = 0.0
     while not closing.is_set() and request.raw.transport is not None:
         end = await _end(request.services)
-        page = await _entries(request, _behind(query, after, AT_ONCE))
+        page = await _entries(request, _listing_after(query, after, AT_ONCE))
         for line in page.rows:
             await response.write(b"id: %b\nevent: entry\ndata: %b\n\n" % (_position(line).encode(), line))
         # Nothing up to `end` is left to see: the next look need not pass over it again.

@@ -14,7 +14,7 @@ from gateway.control.containment import containment
 from gateway.core.authorization import gate
 from gateway.core.codec.record import ORDER
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Duration, Id, Listed, ModeName, Name, OrderWord, Paged, Query, Reason, Wait, shows
+from gateway.http.server.fields import Body, Duration, Id, Listed, ModeName, Name, Paged, Query, Reason, RequestedOrderMode, Wait, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services, found
 from gateway.http.server.routing import Json, Routes
@@ -43,7 +43,7 @@ class Contain(Body):
     """A containment order. ``dry_run`` only says how many open runs it would contain."""
 
     scope: OrderScope
-    mode: OrderWord = "active"
+    mode: RequestedOrderMode = "active"
     no_fanout: bool = False
     reason: Reason
     ttl: Duration | None = None
@@ -145,7 +145,7 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
     order = await _make(request, body, scope, mode, no_fanout=no_fanout)
     held_ms = round((services.clock.monotonic() - started) * 1000, 2)
     # One node alone is every node: it holds here, so there is nothing pending that `wait` could wait for.
-    answer = await _shown(services, order) | {"nodes": [{"node": services.journal.stream, "held": True}], "held_ms": held_ms}
+    answer = await _show(services, order) | {"nodes": [{"node": services.journal.stream, "held": True}], "held_ms": held_ms}
     run = None if scope.run is None else await services.registry.run(scope.run)
     if scope.run is not None and (run is None or not await request.sees(run)):
         answer["warning"] = f"There is no run {scope.run} yet; the order will contain it if it is opened."
@@ -165,7 +165,7 @@ async def list_orders(request: Request, query: ListOrders) -> Json:
         return (run is None or gate.matches(order, run)) and await request.sees(order.scope)
 
     page = await paging.collect(fetch, attrgetter("order_id"), query, keep)
-    return page.json([await _shown(services, order) for order in page.rows])
+    return page.json([await _show(services, order) for order in page.rows])
 
 
 @ROUTES.add(
@@ -183,7 +183,7 @@ async def release_order(request: Request, order_id: str, query: ReleaseReason, b
         raise problem.BadRequest("reason: is missing; write in the body or the query why you release the order")
     order = containing.order(order_id)
     found(order if order is not None and await request.sees(order.scope) else None, f"order {order_id}")
-    return await _shown(request.services, await containing.release(order_id, reason=reason, by=request.operator.name))
+    return await _show(request.services, await containing.release(order_id, reason=reason, by=request.operator.name))
 
 
 async def _make(request: Request, body: Contain, scope: model.Scope, mode: Mode, *, no_fanout: bool) -> model.Order:
@@ -197,6 +197,6 @@ async def _make(request: Request, body: Contain, scope: model.Scope, mode: Mode,
         raise errors.JournalUnavailable(detail, hint=hint) from down
 
 
-async def _shown(services: Services, order: model.Order) -> Json:
+async def _show(services: Services, order: model.Order) -> Json:
     named = None if order.scope.run is None else await services.registry.run(order.scope.run)
     return ORDER.shown(order) | {"state": gate.condition(order, named, now=services.clock.now())}

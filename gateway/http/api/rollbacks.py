@@ -140,15 +140,15 @@ async def roll_back(request: Request, body: StartRollback) -> Json | web.Respons
         raise problem.Forbidden("A rollback of this scope would go beyond this token's tenants and task classes.")
     try:
         return await _dry_run(request, body) if body.dry_run else await _begin(request, body)
-    except NotContained as loose:
+    except NotContained as error:
         below = " --subtree" if scope.subtree else ""
         hint = f"Contain it first: killcord contain --run {scope.run}{below} --mode quarantined --reason ..."
-        raise problem.Conflict(loose, hint=hint) from loose
+        raise problem.Conflict(error, hint=hint) from error
 
 
 async def _dry_run(request: Request, body: StartRollback) -> web.Response:
     plan = await request.services.rollbacks.dry_run(body.scope.run, subtree=body.scope.subtree, to=body.to)
-    return await _drawn(plan, {}) if _wants_mermaid(request) else routing.json_response(await asyncio.to_thread(_planned, plan, body))
+    return await _flowchart(plan, {}) if _wants_mermaid(request) else routing.json_response(await asyncio.to_thread(_show_plan, plan, body))
 
 
 async def _begin(request: Request, body: StartRollback) -> Json:
@@ -182,10 +182,10 @@ async def show_rollback(request: Request, rollback_id: str, query: ShowRollback)
     except (KeyError, WrongRollback) as gone:
         raise problem.Conflict("The plan can no longer be read; the journal still contains what was done.") from gone
     if _wants_mermaid(request):
-        return await _drawn(view.plan, view.states)
+        return await _flowchart(view.plan, view.states)
     tried = await services.rollback_records.compensations(rollback_id) if query.nodes else None
     # In a thread: a plan can have very many nodes, and calls of agents do not wait for its rows.
-    return await asyncio.to_thread(_view, view, tried, services.clock.now() - services.clock.monotonic())
+    return await asyncio.to_thread(_show, view, tried, services.clock.now() - services.clock.monotonic())
 
 
 @ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/stop", Permission.ROLL_BACK, {200: Rollback, 409: "it has ended"}, _UNCHANGED)
@@ -216,38 +216,38 @@ def _wants_mermaid(request: Request) -> bool:
     return plan_views.MEDIA_TYPE in request.raw.headers.get("Accept", "")
 
 
-async def _drawn(plan: Plan, states: Mapping[str, NodeState]) -> web.Response:
+async def _flowchart(plan: Plan, states: Mapping[str, NodeState]) -> web.Response:
     return web.Response(text=await asyncio.to_thread(plan_views.mermaid, plan, states), content_type=plan_views.MEDIA_TYPE)
 
 
-def _planned(plan: Plan, body: StartRollback) -> Json:
-    return {"dry_run": True, "scope": body.scope.model_dump(), "to": body.to, **_outlined(plan, {}), **record.plan_json(plan)}
+def _show_plan(plan: Plan, body: StartRollback) -> Json:
+    return {"dry_run": True, "scope": body.scope.model_dump(), "to": body.to, **_outline(plan, {}), **record.plan_json(plan)}
 
 
-def _outlined(plan: Plan, states: Mapping[str, NodeState]) -> Json:
+def _outline(plan: Plan, states: Mapping[str, NodeState]) -> Json:
     """What a plan is about, how many nodes it has, and how many are in each state."""
     counts = Counter(states.get(node.node_id, NodeState.PENDING) for node in plan.nodes)
     progress = {"nodes": len(plan.nodes), **{state.value: counts[state] for state in NodeState}}
     return {"summary": plan_views.summary(plan), "irreversible": plan.irreversible, "progress": progress}
 
 
-def _view(view: RollbackView, compensations: Sequence[Write] | None, since: float) -> Json:
+def _show(view: RollbackView, compensations: Sequence[Write] | None, since: float) -> Json:
     """A rollback as it is; without ``compensations``, without its nodes. The monotonic clock began at ``since``."""
-    shown = rollback_shown(view.rollback) | _outlined(view.plan, view.states) | {"unseen": list(view.unseen)}
+    shown = rollback_shown(view.rollback) | _outline(view.plan, view.states) | {"unseen": list(view.unseen)}
     if compensations is not None:
-        shown["nodes"] = _nodes(view, compensations, since)
+        shown["nodes"] = _show_nodes(view, compensations, since)
         shown["joins"] = {name: list(members) for name, members in view.plan.joins.items()}
     return shown
 
 
-def _nodes(view: RollbackView, compensations: Iterable[Write], since: float) -> list[Json]:
+def _show_nodes(view: RollbackView, compensations: Iterable[Write], since: float) -> list[Json]:
     tried: defaultdict[str, list[Write]] = defaultdict(list)
     for write in compensations:
         tried[write.step_id].append(write)
-    return [record.node_json(node) | _outcome(node, view, tried[node.node_id], since) for node in view.plan.nodes]
+    return [record.node_json(node) | _show_outcome(node, view, tried[node.node_id], since) for node in view.plan.nodes]
 
 
-def _outcome(node: Node, view: RollbackView, tried: Sequence[Write], since: float) -> Json:
+def _show_outcome(node: Node, view: RollbackView, tried: Sequence[Write], since: float) -> Json:
     """What came of a node so far. ``entries`` are the positions of the calls that were made for it."""
     mark, wait = view.marks.get(node.node_id), view.waits.get(node.node_id)
     newest = progress.current_mark(node, view.states, view.marks)

@@ -27,10 +27,10 @@ from gateway.http.server.fields import (
     Id,
     Listed,
     ModeName,
-    ModeWord,
     Name,
     Paged,
     Reason,
+    RequestedMode,
     ScopePattern,
     Timestamp,
     shows,
@@ -67,7 +67,7 @@ class OpenRun(Body):
     task_class: Id = "default"
     scopes: list[ScopePattern] = Field(max_length=200)
     tools: list[Id] | None = Field(default=None, max_length=200)
-    mode: ModeWord = "active"
+    mode: RequestedMode = "active"
     ttl: Duration | None = None
     run_id: Id | None = None
     workflow_id: Id | None = None
@@ -83,7 +83,7 @@ class OpenRun(Body):
 class ListRuns(Paged):
     tenant: Id | None = None
     agent: Name | None = None
-    mode: ModeWord | None = Field(default=None, description="the effective mode")
+    mode: RequestedMode | None = Field(default=None, description="the effective mode")
     parent: Id | None = None
 
 
@@ -109,15 +109,11 @@ class ReportFinding(Body):
     reason: Reason | None = None
 
 
+@shows(model.Limits)
 class RunLimits(TypedDict, total=False):
     """Limits of a run, those that it has; amounts in units."""
 
     rate: str
-    steps: int
-    writes: int
-    records: int
-    tenants: int
-    systems: int
     amount: dict[str, float]
 
 
@@ -186,13 +182,13 @@ async def list_runs(request: Request, query: ListRuns) -> Json:
 
     fetch = partial(services.registry.runs, tenant=query.tenant, agent=query.agent, parent=query.parent)
     page = await paging.collect(fetch, attrgetter("run_id"), query, keep)
-    return page.json([await _shown(services, run) for run in page.rows])
+    return page.json([await _show(services, run) for run in page.rows])
 
 
 @ROUTES.add("GET", "/v1/runs/{run_id}", Permission.READ_RUNS, {200: Run})
 async def show_run(request: Request, run_id: str) -> Json:
     """One run, with its effective mode and its counters."""
-    return await _shown(request.services, await request.run(run_id))
+    return await _show(request.services, await request.run(run_id))
 
 
 @ROUTES.add("POST", "/v1/runs/{run_id}/lease", Permission.RENEW_LEASES, {200: OpenedRun, 403: "the run is contained or has ended"})
@@ -212,7 +208,7 @@ async def close_run(request: Request, run_id: str, body: CloseRun) -> Json:
     except errors.JournalUnavailable as down:
         detail = f"Run {run_id} is ended on this node now, but that is not durable: the journal cannot be written ({down.detail})"
         raise errors.JournalUnavailable(detail) from down
-    return await _shown(request.services, closed)
+    return await _show(request.services, closed)
 
 
 @ROUTES.add(
@@ -235,10 +231,10 @@ async def report_finding(request: Request, run_id: str, body: ReportFinding) -> 
 
 async def with_lease(services: Services, opened: LeasedRun) -> Json:
     """A run and its new lease."""
-    return {"run": await _shown(services, opened.run), "lease": opened.lease, "expires_at": timestamps.rfc3339(opened.run.expires_at)}
+    return {"run": await _show(services, opened.run), "lease": opened.lease, "expires_at": timestamps.rfc3339(opened.run.expires_at)}
 
 
-async def _shown(services: Services, run: model.Run) -> Json:
+async def _show(services: Services, run: model.Run) -> Json:
     """A run as the API shows it, under its effective mode."""
     counters = await services.registry.counters(f"run:{run.run_id}")
     return run_shown(run, counters, _mode(services, run).label)

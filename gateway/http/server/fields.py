@@ -62,8 +62,8 @@ Wait = Annotated[float, BeforeValidator(_wait), _text_or_number("2s", 0)]
 Calls = Annotated[InstanceOf[Rate], BeforeValidator(units.rate), WithJsonSchema({"type": "string", "examples": ["50/s", "10/m"]})]
 Amount = Annotated[int, BeforeValidator(units.amount), WithJsonSchema({"type": "number", "minimum": 0, "examples": [1000, 12.5]})]
 Count = Annotated[int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 0})]
-ModeWord = Literal["active", "read_only", "paused", "quarantined", "revoked"]
-OrderWord = Literal["active", "read_only", "paused", "quarantined", "revoked", "no_fanout"]
+RequestedMode = Literal["active", "read_only", "paused", "quarantined", "revoked"]
+RequestedOrderMode = Literal["active", "read_only", "paused", "quarantined", "revoked", "no_fanout"]
 
 
 # --- of answers ------------------------------------------------------------------------------------------------------
@@ -81,23 +81,27 @@ Model = TypeVar("Model")
 def shows(value: Codec[Any] | type[Struct]) -> Callable[[type[Model]], type[Model]]:
     """Decorates an answer that shows such a value: it has the value's members, beside and instead of which it declares its own."""
     kind, times, hidden = (value.kind, value.times, value.hidden) if isinstance(value, Codec) else (value, (), ())
-    members: dict[str, Any] = {}
-    for member in structs.fields(kind):
-        known = tuple(one for one in get_args(member.type) if one is not type(None))
-        nullable = len(known) < len(get_args(member.type))
-        if member.name in times:
-            members[member.name] = Timestamp | None if nullable else Timestamp
-        elif kind.__struct_config__.omit_defaults and not member.required:
-            members[member.name] = NotRequired[Union[known] if nullable else member.type]  # noqa: UP007
-        elif member.name not in hidden:
-            members[member.name] = member.type
 
     def declare(model: Any) -> Any:
-        described = TypedDict(model.__name__, members | get_type_hints(model, include_extras=True))  # type: ignore[misc]
+        omits = kind.__struct_config__.omit_defaults or not model.__total__
+        members = {one.name: _described(one, one.name in times, omits) for one in structs.fields(kind) if one.name not in hidden}
+        own = get_type_hints(model, include_extras=True)
+        described = TypedDict(model.__name__, members | own, total=model.__total__)  # type: ignore[misc]
         described.__doc__ = model.__doc__
         return described
 
     return declare
+
+
+def _described(member: structs.FieldInfo, is_time: bool, omits: bool) -> Any:
+    """The type of a shown member; with ``omits``, one that has its default is absent instead of null."""
+    known = tuple(one for one in get_args(member.type) if one is not type(None))
+    nullable = len(known) < len(get_args(member.type))
+    if is_time:
+        return Timestamp | None if nullable else Timestamp
+    if omits and not member.required:
+        return NotRequired[Union[known] if nullable else member.type]  # noqa: UP007
+    return member.type
 
 
 class Listed(TypedDict):
