@@ -48,7 +48,7 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer has already begun")
         answer = problem.answer(problem.MalformedRequest() if status < 500 else problem.Internal())
-        guard.add_headers(answer)
+        answer.headers.update(guard.HEADERS)
         answer.force_close()
         return answer
 

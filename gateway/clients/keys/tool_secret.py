@@ -37,7 +37,7 @@ class ToolSecret:
 
     @property
     def constant(self) -> tuple[bytes, bytes] | None:
-        """The header line where every call carries the same; ``None`` if it depends on the tenant or a file, or cannot be made."""
+        """The header line if every call carries the same; ``None`` if it depends on the tenant or a file, or cannot be made."""
         if self._per_tenant or self._file is not None:
             return None
         try:

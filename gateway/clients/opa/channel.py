@@ -25,7 +25,7 @@ _FAILED_RULE = frozenset({"eval_type_error", "eval_builtin_error", "eval_conflic
 
 
 class RuleFailed(Exception):
-    """A rule cannot be applied to what OPA was asked about; ``where`` it is, as far as OPA says."""
+    """A rule cannot be applied to what OPA was asked about; ``where`` is the rule's place, as far as OPA says."""
 
     def __init__(self, where: str) -> None:
         super().__init__(where)
@@ -42,7 +42,7 @@ class Result:
 
     @property
     def revision(self) -> str:
-        """What the bundles call themselves: one's revision, several as ``name=revision``; '' where one has none."""
+        """What the bundles call themselves: one's revision, several as ``name=revision``; '' if one has none."""
         if not all(self.bundles.values()):
             return ""
         if len(self.bundles) == 1:
@@ -121,9 +121,9 @@ class Answer:
 
 
 class Channel:
-    """Connections to one OPA, of a session of their own. To be made where an event loop runs.
+    """Connections to one OPA, of a session of their own. Made while an event loop runs.
 
-    ``base`` is ``http://host:port`` or ``https://...``, with a path where OPA lies under one; ``socket`` is the Unix
+    ``base`` is ``http://host:port`` or ``https://...``, with a path if OPA lies under one; ``socket`` is the Unix
     socket to dial instead of what ``base`` names.
     """
 

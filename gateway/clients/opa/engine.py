@@ -156,7 +156,7 @@ class OpaEngine:
                 self._report("warning", f"revision {self.revision}: data.killcord.{rule} returns no usable answer for a sample: {fault}")
 
     async def _digest(self) -> str:
-        """A revision where the bundles name none: it follows the modules, not the data."""
+        """A revision for bundles that name none: it follows the modules, not the data."""
         found = channel.parse_modules(await self._channel.ask("GET", self._policies, within=CHECK_TIMEOUT, most=LARGEST_LISTING))
         return channel.revision_of(found) if found else "unknown"
 

@@ -19,7 +19,7 @@ from gateway.clients.policy_bundle import Bundle
 from gateway.clients.rego import entry_points, loading
 
 OURS = "killcord-push/"
-"""What ids of modules begin with that were pushed; whatever else begins so is removed by the next push."""
+"""The prefix of the ids of pushed modules; the next push removes every other module of this prefix."""
 
 ROOT = "killcord"
 TIMEOUT = 10.0
@@ -50,8 +50,8 @@ class _Straight(OpaClient):  # type: ignore[misc]
 def push(folder: Path, *, host: str, port: int, tls: bool) -> Pushed:
     """Vet a folder as the embedded engine does, then put its modules and data in the place of those pushed before.
 
-    OPA takes one module at a time: until the last is in, it gives no usable decision, and gateways refuse calls. Where
-    a push fails midway it stays so, until another succeeds.
+    OPA takes one module at a time: until the last is in, it gives no usable decision, and gateways refuse calls. If
+    a push fails midway, that stays so until another succeeds.
 
     Raises:
         Misconfigured: the folder cannot be used, or OPA cannot be reached or does not take it; one line per problem.
@@ -99,7 +99,7 @@ def _pushed_before(client: OpaClient) -> set[str]:
 
 
 def _each(names: Iterable[str], step: Callable[[str], object]) -> None:
-    """Take a step for each. OPA compiles everything at each: what others have to go before is tried again after them.
+    """Take a step for each name. OPA compiles everything at each step: a step that needs others first is tried again after them.
 
     Raises:
         RegoParseError, DeletePolicyError: what is left cannot be done in any order.

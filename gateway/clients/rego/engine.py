@@ -31,7 +31,7 @@ BOUND = 4_096
 """Answers remembered."""
 
 _NEW_EACH_TIME = frozenset({"now", "step"})
-"""What is another one in each call: a bundle that looks at it is asked every time."""
+"""Members that differ in each call: a bundle that looks at one is asked every time."""
 
 # No JSON text holds this byte: what is absent is like nothing that could be there.
 _ABSENT = orjson.Fragment(b"\x00")
@@ -64,7 +64,7 @@ class DecisionCache:
 
 
 def _at(document: Mapping[str, object], path: tuple[str, ...]) -> object:
-    """The value at a path; where something on the way is not an object, that something, marked as such: a rule may see parts of it."""
+    """The value at a path; if something on the way is no object, that something, marked as such: a rule may see parts of it."""
     value: object = document
     for step in path:
         if not isinstance(value, dict):
@@ -86,7 +86,7 @@ class _Active:
 
 
 class EmbeddedEngine:
-    """Decides inline, some 40 microseconds a call, or 10 where the rules would see nothing that they have not seen before;
+    """Decides inline, some 40 microseconds a call, or 10 if the rules would see only values that they have seen before;
     all but ``health`` belongs to the thread that made it.
 
     ``mint`` makes decision ids (``Clock.mint``).
@@ -181,7 +181,7 @@ class EmbeddedEngine:
         self.release()
 
     def release(self) -> None:
-        """Drop the engine: regorus wants that on the thread that made it, and a garbage collector asks no one."""
+        """Drop the engine, on the thread that made it: regorus demands that, and a garbage collector may run on any thread."""
         self._active = replace(self._active, engine=None)
 
     async def refresh(self) -> None:
@@ -216,7 +216,7 @@ class EmbeddedEngine:
         self._active = replace(active, engine=loading.compile_engine(active.examined.modules, active.data))
 
     def _report_missing(self) -> None:
-        """Warn of each rule that the active revision lacks, where something follows from that."""
+        """Warn of each rule that the active revision lacks, if something follows from that."""
         for rule, lack in entry_points.LACKING.items():
             if rule not in self._active.examined.answers:
                 self._report("warning", f"revision {self.revision}: {lack}")

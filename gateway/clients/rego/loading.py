@@ -132,7 +132,7 @@ def evaluate(engine: regorus.Engine, rule: str = entry_points.RULE, document: Ma
 
 
 def error_place(error: RuntimeError) -> str | None:
-    """``policies/x.rego:12`` where regorus says in which rule an evaluation failed."""
+    """``policies/x.rego:12``, if regorus says in which rule an evaluation failed."""
     match = _PLACE.search(str(error))
     return f"{match['file']}:{match['line']}" if match else None
 

@@ -93,7 +93,7 @@ class Scope:
         return self._referred(reference.path) if reference else None
 
     def literal(self, node: Mapping[str, Any]) -> str | None:
-        """The text that a term is, where it is written out, here or as a constant of its own."""
+        """The text of a term that is written out, here or as a constant of its own; ``None`` for any other."""
         written = syntax.text(node)
         reference = None if written is not None else syntax.reference_of(node)
         found = self.resolve(reference.path) if reference else None
@@ -161,13 +161,13 @@ def names(
 
 
 def part(schema: Schema, name: str | None) -> Schema:
-    """What a schema says under a key; empty where it says nothing."""
+    """What a schema says under a key; empty if it says nothing."""
     found = schema.get(name or "")
     return found if isinstance(found, Mapping) else {}
 
 
 def member(schema: Schema, step: str | None) -> Schema:
-    """The schema of one member; empty where nothing is said about it."""
+    """The schema of one member; empty if nothing is said about it."""
     if schema.get("type") == "array":
         return part(schema, "items")
     properties = part(schema, "properties")

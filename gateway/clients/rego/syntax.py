@@ -96,7 +96,7 @@ def module(tree: Mapping[str, Any]) -> Module:
 def input_paths(modules: Iterable[Module], sources: Mapping[str, str]) -> tuple[tuple[str, ...], ...] | None:
     """Every path of ``input`` that a decision can depend on, each as far as it is known before the rule runs.
 
-    ``None`` if a rule looks at the whole input, or where the text holds an ``input`` that the syntax does not account for.
+    ``None`` if a rule looks at the whole input, or if the text holds an ``input`` that the syntax does not account for.
     """
     paths: set[tuple[str, ...]] = set()
     for one in modules:
@@ -138,7 +138,7 @@ def reference_of(node: Any) -> Reference | None:
 
 
 def called_name(node: Mapping[str, Any]) -> str:
-    """The dotted name that a node calls, as it is written; empty where it is not a call."""
+    """The dotted name that a node calls, as it is written; empty if it is no call."""
     function = reference_of(node["Call"]["fcn"]) if "Call" in node else None
     return dotted(function.path) if function else ""
 

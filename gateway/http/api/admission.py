@@ -16,7 +16,7 @@ from gateway.http.server.routing import Routes
 from gateway.model.run import Mode, Run, TaskClass
 
 RETRY_AFTER = 5.0
-"""Seconds until asking again makes sense, where the order that holds has no end of its own."""
+"""Seconds after which to ask again, if the order in force has no end of its own."""
 
 ROUTES = Routes()
 
@@ -77,7 +77,7 @@ def _decide(services: Services, task_class: TaskClass, body: AskAdmission, exist
 
 
 def _run_of_task(body: AskAdmission, now: float, epoch: int) -> Run:
-    """The run that the task would be."""
+    """The run as which the task would be opened."""
     run_id = body.run_id or ""
     return Run(
         run_id=run_id, workflow_id=run_id, tenant=body.tenant, agent_id="", task_class=body.task_class, opened_at=now, opened_under=epoch

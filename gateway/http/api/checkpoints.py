@@ -34,7 +34,7 @@ ROUTES = Routes()
 
 
 class TakeCheckpoint(Body):
-    """A safe boundary to resume a run from. ``state_ref`` says where the workflow's state of now is kept: at most 1 KiB of text."""
+    """A safe boundary to resume a run from. ``state_ref`` says where the workflow's present state is kept: at most 1 KiB of text."""
 
     state_ref: str = Field(min_length=1, max_length=STATE_REF)
     label: Label | None = None
@@ -103,7 +103,7 @@ class CheckpointPage(Listed):
 
 
 class ResumedRun(runs.OpenedRun):
-    """The run with its new lease. ``state_ref`` is the workflow's state to begin with; null where none was taken."""
+    """The run with its new lease. ``state_ref`` is the workflow's state to begin with; null if none was taken."""
 
     checkpoint: Checkpoint
     state_ref: str | None

@@ -30,7 +30,7 @@ Compensation = TypedDict("Compensation", {"class": Reversibility, "type": Remedy
 
 
 class Effect(TypedDict):
-    """One mutation that the run made. Refs are ``<system>:<type>:<id>:<version>``; ``why_not`` is there where no call can undo it."""
+    """One mutation that the run made. Refs are ``<system>:<type>:<id>:<version>``; ``why_not`` is present only if no call can undo it."""
 
     intent: str
     outcome: str | None

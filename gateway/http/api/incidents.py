@@ -172,7 +172,7 @@ async def show_incident(request: Request, incident_id: str) -> Json:
     {admission.TooWide: checkpoints.too_wide},
 )
 async def recover_incident(request: Request, incident_id: str, body: checkpoints.ResumeRun) -> Json:
-    """Contain the run, roll it back, verify, and resume it with tighter rights. It waits where a person has to decide."""
+    """Contain the run, roll it back, verify, and resume it with tighter rights. It waits if a person has to decide."""
     await _find(request, incident_id)
     incident, now = await request.services.recover(incident_id, body.request(), by=request.operator.name, reason=body.reason)
     return timeline.summary(incident) | {"recovery": _recovery(incident, now)}

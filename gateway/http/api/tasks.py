@@ -27,7 +27,7 @@ class ListTasks(Paged):
 
 
 class ResolveTask(Body):
-    """What a person found or did at the tool. ``reason`` is taken for ``note`` where that is missing."""
+    """What a person found or did at the tool. ``reason`` is taken for ``note`` if that is missing."""
 
     resolution: Literal["applied", "not_applied", "done", "not_needed", "accepted"]
     note: Reason | None = None

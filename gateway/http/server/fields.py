@@ -111,7 +111,7 @@ class Listed(TypedDict):
 
 
 class Target(TypedDict):
-    """An object of a tool. ``id`` is empty where the call creates it."""
+    """An object of a tool. ``id`` is empty if the call creates it."""
 
     system: str
     type: str

@@ -13,7 +13,7 @@ from gateway.wire.inbound.head import Hosts
 
 LONGEST_TOKEN = 512
 
-_HEADERS = {
+HEADERS = {
     "Server": "killcord",
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -45,12 +45,7 @@ def hosts(allowed: tuple[str, ...]) -> Middleware:
 
 async def before_sending(_: web.Request, response: web.StreamResponse) -> None:
     """Add the headers of every answer (an ``on_response_prepare`` signal, so that streams have them too)."""
-    add_headers(response)
-
-
-def add_headers(response: web.StreamResponse) -> None:
-    """Add them to an answer that no application prepares."""
-    response.headers.update(_HEADERS)
+    response.headers.update(HEADERS)
 
 
 def operator(request: web.Request, identify: Callable[[str], Operator | None], permission: Permission) -> Operator:

@@ -63,18 +63,18 @@ class Operator:
 
     @property
     def everywhere(self) -> bool:
-        """Whether nothing is kept from it."""
+        """Whether it may touch every tenant and class."""
         return "*" in self.tenants and "*" in self.classes
 
     def may(self, permission: Permission) -> bool:
         return permission in PERMITTED[self.role]
 
     def may_touch(self, tenant: str, task_class: str | None = None) -> bool:
-        """Whether a tenant, and a class where one is meant, are among its own."""
+        """Whether it may touch a tenant, and a class if one is given."""
         return _among(tenant, self.tenants) and (task_class is None or _among(task_class, self.classes))
 
     def covers(self, tenant: object, task_class: object) -> bool:
-        """Whether it may touch all that a scope or an entry with this tenant and class is about; ``None`` is every one."""
+        """Whether it may touch a scope or an entry of this tenant and class; ``None`` stands for every tenant or class."""
         return _among(tenant, self.tenants) and _among(task_class, self.classes)
 
 

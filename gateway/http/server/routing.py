@@ -1,6 +1,6 @@
 """Operations of the control API. A handler is declared with method, path, permission and answers; its signature says the rest.
 
-A handler takes the request, each named part of its path, and where it has them ``query`` and ``body``, whose annotations are the models
+A handler takes the request, each named part of its path, and ``query`` and ``body`` if it declares them: their annotations are the models
 that they are read into. What it returns is sent as JSON with the first status of ``answers``, or as it is if it is a response.
 
 A body is strict JSON. Where a body or a query does not fit its model, the problem names everything that is wrong.

@@ -1,4 +1,4 @@
-"""One client's connection: requests framed one after the other, each carried to its reply before the next is looked at."""
+"""One client's connection: requests framed one after the other; each gets its reply before the next is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Spawn = Callable[[Coroutine[object, object, None]], "asyncio.Task[None]"]
 
 
 class ServerState:
-    """What the connections of one server share: who serves their calls, and the books of connections, tasks and bytes held.
+    """What the connections of one server share: the endpoint of their calls, and counts of connections, tasks and buffered bytes.
 
     ``empty`` is set once a draining server has nothing left to do.
     """
@@ -53,7 +53,7 @@ class ServerState:
 
     @property
     def crowded(self) -> bool:
-        """Whether the request bytes held for all clients are at their bound."""
+        """Whether the request bytes buffered for all clients have reached their bound."""
         return self._buffered >= self.bounds.buffered_bytes
 
     def count_buffered(self, change: int) -> None:
@@ -285,7 +285,7 @@ class Connection(asyncio.Protocol):
         self._count_buffered(0)
         if self._transport.is_closing():
             return
-        # Closing at once would reset the connection where input is unread, and the reply with it.
+        # Closing at once would reset the connection if input is unread, and the client would lose the reply.
         self._set_deadline(self._server.bounds.linger if self._writer.writable.is_set() else self._server.bounds.write_timeout)
         self.resume_reading()
         if self._ended:

@@ -19,7 +19,7 @@ _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phr
 
 class ResponseHead(Struct, frozen=True):
     """The first bytes of a reply: its head, and what of its body is there. ``streams``: the reply's ``rest`` is to follow,
-    in chunks where ``chunked``, else ``due`` bytes of it (``None``: until the connection closes). ``keep``: the connection lives on.
+    in chunks if ``chunked``, else ``due`` bytes of it (``None``: until the connection closes). ``keep``: the connection lives on.
     """
 
     data: bytes

@@ -38,7 +38,7 @@ class Server:
         self._sweep: asyncio.TimerHandle | None = None
 
     async def open_tcp(self, host: str, port: int) -> tuple[str, int]:
-        """Listen on an address (``::1`` too) and return it, with the port that was taken where ``port`` is 0.
+        """Listen on an address (``::1`` too) and return it, with the port that the system chose if ``port`` is 0.
 
         Raises:
             OSError: cannot bind the address.
@@ -57,7 +57,7 @@ class Server:
         self._opened(await asyncio.get_running_loop().create_unix_server(self._protocol, path, backlog=1024))
 
     async def drain(self, grace: float) -> bool:
-        """Stop: no new connections, no further requests; calls on the wire get ``grace`` seconds to end. Whether all did.
+        """Stop: no new connections, no further requests; calls under way get ``grace`` seconds to end. Returns whether all did.
 
         What has not ended by then loses its connection: calls that were not committed are cancelled, the others continue in their tasks,
         which the spawner awaits.

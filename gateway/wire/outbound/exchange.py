@@ -44,7 +44,7 @@ class AnswerHead(Struct, frozen=True):
 
 
 class Exchange:
-    """Reads one answer. ``answer`` is set once its head is there, and the whole of it where it is short.
+    """Reads one answer. ``answer`` is set once its head is complete; a short answer is set whole.
 
     A long answer is its own ``rest``: iterating it gives the bytes as they come. Reading it to its end lets the connection be used
     again, ``aclose`` before that closes the connection. ``ended`` is true once nothing more will be read from the connection.
