@@ -40,7 +40,7 @@ class Admission(TypedDict):
     retry_after: NotRequired[float]
 
 
-@ROUTES.add("POST", "/v1/admission", Permission.ADMIT, {200: Admission})
+@ROUTES.post("/v1/admission", Permission.ADMIT, {200: Admission})
 async def ask_admission(request: Request, body: AskAdmission) -> Admission:
     """May this task start?"""
     services = request.services

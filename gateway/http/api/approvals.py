@@ -59,7 +59,7 @@ class ApprovalPage(Listed):
     items: list[Approval]
 
 
-@ROUTES.add("GET", "/v1/approvals", Permission.READ_APPROVALS, {200: ApprovalPage})
+@ROUTES.get("/v1/approvals", Permission.READ_APPROVALS, {200: ApprovalPage})
 async def list_approvals(request: Request, query: ListApprovals) -> Json:
     """List approvals; with the request as it would be sent, for roles that may decide."""
     services, now = request.services, request.services.clock.now()
@@ -77,14 +77,13 @@ async def list_approvals(request: Request, query: ListApprovals) -> Json:
     return page.json([await _show(request, one) for one in page.rows])
 
 
-@ROUTES.add("GET", "/v1/approvals/{approval_id}", Permission.READ_APPROVALS, {200: Approval})
+@ROUTES.get("/v1/approvals/{approval_id}", Permission.READ_APPROVALS, {200: Approval})
 async def show_approval(request: Request, approval_id: str) -> Json:
     """One approval; with the request as it would be sent, for roles that may decide."""
     return await _show(request, await _find(request, approval_id))
 
 
-@ROUTES.add(
-    "POST",
+@ROUTES.post(
     "/v1/approvals/{approval_id}",
     Permission.DECIDE_APPROVALS,
     {200: Approval, 409: "it is already decided, expired, used or void"},

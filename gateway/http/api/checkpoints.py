@@ -130,8 +130,7 @@ def _show_effect(write: Write) -> Json:
     }
 
 
-@ROUTES.add(
-    "POST",
+@ROUTES.post(
     "/v1/runs/{run_id}/checkpoints",
     Permission.CHECKPOINT,
     {201: Checkpoint, 409: "`not-verified` with the `effects` that prevent it, or `conflict`"},
@@ -150,7 +149,7 @@ async def take_checkpoint(request: Request, run_id: str, body: TakeCheckpoint) -
     return CHECKPOINT.shown(taken)
 
 
-@ROUTES.add("GET", "/v1/runs/{run_id}/checkpoints", Permission.READ_RUNS, {200: CheckpointPage})
+@ROUTES.get("/v1/runs/{run_id}/checkpoints", Permission.READ_RUNS, {200: CheckpointPage})
 async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
     """List the checkpoints of a run."""
     services, run = request.services, await request.run(run_id)
@@ -164,8 +163,7 @@ async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
     }
 
 
-@ROUTES.add(
-    "POST",
+@ROUTES.post(
     "/v1/runs/{run_id}/resume",
     Permission.RESUME,
     {

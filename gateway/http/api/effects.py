@@ -57,7 +57,7 @@ class EffectPage(Listed):
     items: list[Effect]
 
 
-@ROUTES.add("GET", "/v1/runs/{run_id}/effects", Permission.READ_RUNS, {200: EffectPage})
+@ROUTES.get("/v1/runs/{run_id}/effects", Permission.READ_RUNS, {200: EffectPage})
 async def list_effects(request: Request, run_id: str, query: ListEffects) -> Json:
     """What the run changed, and what can still be undone."""
     services, run = request.services, await request.run(run_id)

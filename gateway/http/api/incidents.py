@@ -143,7 +143,7 @@ class IncidentDetail(TypedDict):
     hashes: dict[str, str]
 
 
-@ROUTES.add("GET", "/v1/incidents", Permission.READ_INCIDENTS, {200: IncidentPage})
+@ROUTES.get("/v1/incidents", Permission.READ_INCIDENTS, {200: IncidentPage})
 async def list_incidents(request: Request, query: ListIncidents) -> Json:
     """List incidents."""
 
@@ -156,7 +156,7 @@ async def list_incidents(request: Request, query: ListIncidents) -> Json:
     return page.json([timeline.summary(incident) for incident in page.rows])
 
 
-@ROUTES.add("GET", "/v1/incidents/{incident_id}", Permission.READ_INCIDENTS, {200: IncidentDetail})
+@ROUTES.get("/v1/incidents/{incident_id}", Permission.READ_INCIDENTS, {200: IncidentDetail})
 async def show_incident(request: Request, incident_id: str) -> Json:
     """One incident: what was seen, what was done about it, what it touched, what is still open."""
     incident = await _find(request, incident_id)
@@ -164,8 +164,7 @@ async def show_incident(request: Request, incident_id: str) -> Json:
     return view | {"recovery": _recovery(incident, await request.services.recover.view(incident))}
 
 
-@ROUTES.add(
-    "POST",
+@ROUTES.post(
     "/v1/incidents/{incident_id}/recover",
     Permission.RESUME,
     {202: IncidentRecovery, 400: "`too-wide` with `excess`, or `bad-request`"},

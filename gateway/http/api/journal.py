@@ -95,7 +95,7 @@ class HeadPage(Listed):
     tail: Tail
 
 
-@ROUTES.add("GET", "/v1/journal", Permission.READ_JOURNAL, {200: EntryPage}, also=LINES)
+@ROUTES.get("/v1/journal", Permission.READ_JOURNAL, {200: EntryPage}, also=LINES)
 async def list_entries(request: Request, query: ListEntries) -> web.Response:
     """Entries of the journal, as they are stored; with `Accept: application/x-ndjson` one a line, and the cursor in `Killcord-Next`."""
     page = await _entries(request, query)
@@ -107,21 +107,20 @@ async def list_entries(request: Request, query: ListEntries) -> web.Response:
     return web.Response(body=body, content_type=JSON)
 
 
-@ROUTES.add("GET", "/v1/journal/heads", Permission.READ_JOURNAL, {200: HeadPage})
+@ROUTES.get("/v1/journal/heads", Permission.READ_JOURNAL, {200: HeadPage})
 async def list_heads(request: Request) -> HeadPage:
     """The latest signed head of each stream."""
     return await _heads(request.services)
 
 
-@ROUTES.add("POST", "/v1/journal/heads", Permission.READ_JOURNAL, {200: HeadPage})
+@ROUTES.post("/v1/journal/heads", Permission.READ_JOURNAL, {200: HeadPage})
 async def sign_head(request: Request) -> HeadPage:
     """Sign a head over the newest entry now."""
     await request.services.sign_head()
     return await _heads(request.services)
 
 
-@ROUTES.add(
-    "GET",
+@ROUTES.get(
     "/v1/journal/follow",
     Permission.READ_JOURNAL,
     {200: "server-sent events `entry`, with `<stream>/<seq>` as their id"},
@@ -139,7 +138,7 @@ async def follow_journal(request: Request, query: FollowJournal) -> web.StreamRe
     return response
 
 
-@ROUTES.add("GET", "/v1/journal/{stream}/{seq}", Permission.READ_JOURNAL, {200: Entry})
+@ROUTES.get("/v1/journal/{stream}/{seq}", Permission.READ_JOURNAL, {200: Entry})
 async def show_entry(request: Request, stream: str, seq: str) -> web.Response:
     """One entry, as it is stored."""
     position = position_of(f"{stream}/{seq}")

@@ -122,8 +122,7 @@ class DryRun(TypedDict):
     runs: int
 
 
-@ROUTES.add(
-    "POST",
+@ROUTES.post(
     "/v1/orders",
     Permission.ORDER,
     {201: MadeOrder, 200: DryRun, 503: "`journal-unavailable`: it is in force on this node, but not durable"},
@@ -152,7 +151,7 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
     return answer
 
 
-@ROUTES.add("GET", "/v1/orders", Permission.READ_ORDERS, {200: OrderPage})
+@ROUTES.get("/v1/orders", Permission.READ_ORDERS, {200: OrderPage})
 async def list_orders(request: Request, query: ListOrders) -> Json:
     """List orders, including released ones."""
     services = request.services
@@ -168,8 +167,7 @@ async def list_orders(request: Request, query: ListOrders) -> Json:
     return page.json([await _show(services, order) for order in page.rows])
 
 
-@ROUTES.add(
-    "DELETE",
+@ROUTES.delete(
     "/v1/orders/{order_id}",
     Permission.ORDER,
     {200: OrderWithState, 409: "it is already released"},

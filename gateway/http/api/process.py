@@ -56,32 +56,32 @@ class Description(TypedDict):
     paths: dict[str, Any]
 
 
-@ROUTES.add("GET", "/healthz", None, {200: Health}, on_sidecar=True)
+@ROUTES.get("/healthz", None, {200: Health}, on_sidecar=True)
 async def show_health(request: Request) -> Health:
     """Alive."""
     return {"status": "ok"}
 
 
-@ROUTES.add("GET", "/readyz", None, {200: Readiness, 503: Readiness}, on_sidecar=True)
+@ROUTES.get("/readyz", None, {200: Readiness, 503: Readiness}, on_sidecar=True)
 async def show_readiness(request: Request) -> web.Response:
     """Ready, part by part."""
     can_pass, parts = request.services.ready()
     return routing.json_response({"status": "ready" if can_pass else "not ready", **parts}, 200 if can_pass else 503)
 
 
-@ROUTES.add("GET", "/metrics", None, {200: "the text format"}, media=TEXT, on_sidecar=True)
+@ROUTES.get("/metrics", None, {200: "the text format"}, media=TEXT, on_sidecar=True)
 async def show_metrics(request: Request) -> web.Response:
     """Metrics for Prometheus; no label holds an agent's text."""
     return web.Response(body=generate_latest(request.services.metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-@ROUTES.add("GET", "/.well-known/jwks.json", None, {200: JwkSet}, on_sidecar=True)
+@ROUTES.get("/.well-known/jwks.json", None, {200: JwkSet}, on_sidecar=True)
 async def show_jwks(request: Request) -> Json:
     """The public keys that verify leases."""
     return dict(request.services.lease_keys.jwks())
 
 
-@ROUTES.add("GET", "/openapi.json", None, {200: Description})
+@ROUTES.get("/openapi.json", None, {200: Description})
 async def show_openapi(request: Request) -> Json:
     """The OpenAPI document."""
     # In a thread: to make the schemas takes a while, the first time, and calls of agents must not wait for it.
@@ -101,7 +101,7 @@ From a shell: KILLCORD_URL and KILLCORD_TOKEN, then 'killcord runs list', 'killc
 """
 
 
-@ROUTES.add("GET", "/", None, {200: "a pointer to the rest"}, media=TEXT)
+@ROUTES.get("/", None, {200: "a pointer to the rest"}, media=TEXT)
 async def show_pointer(request: Request) -> web.Response:
     """A pointer to the API's parts."""
     return web.Response(text=POINTER)

@@ -124,8 +124,7 @@ class RollbackDetail(Rollback):
     joins: NotRequired[dict[str, list[str]]]
 
 
-@ROUTES.add(
-    "POST",
+@ROUTES.post(
     "/v1/rollbacks",
     Permission.ROLL_BACK,
     {202: Rollback, 200: RollbackPlan, 409: "the scope is not contained"},
@@ -160,7 +159,7 @@ async def _begin(request: Request, body: StartRollback) -> Json:
     return rollback_shown(begun)
 
 
-@ROUTES.add("GET", "/v1/rollbacks", Permission.READ_ROLLBACKS, {200: RollbackPage})
+@ROUTES.get("/v1/rollbacks", Permission.READ_ROLLBACKS, {200: RollbackPage})
 async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     """List rollbacks, ended ones too."""
 
@@ -172,7 +171,7 @@ async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     return page.json([rollback_shown(one) for one in page.rows])
 
 
-@ROUTES.add("GET", "/v1/rollbacks/{rollback_id}", Permission.READ_ROLLBACKS, {200: RollbackDetail}, also=plan_views.MEDIA_TYPE)
+@ROUTES.get("/v1/rollbacks/{rollback_id}", Permission.READ_ROLLBACKS, {200: RollbackDetail}, also=plan_views.MEDIA_TYPE)
 async def show_rollback(request: Request, rollback_id: str, query: ShowRollback) -> Json | web.Response:
     """One rollback, node by node; for `Accept: text/vnd.mermaid` as a flowchart."""
     services = request.services
@@ -188,14 +187,14 @@ async def show_rollback(request: Request, rollback_id: str, query: ShowRollback)
     return await asyncio.to_thread(_show, view, tried, services.clock.now() - services.clock.monotonic())
 
 
-@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/stop", Permission.ROLL_BACK, {200: Rollback, 409: "it has ended"}, _UNCHANGED)
+@ROUTES.post("/v1/rollbacks/{rollback_id}/stop", Permission.ROLL_BACK, {200: Rollback, 409: "it has ended"}, _UNCHANGED)
 async def stop_rollback(request: Request, rollback_id: str, body: ChangeRollback) -> Json:
     """Stop a rollback: it sends nothing more."""
     await _find(request, rollback_id)
     return rollback_shown(await request.services.rollbacks.stop(rollback_id, reason=body.reason, by=request.operator.name))
 
 
-@ROUTES.add("POST", "/v1/rollbacks/{rollback_id}/continue", Permission.ROLL_BACK, {200: Rollback, 409: "it cannot continue"}, _UNCHANGED)
+@ROUTES.post("/v1/rollbacks/{rollback_id}/continue", Permission.ROLL_BACK, {200: Rollback, 409: "it cannot continue"}, _UNCHANGED)
 async def continue_rollback(request: Request, rollback_id: str, body: ChangeRollback) -> Json:
     """Continue a rollback that was stopped, or that waited for a person."""
     await _find(request, rollback_id)

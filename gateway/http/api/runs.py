@@ -150,8 +150,7 @@ class ReportedFinding(TypedDict):
     incident_id: NotRequired[str]
 
 
-@ROUTES.add(
-    "POST",
+@ROUTES.post(
     "/v1/runs",
     Permission.OPEN_RUNS,
     {201: OpenedRun, 200: OpenedRun, 400: "`too-wide` with `excess`, or `bad-request`", 409: "the id belongs to another run"},
@@ -172,7 +171,7 @@ async def open_run(request: Request, body: OpenRun) -> web.Response:
     return routing.json_response(await with_lease(services, opened), 201 if opened.new else 200)
 
 
-@ROUTES.add("GET", "/v1/runs", Permission.READ_RUNS, {200: RunPage})
+@ROUTES.get("/v1/runs", Permission.READ_RUNS, {200: RunPage})
 async def list_runs(request: Request, query: ListRuns) -> Json:
     """List runs."""
     services = request.services
@@ -185,13 +184,13 @@ async def list_runs(request: Request, query: ListRuns) -> Json:
     return page.json([await _show(services, run) for run in page.rows])
 
 
-@ROUTES.add("GET", "/v1/runs/{run_id}", Permission.READ_RUNS, {200: Run})
+@ROUTES.get("/v1/runs/{run_id}", Permission.READ_RUNS, {200: Run})
 async def show_run(request: Request, run_id: str) -> Json:
     """One run, with its effective mode and its counters."""
     return await _show(request.services, await request.run(run_id))
 
 
-@ROUTES.add("POST", "/v1/runs/{run_id}/lease", Permission.RENEW_LEASES, {200: OpenedRun, 403: "the run is contained or has ended"})
+@ROUTES.post("/v1/runs/{run_id}/lease", Permission.RENEW_LEASES, {200: OpenedRun, 403: "the run is contained or has ended"})
 async def renew_lease(request: Request, run_id: str, body: RenewLease) -> Json:
     """Renew a run's lease."""
     await request.run(run_id)
@@ -199,7 +198,7 @@ async def renew_lease(request: Request, run_id: str, body: RenewLease) -> Json:
     return await with_lease(request.services, renewed)
 
 
-@ROUTES.add("POST", "/v1/runs/{run_id}/close", Permission.CLOSE_RUNS, {200: Run})
+@ROUTES.post("/v1/runs/{run_id}/close", Permission.CLOSE_RUNS, {200: Run})
 async def close_run(request: Request, run_id: str, body: CloseRun) -> Json:
     """End a run, and its leases with it."""
     await request.run(run_id)
@@ -211,8 +210,7 @@ async def close_run(request: Request, run_id: str, body: CloseRun) -> Json:
     return await _show(request.services, closed)
 
 
-@ROUTES.add(
-    "POST",
+@ROUTES.post(
     "/v1/runs/{run_id}/findings",
     Permission.REPORT_FINDINGS,
     {201: ReportedFinding},

@@ -53,7 +53,7 @@ class TaskPage(Listed):
     items: list[Task]
 
 
-@ROUTES.add("GET", "/v1/tasks", Permission.READ_TASKS, {200: TaskPage})
+@ROUTES.get("/v1/tasks", Permission.READ_TASKS, {200: TaskPage})
 async def list_tasks(request: Request, query: ListTasks) -> Json:
     """List tasks."""
 
@@ -66,14 +66,13 @@ async def list_tasks(request: Request, query: ListTasks) -> Json:
     return page.json([TASK.shown(task) for task in page.rows])
 
 
-@ROUTES.add("GET", "/v1/tasks/{task_id}", Permission.READ_TASKS, {200: Task})
+@ROUTES.get("/v1/tasks/{task_id}", Permission.READ_TASKS, {200: Task})
 async def show_task(request: Request, task_id: str) -> Json:
     """One task, with its evidence."""
     return TASK.shown(await _find(request, task_id))
 
 
-@ROUTES.add(
-    "POST",
+@ROUTES.post(
     "/v1/tasks/{task_id}/resolve",
     Permission.RESOLVE_TASKS,
     {200: Task, 400: "tasks of this kind have other resolutions", 409: "it is already resolved"},

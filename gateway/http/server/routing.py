@@ -13,6 +13,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partialmethod
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_type_hints
 
@@ -103,6 +104,10 @@ class Routes(list[Route]):
             return handler
 
         return declare
+
+    get = partialmethod(add, "GET")
+    post = partialmethod(add, "POST")
+    delete = partialmethod(add, "DELETE")
 
 
 def json_response(value: object, status: int = 200) -> web.Response:
