@@ -144,11 +144,7 @@ class Scope:
 
 
 def names(
-    modules: Iterable[Module],
-    *,
-    data: Mapping[str, object],
-    builtins: Iterable[str],
-    schemas: Mapping[tuple[str, ...], Schema],
+    modules: Iterable[Module], *, data: Mapping[str, object], builtins: Iterable[str], schemas: Mapping[tuple[str, ...], Schema]
 ) -> Names:
     """All names of a bundle's modules; ``builtins`` are those of the engine."""
     usable = frozenset(name for name in builtins if not name.startswith("__")) | rego_builtins.IN_THE_GRAMMAR

@@ -16,7 +16,7 @@ from gateway.core.codec.record import CHECKPOINT, target_json
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.http.api import runs
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Count, Id, Label, Listed, Name, Paged, Reason, RequestedMode, ScopePattern, Target, shows
+from gateway.http.server.fields import AskedLimits, AskedMode, Body, Count, Id, Label, Listed, Name, Paged, Reason, Scopes, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Json, Routes
@@ -48,11 +48,11 @@ class ResumeRun(Body):
     """A contained run to be resumed. What is left out stays as the run has it; nothing can become wider."""
 
     checkpoint: Name | None = Field(default=None, description="a checkpoint's id, an entry `<stream>/<seq>` or `start`")
-    scopes: list[ScopePattern] | None = Field(default=None, max_length=200)
+    scopes: Scopes | None = None
     tools: list[Id] | None = Field(default=None, max_length=200)
-    mode: RequestedMode | None = None
-    limits: runs.AskedLimits = runs.AskedLimits()
-    require_approval: list[ScopePattern] = Field(default_factory=list, max_length=200, description="writes that need a person's approval")
+    mode: AskedMode | None = None
+    limits: AskedLimits = AskedLimits()
+    require_approval: Scopes = Field(default_factory=list, description="writes that need a person's approval")
     reason: Reason
 
     def request(self) -> admission.ResumeRequest:

@@ -121,10 +121,7 @@ async def sign_head(request: Request) -> HeadPage:
 
 
 @ROUTES.get(
-    "/v1/journal/follow",
-    Permission.READ_JOURNAL,
-    {200: "server-sent events `entry`, with `<stream>/<seq>` as their id"},
-    media=EVENTS,
+    "/v1/journal/follow", Permission.READ_JOURNAL, {200: "server-sent events `entry`, with `<stream>/<seq>` as their id"}, media=EVENTS
 )
 async def follow_journal(request: Request, query: FollowJournal) -> web.StreamResponse:
     """The journal as it grows: from `after` or `Last-Event-ID` on, else what comes from now on."""

@@ -14,7 +14,7 @@ from gateway.control.containment import containment
 from gateway.core.authorization import gate
 from gateway.core.codec.record import ORDER
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Duration, Id, Listed, ModeName, Name, Paged, Query, Reason, RequestedOrderMode, Wait, shows
+from gateway.http.server.fields import AskedOrderMode, Body, Duration, Id, Listed, ModeName, Name, Paged, Query, Reason, Wait, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services, found
 from gateway.http.server.routing import Json, Routes
@@ -43,7 +43,7 @@ class Contain(Body):
     """A containment order. ``dry_run`` only says how many open runs it would contain."""
 
     scope: OrderScope
-    mode: RequestedOrderMode = "active"
+    mode: AskedOrderMode = "active"
     no_fanout: bool = False
     reason: Reason
     ttl: Duration | None = None

@@ -19,10 +19,9 @@ from gateway.core.authorization import admission
 from gateway.core.codec.record import RUN, run_shown
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import (
-    Amount,
+    AskedLimits,
+    AskedMode,
     Body,
-    Calls,
-    Count,
     Duration,
     Id,
     Listed,
@@ -30,8 +29,7 @@ from gateway.http.server.fields import (
     Name,
     Paged,
     Reason,
-    RequestedMode,
-    ScopePattern,
+    Scopes,
     Timestamp,
     shows,
 )
@@ -43,31 +41,15 @@ from gateway.model import run as model
 ROUTES = Routes()
 
 
-class AskedLimits(Body):
-    """Limits of a run; those left out are its class's (or its parent's). Amounts in units."""
-
-    rate: Calls | None = None
-    steps: Count | None = None
-    writes: Count | None = None
-    records: Count | None = None
-    tenants: Count | None = None
-    systems: Count | None = None
-    amount: dict[str, Amount] = Field(default_factory=dict)
-
-    def asked(self) -> Json:
-        """Only what was asked for; null asks for nothing."""
-        return {name: value for name in AskedLimits.model_fields if (value := getattr(self, name)) not in (None, {})}
-
-
 class OpenRun(Body):
     """A run to open under a task class, never wider than it or than its parent."""
 
     tenant: Id
     agent_id: Name
     task_class: Id = "default"
-    scopes: list[ScopePattern] = Field(max_length=200)
+    scopes: Scopes
     tools: list[Id] | None = Field(default=None, max_length=200)
-    mode: RequestedMode = "active"
+    mode: AskedMode = "active"
     ttl: Duration | None = None
     run_id: Id | None = None
     workflow_id: Id | None = None
@@ -83,7 +65,7 @@ class OpenRun(Body):
 class ListRuns(Paged):
     tenant: Id | None = None
     agent: Name | None = None
-    mode: RequestedMode | None = Field(default=None, description="the effective mode")
+    mode: AskedMode | None = Field(default=None, description="the effective mode")
     parent: Id | None = None
 
 

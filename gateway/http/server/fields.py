@@ -54,7 +54,7 @@ def _text_or_number(*examples: Any) -> WithJsonSchema:
 # Ids go into headers, paths and keys such as ``workflow:<tenant>/<workflow>``: no slash, nothing that needs quoting.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~/-]{0,127}$")]
-ScopePattern = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
+Scopes = Annotated[list[Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]], Field(max_length=200)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_not_blank)]
 Duration = Annotated[float, BeforeValidator(units.duration), _text_or_number("15m", 900)]
@@ -62,8 +62,24 @@ Wait = Annotated[float, BeforeValidator(_wait), _text_or_number("2s", 0)]
 Calls = Annotated[InstanceOf[Rate], BeforeValidator(units.rate), WithJsonSchema({"type": "string", "examples": ["50/s", "10/m"]})]
 Amount = Annotated[int, BeforeValidator(units.amount), WithJsonSchema({"type": "number", "minimum": 0, "examples": [1000, 12.5]})]
 Count = Annotated[int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 0})]
-RequestedMode = Literal["active", "read_only", "paused", "quarantined", "revoked"]
-RequestedOrderMode = Literal["active", "read_only", "paused", "quarantined", "revoked", "no_fanout"]
+AskedMode = Literal["active", "read_only", "paused", "quarantined", "revoked"]
+AskedOrderMode = Literal["active", "read_only", "paused", "quarantined", "revoked", "no_fanout"]
+
+
+class AskedLimits(Body):
+    """Limits of a run; those left out are its class's (or its parent's). Amounts in units."""
+
+    rate: Calls | None = None
+    steps: Count | None = None
+    writes: Count | None = None
+    records: Count | None = None
+    tenants: Count | None = None
+    systems: Count | None = None
+    amount: dict[str, Amount] = Field(default_factory=dict)
+
+    def asked(self) -> dict[str, object]:
+        """Only what was asked for; null asks for nothing."""
+        return {name: value for name in AskedLimits.model_fields if (value := getattr(self, name)) not in (None, {})}
 
 
 # --- of answers ------------------------------------------------------------------------------------------------------

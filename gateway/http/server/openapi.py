@@ -45,10 +45,7 @@ def document(routes: tuple[Route, ...]) -> Json:
             "description": "Lists are {items, next}; pass `next` as `after` until it is null. A page may have fewer items than requested.",
         },
         "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {"operator": {"type": "http", "scheme": "bearer"}},
-        },
+        "components": {"schemas": schemas, "securitySchemes": {"operator": {"type": "http", "scheme": "bearer"}}},
     }
 
 
