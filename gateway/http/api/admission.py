@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from gateway.core.authorization import gate
 from gateway.http.server import problem
-from gateway.http.server.fields import Body, Id, ModeName, Reason
+from gateway.http.server.fields import Id, ModeName, Reasoned
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Routes
@@ -21,13 +21,12 @@ RETRY_AFTER = 5.0
 ROUTES = Routes()
 
 
-class AskAdmission(Body):
+class AskAdmission(Reasoned):
     """May this task start?"""
 
     tenant: Id
     task_class: Id
     run_id: Id | None = None
-    reason: Reason | None = None
 
 
 class Admission(TypedDict):

@@ -12,7 +12,7 @@ from gateway.control.review.approvals import WrongDecision
 from gateway.core.authorization import approvals
 from gateway.core.codec.record import APPROVAL, approval_shown
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, shows
+from gateway.http.server.fields import Body, Id, Page, Paged, Reason, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
@@ -53,7 +53,7 @@ class Approval(TypedDict):
     request: NotRequired[dict[str, Any] | None]
 
 
-class ApprovalPage(Listed):
+class ApprovalPage(Page):
     """Approvals, ascending by id."""
 
     items: list[Approval]

@@ -16,7 +16,22 @@ from gateway.core.codec.record import CHECKPOINT, target_json
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.http.api import runs
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import AskedLimits, AskedMode, Body, Count, Id, Label, Listed, Name, Paged, Reason, Scopes, Target, shows
+from gateway.http.server.fields import (
+    AskedLimits,
+    AskedMode,
+    Body,
+    Count,
+    Id,
+    Label,
+    Name,
+    Page,
+    Paged,
+    Reason,
+    Reasoned,
+    Scopes,
+    Target,
+    shows,
+)
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Json, Routes
@@ -33,7 +48,7 @@ STATE_REF = 1024
 ROUTES = Routes()
 
 
-class TakeCheckpoint(Body):
+class TakeCheckpoint(Reasoned):
     """A safe boundary to resume a run from. ``state_ref`` says where the workflow's present state is kept: at most 1 KiB of text."""
 
     state_ref: str = Field(min_length=1, max_length=STATE_REF)
@@ -41,7 +56,6 @@ class TakeCheckpoint(Body):
     generation: Count | None = Field(
         default=None, description="the run's generation as the caller knows it; 409 if the run was resumed since"
     )
-    reason: Reason | None = None
 
 
 class ResumeRun(Body):
@@ -93,7 +107,7 @@ class RecoveryPoint(TypedDict):
     why: str | None
 
 
-class CheckpointPage(Listed):
+class CheckpointPage(Page):
     """Checkpoints, ascending by id, with the newest verified boundary (``automatic``) and where recovery began or would begin."""
 
     items: list[Checkpoint]

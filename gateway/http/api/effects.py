@@ -11,7 +11,7 @@ from gateway.core.adapter.catalog import Undo
 from gateway.core.codec.record import compensation_shown, target_json
 from gateway.core.rollback import effects
 from gateway.http.server import paging
-from gateway.http.server.fields import Limit, Listed, Paged, Target, Timestamp
+from gateway.http.server.fields import Limit, Page, Paged, Target, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
@@ -51,7 +51,7 @@ class Effect(TypedDict):
     why_not: NotRequired[str]
 
 
-class EffectPage(Listed):
+class EffectPage(Page):
     """Effects, oldest first, without compensations."""
 
     items: list[Effect]

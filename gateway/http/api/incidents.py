@@ -15,7 +15,7 @@ from gateway.http.api import checkpoints
 from gateway.http.api.effects import Compensation
 from gateway.http.api.orders import Order
 from gateway.http.server import paging
-from gateway.http.server.fields import OPEN, Id, Listed, Paged, Target, Timestamp, shows
+from gateway.http.server.fields import OPEN, Id, Page, Paged, Target, Timestamp, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
@@ -68,7 +68,7 @@ class Incident(TypedDict):
     recovery: RecoveryRequest | None
 
 
-class IncidentPage(Listed):
+class IncidentPage(Page):
     """Incidents, ascending by id, closed ones too."""
 
     items: list[Incident]

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from gateway.core.codec import entry as codec
 from gateway.core.codec.record import position_of
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import OPEN, Cursor, Id, Listed, Paged, Query, Timestamp
+from gateway.http.server.fields import OPEN, Cursor, Id, Page, Paged, Query, Timestamp
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services, found
 from gateway.http.server.routing import JSON, Routes
@@ -62,7 +62,7 @@ class Entry(TypedDict):
     prev_hash: str
 
 
-class EntryPage(Listed):
+class EntryPage(Page):
     """Entries, ascending, byte for byte as they are stored."""
 
     items: list[Entry]
@@ -87,7 +87,7 @@ class Head(_Place):
     checkpoint: str
 
 
-class HeadPage(Listed):
+class HeadPage(Page):
     """The latest signed head of each stream, the key that they verify under, and where the journal ends now."""
 
     items: list[Head]

@@ -14,7 +14,7 @@ from gateway.control.containment import containment
 from gateway.core.authorization import gate
 from gateway.core.codec.record import ORDER
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import AskedOrderMode, Body, Duration, Id, Listed, ModeName, Name, Paged, Query, Reason, Wait, shows
+from gateway.http.server.fields import AskedOrderMode, Body, Duration, Id, ModeName, Name, Page, Paged, Query, Reason, Reasoned, Wait, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services, found
 from gateway.http.server.routing import Json, Routes
@@ -63,10 +63,8 @@ class ReleaseReason(Query):
     reason: Reason | None = None
 
 
-class ReleaseOrder(Body):
+class ReleaseOrder(Reasoned):
     """Why the order is released; required here or in the query."""
-
-    reason: Reason | None = None
 
 
 class HeldScope(TypedDict, total=False):
@@ -95,7 +93,7 @@ class OrderWithState(Order):
     state: Literal["standing", "expired", "released", "superseded"]
 
 
-class OrderPage(Listed):
+class OrderPage(Page):
     """Orders, ascending by id."""
 
     items: list[OrderWithState]

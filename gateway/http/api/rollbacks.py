@@ -21,7 +21,7 @@ from gateway.core.codec import record
 from gateway.core.codec.record import ROLLBACK, rollback_shown
 from gateway.core.rollback import plan_views, progress
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Id, Listed, Name, Paged, Query, Reason, Target, Timestamp, shows
+from gateway.http.server.fields import Body, Id, Name, Page, Paged, Query, Reason, Reasoned, Target, Timestamp, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Refusals, Routes
@@ -42,13 +42,12 @@ class RollbackScope(Body):
     subtree: bool = False
 
 
-class StartRollback(Body):
+class StartRollback(Reasoned):
     """Roll back what a run did since its start, a checkpoint or an entry. ``dry_run`` only plans, and needs no reason."""
 
     scope: RollbackScope
     to: Name = Field(default="start", description="`start`, a checkpoint's id, or an entry `<stream>/<seq>`")
     dry_run: bool = False
-    reason: Reason | None = None
 
 
 class ListRollbacks(Paged):
@@ -73,7 +72,7 @@ class Rollback(TypedDict):
     state: model.RollbackStatus
 
 
-class RollbackPage(Listed):
+class RollbackPage(Page):
     """Rollbacks, ascending by id."""
 
     items: list[Rollback]

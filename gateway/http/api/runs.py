@@ -18,21 +18,7 @@ from gateway.core import timestamps
 from gateway.core.authorization import admission
 from gateway.core.codec.record import RUN, run_shown
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import (
-    AskedLimits,
-    AskedMode,
-    Body,
-    Duration,
-    Id,
-    Listed,
-    ModeName,
-    Name,
-    Paged,
-    Reason,
-    Scopes,
-    Timestamp,
-    shows,
-)
+from gateway.http.server.fields import AskedLimits, AskedMode, Duration, Id, ModeName, Name, Page, Paged, Reasoned, Scopes, Timestamp, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Json, Routes
@@ -41,7 +27,7 @@ from gateway.model import run as model
 ROUTES = Routes()
 
 
-class OpenRun(Body):
+class OpenRun(Reasoned):
     """A run to open under a task class, never wider than it or than its parent."""
 
     tenant: Id
@@ -55,7 +41,6 @@ class OpenRun(Body):
     workflow_id: Id | None = None
     parent_run: Id | None = None
     limits: AskedLimits = AskedLimits()
-    reason: Reason | None = None
 
     def request(self) -> admission.RunRequest:
         asked = dict(self) | {"mode": model.Mode.of(self.mode), "limits": self.limits.asked()}
@@ -69,26 +54,22 @@ class ListRuns(Paged):
     parent: Id | None = None
 
 
-class RenewLease(Body):
+class RenewLease(Reasoned):
     """A new lease of the same generation."""
 
     ttl: Duration | None = None
-    reason: Reason | None = None
 
 
-class CloseRun(Body):
+class CloseRun(Reasoned):
     """Why the run ends, for the journal."""
 
-    reason: Reason | None = None
 
-
-class ReportFinding(Body):
+class ReportFinding(Reasoned):
     """What a verifier proved about a run's state. ``evidence`` is sealed; at most 16 KiB of it are taken."""
 
     kind: Id
     severity: Annotated[Id, AfterValidator(str.lower)] = Field(description="`critical`, or a lesser word such as `high`: policy weighs it")
     evidence: dict[str, Any]
-    reason: Reason | None = None
 
 
 @shows(model.Limits)
@@ -109,7 +90,7 @@ class Run(TypedDict):
     require_approval: NotRequired[list[str]]
 
 
-class RunPage(Listed):
+class RunPage(Page):
     """Runs, ascending by id."""
 
     items: list[Run]

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from gateway.core.codec.record import TASK
 from gateway.core.tasks import AlreadyResolved, WrongResolution
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Id, Listed, Paged, Reason, Target, shows
+from gateway.http.server.fields import Id, Page, Paged, Reason, Reasoned, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
@@ -26,12 +26,11 @@ class ListTasks(Paged):
     kind: model.TaskKind | None = None
 
 
-class ResolveTask(Body):
+class ResolveTask(Reasoned):
     """What a person found or did at the tool. ``reason`` is taken for ``note`` if that is missing."""
 
     resolution: Literal["applied", "not_applied", "done", "not_needed", "accepted"]
     note: Reason | None = None
-    reason: Reason | None = None
 
 
 @shows(model.Evidence)
@@ -47,7 +46,7 @@ class Task(TypedDict):
     evidence: TaskEvidence | None
 
 
-class TaskPage(Listed):
+class TaskPage(Page):
     """Tasks, ascending by id, resolved ones too."""
 
     items: list[Task]

@@ -66,6 +66,12 @@ AskedMode = Literal["active", "read_only", "paused", "quarantined", "revoked"]
 AskedOrderMode = Literal["active", "read_only", "paused", "quarantined", "revoked", "no_fanout"]
 
 
+class Reasoned(Body):
+    """A body that may say why, for the journal."""
+
+    reason: Reason | None = None
+
+
 class AskedLimits(Body):
     """Limits of a run; those left out are its class's (or its parent's). Amounts in units."""
 
@@ -120,7 +126,7 @@ def _described(member: structs.FieldInfo, is_time: bool, omits: bool) -> Any:
     return member.type
 
 
-class Listed(TypedDict):
+class Page(TypedDict):
     """A page of a list, with its ``items``; ``next`` is the cursor of the page after it."""
 
     next: str | None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 from gateway.errors import BodyTooLarge, MalformedRequest
 from gateway.wire.limits import Bounds
@@ -13,21 +15,8 @@ _TRAILER = re.compile(rb"[!#$%&'*+\-.^`|~0-9A-Za-z]+:[\t -~]*\r\n")
 _BARE = re.compile(rb"\n|\r(?!\Z)")
 
 
-class Exact:
-    """A body of a declared length (bytes)."""
-
-    __slots__ = ("_length",)
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-
-    def feed(self, buffer: bytearray) -> bytes | None:
-        """Take the body off the front of ``buffer`` once it is whole."""
-        if len(buffer) < self._length:
-            return None
-        body = bytes(buffer[: self._length])
-        del buffer[: self._length]
-        return body
+Framing = Callable[[bytearray], bytes | None]
+"""Takes a body off the front of a buffer once it is whole."""
 
 
 class Chunked:
@@ -93,9 +82,6 @@ class Chunked:
         return end == 0
 
 
-Framing = Exact | Chunked
-
-
 def framing(length: int | None, bounds: Bounds) -> Framing:
     """How a body of a declared length (``None``: chunked) is read.
 
@@ -103,7 +89,15 @@ def framing(length: int | None, bounds: Bounds) -> Framing:
         BodyTooLarge: the declared length is over the cap.
     """
     if length is None:
-        return Chunked(bounds)
+        return Chunked(bounds).feed
     if length > bounds.body_cap:
         raise BodyTooLarge(f"The body is longer than {bounds.body_cap} bytes.")
-    return Exact(length)
+    return partial(_take, length)
+
+
+def _take(length: int, buffer: bytearray) -> bytes | None:
+    if len(buffer) < length:
+        return None
+    body = bytes(buffer[:length])
+    del buffer[:length]
+    return body

@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
     def _read_body(self) -> None:
         assert self._head is not None
         assert self._body is not None
-        content = self._body.feed(self._buffer)
+        content = self._body(self._buffer)
         if content is None:
             if self._server.crowded:
                 self._pause_reading()

@@ -22,7 +22,7 @@ def fed(data: bytes, cuts: list[int], length: int | None = None) -> tuple[bytes 
     for start, end in pairwise(edges):
         buffer += data[start:end]
         if found is None:
-            found = framing.feed(buffer)
+            found = framing(buffer)
     return found, bytes(buffer)
 
 
