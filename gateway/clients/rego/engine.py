@@ -78,11 +78,10 @@ def _at(document: Mapping[str, object], path: tuple[str, ...]) -> object:
 @dataclass(frozen=True, slots=True)
 class _Active:
     engine: regorus.Engine | None
-    revision: str
+    bundle: policy_bundle.Bundle
     examined: loading.Examined
     asked: frozenset[str] | None
     memory: DecisionCache
-    data: Mapping[str, object]
 
 
 class EmbeddedEngine:
@@ -113,11 +112,11 @@ class EmbeddedEngine:
 
     @property
     def revision(self) -> str:
-        return self._active.revision
+        return self._active.bundle.revision
 
     def health(self) -> tuple[bool, str]:
         """Always able to decide: a broken newer revision leaves the old one active, and is named."""
-        active = f"embedded policy engine, revision {self._active.revision} active ({len(self._active.examined.modules)} files)"
+        active = f"embedded policy engine, revision {self._active.bundle.revision} active ({len(self._active.examined.modules)} files)"
         if not self._refused:
             return True, active
         more = f" (and {len(self._refused) - 1} more)" if len(self._refused) > 1 else ""
@@ -142,7 +141,7 @@ class EmbeddedEngine:
                 return structs.replace(known, decision_id=decision_id)
             active.engine.set_input_json(asked.decode())
         except (TypeError, RuntimeError):
-            return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy_decision.UNREADABLE,))
+            return Deny(decision_id=decision_id, revision=active.bundle.revision, reasons=(policy_decision.UNREADABLE,))
         where: str | None = None
         try:
             raw = loading.evaluate(active.engine)
@@ -153,11 +152,11 @@ class EmbeddedEngine:
         except ValueError as error:
             raise errors.PolicyUnavailable() from error
         else:
-            decision = policy_decision.parse(raw, decision_id=decision_id, revision=active.revision)
+            decision = policy_decision.parse(raw, decision_id=decision_id, revision=active.bundle.revision)
             if key is not None:
                 active.memory.put(key, decision)
             return decision
-        return Deny(decision_id=decision_id, revision=active.revision, reasons=(policy_decision.inapplicable(where or _SOMEWHERE),))
+        return Deny(decision_id=decision_id, revision=active.bundle.revision, reasons=(policy_decision.inapplicable(where or _SOMEWHERE),))
 
     async def ask(self, rule: str, document: Mapping[str, object]) -> object:
         """What ``data.killcord.<rule>`` is on an input document; ``ports.policy.Rules`` says what is raised."""
@@ -202,7 +201,7 @@ class EmbeddedEngine:
         try:
             found = await asyncio.to_thread(policy_bundle.read, self._folder)
             self._loaded = seen
-            if found.revision != self._active.revision:
+            if found.revision != self._active.bundle.revision:
                 self._active = _activate(found, await asyncio.to_thread(loading.examine, found))
                 self._report("info", f"policy revision {found.revision} is active")
                 self._report_missing()
@@ -213,7 +212,7 @@ class EmbeddedEngine:
     def _restart(self) -> None:
         """Put another engine in the place of one that gave up."""
         active = self._active
-        self._active = replace(active, engine=loading.compile_engine(active.examined.modules, active.data))
+        self._active = replace(active, engine=loading.compile_engine(active.examined, active.bundle.data))
 
     def _report_missing(self) -> None:
         """Warn of each rule that the active revision lacks, if something follows from that."""
@@ -229,7 +228,5 @@ class EmbeddedEngine:
 
 
 def _activate(found: policy_bundle.Bundle, examined: loading.Examined) -> _Active:
-    if examined.problems:
-        raise errors.Misconfigured(list(examined.problems))
-    engine = loading.compile_engine(examined.modules, found.data, examined.answers)
-    return _Active(engine, found.revision, examined, examined.asked, DecisionCache(examined.input_paths), found.data)
+    engine = loading.compile_engine(examined, found.data)
+    return _Active(engine, found, examined, examined.asked, DecisionCache(examined.input_paths))

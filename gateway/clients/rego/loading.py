@@ -69,14 +69,16 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
     )
 
 
-def compile_engine(modules: Mapping[str, str], data: Mapping[str, object], answers: frozenset[str] = frozenset()) -> regorus.Engine:
-    """An engine for this thread, tried on a sample call, and on a sample of each entry point that the bundle ``answers``.
+def compile_engine(examined: Examined, data: Mapping[str, object]) -> regorus.Engine:
+    """An engine for this thread, tried on a sample call, and on a sample of each entry point that the bundle answers.
 
     Raises:
-        Misconfigured: the rules contradict each other, or a sample gets no usable answer.
+        Misconfigured: there are problems, the rules contradict each other, or a sample gets no usable answer.
     """
-    engine = assemble_engine(modules, data)
-    samples = {rule: document for rule, document in entry_points.samples().items() if rule in answers}
+    if examined.problems:
+        raise errors.Misconfigured(list(examined.problems))
+    engine = assemble_engine(examined.modules, data)
+    samples = {rule: document for rule, document in entry_points.samples().items() if rule in examined.answers}
     try:
         engine.set_input_json(orjson.dumps(entry_points.sample_call()).decode())
         # The whole package, so that a rule the sample's decision does not need is tried as well.
