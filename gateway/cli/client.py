@@ -10,8 +10,8 @@ import typer
 
 from gateway.cli import output
 from gateway.cli.output import Columns, wrong_use
+from gateway.sdk.messages import DEFAULT_URL, TOKEN, URL, Json
 from gateway.sdk.sync import Killcord
-from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Json
 
 
 def connect(*, timeout: float = 30.0) -> Killcord:

@@ -9,8 +9,7 @@ import typer
 from gateway.cli import client, output
 from gateway.cli.options import Reason, group
 from gateway.cli.output import columns
-from gateway.sdk.messages import given, path
-from gateway.sdk.values import Json
+from gateway.sdk.messages import Json, given, path
 
 app = group("Containment orders. Without a command, lists those in force.", default="list")
 

@@ -19,9 +19,8 @@ from gateway.core.journal import chain, signed_note
 from gateway.core.journal.chain import Finding, Verifier
 from gateway.errors import Misconfigured
 from gateway.model.entry import Head
-from gateway.sdk.messages import Request, path
+from gateway.sdk.messages import TOKEN, URL, Json, Request, path
 from gateway.sdk.sync import Killcord
-from gateway.sdk.values import TOKEN, URL, Json
 
 PARTIAL = "A token narrowed to tenants or task classes exports a journal with gaps; use a token without limits."
 

@@ -12,9 +12,8 @@ import typer
 from gateway.cli import client, output, runs
 from gateway.cli.options import IncidentId, Limits, OfRun, Reason, group
 from gateway.cli.output import REFUSED, accessing, columns
-from gateway.sdk.messages import path
+from gateway.sdk.messages import Json, path
 from gateway.sdk.sync import Killcord
-from gateway.sdk.values import Json
 
 app = group(
     "Incidents: what was detected and done. Without a command, lists them; with an incident's id alone, shows it.",

@@ -16,9 +16,8 @@ import typer
 from gateway.cli import client, output
 from gateway.cli.options import OfRun, OfTenant, group
 from gateway.cli.output import Failure, Output, columns, wrong_use
-from gateway.sdk.messages import path
+from gateway.sdk.messages import Json, path
 from gateway.sdk.sync import Killcord
-from gateway.sdk.values import Json
 
 app = group("The journal: read, export and verify it.")
 

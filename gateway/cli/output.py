@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.errors import Misconfigured
-from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Json, Lost, Problem
+from gateway.sdk.messages import DEFAULT_URL, TOKEN, URL, Json, Lost, Problem
 
 REFUSED = 1
 WRONG_USE = 2

@@ -14,8 +14,7 @@ from gateway.cli import client, output
 from gateway.cli.options import OfRun, Reason, RunId, group
 from gateway.cli.output import REFUSED, columns
 from gateway.core.rollback import plan_views
-from gateway.sdk.messages import path
-from gateway.sdk.values import Json
+from gateway.sdk.messages import Json, path
 
 app = group("Rollbacks of contained runs. Without a command, lists them.", default="list")
 

@@ -11,8 +11,7 @@ import typer
 from gateway.cli import client, output
 from gateway.cli.options import Limits, MaybeReason, OfTenant, Reason, RunId, Ttl, group
 from gateway.cli.output import columns, wrong_use
-from gateway.sdk.messages import given, path
-from gateway.sdk.values import Json
+from gateway.sdk.messages import Json, given, path
 
 app = group("Runs: executions of agents' tasks.")
 checkpoints = group("Checkpoints: positions to resume a run from. With a run's id alone, takes one.", for_id="take")

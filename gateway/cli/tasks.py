@@ -11,8 +11,7 @@ import typer
 from gateway.cli import client, output
 from gateway.cli.options import OfRun, group
 from gateway.cli.output import columns
-from gateway.sdk.messages import path
-from gateway.sdk.values import Json
+from gateway.sdk.messages import Json, path
 
 app = group("Tasks for a person. Without a command, lists those that are open.", default="list")
 approvals = group("Approvals: calls that wait for a decision. Without a command, lists those that are pending.", default="list")

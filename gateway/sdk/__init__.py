@@ -4,7 +4,6 @@
 What they return and raise is here.
 """
 
-from gateway.sdk.messages import refusal
-from gateway.sdk.values import Admission, Checkpoint, Finding, Lost, Problem, Resumption, Superseded
+from gateway.sdk.messages import Admission, Checkpoint, Finding, Lost, Problem, Resumption, Superseded, refusal
 
 __all__ = ["Admission", "Checkpoint", "Finding", "Lost", "Problem", "Resumption", "Superseded", "refusal"]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Required, TypedDict, TypeVar
 
-from gateway.sdk.messages import Answer, Request, given, path
-from gateway.sdk.values import Admission, Checkpoint, Finding, Grant, Json, Lost, Problem, Resumption, Superseded
+from gateway.sdk import messages
+from gateway.sdk.messages import Answer, Grant, Json, Lost, Problem, Request, Superseded, given, path
 
 T = TypeVar("T")
 Operation = Generator[Request, Answer, T]
@@ -155,36 +155,36 @@ def closed(run_id: str, reason: str | None) -> Operation[None]:
     (yield Request("POST", path("runs", run_id, "close"), given(reason=reason))).read()
 
 
-def checkpoint(run_id: str, generation: int, state_ref: str, label: str | None) -> Operation[Checkpoint]:
+def checkpoint(run_id: str, generation: int, state_ref: str, label: str | None) -> Operation[messages.Checkpoint]:
     """Take a checkpoint of a run that is still in this generation."""
     body = given(state_ref=state_ref, label=label, generation=generation)
     taken = (yield Request("POST", path("runs", run_id, "checkpoints"), body)).read()
-    return Checkpoint(taken["checkpoint_id"], taken["state_ref"], taken["label"], taken)
+    return messages.Checkpoint(taken["checkpoint_id"], taken["state_ref"], taken["label"], taken)
 
 
-def resumption(run_id: str) -> Operation[Resumption | None]:
+def resumption(run_id: str) -> Operation[messages.Resumption | None]:
     """The run's last resume, by any operator; ``None`` if it was never resumed."""
     resumed = (yield Request("GET", path("runs", run_id, "checkpoints"), query={"limit": 1})).read()["resumed"]
-    return None if resumed is None else Resumption(resumed["generation"], resumed["state_ref"])
+    return None if resumed is None else messages.Resumption(resumed["generation"], resumed["state_ref"])
 
 
-def resume(run_id: str, asked: Resuming) -> Operation[tuple[Grant, Resumption]]:
+def resume(run_id: str, asked: Resuming) -> Operation[tuple[Grant, messages.Resumption]]:
     """Resume a contained run."""
     answer = yield Request("POST", path("runs", run_id, "resume"), {**asked})
     grant = _grant(answer)
-    return grant, Resumption(grant.run["generation"], answer.read()["state_ref"])
+    return grant, messages.Resumption(grant.run["generation"], answer.read()["state_ref"])
 
 
-def admission(tenant: str, task_class: str, run_id: str | None) -> Operation[Admission]:
+def admission(tenant: str, task_class: str, run_id: str | None) -> Operation[messages.Admission]:
     """Whether this task may start."""
     answer = (yield Request("POST", path("admission"), given(tenant=tenant, task_class=task_class, run_id=run_id))).read()
-    return Admission(answer["admit"], answer["mode"], answer.get("reason"), answer.get("order_id"), answer.get("retry_after"))
+    return messages.Admission(answer["admit"], answer["mode"], answer.get("reason"), answer.get("order_id"), answer.get("retry_after"))
 
 
-def finding(run_id: str, found: Found) -> Operation[Finding]:
+def finding(run_id: str, found: Found) -> Operation[messages.Finding]:
     """Report what is wrong with a run's state."""
     answer = (yield Request("POST", path("runs", run_id, "findings"), {**found})).read()
-    return Finding(answer["finding_id"], answer["entry"], answer.get("incident_id"), tuple(answer["about"]))
+    return messages.Finding(answer["finding_id"], answer["entry"], answer.get("incident_id"), tuple(answer["about"]))
 
 
 def _is_resumed(asked: Opening, run: Json) -> bool:

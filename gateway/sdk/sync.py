@@ -13,9 +13,8 @@ from typing import Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from gateway.sdk import messages, operations
-from gateway.sdk.messages import Answer, Request
+from gateway.sdk.messages import DEFAULT_URL, TOKEN, URL, Admission, Answer, Checkpoint, Finding, Grant, Json, Lost, Request, Resumption
 from gateway.sdk.operations import Found, Opening, Operation, Resuming, RunLease
-from gateway.sdk.values import DEFAULT_URL, TOKEN, URL, Admission, Checkpoint, Finding, Grant, Json, Lost, Resumption
 
 T = TypeVar("T")
 
