@@ -86,9 +86,7 @@ class Killcord:
 
     async def items(self, path: str, **query: object) -> AsyncIterator[Json]:
         """Every item of a list, page by page."""
-        found, after = await self.perform(operations.page(path, query, None))
-        for one in found:
-            yield one
+        after: str | None = ""
         while after is not None:
             found, after = await self.perform(operations.page(path, query, after))
             for one in found:

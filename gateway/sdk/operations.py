@@ -123,9 +123,9 @@ def any_request(request: Request) -> Operation[Answer]:
     return (yield request).checked()
 
 
-def page(where: str, query: Mapping[str, object], after: str | None) -> Operation[tuple[list[Json], str | None]]:
-    """A page of a list, and the cursor of the next one; ``None`` after the last."""
-    answer = (yield Request("GET", where, query={**query, "after": after, "limit": PAGE})).read()
+def page(where: str, query: Mapping[str, object], after: str) -> Operation[tuple[list[Json], str | None]]:
+    """The page of a list after a cursor (empty: the first one), and the cursor of the next one; ``None`` after the last."""
+    answer = (yield Request("GET", where, query={**query, "after": after or None, "limit": PAGE})).read()
     return answer["items"], answer["next"]
 
 

@@ -74,8 +74,7 @@ class Killcord:
 
     def items(self, path: str, **query: object) -> Iterator[Json]:
         """Every item of a list, page by page."""
-        found, after = self.perform(operations.page(path, query, None))
-        yield from found
+        after: str | None = ""
         while after is not None:
             found, after = self.perform(operations.page(path, query, after))
             yield from found
