@@ -41,7 +41,7 @@ EXPECTED = (Failure, Problem, Lost, Misconfigured)
 """What a command may raise; anything else is a defect."""
 
 
-def failure(error: Exception) -> Failure:
+def failure(error: Failure | Problem | Lost | Misconfigured) -> Failure:
     """The text, value and exit code of an error that a command may raise."""
     match error:
         case Problem():
@@ -53,8 +53,6 @@ def failure(error: Exception) -> Failure:
             return problems(error.problems)
         case Failure():
             return error
-        case _:
-            raise error
 
 
 def problems(found: list[str], *, code: int = REFUSED) -> Failure:
