@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self, TypeVar, Unpack
@@ -13,31 +11,22 @@ from typing import Self, TypeVar, Unpack
 import aiohttp
 
 from gateway.sdk import messages, operations
-from gateway.sdk.messages import DEFAULT_URL, TOKEN, URL, Admission, Answer, Checkpoint, Finding, Grant, Json, Lost, Request, Resumption
-from gateway.sdk.operations import Found, Opening, Operation, Resuming, RunLease
+from gateway.sdk.messages import Admission, Answer, Checkpoint, Finding, Grant, Json, Lost, Request, Resumption
+from gateway.sdk.operations import Client, Found, LeasedRun, Opening, Operation, Resuming, RunLease
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Killcord:
+@dataclass(slots=True, eq=False)
+class Killcord(Client):
     """The control API of a gateway, with a token. No proxy is used and no redirect followed.
 
     Every method raises ``Problem`` (the gateway refused) or ``Lost`` (no answer came). ``timeout`` is in seconds; ``clock`` counts seconds
     for leases.
     """
 
-    url: str
-    token: str = field(repr=False)
-    timeout: float = 30.0
-    clock: Callable[[], float] = time.monotonic
     session: aiohttp.ClientSession | None = None
     _owns: bool = False
-
-    @classmethod
-    def of_environment(cls) -> Self:
-        """The gateway that KILLCORD_URL and KILLCORD_TOKEN name."""
-        return cls(os.environ.get(URL) or DEFAULT_URL, os.environ.get(TOKEN, ""))
 
     async def __aenter__(self) -> Self:
         if self.session is None:
@@ -65,7 +54,7 @@ class Killcord:
         """Resume a contained run, with equal or fewer permissions. For operators."""
         since = self.clock()
         grant, resumption = await self.perform(operations.resume(run_id, asked))
-        return Run(self, RunLease(grant, since, self.clock)), resumption
+        return Run(RunLease(grant, since, self.clock), self), resumption
 
     async def finding(self, run_id: str, **found: Unpack[Found]) -> Finding:
         """Report what is wrong with a run's state; returns after every response to it was carried out. For verifiers."""
@@ -123,7 +112,7 @@ class Killcord:
 
     async def _leased(self, operation: Operation[Grant], ttl: float | str | None = None) -> Run:
         since = self.clock()
-        return Run(self, RunLease(await self.perform(operation), since, self.clock, ttl))
+        return Run(RunLease(await self.perform(operation), since, self.clock, ttl), self)
 
     @asynccontextmanager
     async def _answered(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -145,21 +134,11 @@ class Killcord:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(LeasedRun):
     """A run that this process may act for."""
 
     killcord: Killcord
-    _lease: RunLease
     _renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @property
-    def run_id(self) -> str:
-        return self._lease.run_id
-
-    @property
-    def generation(self) -> int:
-        """1 until the run is resumed. State of an earlier generation may contain what was rolled back since."""
-        return self._lease.generation
 
     async def lease(self) -> str:
         """The run's lease, renewed before it ends."""

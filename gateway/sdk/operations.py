@@ -1,4 +1,4 @@
-"""The operations of the control API, without I/O: each is a generator that yields requests and is sent their answers.
+"""What both clients share: the operations of the control API, each a generator that yields requests and is sent their answers.
 
 Both clients perform the same operations, so they cannot differ. A client throws ``Lost`` into an operation if a request got no answer;
 an operation raises ``Problem`` if the gateway refused.
@@ -6,12 +6,14 @@ an operation raises ``Problem`` if the gateway refused.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Required, TypedDict, TypeVar
+from dataclasses import dataclass, field
+from typing import Required, Self, TypedDict, TypeVar
 
 from gateway.sdk import messages
-from gateway.sdk.messages import Answer, Grant, Json, Lost, Problem, Request, Superseded, given, path
+from gateway.sdk.messages import DEFAULT_URL, TOKEN, URL, Answer, Grant, Json, Lost, Problem, Request, Superseded, given, path
 
 T = TypeVar("T")
 Operation = Generator[Request, Answer, T]
@@ -108,6 +110,37 @@ class RunLease:
             raise Superseded(f"Run {self.run_id} was resumed: open it again and continue from the state that its resumption names.")
         self.grant, self.since = grant, asked_at
         return grant.lease
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """The gateway that a client speaks to, and how."""
+
+    url: str
+    token: str = field(repr=False)
+    timeout: float = 30.0
+    clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """The gateway that KILLCORD_URL and KILLCORD_TOKEN name."""
+        return cls(os.environ.get(URL) or DEFAULT_URL, os.environ.get(TOKEN, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedRun:
+    """What the runs of both clients know."""
+
+    _lease: RunLease = field(repr=False)
+
+    @property
+    def run_id(self) -> str:
+        return self._lease.run_id
+
+    @property
+    def generation(self) -> int:
+        """1 until the run is resumed. State of an earlier generation may contain what was rolled back since."""
+        return self._lease.generation
 
 
 def step(lease: str, name: str, *, parent: str | None = None, key: str | None = None, confidence: float | None = None) -> dict[str, str]:

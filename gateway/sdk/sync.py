@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import http.client
-import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Self, TypeVar, Unpack
+from typing import TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from gateway.sdk import messages, operations
-from gateway.sdk.messages import DEFAULT_URL, TOKEN, URL, Admission, Answer, Checkpoint, Finding, Grant, Json, Lost, Request, Resumption
-from gateway.sdk.operations import Found, Opening, Operation, Resuming, RunLease
+from gateway.sdk.messages import Admission, Answer, Checkpoint, Finding, Grant, Json, Lost, Request, Resumption
+from gateway.sdk.operations import Client, Found, LeasedRun, Opening, Operation, Resuming, RunLease
 
 T = TypeVar("T")
 
 _SCHEMES = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 
-@dataclass(frozen=True, slots=True)
-class Killcord:
+@dataclass(slots=True, eq=False)
+class Killcord(Client):
     """The control API of a gateway, with a token. No proxy is used and no redirect followed.
 
     Every method raises ``Problem`` (the gateway refused) or ``Lost`` (no answer came). ``timeout`` is in seconds; ``clock`` counts seconds
     for leases.
     """
-
-    url: str
-    token: str = field(repr=False)
-    timeout: float = 30.0
-    clock: Callable[[], float] = time.monotonic
-
-    @classmethod
-    def of_environment(cls) -> Self:
-        """The gateway that KILLCORD_URL and KILLCORD_TOKEN name."""
-        return cls(os.environ.get(URL) or DEFAULT_URL, os.environ.get(TOKEN, ""))
 
     def open(self, **asked: Unpack[Opening]) -> Run:
         """A run, opened now or found by its ``run_id``, with a fresh lease."""
@@ -55,7 +43,7 @@ class Killcord:
         """Resume a contained run, with equal or fewer permissions. For operators."""
         since = self.clock()
         grant, resumption = self.perform(operations.resume(run_id, asked))
-        return Run(self, RunLease(grant, since, self.clock)), resumption
+        return Run(RunLease(grant, since, self.clock), self), resumption
 
     def finding(self, run_id: str, **found: Unpack[Found]) -> Finding:
         """Report what is wrong with a run's state; returns after every response to it was carried out. For verifiers."""
@@ -106,7 +94,7 @@ class Killcord:
 
     def _leased(self, operation: Operation[Grant], ttl: float | str | None = None) -> Run:
         since = self.clock()
-        return Run(self, RunLease(self.perform(operation), since, self.clock, ttl))
+        return Run(RunLease(self.perform(operation), since, self.clock, ttl), self)
 
     @contextmanager
     def _answered(self, request: Request) -> Iterator[http.client.HTTPResponse]:
@@ -122,21 +110,11 @@ class Killcord:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Run(LeasedRun):
     """A run that this process may act for."""
 
     killcord: Killcord
-    _lease: RunLease
     _renewing: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def run_id(self) -> str:
-        return self._lease.run_id
-
-    @property
-    def generation(self) -> int:
-        """1 until the run is resumed. State of an earlier generation may contain what was rolled back since."""
-        return self._lease.generation
 
     def lease(self) -> str:
         """The run's lease, renewed before it ends."""
