@@ -59,7 +59,7 @@ class Recovery:
         if run is None:
             return ()
         scope = await self.rollbacks.scope_query(run, subtree=False, since=None, wait=False)
-        return (await self.rollbacks.outcome.examine(run, scope, {})).violations
+        return (await self.rollbacks.outcome.examine(run, scope, {}, {})).violations
 
 
 def recovery(config: Config, resources: Resources, control: Control, calls: Calls, warn: Warn) -> Recovery:

@@ -106,6 +106,9 @@ class NodeState(StrEnum):
         return self in _PASSED
 
 
+States = Mapping[str, NodeState]
+"""The states of a plan's nodes, by their id; a node without one is pending."""
+
 _PASSED = frozenset({NodeState.DONE, NodeState.NOTHING, NodeState.TASK, NodeState.FAILED})
 
 

@@ -23,7 +23,7 @@ from gateway.core.rollback.progress import Schedule, Wait
 from gateway.model.effect import State, Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Position, Sealed
-from gateway.model.rollback import Node, NodeState, Plan, Rollback
+from gateway.model.rollback import Node, NodeState, Plan, Rollback, States
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.vault import Blobs, Vault
@@ -156,7 +156,7 @@ class RollbackView:
 
     rollback: Rollback
     plan: Plan
-    states: Mapping[str, NodeState]
+    states: States
     marks: Mapping[str, RollbackEntry]
     waits: Mapping[str, Wait] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ After that every touched object is read again, and policy is asked for the invar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from gateway import errors
@@ -24,7 +24,7 @@ from gateway.core.rollback.progress import Wait
 from gateway.model.decision import Reason
 from gateway.model.effect import State, Write
 from gateway.model.review import ApprovalStatus
-from gateway.model.rollback import Node, NodeAction, NodeOutcome, NodeState, RollbackStatus
+from gateway.model.rollback import Node, NodeAction, NodeOutcome, NodeState, RollbackStatus, States
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
 from gateway.ports.policy import Rules
@@ -271,7 +271,7 @@ class OutcomeCheck:
         known: dict[str, Examined] = {}
         tries, since = 0, None
         while not execution.stopped.is_set():
-            found = await self.examine(run, execution.scope, states, known=known)
+            found = await self.examine(run, execution.scope, states, known)
             if not found.open:
                 return RollbackStatus.RESIDUE if left or found.residue else status, (*left, *found.residue)
             now, tries = self.clock.now(), tries + 1
@@ -282,53 +282,48 @@ class OutcomeCheck:
             await execution.pause(BACKOFF.pause(tries))
         return status, tuple(left)
 
-    async def examine(
-        self, run: Run, scope: RollbackScope, states: Mapping[str, NodeState], *, known: dict[str, Examined] | None = None
-    ) -> StateFindings:
+    async def examine(self, run: Run, scope: RollbackScope, states: States, known: dict[str, Examined]) -> StateFindings:
         """Read the objects of the plan, and evaluate the invariants. Objects in ``known`` (by node) were read before and are not read
         again; new ones are added, so that an unstable tool need not return everything at once.
         """
-        found = await self._examined(list(_last(scope, states).values()), scope, states, {} if known is None else known)
+        found = await self._read(scope, states, known)
         seen = [(node, one) for node, one in found if isinstance(one, Examined)]
-        differing = tuple((node, one) for node, one in seen if one.as_expected is False)
+        differing = tuple([(node, one) for node, one in seen if one.as_expected is False])
         unseen = [(node, about_object(node, one.why)) for node, one in found if isinstance(one, NotExamined)]
-        violations, unasked = await self._violations(run, scope, seen)
-        taken_back = [why for node, why in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
-        return StateFindings(differing, violations, tuple(why for _, why in unseen), (*taken_back, *unasked))
+        violations, answered = await self._violations(run, scope, seen)
+        restored = [why for node, why in unseen if states.get(node.node_id) in (NodeState.DONE, NodeState.NOTHING)]
+        unanswered = [] if answered else [one.message for one in violations]
+        return StateFindings(differing, violations, tuple([why for _, why in unseen]), (*restored, *unanswered))
 
-    async def _examined(
-        self, nodes: Sequence[Node], scope: RollbackScope, states: Mapping[str, NodeState], known: dict[str, Examined]
-    ) -> list[tuple[Node, Examined | NotExamined]]:
+    async def _read(self, scope: RollbackScope, states: States, known: dict[str, Examined]) -> list[tuple[Node, Examined | NotExamined]]:
         gate = asyncio.Semaphore(READ_AT_ONCE)
 
-        async def look(node: Node) -> Examined | NotExamined | None:
+        async def read(node: Node) -> Examined | NotExamined | None:
             if node.node_id in known:
                 return known[node.node_id]
             async with gate:
                 effects, state = scope.effects_of(node), states.get(node.node_id, NodeState.PENDING)
-                shown = await self.compensations.examine(node, scope.runs[node.run_id], effects, state)
-            if isinstance(shown, Examined):
-                known[node.node_id] = shown
-            return shown
+                found = await self.compensations.examine(node, scope.runs[node.run_id], effects, state)
+            if isinstance(found, Examined):
+                known[node.node_id] = found
+            return found
 
-        found = await asyncio.gather(*(look(node) for node in nodes))
+        nodes = _last(scope, states).values()
+        found = await asyncio.gather(*map(read, nodes))
         return [(node, one) for node, one in zip(nodes, found, strict=True) if one is not None]
 
-    async def _violations(
-        self, run: Run, scope: RollbackScope, seen: Sequence[tuple[Node, Examined]]
-    ) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
-        """What policy says, and why it said nothing: then that is a violation."""
+    async def _violations(self, run: Run, scope: RollbackScope, seen: Sequence[tuple[Node, Examined]]) -> tuple[tuple[Reason, ...], bool]:
+        """What policy said, and whether it answered: if not, that is a violation."""
         mode = self.replica.hold(run, run.generation, None, now=self.clock.now()).mode
         nodes = [rules.node_document(node, scope.effects_of(node)) for node in scope.plan.nodes]
         document = rules.invariants_document(run=run, mode=mode, objects=[_object(*one) for one in seen], plan={"nodes": nodes})
         try:
-            return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document)), ()
+            return rules.parse_invariants(await self.rules.ask(rules.INVARIANTS, document)), True
         except errors.PolicyUnavailable as down:
-            violations = rules.unsound(down.detail)
-            return violations, tuple(one.message for one in violations)
+            return rules.unsound(down.detail), False
 
 
-def _last(scope: RollbackScope, states: Mapping[str, NodeState]) -> dict[str, Node]:
+def _last(scope: RollbackScope, states: States) -> dict[str, Node]:
     """For each object the node that shows how it has to be: the last one that was executed, else its newest."""
     found: dict[str, Node] = {}
     for node in scope.plan.nodes:

@@ -14,7 +14,7 @@ from gateway.control.rollback.scope import RollbackScope, WrongRollback
 from gateway.core import tasks
 from gateway.core.incident.recovery import Flaw
 from gateway.model.review import ABSENT, Resolution, Task
-from gateway.model.rollback import Node, NodeState, Rollback
+from gateway.model.rollback import Node, NodeState, Rollback, States
 from gateway.model.run import Run
 from gateway.ports.projections import Registry
 from gateway.ports.rollback import Examined
@@ -36,11 +36,11 @@ class Recheck:
             return (Flaw(f"the plan of rollback {rollback.rollback_id} cannot be read any more"),)  # its tenant was forgotten
         scope = await self.rollbacks.scope_query(run, subtree=rollback.subtree, since=None, wait=False)
         states = await self._taken_over(view, scope)
-        found = await self.rollbacks.outcome.examine(run, replace(scope, plan=view.plan), states)
+        found = await self.rollbacks.outcome.examine(run, replace(scope, plan=view.plan), states, {})
         objects = [Flaw(about_object(node, one.why), self._task(rollback, scope, node, one)) for node, one in found.differing]
         return (*objects, *map(Flaw, found.violated), *map(Flaw, found.unseen))
 
-    async def _taken_over(self, view: RollbackView, scope: RollbackScope) -> Mapping[str, NodeState]:
+    async def _taken_over(self, view: RollbackView, scope: RollbackScope) -> States:
         """The nodes' states; those on an object that a person took over are a person's."""
         tasks = [task for run_id in scope.runs for task in await self.registry.tasks(run=run_id, limit=None)]
         resolved = {task.task_id: task for task in tasks if task.rollback_id == view.rollback.rollback_id and task.resolution}

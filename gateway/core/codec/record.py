@@ -215,7 +215,7 @@ def plan_of(document: Mapping[str, Any]) -> Plan:
     """The plan that was written.
 
     Raises:
-        ValueError: it is not what ``written`` gives.
+        ValueError: it is not what ``plan_json`` gives.
     """
     return convert(document, Plan)
 

@@ -6,13 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from gateway.core.codec.record import compensation_shown
+from gateway.core.codec.record import Json, compensation_shown, target_json
 from gateway.core.rollback import effects, plan_objects
 from gateway.core.rollback.plan_objects import Undos
 from gateway.model.call import Target
 from gateway.model.effect import State, Write
-
-Json = dict[str, object]
 
 _UNSETTLED = (State.UNKNOWN, State.IN_FLIGHT)
 _ORDER = (*_UNSETTLED, State.STANDING, State.COMPENSATED)
@@ -46,11 +44,11 @@ class Affected:
         return (write for write in reversed(self.writes) if write.state is self.state)
 
     def shown(self, *, now: float) -> Json:
-        """The object as an incident's story shows it; its version is that after the newest effect whose version is known."""
+        """The object as an incident's timeline shows it; its version is that after the newest effect whose version is known."""
         last, target, why_not = next(iter(self._decisive)), self.target, self.why_not(now=now)
         version = next((write.after_version for write in reversed(self.writes) if write.after_version is not None), None)
         return {
-            "object": {"system": target.system, "type": target.type, "id": target.id, "tenant": target.tenant},
+            "object": target_json(target),
             "tool": last.tool,
             "action": last.action,
             "entry": str(last.outcome or last.intent),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Plan
+from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeState, Plan, States
 
 COLUMNS = ("node", "object", "effects", "what", "by", "if still", "after", "why")
 MEDIA_TYPE = "text/vnd.mermaid"
@@ -61,7 +61,7 @@ def short(ids: Sequence[str]) -> dict[str, str]:
     return {node_id: node_id.rpartition("-")[2] if one_stream else node_id for node_id in ids}
 
 
-def mermaid(plan: Plan, states: Mapping[str, NodeState] | None = None) -> str:
+def mermaid(plan: Plan, states: States | None = None) -> str:
     """The flowchart as text that ends in a newline. The colour shows the action, the last line of a node its state."""
     nodes, rest = plan.nodes[:MOST], plan.nodes[MOST:]
     names = {node.node_id: f"n{number}" for number, node in enumerate(nodes)}

@@ -16,7 +16,7 @@ from gateway.core.backoff import Backoff
 from gateway.model.effect import State, Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Verification
-from gateway.model.rollback import Node, NodeAction, NodeOutcome, NodeState, Plan, RollbackStatus
+from gateway.model.rollback import Node, NodeAction, NodeOutcome, NodeState, Plan, RollbackStatus, States
 
 
 @dataclass(slots=True)
@@ -185,7 +185,7 @@ def renewed(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
     return Plan(kept + new.nodes, new.joins, old.irreversible or new.irreversible)
 
 
-def residue(plan: Plan, states: Mapping[str, NodeState], marks: Marks) -> list[str]:
+def residue(plan: Plan, states: States, marks: Marks) -> list[str]:
     """What was not undone, a sentence each."""
     return [
         f"{node.action} on {node.target.type}:{node.target.id or '(new)'}: {_why(node, states, marks)}"
@@ -194,13 +194,13 @@ def residue(plan: Plan, states: Mapping[str, NodeState], marks: Marks) -> list[s
     ]
 
 
-def current_mark(node: Node, states: Mapping[str, NodeState], marks: Marks) -> RollbackEntry | None:
+def current_mark(node: Node, states: States, marks: Marks) -> RollbackEntry | None:
     """The mark that explains the present state of a node; none if its state changed since its newest mark."""
     mark = marks.get(node.node_id)
     return mark if mark is not None and mark.state == states.get(node.node_id, NodeState.PENDING).value else None
 
 
-def _why(node: Node, states: Mapping[str, NodeState], marks: Marks) -> str:
+def _why(node: Node, states: States, marks: Marks) -> str:
     mark = current_mark(node, states, marks)
     return (mark and mark.why) or node.why
 
