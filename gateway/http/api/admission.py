@@ -43,8 +43,7 @@ class Admission(TypedDict):
 async def ask_admission(request: Request, body: AskAdmission) -> Admission:
     """May this task start?"""
     services = request.services
-    if not request.operator.may_touch(body.tenant, body.task_class):
-        raise problem.Forbidden(f"This token does not cover tenant {body.tenant} under task class {body.task_class}.")
+    request.require(body.tenant, body.task_class)
     task_class = services.runs.task_classes.get(body.task_class)
     if task_class is None:
         raise problem.BadRequest(f"task_class: there is no task class {body.task_class!r}")

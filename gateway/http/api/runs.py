@@ -126,8 +126,7 @@ class ReportedFinding(TypedDict):
 async def open_run(request: Request, body: OpenRun) -> web.Response:
     """Open a run, never wider than its class and its parent: 201; 200 if this request opened it before."""
     services = request.services
-    if not request.operator.may_touch(body.tenant, body.task_class):
-        raise problem.Forbidden(f"This token does not cover tenant {body.tenant} under task class {body.task_class}.")
+    request.require(body.tenant, body.task_class)
     if body.parent_run is not None:
         await request.run(body.parent_run)
     opened = await services.runs.open(body.request(), by=request.operator.name, reason=body.reason or "opened")

@@ -69,11 +69,7 @@ class Operator:
     def may(self, permission: Permission) -> bool:
         return permission in PERMITTED[self.role]
 
-    def may_touch(self, tenant: str, task_class: str | None = None) -> bool:
-        """Whether it may touch a tenant, and a class if one is given."""
-        return _among(tenant, self.tenants) and (task_class is None or _among(task_class, self.classes))
-
-    def covers(self, tenant: object, task_class: object) -> bool:
+    def covers(self, tenant: str | None, task_class: str | None) -> bool:
         """Whether it may touch a scope or an entry of this tenant and class; ``None`` stands for every tenant or class."""
         return _among(tenant, self.tenants) and _among(task_class, self.classes)
 

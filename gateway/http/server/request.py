@@ -96,6 +96,15 @@ class Request:
             task_class = task_class or (None if isinstance(one, Scope) and one.subtree else run.task_class)
         return self.operator.covers(tenant, task_class)
 
+    def require(self, tenant: str, task_class: str) -> None:
+        """Check that the token covers a tenant under a task class.
+
+        Raises:
+            Forbidden: it does not.
+        """
+        if not self.operator.covers(tenant, task_class):
+            raise problem.Forbidden(f"This token does not cover tenant {tenant} under task class {task_class}.")
+
     async def find(self, asked: Awaitable[Object | None], name: str) -> Object:
         """The object that is asked for.
 

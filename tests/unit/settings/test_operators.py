@@ -59,10 +59,10 @@ def test_no_file_is_no_operator(tmp_path: Path) -> None:
 
 def test_an_operator_touches_only_its_tenants_and_classes() -> None:
     mine = Operator("ann", Role.OPERATOR, ("acme",), ("*",))
-    assert mine.may_touch("acme")
-    assert mine.may_touch("acme", "billing")
-    assert not mine.may_touch("beta", "billing")
-    assert not Operator("bob", Role.ORCHESTRATOR, ("*",), ("support",)).may_touch("acme", "billing")
+    assert mine.covers("acme", None)
+    assert mine.covers("acme", "billing")
+    assert not mine.covers("beta", "billing")
+    assert not Operator("bob", Role.ORCHESTRATOR, ("*",), ("support",)).covers("acme", "billing")
 
 
 HASH = "a" * 64
