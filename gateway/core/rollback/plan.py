@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from itertools import pairwise
 
@@ -45,7 +44,7 @@ def plan(effects: Iterable[Write], undos: Undos, *, parents: Mapping[Step, Step]
         starts.append(len(drafts))
         drafts += plan_objects.drafted(history, undos, carried, now)
     ages = {write.wire_key: age for age, write in enumerate(scope)}
-    order = Order.of(ages[draft.effects[-1].wire_key] for draft in drafts)
+    order = Order([ages[draft.effects[-1].wire_key] for draft in drafts])
     _on_objects(order, drafts, starts)
     _on_compensations(order, drafts)
     order_causally(order, drafts, everything, parents)
@@ -123,22 +122,16 @@ _PAIRS = 64
 _NONE = -1
 
 
-@dataclass(slots=True)
 class Order:
     """A graph of points: the nodes by their number, then the joins. ``before[p]`` are the points that ``p`` comes after.
 
     ``age`` grows with the newest effect of a point. ``dropped[p]`` are those that ``p`` should come after as well, but they wait for it.
     """
 
-    age: list[int]
-    before: list[dict[int, None]]
-    nodes: int
-    dropped: dict[int, list[int]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, ages: Iterable[int]) -> Order:
-        age = list(ages)
-        return cls(age, [{} for _ in age], len(age))
+    def __init__(self, age: list[int]) -> None:
+        self.age, self.nodes = age, len(age)
+        self.before: list[dict[int, None]] = [{} for _ in age]
+        self.dropped: dict[int, list[int]] = {}
 
     def wait(self, point: int, other: int) -> None:
         """``point`` comes after ``other``."""
@@ -149,8 +142,7 @@ class Order:
         """Each of the ``points`` comes after each of the ``others``."""
         if len(points) * len(others) > _PAIRS and len(points) > 1 and len(others) > 1:
             join = self._join(points)
-            for other in others:
-                self.wait(join, other)
+            self.wait_all([join], others)
             others = [join]
         for point in points:
             for other in others:
