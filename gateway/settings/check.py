@@ -49,7 +49,9 @@ def check(path: Path, environ: Mapping[str, str] = os.environ, *, extra: Callabl
     problems += extra(config)
     if problems:
         return Report(tuple(problems))
-    return Report((), tuple(_warnings(config)), tuple(_summary(one) for one in config.tools.values()))
+    return Report(
+        (), tuple(f"{config.path.name}: {warning}" for warning in _warnings(config)), tuple(_summary(one) for one in config.tools.values())
+    )
 
 
 def _summary(tool: ToolConfig) -> ToolSummary:
@@ -61,23 +63,23 @@ def _summary(tool: ToolConfig) -> ToolSummary:
 
 def _warnings(config: Config) -> Iterator[str]:
     if not config.task_classes:
-        yield f"{config.path.name}: no task_classes: no run can be opened"
+        yield "no task_classes: no run can be opened"
     if config.tokens_file is None:
-        yield f"{config.path.name}: no operators: only KILLCORD_BOOTSTRAP_TOKEN gives access to the control API"
+        yield "no operators: only KILLCORD_BOOTSTRAP_TOKEN gives access to the control API"
     elif not config.tokens_file.exists():
-        yield f"{config.path.name}: operators: there is no {config.tokens_file} yet; run: killcord operators add NAME --role admin"
+        yield f"operators: there is no {config.tokens_file} yet; run: killcord operators add NAME --role admin"
     if config.anchor is None:
-        yield f"{config.path.name}: no anchor: a truncated journal will not be detected"
+        yield "no anchor: a truncated journal will not be detected"
     opa = config.policy.opa
     if opa is not None and opa.sent_in_plain_text:
-        yield f"{config.path.name}: policy.url: plain http to {opa.host}: anyone on the network path can decide in its place"
+        yield f"policy.url: plain http to {opa.host}: anyone on the network path can decide in its place"
     for webhook in config.webhooks:
         if webhook.sent_in_plain_text:
-            yield f"{config.path.name}: webhooks.{webhook.name}: plain http to {webhook.host}: the network can read its events"
+            yield f"webhooks.{webhook.name}: plain http to {webhook.host}: the network can read its events"
     yield from _scopes(config)
     yield from _amounts(config)
     for tool in config.tools.values():
-        yield from _tool(config, tool)
+        yield from _tool(tool)
 
 
 def _scopes(config: Config) -> Iterator[str]:
@@ -85,18 +87,18 @@ def _scopes(config: Config) -> Iterator[str]:
         for scope in task_class.scopes:
             tool = scope.partition(":")[0]
             if "*" not in tool and tool not in config.tools:
-                yield f"{config.path.name}: task_classes.{task_class.name}: the scope {scope} does not name a tool of this file"
+                yield f"task_classes.{task_class.name}: the scope {scope} does not name a tool of this file"
 
 
 def _amounts(config: Config) -> Iterator[str]:
     priced = {name for tool in config.tools.values() for action in tool.catalog.actions.values() for name in action.cost.amounts}
     for task_class in config.task_classes.values():
         for name in sorted(set(task_class.limits.amount) - priced):
-            yield f"{config.path.name}: task_classes.{task_class.name}: no action has a cost.amount.{name}: the limit has no effect"
+            yield f"task_classes.{task_class.name}: no action has a cost.amount.{name}: the limit has no effect"
 
 
-def _tool(config: Config, tool: ToolConfig) -> Iterator[str]:
-    name = f"{config.path.name}: tools.{tool.name}"
+def _tool(tool: ToolConfig) -> Iterator[str]:
+    name = f"tools.{tool.name}"
     if tool.section.base_url.sent_in_plain_text:
         yield f"{name}: plain http to {tool.section.base_url.host}: the secret and the data cross the network in plain text"
     if tool.credential is not None and tool.credential.inline:

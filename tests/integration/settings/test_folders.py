@@ -10,7 +10,7 @@ from gateway import errors
 from gateway.app import gateway
 from gateway.model.run import Mode, Scope
 from gateway.settings import config as settings
-from tests.unit.settings.test_loading import ADAPTERS, LEAST
+from tests.unit.settings.test_config import ADAPTERS, LEAST
 
 
 @pytest.mark.parametrize(("named", "said"), [("data_dir: ./file/var", "data_dir"), ("anchor: {file: ./file/heads}", "anchor.file")])
