@@ -13,7 +13,7 @@ from gateway import errors
 from gateway.clients.keys.signing import add_lease_key, open_head_key, open_lease_keys
 from gateway.clients.keys.vault import open_master_key
 from gateway.model.entry import Head
-from gateway.stores.sqlite import read_only
+from gateway.stores.sqlite import database, store
 
 
 def make(folder: Path, named: str, *, mode: int = 0o777) -> None:
@@ -67,7 +67,7 @@ def rotate(data_dir: Path) -> Path:
 
 def is_journal(path: Path) -> bool:
     """Whether a path is a journal as a gateway stores it, and no export of one."""
-    return path.is_dir() or path.name == read_only.FILE
+    return path.is_dir() or path.name == database.FILE
 
 
 def journal_lines(path: Path) -> Iterator[bytes]:
@@ -76,5 +76,5 @@ def journal_lines(path: Path) -> Iterator[bytes]:
     Raises:
         Misconfigured: there is none, or it cannot be read.
     """
-    with read_only.reading(path if path.is_dir() else path.parent) as journal:
+    with store.reading(path if path.is_dir() else path.parent) as journal:
         yield from journal.lines()

@@ -17,8 +17,7 @@ from gateway.core.policy import replay
 from gateway.core.policy.replay import Decided, Ruling
 from gateway.model.entries import DecisionRecord, IntentEntry, ReadEntry, RefusalEntry
 from gateway.model.run import Run
-from gateway.stores.sqlite import read_only
-from gateway.stores.sqlite.read_only import Reading
+from gateway.stores.sqlite import store
 
 EVERY = 1_000
 """Decisions between two reports of progress."""
@@ -65,7 +64,7 @@ async def run(data_dir: Path, bundle: Path, *, progress: Callable[[int, int], No
     engine = EmbeddedEngine(bundle, mint=clock.mint, report=lambda *_: None)
     found = Replayed(engine.revision)
     try:
-        with read_only.reading(data_dir) as journal:
+        with store.reading(data_dir) as journal:
             replaying = _Replay(journal, engine, TenantVault(journal.blobs, open_master_key(data_dir / "keys")), found)
             newest = journal.newest
             for count, entry in enumerate(journal.decided(after=0, until=newest), start=1):
@@ -81,7 +80,7 @@ async def run(data_dir: Path, bundle: Path, *, progress: Callable[[int, int], No
 
 @dataclass(frozen=True, slots=True)
 class _Replay:
-    journal: Reading
+    journal: store.Reading
     engine: EmbeddedEngine
     vault: TenantVault
     found: Replayed
