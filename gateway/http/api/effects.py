@@ -29,26 +29,31 @@ class ListEffects(Paged):
 Compensation = TypedDict("Compensation", {"class": Reversibility, "type": Remedy, "auto": bool, "allowed_until": Timestamp | None})
 
 
-class Effect(TypedDict):
+class Undoable(TypedDict):
+    """What can be undone, and how; ``why_not`` is present only if no call can undo it."""
+
+    tool: str
+    action: str
+    state: State
+    verification: Verification
+    after_ref: str | None
+    compensation: Compensation
+    can_undo: bool
+    why_not: NotRequired[str]
+
+
+class Effect(Undoable):
     """One mutation that the run made. Refs are ``<system>:<type>:<id>:<version>``; ``why_not`` is present only if no call can undo it."""
 
     intent: str
     outcome: str | None
     ts: Timestamp
     step_id: str
-    tool: str
-    action: str
     target: Target
-    state: State
     status: int | None
-    verification: Verification
     before_ref: str | None
-    after_ref: str | None
     idempotency_key: str
     attempt: int
-    compensation: Compensation
-    can_undo: bool
-    why_not: NotRequired[str]
 
 
 class EffectPage(Page):

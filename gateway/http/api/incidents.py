@@ -12,7 +12,7 @@ from gateway.core.authorization import admission
 from gateway.core.codec.record import INCIDENT
 from gateway.core.incident import recovery, timeline
 from gateway.http.api import checkpoints
-from gateway.http.api.effects import Compensation
+from gateway.http.api.effects import Undoable
 from gateway.http.api.orders import Order
 from gateway.http.server import paging
 from gateway.http.server.fields import OPEN, Id, Page, Paged, Target, Timestamp, shows
@@ -20,8 +20,7 @@ from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
 from gateway.model import trigger as model
-from gateway.model.effect import State
-from gateway.model.entry import Kind, Verification
+from gateway.model.entry import Kind
 
 ROUTES = Routes()
 
@@ -103,20 +102,12 @@ class Stopped(TypedDict):
     after_ms: float
 
 
-class AffectedObject(TypedDict):
+class AffectedObject(Undoable):
     """An object that the run changed or may have; ``effects`` counts the run's on it."""
 
     object: Target
-    tool: str
-    action: str
     entry: str
     effects: int
-    state: State
-    verification: Verification
-    after_ref: str | None
-    compensation: Compensation
-    can_undo: bool
-    why_not: NotRequired[str]
 
 
 @OPEN
