@@ -12,7 +12,7 @@ from gateway.control.review.approvals import WrongDecision
 from gateway.core.authorization import approvals
 from gateway.core.codec.record import APPROVAL, approval_shown
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Body, Id, Page, Paged, Reason, Target, shows
+from gateway.http.server.fields import Body, Page, PagedByRun, Reason, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
@@ -21,8 +21,7 @@ from gateway.model import review as model
 ROUTES = Routes()
 
 
-class ListApprovals(Paged):
-    run: Id | None = None
+class ListApprovals(PagedByRun):
     status: model.ApprovalStatus | None = None
 
 

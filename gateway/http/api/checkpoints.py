@@ -16,22 +16,7 @@ from gateway.core.codec.record import CHECKPOINT, target_json
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.http.api import runs
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import (
-    AskedLimits,
-    AskedMode,
-    Body,
-    Count,
-    Id,
-    Label,
-    Name,
-    Page,
-    Paged,
-    Reason,
-    Reasoned,
-    Scopes,
-    Target,
-    shows,
-)
+from gateway.http.server.fields import AskedLimits, AskedMode, Body, Count, Id, Name, Page, Paged, Reason, Reasoned, Scopes, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Json, Routes
@@ -52,7 +37,7 @@ class TakeCheckpoint(Reasoned):
     """A safe boundary to resume a run from. ``state_ref`` says where the workflow's present state is kept: at most 1 KiB of text."""
 
     state_ref: str = Field(min_length=1, max_length=STATE_REF)
-    label: Label | None = None
+    label: str | None = Field(default=None, min_length=1, max_length=200)
     generation: Count | None = Field(
         default=None, description="the run's generation as the caller knows it; 409 if the run was resumed since"
     )

@@ -15,7 +15,7 @@ from gateway.http.api import checkpoints
 from gateway.http.api.effects import Undoable
 from gateway.http.api.orders import Order
 from gateway.http.server import paging
-from gateway.http.server.fields import OPEN, Id, Page, Paged, Target, Timestamp, shows
+from gateway.http.server.fields import OPEN, Page, PagedByRun, Target, Timestamp, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
@@ -25,8 +25,7 @@ from gateway.model.entry import Kind
 ROUTES = Routes()
 
 
-class ListIncidents(Paged):
-    run: Id | None = None
+class ListIncidents(PagedByRun):
     state: Literal["open", "closed"] | None = None
 
 

@@ -14,7 +14,7 @@ from gateway.control.containment import containment
 from gateway.core.authorization import gate
 from gateway.core.codec.record import ORDER
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import AskedOrderMode, Body, Duration, Id, ModeName, Name, Page, Paged, Query, Reason, Reasoned, Wait, shows
+from gateway.http.server.fields import Body, Duration, Id, ModeName, Name, Page, PagedByRun, Query, Reason, Reasoned, Wait, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services, found
 from gateway.http.server.routing import Json, Routes
@@ -43,7 +43,7 @@ class Contain(Body):
     """A containment order. ``dry_run`` only says how many open runs it would contain."""
 
     scope: OrderScope
-    mode: AskedOrderMode = "active"
+    mode: Literal["active", "read_only", "paused", "quarantined", "revoked", "no_fanout"] = "active"
     no_fanout: bool = False
     reason: Reason
     ttl: Duration | None = None
@@ -53,10 +53,6 @@ class Contain(Body):
     def held(self) -> tuple[Mode, bool]:
         """The mode, and the flag beside it; ``no_fanout`` alone is a word too."""
         return (Mode.ACTIVE, True) if self.mode == "no_fanout" else (Mode.of(self.mode), self.no_fanout)
-
-
-class ListOrders(Paged):
-    run: Id | None = None
 
 
 class ReleaseReason(Query):
@@ -150,7 +146,7 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
 
 
 @ROUTES.get("/v1/orders", Permission.READ_ORDERS, {200: OrderPage})
-async def list_orders(request: Request, query: ListOrders) -> Json:
+async def list_orders(request: Request, query: PagedByRun) -> Json:
     """List orders, including released ones."""
     services = request.services
     run = None if query.run is None else await request.run(query.run)

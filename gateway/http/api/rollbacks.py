@@ -21,7 +21,7 @@ from gateway.core.codec import record
 from gateway.core.codec.record import ROLLBACK, rollback_shown
 from gateway.core.rollback import plan_views, progress
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Id, Name, Page, Paged, Query, Reason, Reasoned, Target, Timestamp, shows
+from gateway.http.server.fields import Body, Id, Name, Page, PagedByRun, Query, Reason, Reasoned, Target, Timestamp, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Refusals, Routes
@@ -50,8 +50,7 @@ class StartRollback(Reasoned):
     dry_run: bool = False
 
 
-class ListRollbacks(Paged):
-    run: Id | None = None
+class ListRollbacks(PagedByRun):
     state: model.RollbackStatus | None = None
 
 

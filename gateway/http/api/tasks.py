@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from gateway.core.codec.record import TASK
 from gateway.core.tasks import AlreadyResolved, WrongResolution
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Id, Page, Paged, Reason, Reasoned, Target, shows
+from gateway.http.server.fields import Page, PagedByRun, Reason, Reasoned, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
@@ -20,8 +20,7 @@ from gateway.model import review as model
 ROUTES = Routes()
 
 
-class ListTasks(Paged):
-    run: Id | None = None
+class ListTasks(PagedByRun):
     status: Literal["open", "resolved"] | None = None
     kind: model.TaskKind | None = None
 

@@ -55,7 +55,6 @@ def _text_or_number(*examples: Any) -> WithJsonSchema:
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~/-]{0,127}$")]
 Scopes = Annotated[list[Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]], Field(max_length=200)]
-Label = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_not_blank)]
 Duration = Annotated[float, BeforeValidator(units.duration), _text_or_number("15m", 900)]
 Wait = Annotated[float, BeforeValidator(_wait), _text_or_number("2s", 0)]
@@ -63,7 +62,12 @@ Calls = Annotated[InstanceOf[Rate], BeforeValidator(units.rate), WithJsonSchema(
 Amount = Annotated[int, BeforeValidator(units.amount), WithJsonSchema({"type": "number", "minimum": 0, "examples": [1000, 12.5]})]
 Count = Annotated[int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 0})]
 AskedMode = Literal["active", "read_only", "paused", "quarantined", "revoked"]
-AskedOrderMode = Literal["active", "read_only", "paused", "quarantined", "revoked", "no_fanout"]
+
+
+class PagedByRun(Paged):
+    """The query of a list that can be narrowed to one run."""
+
+    run: Id | None = None
 
 
 class Reasoned(Body):
