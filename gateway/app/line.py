@@ -65,7 +65,7 @@ async def control(config: Config, resources: Resources, warn: Warn) -> Control:
     monitor = TriggerMonitor(windows, responder, supervisor.spawn, warn)
     ambient = Ambient(_ambient(config.settings.ambient_run), runs, clock)
     waiting, ttl = store.approvals, config.settings.approvals.ttl
-    approvals = Approvals(journal, waiting, store.registry, store.blobs, resources.vault, clock, ttl)
+    approvals = Approvals(journal, waiting, store.registry, resources.vault, clock, ttl)
     return Control(supervisor, journal, containment, windows, responder, monitor, runs, ambient, approvals)
 
 
@@ -88,7 +88,7 @@ class Calls:
 def calls(config: Config, resources: Resources, control: Control, observer: Observer) -> Calls:
     """Assemble the stages of both lines over the resources and the containment."""
     clock, store, vault, journal, engine = resources.clock, resources.store, resources.vault, control.journal, resources.engine
-    registry, writes, blobs, sightings = store.registry, store.writes, store.blobs, store.sightings
+    registry, writes, sightings = store.registry, store.writes, store.sightings
     monitor, replica = control.monitor, control.containment.replica
     budgets = config.task_classes, functools.partial(limits.of_tenant, config.tenants)
     tools = {name: _tool(one) for name, one in config.tools.items()}
@@ -126,7 +126,7 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
         ),
         replies=replies,
     )
-    requests = CompensationRequests(tools, blobs, vault)
+    requests = CompensationRequests(tools, vault)
     compensations = Compensate(tools, requests, gate, line.recall, engine, reads, line.send_write, probe, clock)
     endpoint = Endpoint(line, tools, journal, vault, replies, monitor, clock, observer)
     return Calls(tools, streams, probe, line, endpoint, compensations)

@@ -72,7 +72,7 @@ def recovery(config: Config, resources: Resources, control: Control, calls: Call
     tasks = Tasks(journal, registry, writes, clock, probe.conclude_by_person)
     checkpoints = Checkpoints(journal, store.checkpoints, records, writes, history, registry, store.approvals, incidents, clock)
     scope = ScopeQuery(registry, writes, history, records, containment, checkpoints.position, journal.stream, clock, undos, live)
-    entries = RollbackEntries(journal, clock, store.blobs, resources.vault)
+    entries = RollbackEntries(journal, clock, resources.vault)
     rollbacks = Rollbacks(
         scope_query=scope,
         execute=Executor(tools, records, tasks, approvals, entries, clock, spawn, patience),

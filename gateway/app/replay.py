@@ -127,7 +127,7 @@ class _Replay:
         ref = None if entry.requested is None else entry.requested.args_ref
         if ref is None:
             return None
-        sealed = await self.journal.blobs.blob(ref)
-        if sealed is None:
+        plain = await self.vault.open(ref)
+        if plain is None:
             raise KeyError("its arguments are not in the journal")
-        return orjson.loads(await self.vault.unseal(sealed))["request"]["body"]
+        return orjson.loads(plain)["request"]["body"]

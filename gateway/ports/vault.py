@@ -31,8 +31,3 @@ class Vault(Protocol):
         Raises:
             KeyError: the tenant was forgotten.
         """
-
-    async def unseal(self, sealed: Sealed) -> bytes:
-        """Raises:
-        KeyError: the tenant was forgotten.
-        """

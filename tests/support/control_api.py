@@ -85,7 +85,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
 
     vault = TenantVault(store.blobs, open_master_key(folder / "keys"))
     tasks = Tasks(store.journal, store.registry, store.writes, clock, conclude)
-    approvals = Approvals(store.journal, store.approvals, store.registry, store.blobs, vault, clock, 3_600.0)
+    approvals = Approvals(store.journal, store.approvals, store.registry, vault, clock, 3_600.0)
     runs = Runs(store.journal, store.registry, keys, containment.replica, clock, CLASSES)
     checkpoints = Checkpoints(
         journal=store.journal,

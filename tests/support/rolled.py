@@ -137,7 +137,7 @@ def rollbacks(
     store: SqliteStore, clock: Clock, containment: Containment, tasks: Tasks, approvals: Approvals, vault: TenantVault
 ) -> Rollbacks:
     """Rollbacks over a journal alone: what is planned, told and handed over is real, and nothing can be sent."""
-    entries, compensations = RollbackEntries(store.journal, clock, store.blobs, vault), _NoTools()
+    entries, compensations = RollbackEntries(store.journal, clock, vault), _NoTools()
 
     async def nowhere(run_id: str, checkpoint_id: str) -> Position | None:
         return None

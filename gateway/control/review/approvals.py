@@ -30,7 +30,7 @@ from gateway.model.run import Run
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.projections import ApprovalRecords, Registry, required
-from gateway.ports.vault import Blobs, Vault
+from gateway.ports.vault import Vault
 
 _CHANGES = {
     ApprovalStatus.PENDING: "requested",
@@ -55,7 +55,6 @@ class Approvals:
     journal: Journal
     records: ApprovalRecords
     registry: Registry
-    blobs: Blobs
     vault: Vault
     clock: Clock
     ttl: float
@@ -169,13 +168,11 @@ class Approvals:
 
     async def request_of(self, approval: Approval) -> Mapping[str, object] | None:
         """The request as it would be sent; ``None`` if it has no request, or its tenant was forgotten."""
-        sealed = None if approval.request_ref is None else await self.blobs.blob(approval.request_ref)
-        if sealed is None:
-            return None
         try:
-            shown: dict[str, object] = orjson.loads(await self.vault.unseal(sealed))
+            plain = await self.vault.open(approval.request_ref)
         except KeyError:
             return None
+        shown: dict[str, object] | None = None if plain is None else orjson.loads(plain)
         return shown
 
     async def _still_asking(self, approval: Approval) -> None:

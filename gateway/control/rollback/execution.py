@@ -26,7 +26,7 @@ from gateway.model.entry import Position, Sealed
 from gateway.model.rollback import Node, NodeState, Plan, Rollback, States
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
-from gateway.ports.vault import Blobs, Vault
+from gateway.ports.vault import Vault
 
 PARALLEL = 16
 """Nodes executed at once."""
@@ -207,7 +207,6 @@ class RollbackEntries:
 
     journal: Journal
     clock: Clock
-    blobs: Blobs
     vault: Vault
 
     async def append(self, rollback: Rollback, change: str, blobs: Sequence[Sealed] = (), /, **members: Any) -> None:
@@ -235,7 +234,7 @@ class RollbackEntries:
             WrongRollback: it is not there any more.
             KeyError, ValueError: it cannot be read; its tenant was forgotten.
         """
-        sealed = await self.blobs.blob(rollback.plan_ref)
-        if sealed is None:
+        plain = await self.vault.open(rollback.plan_ref)
+        if plain is None:
             raise WrongRollback(f"The plan of rollback {rollback.rollback_id} is not in this journal any more.")
-        return record.plan_of(orjson.loads(await self.vault.unseal(sealed)))
+        return record.plan_of(orjson.loads(plain))

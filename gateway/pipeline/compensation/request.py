@@ -17,7 +17,7 @@ from gateway.model.rollback import CompensationKind, Node
 from gateway.model.run import Run
 from gateway.pipeline import sealed_payloads
 from gateway.pipeline.tool import Expected, Tool, Tools, reply_document
-from gateway.ports.vault import Blobs, Vault
+from gateway.ports.vault import Vault
 
 _OF_RUN = ("run_id", "workflow_id", "tenant", "agent_id", "task_class")
 """What a compensation's body sees of its run."""
@@ -38,7 +38,6 @@ class Needless(Conflict):
 @dataclass(frozen=True, slots=True)
 class CompensationRequests:
     tools: Tools
-    blobs: Blobs
     vault: Vault
 
     async def prepare(self, node: Node, run: Run, effects: Sequence[Write]) -> tuple[Call, Expected | None]:
@@ -124,13 +123,13 @@ class CompensationRequests:
         return orjson.dumps(value)
 
     async def _unsealed(self, ref: str | None, what: str) -> bytes:
-        sealed = await self.blobs.blob(ref) if ref is not None else None
-        if sealed is None:
-            raise Conflict(f"{what} was not kept")
         try:
-            return await self.vault.unseal(sealed)
+            plain = await self.vault.open(ref)
         except KeyError as error:
             raise Conflict(f"{what} was forgotten with its tenant") from error
+        if plain is None:
+            raise Conflict(f"{what} was not kept")
+        return plain
 
 
 def _path(tool: catalog.Tool, kind: catalog.ActionType, node: Node, captures: Mapping[str, str]) -> str:

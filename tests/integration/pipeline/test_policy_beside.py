@@ -124,9 +124,8 @@ async def test_the_document_of_every_decision_can_be_made_again_from_the_journal
         for entry, given in zip(entries, asked, strict=True):
             run = await gateway.gateway.resources.store.registry.run(entry["run_id"])
             assert run is not None
-            ref = entry["requested"].get("args_ref")
-            sealed = await gateway.gateway.resources.store.blobs.blob(ref) if ref else None
-            args = orjson.loads(await vault.unseal(sealed))["request"]["body"] if sealed else None
+            plain = await vault.open(entry["requested"].get("args_ref"))
+            args = orjson.loads(plain)["request"]["body"] if plain else None
             decided = of_fields(entry)
             assert isinstance(decided, ReadEntry | IntentEntry | RefusalEntry)
             assert orjson.loads(orjson.dumps(document(decided, run, args))) == orjson.loads(orjson.dumps(given))

@@ -41,7 +41,7 @@ async def approvals(tmp_path: Path, heard: Heard) -> AsyncIterator[Approvals]:
 
     journal = PublishingJournal(store.journal, {Kind.APPROVAL: (hear,)})
     vault = TenantVault(store.blobs, open_master_key(tmp_path / "keys"))
-    yield Approvals(journal, store.approvals, store.registry, store.blobs, vault, clock, ttl=0.0)
+    yield Approvals(journal, store.approvals, store.registry, vault, clock, ttl=0.0)
     await store.close()
 
 
