@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.core.incident import findings
+from gateway.core.policy import rules
 from gateway.model.entries import Entry, FindingEntry, OrderEntry, ResponseEntry, RollbackEntry, RunEntry
 
 KINDS = ("response", "rollback", "order", "run", "finding")
@@ -31,7 +32,7 @@ _ROLLBACK = {
     "recover": "started the recovery",
     "closed": "closed the incident",
 }
-_BY_STATE = "the final states of the plan's nodes, and data.killcord.invariants.violations"
+_BY_STATE = f"the final states of the plan's nodes, and data.killcord.{rules.INVARIANTS}"
 _NEXT = "the latest usable checkpoint before the first bad entry (if that is not known: an explicit one), or the named one"
 _FIRST = "the entries and objects that a finding's evidence names"
 _PASSES = "a compensation that was not applied for a transient reason is retried"
@@ -61,7 +62,7 @@ def _reasons(entry: Entry) -> Iterator[dict[str, Any]]:
         case RollbackEntry(change="node"):
             if entry.state in _TASKS:
                 opened = f"opened a task for node {entry.node} ({entry.state})"
-                yield _reason(entry, opened, "data.killcord.recovery.recovery, or the plan", entry.why)
+                yield _reason(entry, opened, f"data.killcord.{rules.RECOVERY}, or the plan", entry.why)
         case RollbackEntry() if entry.change in _ROLLBACK:
             left = "" if entry.rollback is None or not entry.rollback.residue else f"; left: {'; '.join(entry.rollback.residue)}"
             yield _reason(entry, _ROLLBACK[entry.change], _rule(entry), f"{entry.reason or ''}{left}")
@@ -87,7 +88,7 @@ def _finding(entry: FindingEntry) -> dict[str, Any]:
 
 def _response(entry: ResponseEntry) -> dict[str, Any]:
     did = _DID[entry.action] + (", and had what it did undone" if entry.rollback else "")
-    rule = f'data.killcord.response.response, for "{entry.name}" ({entry.verdict})'
+    rule = f'data.killcord.{rules.RESPONSE}, for "{entry.name}" ({entry.verdict})'
     return _reason(entry, did, rule, entry.why) | {"revision": entry.revision}
 
 

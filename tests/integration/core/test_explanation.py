@@ -70,7 +70,7 @@ def test_what_was_handed_over_says_why_and_what_went_well_is_no_decision() -> No
     reasons = explained(told)
     assert [one["entry"] for one in reasons] == ["st/1", "st/2", "st/3", "st/4"]
     assert reasons[0]["decided"] == "opened a task for node n1 (task)"
-    assert reasons[0]["why"] == "it is task"
+    assert (reasons[0]["rule"], reasons[0]["why"]) == ("data.killcord.recovery.decision, or the plan", "it is task")
 
 
 def test_what_waits_for_its_tool_was_handed_to_nobody_until_patience_with_it_is_over() -> None:
