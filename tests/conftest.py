@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from gateway.clients.policy_bundle import Bundle
 from gateway.clients.rego import loading
 from tests.support import policies
+
+# A busy machine must fail no test: Hypothesis gives each example 200 ms otherwise.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name

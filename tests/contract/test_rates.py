@@ -114,7 +114,7 @@ class Ideal:
 
 
 @given(declared=st.fixed_dictionaries({"run:a": RATES, "run:b": RATES, "tenant:t": RATES}), calls=CALLS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_verdict_is_that_of_the_arithmetic_to_the_last_bit(
     fresh: Open, declared: dict[str, Rate], calls: list[tuple[set[str], float]]
 ) -> None:

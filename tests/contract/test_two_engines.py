@@ -83,7 +83,7 @@ def decide_alike_on_made_calls(folder: Path, *, examples: int) -> None:
     ours = two_engines.embedded(folder)
     with two_engines.remote(folder) as theirs:
 
-        @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
         @given(document=generated.documents)
         def decide(document: dict[str, Any]) -> None:
             decisions = ours.decide(document), theirs.decide(document)
@@ -168,7 +168,7 @@ def test_a_pattern_that_loads_matches_alike(tmp_path: Path, examples: int) -> No
     bare = loading.assemble_engine({"x.rego": (folder / "killcord/authz/x.rego").read_text()}, {})
     with two_engines.remote(folder) as theirs:
 
-        @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
         @given(
             pattern=generated.patterns.filter(lambda pattern: arguments.regex_fault(pattern) is None),
             text=st.text("aAbBé𝒳1-. \n", max_size=6),

@@ -183,7 +183,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         runner.run(stack.aclose())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(plan=steps)
 def test_nothing_reaches_the_tool_without_an_unspent_yes_of_its_own(place: Place, plan: Steps) -> None:
     place.runner.run(place.live(plan))

@@ -27,13 +27,13 @@ ENTRIES = st.dictionaries(NAMES, VALUES, max_size=6)
 
 
 @given(ENTRIES)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_canonical_bytes_are_those_of_rfc_8785(fields: dict[str, Any]) -> None:
     assert chain.canonical(fields) == rfc8785.dumps(fields)
 
 
 @given(ENTRIES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_an_entry_serialised_in_parts_is_the_entry_serialised_whole(fields: dict[str, Any]) -> None:
     linked = chain.draft(fields).link(chain.GENESIS)
     assert linked.hash == chain.link(chain.GENESIS, {**fields, "prev_hash": chain.GENESIS})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.settings import compilation, document
@@ -86,7 +86,6 @@ def changed(draw: st.DrawFn, document: Any) -> str:
     return yaml.safe_dump(made)
 
 
-@settings(deadline=None)
 @given(changed(ADAPTER))
 def test_any_adapter_loads_or_is_reported_by_line(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +96,6 @@ def test_any_adapter_loads_or_is_reported_by_line(text: str) -> None:
     assert all(line.startswith("adapter.yaml:") for line in problems)
 
 
-@settings(deadline=None)
 @given(changed(CONFIG))
 def test_any_configuration_loads_or_is_reported_by_line(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +106,6 @@ def test_any_configuration_loads_or_is_reported_by_line(text: str) -> None:
     assert all(line.startswith(f"{path}:") for line in problems)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet="ab:-{}[]&*!<>|?#'\"\n ,%@`~1.", max_size=80).map(str.encode))
 def test_any_bytes_are_a_document_or_problems(raw: bytes) -> None:
     _, problems = document.parse(raw, "x.yaml")

@@ -73,7 +73,7 @@ def struct(kind: type[Struct]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__struct_config__.tag)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_an_entry_comes_out_of_its_line_as_it_went_in(kind: type[Entry], data: st.DataObject) -> None:
     entry = data.draw(struct(kind))
@@ -86,7 +86,7 @@ def test_an_entry_comes_out_of_its_line_as_it_went_in(kind: type[Entry], data: s
     assert replace(read, hash=None, prev_hash=None) == codec.of_fields(codec.fields(replace(entry, stream="st_1", seq=1)))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(struct(IntentEntry), st.integers(LARGEST + 1, 2**62))
 def test_an_amount_beyond_what_an_entry_can_hold_is_refused(entry: IntentEntry, amount: int) -> None:
     with pytest.raises(TypeError, match="charges"):

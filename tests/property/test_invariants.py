@@ -193,7 +193,6 @@ def _told(stories: type[Stories], count: int) -> None:
     how = settings(
         max_examples=count,
         stateful_step_count=50,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
         report_multiple_bugs=False,

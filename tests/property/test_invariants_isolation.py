@@ -21,7 +21,7 @@ EVENTS = st.lists(st.tuples(st.one_of(AGENTS, AGENTS, OPERATORS, WORLD), points(
 @pytest.mark.apart
 @pytest.mark.parametrize("examples", [IN_CI, pytest.param(2_000, marks=pytest.mark.soak)])
 def test_a_tenant_fares_the_same_alone_and_beside_another(examples: int) -> None:
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=examples == IN_CI)
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck), database=None, derandomize=examples == IN_CI)
     @given(EVENTS)
     def alike(events: list[tuple[Event, str | None]]) -> None:
         events = [(event, point) for event, point in events if event[1].get("scope") != "all"]

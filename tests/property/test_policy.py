@@ -91,7 +91,7 @@ def reference(pattern: str, text: str) -> bool:
 few = st.text("ab.:*", max_size=8) | st.text("aé.*[]{}()^$+?|\\\n-&~#", max_size=6)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(pattern=few, text=few)
 @example("ab*ba", "aba")
 @example("*", "")
@@ -103,7 +103,7 @@ def test_wildcards_match_as_the_reference_does(pattern: str, text: str) -> None:
     assert matches(pattern, text) == reference(pattern, text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     parts=st.lists(st.text("ab.", max_size=3), min_size=1, max_size=5), fill=st.lists(st.text("ab:\n", max_size=3), min_size=5, max_size=5)
 )
@@ -112,13 +112,13 @@ def test_a_text_made_from_a_pattern_matches_it(parts: list[str], fill: list[str]
     assert matches("*".join(parts), text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(asked=documents)
 def test_every_document_fits_the_schema(asked: dict[str, object]) -> None:
     assert VALIDATOR.is_valid(asked), list(VALIDATOR.iter_errors(asked))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(asked=documents)
 def test_nothing_is_allowed_without_a_scope_across_tenants_or_under_containment(asked: dict[str, object]) -> None:
     decision = asyncio.run(ENGINE.decide(asked))
@@ -134,14 +134,14 @@ def test_nothing_is_allowed_without_a_scope_across_tenants_or_under_containment(
         assert "tools" not in lease or asked["tool"] in lease["tools"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(raw=json_values | st.fixed_dictionaries({"allow": json_values}, optional={"reasons": json_values, "obligations": json_values}))
 def test_only_true_is_true(raw: object) -> None:
     decision = policy_decision.parse(raw, decision_id="d", revision="r")
     assert isinstance(decision, Deny) or (isinstance(raw, dict) and raw["allow"] is True)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(noise=json_values)
 def test_a_document_of_any_shape_is_never_allowed_by_accident(noise: object) -> None:
     for part in ("lease", "run", "action", "tool"):

@@ -44,7 +44,7 @@ triggers = st.builds(
 runs = st.builds(Run, run_id=texts, workflow_id=texts, tenant=texts, agent_id=texts, task_class=texts, parent_run=st.none() | texts)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(raw=answers)
 def test_an_answer_is_taken_by_its_letter_or_not_at_all(raw: object) -> None:
     response = rules.parse_response(raw)
@@ -57,21 +57,21 @@ def test_an_answer_is_taken_by_its_letter_or_not_at_all(raw: object) -> None:
     assert (response.scope is None) == ("scope" not in raw)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(raw=values | st.fixed_dictionaries({"proceed": values | st.booleans()}, optional={"why": values | texts}))
 def test_a_compensation_proceeds_by_nothing_but_a_plain_yes_or_silence(raw: object) -> None:
     if rules.parse_recovery(raw) is None:
         assert raw is None or (isinstance(raw, dict) and list(raw) == ["proceed"] and raw["proceed"] is True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(raw=values | st.lists(st.fixed_dictionaries({"code": texts, "message": texts | values}), max_size=3))
 def test_a_state_is_sound_by_nothing_but_an_empty_set(raw: object) -> None:
     if not rules.parse_invariants(raw):
         assert raw == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     trigger=triggers,
     run=runs,

@@ -175,7 +175,7 @@ def naive(timed: Sequence[tuple[Told, float]]) -> list[tuple[int, str, str]]:
 LOOKED_AT = {"anomaly.loop", "anomaly.retry-spike", "anomaly.mutation-volume", "blast.rate"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(told, max_size=40))
 def test_signs_are_what_their_words_say(found: list[Told]) -> None:
     timed = at_times(found)
@@ -183,7 +183,7 @@ def test_signs_are_what_their_words_say(found: list[Told]) -> None:
     assert sorted(fired) == sorted(naive(timed))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(told, max_size=40))
 def test_evidence_ends_with_the_entry_and_names_none_that_came_later(found: list[Told]) -> None:
     for place, one in seen(watching(1), at_times(found)):
@@ -194,7 +194,7 @@ def test_evidence_ends_with_the_entry_and_names_none_that_came_later(found: list
         assert one.count >= one.threshold or one.name == "uncertain.low-confidence"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(told, st.integers(1, 3)), max_size=60))
 def test_a_runs_entries_change_nothing_for_another(mixed: list[tuple[Told, int]]) -> None:
     timed = [(replace(one, run=run), at) for (one, at), (_, run) in zip(at_times([one for one, _ in mixed]), mixed, strict=True)]
@@ -244,7 +244,7 @@ def response_of(position: Position, trigger: Trigger) -> Mapping[str, Any]:
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(told, min_size=1, max_size=15), st.data())
 async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data: st.DataObject) -> None:
     """All of it within the longest window, which is what is read again.

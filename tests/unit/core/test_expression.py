@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jmespath
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.adapter import expression
@@ -18,7 +18,6 @@ _VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.sampled_from(["request", "reply", "object"]), st.lists(st.sampled_from(_KEYS), max_size=4), _VALUES)
 def test_a_dotted_path_finds_what_jmespath_finds(root: str, keys: list[str], document: object) -> None:
     text = ".".join([root, *(f'"{key}"' for key in keys)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.adapter import expression
@@ -58,7 +58,6 @@ def test_a_missing_capture_fills_no_path() -> None:
         RECORD.fill({"tenant": "acme"})
 
 
-@settings(deadline=None)
 @given(st.text(max_size=12) | st.integers())
 def test_a_path_that_was_filled_passes_the_server_as_the_same_value(value: str | int) -> None:
     try:
