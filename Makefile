@@ -31,7 +31,7 @@ run: setup
 	@$(BIN)/killcord demo
 
 test: setup tools
-	@$(BIN)/python -m pytest -q -m "not soak" -n 4 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q -m "not soak" -n 4 --no-loadscope-reorder
 
 soak: setup tools
 	@$(BIN)/python -m pytest -q -m soak

@@ -23,7 +23,7 @@ from killcord_demo import web
 from tests.support.gateway import CHECKOUT, free_port, wait_until
 from tests.support.toolmodel import ADAPTER
 
-KILLS = [100, pytest.param(2000, marks=pytest.mark.soak)]
+KILLS = [50, pytest.param(2000, marks=pytest.mark.soak)]
 SITES = 2
 SLOW = 0.05
 """Seconds that a write is under way at the tool, both before and after it is applied."""

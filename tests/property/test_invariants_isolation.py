@@ -18,7 +18,6 @@ SHARED = frozenset({"turn", "wait", "policy", "sign", "crash", "restart"})
 EVENTS = st.lists(st.tuples(st.one_of(AGENTS, AGENTS, OPERATORS, WORLD), points(POINTS)), min_size=10, max_size=40)
 
 
-@pytest.mark.apart
 @pytest.mark.parametrize("examples", [IN_CI, pytest.param(2_000, marks=pytest.mark.soak)])
 def test_a_tenant_fares_the_same_alone_and_beside_another(examples: int) -> None:
     @settings(max_examples=examples, suppress_health_check=list(HealthCheck), database=None, derandomize=examples == IN_CI)

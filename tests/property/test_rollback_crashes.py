@@ -9,6 +9,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from gateway.app.gateway import Gateway
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.control.review.findings import Finding
@@ -18,9 +20,11 @@ from tests.support.rig import ROOT, Rig
 from tests.support.toolmodel import ADAPTER, Tool
 from tests.support.toolmodel_runs import Case, configured, described, hastened
 
-CRASHES = 2000
-AT_MOST = 3 * CRASHES
-"""Where they take place hangs on how the machine runs the lives beside each other: there are more until each place had its share."""
+CRASHES = [1000, pytest.param(4000, marks=pytest.mark.soak)]
+AT_MOST = 3
+"""Times as many: where they take place depends on how the machine runs the lives beside each other, so there are more until each place
+had its share.
+"""
 IN_A_ROW = 8
 """Crashes of one rollback before it is let be."""
 AT_ONCE = 16
@@ -52,13 +56,14 @@ PLACES = {
 """Where crashes have to have taken place, and how often at least."""
 
 
-async def test_whatever_a_rollback_was_doing_when_it_was_cut_off_it_is_continued(tmp_path: Path) -> None:
+@pytest.mark.parametrize("crashes", CRASHES)
+async def test_whatever_a_rollback_was_doing_when_it_was_cut_off_it_is_continued(tmp_path: Path, crashes: int) -> None:
     engine = EmbeddedEngine(ROOT / "policies", mint=lambda kind: f"{kind}_1", report=lambda *_: None)
     reached: Counter[str] = Counter()
     seeds, config = itertools.count(1), configured(tmp_path, ASKING)
 
     async def worlds() -> None:
-        while reached.total() < CRASHES or (_missed(reached) and reached.total() < AT_MOST):
+        while reached.total() < crashes or (_missed(reached) and reached.total() < AT_MOST * crashes):
             first = next(seeds)
             world = World(replace(config, data_dir=tmp_path / f"world-{first}"), Tool(), engine, reached)
             for seed in (first, *itertools.islice(seeds, A_FOLDER - 1)):
