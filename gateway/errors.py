@@ -38,7 +38,7 @@ class Refusal(Exception):
 class MalformedRequest(
     Refusal, status=400, hint="Send one plain HTTP/1.1 request: canonical path, single-valued headers, one framing, strict JSON."
 ):
-    """The request is not one that the gateway and the tool are sure to read alike."""
+    """The request is malformed or ambiguous."""
 
     def __init__(self, detail: str | None = None, *, status: int = 400, **more: object) -> None:
         super().__init__(detail)
@@ -62,7 +62,7 @@ class LeaseExpired(Refusal, status=401, hint="Ask the orchestrator to renew the 
 class LeaseRevoked(
     Refusal, status=403, hint="Stop: an operator or a trigger ended this run. Only an operator can resume it, with a new lease."
 ):
-    """The run's lease was cut; it does not come back."""
+    """The run's lease was revoked permanently."""
 
 
 class RunQuarantined(Refusal, status=403, hint="Stop: wait for an operator; nothing this run sends will pass."):
@@ -130,7 +130,7 @@ class PreconditionChanged(Refusal, status=412, hint="Read the object again, deci
 
 
 class BodyTooLarge(Refusal, status=413, hint="Send a smaller body; the operator can raise http.body_cap."):
-    """The body is larger than the gateway decides on."""
+    """The body exceeds ``http.body_cap``."""
 
 
 class BodyTimeout(Refusal, status=408, retryable=True, hint="Send the whole request without pauses."):
@@ -148,11 +148,11 @@ class RateLimited(Refusal, status=429, retryable=True, hint="Wait for the time i
 class BlastRadius(
     Refusal, status=429, hint="Stop, and leave the rest to a person: 'violated-policies' names the limit; an operator can open another run."
 ):
-    """The call would take the run past what it may touch."""
+    """The call would exceed a limit of the run."""
 
 
 class ToolUnreachable(Refusal, status=502, retryable=True, hint="Nothing was applied unless 'outcome' says unknown; try again later."):
-    """The tool could not be reached or did not answer as HTTP asks."""
+    """The tool could not be reached, or sent an invalid HTTP response."""
 
 
 class ToolTimeout(Refusal, status=504, retryable=True, hint="Nothing was applied unless 'outcome' says unknown; try again later."):

@@ -40,7 +40,7 @@ Warn = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What the line of calls is checked against and heard by. ``supervisor`` owns the tasks of this process."""
+    """Services that the line of calls asks and notifies. ``supervisor`` owns the tasks of this process."""
 
     supervisor: Supervisor
     journal: PublishingJournal

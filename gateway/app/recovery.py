@@ -1,4 +1,4 @@
-"""What compensates what runs did: rollbacks over the line of compensating calls, tasks for people, and incidents driven to their end."""
+"""Builds the services that compensate runs: rollbacks over the line of compensating calls, tasks for people, recovery of incidents."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def show(context: typer.Context, incident: IncidentId) -> None:
 
 @app.command("explain")
 def explain(context: typer.Context, incident: IncidentId) -> None:
-    """Show why the controller acted as it did. Each decision (retry, degrade, contain, roll back, task), its rule and its reason."""
+    """List each decision of the gateway (retry, degrade, contain, roll back, task) with its rule and reason."""
     # Here and below: a containment must not wait for the import of what it does not need.
     from gateway.core.codec import entry as codec
     from gateway.core.incident import explanation

@@ -52,7 +52,7 @@ class JournalHealth(Struct, frozen=True):
 
 
 class Journal(Protocol):
-    """The one way in. Every entry is folded into the tables that the other ports read, in its own transaction."""
+    """The one way in. Every entry is projected into the tables that the other ports read, in its own transaction."""
 
     @property
     def stream(self) -> str: ...

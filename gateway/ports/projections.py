@@ -1,4 +1,4 @@
-"""What is folded from the journal, read back: writes, sightings, runs, orders, tasks, incidents, approvals and checkpoints.
+"""What the journal's projection holds, read back: writes, sightings, runs, orders, tasks, incidents, approvals and checkpoints.
 
 Here and in the other projections, a ``limit`` of ``None`` reads a list to its end.
 """
@@ -29,7 +29,7 @@ async def required(read: Awaitable[T | None], name: str) -> T:
 
 
 class Writes(Protocol):
-    """Effects: the fold of intents, outcomes and reconciliations."""
+    """Effects: the projection of intents, outcomes and reconciliations."""
 
     async def latest(self, tenant: str, workflow_id: str, key_digest: str) -> Write | None:
         """The newest attempt under a key."""
@@ -57,7 +57,7 @@ class Sightings(Protocol):
 
 
 class Registry(Protocol):
-    """Runs and orders: the fold of ``run`` and ``order`` entries."""
+    """Runs and orders: the projection of ``run`` and ``order`` entries."""
 
     async def run(self, run_id: str) -> Run | None: ...
 
@@ -84,7 +84,7 @@ class Registry(Protocol):
 
 
 class Incidents(Protocol):
-    """The fold of ``response`` entries."""
+    """The projection of ``response`` entries."""
 
     async def incident(self, incident_id: str) -> Incident | None: ...
 
@@ -96,7 +96,7 @@ class Incidents(Protocol):
 
 
 class ApprovalRecords(Protocol):
-    """The fold of ``approval`` entries, and of the intents that were made with one. Statuses are as stored: none is ``EXPIRED``."""
+    """The projection of ``approval`` entries, and of the intents that were made with one. Statuses are as stored: none is ``EXPIRED``."""
 
     async def approval(self, approval_id: str) -> Approval | None: ...
 
@@ -108,7 +108,7 @@ class ApprovalRecords(Protocol):
 
 
 class CheckpointRecords(Protocol):
-    """The fold of ``checkpoint`` entries: those that somebody took."""
+    """The projection of ``checkpoint`` entries: those that somebody took."""
 
     async def checkpoint(self, checkpoint_id: str) -> Checkpoint | None: ...
 

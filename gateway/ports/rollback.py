@@ -88,7 +88,7 @@ class Compensations(Protocol):
 
 
 class RollbackRecords(Protocol):
-    """The fold of ``rollback`` entries, and of the compensations made for them."""
+    """The projection of ``rollback`` entries, and of the compensations made for them."""
 
     async def rollback(self, rollback_id: str) -> Rollback | None: ...
 

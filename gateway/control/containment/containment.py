@@ -57,7 +57,7 @@ class OrderReplica:
         return gate.hold(later, replace(run, mode=Mode.ACTIVE), tool, now=now)
 
     def fresh(self, *, now: float) -> bool:
-        """One node alone is its own truth; a replica of a shared store can be stale."""
+        """A single node's orders are always current; a replica of a shared store can be stale."""
         return True
 
     def load(self, orders: Iterable[Order]) -> None:

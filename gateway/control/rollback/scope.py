@@ -159,7 +159,7 @@ class ScopeQuery(Struct, frozen=True):
         if named is None or named.stream != self.stream:
             raise WrongRollback(f"'to' is {START!r}, the id of a checkpoint of run {run.run_id}, or an entry, not {to!r}.")
         if await self.history.entry(named) is None:
-            # After what is yet to come there is nothing to undo, and that must not look like a clean end.
+            # Nothing follows an entry that does not exist yet, and an empty plan must not look like a clean end.
             raise WrongRollback(f"There is no entry {to} in this journal (or not yet); 'to' is the last entry to keep.")
         return named
 

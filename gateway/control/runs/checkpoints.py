@@ -5,7 +5,7 @@ Taking one is a ``checkpoint`` entry with the whole record::
     {"kind": "checkpoint", "checkpoint_id", "checkpoint": {...}, "ts", "tenant", "workflow_id", "run_id", "generation", "agent_id",
      "task_class", "by", "reason"}
 
-The automatic ones have none: they are a fold of the run's effects.
+The automatic ones have none: they are computed from the run's effects.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from gateway.ports.projections import Registry
 MOST = 50_000
 """Entries looked at, the newest."""
 RECENT = 5.0
-"""Seconds before the journal's end in which something may have been set off and not be journaled yet. What was set off before that was
-answered: a window that begins in the middle may count in another phase than the one that was watched, and must contain no run for it.
+"""Seconds before the journal's end in which a trigger may have fired without its response being journaled. Earlier triggers had their
+response: a window rebuilt from the middle of a run can count differently, so what it fires must not contain the run.
 """
 _PAGE = 1000
 
@@ -88,7 +88,7 @@ class CatchUp:
         seq, found = await self._since(tail.stream, tail.seq, since), _Found()
         while page := await self.history.entries(Query(after=f"{tail.stream}/{seq}", limit=_PAGE)):
             for entry in page:
-                await self._fold(entry, found, end - RECENT)
+                await self._replay(entry, found, end - RECENT)
             seq = page[-1].position.seq
         due = [(run_id, generation, trigger) for (run_id, generation, _), trigger in found.open().items()]
         due += [(run_id, *one) for run_id in found.with_findings for one in findings.unanswered(await self._of_findings(run_id))]
@@ -96,7 +96,7 @@ class CatchUp:
             self.monitor.enqueue(run_id, generation, trigger)
         return len(due)
 
-    async def _fold(self, entry: Entry, found: _Found, recent: float) -> None:
+    async def _replay(self, entry: Entry, found: _Found, recent: float) -> None:
         run_id = entry.run_id
         if run_id is None:
             return

@@ -160,7 +160,9 @@ class TriggerWindows:
         watch, generation = self._of.get(entry.run_id), entry.generation
         if watch is None or watch.generation < generation:
             watch = self._add(entry.run_id, Watch(generation))
-        elif watch.generation > generation:  # of a lease that has ended: how it behaves says nothing about the run now, what it left does
+        elif (
+            watch.generation > generation
+        ):  # of a lease that has ended: its behaviour is not the run's any more, but its results still count
             return detectors.late(entry, position, self.thresholds) if isinstance(entry, OutcomeEntry) else ()
         return detectors.observe(watch, entry, position, self.thresholds)
 

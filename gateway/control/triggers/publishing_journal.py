@@ -46,7 +46,7 @@ class PublishingJournal:
     async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
         position = await self.journal.append(entry, blobs)
         self._publish(entry, position)
-        if isinstance(entry, OutcomeEntry | FindingEntry):  # who brings it continues only once what it set off has been answered
+        if isinstance(entry, OutcomeEntry | FindingEntry):  # the caller continues only after the triggers that it fired had their responses
             await self.answered(entry.run_id)
         return position
 

@@ -223,7 +223,7 @@ Generation = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class ResponseHistory:
-    """A tool that is down has every read of a run asked about: the journal must not be read again for each."""
+    """While a tool is down, each of a run's reads asks; the journal must not be read again for each."""
 
     history: History
     _of: OrderedDict[Generation, deque[Earlier]] = field(default_factory=OrderedDict)

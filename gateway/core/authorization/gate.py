@@ -60,8 +60,8 @@ def standing(order: Order, run: Run, *, now: float) -> bool:
 def superseded(order: Order, run: Run) -> bool:
     """Whether a resume of the run ended the order's effect on it.
 
-    So it is with an order on the run itself that was made before, and with one that was released before and still holds what it
-    held. An order that takes a tool from the run stays, and so does every wider one that stands.
+    It also ends orders on the run itself that were made before it, and the effect of those released before it. It does not end an order
+    that takes a tool from the run, nor a wider order in force.
     """
     if order.scope.tool is None and order.scope.run == run.run_id and order.since <= run.superseded:
         return True

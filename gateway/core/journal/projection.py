@@ -1,4 +1,4 @@
-"""What an entry changes in the tables that are a fold of the journal. Pure: the same entries give the same state everywhere.
+"""What an entry changes in the tables that are a projection of the journal. Pure: the same entries give the same state everywhere.
 
 A write moves in flight -> standing | failed | unknown by its one outcome, and unknown -> standing | failed by a reconciliation
 alone: a later definite failure does not clear an earlier possible apply.

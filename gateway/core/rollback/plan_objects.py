@@ -31,7 +31,7 @@ _REVIEW = "It cannot be undone: a person has to review it, and the run may start
 
 
 class Draft(Struct, frozen=True, gc=False):
-    """A node that does not know yet what it comes after, and the effects it is about, oldest first. ``reason`` is why no call undoes them,
+    """A node before its dependencies are known, and the effects it covers, oldest first. ``reason`` is why no call undoes them,
     as a phrase that follows a colon; ``None`` if one does, or if there is nothing to undo.
     """
 
@@ -149,7 +149,7 @@ def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
 def _joins(first: Write, write: Write) -> bool:
     """Whether bringing back the state before ``first`` undoes this later write too.
 
-    Statuses have ways of their own, which may not be in the state that is put back: they collapse among their own kind alone.
+    A change of status merges only with changes by the same action: a restore of the whole state may not include the status.
     """
     remedy, way = first.compensation.remedy, write.compensation.remedy
     if way not in effects.STATEFUL or remedy not in effects.STATEFUL:

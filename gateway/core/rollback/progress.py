@@ -108,8 +108,8 @@ _SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
 def states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, continuing: bool) -> dict[str, NodeState]:
     """The state of each node that has one. ``continuing``: for an executor that continues the rollback and tries again what waits.
 
-    A compensation that stands and passed is done, whatever a mark says: the tool's state counts, not what was meant. One that did
-    not pass is tried again by the executor that continues, which sends nothing and hands it over, unless a person has it already.
+    An applied and verified compensation is ``DONE``, even if the node's last entry says otherwise. The executor that continues checks again one
+    that was not verified: it sends nothing, and opens a task unless there is one already.
     """
     newest = {write.step_id: write for write in compensations}
     found: dict[str, NodeState] = {}
@@ -171,7 +171,7 @@ def renewed(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
     """A plan to continue with: the old one, unless it holds a probe, or another rollback undid part of it
     (``gone``, wire keys); then the new one, beside what the old one did.
 
-    What is known by now may undo an effect along with others: of its old node nothing is left then, or it would be undone twice.
+    If the new plan covers an effect, its old node is dropped; otherwise the effect would be undone twice.
     """
     lost = {node.node_id for node in old.nodes if not gone.isdisjoint(node.effects)}
     if not lost and not any(node.way is NodeAction.PROBE for node in old.nodes):

@@ -1,4 +1,4 @@
-"""What is remembered of one generation of a run, bounded, and when a sign in it becomes a trigger.
+"""The bounded record of one generation of a run, and the thresholds at which a signal in it becomes a trigger.
 
 Every threshold is a configuration key; the defaults are those of docs/triggers.md.
 """
@@ -59,7 +59,7 @@ class Event(Struct, Generic[E_co], frozen=True, gc=False):
 
 
 def event(entry: E, position: Position) -> Event[E]:
-    """An entry as the signs look at it."""
+    """An entry as the detectors read it."""
     return Event(position.stream, position.seq, entry.at, entry)
 
 

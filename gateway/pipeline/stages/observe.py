@@ -67,7 +67,7 @@ class Snapshot:
 
 
 def _other(target: Target) -> errors.PreconditionChanged:
-    """What is there is not, or not only, what the call names: writing to it would change something that nobody meant."""
+    """The object that was read is not the one that the call names, or not only that one: a write would change another object."""
     thing = f"{target.system}:{target.type}:{target.id}"
     hint = "Look up the object again; the id may be an alias, or match several objects."
     return errors.PreconditionChanged(f"A read of {thing} returns another object, or several.", hint=hint, identity="other")

@@ -68,7 +68,7 @@ class Recall:
     async def _before(self, metered: Metered, key: Key, latest: Write) -> Write | None:
         """The effect from before the place that the run was resumed from, for which the key answers whatever its age.
 
-        A content key may have been lapsed and used again since then; what came of that says nothing of the earlier effect.
+        A content key may have been used again since then; that later use does not change the earlier effect's state.
         """
         resumed_from = metered.known.run.resumed_from
         if key.kind is not KeyKind.CONTENT or not resumed_from:
@@ -232,12 +232,12 @@ class Probe:
         finding = resolve.finding_of(applied=applied, seen=seen.version, before=write.before_version, settled=settled)
         absent = finding is Finding.NOT_APPLIED and not seen.exists
         if absent and await self.writes.rewritten(write.key.workflow_id, write.target.object, write.intent.seq):
-            # Absent before and now, like many a time: a later write may have removed what this one made.
+            # The object was absent before and is absent now; a later write may have removed it.
             return Seen(Finding.UNDECIDED)
         ours = finding is Finding.APPLIED and resolve.ours_alone(
             await self._before(write), seen.state, request.document["request"], replaced=write.method == "PUT"
         )
-        # Applied it was; but at a version that holds somebody else's change too, nobody may take it for ours and put it back.
+        # The write was applied; but a version that contains another change too must not guard a restore.
         return Seen(finding, version=seen.version if ours or finding is not Finding.APPLIED else None)
 
     async def _before(self, write: Write) -> object:

@@ -159,7 +159,7 @@ Attempt = database.Row
 
 
 class Tables:
-    """The folded tables in the open transaction; :meth:`flush` before its commit, :meth:`drop` when it did not stand."""
+    """The projected tables in the open transaction; :meth:`flush` before its commit, :meth:`drop` when it did not stand."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
