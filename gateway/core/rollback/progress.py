@@ -108,8 +108,8 @@ _SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
 def states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, continuing: bool) -> dict[str, NodeState]:
     """The state of each node that has one. ``continuing``: for an executor that continues the rollback and tries again what waits.
 
-    An applied and verified compensation is ``DONE``, even if the node's last entry says otherwise. The executor that continues checks again one
-    that was not verified: it sends nothing, and opens a task unless there is one already.
+    An applied and verified compensation is ``DONE``, even if the node's last entry says otherwise. The executor that continues checks
+    one that was not verified again: it sends nothing, and opens a task unless there is one already.
     """
     newest = {write.step_id: write for write in compensations}
     found: dict[str, NodeState] = {}
