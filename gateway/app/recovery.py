@@ -11,12 +11,12 @@ from gateway.app.resources import Resources
 from gateway.control.incident.recovery import RecoveryDriver
 from gateway.control.incident.timeline import Timelines
 from gateway.control.review.tasks import Tasks
-from gateway.control.rollback.automatic import Automatic, Wake
+from gateway.control.rollback.automatic import AutomaticRollbacks, RollbackResumer
 from gateway.control.rollback.execution import RollbackEntries
 from gateway.control.rollback.executor import Executor, OutcomeCheck
 from gateway.control.rollback.recheck import Recheck
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import ScopeQuery
+from gateway.control.rollback.scope import RollbackPlanner
 from gateway.control.runs.checkpoints import Checkpoints
 from gateway.control.runs.runs import Resume
 from gateway.control.upkeep import Reconciler
@@ -35,8 +35,8 @@ class Recovery:
     tasks: Tasks
     reconciler: Reconciler
     rollbacks: Rollbacks
-    automatic: Automatic
-    wake: Wake
+    automatic: AutomaticRollbacks
+    wake: RollbackResumer
     checkpoints: Checkpoints
     resume: Resume
     recover: RecoveryDriver
@@ -71,7 +71,7 @@ def recovery(config: Config, resources: Resources, control: Control, calls: Call
     undos = catalog.undos(tool.catalog for tool in calls.tools.values())
     tasks = Tasks(journal, registry, writes, clock, probe.conclude_by_person)
     checkpoints = Checkpoints(journal, store.checkpoints, records, writes, history, registry, store.approvals, incidents, clock)
-    scope = ScopeQuery(registry, writes, history, records, containment, checkpoints.position, journal.stream, clock, undos, live)
+    scope = RollbackPlanner(registry, writes, history, records, containment, checkpoints.position, journal.stream, clock, undos, live)
     entries = RollbackEntries(journal, clock, resources.vault)
     rollbacks = Rollbacks(
         scope_query=scope,
@@ -94,8 +94,8 @@ def recovery(config: Config, resources: Resources, control: Control, calls: Call
         tasks=tasks,
         reconciler=Reconciler(writes, clock, probe.decide, probe.abandon, live, rollbacks.is_executing),
         rollbacks=rollbacks,
-        automatic=Automatic(rollbacks, incidents, containment, checkpoints.last_for, warn),
-        wake=Wake(rollbacks, records, registry, spawn),
+        automatic=AutomaticRollbacks(rollbacks, incidents, containment, checkpoints.last_for, warn),
+        wake=RollbackResumer(rollbacks, records, registry, spawn),
         checkpoints=checkpoints,
         resume=resume,
         recover=RecoveryDriver(

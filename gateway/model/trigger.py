@@ -91,7 +91,7 @@ class Response(Struct, frozen=True, kw_only=True, gc=False):
     scope: Scope | None = None
 
 
-class Earlier(Struct, frozen=True, gc=False):
+class PastResponse(Struct, frozen=True, gc=False):
     """A trigger before, by its name, and what was done about it; ``at`` is Unix seconds."""
 
     name: str

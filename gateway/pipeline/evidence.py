@@ -23,7 +23,7 @@ from gateway.model.review import Approval
 from gateway.model.run import Lease, Mode, Run
 from gateway.pipeline.tool import Expected, Tool
 from gateway.ports.rates import Quota
-from gateway.ports.rollback import Compensating
+from gateway.ports.rollback import CompensationRequest
 
 
 class Step(Struct, frozen=True, gc=False):
@@ -48,7 +48,7 @@ class Undoing(Struct, frozen=True):
     ``expects`` is how the object has to be afterwards, ``None`` if only the tool can show the result.
     """
 
-    order: Compensating
+    order: CompensationRequest
     expects: Expected | None
 
 

@@ -13,7 +13,7 @@ from gateway.model.rollback import Node, NodeOutcome, NodeState, Rollback
 from gateway.model.run import Run
 
 
-class Compensating(Struct, frozen=True, kw_only=True):
+class CompensationRequest(Struct, frozen=True, kw_only=True):
     """One node of a plan, to be carried out now. ``effects`` are its own, oldest first; ``run`` is theirs.
 
     ``guard`` is the version at which the object has to be, ``None`` if the node is not guarded. ``fence`` is called in the
@@ -54,7 +54,7 @@ class NotExamined(Struct, frozen=True):
 class Compensations(Protocol):
     """The line of compensating calls."""
 
-    async def execute(self, compensating: Compensating) -> NodeOutcome:
+    async def execute(self, compensating: CompensationRequest) -> NodeOutcome:
         """Carry out a node: once, whatever was tried before, and only what the plan permits.
 
         Raises:
@@ -62,7 +62,7 @@ class Compensations(Protocol):
         """
         ...
 
-    async def proposal(self, compensating: Compensating) -> Proposal | NodeOutcome:
+    async def proposal(self, compensating: CompensationRequest) -> Proposal | NodeOutcome:
         """The request that would carry out a node, for an approval; the node's result if there can be no request."""
         ...
 
@@ -74,7 +74,7 @@ class Compensations(Protocol):
         """
         ...
 
-    async def settle_unknown(self, compensating: Compensating, write: Write) -> bool | None:
+    async def settle_unknown(self, compensating: CompensationRequest, write: Write) -> bool | None:
         """Determine whether a compensation of unknown outcome was applied, and journal the result; ``None`` while that is undecided.
 
         Raises:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import RollbackScope, ScopeQuery, WrongRollback
+from gateway.control.rollback.scope import RollbackPlanner, RollbackScope, WrongRollback
 from gateway.model.rollback import RollbackStatus
 from gateway.model.run import Mode
 from tests.support import rig
@@ -28,7 +28,7 @@ ADAPTER = rig.ADAPTER.replace(
 class Slow:
     """Plans as the real one does, and keeps the plan back until it may continue; ``planned`` once there is one."""
 
-    scope_query: ScopeQuery
+    scope_query: RollbackPlanner
     planned: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -215,7 +215,7 @@ def test_a_boundary_is_the_last_outcome_after_which_nothing_is_open_and_nothing_
     made = history(taken)
     outcomes = [write.outcome.seq for write in made.writes if write.outcome is not None]
     sound = [seq for seq in outcomes if (before is None or seq < before) and made.sound(seq)]
-    found = checkpoints.boundary(made.writes, before)
+    found = checkpoints.latest_boundary(made.writes, before)
     assert (None if found is None else found.seq) == max(sound, default=None)
 
 
@@ -233,7 +233,7 @@ def test_what_prevents_a_place_is_what_makes_it_unsound(taken: list[Step], seq: 
 @given(steps)
 def test_a_place_tells_the_last_effect_on_each_object_and_what_was_completed_by_then(taken: list[Step]) -> None:
     made = history(taken)
-    found = checkpoints.boundary(made.writes, None)
+    found = checkpoints.latest_boundary(made.writes, None)
     if found is None or found.at is None:
         return
     applied = [write for write in made.then[found.seq - 1] if write.state in (State.STANDING, State.COMPENSATED) and write.outcome]

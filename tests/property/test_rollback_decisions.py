@@ -18,7 +18,7 @@ def test_a_node_whose_effects_another_one_undoes_by_now_is_dropped() -> None:
     alone = replace(NODE, node_id="n2", effects=("kc-2",), after=("p",))
     done = replace(NODE, node_id="n3", effects=("kc-3",))
     together = replace(NODE, node_id="n1", effects=("kc-1", "kc-2"))
-    renewed = progress.renewed(Plan((alone, probe, done)), Plan((together,)))
+    renewed = progress.merge_plans(Plan((alone, probe, done)), Plan((together,)))
     assert [node.node_id for node in renewed.nodes] == ["n3", "n1"]
 
 

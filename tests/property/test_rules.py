@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.core.policy import rules
 from gateway.model.decision import Reason
 from gateway.model.run import Mode, Run
-from gateway.model.trigger import LAYERS, Earlier, Measure, Trigger, Verdict
+from gateway.model.trigger import LAYERS, Measure, PastResponse, Trigger, Verdict
 
 VALIDATOR = jsonschema_rs.validator_for(rules.schemas()["killcord", "response"])
 
@@ -76,11 +76,11 @@ def test_a_state_is_sound_by_nothing_but_an_empty_set(raw: object) -> None:
     trigger=triggers,
     run=runs,
     mode=st.sampled_from(Mode),
-    history=st.lists(st.builds(Earlier, texts, times, st.sampled_from(Measure)), max_size=4),
+    history=st.lists(st.builds(PastResponse, texts, times, st.sampled_from(Measure)), max_size=4),
     violations=st.none() | st.lists(st.builds(Reason, texts, texts), max_size=2),
 )
 def test_every_document_fits_the_schema(
-    trigger: Trigger, run: Run, mode: Mode, history: list[Earlier], violations: list[Reason] | None
+    trigger: Trigger, run: Run, mode: Mode, history: list[PastResponse], violations: list[Reason] | None
 ) -> None:
     asked = rules.response_document(trigger=trigger, run=run, mode=mode, counters={"steps": 1}, history=history, violations=violations)
     assert VALIDATOR.is_valid(asked), list(VALIDATOR.iter_errors(asked))

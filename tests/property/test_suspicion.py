@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.core.incident import findings as incident_findings
-from gateway.core.incident.findings import FirstBad, Named
+from gateway.core.incident.findings import FirstBad, References
 from gateway.model.effect import State, Write
 from gateway.model.entries import FindingEntry
 from gateway.model.entry import Position
@@ -35,15 +35,15 @@ def effect(seq: int, which: int, state: State = State.STANDING, **more: Any) -> 
 def test_whatever_the_evidence_holds_it_is_read_and_what_names_nothing_of_the_run_is_never_taken_for_known(
     evidence: dict[str, object],
 ) -> None:
-    named = incident_findings.named(evidence)
+    named = incident_findings.references(evidence)
     places = [place for name in named.entries if (place := incident_findings.place(name, "st_other")) is not None]
-    about = incident_findings.about(named, places, [effect(3, 1)])
+    about = incident_findings.subject(named, places, [effect(3, 1)])
     assert len(about.places) + about.unfound <= len(named.entries) + len(named.objects)
     assert about.known is (bool(about.places) and not about.unfound)
     assert incident_findings.of_entry(finding(1, about)) == about
 
 
-def finding(seq: int, about: incident_findings.About | None) -> FindingEntry:
+def finding(seq: int, about: incident_findings.Subject | None) -> FindingEntry:
     return FindingEntry(
         ts="",
         tenant="acme",
@@ -68,7 +68,7 @@ states = st.sampled_from([State.STANDING, State.STANDING, State.UNKNOWN, State.I
 @given(st.lists(st.tuples(st.integers(0, 3), states), max_size=12), st.lists(st.integers(0, 3), max_size=4))
 def test_an_object_stands_for_the_first_effect_on_it_that_may_have_left_something(done: list[tuple[int, State]], things: list[int]) -> None:
     writes = [effect(2 * number + 1, which, state) for number, (which, state) in enumerate(done)]
-    about = incident_findings.about(Named(objects=tuple(f"invoice:inv_{one}" for one in things)), (), writes)
+    about = incident_findings.subject(References(objects=tuple(f"invoice:inv_{one}" for one in things)), (), writes)
     left = {
         one: [w.intent.seq for w in writes if w.target.id == f"inv_{one}" and w.state not in (State.FAILED, State.COMPENSATED)]
         for one in things
@@ -89,7 +89,7 @@ def test_an_object_is_named_as_the_api_shows_it() -> None:
     ]
     names.append({"system": system, "type": "invoice", "id": "inv_1", "tenant": target.tenant})
     for name in names:
-        assert incident_findings.about(Named(objects=(name,)), (), [write]).places == (write.intent,), name
+        assert incident_findings.subject(References(objects=(name,)), (), [write]).places == (write.intent,), name
     for name in (
         "inv_1",
         "invoice:inv_11",
@@ -98,7 +98,7 @@ def test_an_object_is_named_as_the_api_shows_it() -> None:
         {"type": "invoice", "id": "inv_1", "system": "x"},
         7,
     ):
-        assert incident_findings.about(Named(objects=(name,)), (), [write]).unfound == 1, name
+        assert incident_findings.subject(References(objects=(name,)), (), [write]).unfound == 1, name
 
 
 findings = st.lists(st.tuples(st.integers(1, 60), st.lists(st.integers(1, 60), max_size=4), st.integers(0, 2)), max_size=5)
@@ -109,7 +109,7 @@ def test_the_first_bad_entry_is_the_first_of_all_that_is_reported_and_known_only
     seen: list[int], told: list[tuple[int, list[int], int]]
 ) -> None:
     entries = [
-        finding(seq, incident_findings.About(tuple(Position(STREAM, one) for one in about), unfound)) for seq, about, unfound in told
+        finding(seq, incident_findings.Subject(tuple(Position(STREAM, one) for one in about), unfound)) for seq, about, unfound in told
     ]
     found = incident_findings.first_bad(seen, entries)
     everything = [*seen, *(seq for seq, _, _ in told), *(one for _, about, _ in told for one in about)]

@@ -14,7 +14,7 @@ from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.execution import RollbackEntries
 from gateway.control.rollback.executor import Executor, OutcomeCheck
 from gateway.control.rollback.rollbacks import Rollbacks
-from gateway.control.rollback.scope import ScopeQuery
+from gateway.control.rollback.scope import RollbackPlanner
 from gateway.core.adapter.catalog import Undo
 from gateway.model.call import Compensation, CompensationRecord, Remedy, Reversibility, Target
 from gateway.model.effect import State, Write
@@ -23,7 +23,7 @@ from gateway.model.rollback import CompensationKind, Node, NodeAction, NodeOutco
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
 from gateway.ports.journal import IntentRequest
-from gateway.ports.rollback import Compensating, Examined, Proposal
+from gateway.ports.rollback import CompensationRequest, Examined, Proposal
 from gateway.stores.sqlite import SqliteStore
 from tests.support import journaling
 
@@ -108,16 +108,16 @@ async def until(true: Callable[[], Awaitable[bool]], wait: float = 60.0) -> None
 class _NoTools:
     """The line of compensating calls of a gateway without tools."""
 
-    async def execute(self, compensating: Compensating) -> NodeOutcome:
+    async def execute(self, compensating: CompensationRequest) -> NodeOutcome:
         return NodeOutcome(NodeState.TASK, "its tool is not there")
 
-    async def proposal(self, compensating: Compensating) -> Proposal | NodeOutcome:
+    async def proposal(self, compensating: CompensationRequest) -> Proposal | NodeOutcome:
         return NodeOutcome(NodeState.TASK, "its tool is not there")
 
     async def decide(self, write: Write) -> bool | None:
         return None
 
-    async def settle_unknown(self, order: Compensating, write: Write) -> bool | None:
+    async def settle_unknown(self, order: CompensationRequest, write: Write) -> bool | None:
         return None
 
     async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | None:
@@ -142,7 +142,7 @@ def rollbacks(
     async def nowhere(run_id: str, checkpoint_id: str) -> Position | None:
         return None
 
-    scope_query = ScopeQuery(
+    scope_query = RollbackPlanner(
         store.registry, store.writes, store.history, store.rollbacks, containment, nowhere, store.journal.stream, clock, UNDOS, ()
     )
     return Rollbacks(

@@ -27,7 +27,7 @@ from gateway.core.authorization import admission
 from gateway.core.authorization.admission import TooWide
 from gateway.core.backoff import Backoff
 from gateway.core.incident import incidents, recovery
-from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage
+from gateway.core.incident.recovery import Recovery, RecoveryInputs, Stage, StateDefect
 from gateway.core.rollback import checkpoints as choosing
 from gateway.model.entries import Entry, RollbackEntry, RunEntry, TaskEntry
 from gateway.model.entry import Position
@@ -46,7 +46,7 @@ _STOPPED = (errors.JournalUnavailable, NotContained, WrongRollback, CannotResume
 """Errors of a step that may not occur again at a later attempt."""
 
 Spawn = Callable[[Coroutine[object, object, None]], object]
-Unsound = Callable[[Run, Rollback], Awaitable[tuple[Flaw, ...]]]
+Unsound = Callable[[Run, Rollback], Awaitable[tuple[StateDefect, ...]]]
 """What is not as it should be, read from the tools now."""
 
 
@@ -196,7 +196,7 @@ class RecoveryDriver:
             case _:
                 return False
 
-    async def _situation(self, incident: Incident, run: Run) -> Situation:
+    async def _situation(self, incident: Incident, run: Run) -> RecoveryInputs:
         choice = await self._choice(incident, run)
         place = choice.checkpoint.seq if isinstance(choice, choosing.Chosen) else None
         rollbacks = [one for one in await self.records.rollbacks(run=run.run_id, limit=None) if one.generation == incident.generation]
@@ -204,7 +204,7 @@ class RecoveryDriver:
         reached = True
         if rollback is not None and place is not None and rollback.since > place:
             reached = recovery.reached(rollback, place, await self.checkpoints.writes.of_run(run.run_id))
-        return Situation(
+        return RecoveryInputs(
             incident=incident,
             run=run,
             contained=self.resume.contained(run),

@@ -10,7 +10,7 @@ import orjson
 
 from gateway.core.codec import entry as codec
 from gateway.core.incident import findings
-from gateway.core.incident.findings import About
+from gateway.core.incident.findings import Subject
 from gateway.model.entries import FindingEntry
 from gateway.model.entry import Position
 from gateway.model.run import Run
@@ -90,11 +90,11 @@ class Findings:
         incident = await self.incidents.incident_of(run.run_id, run.generation, findings.CAUSE)
         return Reported(entry.finding_id, str(position), about.places, None if incident is None else incident.incident_id)
 
-    async def _about(self, run: Run, finding: Finding) -> About:
-        named = findings.named(finding.evidence)
+    async def _about(self, run: Run, finding: Finding) -> Subject:
+        named = findings.references(finding.evidence)
         places = [findings.place(name, self.journal.stream) for name in named.entries]
         mine = [place for place in places if place is not None and await self._is_of(run, place)]
-        return findings.about(named, mine, await self.writes.of_run(run.run_id) if named.objects else ())
+        return findings.subject(named, mine, await self.writes.of_run(run.run_id) if named.objects else ())
 
     async def _is_of(self, run: Run, place: Position) -> bool:
         """Whether a place is an entry of the run, or of another of its workflow."""

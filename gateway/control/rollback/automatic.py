@@ -21,7 +21,7 @@ LastCheckpoint = Callable[[Incident], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Automatic:
+class AutomaticRollbacks:
     rollbacks: Rollbacks
     incidents: Incidents
     containment: Containment
@@ -90,7 +90,7 @@ class Automatic:
 
 
 @dataclass(frozen=True, slots=True)
-class Wake:
+class RollbackResumer:
     """Observes what people and probes decide, and continues the rollbacks that waited for it."""
 
     rollbacks: Rollbacks

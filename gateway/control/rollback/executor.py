@@ -28,7 +28,7 @@ from gateway.model.rollback import Node, NodeAction, NodeOutcome, NodeState, Rol
 from gateway.model.run import Run
 from gateway.ports.clock import Clock
 from gateway.ports.policy import Rules
-from gateway.ports.rollback import Compensating, Compensations, Examined, NotExamined, RollbackRecords
+from gateway.ports.rollback import CompensationRequest, Compensations, Examined, NotExamined, RollbackRecords
 
 TRIES = 5
 """How often a compensation that was definitely refused is sent, if sending it again may help."""
@@ -119,7 +119,7 @@ class Executor:
             case _:
                 return await self._handed_to_person(execution, node, outcome.why, outcome.seen)
 
-    async def _unapproved(self, execution: Execution, order: Compensating) -> NodeState | None:
+    async def _unapproved(self, execution: Execution, order: CompensationRequest) -> NodeState | None:
         """The state of a node without an approval, ``None`` if it has one. Anyone who is asked sees the request as it would be sent."""
         node, rollback = order.node, execution.rollback
         asked = await self.approvals.compensation(rollback.rollback_id, node.node_id)
@@ -135,7 +135,7 @@ class Executor:
         outcome = NodeOutcome(NodeState.WAITING, "it needs a person's approval")
         return await self._marked(execution, node, outcome, approval_id=asked.approval_id, request=proposal.request)
 
-    async def _attempted(self, execution: Execution, order: Compensating) -> NodeOutcome:
+    async def _attempted(self, execution: Execution, order: CompensationRequest) -> NodeOutcome:
         """One attempt, unless an earlier one may have been applied: an unknown outcome is looked up, never sent again."""
         node_id = order.node.node_id
         # While it waited, a person may have said what became of it.
@@ -148,7 +148,7 @@ class Executor:
             return outcome
         return await self._settled_unknown(execution, order, newest, outcome)
 
-    async def _settled_unknown(self, execution: Execution, order: Compensating, write: Write, outcome: NodeOutcome) -> NodeOutcome:
+    async def _settled_unknown(self, execution: Execution, order: CompensationRequest, write: Write, outcome: NodeOutcome) -> NodeOutcome:
         """Probe once whether a compensation of unknown outcome was applied; after ``UNKNOWN_FOR`` a person is asked."""
         wait = execution.waits.get(order.node.node_id)
         unknown_for = self.clock.now() - wait.entered if wait is not None and wait.state is NodeState.UNKNOWN else 0.0
@@ -209,10 +209,10 @@ class Executor:
         execution.attempts.add(await self.records.compensations(execution.rollback.rollback_id, node_id))
         return execution.attempts.newest(node_id)
 
-    def _order(self, execution: Execution, node: Node) -> Compensating:
+    def _order(self, execution: Execution, node: Node) -> CompensationRequest:
         attempts, follows = execution.attempts, node.guard_follows
         state = execution.schedule.states.get(follows) if follows is not None else None
-        return Compensating(
+        return CompensationRequest(
             rollback=execution.rollback,
             node=node,
             run=execution.scope.runs[node.run_id],

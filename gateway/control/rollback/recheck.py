@@ -12,7 +12,7 @@ from gateway.control.rollback.executor import about_object
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import RollbackScope, WrongRollback
 from gateway.core import tasks
-from gateway.core.incident.recovery import Flaw
+from gateway.core.incident.recovery import StateDefect
 from gateway.model.review import ABSENT, Resolution, Task
 from gateway.model.rollback import Node, NodeState, Rollback, States
 from gateway.model.run import Run
@@ -25,7 +25,7 @@ class Recheck:
     rollbacks: Rollbacks
     registry: Registry
 
-    async def __call__(self, run: Run, rollback: Rollback) -> tuple[Flaw, ...]:
+    async def __call__(self, run: Run, rollback: Rollback) -> tuple[StateDefect, ...]:
         """What is not as it should be, or cannot be seen to be, read from the tools now: objects, and invariants.
 
         An object comes with the task by which a person may take it over. One that a person took over is as that person left it.
@@ -33,12 +33,12 @@ class Recheck:
         try:
             view = await self.rollbacks.view(rollback.rollback_id)
         except (WrongRollback, KeyError, ValueError):
-            return (Flaw(f"the plan of rollback {rollback.rollback_id} cannot be read any more"),)  # its tenant was forgotten
+            return (StateDefect(f"the plan of rollback {rollback.rollback_id} cannot be read any more"),)  # its tenant was forgotten
         scope = await self.rollbacks.scope_query(run, subtree=rollback.subtree, since=None, wait=False)
         states = await self._taken_over(view, scope)
         found = await self.rollbacks.outcome.examine(run, replace(scope, plan=view.plan), states, {})
-        objects = [Flaw(about_object(node, one.why), self._task(rollback, scope, node, one)) for node, one in found.differing]
-        return (*objects, *map(Flaw, found.violated), *map(Flaw, found.unseen))
+        objects = [StateDefect(about_object(node, one.why), self._task(rollback, scope, node, one)) for node, one in found.differing]
+        return (*objects, *map(StateDefect, found.violated), *map(StateDefect, found.unseen))
 
     async def _taken_over(self, view: RollbackView, scope: RollbackScope) -> States:
         """The nodes' states; those on an object that a person took over are a person's."""

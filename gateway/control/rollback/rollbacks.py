@@ -12,7 +12,7 @@ from gateway import errors
 from gateway.control.containment.containment import Containment
 from gateway.control.rollback.execution import ActiveRollbacks, Attempts, Execution, RollbackEntries, RollbackView
 from gateway.control.rollback.executor import Executor, OutcomeCheck
-from gateway.control.rollback.scope import Busy, ScopeQuery, WrongRollback
+from gateway.control.rollback.scope import Busy, RollbackPlanner, WrongRollback
 from gateway.core.incident import incidents
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Schedule
@@ -36,7 +36,7 @@ class Rollbacks:
     when its entry is durable. ``owner`` names this process in the records of what it executes.
     """
 
-    scope_query: ScopeQuery
+    scope_query: RollbackPlanner
     execute: Executor
     outcome: OutcomeCheck
     entries: RollbackEntries
@@ -124,7 +124,7 @@ class Rollbacks:
             # A watcher polls: what is known here need not be read again, so that the rollback is not slowed down.
             return RollbackView(rollback, execution.scope.plan, execution.states(), marks, dict(execution.waits), execution.unseen)
         planned = await self.entries.plan_of(rollback)
-        states = progress.states(planned, await self.records.compensations(rollback_id), marks, continuing=False)
+        states = progress.node_states(planned, await self.records.compensations(rollback_id), marks, continuing=False)
         return RollbackView(rollback, planned, states, marks)
 
     async def stop(self, rollback_id: str, *, reason: str, by: str) -> Rollback:
@@ -216,7 +216,7 @@ class Rollbacks:
         scope = await self.scope_query(run, subtree=rollback.subtree, since=since)
         # As it was, with what was decided since: nodes that are done stay in it, so that others may follow them.
         gone = progress.undone_elsewhere(scope.effects.values(), await self.records.compensations(rollback.rollback_id))
-        scope = replace(scope, plan=progress.renewed(await self.entries.plan_of(rollback), scope.plan, gone))
+        scope = replace(scope, plan=progress.merge_plans(await self.entries.plan_of(rollback), scope.plan, gone))
         sealed = await self.entries.sealed(run.tenant, scope.plan)
         async with self.alone:
             found = await self._known(rollback.rollback_id)
@@ -243,8 +243,8 @@ class Rollbacks:
             await self._change(claimed, change, by=by, reason=reason, plan=sealed)
             attempts = await self.records.compensations(rollback.rollback_id)
             marks = await self.records.marks(rollback.rollback_id, rollback.run_id)
-            schedule = Schedule(scope.plan, progress.states(scope.plan, attempts, marks, continuing=True))
-            self._begin(Execution(claimed, scope, schedule, Attempts(attempts), {} if restart else progress.since(marks)))
+            schedule = Schedule(scope.plan, progress.node_states(scope.plan, attempts, marks, continuing=True))
+            self._begin(Execution(claimed, scope, schedule, Attempts(attempts), {} if restart else progress.wait_starts(marks)))
             return claimed
 
     async def _stop(self, rollback_id: str) -> Rollback:

@@ -57,7 +57,7 @@ class Busy(WrongRollback):
         super().__init__(f"Rollback {other.rollback_id} of run {other.run_id} is {other.status}; wait for its end, or stop it.")
 
 
-class ScopeQuery(Struct, frozen=True):
+class RollbackPlanner(Struct, frozen=True):
     """What a rollback covers, and whether it may begin there.
 
     ``undos`` are the catalogs', by tool and action; ``live`` the wire keys of writes that this process is carrying. ``stream`` is the

@@ -70,7 +70,7 @@ class Checkpoints:
         # The end first: what is begun while the rest is looked up is after the checkpoint.
         end = await self.history.tail()
         writes = await self.writes.of_run(run.run_id)
-        place = checkpoints.entry(run.run_id, run.generation, Position(end.stream, end.seq), writes)
+        place = checkpoints.at_entry(run.run_id, run.generation, Position(end.stream, end.seq), writes)
         if standing := checkpoints.obstacles(writes, end.seq):
             raise NotVerified(checkpoints.why_unsound(place, standing), standing)
         now, asked = self.clock.now(), await self.approvals.approvals(run=run.run_id, limit=None)
@@ -91,14 +91,14 @@ class Checkpoints:
 
     async def automatic(self, run: Run) -> Checkpoint | None:
         """The newest verified boundary of a run."""
-        found = checkpoints.boundary(await self.writes.of_run(run.run_id), None)
+        found = checkpoints.latest_boundary(await self.writes.of_run(run.run_id), None)
         return None if found is None else self._of(run, found)
 
     async def choose(self, run: Run) -> Chosen | NotReady:
         """Where to resume a run, by what its journal says: before the first bad entry of what it is contained for."""
         writes = await self.writes.of_run(run.run_id)
         rollbacks = await self.rollbacks.rollbacks(run=run.run_id, limit=None)
-        led_back_to = checkpoints.led_back_to(rollbacks, run.generation, self.journal.stream, writes)
+        led_back_to = checkpoints.rollback_targets(rollbacks, run.generation, self.journal.stream, writes)
         places = [*led_back_to, *await self.records.checkpoints(run.run_id, limit=None)]
         match checkpoints.choose(places, writes, await self.first_bad(run)):
             case Chosen(found, caution):
@@ -175,7 +175,7 @@ class Checkpoints:
         place, end = position_of(name), await self.history.tail()
         if place is None or place.stream != end.stream or not 0 < place.seq <= end.seq:
             raise UnknownCheckpoint(f"{name!r} is neither a checkpoint of run {run.run_id} nor an entry of this journal, nor {START!r}.")
-        return checkpoints.entry(run.run_id, run.generation, place, writes)
+        return checkpoints.at_entry(run.run_id, run.generation, place, writes)
 
     def _evidence(self, incident: Incident) -> list[int]:
         places = [position_of(text) for text in incident.evidence]

@@ -21,7 +21,7 @@ from gateway.model.decision import Reason
 from gateway.model.entries import ResponseEntry, TriggerEntry
 from gateway.model.entry import Kind
 from gateway.model.run import Mode, Order, Run, Scope
-from gateway.model.trigger import Earlier, Incident, Measure, Response, Trigger
+from gateway.model.trigger import Incident, Measure, PastResponse, Response, Trigger
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal, Query
 from gateway.ports.policy import Rules
@@ -165,7 +165,7 @@ class Responder:
         # Orders for this cause that belong to no incident: a crash, or a failing journal, came between the order and its incident.
         holding = self.containment.replica.standing.of(run, now=self.clock.now())
         left = [one for one in holding if one.by == case.author and one.scope.run == run.run_id]
-        if (held := incidents.held_by([*case.standing, *left], scope, response)) is not None:
+        if (held := incidents.sufficient_order([*case.standing, *left], scope, response)) is not None:
             await self.containment.make_durable(held)
             return held
         reason, no_fanout = f"{case.trigger.name}: {response.why}", response.action is Measure.NO_FANOUT
@@ -177,11 +177,11 @@ class Responder:
             repeats = self._repeats.get((known.incident_id, _signature(trigger)), _Repeats())
             times = max(1, repeats.unreported)
             repeats.unreported = 0
-            incident = incidents.joined(known, trigger, response, stands=bool(case.standing), times=times, now=now)
+            incident = incidents.add_trigger(known, trigger, response, stands=bool(case.standing), times=times, now=now)
         elif response.action.mode is None:
             return None
         else:
-            incident = incidents.begun(self.clock.mint("inc"), case.run, case.generation, trigger, response, now=now)
+            incident = incidents.open_incident(self.clock.mint("inc"), case.run, case.generation, trigger, response, now=now)
         if (key := (incident.incident_id, _signature(trigger))) not in self._repeats:
             if len(self._repeats) >= _REMEMBERED:
                 self._repeats.clear()
@@ -196,7 +196,7 @@ class Responder:
         return [one for one in found if one is not None and gate.condition(one, None, now=now) == "standing"]
 
     def _remember(self, case: _Case, response: Response) -> None:
-        self.answered.add(case.run.run_id, case.generation, Earlier(case.trigger.name, self.clock.now(), response.action))
+        self.answered.add(case.run.run_id, case.generation, PastResponse(case.trigger.name, self.clock.now(), response.action))
 
     def _response(self, case: _Case, response: Response) -> ResponseEntry:
         return ResponseEntry(
@@ -226,9 +226,9 @@ class ResponseHistory:
     """While a tool is down, each of a run's reads asks; the journal must not be read again for each."""
 
     history: History
-    _of: OrderedDict[Generation, deque[Earlier]] = field(default_factory=OrderedDict)
+    _of: OrderedDict[Generation, deque[PastResponse]] = field(default_factory=OrderedDict)
 
-    async def of(self, run_id: str, generation: int) -> list[Earlier]:
+    async def of(self, run_id: str, generation: int) -> list[PastResponse]:
         """The newest answers, oldest first."""
         key = (run_id, generation)
         if key not in self._of:
@@ -238,17 +238,17 @@ class ResponseHistory:
         self._of.move_to_end(key)
         return list(self._of[key])
 
-    def add(self, run_id: str, generation: int, answer: Earlier) -> None:
+    def add(self, run_id: str, generation: int, answer: PastResponse) -> None:
         """One more was journaled."""
         known = self._of.get((run_id, generation))
         if known is not None:
             known.append(answer)
 
-    async def _read(self, run_id: str, generation: int) -> deque[Earlier]:
-        found: deque[Earlier] = deque(maxlen=rules.HISTORY)
+    async def _read(self, run_id: str, generation: int) -> deque[PastResponse]:
+        found: deque[PastResponse] = deque(maxlen=rules.HISTORY)
         after: str | None = None
         while page := await self.history.entries(Query(run=run_id, kind=Kind.RESPONSE, after=after, limit=_PAGE)):
             mine = (one for one in page if isinstance(one, ResponseEntry) and one.generation == generation)
-            found.extend(Earlier(one.name, one.at, one.action) for one in mine)
+            found.extend(PastResponse(one.name, one.at, one.action) for one in mine)
             after = str(page[-1].position)
         return found

@@ -27,7 +27,7 @@ _GONE = (State.FAILED, State.COMPENSATED)
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class References:
     """What evidence names in its members ``entry``, ``entries``, ``object`` and ``objects``, as it stands there."""
 
     entries: tuple[object, ...] = ()
@@ -35,7 +35,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class Subject:
     """``places`` are the entries of the run that a finding is about, ascending; ``unfound`` counts names that are not the run's."""
 
     places: tuple[Position, ...] = ()
@@ -61,9 +61,9 @@ class FirstBad:
         return not self.unnamed
 
 
-def named(evidence: Mapping[str, object]) -> Named:
+def references(evidence: Mapping[str, object]) -> References:
     """What a finding's evidence names."""
-    return Named(_members(evidence, "entry", "entries"), _members(evidence, "object", "objects"))
+    return References(_members(evidence, "entry", "entries"), _members(evidence, "object", "objects"))
 
 
 def place(name: object, stream: str) -> Position | None:
@@ -72,7 +72,7 @@ def place(name: object, stream: str) -> Position | None:
     return found if found is not None and found.stream == stream and found.seq > 0 else None
 
 
-def about(name: Named, entries: Iterable[Position], writes: Iterable[Write]) -> About:
+def subject(name: References, entries: Iterable[Position], writes: Iterable[Write]) -> Subject:
     """What a finding is about: ``entries`` are those of the named ones that are the run's, ``writes`` are the run's effects.
 
     A named object stands for the run's first effect on it that may have left something, since the finding does not say which was wrong.
@@ -84,13 +84,13 @@ def about(name: Named, entries: Iterable[Position], writes: Iterable[Write]) -> 
         mine = [write.intent for write in left if _is(thing, write)]
         found += [min(mine, key=attrgetter("seq"))] if mine else []
         unfound += not mine
-    return About(tuple(sorted(dict.fromkeys(found), key=attrgetter("seq"))), unfound)
+    return Subject(tuple(sorted(dict.fromkeys(found), key=attrgetter("seq"))), unfound)
 
 
-def of_entry(entry: FindingEntry) -> About:
+def of_entry(entry: FindingEntry) -> Subject:
     """What a ``finding`` entry says it is about; those of before said nothing."""
     places = [place for name in entry.about or () if (place := position_of(name)) is not None]
-    return About(tuple(places), entry.unfound or 0)
+    return Subject(tuple(places), entry.unfound or 0)
 
 
 def fired(event: Event[FindingEntry]) -> Trigger:

@@ -22,7 +22,7 @@ _STRICTER = tuple(Measure)
 """Measures as they are declared: each takes more away than the one before."""
 
 
-def begun(incident_id: str, run: Run, generation: int, trigger: Trigger, response: Response, *, now: float) -> Incident:
+def open_incident(incident_id: str, run: Run, generation: int, trigger: Trigger, response: Response, *, now: float) -> Incident:
     """The incident that a trigger opens by its response."""
     return Incident(
         incident_id=incident_id,
@@ -38,7 +38,7 @@ def begun(incident_id: str, run: Run, generation: int, trigger: Trigger, respons
     )
 
 
-def joined(incident: Incident, trigger: Trigger, response: Response, *, stands: bool, times: int, now: float) -> Incident:
+def add_trigger(incident: Incident, trigger: Trigger, response: Response, *, stands: bool, times: int, now: float) -> Incident:
     """The incident with ``times`` more triggers of its cause, the latest of them answered by ``response``.
 
     While an order of the incident ``stands``, a milder response says nothing new about it: the run is held as before.
@@ -63,7 +63,7 @@ def with_rollback(incident: Incident | None, rollback: Rollback, now: float) -> 
     return replace(incident, rollback=RollbackState(rollback.status.value), rollback_id=rollback.rollback_id, updated_at=now)
 
 
-def merged(known: Incident | None, said: Incident, change: str) -> Incident:
+def merge_entry(known: Incident | None, said: Incident, change: str) -> Incident:
     """An incident after an entry about it. Each ``change`` sets only its own members: the author of the entry may have read the others
     before a concurrent entry.
     """
@@ -96,7 +96,7 @@ def closing_reason(incident: Incident, run: Run) -> str | None:
     return None if incident.recovery is None or incident.rollback in UNDER_WAY else "the run was closed before"
 
 
-def held_by(orders: Sequence[Order], scope: Scope, response: Response) -> Order | None:
+def sufficient_order(orders: Sequence[Order], scope: Scope, response: Response) -> Order | None:
     """The order among those that stand which does already what the response asks for; ``None`` if one has to be made."""
     return next((order for order in orders if order.scope == scope and _enough(order, response.action)), None)
 

@@ -51,14 +51,14 @@ class Wait(Struct, frozen=True):
     how: str
 
 
-class Flaw(Struct, frozen=True):
+class StateDefect(Struct, frozen=True):
     """One thing that is not as it should be after a rollback, as a sentence; ``task`` is the one by which a person may take it over."""
 
     text: str
     task: Task | None = None
 
 
-class Situation(Struct, frozen=True, kw_only=True):
+class RecoveryInputs(Struct, frozen=True, kw_only=True):
     """``rollback`` is the ``current_rollback``, ``reached`` whether it leads back to the place of the choice. ``tasks`` and ``approvals``
     are the ids of the open ones; ``unsound`` is what was found after the rollback, empty if it was not read. ``hindered`` says why the
     run cannot be resumed yet, independently of its own rollback.
@@ -72,7 +72,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     reached: bool = True
     tasks: tuple[str, ...] = ()
     approvals: tuple[str, ...] = ()
-    unsound: tuple[Flaw, ...] = ()
+    unsound: tuple[StateDefect, ...] = ()
     hindered: str | None = None
 
 
@@ -100,7 +100,7 @@ class Recovery(Struct, frozen=True):
         return {step: "done" if place < at else here if place == at else "ahead" for place, step in enumerate(steps)}
 
 
-def recovery(given: Situation) -> Recovery:
+def recovery(given: RecoveryInputs) -> Recovery:
     """Where a recovery stands."""
     rollback = given.rollback
     if (end := ended(given.incident, given.run)) is not None:
@@ -117,7 +117,7 @@ def recovery(given: Situation) -> Recovery:
     return replace(found, checkpoint=checkpoint, caution=given.choice.caution)
 
 
-def _unplaced(given: Situation, choice: NotReady) -> Recovery:
+def _unplaced(given: RecoveryInputs, choice: NotReady) -> Recovery:
     """Without a place to continue from; what is undone already, or has to be by what policy said, may yet lead to one."""
     rollback = given.rollback
     if rollback is not None and not rollback.status.ended:
@@ -158,7 +158,7 @@ def reached(rollback: Rollback, place: int, writes: Iterable[Write]) -> bool:
     return not any(one.rollback_id is None and one.state not in gone and place < one.intent.seq <= rollback.since for one in writes)
 
 
-def _after(given: Situation, rollback: Rollback) -> Recovery:
+def _after(given: RecoveryInputs, rollback: Rollback) -> Recovery:
     """Where a recovery stands that has a rollback."""
     name, status = rollback.rollback_id, rollback.status
     if status is RollbackStatus.RUNNING:
@@ -179,7 +179,7 @@ def _after(given: Situation, rollback: Rollback) -> Recovery:
 # --- how to continue -------------------------------------------------------------------------------------------------
 
 
-def _rollback(given: Situation, rollback: Rollback) -> tuple[Wait, ...]:
+def _rollback(given: RecoveryInputs, rollback: Rollback) -> tuple[Wait, ...]:
     if rollback.status is RollbackStatus.STOPPED:
         return (Wait("rollback", rollback.rollback_id, f"Continue it: killcord rollbacks continue {rollback.rollback_id}."),)
     asked = tuple(Wait("approval", one, f"Decide it: killcord approvals approve {one}, or deny.") for one in given.approvals)
@@ -191,7 +191,7 @@ def _task(task_id: str) -> Wait:
     return Wait("task", task_id, f"Check it (killcord tasks show {task_id}), then run: killcord tasks resolve {task_id} RESOLUTION.")
 
 
-def _flaw(flaw: Flaw, run: Run) -> Wait:
+def _flaw(flaw: StateDefect, run: Run) -> Wait:
     if flaw.task is not None:
         name = flaw.task.task_id
         return Wait("task", name, f"Correct it at the tool, or accept it: killcord tasks resolve {name} RESOLUTION.")

@@ -71,7 +71,7 @@ class Sources:
 
 def view(sources: Sources) -> Json:
     """The incident's own fields, with all that docs/api.md says of its timeline but the hashes."""
-    objects = affected.gathered(sources.writes, sources.became, sources.undos)
+    objects = affected.affected_objects(sources.writes, sources.became, sources.undos)
     seen = frozenset(evidence(sources.incident, sources.entries))
     lines = _lines(sources, seen)
     ends = window.ends(lines, BOUND)
@@ -138,7 +138,7 @@ def _own(incident: Incident, entries: Iterable[Entry]) -> set[str]:
 
 def _row(entry: Entry, seen: Collection[str]) -> Json:
     name, by = str(entry.position), journal_summary.by(entry)
-    row: Json = {"entry": name, "ts": entry.ts, "kind": entry.kind.value, "what": journal_summary.words(entry)}
+    row: Json = {"entry": name, "ts": entry.ts, "kind": entry.kind.value, "what": journal_summary.describe_entry(entry)}
     if by is not None:
         row["by"] = by
     if name in seen:
@@ -204,7 +204,7 @@ def _open_orders(sources: Sources) -> Iterator[Json]:
 
 def _counts(writes: Sequence[Write]) -> dict[str, int]:
     """How many of the run's own effects are in each state."""
-    counts = Counter(write.state for write in affected.own(writes))
+    counts = Counter(write.state for write in affected.agent_writes(writes))
     return {state.value: counts[state] for state in State}
 
 

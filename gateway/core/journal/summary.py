@@ -15,7 +15,7 @@ _NAMED = 3
 """Entries that a line names before it only counts the rest."""
 
 
-def words(entry: entries.Entry) -> str:
+def describe_entry(entry: entries.Entry) -> str:
     """The line of an entry."""
     match entry:
         case ReadEntry():

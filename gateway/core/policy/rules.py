@@ -18,7 +18,7 @@ from gateway.model.decision import Reason
 from gateway.model.effect import Write
 from gateway.model.rollback import Node
 from gateway.model.run import Mode, Run, Scope
-from gateway.model.trigger import Earlier, Measure, Response, Trigger, Verdict
+from gateway.model.trigger import Measure, PastResponse, Response, Trigger, Verdict
 
 RESPONSE = "response.response"
 RECOVERY = "recovery.decision"
@@ -47,7 +47,7 @@ def response_document(
     run: Run,
     mode: Mode,
     counters: Mapping[str, int],
-    history: Sequence[Earlier] = (),
+    history: Sequence[PastResponse] = (),
     violations: Sequence[Reason] | None = None,
 ) -> Document:
     """What policy is asked about one trigger. ``mode`` is the effective one; ``history`` is oldest first.

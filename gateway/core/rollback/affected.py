@@ -35,7 +35,7 @@ class Affected:
         """Why no call would bring the object back as a whole, ``None`` if a rollback would: the plan itself is asked."""
         if self.state is not State.STANDING:
             return effects.NOT_STANDING[self.state]
-        drafts = plan_objects.drafted(self.history, self.undos, self.carried, now)
+        drafts = plan_objects.draft_nodes(self.history, self.undos, self.carried, now)
         return next((draft.reason for draft in drafts if draft.reason is not None), None)
 
     @property
@@ -62,7 +62,7 @@ class Affected:
         }
 
 
-def gathered(writes: Sequence[Write], became: Mapping[str, Target], undos: Undos) -> list[Affected]:
+def affected_objects(writes: Sequence[Write], became: Mapping[str, Target], undos: Undos) -> list[Affected]:
     """The objects of a run's own effects. What was proven not applied touched nothing; a compensation is not the run's own.
 
     ``became`` names, by the position of its intent, the object that a create made.
@@ -86,11 +86,11 @@ def gathered(writes: Sequence[Write], became: Mapping[str, Target], undos: Undos
     return sorted(objects, key=lambda one: (_ORDER.index(one.state), one.why_not(now=-math.inf) is None))
 
 
-def own(writes: Sequence[Write]) -> list[Write]:
+def agent_writes(writes: Sequence[Write]) -> list[Write]:
     """The agent's own effects: compensations are not among them."""
     return [write for write in writes if write.rollback_id is None]
 
 
 def unsettled(writes: Sequence[Write]) -> list[Write]:
     """Those without a known outcome."""
-    return [write for write in own(writes) if write.state in _UNSETTLED]
+    return [write for write in agent_writes(writes) if write.state in _UNSETTLED]

@@ -50,7 +50,7 @@ def unrepeatable(writes: Iterable[Write], at: int) -> tuple[Write, ...]:
     return tuple(sorted(found, key=_begun))
 
 
-def boundary(writes: Iterable[Write], before: int | None) -> Checkpoint | None:
+def latest_boundary(writes: Iterable[Write], before: int | None) -> Checkpoint | None:
     """The newest verified boundary: the last outcome, below ``before``, after which no effect of the run is open or unsound."""
     known = tuple(writes)
     undone = _undone(known)
@@ -64,7 +64,7 @@ def boundary(writes: Iterable[Write], before: int | None) -> Checkpoint | None:
         open_ += sum(step for _, step, _ in together)
         if open_ == 0 and seq in ends:
             newest = ends[seq]
-    return None if newest is None or newest.outcome is None else entry(newest.run_id, newest.generation, newest.outcome, known)
+    return None if newest is None or newest.outcome is None else at_entry(newest.run_id, newest.generation, newest.outcome, known)
 
 
 def choose(checkpoints: Iterable[Checkpoint], writes: Iterable[Write], bad: FirstBad) -> Chosen | NotReady:
@@ -77,7 +77,7 @@ def choose(checkpoints: Iterable[Checkpoint], writes: Iterable[Write], bad: Firs
     """
     known = tuple(writes)
     taken = [one for one in checkpoints if bad.seq is None or one.seq < bad.seq]
-    automatic = (boundary(known, bad.seq) if bad.known else None, _start(known))
+    automatic = (latest_boundary(known, bad.seq) if bad.known else None, _start(known))
     found = taken + [one for one in automatic if one is not None]
     found.sort(key=lambda one: (one.seq, not one.automatic))
     for one in reversed(found):
@@ -87,12 +87,12 @@ def choose(checkpoints: Iterable[Checkpoint], writes: Iterable[Write], bad: Firs
     return NotReady(_why_not(known, found, bad))
 
 
-def led_back_to(rollbacks: Iterable[Rollback], generation: int, stream: str, writes: Iterable[Write]) -> list[Checkpoint]:
+def rollback_targets(rollbacks: Iterable[Rollback], generation: int, stream: str, writes: Iterable[Write]) -> list[Checkpoint]:
     """The places that rollbacks of a generation led back to. What such a one left standing is a person's: it handed that over."""
     over = (RollbackStatus.CLEAN, RollbackStatus.RESIDUE)
     back = sorted({one.since for one in rollbacks if one.generation == generation and one.status in over})
     known = tuple(writes)
-    return [entry("", generation, Position(stream, since), known) if since else start() for since in back]
+    return [at_entry("", generation, Position(stream, since), known) if since else start() for since in back]
 
 
 def start(run_id: str = "", generation: int = 0) -> Checkpoint:
@@ -100,7 +100,7 @@ def start(run_id: str = "", generation: int = 0) -> Checkpoint:
     return Checkpoint(checkpoint_id=START, run_id=run_id, generation=generation, at=None, automatic=True)
 
 
-def entry(run_id: str, generation: int, at: Position, writes: Iterable[Write]) -> Checkpoint:
+def at_entry(run_id: str, generation: int, at: Position, writes: Iterable[Write]) -> Checkpoint:
     """The place of an entry, named by its position, with what the run had done by then."""
     known = tuple(writes)
     return Checkpoint(
@@ -115,7 +115,7 @@ def entry(run_id: str, generation: int, at: Position, writes: Iterable[Write]) -
     )
 
 
-def explained(write: Write) -> str:
+def describe(write: Write) -> str:
     """What is wrong with an effect that prevents a checkpoint: words that follow its action and position."""
     if write.state in _UNSOUND:
         return _UNSOUND[write.state]
@@ -126,7 +126,7 @@ def why_unsound(checkpoint: Checkpoint, effects: Sequence[Write]) -> str:
     """Why a place is not sound, as a sentence."""
     first = effects[0]
     more = f" and {len(effects) - 1} more" if len(effects) > 1 else ""
-    return f"Before {_named(checkpoint)}, {first.action} ({first.intent}) {explained(first)}{more}."
+    return f"Before {_named(checkpoint)}, {first.action} ({first.intent}) {describe(first)}{more}."
 
 
 def why_unrepeatable(checkpoint: Checkpoint, effects: Sequence[Write]) -> str:
@@ -170,7 +170,7 @@ def _why_not(writes: Sequence[Write], found: Sequence[Checkpoint], first_bad: Fi
     if not blocking:
         return f"The run has no usable checkpoint{when}."
     oldest = min(blocking, key=_begun)
-    return f"The run has no usable checkpoint{when}: {oldest.action} ({oldest.intent}) {explained(oldest)}."
+    return f"The run has no usable checkpoint{when}: {oldest.action} ({oldest.intent}) {describe(oldest)}."
 
 
 def _start(writes: Sequence[Write]) -> Checkpoint | None:

@@ -25,20 +25,24 @@ ONLY_REVIEWED = "it cannot be undone, only reviewed"
 NOT_REMOVABLE = "it created the object, and its adapter does not declare how to remove it"
 
 
-def obstacle(write: Write, undo: Undo | None, now: float) -> str | None:
+def why_not_alone(write: Write, undo: Undo | None, now: float) -> str | None:
     """Why no call could undo this effect alone, ``None`` if one could; ``undo`` is what its adapter declares by now."""
     if write.state is not State.STANDING:
         return NOT_STANDING[write.state]
-    return closed(write, undo, now) or unfounded(write, undo) or (unguarded(write) if write.compensation.remedy in STATEFUL else None)
+    return (
+        why_never_by_call(write, undo, now)
+        or why_data_missing(write, undo)
+        or (why_version_missing(write) if write.compensation.remedy in STATEFUL else None)
+    )
 
 
-def closed(write: Write, undo: Undo | None, now: float) -> str | None:
+def why_never_by_call(write: Write, undo: Undo | None, now: float) -> str | None:
     """Why no call may undo it, whatever else is undone along with it."""
     if irreversible(write):
         return ONLY_REVIEWED
     if not write.compensation.remedy.by_action:
         return f"its adapter assigns it to a person ({write.compensation.remedy.value})"
-    if too_late := late((write,), now):
+    if too_late := why_too_late((write,), now):
         return too_late
     if undo is None:
         return "its adapter no longer declares the action"
@@ -47,14 +51,14 @@ def closed(write: Write, undo: Undo | None, now: float) -> str | None:
     return None
 
 
-def late(writes: Iterable[Write], now: float) -> str | None:
+def why_too_late(writes: Iterable[Write], now: float) -> str | None:
     """Why it is too late for a call to undo these together, ``None`` while there is time."""
     given = (write.compensation for write in writes)
     ends = [one.allowed_until for one in given if one.remedy.by_action and one.allowed_until is not None]
     return f"its deadline was {timestamps.rfc3339(min(ends))}" if ends and min(ends) <= now else None
 
 
-def unfounded(write: Write, undo: Undo | None) -> str | None:
+def why_data_missing(write: Write, undo: Undo | None) -> str | None:
     """What is missing to undo it: the state before it, or what the compensation's body is made of."""
     remedy = write.compensation.remedy
     if remedy in STATEFUL and not write.target.id:
@@ -71,21 +75,21 @@ def unfounded(write: Write, undo: Undo | None) -> str | None:
     return None
 
 
-def unguarded(write: Write) -> str | None:
+def why_version_missing(write: Write) -> str | None:
     """Why a call that brings its object's state back could overwrite what somebody else did."""
-    return None if removes(write) or write.after_version is not None else "the version it left is unknown"
+    return None if removes_object(write) or write.after_version is not None else "the version it left is unknown"
 
 
 def irreversible(write: Write) -> bool:
     return write.compensation.reversibility is Reversibility.IRREVERSIBLE
 
 
-def makes(write: Write) -> bool:
+def creates_object(write: Write) -> bool:
     """Whether its object was not there before it."""
     return write.existed is False or write.compensation.remedy is Remedy.DELETE_CREATED
 
 
-def removes(write: Write) -> bool:
+def removes_object(write: Write) -> bool:
     """Whether an applied write took its object away, also one that was undone since."""
     return write.method == "DELETE"
 

@@ -42,9 +42,9 @@ def plan(effects: Iterable[Write], undos: Undos, *, parents: Mapping[Step, Step]
     starts: list[int] = []
     for history in _by_object(scope):
         starts.append(len(drafts))
-        drafts += plan_objects.drafted(history, undos, carried, now)
+        drafts += plan_objects.draft_nodes(history, undos, carried, now)
     ages = {write.wire_key: age for age, write in enumerate(scope)}
-    order = Order([ages[draft.effects[-1].wire_key] for draft in drafts])
+    order = DependencyGraph([ages[draft.effects[-1].wire_key] for draft in drafts])
     _on_objects(order, drafts, starts)
     _on_compensations(order, drafts)
     order_causally(order, drafts, everything, parents)
@@ -76,7 +76,7 @@ def _by_object(effects: Sequence[Write]) -> Iterable[list[Write]]:
     return found.values()
 
 
-def _on_objects(order: Order, drafts: Sequence[Draft], starts: Sequence[int]) -> None:
+def _on_objects(order: DependencyGraph, drafts: Sequence[Draft], starts: Sequence[int]) -> None:
     """On one object, unknown outcomes are probed first; then the newest effect is undone before the older."""
     for start, stop in pairwise([*starts, len(drafts)]):
         first = next((point for point in range(start, stop) if drafts[point].node.way is not NodeAction.PROBE), stop)
@@ -86,7 +86,7 @@ def _on_objects(order: Order, drafts: Sequence[Draft], starts: Sequence[int]) ->
             order.wait(point, point - 1)
 
 
-def _on_compensations(order: Order, drafts: Sequence[Draft]) -> None:
+def _on_compensations(order: DependencyGraph, drafts: Sequence[Draft]) -> None:
     """A compensation of unknown outcome, which may be on another object, is probed before another one is sent."""
     points = {draft.node.node_id: point for point, draft in enumerate(drafts)}
     for point, draft in enumerate(drafts):
@@ -95,7 +95,7 @@ def _on_compensations(order: Order, drafts: Sequence[Draft]) -> None:
             order.wait(waiting, point)
 
 
-def _written(order: Order, drafts: Sequence[Draft]) -> Plan:
+def _written(order: DependencyGraph, drafts: Sequence[Draft]) -> Plan:
     ids = [draft.node.node_id for draft in drafts]
     names = [*ids, *(f"join:{number}" for number in range(len(order.before) - len(ids)))]
     nodes = []
@@ -122,7 +122,7 @@ _PAIRS = 64
 _NONE = -1
 
 
-class Order:
+class DependencyGraph:
     """A graph of points: the nodes by their number, then the joins. ``before[p]`` are the points that ``p`` comes after.
 
     ``age`` grows with the newest effect of a point. ``dropped[p]`` are those that ``p`` should come after as well, but they wait for it.
@@ -178,7 +178,7 @@ class Order:
         return len(self.before) - 1
 
 
-def order_causally(order: Order, drafts: Sequence[Draft], effects: Sequence[Write], parents: Mapping[Step, Step]) -> None:
+def order_causally(order: DependencyGraph, drafts: Sequence[Draft], effects: Sequence[Write], parents: Mapping[Step, Step]) -> None:
     """A step's effects are undone before those of the steps that it follows from; ``effects`` are all, also those without a node."""
     steps = _Steps(drafts, effects, parents)
     children: dict[int, list[int]] = {}
@@ -189,7 +189,7 @@ def order_causally(order: Order, drafts: Sequence[Draft], effects: Sequence[Writ
         order.wait_all(steps.undone(step), list(dict.fromkeys(found)))
 
 
-def order_as_declared(order: Order, drafts: Sequence[Draft], undos: Undos) -> None:
+def order_as_declared(order: DependencyGraph, drafts: Sequence[Draft], undos: Undos) -> None:
     """What an adapter says with ``after``: each compensation of the action runs only once all those of the actions named are finished."""
     of_action: dict[tuple[str, str], dict[int, None]] = {}
     for point, draft in enumerate(drafts):

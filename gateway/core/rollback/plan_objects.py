@@ -53,7 +53,7 @@ def node_id(first: Write) -> str:
     return f"{first.intent.stream}-{first.intent.seq}"
 
 
-def drafted(history: Sequence[Write], undos: Undos, carried: Set[str], now: float) -> list[Draft]:
+def draft_nodes(history: Sequence[Write], undos: Undos, carried: Set[str], now: float) -> list[Draft]:
     """The nodes of one object, by all that the scope did to it, oldest first: probes, then the others, newest first.
 
     Compensations among them are not undone; they show which version they left. ``carried`` are the nodes that had one applied: an effect of
@@ -62,15 +62,15 @@ def drafted(history: Sequence[Write], undos: Undos, carried: Set[str], now: floa
     probes = [_probe(write) for write in history if write.state in (State.UNKNOWN, State.IN_FLIGHT)]
     standing = [write for write in history if _stands(write)]
     if carried and any(node_id(write) in carried for write in standing):
-        return probes + _by_persons(standing, _CARRIED)
+        return probes + _drafts_for_people(standing, _CARRIED)
     applied = [write for write in history if write.state in (State.STANDING, State.COMPENSATED)]
-    if all(write.before_version is None and write.after_version is None and not effects.removes(write) for write in applied):
+    if all(write.before_version is None and write.after_version is None and not effects.removes_object(write) for write in applied):
         return probes + [_unversioned(write, undos, now) for write in reversed(applied) if _stands(write)]
     segments = _segments(applied)
     gap = _UNDECIDED if probes else _SOMEBODY
     drafts = probes + _newest(segments[-1], undos, now)
     for segment in reversed(segments[:-1]):
-        drafts += _by_persons([write for write in segment if _stands(write)], gap)
+        drafts += _drafts_for_people([write for write in segment if _stands(write)], gap)
     return drafts
 
 
@@ -86,26 +86,26 @@ def _segments(applied: Sequence[Write]) -> list[list[Write]]:
 
 
 def _linked(before: Write, after: Write) -> bool:
-    if effects.removes(before):
-        return after.before_version is None and effects.makes(after)
+    if effects.removes_object(before):
+        return after.before_version is None and effects.creates_object(after)
     return before.after_version is not None and after.before_version == before.after_version
 
 
 def _newest(segment: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
     """The nodes of the segment that reaches up to now, newest first."""
     tail = segment[-1]
-    known = tail.state is State.STANDING and (effects.removes(tail) or tail.after_version is not None)
+    known = tail.state is State.STANDING and (effects.removes_object(tail) or tail.after_version is not None)
     blocked = None if known or _stands(tail) else _LEFT_OPEN
     newer: Node | None = None
     drafts: list[Draft] = []
     groups = _groups(segment, undos, now)
-    spent = _spent(groups, tail)
+    spent = _first_moot_group(groups, tail)
     for number, group in reversed(list(enumerate(groups))):
         if number >= spent and _restorable(group.effects[0]):
             drafts.append(_draft(group.effects, group.effects[0], NodeAction.NOTHING, _UNMADE))
             continue
         if (closed := group.closed or blocked) is not None:
-            drafts += _by_persons(group.effects, closed)
+            drafts += _drafts_for_people(group.effects, closed)
             blocked = blocked or _BLOCKED
             continue
         draft = _call(group.effects, undos, _guard(tail, newer))
@@ -117,11 +117,11 @@ def _newest(segment: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
     return drafts
 
 
-def _spent(groups: Sequence[_Group], tail: Write) -> int:
+def _first_moot_group(groups: Sequence[_Group], tail: Write) -> int:
     """The number of the group that created an object which is permanently removed now: nothing is left of it and of the later ones."""
-    if not (_stands(tail) and effects.irreversible(tail) and effects.removes(tail)):
+    if not (_stands(tail) and effects.irreversible(tail) and effects.removes_object(tail)):
         return len(groups)
-    return next((number for number, group in enumerate(groups) if effects.makes(group.effects[0])), len(groups))
+    return next((number for number, group in enumerate(groups) if effects.creates_object(group.effects[0])), len(groups))
 
 
 def _restorable(write: Write) -> bool:
@@ -134,15 +134,15 @@ def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
         if not _stands(write):
             continue
         undo = undos.get((write.tool, write.action))
-        closed = effects.closed(write, undo, now) or (effects.unguarded(write) if write is segment[-1] else None)
+        closed = effects.why_never_by_call(write, undo, now) or (effects.why_version_missing(write) if write is segment[-1] else None)
         if groups and groups[-1].closed is None:
             first = groups[-1].effects[0]
-            if _unmakes(first, write) or (closed is None and _joins(first, write)):
+            if _cancels_creation(first, write) or (closed is None and _joins(first, write)):
                 groups[-1].effects.append(write)
                 continue
         # An object that an upsert made need not be removed if a later effect removed it.
-        removed = effects.removes(segment[-1]) and write.existed is False
-        groups.append(_Group([write], closed or (None if removed else effects.unfounded(write, undo))))
+        removed = effects.removes_object(segment[-1]) and write.existed is False
+        groups.append(_Group([write], closed or (None if removed else effects.why_data_missing(write, undo))))
     return groups
 
 
@@ -154,23 +154,23 @@ def _joins(first: Write, write: Write) -> bool:
     remedy, way = first.compensation.remedy, write.compensation.remedy
     if way not in effects.STATEFUL or remedy not in effects.STATEFUL:
         return False
-    if effects.makes(first):
+    if effects.creates_object(first):
         return True
     if remedy is Remedy.REVERT_STATUS:
         return (first.tool, first.action) == (write.tool, write.action)
     return way is not Remedy.REVERT_STATUS
 
 
-def _unmakes(first: Write, write: Write) -> bool:
+def _cancels_creation(first: Write, write: Write) -> bool:
     """Whether a removal took away what ``first`` had made: however it could be undone itself, there is no need to."""
-    made = effects.makes(first) and first.compensation.remedy in effects.STATEFUL
-    return made and effects.removes(write) and not effects.irreversible(write)
+    made = effects.creates_object(first) and first.compensation.remedy in effects.STATEFUL
+    return made and effects.removes_object(write) and not effects.irreversible(write)
 
 
 def _call(group: Sequence[Write], undos: Undos, guard: Mapping[str, Any]) -> Draft:
     """The one compensation of a group."""
     first, last = group[0], group[-1]
-    stateful, made, gone = first.compensation.remedy in effects.STATEFUL, effects.makes(first), effects.removes(last)
+    stateful, made, gone = first.compensation.remedy in effects.STATEFUL, effects.creates_object(first), effects.removes_object(last)
     if stateful and made and gone:
         return _draft(group, first, NodeAction.NOTHING, _UNMADE)
     # For an absent object, the compensation is that of the effect that removed it; otherwise the one declared for the state
@@ -209,16 +209,16 @@ def _guard(tail: Write, newer: Node | None) -> Mapping[str, Any]:
     """Bound to what the newer node leaves, or to what the object's last write left."""
     if newer is not None:
         return {"guard_follows": newer.node_id}
-    return {"guard_absent": True} if effects.removes(tail) else {"guard": tail.after_version}
+    return {"guard_absent": True} if effects.removes_object(tail) else {"guard": tail.after_version}
 
 
 def _unversioned(write: Write, undos: Undos, now: float) -> Draft:
     """An offsetting call overwrites nothing, so it needs no version; every other one does."""
-    why_not = effects.obstacle(write, undos.get((write.tool, write.action)), now)
-    return _call([write], undos, {}) if why_not is None else _by_persons([write], why_not)[0]
+    why_not = effects.why_not_alone(write, undos.get((write.tool, write.action)), now)
+    return _call([write], undos, {}) if why_not is None else _drafts_for_people([write], why_not)[0]
 
 
-def _by_persons(group: Iterable[Write], reason: str) -> list[Draft]:
+def _drafts_for_people(group: Iterable[Write], reason: str) -> list[Draft]:
     """Newest first: each irreversible effect for itself, what lies between them as one."""
     drafts: list[Draft] = []
     for irreversible, found in groupby(group, effects.irreversible):

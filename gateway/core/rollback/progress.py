@@ -105,7 +105,7 @@ _KEPT = frozenset({NodeState.TASK, NodeState.FAILED, NodeState.NOTHING})
 _SHOWN = frozenset({NodeState.WAITING, NodeState.UNKNOWN, NodeState.STOPPED})
 
 
-def states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, continuing: bool) -> dict[str, NodeState]:
+def node_states(plan: Plan, compensations: Iterable[Write], marks: Marks, *, continuing: bool) -> dict[str, NodeState]:
     """The state of each node that has one. ``continuing``: for an executor that continues the rollback and tries again what waits.
 
     An applied and verified compensation is ``DONE``, even if the node's last entry says otherwise. The executor that continues checks
@@ -134,7 +134,7 @@ def _marked(mark: RollbackEntry | None, *, continuing: bool) -> NodeState | None
     return state if state in _KEPT or (state in _SHOWN and not continuing) else None
 
 
-def since(marks: Marks) -> dict[str, float]:
+def wait_starts(marks: Marks) -> dict[str, float]:
     """When each waiting node began to wait (Unix seconds): a process that continues it has only the remaining time."""
     return {name: timestamps.instant(mark.since) for name, mark in marks.items() if mark.since is not None}
 
@@ -167,7 +167,7 @@ def undone_elsewhere(effects: Iterable[Write], own: Iterable[Write]) -> frozense
     return frozenset(one.wire_key for one in effects if one.state is State.COMPENSATED and one.wire_key not in ours)
 
 
-def renewed(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
+def merge_plans(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Plan:
     """A plan to continue with: the old one, unless it holds a probe, or another rollback undid part of it
     (``gone``, wire keys); then the new one, beside what the old one did.
 

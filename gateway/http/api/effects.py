@@ -74,7 +74,7 @@ async def list_effects(request: Request, run_id: str, query: ListEffects) -> Jso
 
 def row(write: Write, undo: Undo | None, *, now: float) -> Json:
     """One effect as the API shows it; ``why_not`` is present if no call can undo it."""
-    why_not = effects.obstacle(write, undo, now)
+    why_not = effects.why_not_alone(write, undo, now)
     target = write.target
     return {
         "intent": str(write.intent),

@@ -35,7 +35,7 @@ from gateway.pipeline.stages.recall import Probe, Recall, Seen
 from gateway.pipeline.tool import Expected, ObjectState, ToolReads, Tools
 from gateway.ports.clock import Clock
 from gateway.ports.policy import Rules
-from gateway.ports.rollback import Compensating, Examined, NotExamined, Proposal
+from gateway.ports.rollback import CompensationRequest, Examined, NotExamined, Proposal
 
 LEASE = 60.0
 """Seconds for which a recovery lease permits its one call."""
@@ -63,7 +63,7 @@ class Compensate:
     probe: Probe
     clock: Clock
 
-    async def execute(self, compensating: Compensating) -> NodeOutcome:
+    async def execute(self, compensating: CompensationRequest) -> NodeOutcome:
         """Carry out a node. A failure becomes a state of the node, never an exception.
 
         Raises:
@@ -76,7 +76,7 @@ class Compensate:
         except (Conflict, errors.Refusal) as against:
             return _refused(against)
 
-    async def _carried(self, order: Compensating) -> NodeOutcome:
+    async def _carried(self, order: CompensationRequest) -> NodeOutcome:
         order = await self._in_time(order)  # or what its adapter declares for an object that it is too late for
         action = await self._prepared(order)  # the one call of the plan, from the journal
         opened = self.gate(action)  # orders that came later, on the tool or on everything
@@ -93,12 +93,12 @@ class Compensate:
             carried = replace(carried, seen=await self._version(order))  # for the comparison
         return carried
 
-    async def _prepared(self, order: Compensating) -> Classified:
+    async def _prepared(self, order: CompensationRequest) -> Classified:
         call, expects = await self.calls.prepare(order.node, order.run, order.effects)  # what was sealed with the effects
         known = self._known(order, call, expects)  # the recovery lease: this node's one call
         return _confined(order, classify(known))  # the declared compensation, on the object's own path
 
-    async def proposal(self, compensating: Compensating) -> Proposal | NodeOutcome:
+    async def proposal(self, compensating: CompensationRequest) -> Proposal | NodeOutcome:
         node = compensating.node
         try:
             call = (await self._prepared(compensating)).known.call
@@ -123,7 +123,7 @@ class Compensate:
             raise errors.ToolUnreachable(f"{write.tool} does not show its outcome.", outcome="not-sent")
         return None if decided.state is State.UNKNOWN else decided.state is State.STANDING
 
-    async def settle_unknown(self, order: Compensating, write: Write) -> bool | None:
+    async def settle_unknown(self, order: CompensationRequest, write: Write) -> bool | None:
         """Determine whether a compensation of unknown outcome was applied; if the tool shows it, journal it."""
         expects = await self._expects(order.node)
         if expects is None:
@@ -174,7 +174,7 @@ class Compensate:
         kind = self.calls.action(node, node.by)
         return SETTLE if kind is None or kind.probe is None else kind.probe.settle
 
-    def _known(self, order: Compensating, call: Call, expects: Expected | None) -> Known:
+    def _known(self, order: CompensationRequest, call: Call, expects: Expected | None) -> Known:
         now, run, node = self.clock.now(), order.run, order.node
         key = f"rb_{order.rollback.rollback_id}_{node.node_id}"
         return Known(
@@ -190,7 +190,7 @@ class Compensate:
             undoing=Undoing(order, expects),
         )
 
-    async def _in_time(self, order: Compensating) -> Compensating:
+    async def _in_time(self, order: CompensationRequest) -> CompensationRequest:
         """The node as it has to be carried out on the object as it is now. Its key stays: one of the two is done, once."""
         node, instead = order.node, self.calls.instead(order.node)
         if instead is None:
@@ -201,7 +201,7 @@ class Compensate:
             return order
         return _other(order, instead)
 
-    async def _permitted(self, fresh: Fresh, order: Compensating) -> Permitted:
+    async def _permitted(self, fresh: Fresh, order: CompensationRequest) -> Permitted:
         """Ask policy; while it cannot be asked, the compensation waits.
 
         Raises:
@@ -209,7 +209,7 @@ class Compensate:
             PolicyUnavailable: there is no answer now.
         """
         known = fresh.known
-        if (late := effects.late(order.effects, known.at)) is not None:
+        if (late := effects.why_too_late(order.effects, known.at)) is not None:
             raise Conflict(late)  # planned in time, and held up since: by an approver, or by its tool
         node = rules.node_document(order.node, order.effects)
         document = rules.recovery_document(node=node, run=known.run, mode=fresh.opened.mode, now=known.at)
@@ -219,7 +219,7 @@ class Compensate:
         allow = Allow(decision_id=self.clock.mint("dec"), revision=self.rules.revision)
         return Permitted(fresh=fresh, considered=Considered(decision=allow, at=known.at, mode=fresh.opened.mode, active=allow.revision))
 
-    async def _matching(self, permit: Permitted, order: Compensating) -> Before:
+    async def _matching(self, permit: Permitted, order: CompensationRequest) -> Before:
         """Bind the call to the version that our last effect left.
 
         Raises:
@@ -245,7 +245,7 @@ class Compensate:
             raise Conflict(f"the object is at {seen.version}, and our last effect left it at {order.guard}", seen=seen.version)
         return Before(taken=True, version=seen.version, state=seen.state, exists=True, guard=seen.version)
 
-    async def _version(self, order: Compensating) -> str | None:
+    async def _version(self, order: CompensationRequest) -> str | None:
         """What the object is at now: its version, ``absent``, or ``None`` if that cannot be seen."""
         try:
             seen = await self._object(order.node, order.run, order.effects)
@@ -292,13 +292,13 @@ def _refused(against: Conflict | errors.Refusal) -> NodeOutcome:
             return NodeOutcome(NodeState.FAILED, against.detail)
 
 
-def _other(order: Compensating, instead: catalog.Instead) -> Compensating:
+def _other(order: CompensationRequest, instead: catalog.Instead) -> CompensationRequest:
     """What is done if the node's own compensation comes too late."""
     node = replace(order.node, by=instead.by, remedy=instead.remedy, does=CompensationKind.OFFSETS, guard=None, guard_follows=None)
     return replace(order, node=node, guard=None)
 
 
-def _confined(order: Compensating, classified: Classified) -> Classified:
+def _confined(order: CompensationRequest, classified: Classified) -> Classified:
     """The call that the plan speaks of, and no other: whatever an id may have made of its path."""
     node, action = order.node, classified.action
     own = node.does is CompensationKind.OFFSETS or action.target.object == node.target.object

@@ -219,7 +219,7 @@ class Tables:
                 case projection.IncidentChanged():
                     row = self._execute(READING["incident"], (change.incident.incident_id,)).fetchone()
                     earlier = None if row is None else rows.INCIDENTS.value(row)
-                    self._put(incidents.merged(earlier, change.incident, change.change))
+                    self._put(incidents.merge_entry(earlier, change.incident, change.change))
                 case projection.ApprovalSpent():
                     self._execute(WRITING["spend_approval"], (change.at, str(change.by), change.approval_id))
                 case _:

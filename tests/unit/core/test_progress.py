@@ -72,14 +72,14 @@ def marked(state: str, since: str | None = None) -> RollbackEntry:
 
 def test_what_waited_when_a_process_ended_is_tried_again_and_shown_as_waiting_until_then() -> None:
     mark = marked("waiting", since=timestamps.rfc3339(40.0))
-    assert progress.since({"n1": mark, "n2": marked("task")}) == {"n1": 40.0}
-    assert progress.states(Plan((NODE,)), [], {"n1": mark}, continuing=True) == {}
-    assert progress.states(Plan((NODE,)), [], {"n1": mark}, continuing=False) == {"n1": NodeState.WAITING}
+    assert progress.wait_starts({"n1": mark, "n2": marked("task")}) == {"n1": 40.0}
+    assert progress.node_states(Plan((NODE,)), [], {"n1": mark}, continuing=True) == {}
+    assert progress.node_states(Plan((NODE,)), [], {"n1": mark}, continuing=False) == {"n1": NodeState.WAITING}
 
 
 def test_of_what_was_done_after_all_nobody_says_that_its_tool_is_unavailable() -> None:
     mark = marked("waiting", since=timestamps.rfc3339(40.0))
     done = replace(written(1), step_id="n1", state=State.STANDING)
-    states = progress.states(Plan((NODE,)), [done], {"n1": mark}, continuing=False)
+    states = progress.node_states(Plan((NODE,)), [done], {"n1": mark}, continuing=False)
     assert progress.current_mark(NODE, states, {"n1": mark}) is None
     assert progress.current_mark(NODE, {"n1": NodeState.WAITING}, {"n1": mark}) == mark

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.core import tasks
-from gateway.core.incident.recovery import Flaw, Recovery, Situation, Stage, Step, current_rollback, reached, recovery
+from gateway.core.incident.recovery import Recovery, RecoveryInputs, Stage, StateDefect, Step, current_rollback, reached, recovery
 from gateway.core.rollback import checkpoints
 from gateway.core.rollback.checkpoints import Chosen, NotReady
 from gateway.model.effect import State
@@ -22,7 +22,7 @@ from tests.support.rolled import NODE, ROLLBACK, written
 
 RUN = journaling.RUN
 CHOSEN = Chosen(checkpoints.start("run_1", 1))
-HELD = Situation(incident=INCIDENT, run=RUN, contained=True, choice=CHOSEN, rollback=None)
+HELD = RecoveryInputs(incident=INCIDENT, run=RUN, contained=True, choice=CHOSEN, rollback=None)
 TASK = tasks.of_object(ROLLBACK, NODE, (written(1),), why="it differs from its state before the run", seen='"v9"', at=5.0)
 ORDER = (Stage.CONTAIN, Stage.COMPENSATE, Stage.COMPENSATING, Stage.WAITS, Stage.RESUME, Stage.RESUMED)
 
@@ -31,7 +31,7 @@ def rolled(status: RollbackStatus) -> Rollback:
     return replace(ROLLBACK, status=status)
 
 
-def stage(given: Situation) -> Stage:
+def stage(given: RecoveryInputs) -> Stage:
     return recovery(given).stage
 
 
@@ -70,7 +70,7 @@ def test_a_rollback_that_nobody_continues_waits_for_a_person(status: RollbackSta
 @pytest.mark.parametrize("status", [RollbackStatus.CLEAN, RollbackStatus.RESIDUE])
 def test_after_a_rollback_it_waits_for_tasks_then_for_whatever_hinders_then_for_a_sound_state(status: RollbackStatus) -> None:
     over = replace(HELD, rollback=rolled(status))
-    waits = replace(over, tasks=("task_1", "task_2"), hindered="An ancestor is compensated.", unsound=(Flaw("inv_1 differs"),))
+    waits = replace(over, tasks=("task_1", "task_2"), hindered="An ancestor is compensated.", unsound=(StateDefect("inv_1 differs"),))
     assert recovery(waits).why == "open tasks: task_1, task_2"
     assert [(one.what, one.name) for one in recovery(waits).waits] == [("task", "task_1"), ("task", "task_2")]
     assert recovery(replace(waits, tasks=())).why == "An ancestor is compensated."
@@ -126,7 +126,7 @@ def test_every_wait_says_how_to_continue_and_the_flow_shows_where_it_stands() ->
     assert list(now.flow.values()) == ["done", "done", "done", "waits", "ahead", "ahead"]
     (stopped,) = recovery(replace(HELD, rollback=rolled(RollbackStatus.STOPPED))).waits
     assert stopped.how == "Continue it: killcord rollbacks continue rb_1."
-    unsound = recovery(replace(HELD, rollback=rolled(RollbackStatus.CLEAN), unsound=(Flaw("a", TASK), Flaw("b"))))
+    unsound = recovery(replace(HELD, rollback=rolled(RollbackStatus.CLEAN), unsound=(StateDefect("a", TASK), StateDefect("b"))))
     assert [(one.what, one.name) for one in unsound.waits] == [("task", TASK.task_id), ("state", None)]
     assert unsound.flow[Step.RECONCILE] == "waits"
     assert unsound.tasks == (TASK,)
@@ -135,7 +135,7 @@ def test_every_wait_says_how_to_continue_and_the_flow_shows_where_it_stands() ->
     assert recovery(replace(HELD, run=replace(RUN, closed_at=5.0))).flow == {}
 
 
-def grown(given: Situation, turns: list[int]) -> Iterator[Situation]:
+def grown(given: RecoveryInputs, turns: list[int]) -> Iterator[RecoveryInputs]:
     """A situation, and what it becomes by each next thing that the journal may tell while nobody acts but the gateway."""
     yield given
     for turn in turns:
@@ -157,6 +157,6 @@ def grown(given: Situation, turns: list[int]) -> Iterator[Situation]:
 
 @given(st.lists(st.integers(0, 5), max_size=12), st.booleans(), st.booleans())
 def test_a_journal_that_only_grows_only_takes_it_forward(turns: list[int], contained: bool, sound: bool) -> None:
-    begun = replace(HELD, contained=contained, unsound=() if sound else (Flaw("inv_1 differs"),))
+    begun = replace(HELD, contained=contained, unsound=() if sound else (StateDefect("inv_1 differs"),))
     places = [ORDER.index(stage(one)) for one in grown(begun, turns)]
     assert places == sorted(places)

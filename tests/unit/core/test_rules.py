@@ -15,7 +15,7 @@ from gateway.model.call import Effect, Remedy, Reversibility
 from gateway.model.decision import Reason
 from gateway.model.effect import State
 from gateway.model.run import Mode, Run, Scope
-from gateway.model.trigger import LAYERS, Earlier, Measure, Response, Trigger, Verdict
+from gateway.model.trigger import LAYERS, Measure, PastResponse, Response, Trigger, Verdict
 
 SCHEMAS = Path(__file__).parents[3] / "policies" / "schemas"
 RUN = Run(run_id="run_1", workflow_id="wf_1", tenant="acme", agent_id="billing", task_class="default", generation=3, parent_run="run_0")
@@ -69,7 +69,7 @@ def test_a_trigger_is_shown_with_its_run_and_what_came_before_it() -> None:
         run=RUN,
         mode=Mode.READ_ONLY,
         counters={"steps": 4},
-        history=[Earlier("policy.denied", 1_790_000_000.0, Measure.PAUSE)],
+        history=[PastResponse("policy.denied", 1_790_000_000.0, Measure.PAUSE)],
         violations=[Reason("sum", "The sum is off.")],
     )
     assert asked == {
@@ -103,7 +103,7 @@ def test_a_trigger_is_shown_with_its_run_and_what_came_before_it() -> None:
 
 
 def test_of_a_long_history_the_newest_is_shown() -> None:
-    history = [Earlier("policy.denied", float(at), Measure.PAUSE) for at in range(60)]
+    history = [PastResponse("policy.denied", float(at), Measure.PAUSE) for at in range(60)]
     asked = rules.response_document(trigger=Trigger(name="blast.limit", at=0.0), run=RUN, mode=Mode.ACTIVE, counters={}, history=history)
     shown = asked["history"]
     assert isinstance(shown, list)

@@ -70,7 +70,9 @@ def told(*entries: Entry, incident: Incident = INCIDENT, now: float = 50.0, **mo
 
 
 def test_effects_gather_by_object_and_the_worst_state_is_the_objects() -> None:
-    found = affected.gathered([write(1), write(2, "inv_2"), write(3, state=State.UNKNOWN), write(4, "inv_3", State.COMPENSATED)], {}, UNDOS)
+    found = affected.affected_objects(
+        [write(1), write(2, "inv_2"), write(3, state=State.UNKNOWN), write(4, "inv_3", State.COMPENSATED)], {}, UNDOS
+    )
     assert [(one.target.id, one.state, len(one.writes)) for one in found] == [
         ("inv_1", State.UNKNOWN, 2),
         ("inv_2", State.STANDING, 1),
@@ -79,12 +81,12 @@ def test_effects_gather_by_object_and_the_worst_state_is_the_objects() -> None:
 
 
 def test_what_was_not_applied_and_what_the_gateway_undid_itself_is_not_the_runs_doing() -> None:
-    assert affected.gathered([write(1, state=State.FAILED), write(2, rollback_id="rb_1")], {}, UNDOS) == []
+    assert affected.affected_objects([write(1, state=State.FAILED), write(2, rollback_id="rb_1")], {}, UNDOS) == []
 
 
 def test_a_create_is_known_by_what_it_made() -> None:
     made = Target("erp", "invoice", "inv_7", "acme")
-    first, second = affected.gathered([write(1, ""), write(2, "inv_7"), write(3, "")], {"st/1": made}, UNDOS)
+    first, second = affected.affected_objects([write(1, ""), write(2, "inv_7"), write(3, "")], {"st/1": made}, UNDOS)
     assert (first.target, len(first.writes)) == (made, 2)
     assert second.target.id == "", "what a second create made is not known; it is another object all the same"
 
@@ -96,7 +98,7 @@ def changed(seq: int, id_: str = "inv_1", **more: Any) -> Write:
 
 def test_what_only_a_person_can_undo_comes_before_what_goes_automatically() -> None:
     by_hand = replace(WAY, remedy=Remedy.MANUAL_REVIEW)
-    found = affected.gathered([changed(1), changed(2, "inv_2", compensation=by_hand)], {}, UNDOS)
+    found = affected.affected_objects([changed(1), changed(2, "inv_2", compensation=by_hand)], {}, UNDOS)
     assert [one.target.id for one in found] == ["inv_2", "inv_1"]
 
 
@@ -119,7 +121,7 @@ def test_an_object_can_be_undone_where_its_plan_has_a_call_for_all_of_it_and_els
     ):
         (row,) = told(writes=writes, undos=undos, now=99.0)["affected"]
         assert (row["can_undo"], row.get("why_not")) == (reason is None, reason)
-        drafts = plan_objects.drafted(writes, undos, frozenset(), 99.0)
+        drafts = plan_objects.draft_nodes(writes, undos, frozenset(), 99.0)
         assert row["can_undo"] is all(one.node.way in (NodeAction.CALL, NodeAction.NOTHING) for one in drafts)
 
 
@@ -138,7 +140,7 @@ def test_routine_of_the_run_is_no_part_of_the_story() -> None:
 
 def test_a_checkpoint_is_reported_by_its_name() -> None:
     taken = record.CHECKPOINT.journal(Checkpoint(checkpoint_id="chk_1", run_id="run_1", generation=1, at=None))
-    assert summary.words(typed(at(1, "checkpoint", checkpoint=taken))) == "checkpoint"
+    assert summary.describe_entry(typed(at(1, "checkpoint", checkpoint=taken))) == "checkpoint"
     assert set(timeline.KINDS) <= set(Kind)
 
 
