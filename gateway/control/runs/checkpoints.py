@@ -98,8 +98,8 @@ class Checkpoints:
         """Where to resume a run, by what its journal says: before the first bad entry of what it is contained for."""
         writes = await self.writes.of_run(run.run_id)
         rollbacks = await self.rollbacks.rollbacks(run=run.run_id, limit=None)
-        led_back_to = checkpoints.rollback_targets(rollbacks, run.generation, self.journal.stream, writes)
-        places = [*led_back_to, *await self.records.checkpoints(run.run_id, limit=None)]
+        targets = checkpoints.rollback_targets(rollbacks, run.generation, self.journal.stream, writes)
+        places = [*targets, *await self.records.checkpoints(run.run_id, limit=None)]
         match checkpoints.choose(places, writes, await self.first_bad(run)):
             case Chosen(found, caution):
                 return Chosen(self._of(run, found), caution)
