@@ -63,7 +63,7 @@ class CredentialSection(Section):
             "must name the header that carries the secret, such as Authorization or X-API-Key",
         ),
     ] = Field(description="the name of the header that carries the secret, such as Authorization or X-API-Key")
-    value: Annotated[str | None, BeforeValidator(_text)] = None
+    value: Annotated[str | None, BeforeValidator(_text)] = Field(default=None, repr=False)
     file: str | None = None
 
     @model_validator(mode="before")

@@ -220,8 +220,8 @@ class AmbientRunSection(Section):
 
 
 class WebhookSection(Section):
-    url: str = Field(description="https://host/path")
-    secret: Any = None  # checked without ever being shown
+    url: str = Field(description="https://host/path", repr=False)  # a receiver's path is often its secret
+    secret: Any = Field(default=None, repr=False)  # checked without ever being shown
     events: Annotated[
         list[Annotated[Topic, Field(strict=False)]], must(len, f"is empty; name one or more of {', '.join(Topic)}, or remove it for all")
     ] = Field(default_factory=lambda: list(Topic))

@@ -106,19 +106,23 @@ def _checked(fields: Fields) -> bool:
     if not "".join(fields).isascii():
         name = next(key for key in fields if not key.isascii())
         raise TypeError(f"{name!r}: the names of an entry's fields are ASCII")
-    return _check(fields, "")
+    plain = True
+    for name, member in fields.items():
+        if type(member) not in _SCALARS:
+            plain = _check(member, name) and plain
+    return plain
 
 
 def _check(value: object, name: str) -> bool:
     """Whether all keys below are ASCII; refuses what is no JSON value or is a float."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         try:
             plain = "".join(value).isascii()
         except TypeError:
             raise TypeError(f"{name}: a key is not a string") from None
         for key, member in value.items():
             if type(member) not in _SCALARS:
-                plain = _check(member, f"{name}.{key}" if name else key) and plain
+                plain = _check(member, f"{name}.{key}") and plain
         return plain
     if isinstance(value, list | tuple):
         plain = True

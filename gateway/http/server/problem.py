@@ -115,7 +115,7 @@ class Internal(Problem, status=500, hint="Give 'error_id' to the administrator o
 def answer(refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
     """The response for a problem, or for a refusal of the gateway's services, with the code that agents see too."""
     shown, own = refusals.document(refusal), dict(headers or {})
-    if shown["status"] == 401:
+    if shown["status"] == 401 and isinstance(refusal, Problem):  # about the operator's token, not about some lease
         own[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="killcord"'
     if shown["status"] == 503 or refusal.retry_after is not None:
         own[hdrs.RETRY_AFTER] = str(limits.retry_after(refusal.retry_after or 1.0))

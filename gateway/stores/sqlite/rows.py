@@ -112,6 +112,7 @@ def _cells(columns: str) -> Callable[[Row], tuple[Any, ...]]:
 
 
 _PLAIN = f"{_OPENED} {_OUTCOME}"
+_plain_names = tuple(_PLAIN.split())
 _plain = _cells(_PLAIN)
 _positions = _cells("seq outcome_seq")
 _states = _cells("state verification existed compensates")
@@ -126,7 +127,7 @@ def write(row: Row, stream: str) -> Write:
     state, verification, existed, compensates = _states(row)
     tenant, workflow_id, kind, digest, content, window = _key(row)
     reversibility, remedy, automatic, until = _undo(row)
-    members = dict(zip(_PLAIN.split(), _plain(row), strict=True))
+    members = dict(zip(_plain_names, _plain(row), strict=True))
     members["existed"] = None if existed is None else bool(existed)
     return Write(
         key=Key(tenant=tenant, workflow_id=workflow_id, kind=KeyKind(kind), digest=digest, content=content, window=window),

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from gateway import errors
 from gateway.http.app import BODY_CAP
+from gateway.http.server import problem as problems
 from tests.support.control_api import Api, Opened
 
 MEMBERS = {"type", "title", "status", "detail", "code", "retryable", "hint"}
@@ -169,3 +171,8 @@ async def test_a_mutation_ends_though_its_client_went_away(at: Api) -> None:
     async with asyncio.timeout(20):
         while not (await at.ask("GET", "/v1/journal?kind=order"))[1]["items"]:
             await asyncio.sleep(0.01)
+
+
+def test_only_a_problem_with_the_operators_token_asks_for_another_token() -> None:
+    assert problems.answer(problems.Unauthenticated()).headers["WWW-Authenticate"].startswith("Bearer")
+    assert "WWW-Authenticate" not in problems.answer(errors.LeaseExpired("The lease of parent r1 has ended.")).headers

@@ -21,7 +21,7 @@ from gateway.settings.secrets import Credential
 from gateway.settings.sections import AmbientRunSection, LeaseInSection
 
 ADAPTERS = Path(__file__).parents[3] / "adapters"
-ENVIRON = {"ERP_BASIC": "aHVudGVyMg=="}
+ENVIRON = {"ERP_BASIC": "aHVudGVyMg==", "PAGER": "a-secret-of-the-pager-1234"}
 
 WHOLE = """\
 listen: {data: 127.0.0.1:8190, control: "[::1]:8191"}
@@ -144,6 +144,13 @@ def test_a_secret_s_file_is_found_beside_the_configuration(place: Place, form: s
 
 def test_a_configuration_never_shows_a_secret(place: Place) -> None:
     assert ENVIRON["ERP_BASIC"] not in repr(place.load(WHOLE))
+
+
+def test_what_was_written_into_the_file_is_not_shown_either(place: Place) -> None:
+    tool = LEAST.replace("}}", "}, credential: {header: X-Key, value: k-1234}}")
+    hook = 'webhooks: {pager: {url: "https://hooks.example.com/services/path-5678", secret: "${PAGER}"}}\n'
+    shown = repr(place.load(tool + hook))
+    assert [secret for secret in ("k-1234", "path-5678", ENVIRON["PAGER"]) if secret in shown] == []
 
 
 def test_a_threshold_that_is_said_takes_the_place_of_its_default(place: Place) -> None:
