@@ -103,7 +103,7 @@ def _acts(screen: Screen, kinto: Erp, gateway: Site) -> None:
         scene = Scene(screen, kinto, gateway, agent, run_id)
         for act in (scene.honest_work, scene.drift, scene.loop, scene.read_only, scene.cut):
             act()
-    screen.act("The story, from the journal")
+    screen.act("The timeline, from the journal")
     screen.shown(account.table(gateway.entries(run_id, kind="order", reason=CUT), gateway.effects(run_id)))
     WayBack(screen, kinto, gateway, run_id, before).played()
 

@@ -151,7 +151,7 @@ def _summary(kind: TaskKind, node: Node, why: str) -> str:
     said = f"{why[:1].upper()}{why[1:].rstrip('.')}."
     if kind is TaskKind.REVIEW:
         return f"{what} stands. {said} Check its consequences, and inform the people concerned."
-    return f"{what} was not undone. {said} Compare the tool with the versions of the evidence, and correct by hand what has to be."
+    return f"{what} was not undone. {said} Compare the tool with the versions in the evidence, and correct the object if necessary."
 
 
 def _evidence(effects: Sequence[Write], *, seen: str | None, why: str) -> Evidence:
