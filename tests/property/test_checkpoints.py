@@ -163,7 +163,7 @@ FINAL = (Begin(KeyKind.CONTENT, Reversibility.IRREVERSIBLE), End(0, State.STANDI
 UNDONE = TakeBack(0, State.STANDING, Verification.PASSED)
 
 
-@settings(max_examples=750)
+@settings(max_examples=1_500)
 @given(steps, st.none() | st.integers(1, 40))
 @example([*GOOD, Take(), *GOOD, UNDONE], 4)
 @example([*GOOD, *FINAL, *GOOD], 3)

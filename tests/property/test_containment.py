@@ -213,7 +213,7 @@ def agrees(world: World, at: float) -> None:
             assert world.replica.hold(run, dead, None, now=at).mode is Mode.REVOKED
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=2_000)
 @given(steps)
 def test_the_effective_mode_is_that_of_the_strictest_order_that_matches_by_the_letter(taken: list[Step]) -> None:
     world = World()

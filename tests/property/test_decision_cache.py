@@ -126,7 +126,7 @@ WORDS = [None, True, "refund.create", "acme", "globex", "read", "irreversible", 
 VALUES: st.SearchStrategy[Any] = st.sampled_from([*WORDS, 5, 50, [], [1, 2, 3], ["erp:*"], {}, {"amount": 50}])
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(st.lists(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), max_size=3), min_size=2, max_size=12))
 def test_an_engine_that_remembers_decides_as_one_that_does_not(tmp_path_factory: pytest.TempPathFactory, changes: list[Any]) -> None:
     import asyncio

@@ -20,7 +20,6 @@ from tests.support.invariants_tool import Fate
 STORIES = int(os.environ.get("N", "64"))
 """Stories of one seed, of fifty events each: some fifteen seconds on one core."""
 SEEDS = range(4)
-REACHED: Counter[str] = Counter()
 Event = tuple[str, dict[str, Any]]
 
 FATES = st.sampled_from([*[Fate.GOOD] * 8, *Fate])
@@ -130,7 +129,6 @@ class Stories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.story = Story()
-        self.story.world.points.reached = REACHED
 
     def teardown(self) -> None:
         self.story.end()
@@ -201,17 +199,17 @@ def _told(stories: type[Stories], count: int) -> None:
 
 
 def test_a_process_may_be_gone_at_any_point_of_a_whole_story() -> None:
-    REACHED.clear()
+    reached: Counter[str] = Counter()
     with invariants_world.stories():
         for point in POINTS:
-            _toured(point)
-    assert set(REACHED) == set(POINTS), f"not at {sorted(set(POINTS) - set(REACHED))}"
+            _toured(point, reached)
+    assert set(reached) == set(POINTS), f"not at {sorted(set(POINTS) - set(reached))}"
 
 
-def _toured(point: str) -> None:
+def _toured(point: str, reached: Counter[str]) -> None:
     """A story that comes to every point, in which the process is gone at one."""
     story = Story()
-    story.world.points.reached = REACHED
+    story.world.points.reached = reached
     story.tell("arm", point=point)
     try:
         for name, how in TOUR:

@@ -210,18 +210,16 @@ def test_lists_longer_than_a_page_come_whole(gateway: Gateway, killcord: Cli) ->
     assert len(killcord.json("runs", "list")) == 1100
 
 
+def open_task(gateway: Gateway, task: Task) -> None:
+    owner = {"ts": journaling.STAMP, "tenant": "acme", "run_id": "r"}
+    entry = {**owner, "kind": "task", "task": record.TASK.journal(task), "change": "opened"}
+    gateway.do(gateway.parts.store.journal.append(typed(entry)))
+
+
 def test_a_task_is_listed_and_resolved(gateway: Gateway, killcord: Cli) -> None:
     what: dict[str, Any] = {"run_id": "r", "tenant": "acme", "wire_keys": ("kc-x",), "opened_at": 1.0}
     task = Task(task_id="task_1", kind=TaskKind.OUTCOME_UNKNOWN, summary="Look.", **what)
-    entry = {
-        "ts": journaling.STAMP,
-        "kind": "task",
-        "tenant": "acme",
-        "run_id": "r",
-        "task": record.TASK.journal(task),
-        "change": "opened",
-    }
-    gateway.do(gateway.parts.store.journal.append(typed(entry)))
+    open_task(gateway, task)
     assert "Look." in killcord("tasks", "list").out
     assert killcord("tasks", "resolve", "task_1", "maybe", "--note", "x").code == 2
     assert killcord("tasks", "resolve", "task_1", "applied", "--note", "looked").code == 0
@@ -233,15 +231,7 @@ def test_a_task_is_shown_with_its_evidence(gateway: Gateway, killcord: Cli) -> N
     evidence = Evidence(before='"v1"', after='"v2"', now='"v3"', entries=("st_1/1", "st_1/2"), why="somebody changed it since")
     what: dict[str, Any] = {"run_id": "r", "tenant": "acme", "wire_keys": ("kc-x",), "opened_at": 1.0, "evidence": evidence}
     task = Task(task_id="task_rb_1_n1", kind=TaskKind.CORRECTION, summary="Look.", rollback_id="rb_1", node_id="n1", **what)
-    entry = {
-        "ts": journaling.STAMP,
-        "kind": "task",
-        "tenant": "acme",
-        "run_id": "r",
-        "task": record.TASK.journal(task),
-        "change": "opened",
-    }
-    gateway.do(gateway.parts.store.journal.append(typed(entry)))
+    open_task(gateway, task)
     assert killcord.json("tasks", "--kind", "review") == []
     said = killcord("tasks", "show", "task_rb_1_n1").out
     for line in ("rollback   rb_1, node n1", 'now        "v3"', "why        somebody changed it since", "entries    st_1/1 st_1/2"):
