@@ -124,7 +124,7 @@ The gateway and the ERP stay up until Ctrl-C. In another terminal:
 
   # contain it, and see what it did
   {_command()} contain --run mine --mode read_only --reason "trying it out"
-  {_command()} run effects mine
+  {_command()} runs effects mine
   {_command()} journal tail --run mine
 
 The ERP itself: {kinto.url} (curl -H "Authorization: Basic {erp.BASIC}"). Configuration, journal and logs: {folder}

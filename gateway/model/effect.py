@@ -42,7 +42,7 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Write(Struct, frozen=True, kw_only=True, gc=False):
-    """One attempt of one write: a row of ``run effects``. Times are Unix seconds.
+    """One attempt of one write: a row of ``killcord runs effects``. Times are Unix seconds.
 
     ``before_version`` / ``after_version`` are verbatim as the tool gave them; ``reply_ref`` names the kept reply's
     sealed blob, absent where only the effect is known. ``parent_step`` is the causal parent that the agent named, if it
