@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 OPA_VERSION := v1.22.2
+POCKETBASE_VERSION := v0.34.0
 
 # Images often switch byte code off. Tests and benchmarks start hundreds of processes: each would compile the whole package again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -19,13 +20,32 @@ setup: .venv/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable demo
 	@touch $@
 
-# Real OPA for the tests that hold both engines to the same answers. Without it (and without Go) they are skipped, loudly.
-tools:
+# What the tests start beside the gateway, in .tools: a real OPA, which both engines have to answer like; nginx, before a real tool; and real
+# tools: PocketBase, and those of requirements/tools.txt. What cannot be installed is skipped, loudly.
+tools: .tools/python/.ready
 	@if command -v opa >/dev/null || test -x .tools/opa; then :; \
 	elif command -v go >/dev/null; then \
 	  echo "building opa $(OPA_VERSION) into .tools (first time: some minutes)"; \
 	  GOBIN=$(CURDIR)/.tools GOFLAGS=-mod=mod go install github.com/open-policy-agent/opa@$(OPA_VERSION); \
 	else echo "NOTE: neither opa nor go is here: tests against a real OPA will be skipped"; fi
+	@if test -x .tools/pocketbase; then :; \
+	elif command -v go >/dev/null; then \
+	  echo "building pocketbase $(POCKETBASE_VERSION) into .tools (first time: some minutes)"; \
+	  GOBIN=$(CURDIR)/.tools GOFLAGS=-mod=mod go install github.com/pocketbase/pocketbase/examples/base@$(POCKETBASE_VERSION) && \
+	  mv .tools/base .tools/pocketbase || echo "NOTE: pocketbase cannot be built: tests with it will be skipped"; \
+	else echo "NOTE: neither pocketbase nor go is here: tests with it will be skipped"; fi
+	@if command -v nginx >/dev/null || test -x .tools/nginx/usr/sbin/nginx; then :; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "unpacking nginx into .tools"; mkdir -p .tools/nginx; cd .tools/nginx; \
+	  { apt-get download -qq nginx || { apt-get update -qq && apt-get download -qq nginx; }; } 2>/dev/null && dpkg -x nginx_*.deb . || \
+	  echo "NOTE: apt-get cannot download nginx: tests behind a real nginx will be skipped"; \
+	else echo "NOTE: neither nginx nor apt-get is here: tests behind a real nginx will be skipped"; fi
+
+.tools/python/.ready: requirements/tools.txt
+	@echo "installing real tools into .tools/python (first time: about a minute)"
+	@$(PYTHON) -m venv .tools/python
+	@.tools/python/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt && touch $@ || \
+	  echo "NOTE: requirements/tools.txt cannot be installed: tests with these tools will be skipped"
 
 run: setup
 	@$(BIN)/killcord demo
@@ -62,7 +82,7 @@ dist: setup
 	@ls dist/*.whl
 
 lock: setup
-	@cd requirements && for name in build run dev bench; do \
+	@cd requirements && for name in build run dev bench tools; do \
 	  ../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --strip-extras \
 	    --no-emit-index-url --no-emit-find-links --no-header -o $$name.txt $$name.in; done
 

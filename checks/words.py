@@ -39,7 +39,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Match:
     path: Path
     line: int
     phrase: str
@@ -86,27 +86,27 @@ def prose(text: str, suffix: str) -> str:
     return text.replace("#", " ")
 
 
-def findings(text: str, path: Path, rules: Rules) -> Iterator[Finding]:
+def findings(text: str, path: Path, rules: Rules) -> Iterator[Match]:
     """Every banned phrase and name in the ``text`` of the file at ``path``; the path is only reported, never read."""
     yield from _phrases(text, path, rules.words)
     if path.suffix == ".py":
         yield from _names(text, path, rules.names)
 
 
-def _phrases(text: str, path: Path, words: Iterable[Word]) -> Iterator[Finding]:
+def _phrases(text: str, path: Path, words: Iterable[Word]) -> Iterator[Match]:
     read = prose(text, path.suffix)
     for word in words:
         for found in word.find.finditer(read):
-            yield Finding(path, read.count("\n", 0, found.start()) + 1, " ".join(found[0].split()), word)
+            yield Match(path, read.count("\n", 0, found.start()) + 1, " ".join(found[0].split()), word)
 
 
-def _names(text: str, path: Path, names: Sequence[Word]) -> Iterator[Finding]:
+def _names(text: str, path: Path, names: Sequence[Word]) -> Iterator[Match]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.NAME:
             split = _CAMEL.sub(" ", token.string).replace("_", " ").strip()
             for name in names:
                 if name.find.fullmatch(split):
-                    yield Finding(path, token.start[0], token.string, name)
+                    yield Match(path, token.start[0], token.string, name)
 
 
 def files(rules: Rules, root: Path = ROOT) -> list[Path]:

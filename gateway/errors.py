@@ -40,8 +40,8 @@ class MalformedRequest(
 ):
     """The request is malformed or ambiguous."""
 
-    def __init__(self, detail: str | None = None, *, status: int = 400, **more: object) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str | None = None, *, status: int = 400, hint: str | None = None) -> None:
+        super().__init__(detail, hint=hint)
         self.status = status
 
 
@@ -178,13 +178,18 @@ class Draining(Refusal, status=503, retryable=True, hint="Try again after Retry-
 
 
 class UpstreamFailure(Exception):
-    """A call to a tool that brought no whole answer; ``sent`` is false only where no byte of it can have left."""
+    """A call to a tool that brought no whole answer; ``sent`` is false only where no byte of it can have left.
 
-    def __init__(self, detail: str, *, sent: bool, late: bool = False) -> None:
+    ``permanent``: the same call fails again; else the failure is transient. ``hint`` says what to do about it.
+    """
+
+    def __init__(self, detail: str, *, sent: bool, late: bool = False, permanent: bool = False, hint: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.sent = sent
         self.late = late
+        self.permanent = permanent
+        self.hint = hint
 
 
 class Misconfigured(Exception):

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.core.adapter import catalog, resolve
-from gateway.core.adapter.catalog import ActionType, Matched, Tool, Unmatched
+from gateway.core.adapter import matching, probing, resolve
+from gateway.core.adapter.catalog import ActionType, Tool
+from gateway.core.adapter.matching import Matched, Unmatched
 from tests.support import kinto, samples
 
 FOLDER = Path(__file__).parent
@@ -57,12 +58,12 @@ class Erp:
     def write(self, method: str, path: str, body: object = None) -> Written:
         asked = samples.call(method, path, body, {"content-type": "application/json"} if body is not None else None)
         matched = samples.matched(self.tool, asked)
-        document = catalog.document(self.tool, asked, matched.captures)
+        document = matching.document(self.tool, asked, matched.captures)
         before = None if matched.action.creates else self.read(resolve.object_path(self.tool, matched.action, matched.captures))
         version = None if before is None else self._version(matched.action, before)
-        guard = {"If-Match": version} if matched.action.guarded and version else {}
+        guard = {"If-Match": version} if matched.action.guard and version else {}
         document["reply"] = kinto.send(self.port, method, path, body, guard)
-        made = resolve.created_id(matched.action, document)
+        made = resolve.created_id(self.tool, matched.action, matched.captures, document)
         path = resolve.object_path(self.tool, matched.action, matched.captures, made)
         after = self.read(path)
         identity = made or resolve.target_of(self.tool, matched, document).id
@@ -164,8 +165,8 @@ def test_an_upsert_that_made_its_invoice_is_undone_by_deleting_it(erp: Erp) -> N
 
 def test_a_created_invoice_is_deleted_again(erp: Erp) -> None:
     written = erp.write("POST", erp.records("invoices"), {"data": {"status": "open", "amount": 1}})
-    assert written.action.demands is not None
-    assert written.action.demands.holds(written.document)
+    assert written.action.success is not None
+    assert written.action.success.holds(written.document)
     assert erp.verified(written)
     assert erp.undo(written)["status"] == 200
     assert erp.read(erp.invoice(written.target_id))["status"] == 404
@@ -225,6 +226,17 @@ def test_a_refund_that_never_arrived_is_not_found(erp: Erp) -> None:
     assert found_again(erp, written) == ()
 
 
+def test_a_page_of_refunds_that_is_not_the_last_shows_nothing_of_what_is_not_on_it(erp: Erp) -> None:
+    for number in range(2):
+        erp.write("POST", erp.records("refunds"), {"data": {"amount": number, "reference": "many"}})
+    written = erp.write("POST", erp.records("refunds"), {"data": {"amount": 5, "reference": "r-19"}})
+    probe = written.action.probe
+    assert probe is not None
+    for query, whole in (("?reference=%22many%22&_limit=1", False), ("?reference=%22many%22", True)):
+        listing = erp.read(f"{erp.records('refunds')}{query}")
+        assert probing.page_of(probe, written.document | {"reply": listing}, "kc-0").whole is whole
+
+
 def test_a_refund_without_a_reference_cannot_be_looked_for(erp: Erp) -> None:
     written = erp.write("POST", erp.records("refunds"), {"data": {"amount": 5}})
     with pytest.raises(KeyError, match="reference"):
@@ -235,8 +247,10 @@ def found_again(erp: Erp, written: Written) -> tuple[str, ...] | None:
     probe = written.action.probe
     assert probe is not None
     assert probe.find is not None
-    listing = erp.read(resolve.listing_target(probe.find, written.matched.captures, written.document))
-    return resolve.found_in(probe, written.document | {"reply": listing})
+    listing = erp.read(probing.listing_target(probe.find, written.matched.captures, written.document))
+    page = probing.page_of(probe, written.document | {"reply": listing}, "kc-0")
+    assert page.whole, "one page holds them all"
+    return None if page.items is None else tuple([item.id for item in page.items])
 
 
 def test_kinto_keeps_no_idempotency_keys(erp: Erp) -> None:
@@ -260,7 +274,7 @@ def test_kinto_keeps_no_idempotency_keys(erp: Erp) -> None:
     ],
 )
 def test_what_could_not_be_undone_is_no_listed_action(erp: Erp, method: str, path: str, body: object) -> None:
-    found = catalog.match(erp.tool, samples.call(method, f"/buckets/{erp.tenant}/collections/{path}", body))
+    found = matching.match(erp.tool, samples.call(method, f"/buckets/{erp.tenant}/collections/{path}", body))
     assert isinstance(found, Unmatched)
     assert not found.allowed
 
@@ -268,7 +282,7 @@ def test_what_could_not_be_undone_is_no_listed_action(erp: Erp, method: str, pat
 def test_a_merge_patch_is_no_listed_action(erp: Erp) -> None:
     headers = {"Content-Type": "application/merge-patch+json"}
     asked = samples.call("PATCH", erp.invoice("inv-1"), {"data": {"status": None}}, headers)
-    assert isinstance(catalog.match(erp.tool, asked), Unmatched)
+    assert isinstance(matching.match(erp.tool, asked), Unmatched)
 
 
 def test_a_recorded_write_means_what_is_written_beside_it(sample: samples.Sample) -> None:

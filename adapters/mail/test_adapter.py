@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.core.adapter import catalog, resolve
+from gateway.core.adapter import matching, resolve
 from gateway.core.adapter.catalog import Tool
 from gateway.model.call import Remedy, Reversibility
 from tests.support import samples
@@ -15,7 +15,7 @@ def test_a_recorded_write_means_what_is_written_beside_it(tool: Tool, sample: sa
 def test_a_message_is_irreversible_and_costs_a_record_for_each_who_gets_it(tool: Tool) -> None:
     asked = samples.call("POST", "/tenants/acme/messages", {"to": ["a@example.org", "b@example.org"]})
     matched = samples.matched(tool, asked)
-    document = catalog.document(tool, asked, matched.captures)
+    document = matching.document(tool, asked, matched.captures)
     assert resolve.class_of(matched.action, document) is Reversibility.IRREVERSIBLE
     assert resolve.cost_of(matched.action, document).records == 2
     assert matched.action.undo is not None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.core.adapter import catalog, resolve
-from gateway.core.adapter.catalog import Tool, Unmatched
+from gateway.core.adapter import matching, resolve
+from gateway.core.adapter.catalog import Tool
+from gateway.core.adapter.matching import Unmatched
 from gateway.model.call import Reversibility
 from tests.support import samples
 
@@ -15,12 +16,12 @@ def test_a_recorded_write_means_what_is_written_beside_it(tool: Tool, sample: sa
 def test_an_order_that_is_not_shipped_can_be_put_back(tool: Tool) -> None:
     found = samples.call("PATCH", "/tenants/acme/orders/1/status", {"status": "paid"})
     matched = samples.matched(tool, found)
-    assert resolve.class_of(matched.action, catalog.document(tool, found, matched.captures)) is Reversibility.REVERSIBLE
+    assert resolve.class_of(matched.action, matching.document(tool, found, matched.captures)) is Reversibility.REVERSIBLE
 
 
 def test_a_create_takes_its_declared_query_key_and_no_other(tool: Tool) -> None:
     assert samples.matched(tool, samples.call("POST", "/tenants/acme/orders?dry_run=1", {})).action.name == "order.create"
-    refused = catalog.match(tool, samples.call("POST", "/tenants/acme/orders?force=1", {}))
+    refused = matching.match(tool, samples.call("POST", "/tenants/acme/orders?force=1", {}))
     assert isinstance(refused, Unmatched)
     assert refused.reason == "order.create does not accept the query key 'force'"
 

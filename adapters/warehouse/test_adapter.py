@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.adapter import catalog
+from gateway.core.adapter import matching
 from gateway.core.adapter.catalog import Tool
 from tests.support import samples
 
@@ -27,5 +27,5 @@ def test_an_adjustment_is_offset_by_the_same_amount_the_other_way_round(tool: To
     matched = samples.matched(tool, asked)
     assert matched.action.undo is not None
     assert matched.action.undo.body is not None
-    sent = matched.action.undo.body.search(catalog.document(tool, asked, matched.captures))
+    sent = matched.action.undo.body.search(matching.document(tool, asked, matched.captures))
     assert sent == {"sku": "sku-1", "quantity": 2, "direction": back, "reason": "an adjustment was rolled back"}

@@ -78,7 +78,7 @@ def subscribers(monitor: TriggerMonitor, recovery: Recovery, webhooks: Webhooks)
     """The subscribers of an entry, by its kind and in this order."""
     calls = (Kind.READ, Kind.INTENT, Kind.OUTCOME, Kind.REPLAY, Kind.REFUSAL)
     kinds = (
-        (monitor.on_entry, (*calls, Kind.FINDING, Kind.RUN)),
+        (monitor.on_entry, (*calls, Kind.RECONCILIATION, Kind.FINDING, Kind.RUN)),
         (recovery.wake.on_entry, (Kind.TASK, Kind.APPROVAL, Kind.RECONCILIATION)),
         (recovery.recover.on_entry, (Kind.RUN, Kind.TASK, Kind.ROLLBACK)),
         (webhooks.on_entry, (Kind.ROLLBACK, Kind.ORDER, Kind.TRIGGER, Kind.RESPONSE)),

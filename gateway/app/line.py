@@ -22,16 +22,21 @@ from gateway.pipeline.compensation.line import Compensate
 from gateway.pipeline.compensation.request import CompensationRequests
 from gateway.pipeline.effect import Intend, SendWrite
 from gateway.pipeline.endpoint import Endpoint
+from gateway.pipeline.last_reads import LastReads
 from gateway.pipeline.line import Line
+from gateway.pipeline.polling import PendingWrites, Polls
 from gateway.pipeline.reply import Replies, Streams
 from gateway.pipeline.stages.authenticate import Authenticate
 from gateway.pipeline.stages.decide import Approve, Decide
 from gateway.pipeline.stages.gate import Gate
+from gateway.pipeline.stages.listing_search import ListingSearch
 from gateway.pipeline.stages.meter import Meter, StepCounter
 from gateway.pipeline.stages.observe import Snapshot, Verify
+from gateway.pipeline.stages.probe import Probe
+from gateway.pipeline.stages.probed_write import ProbedWrites
 from gateway.pipeline.stages.read import Read
-from gateway.pipeline.stages.recall import Probe, Recall
-from gateway.pipeline.tool import Tool, ToolReads, Tools
+from gateway.pipeline.stages.recall import Recall
+from gateway.pipeline.tool import Tool, ToolReader, Tools
 from gateway.settings.config import Config, ToolConfig
 from gateway.settings.sections import AmbientRunSection
 
@@ -92,11 +97,16 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
     monitor, replica = control.monitor, control.containment.replica
     budgets = config.task_classes, functools.partial(limits.of_tenant, config.tenants)
     tools = {name: _tool(one) for name, one in config.tools.items()}
-    reads, streams, steps = ToolReads(resources.pool), Streams(), StepCounter(registry)
+    reader, streams, steps = ToolReader(resources.pool), Streams(), StepCounter(registry)
     replica.changed.append(streams.recheck)
     gate, replies, decide = Gate(replica, clock, engine), Replies(replica, clock, streams), Decide(engine, registry, resources.candidate)
-    probe = Probe(tools, reads, journal, registry, writes, store.history, vault, clock)
-    snapshot = Snapshot(reads, sightings, control.approvals)
+    polls = Polls(reader, clock)
+    pending = PendingWrites(tools, polls, journal, registry, vault, clock)
+    probed_writes = ProbedWrites(tools, vault)
+    search = ListingSearch(probed_writes, reader, writes)
+    probe = Probe(probed_writes, search, reader, journal, registry, writes, store.history, clock, pending)
+    last_reads = LastReads(reader)
+    snapshot = Snapshot(reader, sightings, control.approvals, last_reads)
     line = Line(
         authenticate=Authenticate(tools, resources.keys, registry, steps, monitor, clock, control.ambient.lease),
         gate=gate,
@@ -105,7 +115,7 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
         decide=decide,
         approve=Approve(control.approvals, decide, snapshot, vault),
         read=Read(
-            reads=reads,
+            reader=reader,
             gate=gate,
             decide=decide,
             responses=control.responder,
@@ -113,21 +123,23 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
             replies=replies,
             vault=vault,
             clock=clock,
+            last_reads=last_reads,
         ),
         snapshot=snapshot,
         send_write=SendWrite(
             intend=Intend(journal, registry, vault, clock, *budgets),
             upstream=resources.pool,
             gate=gate,
-            verify=Verify(reads, clock),
+            verify=Verify(reader, polls, clock),
             journal=journal,
             vault=vault,
             clock=clock,
+            spawn=control.supervisor.spawn,
         ),
         replies=replies,
     )
     requests = CompensationRequests(tools, vault)
-    compensations = Compensate(tools, requests, gate, line.recall, engine, reads, line.send_write, probe, clock)
+    compensations = Compensate(tools, requests, gate, line.recall, engine, reader, line.send_write, probe, clock)
     endpoint = Endpoint(line, tools, journal, vault, replies, monitor, clock, observer)
     return Calls(tools, streams, probe, line, endpoint, compensations)
 
@@ -148,4 +160,8 @@ def _tool(one: ToolConfig) -> Tool:
         lease_header=lease_in.header.lower().encode("ascii") if lease_in and lease_in.header else None,
         lease_basic=bool(lease_in and lease_in.basic),
         shadow_until=section.shadow_until,
+        cookies=section.cookies == "pass",
+        public=None if section.public_url is None else (section.public_url.authority.decode("ascii"), section.public_url.base),
+        fixed_headers=tuple(section.headers.items()),
+        fixed_query=tuple(section.query.items()),
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import orjson
+from typing import Any
 
 from gateway import errors
 from gateway.clients.clock import SystemClock
@@ -15,6 +14,7 @@ from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.core.policy import replay
 from gateway.core.policy.replay import Decided, Ruling
+from gateway.core.request import exact_json
 from gateway.model.entries import DecisionRecord, IntentEntry, ReadEntry, RefusalEntry
 from gateway.model.run import Run
 from gateway.stores.sqlite import store
@@ -92,7 +92,7 @@ class _Replay:
             found.lost["its run is not in the journal"] += 1
             return
         try:
-            decision = await self.engine.decide(replay.document(entry, run, await self._args(entry)))
+            decision = await self.engine.decide(replay.document(entry, run, *await self._sealed(entry)))
         except KeyError:
             found.lost["its record is incomplete, or its tenant was forgotten"] += 1
             return
@@ -104,10 +104,9 @@ class _Replay:
             found.same[was] += 1
             return
         assert target is not None, "a decision is about a target"
-        shown = f"{target.system}:{target.type}:{target.id}"
         reasons = tuple(f"{reason.code}: {reason.message}" for reason in decision.reasons)
         at, tool, action = str(entry.position), entry.tool or "", entry.action or ""
-        found.different.append(Difference(at, entry.ts, entry.run_id, tool, action, shown, was, now, reasons))
+        found.different.append(Difference(at, entry.ts, entry.run_id, tool, action, target.name, was, now, reasons))
 
     async def _run(self, run_id: str, generation: int) -> Run | None:
         """The run as it was when the decision was made."""
@@ -118,16 +117,17 @@ class _Replay:
             self.earlier[run_id, generation] = self.journal.run_of(run_id, generation)
         return self.earlier[run_id, generation]
 
-    async def _args(self, entry: Decided) -> object:
-        """The body that was decided on.
+    async def _sealed(self, entry: Decided) -> tuple[object, Mapping[str, str] | None]:
+        """The body and the query that were decided on; ``None`` for what was not sealed.
 
         Raises:
             KeyError: it is not there any more.
         """
         ref = None if entry.requested is None else entry.requested.args_ref
         if ref is None:
-            return None
+            return None, None
         plain = await self.vault.open(ref)
         if plain is None:
             raise KeyError("its arguments are not in the journal")
-        return orjson.loads(plain)["request"]["body"]
+        kept: Any = exact_json.loads(plain)
+        return kept["request"]["body"], kept["request"].get("query")

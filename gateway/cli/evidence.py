@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 from gateway.cli import client, output
 from gateway.cli.output import EXPECTED, accessing, wrong_use
 from gateway.core.journal import chain, signed_note
-from gateway.core.journal.chain import Finding, Verifier
+from gateway.core.journal.chain import ChainFinding, Verifier
 from gateway.errors import Misconfigured
 from gateway.model.entry import Head
 from gateway.sdk.messages import TOKEN, URL, Json, Request, path
@@ -37,7 +37,7 @@ Page = tuple[list[bytes], str | None]
 """Journal lines, each with its newline, and the cursor of the next page; ``None`` after the last."""
 
 
-def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None) -> tuple[Json, Finding | None]:
+def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None) -> tuple[Json, ChainFinding | None]:
     """Write the journal up to a head signed now, then the heads. A part of it (by run or tenant) contains no heads.
 
     Returns what was written, for programs, and the first defect.
@@ -61,7 +61,7 @@ def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None)
     return value, finding
 
 
-def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json, Finding | None]:
+def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json, ChainFinding | None]:
     """Check an export, a ``data_dir``, or the running gateway's journal. Returns the result for programs, and the first defect.
 
     Raises:

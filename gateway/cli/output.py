@@ -168,8 +168,10 @@ def cell(value: object) -> str:
 
 
 def named(thing: Json) -> str:
-    """An object of a tool, as ``SYSTEM:TYPE:ID``."""
-    return f"{thing['system']}:{thing['type']}:{thing['id'] or '(new)'}"
+    """An object of a tool, as ``SYSTEM:TYPE:ID``, with the tool in front if that is not called as its system is."""
+    tool = thing.get("tool")
+    called = "" if tool in (None, thing["system"]) else f"{tool}/"
+    return f"{called}{thing['system']}:{thing['type']}:{thing['id'] or '(new)'}"
 
 
 def target(one: Json) -> str:

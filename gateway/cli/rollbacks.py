@@ -173,6 +173,9 @@ def _lines(one: Json) -> Iterator[str]:
     yield f"rollback  {one['rollback_id']} of run {one['run_id']}{below} to {one['to']}: {one['state']}"
     yield f"plan      {one['summary']}"
     yield f"nodes     {one['progress']['nodes']}" + (f" ({counts})" if counts else "")
+    if compared := list(dict.fromkeys(name for node in one["nodes"] for name in node.get("compared", ()))):
+        shown = ["content-type (of objects that had one)" if name == "content-type" else name for name in compared]
+        yield f"compared  {', '.join(shown)}; nothing else of the objects"
     yield f"reason    {one['reason']} (by {one['by']})"
     yield from (f"residue   {sentence}" for sentence in one["residue"])
     yield from (f"unseen    {sentence}" for sentence in one["unseen"])

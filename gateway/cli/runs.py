@@ -25,6 +25,7 @@ _RUNS = columns(
 _EFFECTS = columns(
     "INTENT TIME=ts STEP=step_id ACTION TARGET STATE VERIFIED=verification CAN_UNDO",
     TARGET=output.target,
+    STATE=lambda one: "found, not proven" if one["known_by"] == "state" and one["state"] == "standing" else one["state"],
     CAN_UNDO=lambda one: "yes" if one["can_undo"] else f"no: {one['why_not']}",
 )
 _CHECKPOINTS = columns(

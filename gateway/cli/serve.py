@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
@@ -30,6 +31,9 @@ from gateway.wire.inbound.server import Server
 DRAINING, FINISHING = 0.8, 0.1
 """Shares of the grace period: for calls and their connections, then for outcomes that are left. The rest is for signing."""
 
+_COLLECT_AFTER = 20_000
+"""New objects that live, before the youngest generation is collected. At 64 calls at once some 10,000 objects are in flight."""
+
 
 def serve(config: Path, role: str) -> None:
     """Run a gateway until SIGTERM or SIGINT; exits with code 0 after a clean drain, 2 if it cannot start."""
@@ -56,6 +60,7 @@ async def _serve(config: Config, role: Serving) -> int:
         runner = servers.control_api(gateway, identify, role, logger.error)
         await _listen(gateway, agents, runner)
         _routines(gateway)
+        _tune_collection()
         _print(gateway, role)
         await _stopped()
         return await _drain(gateway, agents, runner)
@@ -97,6 +102,17 @@ async def _bound(address: Address, opening: Coroutine[object, object, object]) -
         raise errors.Misconfigured(
             [f"listen: cannot bind {address}: {error.strerror or error}; stop the other process, or choose another address"]
         ) from error
+
+
+def _tune_collection() -> None:
+    """Keep the cyclic garbage collector away from what lives as long as the process, and have it run less often.
+
+    Almost nothing that a call makes is part of a cycle, so reference counts free it. The default of 700 new objects is reached
+    within few calls under load, and a full collection would walk every catalog, rule and lease again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 50, 50)
 
 
 def _routines(gateway: Gateway) -> None:

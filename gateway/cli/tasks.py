@@ -26,6 +26,7 @@ _APPROVALS = columns(
 )
 
 Kind = Annotated[str | None, typer.Option(help="Only outcome-unknown, correction or review.")]
+Applied = Annotated[list[str] | None, typer.Option("--write", help="Of a task about several writes: one that was applied; repeatable.")]
 Resolved = Annotated[bool, typer.Option("--all", help="Also resolved ones.")]
 Resolution = Annotated[
     str, typer.Argument(metavar="RESOLUTION", help="applied or not_applied for an unknown outcome; else done, not_needed or accepted.")
@@ -48,9 +49,9 @@ def show(context: typer.Context, task: TaskId) -> None:
 
 
 @app.command("resolve")
-def resolve(context: typer.Context, task: TaskId, resolution: Resolution, note: Note) -> None:
+def resolve(context: typer.Context, task: TaskId, resolution: Resolution, note: Note, write: Applied = None) -> None:
     """Close a task with what you found or did at the tool. `accepted` leaves the object as it is."""
-    body = {"resolution": resolution, "note": note}
+    body = {"resolution": resolution, "note": note, **({"writes": write} if write else {})}
     client.change(context, path("tasks", task, "resolve"), body, "Task {task_id} is resolved as {resolution}.")
 
 
@@ -123,8 +124,8 @@ def _request(request: Json) -> Iterator[str]:
     yield from (f"{name}: (not shown)" for name in request["withheld"])
     if request["body"] is not None:
         yield from ("", *json.dumps(request["body"], indent=2, ensure_ascii=False).split("\n"))
-    elif "raw" in request:
-        yield from ("", f"(not JSON; in base64) {request['raw']}")
+    elif opaque := request.get("opaque"):
+        yield from ("", f"(a body of {opaque['bytes']} bytes that the gateway cannot read; sha256 {opaque['sha256']})")
     if "instead" in request:
         yield from ("", "if that is too late, this one instead:")
         yield from _request(request["instead"])

@@ -67,7 +67,7 @@ def charges(scopes: Iterable[tuple[str, Limits]], cost: Cost, target: Target) ->
     for scope, limits in scopes:
         charged.append(Charge(scope, "writes", 1, limits.writes))
         charged.append(Charge(scope, "tenants", 1, limits.tenants, member=tenant))
-        charged.append(Charge(scope, "systems", 1, limits.systems, member=target.system))
+        charged.append(Charge(scope, "systems", 1, limits.systems, member=target.tool or target.system))
         if cost.records:
             charged.append(Charge(scope, "records", cost.records, limits.records))
         charged += [Charge(scope, f"amount:{name}", amount, limits.amount.get(name)) for name, amount in cost.amounts.items()]

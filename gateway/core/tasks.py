@@ -11,8 +11,10 @@ from gateway.core import timestamps
 from gateway.model.call import Target
 from gateway.model.effect import Write
 from gateway.model.entries import TaskEntry
+from gateway.model.entry import Position
 from gateway.model.review import ABSENT, RESOLUTIONS, Evidence, Resolution, Task, TaskKind
 from gateway.model.rollback import Node, NodeAction, Rollback
+from gateway.model.run import Run
 
 _OBJECT = "task_object_"
 _LISTED = 40
@@ -35,24 +37,50 @@ class AlreadyResolved(ValueError):
     """The task is closed; the message says how and by whom."""
 
 
-def outcome_unknown(write: Write, *, why: str, seen: str | None, at: float) -> Task:
-    """The one task about a write whose outcome neither its reply nor a probe shows."""
+def outcome_unknown(writes: Sequence[Write], *, why: str, seen: str | None, at: float) -> Task:
+    """The one task about writes whose outcome neither their replies nor a probe show: mostly one, or several, oldest first, of which each
+    may have made the state that is there.
+    """
+    write, others = writes[0], writes[1:]
     summary = (
         f"{write.action} on {_thing(write.target)} at {timestamps.rfc3339(write.at)} has an unknown outcome: {why}. Check the tool and "
-        "resolve this task as 'applied' or 'not_applied'."
     )
+    if others:
+        listed = ", ".join(f"{one.action} ({one.wire_key})" for one in writes)
+        summary += f"resolve this task as 'not_applied', or as 'applied' with the keys of those that were applied as 'writes': {listed}."
+    else:
+        summary += "resolve this task as 'applied' or 'not_applied'."
     return Task(
         task_id="task_" + write.wire_key.removeprefix("kc-"),
         kind=TaskKind.OUTCOME_UNKNOWN,
         run_id=write.run_id,
         tenant=write.key.tenant,
-        wire_keys=(write.wire_key,),
+        wire_keys=tuple([one.wire_key for one in writes]),
         summary=summary,
         opened_at=at,
         target=write.target,
-        evidence=_evidence((write,), seen=seen, why=why),
+        evidence=_evidence(writes, seen=seen, why=why),
         rollback_id=write.rollback_id,
         node_id=write.step_id if write.rollback_id is not None else None,
+    )
+
+
+def dry_run_made(run: Run, action: str, target: Target, position: Position, at: float) -> Task:
+    """The task about a call that was declared as a dry run, and whose reply says that it was a write; ``position`` is its entry."""
+    why = "the reply to a dry run says that something was made"
+    return Task(
+        task_id=f"task_dry_run_{position.stream}-{position.seq}",
+        kind=TaskKind.REVIEW,
+        run_id=run.run_id,
+        tenant=run.tenant,
+        wire_keys=(),
+        summary=(
+            f"{action} on {_thing(target)} was a dry run by its adapter, and {why}: it was charged to no limit, and no rollback undoes it. "
+            "Check the tool, undo it there if necessary, and correct dry_run in the adapter."
+        ),
+        opened_at=at,
+        target=target,
+        evidence=Evidence(None, None, None, (str(position),), why),
     )
 
 
@@ -119,6 +147,24 @@ def closing(task: Task, word: str) -> Resolution:
     return Resolution(word)
 
 
+def applied_of(task: Task, meant: Resolution, named: Sequence[str] | None) -> frozenset[str]:
+    """The wire keys of a task's writes that a person found applied; ``named`` are those that they name, if they do.
+
+    Raises:
+        WrongResolution: they name others than the task's, or none where several may be it.
+    """
+    if meant is not Resolution.APPLIED:
+        if named:
+            raise WrongResolution("'writes' names writes that were applied; leave it out where none was.")
+        return frozenset()
+    if named is None and len(task.wire_keys) > 1:
+        raise WrongResolution(f"The task is about {len(task.wire_keys)} writes: name those that were applied, as 'writes'.")
+    chosen = frozenset(task.wire_keys if named is None else named)
+    if not chosen or not chosen <= set(task.wire_keys):
+        raise WrongResolution(f"'writes' must name one or more of {', '.join(task.wire_keys)}.")
+    return chosen
+
+
 def resolved(task: Task, resolution: Resolution, *, note: str, by: str, at: float) -> Task:
     """The task as a person closes it."""
     return replace(task, resolution=resolution, note=note, resolved_by=by, resolved_at=at)
@@ -142,7 +188,7 @@ def entry(task: Task, owner: Owner | None = None) -> TaskEntry:
 
 
 def _thing(target: Target) -> str:
-    return f"{target.system}:{target.type}:{target.id or '(new)'}"
+    return target.name
 
 
 def _summary(kind: TaskKind, node: Node, why: str) -> str:

@@ -16,13 +16,23 @@ Headers = tuple[tuple[bytes, bytes], ...]
 """Raw field lines in the order received; names as sent, values without surrounding blanks."""
 
 
+class BodyKind(StrEnum):
+    """What a request's body is to the gateway; what it cannot read is opaque."""
+
+    NONE = "none"
+    JSON = "json"
+    FORM = "form"
+    OPAQUE = "opaque"
+
+
 class Call(Struct, frozen=True, kw_only=True, gc=False):
     """One framed, canonical request.
 
     ``path`` is the tool's own path: canonical, percent-encoded, without the tool's prefix, beginning with ``/``.
     ``segments`` are the same path decoded; ``raw_query`` goes to the tool as it stands, ``query`` is the same decoded
     (no key occurs twice). ``body`` is exactly what will be sent. ``args`` is the body as JSON if it is JSON (or a
-    form, as an object of strings), else ``None``; no duplicate or look-alike keys, no NaN, bounded depth.
+    form, as an object of strings), else ``None``; no duplicate or look-alike keys, no NaN, bounded depth. ``kind`` is what the body is;
+    of an opaque one ``unread`` says why. ``long_numbers``: its JSON may have a number of sixteen digits or more, or one with an exponent.
     """
 
     tool: str
@@ -34,11 +44,26 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     headers: Headers = ()
     body: bytes = b""
     args: object = None
+    kind: BodyKind = BodyKind.NONE
+    long_numbers: bool = False
+    unread: str | None = None
 
     @property
     def target(self) -> str:
         """Path and query as they are sent."""
         return f"{self.path}?{self.raw_query}" if self.raw_query else self.path
+
+    @property
+    def sealed(self) -> bool:
+        """Whether a record of it needs sealed arguments."""
+        return bool(self.body or self.raw_query)
+
+    @property
+    def recorded(self) -> str:
+        """Path and query as they stand in the clear: of the query its keys alone. A value may be a secret, or about a person."""
+        if not self.raw_query:
+            return self.path
+        return f"{self.path}?{'&'.join([pair.partition('=')[0] for pair in self.raw_query.split('&')])}"
 
 
 class Effect(StrEnum):
@@ -72,21 +97,63 @@ class Remedy(StrEnum):
 
 
 class Target(Struct, frozen=True, gc=False, omit_defaults=True):
-    """The object a call is aimed at. ``id`` is empty if the call names a collection, or creates."""
+    """The object a call is aimed at. ``id`` is empty if the call names a collection, or creates; else it is all that the object's path
+    captures, joined by ``/``. ``tool`` is the configured tool: several may be of one system.
+
+    ``place`` is a digest of what headers or query say of where it is (an account, say); empty where path and tenant say it all.
+    """
 
     system: str
     type: str
     id: str
     tenant: str | None = None
+    tool: str | None = None
+    place: str = ""
 
     @property
     def object(self) -> str:
-        """The object's name across calls: ``system:type:id``, with the tenant in front (ids repeat between tenants)."""
-        return f"{self.tenant or ''}/{self.system}:{self.type}:{self.id}"
+        """The object's name across calls: ids repeat between tenants, between tools of one system, and between places."""
+        name = f"{self.tenant or ''}/{self.tool or ''}/{self.system}:{self.type}:{self.id}"
+        return f"{name}@{self.place}" if self.place else name
+
+    @property
+    def name(self) -> str:
+        """The object's name for people, without a version; with the tool in front if that is not called as its system is."""
+        return f"{self._of_tool}{self.system}:{self.type}:{self.id or '(new)'}"
+
+    @property
+    def short(self) -> str:
+        """The object's name without its system, where that is plain."""
+        return f"{self._of_tool}{self.type}:{self.id or '(new)'}"
+
+    @property
+    def _of_tool(self) -> str:
+        return "" if self.tool in (None, self.system) else f"{self.tool}/"
 
     def ref(self, version: str | None) -> str:
         """``erp:invoice:inv_88421:v12``; without quotes of an entity tag, and ``absent`` if there is no version."""
-        return f"{self.system}:{self.type}:{self.id}:{version.strip(chr(34)) if version else 'absent'}"
+        return f"{self.system}:{self.type}:{self.id}:{_unquoted(version) if version else 'absent'}"
+
+
+def _unquoted(version: str) -> str:
+    weak = "W/" if version.startswith('W/"') else ""
+    return weak + version.removeprefix(weak).strip('"')
+
+
+class Carried(Struct, frozen=True, gc=False):
+    """What the gateway's own requests for a call carry beside the path, by its adapter: names and values, as they are sent.
+
+    ``undeclared`` names what came with the call, could say where it goes, and is not declared: headers in lower case, query keys behind
+    a ``?``. ``place`` is a digest of the declared values that say where the call goes.
+    """
+
+    headers: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
+    undeclared: tuple[str, ...] = ()
+    place: str = ""
+
+
+NOTHING_CARRIED = Carried()
 
 
 class Cost(Struct, frozen=True, kw_only=True, gc=False):

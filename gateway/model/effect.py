@@ -18,6 +18,17 @@ class State(StrEnum):
     COMPENSATED = "compensated"
 
 
+class KnownBy(StrEnum):
+    """How the success of a write is known: by its reply, by a mark of its own at the tool, by a person; ``STATE``: by the object's state
+    alone, which somebody else may have made (the write is *found*).
+    """
+
+    REPLY = "reply"
+    MARK = "mark"
+    PERSON = "person"
+    STATE = "state"
+
+
 class KeyKind(StrEnum):
     """Where a call's key came from; ``CONTENT`` keys lapse, the other two refuse other content."""
 
@@ -30,7 +41,9 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
     """A logical key: what makes two calls the same call, within a tenant and a workflow.
 
     ``digest`` and ``content`` are hex SHA-256: of what the key is made of, and of method, target and canonical body.
-    ``window`` is in seconds, for keys of kind ``CONTENT``.
+    ``window`` is in seconds, for keys of kind ``CONTENT``. ``same`` is the digest that the call's content key has or would have: equal
+    for all calls that do the same; empty in journals of earlier versions. ``own`` is that of the agent's own key, where a content key is
+    looked up together with it.
     """
 
     tenant: str
@@ -39,6 +52,8 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
     digest: str
     content: str
     window: float
+    same: str = ""
+    own: str | None = None
 
 
 class Write(Struct, frozen=True, kw_only=True, gc=False):
@@ -47,8 +62,10 @@ class Write(Struct, frozen=True, kw_only=True, gc=False):
     ``before_version`` / ``after_version`` are verbatim as the tool gave them; ``reply_ref`` names the kept reply's
     sealed blob, absent where only the effect is known. ``parent_step`` is the causal parent that the agent named, if it
     did. ``existed``: whether the target existed before, ``None`` if it was not read. The target of a create has its id after the
-    outcome. A compensation has a ``rollback_id``, its node's id as its
-    step, and the wire keys that it ``compensates``.
+    outcome. ``guarded``: it was sent with the condition that the object is at ``before_version``, or absent, and its adapter declares
+    that the tool heeds that. ``known_by`` is how its success is known, if it is. ``undeclared`` names headers and query keys (behind a
+    ``?``) that may have said where it went, and that its adapter does not declare. ``pending``: its tool has accepted it, and has not
+    shown that it is done. A compensation has a ``rollback_id``, its node's id as its step, and the wire keys that it ``compensates``.
     """
 
     key: Key
@@ -77,6 +94,15 @@ class Write(Struct, frozen=True, kw_only=True, gc=False):
     method: str = ""
     existed: bool | None = None
     compensates: tuple[str, ...] = ()
+    undeclared: tuple[str, ...] = ()
+    guarded: bool = False
+    known_by: KnownBy | None = None
+    pending: bool = False
+
+    @property
+    def found(self) -> bool:
+        """Whether nothing but the state of its object says that it was applied."""
+        return self.known_by is KnownBy.STATE
 
     @property
     def removed(self) -> bool:

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from gateway.model.call import CompensationRecord, Effect, Reversibility, Target
 from gateway.model.decision import Reason
-from gateway.model.effect import KeyKind, Violation
+from gateway.model.effect import KeyKind, KnownBy, Violation
 from gateway.model.entry import EntryBase, Kind, Result, RunBase, Verification
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint, Rollback
@@ -17,7 +17,9 @@ from gateway.model.trigger import Incident, Measure, Trigger, Verdict
 
 
 class Requested(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """The request as the agent made it. ``args_digest`` is ``sha256:<hex>``, ``args_ref`` names the sealed arguments."""
+    """The request as the agent made it. ``path`` has the keys of its query; their values are among the sealed arguments that ``args_ref``
+    names (entries of earlier versions have both in ``path``). ``args_digest`` is ``sha256:<hex>``.
+    """
 
     method: str
     path: str
@@ -26,20 +28,22 @@ class Requested(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True)
 
 
 class Sent(Struct, frozen=True, kw_only=True, gc=False):
-    """The request as it goes to the tool; ``body_digest`` is ``sha256:<hex>``."""
+    """The request as it goes to the tool; of a query ``path`` has the keys. ``body_digest`` is ``sha256:<hex>``."""
 
     method: str
     path: str
     body_digest: str
 
 
-class KeyRecord(Struct, frozen=True, kw_only=True, gc=False):
-    """The key of a write; ``window`` is in seconds. Tenant and workflow are the entry's."""
+class KeyRecord(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """The key of a write; ``window`` is in seconds. Tenant and workflow are the entry's. ``same`` is absent where it is ``digest``."""
 
     kind: KeyKind
     digest: str
     content: str
     window: int
+    same: str | None = None
+    own: str | None = None
 
 
 class ChargeRecord(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -81,7 +85,7 @@ class DecisionRecord(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=
 
 class CallBase(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """``confidence`` is in millionths. The three members of a rollback are there for a compensation alone: ``node`` is the id of the node
-    that it carries out, ``compensates`` are the wire keys of its effects.
+    that it carries out, ``compensates`` are the wire keys of its effects. ``dry_run``: a write that only shows what it would do.
     """
 
     step_id: str | None = None
@@ -99,6 +103,7 @@ class CallBase(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True)
     effect: Effect | None = None
     class_: Reversibility | None = field(name="class", default=None)
     fanout: bool = False
+    dry_run: bool = False
     epoch: int | None = None
 
 
@@ -125,7 +130,11 @@ class ReadEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
 
 class IntentEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.INTENT.value):
-    """A write that is about to be sent. ``existed``: whether its target was there before, absent if it was not read."""
+    """A write that is about to be sent. ``existed``: whether its target was there before, absent if it was not read.
+
+    ``undeclared`` names headers and query keys (behind a ``?``) that may have said where it goes, and that its adapter does not declare.
+    ``guarded``: it is sent with the condition that the target is at ``before_version``, or absent.
+    """
 
     step_id: str
     tool: str
@@ -142,11 +151,13 @@ class IntentEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=
     before_ref: str | None = None
     existed: bool | None = None
     before_version: str | None = None
+    guarded: bool = False
     snapshot_ref: str | None = None
+    undeclared: tuple[str, ...] | None = None
 
 
 class OutcomeEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.OUTCOME.value):
-    """What became of a write; ``intent`` is the position of its intent. The target of a create has the id of what it made."""
+    """What became of the write of the ``intent``. The target of a create has the id of what it made. ``pending``: it is only accepted."""
 
     idempotency_key: str
     attempt: int
@@ -159,10 +170,11 @@ class OutcomeEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults
     reply_ref: str | None = None
     conforms: bool = True
     identity: str | None = None
+    pending: bool = False
 
 
 class ReconciliationEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.RECONCILIATION.value):
-    """What a probe, a restart or a person found to have become of a write whose outcome was unknown."""
+    """What a probe, a restart or a person found out about an unknown outcome; ``known_by`` is absent in entries of earlier versions."""
 
     idempotency_key: str
     attempt: int
@@ -174,15 +186,17 @@ class ReconciliationEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_d
     after_version: str | None = None
     status: int | None = None
     verification: Verification = Verification.NONE
+    known_by: KnownBy | None = None
 
 
 class ReplayEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.REPLAY.value):
-    """A repeat that was answered from the journal: ``replay_of`` is the position of the intent. ``resumed``: from before a checkpoint."""
+    """A repeat that the intent at ``replay_of`` answers; ``resumed``: from before a checkpoint; ``named``: its own key is bound by it."""
 
     idempotency_key: str | None = None
     attempt: int | None = None
     replay_of: str
     resumed: bool = False
+    named: KeyRecord | None = None
 
 
 class RefusalEntry(CallBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.REFUSAL.value):
@@ -275,7 +289,6 @@ class FindingEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=T
 
 class RollbackEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.ROLLBACK.value):
     """A change of a rollback, of one of its nodes (``change`` is ``node``), or of the incident that a recovery is for.
-
     ``since`` (RFC 3339) is when a node that waits began to; ``request`` is what would be sent, ``seen`` the version that was found;
     ``retriable``: it was given up, and continuing tries it again.
     """

@@ -31,9 +31,12 @@ _KINDS: Mapping[str | int | None, Kind] = {kind.value: kind for kind in Kind}
 
 
 class Result(StrEnum):
+    """``FOUND`` is of a reconciliation alone: the state is what the write asked for, and whether the write made it so is not proven."""
+
     SUCCESS = "success"
     FAILED = "failed"
     DENIED = "denied"
+    FOUND = "found"
     UNKNOWN = "unknown"
 
 

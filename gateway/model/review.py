@@ -61,9 +61,9 @@ class Evidence(Struct, frozen=True, gc=False):
 class Task(Struct, frozen=True, kw_only=True, gc=False):
     """One piece of work; times are Unix seconds.
 
-    ``wire_keys`` name the writes it is about, oldest first; for an unknown outcome there is one. ``rollback_id`` and ``node_id`` say
-    which rollback handed it over. ``resolution`` is absent while the task is open. Tasks journaled before rollbacks existed have no target
-    and no evidence.
+    ``wire_keys`` name the writes it is about, oldest first; for an unknown outcome mostly one, or those that the same state
+    may come from. ``rollback_id`` and ``node_id`` say which rollback handed it over. ``resolution`` is absent while the task is open.
+    Tasks journaled before rollbacks existed have no target and no evidence.
     """
 
     task_id: str

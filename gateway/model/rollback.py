@@ -143,6 +143,9 @@ class Node(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     The object has to be at version ``guard``, or not be there (``guard_absent``), or be as the node ``guard_follows`` left it, which
     is then known only once that one ran: if that one is not ``DONE`` or ``NOTHING``, this one is a conflict. None of the three:
     the object is not known to have versions and the call overwrites nothing.
+
+    ``compared`` is what of the object is compared afterwards with what was kept (its ``content-type`` if it had one); of what else the
+    tool keeps, nothing is known.
     """
 
     node_id: str
@@ -170,6 +173,8 @@ class Node(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     guard_absent: bool = False
     guard_follows: str | None = None
 
+    compared: tuple[str, ...] = ()
+
 
 class Plan(Struct, frozen=True):
     """``nodes`` stand in the order they would run if nothing ran in parallel: each after all it comes after, else the newest first.
@@ -185,6 +190,9 @@ class Plan(Struct, frozen=True):
 
 START = "start"
 """The id of the place before all that a run did."""
+
+BY_ROLLBACK = "rollback"
+"""Who concluded what became of a compensation, if that was the execution of its own rollback."""
 
 
 class Touched(Struct, frozen=True, gc=False):

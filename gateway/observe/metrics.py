@@ -59,9 +59,10 @@ class Observer(Collector):
 
     def _count(self, tool: str, action: str, decision: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
         self._calls[tool, action, decision] += 1
-        before = started
+        stages, before = self._stages, started
         for stage, end in marks:
-            spent, seconds, before = self._stages[stage], end - before, end
+            spent, seconds = stages[stage], end - before
+            before = end
             spent.counts[bisect_left(BUCKETS, seconds)] += 1
             spent.total += seconds
 

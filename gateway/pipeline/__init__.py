@@ -1,1 +1,1 @@
-"""The line a call walks, and the stages on it. Begin with ``line.py``."""
+"""The stages that a call passes, and their order. Begin with ``line.py``."""

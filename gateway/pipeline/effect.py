@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 
 from gateway import errors
@@ -21,11 +21,12 @@ from gateway.model.entries import OutcomeEntry, RefusalEntry
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.review import ApprovalStatus
 from gateway.model.run import Limits, TaskClass
-from gateway.pipeline import journal_entries, sealed_payloads, tool
-from gateway.pipeline.evidence import Before, CallTrace, Intent, Permitted, Settled, Verdict
+from gateway.pipeline import answers, headers, journal_entries, sealed_payloads, tool
+from gateway.pipeline.evidence import Before, CallTrace, Intent, Permitted, Settled, Streamed, Verdict
 from gateway.pipeline.stages import meter
 from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.observe import Verify
+from gateway.pipeline.streamed import Relay
 from gateway.ports.clock import Clock
 from gateway.ports.journal import SPENT, IntentRefused, IntentRequest, Journal
 from gateway.ports.projections import Registry
@@ -35,7 +36,7 @@ from gateway.ports.wire import Upstream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendWrite:
-    """``live`` counts, by wire key, the calls of this process that are making a write right now."""
+    """``live`` counts, by wire key, the calls of this process that are making a write right now. ``spawn`` runs what outlives a call."""
 
     intend: Intend
     upstream: Upstream
@@ -44,10 +45,23 @@ class SendWrite:
     journal: Journal
     vault: Vault
     clock: Clock
+    spawn: Callable[[Coroutine[object, object, None]], object]
     live: Counter[str] = field(default_factory=Counter)
 
-    async def __call__(self, permit: Permitted, before: Before, trace: CallTrace) -> Settled:
-        """Send a permitted write, once, and journal what became of it.
+    async def settled(self, permit: Permitted, before: Before, trace: CallTrace) -> Settled:
+        """Send a write for which no client waits; what its answer streams is read to its end.
+
+        Raises:
+            As a call does.
+        """
+        sent = await self(permit, before, trace)
+        if isinstance(sent, Settled):
+            return sent
+        sent.relay.leave()
+        return await sent.settled
+
+    async def __call__(self, permit: Permitted, before: Before, trace: CallTrace) -> Settled | Streamed:
+        """Send a permitted write, once, and journal what became of it: before it returns, or before its answer's stream ends.
 
         Raises:
             InFlight, ApprovalRequired, BlastRadius: the journal did not take the intent; nothing was charged or sent.
@@ -62,11 +76,17 @@ class SendWrite:
         # Live before its intent is durable, or the reconciler could take the intent for one that nobody carries. Counted, since several
         # calls may reach for one key and only one of them gets it.
         self.live[wire_key] += 1
+        streams = False
         try:
             intent = trace.at("intend", await self.intend(permit, before, wire_key))  # one transaction, durable before the first byte
             try:
                 answer = await self._forward(intent)  # the fence at the socket, then the call
                 trace.mark("forward")
+                if _ends_later(intent, answer):
+                    sent = Streamed(intent=intent, answer=answer, relay=Relay(answer), settled=asyncio.get_running_loop().create_future())
+                    self.spawn(self._to_its_end(sent))
+                    streams = True
+                    return sent
                 verdict = await self.verify(intent, answer)  # postcondition
                 trace.mark("verify")
                 return trace.at("settle", await self._settle(intent, answer, verdict))  # durable before the reply
@@ -74,21 +94,50 @@ class SendWrite:
                 await self._failed(intent, error)
                 raise
         finally:
-            self.live[wire_key] -= 1
-            if not self.live[wire_key]:
-                del self.live[wire_key]
+            if not streams:
+                self._ended(wire_key)
+
+    async def _to_its_end(self, sent: Streamed) -> None:
+        """Read a stream to its end, and journal what became of the write: the agent gets the end of its reply after that."""
+        intent, relay, complete = sent.intent, sent.relay, False
+        try:
+            try:
+                complete = await relay.drain()
+                verdict = await self.verify(intent, sent.answer)
+                if not complete and verdict.verification is not Verification.PASSED:
+                    verdict = Verdict(result=Result.UNKNOWN, verification=Verification.NONE)  # the tool may have stopped half way
+                sent.settled.set_result(await self._settle(intent, sent.answer, verdict))
+            except BaseException as error:
+                complete = False
+                await self._failed(intent, error)
+                raise
+        except BaseException as error:
+            sent.settled.set_exception(error)
+            sent.settled.exception()  # looked at: mostly nobody waits for it
+            if not isinstance(error, errors.Refusal):  # that is the agent's, and the journal has it
+                raise
+        finally:
+            relay.end(complete=complete)
+            self._ended(intent.wire_key)
+
+    def _ended(self, wire_key: str) -> None:
+        self.live[wire_key] -= 1
+        if not self.live[wire_key]:
+            del self.live[wire_key]
 
     async def _forward(self, intent: Intent) -> Answer:
         try:
             answer = await self.upstream.send(intent.request, self.gate.fence(intent.permit))
         except errors.Refusal as refusal:
             raise _Fenced(refusal) from refusal
-        return await tool.gathered(answer, intent.request.timeout)
+        answer = headers.received(intent.known.tool, intent.request.tenant, answer)
+        return await answers.gathered(answer, intent.request.timeout)
 
     async def _settle(self, intent: Intent, answer: Answer, verdict: Verdict) -> Settled:
         """Journal the outcome of an answered write, and keep its reply if the effect stands."""
         reply = None
-        if verdict.result is Result.SUCCESS and answer.complete and len(answer.body) <= sealed_payloads.REPLY_BOUND:
+        kept = verdict.result is Result.SUCCESS or verdict.pending  # of a pending one, to be asked by what the reply says
+        if kept and answer.complete and len(answer.body) <= sealed_payloads.REPLY_BOUND:
             reply = await self.vault.seal(intent.known.run.tenant, sealed_payloads.reply(answer))
         entry = journal_entries.outcome(intent, verdict, self.clock.now(), status=answer.status, reply=reply)
         position = await self.journal.append(entry, () if reply is None else (reply,))
@@ -119,6 +168,13 @@ class SendWrite:
     def _unanswered(self, intent: Intent, result: Result) -> OutcomeEntry:
         verdict = Verdict(result=result, verification=Verification.NONE)
         return journal_entries.outcome(intent, verdict, self.clock.now())
+
+
+def _ends_later(intent: Intent, answer: Answer) -> bool:
+    """Whether a postcondition is to be looked at that holds, at the earliest, once the answer's stream has ended."""
+    kind, undoing = intent.action.kind, intent.known.undoing
+    postcondition = (kind is not None and kind.verify is not None) or (undoing is not None and undoing.expects is not None)
+    return answer.rest is not None and postcondition and answer.status < 300
 
 
 class _Fenced(Exception):
@@ -155,7 +211,8 @@ class Intend:
         known, key = permit.known, permit.fresh.key
         assert key is not None, "recall gives every write a key"
         try:
-            request = known.tool.request(known.call, known.run.tenant, guard(before) + _key(permit, wire_key), retriable=False)
+            extra = guard(before) + _key(permit, wire_key)
+            request = known.tool.request(known.call, known.run.tenant, extra, identity_encoding=True, retriable=False)
         except errors.UpstreamFailure as lost:
             raise tool.refusal(lost, f"{known.tool.name} cannot be called") from lost
         charges = await self._charges(permit)
@@ -163,7 +220,7 @@ class Intend:
         if grant is not None and approvals.status(grant, now=at) is not ApprovalStatus.GRANTED:
             raise errors.ApprovalRequired("The approval has expired.", approval_id=grant.approval_id)
         args = await self.vault.seal(known.run.tenant, sealed_payloads.request(permit))
-        snapshot = await self.vault.seal(known.run.tenant, sealed_payloads.snapshot(before)) if before.taken else None
+        snapshot = await self.vault.seal(known.run.tenant, sealed_payloads.snapshot(before)) if before.keeps else None
         opening = IntentRequest(
             entry=journal_entries.intent(permit, before, key, wire_key, at, charges=charges, args=args, snapshot=snapshot),
             refusal=lambda: journal_entries.refusal(known, permit.action, errors.InFlight(), at, metered=True),

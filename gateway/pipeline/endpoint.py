@@ -97,7 +97,7 @@ class Endpoint:
         """Journal a denial with the arguments it was made on, so that another policy can be asked later."""
         known = denied.known
         try:
-            args = await self.vault.seal(known.run.tenant, sealed_payloads.request(denied)) if known.call.body else None
+            args = await self.vault.seal(known.run.tenant, sealed_payloads.request(denied)) if known.call.sealed else None
         except errors.JournalUnavailable:
             return None
         return self._post(journal_entries.denied(denied, self.clock.now(), args), () if args is None else (args,))

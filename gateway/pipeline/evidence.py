@@ -6,6 +6,7 @@ type-check. A write is sent with an :class:`Intent`, and only ``intend`` makes o
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -13,15 +14,17 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from gateway.core.adapter import catalog
+from gateway.core.adapter import catalog, objects
+from gateway.core.adapter.objects import Expected, ObjectState, Representation
 from gateway.errors import Refusal
-from gateway.model.call import Answer, Call, Compensation, Cost, Effect, Outgoing, Reversibility, Target
+from gateway.model.call import NOTHING_CARRIED, Answer, Call, Carried, Compensation, Cost, Effect, Outgoing, Reversibility, Target
 from gateway.model.decision import Considered, Hold
 from gateway.model.effect import Key, Write
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.review import Approval
 from gateway.model.run import Lease, Mode, Run
-from gateway.pipeline.tool import Expected, Tool
+from gateway.pipeline.streamed import Relay
+from gateway.pipeline.tool import Tool
 from gateway.ports.rates import Quota
 from gateway.ports.rollback import CompensationRequest
 
@@ -45,11 +48,13 @@ class Sender(Struct, frozen=True):
 class Undoing(Struct, frozen=True):
     """The node of a rollback that a call carries out: what its recovery lease permits.
 
-    ``expects`` is how the object has to be afterwards, ``None`` if only the tool can show the result.
+    ``expects`` is how the object has to be afterwards, ``None`` if only the tool can show the result. ``carried`` is what own requests
+    for the effect carry.
     """
 
     order: CompensationRequest
     expects: Expected | None
+    carried: Carried = NOTHING_CARRIED
 
 
 class Known(Struct, frozen=True, kw_only=True):
@@ -75,7 +80,11 @@ class Known(Struct, frozen=True, kw_only=True):
 
 
 class Action(Struct, frozen=True, kw_only=True):
-    """What the call means. ``kind`` is ``None`` for what the adapter does not list; ``document`` is what expressions see."""
+    """What the call means. ``kind`` is ``None`` for what the adapter does not list; ``document`` is what expressions see.
+
+    ``dry_run``: a write that only shows what it would do, and therefore a read.
+    ``carried`` is what the gateway's own requests for it carry.
+    """
 
     name: str
     effect: Effect
@@ -85,7 +94,9 @@ class Action(Struct, frozen=True, kw_only=True):
     captures: Mapping[str, str]
     reversibility: Reversibility | None = None
     compensation: Compensation | None = None
+    dry_run: bool = False
     cost: Cost = msgspec.field(default_factory=Cost)
+    carried: Carried = NOTHING_CARRIED
 
     @property
     def fanout(self) -> bool:
@@ -180,7 +191,10 @@ class Permitted(Judged, frozen=True, kw_only=True):
 
 
 class Before(Struct, frozen=True, kw_only=True):
-    """The target before the write. ``guard`` is the version the write is bound to, ``absent`` that there must be none."""
+    """The target before the write. ``guard`` is sent as If-Match; with ``guard_absent`` there must be no such object.
+
+    ``representation`` is what was read beside the state.
+    """
 
     taken: bool
     version: str | None = None
@@ -188,6 +202,17 @@ class Before(Struct, frozen=True, kw_only=True):
     exists: bool = False
     guard: str | None = None
     guard_absent: bool = False
+    representation: Representation | None = None
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what was read is worth keeping: an object's absence, or enough of it to bring it back."""
+        return self.taken and (not self.exists or objects.restorable(self.state, self.representation))
+
+    @property
+    def bound(self) -> bool:
+        """Whether the write carries a condition of the gateway's own."""
+        return self.guard is not None or self.guard_absent
 
 
 class Intent(_Gated, frozen=True, kw_only=True):
@@ -207,7 +232,9 @@ class Intent(_Gated, frozen=True, kw_only=True):
 class Verdict(Struct, frozen=True, kw_only=True):
     """What the answer proves, and what reading back says of it. ``made`` is the id of what a create made, as its reply names it.
 
-    ``conforms`` is false if the reply is of another form than the adapter declares.
+    ``pending``: the tool has accepted the write, and has not shown that it is done. ``conforms`` is false if the reply is of another form
+    than the adapter declares. ``differs`` says what about the object of a compensation is not as it has to be. ``now`` is the object after
+    a refusal of the condition that the gateway had added, ``None`` if it was not, or could not be, read.
     """
 
     result: Result
@@ -215,6 +242,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
     after_version: str | None = None
     made: str | None = None
     conforms: bool = True
+    pending: bool = False
+    differs: str = ""
+    now: ObjectState | None = None
 
 
 class Settled(_Gated, frozen=True, kw_only=True):
@@ -224,6 +254,19 @@ class Settled(_Gated, frozen=True, kw_only=True):
     answer: Answer
     verdict: Verdict
     position: Position
+
+    @property
+    def opened(self) -> Open:
+        return self.intent.opened
+
+
+class Streamed(_Gated, frozen=True, kw_only=True):
+    """The answer streams while the tool works: its outcome, ``settled``, is journaled when the stream ends."""
+
+    intent: Intent
+    answer: Answer
+    relay: Relay
+    settled: Future[Settled]
 
     @property
     def opened(self) -> Open:

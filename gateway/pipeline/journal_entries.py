@@ -9,12 +9,13 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.core import timestamps
+from gateway.core.adapter.versions import Guard
 from gateway.core.request import idempotency
 from gateway.errors import Refusal
 from gateway.model import entries
 from gateway.model.call import Compensation, CompensationRecord
 from gateway.model.decision import Allow, Considered, Decision, Hold, Reason
-from gateway.model.effect import Charge, Key, Write
+from gateway.model.effect import Charge, Key, KnownBy, Write
 from gateway.model.entry import Result, Sealed
 from gateway.model.run import Lease
 from gateway.pipeline.evidence import Action, Before, Denied, Intent, Known, Metered, Open, Permitted, Verdict
@@ -40,7 +41,7 @@ def _caller(known: Known, action: Action | None, at: float) -> dict[str, Any]:
     }
     if action is not None:
         members["action"], members["effect"], members["target"] = action.name, action.effect, action.target
-        members["class_"], members["fanout"] = action.reversibility, action.fanout
+        members["class_"], members["fanout"], members["dry_run"] = action.reversibility, action.fanout, action.dry_run
     if undoing is not None:
         rollback, node = undoing.order.rollback, undoing.order.node
         members |= {"rollback_id": rollback.rollback_id, "node": node.node_id, "compensates": node.effects}
@@ -57,7 +58,7 @@ def _call(opened: Open, at: float, args: Sealed | None = None, content: str | No
 def _requested(known: Known, args: Sealed | None = None, content: str | None = None) -> entries.Requested:
     return entries.Requested(
         method=known.call.method,
-        path=known.call.target,
+        path=known.call.recorded,
         args_digest=None if content is None else f"sha256:{content}",
         args_ref=None if args is None else args.ref,
     )
@@ -106,13 +107,14 @@ def read(
     )
 
 
-def replay(metered: Metered, write: Write, at: float) -> entries.ReplayEntry:
+def replay(metered: Metered, write: Write, at: float, named: Key | None = None) -> entries.ReplayEntry:
     return entries.ReplayEntry(
         **_call(metered.opened, at, content=write.key.content),
         idempotency_key=write.wire_key,
         attempt=write.attempt,
         replay_of=str(write.intent),
         resumed=write.intent.seq <= metered.known.run.resumed_from,
+        named=None if named is None else _key(named),
     )
 
 
@@ -178,10 +180,10 @@ def intent(
     body_digest = f"sha256:{idempotency.body_digest(call.body)}"
     return entries.IntentEntry(
         **_call(permit.opened, at, args, key.content),
-        sent=entries.Sent(method=call.method, path=known.tool.base + call.target, body_digest=body_digest),
+        sent=entries.Sent(method=call.method, path=known.tool.base + call.recorded, body_digest=body_digest),
         idempotency_key=wire_key,
         attempt=permit.fresh.attempt,
-        key=entries.KeyRecord(kind=key.kind, digest=key.digest, content=key.content, window=round(key.window)),
+        key=_key(key),
         charges=tuple([entries.ChargeRecord(one.scope, one.name, one.amount, one.member) for one in charges]),
         decision=_decided(known, permit.considered),
         approval_id=None if permit.approval is None else permit.approval.approval_id,
@@ -189,8 +191,34 @@ def intent(
         before_ref=action.target.ref(before.version) if before.taken else None,
         existed=before.exists if before.taken else None,
         before_version=before.version if before.taken else None,
+        guarded=_guarded(permit, before),
         snapshot_ref=None if snapshot is None else snapshot.ref,
+        undeclared=action.carried.undeclared or None if known.undoing is None else None,
     )
+
+
+def _key(key: Key) -> entries.KeyRecord:
+    same = key.same if key.same != key.digest else None
+    return entries.KeyRecord(
+        kind=key.kind, digest=key.digest, content=key.content, window=round(key.window), same=same or None, own=key.own
+    )
+
+
+def _guarded(permit: Permitted, before: Before) -> bool:
+    """Whether the tool is asked to apply the write to the version from before it alone (or to make what is not there, and to replace
+    nothing), by us or by the agent, and heeds that.
+    """
+    kind = permit.action.kind
+    if kind is None or kind.guard not in (Guard.IF_MATCH, Guard.IF_MATCH_VERBATIM):
+        return False
+    if before.guard_absent:
+        return True
+    if before.version is None:
+        return False
+    if before.guard is not None:
+        return before.guard == before.version
+    asked = [value.decode("latin-1") for name, value in permit.known.call.headers if name.lower() == b"if-match"]
+    return asked == [before.version]
 
 
 def _compensation(value: Compensation) -> CompensationRecord:
@@ -219,11 +247,12 @@ def outcome(intent: Intent, verdict: Verdict, at: float, status: int | None = No
         after_version=version,
         reply_ref=None if reply is None else reply.ref,
         conforms=verdict.conforms,
+        pending=verdict.pending,
     )
 
 
 def reconciliation(
-    write: Write, at: float, *, result: Result, by: str, reason: str, after_version: str | None
+    write: Write, at: float, *, result: Result, by: str, reason: str, known_by: KnownBy | None = None, after_version: str | None = None
 ) -> entries.ReconciliationEntry:
     """An unknown outcome decided later."""
     undoing = write.rollback_id is not None
@@ -243,6 +272,7 @@ def reconciliation(
         result=result,
         by=by,
         reason=reason,
+        known_by=known_by,
         rollback_id=write.rollback_id,
         node=write.step_id if undoing else None,
         compensates=write.compensates if undoing else None,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gateway.model.call import Effect, Reply
 from gateway.pipeline.effect import SendWrite
-from gateway.pipeline.evidence import CallTrace, Denied, Held, Kept
+from gateway.pipeline.evidence import CallTrace, Denied, Held, Kept, Streamed
 from gateway.pipeline.reply import Replies
 from gateway.pipeline.stages.authenticate import Authenticate
 from gateway.pipeline.stages.classify import classify
@@ -59,5 +59,7 @@ class Line:
             return reply
         before = await self.snapshot(permit)  # version and state of the target
         trace.mark("snapshot")
-        settled = await self.send_write(permit, before, trace)  # intent -> fence at the socket, call -> postcondition -> outcome
-        return self.replies.settled(settled, self.gate.stream_fence(permit))
+        sent = await self.send_write(permit, before, trace)  # intent -> fence at the socket, call -> postcondition -> outcome
+        if isinstance(sent, Streamed):
+            return self.replies.streamed(sent, self.gate.stream_fence(permit))
+        return self.replies.settled(sent, self.gate.stream_fence(permit))

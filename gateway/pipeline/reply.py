@@ -16,10 +16,11 @@ from gateway.errors import Refusal
 from gateway.model.call import Answer, Headers, Reply
 from gateway.model.entry import Position, Result
 from gateway.model.run import Mode, Run
-from gateway.pipeline.evidence import Kept, Known, Metered, Permitted, Sender, Settled
+from gateway.pipeline import headers
+from gateway.pipeline.answers import discard
+from gateway.pipeline.evidence import Kept, Known, Metered, Permitted, Sender, Settled, Streamed
 from gateway.pipeline.stages import meter
-from gateway.pipeline.stages.observe import changed
-from gateway.pipeline.tool import discard
+from gateway.pipeline.stages.observe import precondition_refusal
 from gateway.ports.clock import Clock
 from gateway.ports.containment import Containment
 
@@ -75,15 +76,29 @@ class Replies:
         """A write's reply, now that its outcome is durable.
 
         Raises:
-            PreconditionChanged: the tool held our own guard against it (an agent's own If-Match passes through).
+            PreconditionChanged: the tool held our own guard against it (its answer to an agent's own condition passes through).
         """
         intent, answer, verdict = settled.intent, settled.answer, settled.verdict
-        if answer.status == 412 and (intent.before.guard is not None or intent.before.guard_absent):
-            raise changed(intent.action.target.ref(intent.before.guard), None, entry=settled.position)
+        if (refused := precondition_refusal(settled)) is not None:
+            raise refused
         extra: Headers = ((b"Killcord-Verification", verdict.verification.value.encode()),)
-        if verdict.result is Result.UNKNOWN:
-            extra += ((b"Killcord-Outcome", b"unknown"),)
+        if verdict.pending:
+            extra += ((b"Killcord-Outcome", b"pending"),)
+        elif verdict.result is Result.UNKNOWN or (verdict.result is Result.FAILED and answer.status < 300):
+            extra += ((b"Killcord-Outcome", verdict.result.value.encode()),)
         return self._reply(intent.permit.fresh.metered, answer, settled.position, fence, extra)
+
+    def streamed(self, streamed: Streamed, fence: Fence) -> Reply:
+        """A write's reply while the tool works; its end comes when the outcome is durable. The entry is the intent's."""
+        extra: Headers = ((b"Killcord-Verification", b"pending"), (b"Killcord-Outcome", b"pending"))
+        answer = replace(streamed.answer, rest=streamed.relay)
+
+        def until_drained() -> None:
+            """What the tool has said to its end is a reply like any other: an order that its own outcome brings does not cut it off."""
+            if not streamed.relay.drained:
+                fence()
+
+        return self._reply(streamed.intent.permit.fresh.metered, answer, streamed.intent.position, until_drained, extra)
 
     def replayed(self, kept: Kept) -> Reply:
         """The reply that a key stands for."""
@@ -95,8 +110,8 @@ class Replies:
 
     def refused(self, refused: Refusal, known: Known, entry: str | None, metered: Metered | None = None) -> Reply:
         """A refusal as a problem document."""
-        headers = self._ours(known, entry) + (meter.quota_headers(metered.quota) if metered is not None else ())
-        return problem.reply(refused, headers, run_id=known.run.run_id, step_id=known.step.id, entry=entry)
+        ours = self._ours(known, entry) + (meter.quota_headers(metered.quota) if metered is not None else ())
+        return problem.reply(refused, ours, run_id=known.run.run_id, step_id=known.step.id, entry=entry)
 
     def refused_early(
         self,
@@ -117,8 +132,8 @@ class Replies:
             (b"Killcord-Mode", None if run is None else self._mode(run, sender.lease.generation, tool).label),
             (b"Killcord-Entry", entry),
         )
-        headers = tuple((name, value.encode()) for name, value in shown if value is not None)
-        return problem.reply(refused, headers, run_id=sender.lease.run_id, step_id=sender.step_id, entry=entry, close=close)
+        known_headers = tuple((name, value.encode()) for name, value in shown if value is not None)
+        return problem.reply(refused, known_headers, run_id=sender.lease.run_id, step_id=sender.step_id, entry=entry, close=close)
 
     def as_of_now(self, reply: Reply, known: Known) -> Reply:
         """The reply, telling the mode that the run has now."""
@@ -132,34 +147,24 @@ class Replies:
     def _reply(self, metered: Metered, answer: Answer, position: Position, fence: Fence | None, extra: Headers = ()) -> Reply:
         known = metered.known
         rest = None if answer.rest is None or fence is None else self.streams.guarded(answer, fence)
+        passed = headers.passed_on(known.tool, known.call, answer.headers, framed=rest is not None)
         bodiless = known.call.method == "HEAD" or answer.status in _BODILESS
         ours = self._ours(known, str(position)) + extra + meter.quota_headers(metered.quota)
         return Reply(
             status=answer.status,
-            headers=_passed_on(answer.headers, framed=rest is not None) + ours,
+            headers=passed + ours,
             body=b"" if bodiless else answer.body,
             rest=rest,
             bodiless_length=_declared_length(answer.headers) if bodiless else None,
         )
 
     def _ours(self, known: Known, entry: str | None) -> Headers:
-        headers: Headers = (
+        ours: Headers = (
             (b"Killcord-Run", known.run.run_id.encode()),
             (b"Killcord-Step", known.step.id.encode()),
             (b"Killcord-Mode", self._mode(known.run, known.lease.generation, known.tool.name).label.encode()),
         )
-        return headers if entry is None else (*headers, (b"Killcord-Entry", entry.encode()))
-
-
-def _passed_on(headers: Headers, *, framed: bool) -> Headers:
-    """The tool's headers without those that the gateway sets; its Content-Length only if its body still streams."""
-    return tuple(
-        (name, value)
-        for name, value in headers
-        if not (low := name.lower()).startswith((b"killcord-", b"ratelimit"))
-        and low != b"idempotent-replayed"
-        and (framed or low != b"content-length")
-    )
+        return ours if entry is None else (*ours, (b"Killcord-Entry", entry.encode()))
 
 
 def _declared_length(headers: Headers) -> int | None:

@@ -8,26 +8,41 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from msgspec import convert, to_builtins
+from msgspec.structs import replace
 
+from gateway.core.adapter.carried import LANGUAGE
+from gateway.core.adapter.objects import Representation
 from gateway.core.policy import decision
-from gateway.model.call import Answer, Call, Headers
+from gateway.core.request import body as request_body
+from gateway.core.request import coding, exact_json, idempotency
+from gateway.model.call import NOTHING_CARRIED, Answer, BodyKind, Call, Carried, Headers
 from gateway.model.decision import Allow, Hold
 from gateway.pipeline.evidence import Before, Held, Judged
 
 REPLY_BOUND = 256 * 1024
 """Bytes of a reply that are kept to answer a repetition."""
 
-_PLAIN = frozenset({"accept", "content-encoding", "content-language", "content-type", "if-match", "if-none-match", "prefer"})
+_SHOWN_HEADERS = frozenset({"accept", "content-encoding", "content-language", "content-type", "if-match", "if-none-match", "prefer"})
 """Headers whose values say how a body is to be read or applied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request of a write as expressions see it, read back. ``redacted``: it is not all that was sent."""
+    """The request of a write as expressions see it, read back. ``redacted``: it is not all that was sent.
+
+    ``carried`` is what own requests for it carry.
+    """
 
     document: Mapping[str, object]
     captures: Mapping[str, str]
     redacted: bool = False
+    carried: Carried = NOTHING_CARRIED
+
+    @property
+    def language(self) -> str:
+        """The undeclared Accept-Language that own requests for it carry along, empty if there is none."""
+        return next((value for name, value in self.carried.headers if name == LANGUAGE), "")
 
 
 def request(judged: Judged) -> bytes:
@@ -35,19 +50,24 @@ def request(judged: Judged) -> bytes:
 
     A body that is not JSON is kept as base64 beside it, unless policy redacts anything: then it is not kept.
     """
-    document = judged.action.document
+    document, carried, call = judged.action.document, judged.action.carried, judged.known.call
     asked, beside = _redacted(judged, document["request"])
-    return orjson.dumps({"request": asked, "run": document["run"], **beside})
+    if not beside and call.args is None and call.body:
+        beside["raw"] = base64.b64encode(call.body).decode()
+    if carried is not NOTHING_CARRIED:
+        beside["carried"] = to_builtins(carried)
+    return exact_json.dumps({"request": asked, "run": document["run"], **beside})
 
 
 def proposal(held: Held) -> bytes:
     """The request of a held call as it would be sent, for approvers; without what policy redacts.
 
-    Of custom headers it contains only the names (``withheld``): their values may be secrets.
+    Of custom headers it contains only the names (``withheld``): their values may be secrets. Of a body that the gateway cannot read it
+    contains size and digest (``opaque``): nobody can judge it by its bytes.
     """
     call, tool = held.known.call, held.known.tool
-    shown, beside = _redacted(held, _shown(call, tool.base, call.headers))
-    return orjson.dumps({**shown, **beside})
+    shown, redacted = _redacted(held, _shown(call, tool.base, call.headers))
+    return exact_json.dumps({**shown, **redacted})
 
 
 def compensation(call: Call, base: str, guard: Headers, instead: Call | None) -> bytes:
@@ -55,26 +75,27 @@ def compensation(call: Call, base: str, guard: Headers, instead: Call | None) ->
     shown = _shown(call, base, (*call.headers, *guard))
     if instead is not None:
         shown["instead"] = _shown(instead, base, instead.headers)
-    return orjson.dumps(shown)
+    return exact_json.dumps(shown)
 
 
 def _shown(call: Call, base: str, sent: Headers) -> dict[str, Any]:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in sent}
-    return {
+    shown = {
         "method": call.method,
         "path": base + call.target,
-        "headers": {name: value for name, value in headers.items() if name in _PLAIN},
-        "withheld": sorted(headers.keys() - _PLAIN),
+        "headers": {name: value for name, value in headers.items() if name in _SHOWN_HEADERS},
+        "withheld": sorted(headers.keys() - _SHOWN_HEADERS),
         "body": call.args,
     }
+    if call.kind is BodyKind.OPAQUE:
+        shown["opaque"] = {"bytes": len(call.body), "sha256": idempotency.body_digest(call.body)}
+    return shown
 
 
 def _redacted(judged: Judged, request: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A request without what policy redacts, and the members beside it: that it was redacted, or a body that is not JSON."""
-    call, redact = judged.known.call, _redact(judged)
-    if redact:
-        return {**request, "body": decision.redacted(call.args, redact)}, {"redacted": True}
-    return request, {"raw": base64.b64encode(call.body).decode()} if call.args is None and call.body else {}
+    """A request without what policy redacts, and the member beside it that reports this."""
+    redact = _redact(judged)
+    return ({**request, "body": decision.redacted(judged.known.call.args, redact)}, {"redacted": True}) if redact else (request, {})
 
 
 def _redact(judged: Judged) -> Sequence[str]:
@@ -88,13 +109,49 @@ def _redact(judged: Judged) -> Sequence[str]:
 
 
 def request_from(plain: bytes, variables: Mapping[str, object]) -> Request:
-    kept: dict[str, Any] = orjson.loads(plain)
+    kept: Any = exact_json.loads(plain)
     document = {"request": kept["request"], "run": kept["run"], "vars": variables}
-    return Request(document, kept["request"]["path"], redacted=kept.get("redacted", False))
+    carried = convert(kept["carried"], Carried) if "carried" in kept else NOTHING_CARRIED
+    return Request(document, kept["request"]["path"], redacted=kept.get("redacted", False), carried=carried)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was kept of an object before a write. ``representation`` is ``None`` in snapshots of earlier versions."""
+
+    exists: bool
+    state: object
+    representation: Representation | None = None
 
 
 def snapshot(before: Before) -> bytes:
-    return orjson.dumps({"exists": before.exists, "version": before.version, "state": before.state})
+    """One line of JSON, and behind it the object's bytes as they were. A state that is all of them is not written twice."""
+    kept = before.representation
+    head: dict[str, object] = {"exists": before.exists, "version": before.version}
+    if kept is None or not kept.state_is_body:
+        head["state"] = before.state
+    if kept is None:
+        return exact_json.dumps(head)
+    described: dict[str, object] = {"content_type": kept.content_type}
+    if kept.state_is_body:
+        described["state_is_body"] = True
+    if kept.kept:
+        described |= {"headers": kept.headers, "kept": kept.kept}
+    head["representation"] = described
+    return exact_json.dumps(head) + b"\n" + kept.body
+
+
+def snapshot_from(plain: bytes) -> Snapshot:
+    line, _, body = plain.partition(b"\n")
+    head = exact_json.loads(line)
+    assert isinstance(head, dict), "snapshot made it"
+    if "representation" not in head:
+        return Snapshot(head["exists"], head["state"])
+    kept = replace(convert(head["representation"], Representation), body=body)
+    if not kept.state_is_body:
+        return Snapshot(head["exists"], head["state"], kept)
+    coded = tuple((name.encode(), value.encode("latin-1")) for name, value in kept.headers if name == "content-encoding")
+    return Snapshot(head["exists"], request_body.json_value(coding.plain(coded, body)), kept)
 
 
 def reply(answer: Answer) -> bytes:
@@ -103,6 +160,8 @@ def reply(answer: Answer) -> bytes:
 
 
 def reply_from(plain: bytes) -> Answer:
+    """The kept reply; without content codings, since who reads it now may accept others than who asked for it."""
     head, _, body = plain.partition(b"\n")
-    status, headers = orjson.loads(head)
-    return Answer(status=status, headers=tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers), body=body)
+    status, fields = orjson.loads(head)
+    headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields)
+    return coding.without(Answer(status=status, headers=headers, body=body))

@@ -15,6 +15,12 @@ class PolicyEngine(Protocol):
     def asks_for(self, name: str) -> bool:
         """Whether any rule could look at ``input.<name>``: what none looks at need not be gathered."""
 
+    @property
+    def arguments(self) -> tuple[tuple[str, ...], ...]:
+        """What rules read of a call's arguments and query, as far as that is known, as paths of the input (``("args", "amount")``);
+        ``*`` stands for any name, lists are not counted.
+        """
+
     async def decide(self, document: Mapping[str, object]) -> Decision:
         """Decide on an input document.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from gateway.model.call import Target
 from gateway.model.effect import Key, Sighting, Write
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint
@@ -36,8 +37,34 @@ class Writes(Protocol):
 
     async def of_run(self, run_id: str) -> Sequence[Write]: ...
 
-    async def rewritten(self, workflow_id: str, target_object: str, since: int) -> bool:
-        """Whether the workflow opened a write on the object at a seq above ``since`` that did not fail."""
+    async def later(self, workflow_id: str, target_object: str, since: int) -> Sequence[Write]:
+        """The writes on the object that the workflow opened at a seq above ``since`` and that did not fail, oldest first."""
+
+    async def named(self, key: Key) -> Write | None:
+        """The newest attempt under the agent's own key that a key is looked up beside (``key.own``), or the write that answered a call
+        under it since: that one with the content of that call.
+        """
+
+    def may_have_undecided(self, tenant: str, workflow_id: str) -> bool:
+        """Whether a write of the workflow may ever have been of unknown outcome; a no is certain."""
+
+    async def undecided_equals(self, key: Key) -> Sequence[Write]:
+        """Writes of the workflow that do the same under another key, oldest first: those of unknown outcome, and those that stand and were
+        not known to by their reply.
+        """
+
+    async def others(self, write: Write) -> Sequence[Write]:
+        """All other writes of its object, of any run or workflow, oldest first: those that did not fail and began after it, were open when
+        it began, or are still open.
+        """
+
+    async def of_object(self, target: Target) -> Sequence[Write]:
+        """All writes of an object that did not fail, of any run or workflow, oldest first."""
+
+    async def outdated(self, target: Target, version: str, until: int, run_id: str) -> bool:
+        """Whether an object is known to have been at this version before the entry numbered ``until``: by its writes, of any workflow, or
+        by the reads of this run and of the runs that wrote it.
+        """
 
     async def unsettled(self) -> Sequence[Write]:
         """All writes in flight or unknown, oldest first."""

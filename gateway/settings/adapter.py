@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import jsonschema_rs
 import orjson
 from pydantic import BeforeValidator, Field
 
-from gateway.core.adapter import catalog, expression
-from gateway.core.adapter.expression import Expression, Template
+from gateway.core.adapter import expression, members, template
+from gateway.core.adapter.expression import Expression
+from gateway.core.adapter.template import Template
+from gateway.core.adapter.versions import Guard
+from gateway.core.request import exact_json
 from gateway.core.units import shown
 from gateway.model.call import Effect, Remedy, Reversibility
 from gateway.settings.document import Duration, Located, Section, Where, closest
@@ -32,11 +35,24 @@ def _classes(value: object) -> object:
     raise ValueError(f"{shown(value)} is not one of {', '.join(Reversibility)} or {{when: [...]}}" + closest(str(value), Reversibility))
 
 
+def _version(value: object) -> object:
+    """A plain expression is the version itself."""
+    return {"value": value} if isinstance(value, str) else value
+
+
+class VersionDocument(Section):
+    value: str | None = None
+    digest_of: str | None = None
+
+
 class ObjectDocument(Section):
     path: str = Field(description="the path of one object, such as /invoices/{id}")
-    version: str | None = None
+    version: Annotated[VersionDocument | None, BeforeValidator(_version)] = None
     state: str | None = None
     id: str | None = None
+    keep: list[str] = Field(default_factory=list)
+    headers: dict[str, str | None] = Field(default_factory=dict)
+    query: dict[str, str | None] = Field(default_factory=dict)
 
 
 class MatchDocument(Section):
@@ -68,6 +84,7 @@ class IdempotencyDocument(Section):
     gateway: bool = False
     window: Duration = 900.0
     identity: list[str] | None = None
+    own: Literal["alone", "together"] = "alone"
 
 
 class CostDocument(Section):
@@ -85,12 +102,14 @@ class ListingDocument(Section):
     query: dict[str, str] = Field(default_factory=dict)
     items: str = Field(description="the list in the reply, such as reply.body.items")
     id: str = Field(description="an item's id, such as object.body.id")
+    whole: str | None = None
 
 
 class ProbeDocument(Section):
     applied: str = Field(description="an expression that is true of object if the write was applied")
     settle: Duration = 30.0
     find: ListingDocument | None = None
+    mark: str | None = None
 
 
 class InsteadDocument(Section):
@@ -98,6 +117,9 @@ class InsteadDocument(Section):
     type: Annotated[Remedy, Field(strict=False)] = Field(description="offsetting_action or release")
     by: str = Field(description="the action that carries it out")
     body: str | None = None
+    headers: dict[str, str | None] = Field(default_factory=dict)
+    query: dict[str, str | None] = Field(default_factory=dict)
+    content_type: str | None = None
 
 
 class CompensationDocument(Section):
@@ -107,8 +129,31 @@ class CompensationDocument(Section):
     auto: bool = False
     within: Duration | None = None
     delete_created: str | None = None
+    headers: dict[str, str | None] = Field(default_factory=dict)
+    query: dict[str, str | None] = Field(default_factory=dict)
+    content_type: str | None = None
     after: list[str] = Field(default_factory=list)
     instead: InsteadDocument | None = None
+
+
+def _dry_run(value: object) -> object:
+    """A plain expression is the condition."""
+    return {"if": value} if isinstance(value, str) else value
+
+
+class DryRunDocument(Section):
+    condition: str = Field(alias="if", description="an expression over request, such as request.query.dry_run == 'true'")
+    confirmed: str | None = None
+
+
+class PendingDocument(Section):
+    when: str | None = None
+    job: str | None = None
+    done: str = Field(description="an expression over the job's reply (reply.body.status == 'done'), or over object")
+    failed: str | None = None
+    every: Duration = 1.0
+    within: Duration = 3.0
+    give_up: Duration = 900.0
 
 
 class ActionDocument(Section):
@@ -118,7 +163,7 @@ class ActionDocument(Section):
     creates: CreatesDocument | None = None
     effect: Annotated[Effect, Field(strict=False)] = Field(description="read or write")
     classes: Annotated[ClassDocument | None, BeforeValidator(_classes)] = Field(default=None, alias="class")
-    guard: Literal["if_match"] | None = None
+    guard: Annotated[Guard | None, Field(strict=False)] = None
     idempotency: IdempotencyDocument = IdempotencyDocument(gateway=True)
     cost: CostDocument = CostDocument()
     verify: VerifyDocument | None = None
@@ -127,8 +172,15 @@ class ActionDocument(Section):
     fanout: bool = False
     snapshot: bool = True
     success: str | None = None
+    failed: str | None = None
+    pending: PendingDocument | None = None
+    dry_run: Annotated[DryRunDocument | None, BeforeValidator(_dry_run)] = None
     reply_schema: str | None = None
+    body: Literal["json", "form", "opaque"] | None = None
+    request_schema: str | None = None
     fallback: str | None = None
+    headers: dict[str, str | None] = Field(default_factory=dict)
+    query: dict[str, str | None] = Field(default_factory=dict)
 
 
 class UnlistedDocument(Section):
@@ -139,6 +191,8 @@ class UnlistedDocument(Section):
 class AdapterDocument(Section):
     system: Name = Field(description="a short name of the system, such as erp")
     tenant: str = Field(description="an expression, such as request.path.tenant")
+    headers: dict[str, str | None] = Field(default_factory=dict)
+    query: dict[str, str | None] = Field(default_factory=dict)
     objects: dict[Name, ObjectDocument] = Field(default_factory=dict)
     actions: list[ActionDocument] = Field(description="a list of actions")
     unlisted: UnlistedDocument = UnlistedDocument()
@@ -155,6 +209,21 @@ VERIFYING = PROBING | {"reply"}
 
 
 @dataclass(frozen=True, slots=True)
+class Fixed:
+    """What every request to a tool carries by its configuration: names of headers, in lower case, and query keys.
+
+    ``credential`` is the header of the tool's secret, in lower case.
+    """
+
+    headers: frozenset[str] = frozenset()
+    query: frozenset[str] = frozenset()
+    credential: str | None = None
+
+
+NOTHING_FIXED = Fixed()
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """A place in an adapter's document at which to compile, for one tool's ``variables``; it collects the ``problems`` found."""
 
@@ -163,6 +232,7 @@ class Site:
     variables: Mapping[str, object]
     where: Where = ()
     problems: list[str] = field(default_factory=list)
+    fixed: Fixed = NOTHING_FIXED
 
     def at(self, *steps: str | int) -> Site:
         """The site of something in here; ``problems`` are shared."""
@@ -175,10 +245,14 @@ class Site:
     def expression(self, text: str | None, roots: frozenset[str], *steps: str | int) -> Expression | None:
         """The compiled expression, ``None`` if there is none or a problem."""
         try:
-            return None if text is None else expression.compile(text, roots=roots)
+            found = None if text is None else expression.compile(text, roots=roots)
         except ValueError as error:
             self.report(str(error), *steps)
             return None
+        if found is not None and (problem := members.unknown(found)) is not None:
+            self.report(problem, *steps)
+            return None
+        return found
 
     def named(self, texts: Mapping[str, str] | Iterable[tuple[int, str]], *steps: str) -> dict[str, Expression]:
         """Expressions over the request by name, without those that have a problem."""
@@ -189,16 +263,17 @@ class Site:
     def template(self, text: str, *steps: str | int) -> Template | None:
         """The template with the tool's variables in it, ``None`` if there is a problem."""
         try:
-            return expression.parse(text, self.variables)
+            return template.parse(text, self.variables)
         except ValueError as error:
             self.report(str(error), *steps)
             return None
 
-    def schema(self, name: str, *steps: str) -> catalog.Conformity | None:
-        """A JSON Schema file of the adapter's folder as a check, ``None`` if there is a problem."""
+    def schema(self, name: str, *steps: str) -> tuple[jsonschema_rs.Validator, Any] | None:
+        """A JSON Schema file of the adapter's folder, compiled and as it is written; ``None`` if there is a problem."""
         path = self.folder / name
         try:
-            return jsonschema_rs.validator_for(orjson.loads(path.read_bytes()), retriever=_not_retrieved).is_valid
+            written: Any = exact_json.loads(path.read_bytes())
+            return jsonschema_rs.validator_for(written, retriever=_not_retrieved), written
         except OSError as error:
             self.report(f"{path} cannot be read: {error.strerror}", *steps)
         except orjson.JSONDecodeError as error:

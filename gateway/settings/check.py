@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import errors
+from gateway.core.adapter.versions import Guard
+from gateway.core.rollback.effects import STATEFUL
 from gateway.model.call import Effect
 from gateway.settings import config as settings
-from gateway.settings import operators
+from gateway.settings import free_text, operators
 from gateway.settings.config import Config, ToolConfig
 
 
@@ -106,5 +108,29 @@ def _tool(tool: ToolConfig) -> Iterator[str]:
     secret = tool.credential.one_file if tool.credential else None
     if secret is not None and secret.stat().st_mode & stat.S_IROTH:
         yield f"{name}.credential: {secret} can be read by everyone; run: chmod 600 {secret}"
+    yield from (f"{name}: {warning}" for warning in free_text.warnings(tool.catalog))
+    yield from _unversioned(tool, name)
+    for action in tool.catalog.actions.values():
+        find = None if action.probe is None else action.probe.find
+        if find is not None and find.whole is None:
+            yield f"{name}: {action.name} has probe.find without whole: a person decides about a create that its listing does not show"
     if tool.catalog.unlisted_write:
         yield f"{name}: its adapter allows writes that it does not list: they can never be undone"
+
+
+def _unversioned(tool: ToolConfig, name: str) -> Iterator[str]:
+    """What is declared to be undone without a person, and cannot be: nothing shows whether somebody changed the object meanwhile."""
+    for action in tool.catalog.actions.values():
+        thing, undo = tool.catalog.objects.get(action.object_type or ""), action.undo
+        if undo is None or not undo.automatic or undo.remedy not in STATEFUL:
+            continue
+        if thing is None or thing.version is None:
+            yield (
+                f"{name}: {action.name} has {undo.remedy} with auto: true, but its object has no version: every rollback of it is a task; "
+                "if the tool gives none, declare version: {digest_of: state}"
+            )
+        elif thing.version_in_body and action.guard not in (None, Guard.COMPARE):
+            yield (
+                f"{name}: {action.name} has guard: {action.guard}, and the version of its object comes from the body: If-Match holds it "
+                "only if it is a quoted entity tag; otherwise the gateway compares it. If that is meant, set guard: compare"
+            )

@@ -121,7 +121,7 @@ def _tool(name: str, section: ToolSection, found: Located, context: Context, ada
         message = f"no adapter {section.adapter!r} in {', '.join(adapters)}{there}"
         return None, [found.problem(("tools", name, "adapter"), message)]
     shown = os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
-    built, problems = compilation.load(file.parent, name, section.vars, shown=shown)
+    built, problems = compilation.load(file.parent, name, section.vars, shown=shown, fixed=section.fixed)
     if built is None:
         return None, problems
     credential = section.credential.credential(context) if section.credential else None

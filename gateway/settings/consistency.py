@@ -6,14 +6,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gateway.core.adapter import catalog, dependencies, members, probing
 from gateway.core.adapter.catalog import ActionType, ObjectType, Tool
-from gateway.model.call import Effect, Remedy
+from gateway.core.adapter.versions import Guard
+from gateway.model.call import BodyKind, Effect, Remedy
 from gateway.settings.adapter import ActionDocument, AdapterDocument, CompensationDocument, Site
 from gateway.settings.document import closest
 
 _HEADER = re.compile(r"[A-Za-z0-9-]+", re.ASCII)
 _KEYLESS = frozenset({"authorization", "host", "connection", "content-length", "content-type", "transfer-encoding", "if-match", "cookie"})
-_WRITES_ONLY = ("classes", "compensation", "guard", "verify", "probe", "creates")
+_WRITES_ONLY = ("classes", "compensation", "guard", "verify", "probe", "creates", "failed", "dry_run", "pending")
 _OFFSETS = (Remedy.OFFSETTING_ACTION, Remedy.RELEASE)
 
 
@@ -83,9 +85,12 @@ def _check_order(site: Site, actions: Mapping[int, ActionType]) -> None:
 def _hides(first: ActionType, second: ActionType) -> bool:
     if first.method != second.method or not first.template.covers(second.template):
         return False
-    if first.query is not None and (second.query is None or not second.query <= first.query):
+    if first.match_query is not None and (second.match_query is None or not second.match_query <= first.match_query):
         return False
-    return all(mine is None or mine == other for mine, other in ((first.headers, second.headers), (first.body, second.body)))
+    return all(
+        mine is None or mine == other
+        for mine, other in ((first.match_headers, second.match_headers), (first.match_body, second.match_body))
+    )
 
 
 def _check_target(one: _Subject) -> None:
@@ -95,6 +100,8 @@ def _check_target(one: _Subject) -> None:
         site.report(f"tenant is request.path.{capture}, but this path has no {{{capture}}}: every call would be refused", "match", "path")
     if action.object and action.creates:
         site.report("set object (its target) or creates (its result), not both", "object")
+    if action.creates and action.creates.id.keys == ("reply", "headers", "location"):
+        site.report('is a URL; take the id out of it: "segment(reply.headers.location, `-1`)"', "creates", "id")
     place = ("creates", "object") if action.creates else ("object",)
     if action.object_type is not None and action.object_type not in one.adapter.objects:
         site.report(f"there is no {action.object_type} under objects" + closest(action.object_type, one.adapter.objects), *place)
@@ -104,6 +111,22 @@ def _check_target(one: _Subject) -> None:
         if missing := [name for name in one.lacks(one.kind.template.names) if name not in given]:
             listed = ", ".join(f"{{{name}}}" for name in missing)
             site.report(f"the path of {action.object_type} needs {listed}, which this action's path does not capture", *place)
+
+
+def _check_body(one: _Subject) -> None:
+    """What an action says of its body must not need what it lets pass unread."""
+    if one.action.body_kind is not BodyKind.OPAQUE:
+        return
+    if one.declared.request_schema is not None:
+        one.site.report("cannot judge a body that is not read; remove it, or body: opaque", "request_schema")
+    for expression in catalog.expressions(one.action):
+        if any(path[:2] == ("request", "body") for path in members.of((expression,))):
+            one.site.report(
+                f"opaque bodies are not read, and {expression.text!r} reads request.body; "
+                "take it from the path, the query or a header, or remove body: opaque",
+                "body",
+            )
+            return
 
 
 def _check_read(one: _Subject) -> None:
@@ -122,7 +145,7 @@ def _check_fallback(one: _Subject) -> None:
         site.report("is this action itself; name another read, or remove it")
     elif other.effect is not Effect.READ or other.method != "GET":
         site.report(f"{name} is not a read by GET; a fallback must change nothing and need no body")
-    elif other.headers or other.body:
+    elif other.match_headers or other.match_body:
         site.report(f"{name} must match by path, not by header or body: a fallback sends neither; name another read")
     elif missing := one.lacks(other.template.names):
         site.report(f"the path of {name} needs {{{missing[0]}}}, which this action's path does not capture")
@@ -148,7 +171,15 @@ def _check_readback(one: _Subject) -> None:
     """Guard, verify and probe look at an object: it has to exist, and to have a version if the check compares versions."""
     declared, site, probe = one.declared, one.site, one.declared.probe
     if declared.guard and not one.versioned:
-        site.report("if_match needs an object that has a version", "guard")
+        site.report(
+            f"{declared.guard} compares versions, and the action has no object with a version; set object, and version on that object "
+            "(if the tool gives none: version: {digest_of: state}, with guard: compare)",
+            "guard",
+        )
+    if declared.guard and not declared.snapshot:
+        site.report("compares the version that the snapshot reads, and snapshot: false reads none; remove one of them", "guard")
+    if declared.guard not in (None, Guard.COMPARE) and one.kind is not None and one.kind.digest:
+        site.report("the tool cannot compare a digest that the gateway makes; set guard: compare", "guard")
     if declared.verify and one.action.object_type is None:
         site.report("needs an object (or creates) to read back", "verify")
     if probe is None:
@@ -158,15 +189,70 @@ def _check_readback(one: _Subject) -> None:
     elif not declared.creates and probe.find is not None:
         site.report("only a create is looked for in a listing; remove it", "probe", "find")
     elif not declared.creates and not one.versioned:
-        site.report("needs an object with a version: its state alone proves nothing", "probe")
+        site.report("needs an object with a version; add version to it, such as version: {digest_of: state}, or remove the probe", "probe")
+    _check_mark(one)
     find = one.action.probe.find if one.action.probe else None
     if find and (missing := one.lacks(find.template.names)):
         site.report(f"{{{missing[0]}}} is not in this action's path", "probe", "find", "path")
 
 
+def _check_mark(one: _Subject) -> None:
+    """A mark proves that a write was applied: nothing that somebody else may have written as well can be one."""
+    probe, site = one.action.probe, one.site.at("probe", "mark")
+    if probe is None or probe.mark is None:
+        return
+    if "object" not in probe.mark.roots:
+        site.report("does not look at the object; name where the tool keeps the key that it was sent, such as object.body.idempotency_key")
+    elif "request" not in probe.mark.roots:
+        if one.declared.idempotency.header is None:
+            site.report("is compared with the key that the tool was sent, and it is sent none; set idempotency.header")
+    elif not probing.references(probe):
+        site.report(
+            "compares what an equal write of somebody else has too; compare a reference that only this call has and applied does not look "
+            "at, or name where the tool keeps the key that it was sent"
+        )
+
+
+def _check_dry_run(one: _Subject) -> None:
+    """What makes a call a dry run has to be what the tool reads: the agent must not make a write look like one by anything else."""
+    dry, site = one.action.dry_run, one.site.at("dry_run", "if")
+    if dry is None:
+        return
+    read = dependencies.of(dry.when)
+    if read.unnamed or read.headers:
+        site.report("must look at a declared query key (request.query.dry_run) or a member of the body (request.body.dry_run) alone")
+    elif unknown := sorted(read.query - (one.action.match_query or frozenset())):
+        site.report(f"{unknown[0]} is not under match.query: no call with it would match this action")
+    elif not read.query and not any(read.body):
+        site.report("must look at the call: at request.query.KEY, or at a member of request.body")
+
+
+def _check_pending(one: _Subject) -> None:
+    """It is asked of the job or of the object, and of both by the same look."""
+    pending, site = one.action.pending, one.site.at("pending")
+    if pending is None:
+        return
+    for name, expression in (("done", pending.done), ("failed", pending.failed)):
+        if expression is not None and len(expression.roots & {"reply", "object"}) != 1:
+            site.report("must look at reply (of the job) or at object, and not at both", name)
+        elif expression is not None and ("object" in expression.roots) is not pending.on_object:
+            site.report("must look at the same as done: at reply (of the job), or at object", name)
+    if pending.on_object and one.action.object_type is None:
+        site.report("looks at object: the action needs an object (or creates)", "done")
+    if pending.on_object and pending.job is not None:
+        site.report("is for what the job's reply says; done looks at object, so remove it", "job")
+
+
+def _check_failed(one: _Subject) -> None:
+    failed = one.action.failed
+    if failed is not None and "reply" not in failed.roots:
+        one.site.report("must look at reply: nothing that the agent sends proves that the tool applied nothing", "failed")
+
+
 def _check_idempotency(one: _Subject) -> None:
     site, key = one.site.at("idempotency"), one.declared.idempotency
-    if (key.header is None) != key.gateway:
+    said = key.honoured or key.quoted or "gateway" in key.model_fields_set
+    if key.gateway if key.header is not None else said and not key.gateway:
         site.report("set either header (the tool accepts a key there) or gateway: true (only the gateway stores the key)")
     if key.header is None and (key.honoured or key.quoted):
         site.report("honoured and quoted describe the tool's header; give header")
@@ -228,8 +314,11 @@ def _check_instead(one: _Subject, undo: CompensationDocument, site: Site) -> Non
 
 
 def _check_snapshot(one: _Subject, undo: CompensationDocument, site: Site) -> None:
-    body = one.action.undo.body if one.action.undo else None
-    if undo.type is not Remedy.RESTORE_PREVIOUS_VERSION and (body is None or "snapshot" not in body.roots):
+    """What a compensation, or its alternative, puts back must have been kept."""
+    built = one.action.undo
+    by = [undo.by or "", *([undo.instead.by] if undo.instead is not None else [])]
+    reads = built is not None and any("snapshot" in built.roots(name) for name in by)
+    if undo.type is not Remedy.RESTORE_PREVIOUS_VERSION and not reads:
         return
     kind = one.tool.objects.get(one.action.object or "")
     if one.action.object is None or (kind is not None and kind.state is None):
@@ -238,5 +327,14 @@ def _check_snapshot(one: _Subject, undo: CompensationDocument, site: Site) -> No
         site.report("restores a snapshot, but snapshot: false takes none")
 
 
-_READ_CHECKS = (_check_read, _check_fallback)
-_WRITE_CHECKS = (_check_write, _check_readback, _check_idempotency, _check_compensation)
+_READ_CHECKS = (_check_body, _check_read, _check_fallback)
+_WRITE_CHECKS = (
+    _check_body,
+    _check_write,
+    _check_readback,
+    _check_dry_run,
+    _check_pending,
+    _check_failed,
+    _check_idempotency,
+    _check_compensation,
+)

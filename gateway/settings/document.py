@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -300,7 +301,11 @@ _KINDS = {
 def _described(value: object) -> str:
     if isinstance(value, dict):
         return "a mapping"
-    return "a list" if isinstance(value, list) else units.shown(value) + (" (quote it)" if isinstance(value, (int, float)) else "")
+    return (
+        "a list"
+        if isinstance(value, list)
+        else units.shown(value) + (" (quote it)" if isinstance(value, (int, float, Decimal, date)) else "")
+    )
 
 
 def _keys(model: type[Section]) -> list[str]:

@@ -171,6 +171,10 @@ def _port(text: str) -> int:
 
 def _base(path: str) -> str:
     if not _ORIGIN_PATH.fullmatch(path) or {".", ".."}.intersection(path.split("/")):
+        if "?" in path:
+            raise ValueError(
+                "the path has a query; write a fixed query key under the tool's query:, such as query: {api-version: '2024-01'}"
+            )
         raise ValueError("the path must be plain: no dots, escapes, empty segments, query or fragment")
     return path.rstrip("/")
 

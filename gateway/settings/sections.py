@@ -16,8 +16,10 @@ from gateway.core.webhook import delivery
 from gateway.model.run import Limits, TaskClass
 from gateway.model.webhook import Topic, Webhook
 from gateway.settings import network, secrets
+from gateway.settings.adapter import Fixed
 from gateway.settings.document import Amount, Calls, Context, Count, Duration, Problem, Section, Size, between, closest, must
 from gateway.settings.network import Address, Listen, OriginUrl, RedisConfig, RedisServer
+from gateway.settings.own_requests import header_problem, key_problem, looks_secret
 from gateway.settings.secrets import CredentialSection
 from gateway.settings.triggers import TriggersSection
 
@@ -45,6 +47,10 @@ ToolUrl = Annotated[
         lambda at: addresses.allowed(at.host) or not addresses.literal(at.host),
         "{0.host} is a forbidden address: metadata, link-local or multicast",
     ),
+]
+FixedValue = Annotated[
+    str,
+    must(re.compile(r"[\x20-\x7e]{1,512}").fullmatch, "{!r} cannot be sent; write 1 to 512 visible ASCII characters, in quotes"),
 ]
 Variable = Annotated[Any, must(lambda one: isinstance(one, (str, int)), "must be text, a whole number, true or false")]
 
@@ -143,13 +149,38 @@ class ToolSection(Section):
     vars: dict[str, Variable] = Field(default_factory=dict)
     connections: Annotated[Count, between(1, 4_096)] = 64
     ca: str | None = None
+    cookies: Literal["strip", "pass"] = "strip"
+    public_url: OriginUrl | None = None
+    headers: dict[str, FixedValue] = Field(default_factory=dict)
+    query: dict[str, FixedValue] = Field(default_factory=dict)
 
     def problems(self, context: Context) -> Iterator[Problem]:
+        yield from self._fixed_problems()
         if self.mode == "enforce" and self.until is not None:
             yield ("until",), "belongs to mode: shadow; add that, or remove until"
         if self.mode == "shadow" and self.until is None:
             yield ("mode",), "shadow needs until: YYYY-MM-DD, the first day on which policy is enforced"
         yield from context.file(self.ca, "ca")
+
+    def _fixed_problems(self) -> Iterator[Problem]:
+        secret = self.credential.header.lower() if self.credential is not None else None
+        for key, values, problem_of in (("headers", self.headers, header_problem), ("query", self.query, key_problem)):
+            for name, text in values.items():
+                problem = problem_of(name)
+                if problem is None and "${" in text:
+                    problem = "is sent as it stands, without variables: write the text, or move a secret to credential"
+                if problem is None and (looks_secret(name) or (key == "headers" and name.lower() == secret)):
+                    problem = f"{name} looks like a secret, and would stand in the configuration; move it to credential"
+                if problem is not None:
+                    yield (key, name), problem
+        if len({name.lower() for name in self.headers}) != len(self.headers):
+            yield ("headers",), "names a header twice; remove one"
+
+    @property
+    def fixed(self) -> Fixed:
+        """What every request to the tool carries, by name."""
+        credential = self.credential.header.lower() if self.credential is not None else None
+        return Fixed(frozenset(name.lower() for name in self.headers), frozenset(self.query), credential)
 
     @property
     def shadow_until(self) -> float:

@@ -10,10 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.core.codec import entry as codec
+from gateway.core.codec.record import with_tool
 from gateway.core.journal import chain
 from gateway.model.entries import RefusalEntry
 from gateway.model.entry import Kind
 from gateway.model.run import Mode, Scope
+from gateway.stores.sqlite.database import Database
 from gateway.stores.sqlite.projection import FOLDED, rebuild
 from tests.support import driven, earlier
 from tests.support.rig import until_async
@@ -37,7 +39,7 @@ def tables(data_dir: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 def _cell(value: object) -> object:
-    return orjson.loads(value) if isinstance(value, bytes) else value
+    return with_tool(orjson.loads(value)) if isinstance(value, bytes) else value
 
 
 def test_every_kind_of_entry_is_among_them() -> None:
@@ -53,8 +55,10 @@ def test_it_verifies_byte_for_byte(name: str) -> None:
 
 
 def renamed(line: bytes) -> bytes:
-    """A line as it would be written today: two members have another name, or form, since."""
-    document = orjson.loads(line)
+    """A line as it would be written today: two members have another name, or form, and a target names its tool since."""
+    document = dict(with_tool(orjson.loads(line)))
+    if "approval" in document:
+        document["approval"] = with_tool(document["approval"])
     if "untold" in document:
         document["missing_amount"] = document.pop("untold")
     if "wire_key" in document.get("task", {}):
@@ -103,9 +107,19 @@ def test_one_changed_byte_is_found(name: str) -> None:
 
 def test_it_folds_to_the_tables_that_it_had(name: str, tmp_path: Path) -> None:
     data_dir = earlier.copy(name, tmp_path)
+    Database(data_dir, stream="").close()  # migrates it
     before = tables(data_dir)
     assert rebuild(data_dir) == len(earlier.entries(name))
     assert tables(data_dir) == before
+
+
+def test_names_of_objects_hold_their_tool(name: str, tmp_path: Path) -> None:
+    data_dir = earlier.copy(name, tmp_path)
+    Database(data_dir, stream="").close()
+    found = tables(data_dir)
+    names = {str(row[1]) for row in found["sightings"]}
+    assert names
+    assert all(name.split("/")[1] == "ledger" for name in names)
 
 
 async def test_a_run_of_an_earlier_version_is_rolled_back(tmp_path: Path) -> None:

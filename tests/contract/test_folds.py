@@ -15,7 +15,7 @@ from tests.contract.conftest import Reopen
 from tests.support import journaling as make
 from tests.support.journaling import typed
 
-OBJECT = "acme/erp:invoice:inv_1"
+OBJECT = "acme/erp/erp:invoice:inv_1"
 
 
 async def state(store: SqliteStore, name: str = "a") -> State:
@@ -124,18 +124,18 @@ async def test_writes_in_flight_or_unknown_are_unsettled_oldest_first(store: Sql
     assert [write.wire_key for write in await store.writes.of_run("run_1")] == [make.wire_key(name) for name in "abcde"]
 
 
-async def test_an_object_is_rewritten_by_a_later_write_that_did_not_fail(store: SqliteStore) -> None:
+async def test_the_later_writes_of_an_object_are_those_that_did_not_fail(store: SqliteStore) -> None:
     first = await store.journal.intend(make.opening("a"))
     assert isinstance(first, Position)
-    assert await store.writes.rewritten("wf_1", OBJECT, 0)
-    assert not await store.writes.rewritten("wf_1", OBJECT, first.seq)
+    assert await store.writes.later("wf_1", OBJECT, 0)
+    assert not await store.writes.later("wf_1", OBJECT, first.seq)
     await store.journal.intend(make.opening("b"))
-    assert await store.writes.rewritten("wf_1", OBJECT, first.seq)
+    assert await store.writes.later("wf_1", OBJECT, first.seq)
     await store.journal.append(typed(make.outcome("b", result="failed")))
-    assert not await store.writes.rewritten("wf_1", OBJECT, first.seq)
+    assert not await store.writes.later("wf_1", OBJECT, first.seq)
     await store.journal.intend(make.opening("c", id_="inv_2"))
-    assert not await store.writes.rewritten("wf_1", OBJECT, first.seq)
-    assert not await store.writes.rewritten("wf_2", OBJECT, 0)
+    assert not await store.writes.later("wf_1", OBJECT, first.seq)
+    assert not await store.writes.later("wf_2", OBJECT, 0)
 
 
 async def test_a_sighting_counts_as_soon_as_it_was_posted_and_after_a_restart(reopen: Reopen) -> None:
@@ -156,7 +156,7 @@ async def test_a_read_without_version_or_object_is_no_sighting(store: SqliteStor
     await store.journal.append(typed(make.read(version=None)))
     await store.journal.append(typed(make.read("", version='"list"')))
     assert await store.sightings.by_run("run_1", OBJECT) == Sighting('"v1"', 1)
-    assert await store.sightings.by_run("run_1", "acme/erp:invoice:") is None
+    assert await store.sightings.by_run("run_1", "acme/erp/erp:invoice:") is None
 
 
 async def test_an_own_write_is_seen_at_its_version_or_as_unknown(reopen: Reopen) -> None:

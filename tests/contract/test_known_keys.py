@@ -13,8 +13,9 @@ from gateway.stores.sqlite.projection import KnownKeys
 def table(*keys: tuple[str, str, str]) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:")
     try:
-        connection.execute("CREATE TABLE writes (tenant TEXT, workflow_id TEXT, key_digest TEXT)")
-        connection.executemany("INSERT INTO writes VALUES (?, ?, ?)", keys)
+        connection.execute("CREATE TABLE writes (tenant TEXT, workflow_id TEXT, key_digest TEXT, key_own TEXT)")
+        connection.execute("CREATE TABLE named_keys (tenant TEXT, workflow_id TEXT, key_own TEXT)")
+        connection.executemany("INSERT INTO writes VALUES (?, ?, ?, NULL)", keys)
         yield connection
     finally:
         connection.close()
@@ -29,6 +30,12 @@ def test_a_key_on_disk_or_handed_in_is_never_said_to_be_new() -> None:
         assert known.maybe("acme", "w", "cc")
 
 
+def test_a_key_that_an_equal_call_answered_is_known() -> None:
+    with table(("acme", "w", "aa")) as connection:
+        connection.execute("INSERT INTO named_keys VALUES ('acme', 'w', 'bb')")
+        assert KnownKeys(connection).maybe("acme", "w", "bb")
+
+
 def test_a_workflow_too_large_to_remember_is_always_looked_up() -> None:
     with table(*[("acme", "w", f"{n:04x}") for n in range(10)]) as connection:
         assert KnownKeys(connection, bound=8).maybe("acme", "w", "ffff")
@@ -41,6 +48,6 @@ def test_what_was_forgotten_is_loaded_again() -> None:
         for n in range(9):
             known.maybe("acme", f"other-{n}", "00")
             known.note("acme", f"other-{n}", f"{n:04x}")
-        connection.execute("INSERT INTO writes VALUES ('acme', 'w1', 'dd')")
+        connection.execute("INSERT INTO writes VALUES ('acme', 'w1', 'dd', NULL)")
         assert known.maybe("acme", "w1", "dd"), "it was forgotten, and so is read again"
         assert known.maybe("acme", "w1", "aa")

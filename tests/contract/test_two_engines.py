@@ -24,7 +24,7 @@ from gateway.model.decision import Allow, Deny, Hold
 from gateway.model.trigger import Measure
 from tests.support import opa, two_engines
 from tests.support.cases import authored, builtins, bundles, calls, differences, documented, generated, questions
-from tests.support.policies import ALLOWED, ruled
+from tests.support.policies import ALLOWED, POLICIES, ruled, written
 
 Bundle = Callable[[Path], Path]
 Cases = Callable[[], Iterator[calls.Case]]
@@ -126,6 +126,7 @@ def test_there_are_questions_enough_and_they_lead_to_every_kind_of_answer(tmp_pa
 def test_both_engines_answer_every_use_of_a_builtin_alike(tmp_path: Path) -> None:
     rules = (f"use_{at} := answer if {{\n\t{taken(use)}answer := {use}\n}}" for at, (use, _) in enumerate(USES))
     folder = ruled(tmp_path, f"{ALLOWED}\n\n" + "\n\n".join(rules))
+    written(folder, {"killcord/lib/number.rego": (POLICIES / "killcord" / "lib" / "number.rego").read_text()})
     ours = two_engines.embedded(folder)
     with two_engines.remote(folder) as theirs:
         for at, (use, questions) in enumerate(USES):

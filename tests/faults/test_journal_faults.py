@@ -169,11 +169,11 @@ async def test_a_sighting_that_never_reached_the_disk_is_forgotten(tmp_path: Pat
     fill_up(store)
     for _ in range(400):
         store.journal.post(typed(make.read("inv_1", '"never"', padding="x" * 2000)))
-    seen = await store.sightings.by_run("run_1", "acme/erp:invoice:inv_1")
+    seen = await store.sightings.by_run("run_1", "acme/erp/erp:invoice:inv_1")
     assert seen is not None
     assert seen.version == '"never"'
     await until(lambda: not store.journal.health().ok)
-    seen = await store.sightings.by_run("run_1", "acme/erp:invoice:inv_1")
+    seen = await store.sightings.by_run("run_1", "acme/erp/erp:invoice:inv_1")
     assert seen is not None
     assert seen.version == '"before"' or seen.seq <= store.journal.health().seq
     assert (await store.registry.counters("run:run_1"))["steps"] == store.journal.health().seq

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from decimal import Decimal
 from urllib.parse import quote, unquote
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.core.request import body as request_body
-from gateway.core.request import canonical
+from gateway.core.request import canonical, exact_json
 from gateway.errors import MalformedRequest
 
 PIECES = st.sampled_from(
@@ -83,7 +84,7 @@ def test_strict_json_reads_as_plain_json_does_or_not_at_all(value: dict[str, obj
     try:
         assert request_body.loads(text.encode()) == json.loads(text)
     except MalformedRequest:
-        assert request_body.collide(value) or "\\ud" in text
+        assert request_body.collide(value) or "\\ud" in text or any(unicodedata.category(each) == "Cc" for key in value for each in key)
 
 
 @given(st.binary(max_size=40) | st.text(alphabet='{}[]":,\\ud8a01eE+-. nulltruefas', max_size=40).map(str.encode))
@@ -92,4 +93,4 @@ def test_bytes_are_json_or_refused(body: bytes) -> None:
         value = request_body.loads(body)
     except MalformedRequest:
         return
-    assert json.loads(body) == value
+    assert exact_json.same(json.loads(body, parse_float=Decimal), value)

@@ -18,6 +18,7 @@ from msgspec.structs import fields, replace
 from gateway.core.codec import entry as codec
 from gateway.core.journal import chain
 from gateway.core.triggers.window import NAMES
+from gateway.model.call import Target
 from gateway.model.entries import ChargeRecord, Entry, IntentEntry
 from gateway.model.entry import Position
 from gateway.model.run import Rate
@@ -65,7 +66,10 @@ def struct(kind: type[Struct]) -> st.SearchStrategy[Any]:
     members = {one.name: of(hints[one.name], one.name) for one in fields(kind) if one.name not in link}
     if kind is Trigger:
         members["name"] = st.sampled_from(NAMES)
+    if kind is Target:
+        members["tool"] = texts  # one without is of an earlier version: read with the tool of its entry, so that it is written otherwise
     required = {one.name for one in fields(kind) if one.default is NODEFAULT and one.default_factory is NODEFAULT}
+    required |= {"tool"} if kind is Target else set()
     needed = {name: one for name, one in members.items() if name in required}
     return st.fixed_dictionaries(needed, optional={name: one for name, one in members.items() if name not in required}).map(
         lambda given: kind(**given)

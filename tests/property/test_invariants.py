@@ -69,6 +69,7 @@ OPERATORS = among(
 )
 WORLD = among(
     (3, of("edit", doc=NUMBERS, removed=st.sampled_from([False, False, True]))),
+    (3, of("imitate", which=NUMBERS)),
     (4, event("turn", fate=UNDOING)),
     (3, event("wait", seconds=st.sampled_from([*[1.0, 10.0] * 5, 60.0, 1000.0, 4000.0]))),
     (1, event("policy", active=st.sampled_from(["usual", "usual", "stricter"]))),

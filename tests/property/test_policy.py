@@ -46,11 +46,10 @@ runs = st.builds(
 calls = st.builds(
     Call, tool=texts, method=texts, path=texts, segments=st.just(()), query=st.dictionaries(texts, texts, max_size=3), args=json_values
 )
+leases = st.builds(Lease, run_id=texts, tenant=texts, generation=st.integers(1, 9), not_before=times, expires_at=times)
 documents = st.builds(
     policy_decision.document,
-    run=runs,
-    lease=st.builds(Lease, run_id=texts, tenant=texts, generation=st.integers(1, 9), not_before=times, expires_at=times),
-    mode=st.sampled_from(Mode),
+    caller=st.builds(policy_decision.of_caller, runs, leases, st.sampled_from(Mode)),
     call=calls,
     action=texts,
     effect=st.sampled_from(Effect),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.adapter import resolve
+from gateway.core.adapter import probing
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Schedule
 from gateway.model.effect import State
@@ -53,4 +53,4 @@ def test_a_node_that_follows_one_without_a_known_version_is_nobodys_guess() -> N
 def test_a_version_is_the_writes_own_where_nothing_else_differs(
     before: object, seen: object, asked: object, replaced: bool, alone: bool
 ) -> None:
-    assert resolve.ours_alone(before, seen, asked, replaced=replaced) is alone
+    assert probing.ours_alone(before, seen, asked, replaced=replaced) is alone

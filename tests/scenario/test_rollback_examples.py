@@ -173,7 +173,9 @@ def test_a_duplicate_refund_is_stopped_by_its_key_and_compensated_once(firm: Com
 
 
 @HOW
-def test_a_refund_that_nobody_heard_of_is_found_in_the_tool_and_not_made_again(firm: Company, erp: Erp, roll_back: RollBack) -> None:
+def test_a_refund_that_nobody_heard_of_is_found_and_neither_made_again_nor_removed_without_a_person(
+    firm: Company, erp: Erp, roll_back: RollBack
+) -> None:
     agent, losing, seen = at_work(firm.gateway, erp), Seen(lost="POST"), Seen()
     with firm.relay.going_wrong(losing):
         lost = agent.refunds("case 5513")
@@ -183,6 +185,6 @@ def test_a_refund_that_nobody_heard_of_is_found_in_the_tool_and_not_made_again(f
         assert again.body["code"] == "reply-not-kept", "the journal knows by now that it was made, not what was answered"
         assert len(erp.records("refunds")) == 1
         done = roll_back(firm.gateway, agent.run_id)
-    assert (done.status, done.states) == ("clean", [("refund.create", "done")])
-    assert erp.records("refunds") == {}
-    assert (losing.count("POST"), seen.count("POST"), seen.count("DELETE")) == (1, 0, 1)
+    assert (done.status, done.states) == ("residue", [("refund.create", "task")]), "somebody else may have made it"
+    assert len(erp.records("refunds")) == 1
+    assert (losing.count("POST"), seen.count("POST"), seen.count("DELETE")) == (1, 0, 0)

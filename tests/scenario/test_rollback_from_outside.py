@@ -158,7 +158,7 @@ async def test_anyone_who_is_asked_for_a_compensation_sees_the_request_and_who_w
             assert asked["request"] == {
                 "method": "PUT",
                 "path": INVOICE.format(1),
-                "headers": {"content-type": "application/json", "if-match": '"v2"'},
+                "headers": {"content-type": "application/json; charset=utf-8", "if-match": '"v2"'},
                 "withheld": [],
                 "body": body,
             }

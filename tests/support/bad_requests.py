@@ -202,9 +202,6 @@ JSONS = {
     "NaN": b'{"a": NaN}',
     "Infinity": b'{"a": Infinity}',
     "-Infinity": b"[-Infinity]",
-    "1e400": b'{"a": 1e400}',
-    "65 bits": b'{"a": 18446744073709551616}',
-    "minus 65 bits": b'{"a": -9223372036854775809}',
     "10000 digits": b"[" + b"9" * 10_000 + b"]",
     "depth 65": b"[" * 65 + b"]" * 65,
     "depth 10000": b"[" * 10_000 + b"]" * 10_000,
@@ -261,9 +258,7 @@ def _corpus() -> dict[str, bytes]:
         "json in latin-1": post(b'{"a": 1}', "/erp/x", "Content-Type: application/json; charset=latin-1"),
         "form with a key twice": post(b"a=1&a=2", "/erp/x", "Content-Type: application/x-www-form-urlencoded"),
         "form with raw bytes": post(b"a=\xff", "/erp/x", "Content-Type: application/x-www-form-urlencoded"),
-        "brotli": post(b"abc", "/erp/x", "Content-Encoding: br"),
         "gzip that is none": post(b"abc", "/erp/x", "Content-Encoding: gzip"),
-        "gzip twice": post(b"abc", "/erp/x", "Content-Encoding: gzip, gzip"),
     }
     return found
 

@@ -37,12 +37,14 @@ def i2_at_most_once(story: Story) -> Against:
 
 
 def i3_truthful_outcome(story: Story) -> Against:
-    """``failed`` => U(k) = 0; ``success`` => U(k) >= 1; else ``unknown``. A later definite failure does not clear a possible apply."""
+    """``failed`` => U(k) = 0; ``success`` => U(k) >= 1; else ``found`` or ``unknown``, which prove neither. A later definite failure does
+    not clear a possible apply.
+    """
     for effect in story.chronicle.effects.values():
         applied = _applied(story, effect)
         if effect.state is State.FAILED and applied:
             yield f"{effect.intent['action']} {effect.key} was applied and counts as failed: {effect.results}"
-        if effect.state in (State.STANDING, State.COMPENSATED) and not applied:
+        if effect.state in (State.STANDING, State.COMPENSATED) and not applied and not effect.found:
             yield f"{effect.intent['action']} {effect.key} was not applied and is {effect.state}: {effect.results}"
 
 
@@ -117,8 +119,8 @@ def i9_compensation(story: Story) -> Against:
             continue
         for key in effect.intent["compensates"]:
             undone[key] = undone.get(key, 0) + 1
-            if not _applied(story, chronicle.effects[key]):
-                yield f"{effect.key} compensated {key}, which was not applied"
+            if not _applied(story, chronicle.effects[key]) and (effect.rollback, effect.intent["node"]) not in chronicle.asked:
+                yield f"{effect.key} compensated {key}, which was not applied, and nobody was asked"
             if undone[key] > 1:
                 yield f"{key} was compensated {undone[key]} times"
     for tool in story.tool.tools.values():

@@ -27,7 +27,7 @@ from tests.support.invariants_tool import header
 
 Entry = dict[str, Any]
 GENESIS = "0" * 64
-STATES = {"success": State.STANDING, "failed": State.FAILED, "denied": State.FAILED, "unknown": State.UNKNOWN}
+STATES = {"success": State.STANDING, "found": State.STANDING, "failed": State.FAILED, "denied": State.FAILED, "unknown": State.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ class Effect:
     @property
     def key(self) -> str:
         return str(self.intent["idempotency_key"])
+
+    @property
+    def found(self) -> bool:
+        """Whether nothing but the state of its object says that it was applied."""
+        return bool(self.results) and self.results[-1][1] == "found"
 
     @property
     def logical(self) -> tuple[str, str, str]:
@@ -94,6 +99,8 @@ class Chronicle:
     rollbacks: dict[str, Entry] = field(default_factory=dict)
     nodes: dict[tuple[str, str], str] = field(default_factory=dict)
     handed: set[str] = field(default_factory=set)
+    asked: set[tuple[str | None, str]] = field(default_factory=set)
+    """Rollback and node of the compensations that a person was asked about."""
     sent: list[Sent] = field(default_factory=list)
     reads: list[Entry] = field(default_factory=list)
     heads: dict[tuple[str, int], str] = field(default_factory=dict)
@@ -260,6 +267,8 @@ class Chronicle:
                 self.rollbacks[entry["rollback_id"]] = entry["rollback"]
             case "rollback" if entry.get("change") == "node":
                 self.nodes[entry["rollback_id"], entry["node"]] = entry["state"]
+                if "approval_id" in entry:
+                    self.asked.add((entry["rollback_id"], entry["node"]))
             case "order" | "run":
                 for change in projection.changes(of_fields(entry), Position(entry["stream"], seq)):
                     self._governed(seq, change)

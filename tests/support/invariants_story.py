@@ -375,11 +375,12 @@ class Story:
         await self.tool.land(float("inf"))
         task = found[which % len(found)]
         if task.kind is TaskKind.OUTCOME_UNKNOWN:
-            applied = any(self.tool.tools[tenant].applied[key] for key in task.wire_keys)
+            applied = [key for key in task.wire_keys if self.tool.tools[tenant].applied[key]]
             word = "applied" if applied else "not_applied"
         else:
-            word = "done"
-        await self.world.gateway.recovery.tasks.resolve(task.task_id, resolution=word, note="looked", by="operator")
+            word, applied = "done", []
+        tasks = self.world.gateway.recovery.tasks
+        await tasks.resolve(task.task_id, resolution=word, note="looked", by="operator", writes=applied or None)
 
     async def decide(self, tenant: str, which: int, grant: bool) -> None:
         store = self.world.gateway.resources.store
@@ -393,6 +394,20 @@ class Story:
         value = -1 - len(self.tool.tools[tenant].log)
         state = None if removed else {"value": value, "other": value, "sum": value}
         self.tool.tools[tenant].edit((tenant, "docs", f"d{doc % DOCS}"), state)
+
+    async def imitate(self, tenant: str, which: int) -> None:
+        """A person does at the tool what an agent asked for."""
+        calls = [one for one in self.parts[tenant].calls if one.method in ("PATCH", "PUT", "DELETE") and "/docs/" in one.path]
+        if not calls:
+            return
+        call, tool = calls[-1 - which % len(calls)], self.tool.tools[tenant]
+        name = (tenant, "docs", call.path.rsplit("/", 1)[1])
+        now = tool.now(name)
+        asked = call.body if isinstance(call.body, dict) else {}
+        if call.method == "PUT":
+            tool.edit(name, asked)
+        elif now is not None:
+            tool.edit(name, {**now, **asked} if call.method == "PATCH" else None)
 
     # What befalls all.
 

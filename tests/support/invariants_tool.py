@@ -16,8 +16,8 @@ from gateway.model.call import Answer, Outgoing
 from tests.support.invariants_points import Points
 from tests.support.toolmodel import Tool
 
-MARK = b"x-agents-call"
-"""A header by which the calls of agents are told from what the gateway asks for itself."""
+MARK = b"x-client-request-id"
+"""A header by which the calls of agents are told from what the gateway asks for itself: one that says nothing of where a call goes."""
 LATE = 3.0
 """Seconds within which a call arrives that seemed lost: less than any adapter's ``settle``."""
 

@@ -35,6 +35,8 @@ class Ledger:
     fail_after_apply: int = 0
     refuse: int = 0
     without_etag: bool = False
+    keeps_key: bool = False
+    """Each object holds the key that its last write was sent with."""
     down: bool = False
     hold: asyncio.Event | None = None
     next_id: str | None = None
@@ -87,6 +89,8 @@ class Ledger:
         match = request.headers.get("If-Match")
         if (match and match != f'"v{version}"') or (request.headers.get("If-None-Match") == "*" and name in self.objects):
             return web.json_response({"error": "version"}, status=412)
+        if self.keeps_key and data:
+            data = {**data, "sent_with": request.headers.get("Idempotency-Key")}
         if self._counted("ignore"):
             return self._shown(200, old, version)
         if request.method == "DELETE":

@@ -135,7 +135,7 @@ class Rig:
         """One call; header names with ``_`` for ``-``."""
         data = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
         lines = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        lines += [(b"Content-Type", b"application/json")] if data else []
+        lines += [(b"Content-Type", b"application/json")] if data and "Content_Type" not in headers else []
         lines += [(b"Authorization", f"Bearer {lease}".encode())] if lease else []
         head = Head(method=method, target=f"/{tool}{path}", headers=tuple(lines), length=len(data))
         return await self.gateway.calls.endpoint.handle(canonical.call(head, data), commit)

@@ -28,7 +28,7 @@ from gateway.stores.sqlite import SqliteStore
 from tests.support import journaling
 
 UNDOS = {("erp", "invoice.update"): Undo(remedy=Remedy.RESTORE_PREVIOUS_VERSION, by="invoice.replace", automatic=True)}
-TARGET = Target("erp", "invoice", "inv_1", "acme")
+TARGET = Target("erp", "invoice", "inv_1", "acme", "erp")
 
 ROLLBACK = Rollback(
     rollback_id="rb_1",

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.core.adapter import catalog, resolve
-from gateway.core.adapter.catalog import Matched, Tool, Unmatched
+from gateway.core.adapter import matching, resolve
+from gateway.core.adapter.catalog import Tool
+from gateway.core.adapter.matching import Matched, Unmatched
 from gateway.core.request import canonical
 from gateway.model.call import Call
 from gateway.settings import compilation
@@ -47,7 +48,7 @@ def call(method: str, target: str, body: object = None, headers: Mapping[str, st
 
 
 def matched(tool: Tool, asked: Call) -> Matched:
-    found = catalog.match(tool, asked)
+    found = matching.match(tool, asked)
     assert not isinstance(found, Unmatched), found.reason
     return found
 
@@ -58,8 +59,8 @@ def meaning(tool: Tool, sample: Sample) -> dict[str, object]:
     asked = call(request["method"], request["path"], request["body"], request["headers"])
     found = matched(tool, asked)
     action = found.action
-    document = {**catalog.document(tool, asked, found.captures), "reply": sample["reply"]}
-    target, created = resolve.target_of(tool, found, document), resolve.created_id(action, document)
+    document = {**matching.document(tool, asked, found.captures), "reply": sample["reply"]}
+    target, created = resolve.target_of(tool, found, document), resolve.created_id(tool, action, found.captures, document)
     kind = tool.objects[action.object_type or ""]
     cost = resolve.cost_of(action, document)
     version = resolve.version_of(kind, {**document, "reply": sample["read_back"]})

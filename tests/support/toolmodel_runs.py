@@ -116,7 +116,7 @@ class Case:
     count: int = 0
     faults: bool = True
     cut: bool = False
-    """Whether gateways went down: what offset something may have been applied without leaving a version that is known."""
+    """Whether gateways went down: a compensation may have been applied, and is then found, without leaving a version that is known."""
 
     # The run, and others beside it.
 
@@ -231,8 +231,9 @@ class Case:
         day = self.chance.choice(UNDOING_DAYS)
         if day is Day.REFUSED:
             self.spoilt.add(request.target.split("/")[5])
-        if day in (Day.LOST_AFTER, Day.FAILED_AFTER) and request.target.endswith("/adjust"):
-            # That it was applied shows, and not whether the version seen then holds it alone.
+        if day in (Day.LOST_AFTER, Day.FAILED_AFTER, Day.LOST_BEFORE):
+            # What is there is found, and not proven to be ours; and that nothing is there proves nothing of what was absent before: the
+            # older effects on the object are a person's.
             self.spoilt.add(request.target.split("/")[5])
         return day
 
@@ -275,9 +276,9 @@ class Case:
                     await rig.gateway.control.approvals.decide(asked.approval_id, grant=grant, reason="looked", by="a person")
             for task in await rig.gateway.resources.store.registry.tasks(run=run.run.run_id, limit=1000):
                 if task.kind is TaskKind.OUTCOME_UNKNOWN and task.resolution is None:
-                    applied = any(self.tool.applied[key] for key in task.wire_keys)
-                    word = "applied" if applied else "not_applied"
-                    await rig.gateway.recovery.tasks.resolve(task.task_id, resolution=word, note="looked", by="a person")
+                    applied = [key for key in task.wire_keys if self.tool.applied[key]]
+                    word, tasks = "applied" if applied else "not_applied", rig.gateway.recovery.tasks
+                    await tasks.resolve(task.task_id, resolution=word, note="looked", by="a person", writes=applied or None)
 
     # What has to hold.
 
@@ -351,8 +352,7 @@ class Case:
             whole = {"sum": 0}
         if _same(now, whole):
             return
-        unsure = self.cut and any(one.key in undoing and one.what == "adjust" for one in log)
-        assert unsure or name in self.doubtful or name[2] in self.spoilt, f"{name}: {now} instead of {whole}"
+        assert self.cut or name in self.doubtful or name[2] in self.spoilt, f"{name}: {now} instead of {whole}"
         between = [whole, *(one.after for one in mine)]
         if name[1] != "tallies":
             assert any(_same(now, one) for one in between), f"{name}: {now} was never there"

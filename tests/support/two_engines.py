@@ -19,7 +19,7 @@ from gateway.clients import policy_bundle
 from gateway.clients.opa import channel
 from gateway.clients.opa.channel import Answer
 from gateway.clients.rego import engine, entry_points, loading
-from gateway.core.policy import decision
+from gateway.core.policy import decision, numbers
 from gateway.model.decision import Decision, Deny, Reason
 from tests.support import opa, policies
 
@@ -46,7 +46,7 @@ class Remote:
 
     def ask(self, rule: str, document: Mapping[str, object]) -> Outcome:
         """As ``OpaEngine`` asks, without its deadline."""
-        return self.evaluate(f"data.killcord.{rule}", document)
+        return self.evaluate(f"data.killcord.{rule}", numbers.documented(document))
 
     def evaluate(self, rule: str, document: Mapping[str, object]) -> Outcome:
         answer = self._answer(rule, document)

@@ -39,7 +39,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class VerifierReport:
     """What a verifier reports about the run."""
 
     says: str
@@ -48,7 +48,7 @@ class Finding:
     evidence: Mapping[str, object]
 
 
-Act = Calls | Edit | Finding
+Act = Calls | Edit | VerifierReport
 
 NEXT = Call("sets inv-1003 to 'approved'", "PATCH", "invoices/inv-1003", {"status": "approved"})
 """What the agent would do next; by then it must not get through."""

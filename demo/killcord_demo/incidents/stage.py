@@ -9,7 +9,7 @@ from typing import Any
 
 from killcord_demo import erp, worker
 from killcord_demo.erp import Erp
-from killcord_demo.incidents.play import NEXT, Act, Call, Calls, Edit, Finding, Play
+from killcord_demo.incidents.play import NEXT, Act, Call, Calls, Edit, Play, VerifierReport
 from killcord_demo.relay import Relay
 from killcord_demo.screen import Screen
 from killcord_demo.site import Site
@@ -72,7 +72,7 @@ class Stage:
             case Edit():
                 self.erp.edit(act.invoice, **act.fields)
                 self.screen.line("person", act.says)
-            case Finding():
+            case VerifierReport():
                 self.site.operator.finding(run_id, kind=act.kind, severity=act.severity, evidence=act.evidence)
                 self.screen.line("verifier", act.says, act.severity)
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from killcord_demo.incidents.faults import does_nothing
-from killcord_demo.incidents.play import Finding, Play, agent, sets
+from killcord_demo.incidents.play import Play, VerifierReport, agent, sets
 
 PLAYS = (
     Play(
@@ -19,7 +19,7 @@ PLAYS = (
         title="a verifier proves that the books do not balance any more",
         acts=(
             agent(sets("inv-1001", "paid"), sets("inv-1002", "paid")),
-            Finding(
+            VerifierReport(
                 "reports: 600 were booked as paid, and no payment came in", "ledger.imbalance", "critical", {"booked": 600, "received": 0}
             ),
         ),

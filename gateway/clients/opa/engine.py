@@ -14,6 +14,7 @@ from gateway.clients.opa.channel import Channel, Result, RuleFailed
 from gateway.clients.rego import entry_points
 from gateway.clients.rego.engine import Report
 from gateway.core.policy import decision as policy_decision
+from gateway.core.policy import numbers
 from gateway.model.decision import Decision, Deny
 
 CHECK_TIMEOUT = 2.0
@@ -66,6 +67,11 @@ class OpaEngine:
         """OPA's rules may change at any moment: whatever could be asked for is gathered."""
         return True
 
+    @property
+    def arguments(self) -> tuple[tuple[str, ...], ...]:
+        """OPA's rules are its own: what they read is not known."""
+        return ()
+
     async def decide(self, document: Mapping[str, object]) -> Decision:
         """Decide on an input document; ``ports.PolicyEngine`` says what is raised.
 
@@ -84,7 +90,7 @@ class OpaEngine:
     async def ask(self, rule: str, document: Mapping[str, object]) -> object:
         """What ``data.killcord.<rule>`` is on an input document; ``ports.policy.Rules`` says what is raised."""
         status = self._ready()
-        found = await self._ask(rule, document, within=self._timeout)
+        found = await self._ask(rule, numbers.documented(document), within=self._timeout)
         _check_bundles(found, status)
         return found.value
 

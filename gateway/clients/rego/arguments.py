@@ -36,6 +36,13 @@ def _integer(node: Node, scope: Scope) -> str | None:
     return "engines differ in fractions here; use literal numbers, counts or integers of the input"
 
 
+def _numeric(node: Node, scope: Scope) -> str | None:
+    text = scope.literal(node)
+    if (text is not None and re.fullmatch(r"-?(0|[1-9][0-9]{0,14})", text)) or scope.kind(node) in (Kind.INTEGER, Kind.WHOLE):
+        return None
+    return "engines read different texts, and differ from the sixteenth digit on; use data.killcord.lib.number.parse"
+
+
 def _text(looks: str, example: str) -> Check:
     """The argument has to be a literal that looks like ``looks``."""
     wanted = re.compile(looks)
@@ -84,6 +91,8 @@ def _format(arguments: Sequence[Node], scope: Scope) -> str | None:
     kinds = [scope.kind(each) for each in values["items"]]
     if any(verb == "s" and kind is not Kind.TEXT for verb, kind in zip(used, kinds, strict=True)):
         return "engines differ in %s for a value that may be no text; use %v"
+    if Kind.LARGE in kinds:
+        return "engines print numbers beyond 64 bits differently; leave it out"
     return "engines print an empty set differently; print it as a list, by sort(...)" if Kind.SET in kinds else None
 
 
@@ -100,6 +109,7 @@ _CHECKS: Mapping[str, tuple[tuple[int, Check], ...]] = {
     "replace": ((1, _some_text),),
     "substring": ((1, _integer), (2, _integer)),
     "time.clock": ((0, _zone),),
+    "to_number": ((0, _numeric),),
     "time.date": ((0, _zone),),
     "time.parse_duration_ns": ((0, _text(r"(?:[0-9]{1,9}(?:h|m|s|ms|us|ns))+", '"1h30m"')),),
     "time.parse_rfc3339_ns": ((0, _text(rf"{_DAY}T{_TIME}(?:Z|[+-][01][0-9]:[0-5][0-9])", '"2026-12-24T00:00:00Z"')),),

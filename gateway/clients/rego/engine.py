@@ -21,6 +21,7 @@ from gateway import errors
 from gateway.clients import policy_bundle
 from gateway.clients.rego import entry_points, loading
 from gateway.core.policy import decision as policy_decision
+from gateway.core.policy import numbers
 from gateway.model.decision import Decision, Deny
 
 _SOMEWHERE = "an unknown place"  # some built-ins fail without saying where
@@ -41,14 +42,21 @@ class DecisionCache:
     """Belongs to one revision of a bundle. ``paths`` are the paths that its rules look at, ``None`` if that is unknown."""
 
     def __init__(self, paths: Sequence[tuple[str, ...]] | None) -> None:
-        self._paths = None if paths is None or any(path[0] in _NEW_EACH_TIME for path in paths) else tuple(paths)
+        known = None if paths is None or any(path[0] in _NEW_EACH_TIME for path in paths) else paths
+        # Most are two steps long, and found in the shortest way.
+        self._pairs = tuple((path[0], path[1]) for path in known or () if len(path) == 2)
+        self._paths = None if known is None else tuple(path for path in known if len(path) != 2)
         self._answers: OrderedDict[bytes, Decision] = OrderedDict()
 
     def key(self, document: Mapping[str, object]) -> bytes | None:
         """What the rules will see of a document; ``None`` if it is not remembered."""
         if self._paths is None:
             return None
-        return orjson.dumps([_at(document, path) for path in self._paths])
+        found: list[object] = [_at(document, path) for path in self._paths]
+        for first, second in self._pairs:
+            value = document.get(first)
+            found.append(value.get(second, _ABSENT) if type(value) is dict else _at(document, (first, second)))
+        return orjson.dumps(found)
 
     def get(self, key: bytes) -> Decision | None:
         """The answer to a key, under the id it was given first; ``None`` if there is none yet."""
@@ -69,9 +77,9 @@ def _at(document: Mapping[str, object], path: tuple[str, ...]) -> object:
     for step in path:
         if not isinstance(value, dict):
             return (_ABSENT, step, value)
-        if step not in value:
-            return _ABSENT
-        value = value[step]
+        value = value.get(step, _ABSENT)
+        if value is _ABSENT:
+            return value
     return value
 
 
@@ -125,6 +133,10 @@ class EmbeddedEngine:
     def asks_for(self, name: str) -> bool:
         return self._active.asked is None or name in self._active.asked
 
+    @property
+    def arguments(self) -> tuple[tuple[str, ...], ...]:
+        return self._active.examined.arguments
+
     async def decide(self, document: Mapping[str, object]) -> Decision:
         """Decide on an input document; ``ports.PolicyEngine`` says what is raised.
 
@@ -166,7 +178,7 @@ class EmbeddedEngine:
         if rule not in active.examined.answers:
             return None
         try:
-            return loading.evaluate(active.engine, f"data.killcord.{rule}", document)
+            return loading.evaluate(active.engine, f"data.killcord.{rule}", numbers.documented(document))
         except loading.EnginePanicked as panic:
             self._restart()
             raise errors.PolicyUnavailable(f"The policy engine crashed on data.killcord.{rule}.") from panic

@@ -31,6 +31,7 @@ LACKING: Mapping[str, str] = {
 
 
 _RUN = Run(run_id="run_1", workflow_id="run_1", tenant="acme", agent_id="billing", task_class="default", scopes=("erp:*",))
+_LEASE = Lease(run_id="run_1", tenant="acme", generation=1, not_before=0.0, expires_at=1_800_000_000.0)
 
 
 def path_of(rule: str) -> tuple[str, ...]:
@@ -40,9 +41,7 @@ def path_of(rule: str) -> tuple[str, ...]:
 def sample_call() -> dict[str, object]:
     """The document of an ordinary write."""
     return policy_decision.document(
-        run=_RUN,
-        lease=Lease(run_id="run_1", tenant="acme", generation=1, not_before=0.0, expires_at=1_800_000_000.0),
-        mode=Mode.ACTIVE,
+        caller=policy_decision.of_caller(_RUN, _LEASE, Mode.ACTIVE),
         call=Call(tool="erp", method="PATCH", path="/acme/invoices/1", segments=("acme", "invoices", "1"), args={}),
         action="invoice.update",
         effect=Effect.WRITE,

@@ -12,7 +12,7 @@ import regorus
 
 from gateway import errors
 from gateway.clients.policy_bundle import Bundle
-from gateway.clients.rego import entry_points, expansion, names, syntax, vetting
+from gateway.clients.rego import arguments_read, entry_points, expansion, names, syntax, vetting
 from gateway.core.policy import rules
 
 UNDEFINED = '"<undefined>"'  # what regorus answers where a rule has no value
@@ -26,12 +26,14 @@ class Examined:
     """A bundle's modules, ready to compile, unless there are problems.
 
     ``input_paths`` are the paths of the input that a decision on a call can depend on, see :mod:`syntax`; ``answers`` are those of the
-    entry points that the bundle has. Returned, not raised: an exception would carry its frames, and the engine in them, to another thread.
+    entry points that the bundle has; ``arguments`` is what decisions read of a call's arguments and query. Returned, not raised: an
+    exception would carry its frames, and the engine in them, to another thread.
     """
 
     modules: Mapping[str, str]
     problems: tuple[str, ...]
     input_paths: tuple[tuple[str, ...], ...] | None = None
+    arguments: tuple[tuple[str, ...], ...] = ()
     answers: frozenset[str] = frozenset()
 
     @property
@@ -65,6 +67,7 @@ def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
         modules={module.file: expansion.expand(module, files[module.file], known) for module in modules},
         problems=(),
         input_paths=syntax.input_paths(deciding, files),
+        arguments=arguments_read.paths(deciding, known),
         answers=frozenset(rule for rule in entry_points.ASKED if entry_points.path_of(rule) in known.definitions),
     )
 

@@ -15,6 +15,8 @@ from gateway.clients.rego.syntax import Module, Path, Rule
 
 Schema = Mapping[str, object]
 
+_MOST = {Kind.INTEGER: 1 << 61, Kind.WHOLE: 1 << 53}
+"""What an integer of the input (the greatest is a time), and one that a built-in returns, does not exceed."""
 _BY_TYPE = {"integer": Kind.INTEGER, "string": Kind.TEXT}
 
 
@@ -109,7 +111,30 @@ class Scope:
             return Kind.SET
         if arithmetic["op"] == "Div" or not kinds <= {Kind.INTEGER, Kind.WHOLE}:
             return None
+        if self._magnitude({"ArithExpr": arithmetic}) >= 1 << 63:
+            return Kind.LARGE
         return Kind.WHOLE if Kind.WHOLE in kinds else Kind.INTEGER
+
+    def _magnitude(self, node: Mapping[str, Any]) -> int:
+        """What the value of a whole number does not exceed, either way."""
+        arithmetic, value = node.get("ArithExpr"), (node.get("Number") or {}).get("value")
+        if isinstance(value, int):
+            return abs(value)
+        if not arithmetic:
+            return self._magnitude_of_term(node)
+        left, right = self._magnitude(arithmetic["lhs"]), self._magnitude(arithmetic["rhs"])
+        return left * right if arithmetic["op"] == "Mul" else left + right
+
+    def _magnitude_of_term(self, node: Mapping[str, Any]) -> int:
+        if "Call" in node:
+            given = node["Call"]["params"]
+            rounded = syntax.called_name(node) == "round" and self.kind(given[0]) is Kind.INTEGER
+            return self._magnitude(given[0]) if rounded else _MOST[Kind.WHOLE]
+        reference = syntax.reference_of(node)
+        assigned = self._assigned.get(reference.root) if reference and len(reference.path) == 1 else None
+        if isinstance(assigned, Kind):  # a part of a date
+            return 10_000
+        return _MOST[Kind.INTEGER] if assigned is None else self._magnitude(assigned)
 
     def _referred(self, path: Path) -> Kind | None:
         found = self.resolve(path)

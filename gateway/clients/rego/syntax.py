@@ -79,6 +79,7 @@ class Module:
     package: tuple[str, ...]
     imports: tuple[Import, ...]
     rules: tuple[Rule, ...]
+    source: bytes = field(default=b"", repr=False)
 
 
 def module(tree: Mapping[str, Any]) -> Module:
@@ -90,6 +91,7 @@ def module(tree: Mapping[str, Any]) -> Module:
         package=tuple(step for step in package.path if step is not None),
         imports=tuple(_imported(node, source) for node in syntax["imports"]),
         rules=tuple(_rule(node, source) for node in syntax["rules"]),
+        source=source,
     )
 
 

@@ -15,6 +15,7 @@ from gateway.clients.rego import arguments, builtins, entry_points, names, synta
 from gateway.clients.rego.builtins import Kind
 from gateway.clients.rego.names import Names, Scope
 from gateway.clients.rego.syntax import COMPREHENSIONS, Invocation, Module, Path
+from gateway.core.policy import numbers
 
 Found = Iterator[tuple[int, str]]
 """Lines and what is wrong there."""
@@ -210,7 +211,17 @@ def _uses(path: tuple[str, ...], known: Names) -> Iterator[tuple[str, ...]]:
 
 # --- where engines differ --------------------------------------------------------------------------------------------
 
-_FRACTION = "fractional arithmetic differs between engines; wrap it in round(), counting in the smallest unit: round(100 * (a + b)) > 5000"
+_FRACTION = (
+    "fractional arithmetic differs between engines, inside round() too; have agents send whole numbers of the smallest unit (cents), "
+    "and calculate with each of them rounded: round(input.args.quantity) * round(input.args.price) > 5000"
+)
+_DIVISION = "engines divide differently, inside round() too; multiply the other side: count(a) * 2 > count(b)"
+_LARGE = (
+    "engines differ beyond 64 bits, which a product of two numbers of a call, and sum(), can reach; "
+    "compare it with a number that is written out"
+)
+_SUM = "sum: engines add fractions differently; sum whole numbers: sum([round(item.price) | some item in input.args.items])"
+_DIGITS = "engines differ from the sixteenth digit on; write a number with at most 15 digits"
 _REMAINDER = "%: only for counts and integers of the input; the embedded engine fails on others"
 _OBJECT = "engines differ in object patterns that omit members; use x.kind"
 _COMPREHENSION = "the embedded engine does not support a comprehension here; assign it in a body: found := [...]"
@@ -234,29 +245,50 @@ def _differences(scope: Scope) -> Found:
         if negative := node.get("UnaryExpr"):
             yield negative["span"]["line"], _NEGATIVE
         value = (node.get("Number") or {}).get("value")
-        if isinstance(value, float) and value.is_integer() and abs(value) >= 1 << 63:
-            yield node["Number"]["span"]["line"], _NUMBER
+        if isinstance(value, float):
+            span = node["Number"]["span"]
+            if value.is_integer() and abs(value) >= 1 << 63:
+                yield span["line"], _NUMBER
+            elif numbers.digits(scope.module.source[span["start"] : span["end"]].decode()) > numbers.DIGITS:
+                yield span["line"], _DIGITS
     for invocation in rule.invocations if scope.module.package not in builtins.HELD_TO_A_REFERENCE else ():
         is_builtin = scope.resolve(invocation.function.path) is None
         if is_builtin and (fault := arguments.fault(invocation.name, invocation.arguments, scope)):
             yield invocation.function.line, f"{invocation.name}: {fault}"
 
 
-def _fractions(node: Any, scope: Scope) -> Found:
-    """The outermost arithmetic whose result may have a fraction that nothing rounds away."""
+def _fractions(node: Any, scope: Scope, *, compared: bool = False) -> Found:
+    """The outermost arithmetic whose result may have a fraction, or may be too large; that one may be ``compared`` with a literal."""
     if isinstance(node, list):
         for each in node:
             yield from _fractions(each, scope)
-    if not isinstance(node, dict) or syntax.called_name(node) == "round":
+    if not isinstance(node, dict):
         return
-    arithmetic = node.get("ArithExpr")
-    if arithmetic and arithmetic["op"] != "Mod" and scope.kind(node) is None:
+    arithmetic, kind = node.get("ArithExpr"), scope.kind(node) if "ArithExpr" in node or "Call" in node or "Var" in node else None
+    if arithmetic and arithmetic["op"] == "Div":
+        yield arithmetic["span"]["line"], _DIVISION
+    elif arithmetic and arithmetic["op"] != "Mod" and kind is None:
         yield arithmetic["span"]["line"], _FRACTION
-    elif syntax.called_name(node) in ("sum", "product"):
-        yield node["Call"]["span"]["line"], _FRACTION
+    elif syntax.called_name(node) == "sum" and not _sums_whole_numbers(node, scope):
+        yield node["Call"]["span"]["line"], _SUM
+    elif kind is Kind.LARGE and not compared:
+        yield next(iter(node.values()))["span"]["line"], _LARGE
+    elif comparison := node.get("BoolExpr"):
+        for side, other in (("lhs", "rhs"), ("rhs", "lhs")):
+            yield from _fractions(comparison[side], scope, compared="Number" in comparison[other])
+    elif (assigned := node.get("AssignExpr")) and assigned["op"] == "ColEq" and "Var" in assigned["lhs"]:
+        yield from _fractions(assigned["rhs"], scope, compared=True)
     else:
         for value in node.values():
             yield from _fractions(value, scope)
+
+
+def _sums_whole_numbers(node: Any, scope: Scope) -> bool:
+    summed = node["Call"]["params"][0]
+    terms = (
+        summed["Array"]["items"] if "Array" in summed else [summed[kind]["term"] for kind in ("ArrayCompr", "SetCompr") if kind in summed]
+    )
+    return bool(terms) and all(scope.kind(term) in (Kind.INTEGER, Kind.WHOLE) for term in terms)
 
 
 def _unnamed_comprehensions(tree: Mapping[str, Any]) -> Found:

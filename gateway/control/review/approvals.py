@@ -16,12 +16,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import orjson
 from msgspec.structs import replace
 
 from gateway.core.authorization import approvals
 from gateway.core.codec import entry as codec
-from gateway.core.request import idempotency
+from gateway.core.request import exact_json, idempotency
 from gateway.model.entries import ApprovalEntry
 from gateway.model.entry import Sealed
 from gateway.model.review import Approval, ApprovalKind, ApprovalStatus
@@ -172,8 +171,8 @@ class Approvals:
             plain = await self.vault.open(approval.request_ref)
         except KeyError:
             return None
-        shown: dict[str, object] | None = None if plain is None else orjson.loads(plain)
-        return shown
+        shown = None if plain is None else exact_json.loads(plain)
+        return shown if isinstance(shown, dict) else None
 
     async def _still_asking(self, approval: Approval) -> None:
         run = await self.registry.run(approval.run_id)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core import tasks
 from gateway.core.tasks import Owner
 from gateway.model.effect import State, Write
-from gateway.model.review import Resolution, Task, TaskKind
+from gateway.model.review import Task, TaskKind
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.projections import Registry, Writes, required
@@ -41,8 +41,10 @@ class Tasks:
             await self.journal.append(tasks.entry(task, owner))
             return task
 
-    async def resolve(self, task_id: str, *, resolution: str, note: str, by: str) -> Task:
+    async def resolve(self, task_id: str, *, resolution: str, note: str, by: str, writes: Sequence[str] | None = None) -> Task:
         """Close a task with what a person found or did; what was found of an unknown outcome settles its write.
+
+        ``writes`` are the wire keys of those that were applied, where the task is about several.
 
         Raises:
             KeyError: there is no such task.
@@ -54,13 +56,15 @@ class Tasks:
             task = await required(self.registry.task(task_id), task_id)
             meant = tasks.closing(task, resolution)
             if task.kind is TaskKind.OUTCOME_UNKNOWN:
-                await self._settle(task, meant is Resolution.APPLIED, note, by)
+                await self._settle(task, tasks.applied_of(task, meant, writes), note, by)
+            elif writes:
+                raise tasks.WrongResolution(f"'writes' is for tasks of kind {TaskKind.OUTCOME_UNKNOWN}.")
             closed = tasks.resolved(task, meant, note=note, by=by, at=self.clock.now())
             await self.journal.append(tasks.entry(closed))
             return closed
 
-    async def _settle(self, task: Task, applied: bool, note: str, by: str) -> None:
+    async def _settle(self, task: Task, applied: frozenset[str], note: str, by: str) -> None:
         for wire_key in task.wire_keys:
             write = await self.writes.by_wire_key(wire_key)
             if write is not None and write.state is State.UNKNOWN:
-                await self.conclude(write, applied, by, note)
+                await self.conclude(write, wire_key in applied, by, note)

@@ -11,7 +11,7 @@ from gateway.control.rollback.rollbacks import Rollbacks, Spawn
 from gateway.control.rollback.scope import NotContained, WrongRollback
 from gateway.model.entries import ApprovalEntry, Entry, ReconciliationEntry, TaskEntry
 from gateway.model.entry import Position
-from gateway.model.rollback import START
+from gateway.model.rollback import BY_ROLLBACK, START
 from gateway.model.trigger import Incident, RollbackState
 from gateway.ports.projections import Incidents, Registry
 from gateway.ports.rollback import RollbackRecords
@@ -104,9 +104,11 @@ class RollbackResumer:
                 self.spawn(self._wake(entry.run_id))
             case ApprovalEntry(change="granted" | "denied") if entry.approval.rollback_id is not None:
                 self.spawn(self._wake(entry.run_id))
-            # An executor's own findings are in its execution already; those of a probe are for the next plan.
-            case ReconciliationEntry() if entry.rollback_id is None or entry.by == "probe":
+            # An execution's own conclusions are in it already; those of a probe, or of a person, are for the next plan. The task that a
+            # person resolves may be another run's, as the write may be on which a compensation of the same object waits.
+            case ReconciliationEntry() if entry.rollback_id is None or entry.by != BY_ROLLBACK:
                 self.spawn(self._wake(entry.run_id))
+                self.spawn(self.rollbacks.decided_about(entry.target.object))
 
     async def _wake(self, run_id: str) -> None:
         run = await self.registry.run(run_id)

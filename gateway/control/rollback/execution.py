@@ -166,15 +166,39 @@ class RollbackView:
 class ActiveRollbacks:
     """``stop_requests`` are stops that are not durable yet: the reason, and who asked. ``orphaned`` are rollbacks that nothing executes
     because the journal was down. ``in_flight`` are rollbacks that wait for calls on the wire, with the wire keys of these calls.
+    ``decided`` are rollbacks between two executions: something that they wait for was decided after their next plan was begun.
+    ``objects`` are those that each rollback's plan is about, from its first execution until it has ended.
     """
 
     executions: dict[str, Execution] = field(default_factory=dict)
     stop_requests: dict[str, tuple[str, str]] = field(default_factory=dict)
     orphaned: set[str] = field(default_factory=set)
     in_flight: dict[str, frozenset[str]] = field(default_factory=dict)
+    decided: set[str] = field(default_factory=set)
+    objects: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def begin(self, execution: Execution) -> None:
+        """The execution is on its way, and heeds what was decided while its plan was made."""
+        name = execution.rollback.rollback_id
+        self.executions[name] = execution
+        self.objects[name] = frozenset(node.target.object for node in execution.scope.plan.nodes)
+        if name in self.decided:
+            self.decided.discard(name)
+            execution.wake()
 
     def get(self, rollback_id: str) -> Execution | None:
         return self.executions.get(rollback_id)
+
+    def decide(self, rollback_id: str) -> None:
+        """Something that a running rollback may wait for was decided: its execution plans again, also one that is not on its way yet."""
+        if (execution := self.get(rollback_id)) is not None:
+            execution.wake()
+        else:
+            self.decided.add(rollback_id)  # its next plan may be from before this decision
+
+    def about(self, target_object: str) -> list[str]:
+        """The rollbacks that are executed, or wait, and whose plan is about this object."""
+        return [rollback_id for rollback_id, objects in self.objects.items() if target_object in objects]
 
     def end(self, execution: Execution) -> None:
         """The execution is over; those who wait for its end continue."""

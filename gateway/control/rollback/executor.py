@@ -19,6 +19,7 @@ from gateway.core import tasks, timestamps
 from gateway.core.authorization import approvals
 from gateway.core.backoff import Backoff
 from gateway.core.policy import rules
+from gateway.core.request import exact_json
 from gateway.core.rollback import progress
 from gateway.core.rollback.progress import Wait
 from gateway.model.decision import Reason
@@ -335,10 +336,10 @@ def _last(scope: RollbackScope, states: States) -> dict[str, Node]:
 def _object(node: Node, seen: Examined) -> dict[str, object]:
     target = node.target
     shown: dict[str, object] = {"system": target.system, "type": target.type, "id": target.id, "exists": seen.exists}
-    named = {"tenant": target.tenant, "version": seen.version, "state": seen.state}
+    named = {"tool": target.tool, "tenant": target.tenant, "version": seen.version, "state": exact_json.for_policy(seen.state)}
     return shown | {name: value for name, value in named.items() if value is not None}
 
 
 def about_object(node: Node, why: str) -> str:
     """What is said of a node's object."""
-    return f"{node.target.type}:{node.target.id}: {why}"
+    return f"{node.target.short}: {why}"

@@ -197,10 +197,17 @@ class Rollbacks:
             execution.wake()
             return
         rollback = await self.records.rollback(rollback_id)
+        if rollback is not None and rollback.status is RollbackStatus.RUNNING:
+            self.active.decide(rollback_id)
         # Another caller may have continued it by a plan from before this decision, so that it waits again by now.
         while rollback is not None and rollback.status is RollbackStatus.NEEDS_OPERATOR and rollback_id not in self.active.stop_requests:
             run = await self._run(rollback.run_id)
             rollback = await self._continue(rollback, run, change="continued", by="gateway", reason=_DECIDED)
+
+    async def decided_about(self, target_object: str) -> None:
+        """Continue the rollbacks that may wait for what became of a write to this object, by any run."""
+        for rollback_id in self.active.about(target_object):
+            await self.continue_waiting(rollback_id)
 
     async def _claim(self, rollback: Rollback) -> None:
         if not rollback.status.ended:
@@ -224,6 +231,8 @@ class Rollbacks:
                 execution.wake()
                 return found
             if found != rollback or rollback.rollback_id in self.active.stop_requests:
+                if found.status is RollbackStatus.RUNNING:
+                    self.active.decide(found.rollback_id)  # somebody else's plan may be from before what this one heeds
                 return found
             if found.status.ended:
                 if (other := await self.scope_query.under_way(run, subtree=found.subtree)) is not None:
@@ -259,6 +268,7 @@ class Rollbacks:
         stopped = replace(rollback, status=RollbackStatus.STOPPED, updated_at=now, ended_at=now)
         await self._change(stopped, "stopped", by=by, reason=reason)
         self.active.stop_requests.pop(rollback_id, None)
+        self.active.objects.pop(rollback_id, None)
         return stopped
 
     async def _unended(self, rollback_id: str) -> Rollback:
@@ -268,7 +278,7 @@ class Rollbacks:
         return rollback
 
     def _begin(self, execution: Execution) -> None:
-        self.active.executions[execution.rollback.rollback_id] = execution
+        self.active.begin(execution)
         self.spawn(self._executed(execution))
 
     async def _executed(self, execution: Execution) -> None:
@@ -283,6 +293,8 @@ class Rollbacks:
             raise
         finally:
             self.active.end(execution)
+        if not restart and not waits:
+            self.active.objects.pop(rollback_id, None)
         if restart:
             await self._renew(rollback_id)
         elif waits and execution.woken:

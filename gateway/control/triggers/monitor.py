@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from gateway import errors
 from gateway.control.triggers.responder import VIOLATIONS, Responder
-from gateway.core.triggers import detectors
+from gateway.core.triggers import detectors, window
 from gateway.core.triggers.window import Thresholds, Watch
 from gateway.model.decision import Reason
-from gateway.model.entries import Entry, OutcomeEntry, RunEntry
+from gateway.model.entries import Entry, OutcomeEntry, ReconciliationEntry, RunEntry
 from gateway.model.entry import Position
 from gateway.model.run import Run
 from gateway.model.trigger import Incident, RollbackState, Trigger
@@ -149,7 +149,7 @@ class TriggerWindows:
         """A trigger of an earlier process: its signals start counting again from there, as they did then."""
         watch = self._of.get(run_id)
         if watch is not None:
-            detectors.restart(watch, trigger)
+            window.restart(watch, trigger)
 
     def observe(self, entry: Entry, position: Position) -> tuple[Trigger, ...]:
         """Take an entry into account; the triggers that it fires."""
@@ -163,7 +163,7 @@ class TriggerWindows:
         elif (
             watch.generation > generation
         ):  # of a lease that has ended: its behaviour is not the run's any more, but its results still count
-            return detectors.late(entry, position, self.thresholds) if isinstance(entry, OutcomeEntry) else ()
+            return detectors.late(entry, position, self.thresholds) if isinstance(entry, OutcomeEntry | ReconciliationEntry) else ()
         return detectors.observe(watch, entry, position, self.thresholds)
 
     def _add(self, run_id: str, watch: Watch) -> Watch:

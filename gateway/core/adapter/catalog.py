@@ -1,14 +1,22 @@
-"""The compiled catalog of a tool: what its adapter declares, and which action a call is. Source: adapters/<system>/adapter.yaml."""
+"""The compiled catalog of a tool: what its adapter declares. Source: adapters/<system>/adapter.yaml."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
-from gateway.core.adapter.expression import Expression, Template
-from gateway.model.call import Call, Effect, Remedy, Reversibility
+from gateway.core.adapter import members
+from gateway.core.adapter.carried import Own
+from gateway.core.adapter.expression import Expression
+from gateway.core.adapter.long_running import Pending
+from gateway.core.adapter.members import CallMembers
+from gateway.core.adapter.probing import Probe
+from gateway.core.adapter.request_schema import RequestSchema
+from gateway.core.adapter.template import Template
+from gateway.core.adapter.versions import Guard
+from gateway.model.call import BodyKind, Call, Effect, Remedy, Reversibility
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -17,9 +25,13 @@ Conformity = Callable[[object], bool]
 
 
 class ObjectType(Struct, frozen=True, kw_only=True):
-    """``version``, ``state`` and ``identity`` see the reply to a GET of ``template``.
+    """``version``, ``state`` and ``identity`` see the reply to a GET of ``template``. ``digest``: the version is a digest of that value.
 
-    Without them an object has no version, none of its state is kept, and it is taken for the one that was asked for.
+    Without them an object has no version, none of its state is kept, and it is taken for the one that was asked for. ``keep`` are the
+    headers that belong to its state: names in lower case, or what they begin with, before a ``*``.
+
+    What follows from the rest is set with it. ``state_is_body``: the state is all of the reply's body; ``version_in_body``: it takes more
+    of a reply than its headers to tell the version.
     """
 
     name: str
@@ -27,6 +39,14 @@ class ObjectType(Struct, frozen=True, kw_only=True):
     version: Expression | None = None
     state: Expression | None = None
     identity: Expression | None = None
+    digest: bool = False
+    keep: tuple[str, ...] = ()
+    state_is_body: bool = False
+    version_in_body: bool = False
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "state_is_body", self.state is not None and self.state.keys == ("reply", "body"))
+        force_setattr(self, "version_in_body", self.version is not None and (self.version.keys or ())[:2] != ("reply", "headers"))
 
 
 class Creates(Struct, frozen=True):
@@ -39,7 +59,8 @@ class Creates(Struct, frozen=True):
 class Idempotency(Struct, frozen=True):
     """``header`` is that in which the tool accepts a key (``None``: only the gateway stores it); ``honoured``: the tool respects it.
 
-    ``window`` (seconds) and ``identity`` are for keys made of content; ``identity`` ``None`` is the whole canonical body.
+    ``window`` (seconds) and ``identity`` are for keys made of content; ``identity`` ``None`` is the whole canonical body. ``together``: the
+    agent's own key is looked up beside the content key.
     """
 
     header: bytes | None = None
@@ -47,6 +68,7 @@ class Idempotency(Struct, frozen=True):
     honoured: bool = False
     window: float = 900.0
     identity: tuple[Expression, ...] | None = None
+    together: bool = False
 
 
 class Pricing(Struct, frozen=True):
@@ -63,21 +85,22 @@ class Verify(Struct, frozen=True):
     within: float
 
 
-class Listing(Struct, frozen=True, kw_only=True):
-    """The listing to search for a create of unknown outcome: a GET of ``template`` with ``query``, its ``items`` and their ``id``."""
+class DryRun(Struct, frozen=True):
+    """``when``: a call only shows what it would do. ``confirmed``: so does its reply; without it, one that names nothing that was made."""
 
-    template: Template
-    query: Mapping[str, Expression]
-    items: Expression
-    id: Expression
+    when: Expression
+    confirmed: Expression | None = None
 
 
-class Probe(Struct, frozen=True):
-    """``applied`` must be exactly true of the object (each item of ``find``); its absence counts only after ``settle`` seconds."""
+class Attached(Struct, frozen=True, kw_only=True):
+    """What a compensating call carries beside its body; a value of ``None`` sends nothing.
 
-    applied: Expression
-    settle: float
-    find: Listing | None = None
+    A ``content_type`` of ``None`` is the kept one, or JSON.
+    """
+
+    headers: Mapping[str, Expression | None] = field(default_factory=dict)
+    query: Mapping[str, Expression | None] = field(default_factory=dict)
+    content_type: Expression | None = None
 
 
 class Instead(Struct, frozen=True, kw_only=True):
@@ -87,14 +110,18 @@ class Instead(Struct, frozen=True, kw_only=True):
     remedy: Remedy
     by: str
     body: Expression | None = None
+    attached: Attached = field(default_factory=Attached)
 
 
 class Undo(Struct, frozen=True, kw_only=True):
     """A declared compensation. ``by`` is ``None`` if a person does it; ``body`` ``None`` is a call without one.
 
     ``delete_created`` names the action that takes away what an upsert created; ``within`` (seconds) ``None`` is no deadline.
+    ``compared`` is what is compared of an object that was restored: its state, its content type, its kept headers.
     ``after`` names actions of the tool: it runs only once those of theirs in the same rollback are finished. ``instead`` is carried
     out in its place where that applies, under the same approval.
+
+    What follows from the rest is set with it. ``made_of``: the ``roots`` of the call by ``by``.
     """
 
     remedy: Remedy
@@ -105,10 +132,30 @@ class Undo(Struct, frozen=True, kw_only=True):
     delete_created: str | None = None
     after: tuple[str, ...] = ()
     instead: Instead | None = None
+    attached: Attached = field(default_factory=Attached)
+    compared: tuple[str, ...] = ("state", "content-type")
+    made_of: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "made_of", self.roots(self.by or ""))
+
+    def attached_of(self, by: str) -> Attached:
+        """What the call by this action carries beside its body."""
+        return self.instead.attached if self.instead is not None and by == self.instead.by else self.attached
 
     def body_of(self, by: str) -> Expression | None:
         """The body of the call by this action."""
         return self.instead.body if self.instead is not None and by == self.instead.by else self.body
+
+    def expressions(self, by: str, *, with_body: bool = True) -> tuple[Expression, ...]:
+        """Those of which the call by this action is made."""
+        attached, body = self.attached_of(by), self.body_of(by) if with_body else None
+        declared = (body, attached.content_type, *attached.headers.values(), *attached.query.values())
+        return tuple(one for one in declared if one is not None)
+
+    def roots(self, by: str, *, with_body: bool = True) -> frozenset[str]:
+        """What the call by this action is made of, such as ``request`` and ``snapshot``."""
+        return frozenset[str]().union(*(one.roots for one in self.expressions(by, with_body=with_body)))
 
 
 class Rule(Struct, frozen=True):
@@ -119,24 +166,26 @@ class Rule(Struct, frozen=True):
 
 
 class ActionType(Struct, frozen=True, kw_only=True):
-    """A declared action. ``query`` ``None`` is any key (reads alone). ``guarded``: written with If-Match of the version known.
+    """A declared action. ``match_query`` ``None`` is any key (reads alone). ``guard``: written only at the version known.
 
-    ``demands`` must be exactly true of a 2xx reply for it to be a success. ``reply_conforms`` judges a reply's JSON body by
-    the declared schema. ``fallback`` names the read that answers where this one cannot. Writes always have ``classes`` and
-    ``undo``; reads never do.
+    ``success`` must be exactly true of a 2xx reply for it to be one; ``failed`` is exactly true of a reply that proves that nothing was
+    applied, whatever its status. ``reply_conforms`` judges a reply's JSON body by the declared schema. ``fallback`` names the read that
+    answers where this one cannot. Writes always have ``classes`` and ``undo``; reads never do. ``own`` is what the gateway's own requests
+    for its calls carry, ``None`` if there is nothing to look at. ``match_headers`` and ``match_body`` are conditions of its
+    ``match``. ``body_kind`` is what its body must be (``None``: JSON or a form; opaque: anything), ``request_schema`` judges its arguments.
     """
 
     name: str
     method: str
     template: Template
     effect: Effect
-    headers: Expression | None = None
-    body: Expression | None = None
-    query: frozenset[str] | None = None
+    match_headers: Expression | None = None
+    match_body: Expression | None = None
+    match_query: frozenset[str] | None = None
     object: str | None = None
     creates: Creates | None = None
     classes: tuple[Rule, ...] = ()
-    guarded: bool = False
+    guard: Guard | None = None
     idempotency: Idempotency = field(default_factory=Idempotency)
     cost: Pricing = field(default_factory=Pricing)
     verify: Verify | None = None
@@ -144,9 +193,15 @@ class ActionType(Struct, frozen=True, kw_only=True):
     undo: Undo | None = None
     fanout: bool = False
     snapshot: bool = True
-    demands: Expression | None = None
+    success: Expression | None = None
+    failed: Expression | None = None
+    dry_run: DryRun | None = None
+    pending: Pending | None = None
     reply_conforms: Conformity | None = None
     fallback: str | None = None
+    own: Own | None = None
+    body_kind: BodyKind | None = None
+    request_schema: RequestSchema | None = None
 
     @property
     def object_type(self) -> str | None:
@@ -154,11 +209,16 @@ class ActionType(Struct, frozen=True, kw_only=True):
         return self.creates.object if self.creates else self.object
 
 
+_NO_MEMBERS = CallMembers()
+
+
 class Tool(Struct, frozen=True, kw_only=True):
     """One tool's catalog; its consistency is the loader's business.
 
     What follows from the rest is set with it: ``tenant_capture`` is the path capture that is the tenant, ``None`` if the tenant stands
-    elsewhere; ``index`` holds the actions by method and number of segments, in file order.
+    elsewhere; ``index`` holds the actions by method and number of segments, in file order; ``members`` what an action
+    reads of a call, and what others do that the call could be; ``own_names`` the captures that tell objects of a type apart (the
+    tenant's stands in an object's name already).
     """
 
     name: str
@@ -171,6 +231,8 @@ class Tool(Struct, frozen=True, kw_only=True):
     unlisted_write: bool = False
     tenant_capture: str | None = None
     index: Mapping[tuple[str, int], tuple[ActionType, ...]] = field(default_factory=dict)
+    members: Mapping[str, CallMembers] = field(default_factory=dict)
+    own_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         index: dict[tuple[str, int], tuple[ActionType, ...]] = {}
@@ -180,25 +242,49 @@ class Tool(Struct, frozen=True, kw_only=True):
                 index[key] = (*index.get(key, ()), action)
         force_setattr(self, "index", index)
         force_setattr(self, "tenant_capture", capture_of(self.tenant))
+        own = {one.name: tuple([name for name in one.template.names if name != self.tenant_capture]) for one in self.objects.values()}
+        force_setattr(self, "own_names", own)
+        force_setattr(self, "members", {name: _call_members(self.tenant, _beside(one, index)) for name, one in self.actions.items()})
+
+    def members_of(self, action: ActionType | None, call: Call) -> CallMembers:
+        """What is read of a call, also by actions that it would be if it spelt a member otherwise."""
+        if action is None:
+            segments = call.segments or ("",)
+            candidates = self.index.get((call.method, len(segments)), ())
+            action = next((one for one in candidates if one.template.match(segments) is not None), None)
+        return _NO_MEMBERS if action is None else self.members[action.name]
 
 
-class Matched(Struct, frozen=True):
-    """``captures`` are decoded segments by name."""
-
-    action: ActionType
-    captures: Mapping[str, str]
+def _beside(action: ActionType, index: Mapping[tuple[str, int], tuple[ActionType, ...]]) -> tuple[ActionType, ...]:
+    same = index.get((action.method, action.template.length), ())
+    return tuple(one for one in same if one.template.overlaps(action.template))
 
 
-class Unmatched(Struct, frozen=True):
-    """No action: ``name`` is ``unlisted.read`` or ``unlisted.write``, ``allowed`` whether the adapter lets it on to policy.
+def _call_members(tenant: Expression, actions: Sequence[ActionType]) -> CallMembers:
+    paths = members.of((tenant, *(one for action in actions for one in expressions(action))))
+    schemas = [("request", "body", *path) for action in actions if action.request_schema for path in action.request_schema.paths]
+    return CallMembers(members.under((*paths, *schemas), "request", "body"), members.under(paths, "request", "query"))
 
-    ``reason`` is a sentence for the agent.
-    """
 
-    name: str
-    effect: Effect
-    allowed: bool
-    reason: str
+def expressions(action: ActionType) -> Iterator[Expression]:
+    """Those of an action that may see the request."""
+    found = [action.match_headers, action.match_body, action.success, action.cost.records, *action.cost.amounts.values()]
+    found += [rule.when for rule in action.classes]
+    found += action.idempotency.identity or ()
+    found += [action.creates.id] if action.creates else []
+    found += [action.verify.expect] if action.verify else []
+    if action.probe:
+        found += [action.probe.applied, *(action.probe.find.query.values() if action.probe.find else ())]
+        found.append(action.probe.mark)
+    found += [action.failed]
+    found += [action.dry_run.when, action.dry_run.confirmed] if action.dry_run else []
+    if pending := action.pending:
+        found += [pending.done, pending.job, pending.when, pending.failed]
+    if undo := action.undo:
+        found += undo.expressions(undo.by or "")
+        found += undo.expressions(undo.instead.by) if undo.instead else ()
+    found += [one.value for one in (*action.own.headers, *action.own.query)] if action.own else []
+    return (one for one in found if one is not None)
 
 
 def capture_of(tenant: Expression) -> str | None:
@@ -210,53 +296,3 @@ def capture_of(tenant: Expression) -> str | None:
 def undos(tools: Iterable[Tool]) -> dict[tuple[str, str], Undo]:
     """The declared compensations of all writes, by tool and action."""
     return {(tool.name, action.name): action.undo for tool in tools for action in tool.actions.values() if action.undo is not None}
-
-
-def match(tool: Tool, call: Call) -> Matched | Unmatched:
-    """The first action, in file order, that a call is. Literal segments are compared decoded and exactly."""
-    segments = call.segments or ("",)
-    reason = f"{tool.name} declares no action for {call.method} on this path"
-    for action in tool.index.get((call.method, len(segments)), ()):
-        captures = action.template.match(segments)
-        if captures is None:
-            continue
-        if action.query is not None and (extra := call.query.keys() - action.query):
-            reason = f"{action.name} does not accept the query key {min(extra)!r}"
-            continue
-        if (action.headers or action.body) and not _fits(action, tool, call, captures):
-            reason = f"the headers or body of this call do not match {action.name}"
-            continue
-        return Matched(action, captures)
-    return _unmatched(tool, call, reason)
-
-
-def request_document(call: Call, captures: Mapping[str, str]) -> dict[str, object]:
-    """The call as expressions see it as ``request``; the agent's credentials and ``Killcord-*`` are left out."""
-    return {"method": call.method, "path": captures, "query": call.query, "headers": _headers(call), "body": call.args}
-
-
-def document(tool: Tool, call: Call, captures: Mapping[str, str], run: Mapping[str, object] | None = None) -> dict[str, object]:
-    """What expressions see before a reply: ``request``, ``vars`` and, if given, ``run``."""
-    return {"request": request_document(call, captures), "vars": tool.variables, "run": run}
-
-
-def _fits(action: ActionType, tool: Tool, call: Call, captures: Mapping[str, str]) -> bool:
-    seen = document(tool, call, captures)
-    return all(expression.holds(seen) for expression in (action.headers, action.body) if expression is not None)
-
-
-def _headers(call: Call) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for raw, value in call.headers:
-        name = raw.decode("latin-1").lower()
-        if name in ("authorization", "cookie") or name.startswith("killcord-"):
-            continue
-        text = value.decode("latin-1")
-        found[name] = f"{found[name]}, {text}" if name in found else text
-    return found
-
-
-def _unmatched(tool: Tool, call: Call, reason: str) -> Unmatched:
-    if call.method in SAFE_METHODS:
-        return Unmatched("unlisted.read", Effect.READ, tool.unlisted_read, reason)
-    return Unmatched("unlisted.write", Effect.WRITE, tool.unlisted_write, reason)

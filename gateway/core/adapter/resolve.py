@@ -1,19 +1,19 @@
 """What a call means and what its reply proves, by its adapter: tenant, target, cost, class; version and state of what was read.
 
-Documents are as :func:`gateway.core.adapter.catalog.document` makes them, with ``reply`` and ``object`` where there are any.
+Documents are as :func:`gateway.core.adapter.matching.document` makes them, with ``reply`` and ``object`` where there are any.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, Context, Decimal
-from enum import Enum
-from urllib.parse import quote, urlencode
+from typing import Any
 
-import orjson
-
-from gateway.core.adapter.catalog import ActionType, Listing, Matched, ObjectType, Probe, Tool
+from gateway.core.adapter import dependencies, objects, versions
+from gateway.core.adapter.catalog import ActionType, ObjectType, Tool
+from gateway.core.adapter.expression import name_of
+from gateway.core.adapter.matching import Matched
 from gateway.model.call import Cost, Effect, Reversibility, Target
 from gateway.model.entry import Result, Verification
 
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 
 def tenant_of(tool: Tool, document: Document) -> str | None:
     """The tenant of a call's target; ``None`` if it cannot be resolved."""
-    return _name(tool.tenant.search(document))
+    return name_of(tool.tenant.search(document))
 
 
 def target_of(tool: Tool, matched: Matched, document: Document) -> Target:
@@ -40,30 +40,61 @@ def target_of(tool: Tool, matched: Matched, document: Document) -> Target:
     """
     action = matched.action
     known = "" if action.creates or action.object is None else _id(tool, tool.objects[action.object], matched.captures)
-    return Target(tool.system, action.object_type or "", known, tenant_of(tool, document))
+    return Target(tool.system, action.object_type or "", known, tenant_of(tool, document), tool.name)
 
 
-def created_id(action: ActionType, document: Document) -> str | None:
-    """The id of what a create made, by its reply; ``None`` if the reply does not name it. It is not yet trusted as a path segment."""
-    return None if action.creates is None else _name(action.creates.id.search(document))
+def created_id(tool: Tool, action: ActionType, captures: Mapping[str, str], document: Document) -> str | None:
+    """The id, as ``target_of`` has it, of what a create made; ``None`` if the reply in ``document`` does not name it.
+
+    What the tool says in it is not yet trusted as a path segment.
+    """
+    own = None if action.creates is None else name_of(action.creates.id.search(document))
+    return None if own is None else joined_id(tool, action, captures, own)
+
+
+def joined_id(tool: Tool, action: ActionType, captures: Mapping[str, str], own: str) -> str:
+    """The id, as ``target_of`` has it, of what a create made: what the tool calls it (``own``), joined with the path's other captures."""
+    return _id(tool, _kind(tool, action), {**captures, "id": own})
+
+
+def nothing_made(tool: Tool, action: ActionType, captures: Mapping[str, str], document: Document, status: int) -> bool:
+    """Whether the reply in ``document`` to a dry run of a write is one to a dry run: it must not name what it made."""
+    dry = action.dry_run
+    if dry is None or status >= 300:
+        return True
+    if dry.confirmed is not None:
+        return dry.confirmed.holds(document)
+    return status not in (201, 202) and created_id(tool, action, captures, document) is None
+
+
+def object_captures(tool: Tool, action: ActionType, captures: Mapping[str, str], id: str) -> Mapping[str, str]:
+    """The captures of the path to an object, by those of the call that made it or is aimed at it, and its id as ``target_of`` has it."""
+    if action.creates is None:
+        return captures
+    names = tool.own_names[_kind(tool, action).name]
+    place = names.index("id") if "id" in names else 0
+    before, after = ("".join(f"{captures.get(name, '')}/" for name in names[:place]), names[place + 1 :])
+    behind = "".join(f"/{captures.get(name, '')}" for name in after)
+    # Journals of earlier versions hold what the tool called it, alone.
+    whole = len(id) > len(before) + len(behind) and id.startswith(before) and id.endswith(behind)
+    return {**captures, "id": id[len(before) : len(id) - len(behind)] if whole else id}
 
 
 def object_path(tool: Tool, action: ActionType, captures: Mapping[str, str], created: str | None = None) -> str:
-    """The path to GET the object an action is aimed at; ``created`` is the new object's id if the action made one.
+    """The path to GET the object an action is aimed at; ``created`` is the new object's id, as ``target_of`` has it, if it made one.
 
     Raises:
         KeyError: the object's id is unknown.
         ValueError: an id cannot be one path segment.
     """
-    if action.object_type is None:
-        raise KeyError(action.name)
-    return tool.objects[action.object_type].template.fill(captures if created is None else {**captures, "id": created})
+    known = captures if created is None else object_captures(tool, action, captures, created)
+    return _kind(tool, action).template.fill(known)
 
 
 def object_id(tool: Tool, action: ActionType, captures: Mapping[str, str], created: str | None = None) -> str:
     """The id, as ``target_of`` has it, of the object that ``object_path`` leads to."""
-    assert action.object_type is not None, "an action without an object has no path to it"
-    return _id(tool, tool.objects[action.object_type], captures if created is None else {**captures, "id": created})
+    known = captures if created is None else object_captures(tool, action, captures, created)
+    return _id(tool, _kind(tool, action), known)
 
 
 def undo_path(tool: Tool, action: ActionType, by: str, captures: Mapping[str, str], target_id: str) -> str:
@@ -73,8 +104,14 @@ def undo_path(tool: Tool, action: ActionType, by: str, captures: Mapping[str, st
         KeyError: there is no such action, or a capture is unknown.
         ValueError: an id cannot be one path segment.
     """
-    known = {**captures, "id": target_id} if action.creates else {"id": target_id, **captures}
+    known = object_captures(tool, action, captures, target_id) if action.creates else {"id": target_id, **captures}
     return tool.actions[by].template.fill(known)
+
+
+def _kind(tool: Tool, action: ActionType) -> ObjectType:
+    if action.object_type is None:
+        raise KeyError(action.name)
+    return tool.objects[action.object_type]
 
 
 def fallback_path(tool: Tool, action: ActionType, captures: Mapping[str, str]) -> str:
@@ -130,8 +167,25 @@ def identity_of(action: ActionType, document: Document) -> tuple[object, ...] | 
 
 
 def version_of(kind: ObjectType, document: Document) -> str | None:
-    """The version of an object by the reply to its GET, verbatim; ``None`` if it has none."""
-    return None if kind.version is None else _name(kind.version.search(document))
+    """The version of an object by the reply to its GET, verbatim or as a digest; ``None`` if it has none.
+
+    A digest covers all that is kept of the object, its headers too.
+    """
+    value = None if kind.version is None else kind.version.search(document)
+    if not kind.digest:
+        return str(value) if isinstance(value, (float, Decimal)) else name_of(value)
+    reply: Any = document["reply"]  # whose bytes are the state of what is not JSON
+    made = versions.digest(reply.get("bytes") if value is None and kind.state_is_body else value)
+    if made is None or not kind.keep:
+        return made
+    named = ((name.encode("latin-1"), text.encode("latin-1")) for name, text in reply["headers"].items())
+    return versions.digest([made, sorted(objects.chosen(kind.keep, tuple(named)))])
+
+
+def told_by_values(kind: ObjectType) -> bool:
+    """Whether an object's version or identity is not known without the values of its JSON body."""
+    version = None if kind.state_is_body and kind.digest else kind.version  # a digest is made of the bytes then
+    return any(one is not None and dependencies.depends_on(one, "reply", "body") for one in (version, kind.identity))
 
 
 def state_of(kind: ObjectType, document: Document) -> object:
@@ -142,65 +196,28 @@ def state_of(kind: ObjectType, document: Document) -> object:
 def same_object(kind: ObjectType, document: Document, id: str) -> bool:
     """Whether what a GET found is the one object that was asked for, by its id (as ``target_of`` has it).
 
-    True if the adapter does not declare where a reply names it. A reply that names none, several, or another, is not it.
+    True if the adapter does not declare where a reply names it. A reply that names none, several, or another, is not it. Beneath a
+    parent, tools mostly name the last part alone.
     """
     if kind.identity is None:
         return True
     found = kind.identity.search(document)
-    if isinstance(found, list):
-        return len(found) == 1 and _name(found[0]) == id
-    return _name(found) == id
-
-
-def listing_target(find: Listing, captures: Mapping[str, str], document: Document) -> str:
-    """Path and query of the listing in which a create of unknown outcome is looked for.
-
-    Raises:
-        KeyError: a query value is not known: the listing could not tell the create from others.
-        ValueError: a capture cannot be one path segment.
-    """
-    query = {key: _name(expression.search(document)) for key, expression in find.query.items()}
-    if missing := [key for key, value in query.items() if value is None]:
-        raise KeyError(missing[0])
-    path = find.template.fill(captures)
-    return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
-
-
-def found_in(probe: Probe, document: Document) -> tuple[str, ...] | None:
-    """The ids of the listed objects that the create made, by a ``document`` whose ``reply`` is the listing's.
-
-    ``None`` if that is undecided: there is no list, or an item's result is neither true nor false, or an item has no id.
-    """
-    items = probe.find.items.search(document) if probe.find else None
-    if probe.find is None or not isinstance(items, list):
-        return None
-    found: list[str] = []
-    for item in items:
-        seen = {**document, "object": {"version": None, "body": item}}
-        verdict = probe.applied.search(seen)
-        name = _name(probe.find.id.search(seen)) if verdict is True else ""
-        if name is None or not isinstance(verdict, bool):
-            return None
-        found += [name] if name else []
-    return tuple(found)
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    return name_of(found) in (id, id.rpartition("/")[2])
 
 
 def _id(tool: Tool, kind: ObjectType, captures: Mapping[str, str]) -> str:
-    names = [name for name in kind.template.names if name != tool.tenant_capture]
-    return "/".join(captures[name] for name in names) if all(name in captures for name in names) else ""
-
-
-def _name(value: object) -> str | None:
-    """A non-empty text, or a whole number as one."""
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        return None
-    return str(value) or None
+    names = tool.own_names[kind.name]
+    if len(names) == 1:  # most objects
+        return captures.get(names[0], "")
+    return "/".join([captures[name] for name in names]) if all(name in captures for name in names) else ""
 
 
 def _number(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
         return None
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else str(value)
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
@@ -227,10 +244,17 @@ DEFINITE_FAILURES = frozenset({400, 401, 403, 404, 405, 409, 410, 412, 413, 415,
 """Statuses by which a tool says that it did not apply the write. A 5xx says nothing of the kind, nor does a redirect."""
 
 
-def result_of(status: int, *, demanded: bool = True) -> Result:
-    """What a reply means for a write. ``demanded`` is whether the adapter's own demand on a success is met."""
+def result_of(status: int, *, success: bool | None = None, failed: bool = False) -> Result:
+    """What a reply means for a write.
+
+    ``success`` is whether the adapter's own condition of a success holds, ``None`` if it has none; ``failed`` whether the reply is one that
+    it reads as proof that nothing was applied. A reply that is both proves nothing.
+    """
+    succeeded = 200 <= status < 300 and success is not False
+    if failed:
+        return Result.UNKNOWN if succeeded and success else Result.FAILED
     if 200 <= status < 300:
-        return Result.SUCCESS if demanded else Result.UNKNOWN
+        return Result.SUCCESS if succeeded else Result.UNKNOWN
     return Result.FAILED if status in DEFINITE_FAILURES else Result.UNKNOWN
 
 
@@ -242,55 +266,5 @@ def verification_of(*, met: bool, before: str | None, ours: str | None, seen: st
     """
     if met:
         return Verification.PASSED
-    after = ours is not None and seen is not None and seen not in (ours, before)
+    after = ours is not None and seen is not None and not versions.same(ours, seen) and not versions.same(before, seen)
     return Verification.SUPERSEDED if after else Verification.FAILED
-
-
-class Finding(Enum):
-    """What a probe can say of an unknown outcome."""
-
-    APPLIED = "applied"
-    NOT_APPLIED = "not_applied"
-    UNDECIDED = "undecided"
-
-
-def finding_of(*, applied: bool, seen: str | None, before: str | None, settled: bool) -> Finding:
-    """Judge an unknown write by the state of its object.
-
-    The state asked for proves the write only at another version than before it: else it was so already. Its absence
-    proves the opposite only at that same version, and after the time in which a late apply may still land: at another
-    version someone may have written over ours.
-    """
-    if applied:
-        return Finding.APPLIED if seen != before else Finding.UNDECIDED
-    return Finding.NOT_APPLIED if settled and seen == before else Finding.UNDECIDED
-
-
-def ours_alone(before: object, seen: object, asked: object, *, replaced: bool) -> bool:
-    """Whether the state differs from the one before the write only in what the write requested: then the version contains this write alone.
-
-    A field counts as requested if the request has it, by the same name and value, at any depth: a body rarely has the shape of
-    the state. ``replaced``: the write may remove fields by omitting them. ``before`` is ``None`` if there was no object.
-    """
-    if not isinstance(seen, dict) or not isinstance(before, dict | None):
-        return False
-    old = before or {}
-    if not replaced and not old.keys() <= seen.keys():
-        return False
-    wanted = set(_fields(asked))
-    changed = {name: value for name, value in seen.items() if name not in old or old[name] != value}
-    return all((name, _text(value)) in wanted for name, value in changed.items())
-
-
-def _fields(value: object) -> Iterator[tuple[str, bytes]]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield name, _text(inner)
-            yield from _fields(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _fields(inner)
-
-
-def _text(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, get_args
 
 import msgspec
@@ -11,7 +12,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from gateway.core import timestamps
-from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK, TRIGGER, Codec, Json, convert
+from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK, TRIGGER, Codec, Json, convert, with_tool
 from gateway.core.journal import chain
 from gateway.model import entries
 from gateway.model.entries import DecisionRecord, IntentEntry
@@ -20,6 +21,7 @@ from gateway.model.review import Approval
 from gateway.model.run import Run
 
 _LARGEST = 2**53 - 1
+_AMOUNT = attrgetter("amount")
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 _KINDS: Mapping[str, type[entries.Entry]] = {kind.__struct_config__.tag: kind for kind in get_args(entries.Entry)}
@@ -113,7 +115,7 @@ def of_fields(document: Mapping[str, Any]) -> entries.Entry:
         KeyError, ValueError, TypeError: it is no entry, or lacks a member of its kind.
     """
     kind = _KINDS[document["kind"]]
-    members = {_EARLIER.get(name, name): value for name, value in document.items()}
+    members = {_EARLIER.get(name, name): value for name, value in with_tool(document).items()}
     for name, record_codec in _RECORDS.get(kind, {}).items():
         if isinstance(record := members.get(name), dict):
             members[name] = record_codec.read(record)
@@ -131,6 +133,6 @@ def _records(entry: entries.Entry) -> dict[str, object]:
 def _large(entry: entries.Entry) -> bool:
     """Whether an amount may be beyond what an entry can hold, or an approval holds what somebody else chose."""
     decision: DecisionRecord | None = getattr(entry, "decision", None)
-    if decision is not None and (decision.approval is not None or any(one > _LARGEST for one in (decision.counters or {}).values())):
+    if decision is not None and (decision.approval is not None or max((decision.counters or {}).values(), default=0) > _LARGEST):
         return True
-    return isinstance(entry, IntentEntry) and any(charge.amount > _LARGEST for charge in entry.charges or ())
+    return isinstance(entry, IntentEntry) and max(map(_AMOUNT, entry.charges or ()), default=0) > _LARGEST

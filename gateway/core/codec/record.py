@@ -128,12 +128,22 @@ def _position(text: str) -> Position:
 
 
 def target_json(target: Target) -> Json:
-    """A target with every member, as tasks and the API hold it."""
-    return {"system": target.system, "type": target.type, "id": target.id, "tenant": target.tenant}
+    """A target with every member, as tasks and the API hold it; those of earlier versions name no tool."""
+    shown: Json = {"system": target.system, "type": target.type, "id": target.id, "tenant": None}
+    shown |= msgspec.to_builtins(target)
+    return shown
 
 
 def target_of(document: Mapping[str, Any]) -> Target:
     return convert(document, Target)
+
+
+def with_tool(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A document with ``target`` and ``tool``, in the target too: earlier versions named the tool only beside it."""
+    target, tool = document.get("target"), document.get("tool")
+    if tool is None or not isinstance(target, dict) or "tool" in target:
+        return document
+    return {**document, "target": {**target, "tool": tool}}
 
 
 def _plain(member: object) -> object:
@@ -215,9 +225,9 @@ def plan_of(document: Mapping[str, Any]) -> Plan:
     """The plan that was written.
 
     Raises:
-        ValueError: it is not what ``plan_json`` gives.
+        KeyError, ValueError: it is not what ``plan_json`` gives.
     """
-    return convert(document, Plan)
+    return convert({**document, "nodes": [with_tool(one) for one in document["nodes"]]}, Plan)
 
 
 _EVIDENCE = Codec(Evidence)
@@ -247,7 +257,13 @@ CHECKPOINT = Codec(
     },
 )
 
-APPROVAL = Codec(
+
+class _ApprovalCodec(Codec[Approval]):
+    def read(self, document: Mapping[str, Any]) -> Approval:
+        return super().read(with_tool(document))
+
+
+APPROVAL = _ApprovalCodec(
     Approval,
     times=("requested_at", "expires_at", "decided_at", "used_at"),
     forms={"target": TARGET, "reasons": each(Form(msgspec.to_builtins, lambda document: convert(document, Reason)))},

@@ -131,13 +131,13 @@ def _is(thing: object, write: Write) -> bool:
     return isinstance(thing, str) and thing in _names(target, write)
 
 
-_PARTS = ("system", "type", "id", "tenant")
+_PARTS = ("tool", "system", "type", "id", "tenant")
 
 
 def _names(target: Target, write: Write) -> tuple[str, ...]:
     versions = [version for version in (write.before_version, write.after_version) if version is not None]
     whole = f"{target.system}:{target.type}:{target.id}"
-    return (f"{target.type}:{target.id}", whole, *(target.ref(version) for version in versions))
+    return (f"{target.type}:{target.id}", whole, target.name, *(target.ref(version) for version in versions))
 
 
 KINDS = (Kind.FINDING, Kind.TRIGGER, Kind.RESPONSE, Kind.ORDER)

@@ -153,7 +153,8 @@ def _object(value: Json) -> str:
 
 def _state(one: Json) -> str:
     verified = "" if one["verification"] == "none" else f", verification {one['verification']}"
-    return f"{one['state'].replace('_', ' ')}{verified}"
+    found = ", found, not proven" if one.get("known_by") == "state" else ""
+    return f"{one['state'].replace('_', ' ')}{found}{verified}"
 
 
 def _compensation(one: Json) -> str:

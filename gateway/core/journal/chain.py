@@ -167,7 +167,7 @@ def is_head(fields: Mapping[str, object]) -> bool:
     return "checkpoint" in fields and "prev_hash" not in fields
 
 
-class Finding(Struct, frozen=True):
+class ChainFinding(Struct, frozen=True):
     """What is wrong with a chain, and where. ``seq`` 0 is the stream as a whole; an empty ``stream`` is a line that names none."""
 
     stream: str
@@ -199,18 +199,18 @@ class Verifier:
     def __init__(self, *, keys: Sequence[str] = (), anchors: Sequence[str] = ()) -> None:
         self.entries = 0
         self.heads = 0
-        self.finding: Finding | None = None
+        self.finding: ChainFinding | None = None
         self._streams: dict[str, _Stream] = {}
         self._keys = tuple(keys)
         self._anchors = tuple(anchors)
 
-    def feed(self, line: bytes) -> Finding | None:
+    def feed(self, line: bytes) -> ChainFinding | None:
         """Check one more line (one trailing newline is taken off)."""
         if self.finding is None:
             self.finding = self._line(line[:-1] if line.endswith(b"\n") else line)
         return self.finding
 
-    def finish(self) -> Finding | None:
+    def finish(self) -> ChainFinding | None:
         """Check the anchored heads against the whole chain."""
         for text in self._anchors:
             if self.finding is None:
@@ -227,7 +227,7 @@ class Verifier:
         """How many entries of each stream stand above its newest head or anchor: removing them could not be detected."""
         return {name: stream.seq - stream.covered for name, stream in self._streams.items()}
 
-    def _line(self, line: bytes) -> Finding | None:
+    def _line(self, line: bytes) -> ChainFinding | None:
         try:
             fields = orjson.loads(line)
         except orjson.JSONDecodeError as broken:
@@ -240,32 +240,32 @@ class Verifier:
         if not isinstance(stream, str) or type(seq) is not int:
             return self._lost("an entry without stream and seq")
         if self.heads:
-            return Finding(stream, seq, "an entry after the signed heads; heads must follow all entries")
+            return ChainFinding(stream, seq, "an entry after the signed heads; heads must follow all entries")
         return self._entry(fields, line, stream, seq)
 
-    def _entry(self, fields: dict[str, object], line: bytes, name: str, seq: int) -> Finding | None:
+    def _entry(self, fields: dict[str, object], line: bytes, name: str, seq: int) -> ChainFinding | None:
         stream = self._streams.setdefault(name, _Stream())
         if seq != stream.seq + 1:
-            return Finding(
+            return ChainFinding(
                 name, stream.seq + 1, f"expected seq {stream.seq + 1}, found {seq}: entries are missing, repeated or out of order"
             )
         hash_, prev = fields.pop("hash", None), fields.pop("prev_hash", None)
         if prev != stream.tip:
-            return Finding(name, seq, "prev_hash is not the hash of the entry before it")
+            return ChainFinding(name, seq, "prev_hash is not the hash of the entry before it")
         try:
             linked = draft(fields).link(stream.tip)
         except TypeError as refused:
-            return Finding(name, seq, f"not an entry in canonical form: {refused}")
+            return ChainFinding(name, seq, f"not an entry in canonical form: {refused}")
         if hash_ != linked.hash:
-            return Finding(name, seq, "hash does not cover the entry: it was changed")
+            return ChainFinding(name, seq, "hash does not cover the entry: it was changed")
         if line != linked.line:
-            return Finding(name, seq, "the line is not in canonical form (RFC 8785)")
+            return ChainFinding(name, seq, "the line is not in canonical form (RFC 8785)")
         stream.seq, stream.tip = seq, linked.hash
         stream.hashes += bytes.fromhex(linked.hash)
         self.entries += 1
         return None
 
-    def _head(self, fields: dict[str, object], line: bytes) -> Finding | None:
+    def _head(self, fields: dict[str, object], line: bytes) -> ChainFinding | None:
         text = fields["checkpoint"]
         if not isinstance(text, str):
             return self._lost("a checkpoint that is not text")
@@ -274,26 +274,26 @@ class Verifier:
         if found is not None:
             return found
         head = signed_note.read(text)
-        return None if line == head_line(head) else Finding(head.stream, head.seq, "a head line that differs from its signed note")
+        return None if line == head_line(head) else ChainFinding(head.stream, head.seq, "a head line that differs from its signed note")
 
-    def _checkpoint(self, text: str, what: str) -> Finding | None:
+    def _checkpoint(self, text: str, what: str) -> ChainFinding | None:
         try:
             point = signed_note.verify(text, self._keys) if self._keys else signed_note.read(text)
         except signed_note.NotTrusted as refused:
-            return Finding(refused.stream, refused.seq, f"{what}: {refused}") if refused.stream else self._lost(f"{what}: {refused}")
+            return ChainFinding(refused.stream, refused.seq, f"{what}: {refused}") if refused.stream else self._lost(f"{what}: {refused}")
         stream = self._streams.get(point.stream, _Stream())
         if point.seq > stream.seq:
-            return Finding(
+            return ChainFinding(
                 point.stream, stream.seq + 1, f"{what} at seq {point.seq}, but the journal ends at {stream.seq}: its end was removed"
             )
         if point.hash != (stream.hash_at(point.seq) if point.seq else GENESIS):
-            return Finding(point.stream, point.seq, f"{what} has another hash than the journal: history was rewritten")
+            return ChainFinding(point.stream, point.seq, f"{what} has another hash than the journal: history was rewritten")
         stream.covered = max(stream.covered, point.seq)
         return None
 
-    def _lost(self, problem: str) -> Finding:
+    def _lost(self, problem: str) -> ChainFinding:
         name, stream = next(reversed(self._streams.items()), ("", _Stream()))
-        return Finding(name, stream.seq + 1, f"line {self.entries + self.heads + 1}: {problem}")
+        return ChainFinding(name, stream.seq + 1, f"line {self.entries + self.heads + 1}: {problem}")
 
 
 def verify(lines: Iterable[bytes], *, keys: Sequence[str] = (), anchors: Sequence[str] = ()) -> Verifier:

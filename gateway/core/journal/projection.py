@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from gateway.model import entries
 from gateway.model.call import Compensation, Remedy, Reversibility
-from gateway.model.effect import Key, State, Write
+from gateway.model.effect import Key, KeyKind, KnownBy, State, Write
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.review import Approval, Task
-from gateway.model.rollback import Checkpoint, Rollback
+from gateway.model.rollback import BY_ROLLBACK, Checkpoint, Rollback
 from gateway.model.run import Order, Run
 from gateway.model.trigger import Incident
 
@@ -50,6 +50,18 @@ class WriteSettled(Struct, frozen=True, kw_only=True, gc=False):
     verification: Verification
     made: str | None = None
     object: str | None = None
+    known_by: KnownBy | None = None
+    pending: bool = False
+
+
+class KeyNamed(Struct, frozen=True, gc=False):
+    """An own key was answered by the write of a wire key, for this content."""
+
+    tenant: str
+    workflow_id: str
+    own: str
+    content: str
+    wire_key: str
 
 
 class Compensated(Struct, frozen=True, gc=False):
@@ -92,10 +104,18 @@ class ApprovalSpent(Struct, frozen=True):
 Record = Run | Task | Rollback | Checkpoint | Approval
 """What an entry holds whole: as it stands from then on."""
 
-Change = Stepped | Charged | Write | WriteSettled | Compensated | Seen | Record | OrderChanged | IncidentChanged | ApprovalSpent
+Change = Stepped | Charged | Write | WriteSettled | KeyNamed | Compensated | Seen | Record | OrderChanged | IncidentChanged | ApprovalSpent
 """A ``Write`` is one that was opened."""
 
-_STATES = {Result.SUCCESS: State.STANDING, Result.FAILED: State.FAILED, Result.DENIED: State.FAILED, Result.UNKNOWN: State.UNKNOWN}
+_STATES = {
+    Result.SUCCESS: State.STANDING,
+    Result.FOUND: State.STANDING,
+    Result.FAILED: State.FAILED,
+    Result.DENIED: State.FAILED,
+    Result.UNKNOWN: State.UNKNOWN,
+}
+_BY_STATE = ("probe", BY_ROLLBACK)
+"""Who concluded a success by state alone, in entries of earlier versions that do not say how it was known."""
 _UNDECLARED = Compensation(reversibility=Reversibility.IRREVERSIBLE, remedy=Remedy.MANUAL_REVIEW)
 """What could undo a write that the adapter does not list: a person has to look at it."""
 
@@ -107,7 +127,7 @@ def changes(entry: entries.Entry, position: Position) -> tuple[Change, ...]:
             seen = () if entry.version is None or not entry.target.id else (_seen(entry, entry.version),)
             return (_step(entry), *seen)
         case entries.ReplayEntry():
-            return () if entry.rollback_id is not None else (_step(entry),)
+            return () if entry.rollback_id is not None else (_step(entry), *_named(entry))
         case entries.RefusalEntry():
             return (_step(entry),) if entry.metered else ()
         case entries.IntentEntry():
@@ -138,6 +158,13 @@ def _step(entry: entries.CallEntry) -> Stepped:
     return Stepped((f"run:{entry.run_id}", f"workflow:{entry.tenant}/{entry.workflow_id}"))
 
 
+def _named(entry: entries.ReplayEntry) -> tuple[KeyNamed, ...]:
+    key, wire_key = entry.named, entry.idempotency_key
+    if key is None or key.own is None or wire_key is None:
+        return ()
+    return (KeyNamed(entry.tenant, entry.workflow_id, key.own, key.content, wire_key),)
+
+
 def _opened(entry: entries.IntentEntry, position: Position) -> tuple[Change, ...]:
     found: tuple[Change, ...] = (Charged(entry.charges or ()), _write(entry, position))
     if entry.approval_id is not None:
@@ -162,6 +189,8 @@ def _settled(entry: entries.OutcomeEntry | entries.ReconciliationEntry, position
         verification=entry.verification,
         made=target.id or None,
         object=target.object if target.id else None,
+        known_by=_known_by(entry) if state is State.STANDING else None,
+        pending=isinstance(entry, entries.OutcomeEntry) and entry.pending,
     )
     if state is not State.STANDING:
         return (settled,)
@@ -169,6 +198,12 @@ def _settled(entry: entries.OutcomeEntry | entries.ReconciliationEntry, position
     compensated = () if undone is None else (Compensated(undone),)
     # A version this run did not see for itself would pass for what the agent knows, so an unknown one is remembered as such.
     return (settled, *compensated, *((_seen(entry, entry.after_version),) if target.id else ()))
+
+
+def _known_by(entry: entries.OutcomeEntry | entries.ReconciliationEntry) -> KnownBy:
+    if isinstance(entry, entries.OutcomeEntry):
+        return KnownBy.REPLY
+    return entry.known_by or (KnownBy.STATE if entry.by in _BY_STATE else KnownBy.PERSON)
 
 
 def _write(entry: entries.IntentEntry, position: Position) -> Write:
@@ -181,6 +216,8 @@ def _write(entry: entries.IntentEntry, position: Position) -> Write:
             digest=key.digest,
             content=key.content,
             window=float(key.window),
+            same=key.same or (key.digest if key.kind is KeyKind.CONTENT else ""),
+            own=key.own,
         ),
         attempt=entry.attempt,
         wire_key=entry.idempotency_key,
@@ -202,4 +239,6 @@ def _write(entry: entries.IntentEntry, position: Position) -> Write:
         method=entry.requested.method,
         existed=entry.existed,
         compensates=entry.compensates or (),
+        undeclared=entry.undeclared or (),
+        guarded=entry.guarded,
     )

@@ -76,7 +76,7 @@ def _call(entry: CallEntry) -> str:
     if aimed is None:
         return action
     other_tenant = "" if aimed.tenant in (None, entry.tenant) else f" of tenant {aimed.tenant}"
-    return f"{action} on {aimed.system}:{aimed.type}:{aimed.id or '(new)'}{other_tenant}"
+    return f"{action} on {aimed.name}{other_tenant}"
 
 
 def _with_reason(what: str, reason: str | None) -> str:

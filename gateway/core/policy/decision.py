@@ -10,21 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gateway.model.call import Call, Effect, Reversibility, Target
+from gateway.core.policy import numbers
+from gateway.model.call import BodyKind, Call, Effect, Reversibility, Target
 from gateway.model.decision import Allow, Decision, Deny, Hold, Reason
 from gateway.model.run import Lease, Mode, Run
 
 
 def document(
     *,
-    run: Run,
-    lease: Lease,
-    mode: Mode,
+    caller: Mapping[str, object],
     call: Call,
     action: str,
     effect: Effect,
     reversibility: Reversibility | None,
     fanout: bool,
+    dry_run: bool = False,
     target: Target,
     step_id: str,
     parent_step_id: str | None,
@@ -32,12 +32,36 @@ def document(
     now: float,
     approval: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
-    """What policy is asked about one call. ``mode`` is the effective one; ``now`` is Unix seconds.
+    """What policy is asked about one call. ``caller`` is as ``of_caller`` gives it; ``now`` is Unix seconds.
 
-    What does not apply is absent, never null (``args`` alone is null, if the body is not JSON). ``approval`` is
-    given if a person has approved this very call: ``{"granted": true, "id"?, "by"?}``.
+    What does not apply is absent, never null (``args`` alone is null: there is no body, or, with
+    ``http.body_opaque``, one that the gateway cannot read). A number that engines would hold
+    differently is a text. ``approval`` is given if a person has approved this very call:
+    ``{"granted": true, "id"?, "by"?}``.
     """
     asked: dict[str, object] = {
+        **caller,
+        "step": {"id": step_id} if parent_step_id is None else {"id": step_id, "parent": parent_step_id},
+        "tool": call.tool,
+        "action": {"name": action, "effect": effect.value, "fanout": fanout},
+        "target": _target(target),
+        "args": numbers.shown(call.args) if call.long_numbers else call.args,
+        "http": _http(call),
+        "counters": dict(counters),
+        "now": nanoseconds(now),
+    }
+    if reversibility is not None:
+        asked["action"] = {"name": action, "effect": effect.value, "class": reversibility.value, "fanout": fanout}
+    if dry_run:
+        asked["action"] = {"name": action, "effect": effect.value, "fanout": fanout, "dry_run": True}
+    if approval is not None:
+        asked["approval"] = dict(approval)
+    return asked
+
+
+def of_caller(run: Run, lease: Lease, mode: Mode) -> dict[str, object]:
+    """What policy is asked about who calls: the same for every call of a lease, as long as the run and its effective mode are."""
+    return {
         "lease": present(
             scopes=list(run.scopes),
             tools=None if run.tools is None else list(run.tools),
@@ -47,19 +71,20 @@ def document(
         "run": of_run(run, mode),
         "agent": {"id": run.agent_id},
         "tenant": run.tenant,
-        "step": present(id=step_id, parent=parent_step_id),
-        "tool": call.tool,
-        "action": {"name": action, "effect": effect.value, "fanout": fanout},
-        "target": present(system=target.system, type=target.type, id=target.id, tenant=target.tenant),
-        "args": call.args,
-        "http": {"method": call.method, "path": call.path, "query": dict(call.query)},
-        "counters": dict(counters),
-        "now": nanoseconds(now),
     }
-    if reversibility is not None:
-        asked["action"] = {"name": action, "effect": effect.value, "class": reversibility.value, "fanout": fanout}
-    if approval is not None:
-        asked["approval"] = dict(approval)
+
+
+def _target(target: Target) -> dict[str, object]:
+    shown: dict[str, object] = {"system": target.system, "type": target.type, "id": target.id}
+    if target.tenant is not None:
+        shown["tenant"] = target.tenant
+    return shown
+
+
+def _http(call: Call) -> dict[str, object]:
+    asked: dict[str, object] = {"method": call.method, "path": call.path, "query": dict(call.query)}
+    if call.kind is BodyKind.OPAQUE:  # there is a body, and no rule sees what it says
+        asked["body_opaque"] = True
     return asked
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.core import timestamps
 from gateway.core.policy import decision as policy_decision
+from gateway.core.policy import numbers
 from gateway.core.request import canonical
 from gateway.model.call import Call
 from gateway.model.decision import Allow, Decision, Hold, Reason
@@ -27,8 +28,10 @@ Decided = ReadEntry | IntentEntry | RefusalEntry
 """Entries that can record a decision."""
 
 
-def document(entry: Decided, run: Run, args: object) -> dict[str, object]:
+def document(entry: Decided, run: Run, args: object, query: Mapping[str, str] | None) -> dict[str, object]:
     """The document of the decision that an entry records; ``args`` is the body it was made on (JSON), ``None`` if there was none.
+
+    ``query`` is that of the call, ``None`` if it was not sealed: entries of earlier versions have it in their path.
 
     Raises:
         KeyError, ValueError, MalformedRequest: the entry does not record a decision, or not all that it takes.
@@ -39,18 +42,24 @@ def document(entry: Decided, run: Run, args: object) -> dict[str, object]:
     if decision.at is None or decision.mode is None or decision.lease_expires_at is None or entry.effect is None or entry.step_id is None:
         raise KeyError("decision")
     split = canonical.split(f"/{tool}{requested.path}")
-    call = Call(tool=tool, method=requested.method, path=split.path, segments=split.segments, query=split.query, args=args)
+    call = Call(
+        tool=tool,
+        method=requested.method,
+        path=split.path,
+        segments=split.segments,
+        query=split.query if query is None else query,
+        args=numbers.shown(args),
+    )
     expires_at = timestamps.seconds(decision.lease_expires_at)
     lease = Lease(run_id=run.run_id, tenant=run.tenant, generation=entry.generation, not_before=0.0, expires_at=expires_at)
     return policy_decision.document(
-        run=run,
-        lease=lease,
-        mode=Mode.of(decision.mode),
+        caller=policy_decision.of_caller(run, lease, Mode.of(decision.mode)),
         call=call,
         action=action,
         effect=entry.effect,
         reversibility=entry.class_,
         fanout=entry.fanout,
+        dry_run=entry.dry_run,
         target=target,
         step_id=entry.step_id,
         parent_step_id=entry.parent_step_id,

@@ -11,64 +11,77 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NoReturn
 from urllib.parse import unquote_to_bytes
 
-import orjson
+from msgspec import Struct
 
+from gateway.core.request import exact_json, media_type
+from gateway.core.request.media_type import Kind
 from gateway.errors import BodyTooLarge, MalformedRequest
-from gateway.model.call import Headers
+from gateway.model.call import BodyKind, Headers
 
-_JSON = frozenset({"application/json", "text/json"})
-_FORM = "application/x-www-form-urlencoded"
+
+class Reading(Struct, frozen=True, gc=False):
+    """What a body says. ``args`` are its values, ``None`` if it is empty or opaque; ``why`` then says what keeps it from being read.
+
+    ``long_numbers``: it may have a number of sixteen digits or more, or one with an exponent.
+    """
+
+    kind: BodyKind
+    args: object = None
+    long_numbers: bool = False
+    why: str | None = None
+
+
 _GZIP, _ZLIB = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS
 _CODINGS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+_NOTHING = Reading(BodyKind.NONE)
 
 
-def arguments(headers: Headers, body: bytes, *, cap: int) -> object:
-    """The arguments in a body: JSON values, a form as an object of strings, or ``None`` if it is neither.
+def reading(headers: Headers, body: bytes, *, cap: int) -> Reading:
+    """What a body says: JSON values, or a form as an object of strings. Opaque is what is neither, or is packed in a way unknown here.
 
     A body is JSON if its type is JSON; without a type or with a ``text/`` one, if it begins like an object or a list.
 
     Raises:
-        MalformedRequest: a JSON or form body that two readers could read differently, or an unsupported coding.
+        MalformedRequest: a JSON or form body, or a type, that two readers could read differently.
         BodyTooLarge: the body unpacks to more than ``cap`` bytes.
     """
+    if not body:
+        return _NOTHING
     content_type, coding = _described(headers)
-    kind, charset = _type(content_type)
-    plain = body if coding in ("", "identity") else _unpacked(body, coding, cap)
-    if kind == _FORM:
-        return read(_ascii(plain), form=True)
-    if kind in _JSON or kind.endswith("+json") or ((not kind or kind.startswith("text/")) and _begins_like_json(plain)):
-        if charset not in ("", "utf-8", "us-ascii"):
-            raise MalformedRequest(f"The body's charset is '{charset}'; send JSON as UTF-8.")
-        return loads(plain)
-    return None
+    kind, codings = media_type.kind_of(content_type), media_type.codings(coding)
+    if kind is Kind.OTHER:
+        return Reading(BodyKind.OPAQUE, why=f"its type is {content_type.decode('latin-1')!r}")
+    if len(codings) > 1 or (codings and codings[0] not in _CODINGS):
+        return Reading(BodyKind.OPAQUE, why=f"its content coding {', '.join(codings)!r} is not supported")
+    plain = _unpacked(body, codings[0], cap) if codings else body
+    if kind is Kind.FORM:
+        return Reading(BodyKind.FORM, _form(plain))
+    if kind is not Kind.JSON and not begins_like_json(plain):
+        return Reading(
+            BodyKind.OPAQUE, why="it is text that is not JSON" if kind is Kind.TEXT else "it has no Content-Type, and is not JSON"
+        )
+    value = loads(plain)
+    return Reading(BodyKind.JSON, value, long_numbers=exact_json.may_be_rounded(plain))
 
 
-def _described(headers: Headers) -> tuple[bytes, str]:
+def _described(headers: Headers) -> tuple[bytes, bytes]:
     """Content-Type and Content-Encoding, empty if absent. (The wire refuses a second field of these names.)"""
-    content_type, coding = b"", ""
+    content_type, coding = b"", b""
     for name, value in headers:
         if name[:8].lower() == b"content-":
             lower = name.lower()
             if lower == b"content-type":
                 content_type = value
             elif lower == b"content-encoding":
-                coding = value.decode("latin-1").strip().lower()
+                coding = value
     return content_type, coding
 
 
-@lru_cache(maxsize=256)
-def _type(value: bytes) -> tuple[str, str]:
-    """The media type and its charset, in lower case."""
-    kind, *parameters = (part.strip().lower() for part in value.decode("latin-1").split(";"))
-    charsets = [p.removeprefix("charset=").strip('"') for p in parameters if p.startswith("charset=")]
-    return kind, charsets[0] if len(charsets) == 1 else ", ".join(charsets)
-
-
-def _begins_like_json(body: bytes) -> bool:
+def begins_like_json(body: bytes) -> bool:
+    """Whether a text begins as a JSON object or list does, perhaps behind a byte order mark."""
     return body.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"[")
 
 
@@ -79,11 +92,16 @@ def _ascii(body: bytes) -> str:
         raise MalformedRequest("The form body contains a byte that must be percent-encoded.") from wrong
 
 
+def _form(body: bytes) -> dict[str, str]:
+    fields = read(_ascii(body), form=True)
+    # Some servers decode the other fields by the charset that this one names (HTML 4.10.21.3).
+    if fields.get("_charset_", "utf-8").lower() not in ("utf-8", "us-ascii"):
+        raise MalformedRequest("The form names another charset than UTF-8 in '_charset_'.")
+    return fields
+
+
 def _unpacked(body: bytes, coding: str, cap: int) -> bytes:
-    bits = _CODINGS.get(coding)
-    if bits is None:
-        raise MalformedRequest(f"The gateway does not support the content coding '{coding}'; send the body uncompressed.")
-    unpacker = zlib.decompressobj(bits)
+    unpacker = zlib.decompressobj(_CODINGS[coding])
     try:
         plain = unpacker.decompress(body, cap + 1)
     except zlib.error as wrong:
@@ -95,39 +113,28 @@ def _unpacked(body: bytes, coding: str, cap: int) -> bytes:
     return plain
 
 
-BOUND = 4 << 20
-"""Bytes that a compressed body may unfold to before it counts as unreadable."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def json_value(headers: Headers, body: bytes) -> object:
-    """The JSON value of a body, ``None`` if it is not JSON, is compressed in an unknown way, or unfolds to too much."""
-    coding = next((value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"), b"identity")
-    plain = unfold(coding, body)
+def json_value(plain: bytes | None) -> object:
+    """The JSON value of a tool's reply without its codings, ``None`` if it is not JSON, or was not readable.
+
+    A byte order mark in front of it is left out (RFC 8259, 8.1).
+    """
     if not plain:
         return None
     try:
-        return orjson.loads(plain)
-    except orjson.JSONDecodeError:
-        return None
+        return exact_json.loads(plain)
+    except ValueError:
+        return json_value(plain[3:]) if plain.startswith(_BYTE_ORDER_MARK) else None
 
 
-def unfold(coding: bytes, body: bytes, bound: int = BOUND) -> bytes | None:
-    """The body without its coding; ``None`` if that is unknown, broken, or larger than ``bound``."""
-    if coding in (b"identity", b""):
-        return body
-    if coding not in (b"gzip", b"x-gzip", b"deflate"):
-        return None
-    stream = zlib.decompressobj(wbits=47)
-    try:
-        plain = stream.decompress(body, bound + 1)
-    except zlib.error:
-        return None
-    return plain if len(plain) <= bound and stream.eof else None
+def why_not_json(plain: bytes) -> str | None:
+    """What keeps a tool's reply from being read as JSON, as a phrase without anything of what it says; ``None`` if nothing does."""
+    return exact_json.fault(plain.removeprefix(_BYTE_ORDER_MARK))
 
 
 DEPTH = 64
-_INTEGERS = range(-(2**63), 2**64)
-_LONGEST_INTEGER = len(str(-(2**63)))
 # An unclosed string matches to the end: searched for again at each of its escaped quotes, it would cost quadratic time.
 _NESTING = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
@@ -135,8 +142,8 @@ _NESTING = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 def loads(body: bytes) -> object:
     """The value of a JSON text: UTF-8 without a byte order mark, at most ``DEPTH`` deep, nothing behind it.
 
-    No object has two keys that are equal under NFKC and case folding; numbers are doubles or integers of 64 bits;
-    strings hold no lone surrogates.
+    No object has two keys that are equal under NFKC and case folding, or a key with a control character; strings hold no lone surrogates.
+    Numbers are as :func:`exact_json.loads` gives them.
 
     Raises:
         MalformedRequest: it is not such a text; the detail says why.
@@ -153,6 +160,8 @@ def loads(body: bytes) -> object:
         value: object = _DECODER.decode(text)
     except json.JSONDecodeError as wrong:
         raise MalformedRequest(f"The body is not valid JSON: {wrong.msg} at character {wrong.pos}.") from wrong
+    except ValueError as wrong:
+        raise MalformedRequest(f"A JSON number in the body cannot be read: {wrong}.") from wrong
     except RecursionError as wrong:
         raise MalformedRequest(f"The JSON body is nested deeper than {DEPTH} levels.") from wrong
     # Surrogates can only come from escapes: raw ones are no UTF-8.
@@ -193,7 +202,7 @@ def _deeper(body: bytes, limit: int) -> bool:
 
 def _refuse_surrogates(value: object) -> None:
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError as wrong:
         raise MalformedRequest("The JSON body contains a lone surrogate (\\ud800-\\udfff without its other half).") from wrong
 
@@ -202,30 +211,20 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise MalformedRequest("A JSON object in the body has a duplicate key.")
+    if not "".join(found).isprintable() and any(_CONTROLS.search(key) for key in found):
+        raise MalformedRequest("A key of a JSON object in the body contains a control character.")
     if collide(found):
         raise MalformedRequest("A JSON object in the body has two keys that differ only in case or in look-alike characters.")
     return found
-
-
-def _integer(text: str) -> int:
-    # The length first: turning thousands of digits into an int is slow, and Python refuses it with an error of its own.
-    if len(text) > _LONGEST_INTEGER or (number := int(text)) not in _INTEGERS:
-        raise MalformedRequest("A JSON number in the body does not fit 64 bits; send it as a string.")
-    return number
-
-
-def _double(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise MalformedRequest("A JSON number in the body overflows a double; send it as a string.")
-    return number
 
 
 def _constant(name: str) -> NoReturn:
     raise MalformedRequest(f"{name} is not JSON.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_double, parse_constant=_constant)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=exact_json.integer, parse_float=exact_json.fraction, parse_constant=_constant
+)
 
 
 # What RFC 3986 allows in a query, and what browsers leave unescaped there; no ';', which some tools take for a '&'.

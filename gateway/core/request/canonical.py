@@ -63,6 +63,7 @@ def call(head: Head, body: bytes, *, cap: int = 1 << 20) -> Call:
         BodyTooLarge: the body unpacks to more than ``cap``.
     """
     target = split(head.target)
+    read = request_body.reading(head.headers, body, cap=cap)
     return Call(
         tool=target.tool,
         method=head.method,
@@ -72,7 +73,10 @@ def call(head: Head, body: bytes, *, cap: int = 1 << 20) -> Call:
         query=target.query,
         headers=head.headers,
         body=body,
-        args=request_body.arguments(head.headers, body, cap=cap) if body else None,
+        args=read.args,
+        kind=read.kind,
+        long_numbers=read.long_numbers,
+        unread=read.why,
     )
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-
-import orjson
+from urllib.parse import quote, urlencode
 
 from gateway import errors
+from gateway.core.request import exact_json, multipart
 from gateway.model.call import Call
 from gateway.model.effect import Key, KeyKind, State, Write
 
@@ -20,8 +20,8 @@ RETRY_IN_FLIGHT = 1.0
 
 
 def digest(*parts: object) -> str:
-    """Hex SHA-256 of a sorted JSON array of the parts: no two lists of parts collide by gluing."""
-    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """Hex SHA-256 of the canonical JSON array of the parts: no two lists of parts collide by gluing."""
+    return hashlib.sha256(exact_json.canonical(parts)).hexdigest()
 
 
 def body_digest(body: bytes) -> str:
@@ -29,10 +29,23 @@ def body_digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def content_of(call: Call) -> str:
-    """What a key stands for: tool, method, target and the canonical body."""
-    body = call.args if call.args is not None or not call.body else body_digest(call.body)
-    return digest(call.tool, call.method, call.target, body)
+def content_of(call: Call, place: str = "") -> str:
+    """What a key stands for: tool, method, target and the canonical body; and where the call goes, if its headers or query say that.
+
+    A form of parts is the same under another boundary. A body that cannot be read is its bytes: JSON sent as ``application/json`` and the
+    same bytes under another type are two contents, which is safe only because a write with a body that policy cannot read is refused.
+    """
+    where, target = (place,) if place else (), _target(call)
+    if call.args is not None or not call.body:
+        return digest(call.tool, call.method, target, call.args, *where)
+    parts = multipart.parts_of(call.headers, call.body)
+    body = body_digest(call.body) if parts is None else ["multipart", *parts]
+    return digest(call.tool, call.method, target, body, *where)
+
+
+def _target(call: Call) -> str:
+    """Path and query: one text for all orders and escapes in which the same query can be written."""
+    return f"{call.path}?{urlencode(sorted(call.query.items()), quote_via=quote)}" if call.raw_query else call.path
 
 
 def own_key(text: str) -> str:
@@ -50,21 +63,28 @@ def key(
     step: str | None,
     identity: Sequence[object] | None,
     window: float,
+    place: str = "",
+    together: bool = False,
 ) -> Key:
     """The call's key: the agent's own; else its named step with action and target; else what the call does.
 
     ``step`` is the step id only if the agent named one. ``identity`` holds the values of the adapter's identity
-    fields, ``None`` for the whole canonical body.
+    fields, ``None`` for the whole canonical body. ``place`` is where the call goes, as far as its headers or query say it. ``together``: an
+    own key is looked up beside the content key, which is then the key.
     """
-    content = content_of(call)
+    content = content_of(call, place)
+    identical = content if identity is None else digest(*identity, *((place,) if place else ()))
+    same = digest("content", tenant, workflow_id, call.tool, action, _target(call), identical)
+    kind, made_of, beside = KeyKind.CONTENT, same, None
     if own is not None:
-        kind, made_of = KeyKind.OWN, digest("own", tenant, workflow_id, own)
+        named = digest("own", tenant, workflow_id, own)
+        if together:
+            beside = named
+        else:
+            kind, made_of = KeyKind.OWN, named
     elif step is not None:
         kind, made_of = KeyKind.STEP, digest("step", tenant, workflow_id, step, call.tool, action, call.path)
-    else:
-        same = content if identity is None else digest(*identity)
-        kind, made_of = KeyKind.CONTENT, digest("content", tenant, workflow_id, call.tool, action, call.target, same)
-    return Key(tenant=tenant, workflow_id=workflow_id, kind=kind, digest=made_of, content=content, window=window)
+    return Key(tenant=tenant, workflow_id=workflow_id, kind=kind, digest=made_of, content=content, window=window, same=same, own=beside)
 
 
 def wire_key(key: Key, attempt: int) -> str:
@@ -93,5 +113,5 @@ def consider(key: Key, latest: Write | None) -> int | Write:
 
 
 def lapsed_by_time(write: Write, *, now: float) -> bool:
-    """Whether a content key's window is over."""
-    return write.key.kind is KeyKind.CONTENT and now - write.at > write.key.window
+    """Whether the window is over in which a write answers for equal calls."""
+    return now - write.at > write.key.window

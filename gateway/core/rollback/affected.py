@@ -55,6 +55,8 @@ class Affected:
             "effects": len(self.writes),
             "state": self.state.value,
             "verification": last.verification.value,
+            "pending": last.pending,
+            "known_by": None if last.known_by is None else last.known_by.value,
             "after_ref": None if version is None else target.ref(version),
             "compensation": compensation_shown(last.compensation),
             "can_undo": why_not is None,

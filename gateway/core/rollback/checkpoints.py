@@ -117,6 +117,8 @@ def at_entry(run_id: str, generation: int, at: Position, writes: Iterable[Write]
 
 def describe(write: Write) -> str:
     """What is wrong with an effect that prevents a checkpoint: words that follow its action and position."""
+    if write.pending:
+        return "was only accepted by its tool (202), which has not shown since that it is done"
     if write.state in _UNSOUND:
         return _UNSOUND[write.state]
     return "failed its verification" if write.verification is Verification.FAILED else "had no outcome yet"
@@ -196,6 +198,8 @@ def _sound_from(write: Write, undone: Mapping[str, int]) -> float:
     if write.state is State.COMPENSATED:
         return undone.get(write.wire_key, _NEVER)
     if write.outcome is None or write.state in (State.IN_FLIGHT, State.UNKNOWN):
+        return _NEVER
+    if write.state is State.STANDING and write.pending:
         return _NEVER
     if write.state is State.STANDING and write.verification is Verification.FAILED:
         return max((undone.get(key, _NEVER) for key in write.compensates), default=_NEVER)  # another attempt undid them

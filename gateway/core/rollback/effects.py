@@ -22,6 +22,8 @@ NOT_STANDING = {
 }
 """Why there is nothing to undo, or not yet, in each other state."""
 ONLY_REVIEWED = "it cannot be undone, only reviewed"
+FOUND = "its outcome was found, not proven: the object is as the write requested, and somebody else may have made it so"
+BEFORE_UNCERTAIN = "a read before it found no object, and yet its tool may have changed one: what was there before is not known"
 NOT_REMOVABLE = "it created the object, and its adapter does not declare how to remove it"
 
 
@@ -42,7 +44,11 @@ def why_never_by_call(write: Write, undo: Undo | None, now: float) -> str | None
         return ONLY_REVIEWED
     if not write.compensation.remedy.by_action:
         return f"its adapter assigns it to a person ({write.compensation.remedy.value})"
-    if too_late := why_too_late((write,), now):
+    if write.undeclared:
+        return why_destination_unknown(write.undeclared)
+    if write.found and write.compensation.remedy in STATEFUL:
+        return FOUND
+    if write.compensation.allowed_until is not None and (too_late := why_too_late((write,), now)):
         return too_late
     if undo is None:
         return "its adapter no longer declares the action"
@@ -64,10 +70,12 @@ def why_data_missing(write: Write, undo: Undo | None) -> str | None:
     if remedy in STATEFUL and not write.target.id:
         return "the changed object is unknown"
     if remedy is not Remedy.DELETE_CREATED and remedy in STATEFUL:
+        if _object_may_have_been_there(write):
+            return BEFORE_UNCERTAIN
         if write.existed is False:
             return NOT_REMOVABLE if undo is None or undo.delete_created is None else None
         if write.existed is None and write.before_version is None:
-            return "the object was not read before the write"
+            return "the object was not read before the write, or was shown without its version"
     if write.snapshot_ref is None and _sees(undo, remedy, "snapshot"):
         return "the state before it was not stored"
     if write.reply_ref is None and _sees(undo, remedy, "reply"):
@@ -80,13 +88,20 @@ def why_version_missing(write: Write) -> str | None:
     return None if removes_object(write) or write.after_version is not None else "the version it left is unknown"
 
 
+def unattended(write: Write) -> bool:
+    """Whether its compensation may be sent without a person, if it is declared so: it is known to be done, and by more than state
+    to be ours.
+    """
+    return write.compensation.automatic and not write.found and not write.pending
+
+
 def irreversible(write: Write) -> bool:
     return write.compensation.reversibility is Reversibility.IRREVERSIBLE
 
 
 def creates_object(write: Write) -> bool:
     """Whether its object was not there before it."""
-    return write.existed is False or write.compensation.remedy is Remedy.DELETE_CREATED
+    return (write.existed is False and not _object_may_have_been_there(write)) or write.compensation.remedy is Remedy.DELETE_CREATED
 
 
 def removes_object(write: Write) -> bool:
@@ -94,7 +109,28 @@ def removes_object(write: Write) -> bool:
     return write.method == "DELETE"
 
 
+def _object_may_have_been_there(write: Write) -> bool:
+    """Whether the tool did to its object what it can do only to one that is there, and the read before had found none: a replica that lags
+    shows that, and so does somebody who made the object in between. (A 201 says that the object was made.) A PUT may make what is not
+    there; unless the tool answers that it did, or was asked to do nothing else, it may have replaced an object as well.
+    """
+    if write.existed is not False or write.status == 201:
+        return False
+    return write.method in ("PATCH", "DELETE") or (write.method == "PUT" and not write.guarded)
+
+
+def why_destination_unknown(names: Iterable[str]) -> str:
+    """Why no call undoes one whose destination nobody declared: it could go elsewhere."""
+    if "cookie" in names:
+        return "a cookie that passed the gateway may have said where it went, and no call of the gateway's own carries one"
+    keys = [name[1:] for name in names if name.startswith("?")]
+    headers = [name for name in names if not name.startswith("?")]
+    said = [f"the header {name}" for name in headers] + [f"the query key {name}" for name in keys]
+    first = f'headers: {{{headers[0]}: request.headers."{headers[0]}"}}' if headers else f'query: {{{keys[0]}: request.query."{keys[0]}"}}'
+    return f"{' and '.join(said)} may have said where it went, and its adapter does not declare it ({first}, or null if it does not)"
+
+
 def _sees(undo: Undo | None, remedy: Remedy, name: str) -> bool:
     """Whether the compensation cannot do without ``name``."""
     restores = remedy is Remedy.RESTORE_PREVIOUS_VERSION and name == "snapshot"
-    return restores or (undo is not None and undo.body is not None and name in undo.body.roots)
+    return restores or (undo is not None and name in undo.made_of)

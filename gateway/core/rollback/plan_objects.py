@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.core.adapter import versions
 from gateway.core.adapter.catalog import Undo
 from gateway.core.rollback import effects
 from gateway.model.call import Remedy
@@ -88,7 +89,7 @@ def _segments(applied: Sequence[Write]) -> list[list[Write]]:
 def _linked(before: Write, after: Write) -> bool:
     if effects.removes_object(before):
         return after.before_version is None and effects.creates_object(after)
-    return before.after_version is not None and after.before_version == before.after_version
+    return before.after_version is not None and versions.same(before.after_version, after.before_version)
 
 
 def _newest(segment: Sequence[Write], undos: Undos, now: float) -> list[Draft]:
@@ -141,7 +142,7 @@ def _groups(segment: Sequence[Write], undos: Undos, now: float) -> list[_Group]:
                 groups[-1].effects.append(write)
                 continue
         # An object that an upsert made need not be removed if a later effect removed it.
-        removed = effects.removes_object(segment[-1]) and write.existed is False
+        removed = effects.removes_object(segment[-1]) and effects.creates_object(write)
         groups.append(_Group([write], closed or (None if removed else effects.why_data_missing(write, undo))))
     return groups
 
@@ -182,17 +183,18 @@ def _call(group: Sequence[Write], undos: Undos, guard: Mapping[str, Any]) -> Dra
         return _draft(group, first, NodeAction.TASK, _person(effects.NOT_REMOVABLE), reason=effects.NOT_REMOVABLE)
     remedy = Remedy.DELETE_CREATED if upserted else original.compensation.remedy
     does = _does(remedy, gone=gone)
-    automatic = undo.automatic and all(write.compensation.automatic for write in group)
+    automatic = undo.automatic and all(map(effects.unattended, group))
     return _draft(
         group,
         original,
         NodeAction.CALL,
-        _summary(does, len(group), automatic=automatic, instead=undo.instead.by if undo.instead is not None else None),
+        _summary(does, group, automatic=automatic, instead=undo.instead.by if undo.instead is not None else None),
         remedy=remedy,
         by=undo.delete_created if upserted else undo.by,
         does=does,
         with_body=not upserted,
         automatic=automatic,
+        compared=_compared(does, undo),
         **guard,
     )
 
@@ -203,6 +205,13 @@ def _does(remedy: Remedy, *, gone: bool) -> CompensationKind:
     if remedy is Remedy.DELETE_CREATED:
         return CompensationKind.REMOVES
     return CompensationKind.MAKES if gone else CompensationKind.RESTORES
+
+
+def _compared(does: CompensationKind, undo: Undo) -> tuple[str, ...]:
+    """What of the object is compared afterwards."""
+    if does is CompensationKind.OFFSETS:
+        return ()
+    return ("absence",) if does is CompensationKind.REMOVES else undo.compared
 
 
 def _guard(tail: Write, newer: Node | None) -> Mapping[str, Any]:
@@ -264,14 +273,23 @@ def _person(reason: str) -> str:
     return f"A person has to correct it: {reason}."
 
 
-def _summary(does: CompensationKind, count: int, *, automatic: bool, instead: str | None) -> str:
-    what = "it" if count == 1 else f"the first of {count} changes"
-    said = {
-        CompensationKind.RESTORES: f"Restores the state before {what}, if the object is still as the last one left it.",
-        CompensationKind.MAKES: f"Creates the removed object again, as it was before {what}, if it is still absent.",
-        CompensationKind.REMOVES: "Removes the created object, if it was not changed since.",
-        CompensationKind.OFFSETS: "Offsets it.",
-    }[does]
+_SUMMARIES = {
+    CompensationKind.RESTORES: "Restores the state before {what}, if the object is still as the last one left it.",
+    CompensationKind.MAKES: "Creates the removed object again, as it was before {what}, if it is still absent.",
+    CompensationKind.REMOVES: "Removes the created object, if it was not changed since.",
+    CompensationKind.OFFSETS: "Offsets it.",
+}
+
+
+def _summary(does: CompensationKind, group: Sequence[Write], *, automatic: bool, instead: str | None) -> str:
+    what = "it" if len(group) == 1 else f"the first of {len(group)} changes"
+    said = _SUMMARIES[does].format(what=what)
     if instead is not None:
         said += f" If it is too late for that, {instead} is sent instead."
-    return said if automatic else f"{said} It needs an approval."
+    if automatic:  # then none of them is found or pending
+        return said
+    if any(write.found for write in group):
+        said += f" But {effects.FOUND}."
+    if any(write.pending for write in group):
+        said += " The tool has only accepted the write, and may not have done it yet."
+    return f"{said} It needs an approval."

@@ -107,7 +107,7 @@ def _what(node: Node) -> str:
 def _object(node: Node) -> str:
     """The object, without a version; if none is known, the action."""
     target = node.target
-    return f"{target.system}:{target.type}:{target.id}" if target.id else f"{node.tool}: {node.action}"
+    return target.name if target.id else f"{node.tool}: {node.action}"
 
 
 def _needs_approval(node: Node) -> bool:

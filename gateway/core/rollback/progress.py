@@ -12,6 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.core import timestamps
+from gateway.core.adapter import versions
 from gateway.core.backoff import Backoff
 from gateway.model.effect import State, Write
 from gateway.model.entries import RollbackEntry
@@ -156,7 +157,7 @@ def guard(node: Node, on_object: Sequence[Write], followed: Sequence[Write], sta
         elif state is not NodeState.NOTHING:
             raise KeyError(node.guard_follows)
     for one in on_object:
-        if version is not None and one.state is State.STANDING and one.before_version == version:
+        if version is not None and one.state is State.STANDING and versions.same(version, one.before_version):
             version = one.after_version or version
     return version
 
@@ -188,7 +189,7 @@ def merge_plans(old: Plan, new: Plan, gone: frozenset[str] = frozenset()) -> Pla
 def residue(plan: Plan, states: States, marks: Marks) -> list[str]:
     """What was not undone, a sentence each."""
     return [
-        f"{node.action} on {node.target.type}:{node.target.id or '(new)'}: {_why(node, states, marks)}"
+        f"{node.action} on {node.target.short}: {_why(node, states, marks)}"
         for node in plan.nodes
         if states.get(node.node_id, NodeState.PENDING) not in (NodeState.DONE, NodeState.NOTHING)
     ]

@@ -14,7 +14,17 @@ from gateway.core.incident import findings
 from gateway.core.policy.decision import UNUSABLE
 from gateway.core.triggers.window import REMEMBERED, Contents, Event, Siblings, Thresholds, Watch, event
 from gateway.model.call import Effect
-from gateway.model.entries import CallBase, Entry, FindingEntry, IntentEntry, OutcomeEntry, ReadEntry, RefusalEntry, ReplayEntry
+from gateway.model.entries import (
+    CallBase,
+    Entry,
+    FindingEntry,
+    IntentEntry,
+    OutcomeEntry,
+    ReadEntry,
+    ReconciliationEntry,
+    RefusalEntry,
+    ReplayEntry,
+)
 from gateway.model.entry import EntryBase, Position, Result, Verification
 from gateway.model.trigger import Trigger
 
@@ -93,7 +103,7 @@ def repeats(watch: Watch, event: Event[OutcomeEntry | ReplayEntry], thresholds: 
 def failures(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
     """Writes that failed or have an unknown outcome; not those that the tool deferred or that never reached it."""
     result, times = event.entry.result, thresholds.failures
-    if result is not Result.UNKNOWN and (result is not Result.FAILED or event.entry.status in _DEFERRED):
+    if event.entry.pending or (result is not Result.UNKNOWN and (result is not Result.FAILED or event.entry.status in _DEFERRED)):
         return None
     return _counted(watch, event, "anomaly.retry-spike", times.count, times.within, window="failures", of="failures")
 
@@ -244,8 +254,8 @@ def partial(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) ->
 
 
 def unknown(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
-    """Consecutive unknown outcomes."""
-    if event.entry.result is not Result.UNKNOWN:
+    """Consecutive unknown outcomes; what the tool has accepted and not finished does not count."""
+    if event.entry.result is not Result.UNKNOWN or event.entry.pending:
         return None
     return _counted(watch, event, "uncertain.outcome-unknown", thresholds.unknown.count, thresholds.unknown.within)
 
@@ -264,7 +274,7 @@ def _siblings(watch: Watch, parent: str) -> Siblings:
     return found
 
 
-def postcondition(watch: Watch, event: Event[OutcomeEntry], thresholds: Thresholds) -> Trigger | None:
+def postcondition(watch: Watch, event: Event[OutcomeEntry | ReconciliationEntry], thresholds: Thresholds) -> Trigger | None:
     """A declared postcondition that did not become true in time."""
     return event.fired("verify.postcondition-failed") if event.entry.verification is Verification.FAILED else None
 
@@ -286,11 +296,15 @@ _BY_ENTRY: Mapping[type[Entry], tuple[Detector[Any], ...]] = {
     IntentEntry: (loop, rate, mutations, *_CALL),
     ReplayEntry: (loop, replay, *_CALL),
     FindingEntry: (finding,),
+    ReconciliationEntry: (postcondition,),
     OutcomeEntry: (postcondition, identity, unknown, failures, deferred, repeats, partial, drift),
 }
 """The detectors that read a kind of entry, in order: repeated writes are a loop before they are a spike."""
 
-_LATE: tuple[Detector[OutcomeEntry], ...] = (postcondition, identity)
+_LATE: Mapping[type[Entry], tuple[Detector[Any], ...]] = {
+    OutcomeEntry: (postcondition, identity),
+    ReconciliationEntry: (postcondition,),
+}
 """The detectors that read the outcome of a write whose lease had ended: it shows the state, not how the run behaves now."""
 
 _BY_REFUSAL: Mapping[str, tuple[Detector[RefusalEntry], ...]] = {
@@ -302,7 +316,7 @@ _BY_REFUSAL: Mapping[str, tuple[Detector[RefusalEntry], ...]] = {
 }
 """The detectors that read a refusal, by its code."""
 
-WATCHED = (ReadEntry, IntentEntry, OutcomeEntry, ReplayEntry, RefusalEntry, FindingEntry)
+WATCHED = (ReadEntry, IntentEntry, OutcomeEntry, ReconciliationEntry, ReplayEntry, RefusalEntry, FindingEntry)
 """The entries that a detector reads."""
 
 
@@ -317,33 +331,13 @@ def observe(watch: Watch, entry: Entry, position: Position, thresholds: Threshol
     return _fired(read_by, watch, event(entry, position), thresholds)
 
 
-def late(outcome: OutcomeEntry, position: Position, thresholds: Thresholds) -> tuple[Trigger, ...]:
+def late(outcome: OutcomeEntry | ReconciliationEntry, position: Position, thresholds: Thresholds) -> tuple[Trigger, ...]:
     """What the outcome of a write of an earlier generation fires."""
     if outcome.rollback_id is not None:
         return ()
-    return _fired(_LATE, Watch(outcome.generation), event(outcome, position), thresholds)
+    return _fired(_LATE[type(outcome)], Watch(outcome.generation), event(outcome, position), thresholds)
 
 
 def _fired(read_by: Iterable[Detector[E]], watch: Watch, event: Event[E], thresholds: Thresholds) -> tuple[Trigger, ...]:
     fired = [trigger for detect in read_by if (trigger := detect(watch, event, thresholds)) is not None]
     return tuple(trigger for trigger in fired if trigger.name not in thresholds.off) if fired else ()
-
-
-def restart(watch: Watch, trigger: Trigger) -> None:
-    """A trigger that fired before: its detectors start counting again from there, as they did then."""
-    match trigger.name:
-        case "policy.tenant-boundary":
-            watch.boundary_reads = trigger.count if trigger.count < trigger.threshold else 0
-        case "anomaly.loop":
-            watch.contents = None
-        case "anomaly.retry-spike":
-            watch.windows.pop("failures" if trigger.facts.get("of") == "failures" else "repeats", None)
-        case "anomaly.step-count":
-            watch.steps_reported = True
-        case "uncertain.low-confidence" if trigger.count >= trigger.threshold:
-            watch.unsure.clear()
-        case "blast.rate":
-            watch.windows.pop("records", None)
-            watch.members.clear()
-        case name:
-            watch.windows.pop(name, None)

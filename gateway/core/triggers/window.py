@@ -256,3 +256,23 @@ NAMES = (
     "blast.rate",
 )
 """Every trigger there is."""
+
+
+def restart(watch: Watch, trigger: Trigger) -> None:
+    """A trigger that fired before: its detectors start counting again from there, as they did then."""
+    match trigger.name:
+        case "policy.tenant-boundary":
+            watch.boundary_reads = trigger.count if trigger.count < trigger.threshold else 0
+        case "anomaly.loop":
+            watch.contents = None
+        case "anomaly.retry-spike":
+            watch.windows.pop("failures" if trigger.facts.get("of") == "failures" else "repeats", None)
+        case "anomaly.step-count":
+            watch.steps_reported = True
+        case "uncertain.low-confidence" if trigger.count >= trigger.threshold:
+            watch.unsure.clear()
+        case "blast.rate":
+            watch.windows.pop("records", None)
+            watch.members.clear()
+        case name:
+            watch.windows.pop(name, None)

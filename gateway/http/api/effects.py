@@ -16,7 +16,7 @@ from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
 from gateway.model.call import Remedy, Reversibility
-from gateway.model.effect import State, Write
+from gateway.model.effect import KnownBy, State, Write
 from gateway.model.entry import Verification
 
 ROUTES = Routes()
@@ -30,12 +30,16 @@ Compensation = TypedDict("Compensation", {"class": Reversibility, "type": Remedy
 
 
 class Undoable(TypedDict):
-    """What can be undone, and how; ``why_not`` is present only if no call can undo it."""
+    """What can be undone, and how; ``why_not`` is present only if no call can undo it. ``known_by`` is how it is known that it was applied;
+    ``state`` is by the object's state alone, which somebody else may have made.
+    """
 
     tool: str
     action: str
     state: State
     verification: Verification
+    pending: bool
+    known_by: KnownBy | None
     after_ref: str | None
     compensation: Compensation
     can_undo: bool
@@ -87,6 +91,8 @@ def row(write: Write, undo: Undo | None, *, now: float) -> Json:
         "state": write.state.value,
         "status": write.status,
         "verification": write.verification.value,
+        "pending": write.pending,
+        "known_by": None if write.known_by is None else write.known_by.value,
         "before_ref": None if write.before_version is None else target.ref(write.before_version),
         "after_ref": None if write.after_version is None else target.ref(write.after_version),
         "idempotency_key": write.wire_key,

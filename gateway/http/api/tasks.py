@@ -26,10 +26,13 @@ class ListTasks(PagedByRun):
 
 
 class ResolveTask(Reasoned):
-    """What a person found or did at the tool. ``reason`` is taken for ``note`` if that is missing."""
+    """What a person found or did at the tool. ``reason`` is taken for ``note`` if that is missing. ``writes`` names, by their
+    wire keys, those that were applied, where a task of kind ``outcome-unknown`` is about several; the others were not.
+    """
 
     resolution: Literal["applied", "not_applied", "done", "not_needed", "accepted"]
     note: Reason | None = None
+    writes: list[str] | None = None
 
 
 @shows(model.Evidence)
@@ -82,7 +85,9 @@ async def resolve_task(request: Request, task_id: str, body: ResolveTask) -> Jso
     if note is None:
         raise problem.BadRequest("note: is missing; write what you found or did at the tool")
     await _find(request, task_id)
-    closed = await request.services.tasks.resolve(task_id, resolution=body.resolution, note=note, by=request.operator.name)
+    closed = await request.services.tasks.resolve(
+        task_id, resolution=body.resolution, note=note, by=request.operator.name, writes=body.writes
+    )
     return TASK.shown(closed)
 
 

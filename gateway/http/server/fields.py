@@ -143,3 +143,5 @@ class Target(TypedDict):
     type: str
     id: str
     tenant: NotRequired[str | None]
+    tool: NotRequired[str | None]
+    place: NotRequired[str]

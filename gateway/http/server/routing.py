@@ -17,13 +17,13 @@ from functools import partialmethod
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_type_hints
 
-import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler as AiohttpHandler
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.core.request import body as request_body
+from gateway.core.request import exact_json
 from gateway.errors import MalformedRequest
 from gateway.http.server import guard, problem
 from gateway.http.server.fields import Body, Query
@@ -111,7 +111,7 @@ class Routes(list[Route]):
 
 
 def json_response(value: object, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(value), content_type=JSON)
+    return web.Response(status=status, body=exact_json.dumps(value), content_type=JSON)
 
 
 # --- bodies and queries ----------------------------------------------------------------------------------------------

@@ -13,26 +13,28 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from gateway import errors
-from gateway.core.adapter import catalog, resolve
+from gateway.core.adapter import catalog, dependencies, objects, versions
+from gateway.core.adapter.objects import Expected, ObjectState
 from gateway.core.policy import rules
+from gateway.core.reconciliation import Observation
 from gateway.core.request import idempotency
 from gateway.core.rollback import effects
-from gateway.model.call import Call
 from gateway.model.decision import Allow, Considered
 from gateway.model.effect import State, Write
 from gateway.model.entries import Sent
-from gateway.model.entry import Result, Verification
-from gateway.model.rollback import CompensationKind, Node, NodeOutcome, NodeState
+from gateway.model.entry import Verification
+from gateway.model.rollback import BY_ROLLBACK, CompensationKind, Node, NodeOutcome, NodeState
 from gateway.model.run import Lease, Run
 from gateway.pipeline import effect, sealed_payloads
-from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless
+from gateway.pipeline.compensation import node_outcome
+from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless, NeverShown, Prepared
 from gateway.pipeline.effect import SendWrite
-from gateway.pipeline.evidence import Before, CallTrace, Classified, Fresh, Kept, Known, Metered, Permitted, Settled, Step, Undoing
-from gateway.pipeline.stages import read
+from gateway.pipeline.evidence import Before, CallTrace, Classified, Fresh, Kept, Known, Metered, Permitted, Step, Undoing
 from gateway.pipeline.stages.classify import classify
 from gateway.pipeline.stages.gate import Gate
-from gateway.pipeline.stages.recall import Probe, Recall, Seen
-from gateway.pipeline.tool import Expected, ObjectState, ToolReads, Tools
+from gateway.pipeline.stages.probe import Probe, repeats
+from gateway.pipeline.stages.recall import Recall
+from gateway.pipeline.tool import ToolReader, Tools
 from gateway.ports.clock import Clock
 from gateway.ports.policy import Rules
 from gateway.ports.rollback import CompensationRequest, Examined, NotExamined, Proposal
@@ -41,14 +43,6 @@ LEASE = 60.0
 """Seconds for which a recovery lease permits its one call."""
 SETTLE = 30.0
 """Seconds after which a compensation that is not visible was not applied, unless its adapter declares another time."""
-HELD = (errors.RunReadOnly, errors.RunPaused, errors.RunQuarantined, errors.LeaseRevoked, errors.FanoutBlocked)
-"""What an order means that was made after the rollback began, on more than its run: it keeps the call from being sent, for now."""
-AGAIN = frozenset({409, 423, 425})
-"""Statuses of a definite failure after which the same call may pass a little later."""
-MOVED_ON = 412
-"""The status by which a tool says that the object is not at the version that the call names."""
-BUSY = 429
-"""The status by which a tool says that it did not apply the call and may at another time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,7 @@ class Compensate:
     gate: Gate
     recall: Recall
     rules: Rules
-    reads: ToolReads
+    reader: ToolReader
     send_write: SendWrite
     probe: Probe
     clock: Clock
@@ -74,7 +68,7 @@ class Compensate:
         except errors.JournalUnavailable:
             raise
         except (Conflict, errors.Refusal) as against:
-            return _refused(against)
+            return node_outcome.of_refusal(against)
 
     async def _carried(self, order: CompensationRequest) -> NodeOutcome:
         order = await self._in_time(order)  # or what its adapter declares for an object that it is too late for
@@ -83,19 +77,18 @@ class Compensate:
         metered = Metered(opened=opened, quota=None)  # charged to no limit: a contained run's budget must not keep it from being undone
         fresh = await self.recall(metered)  # done before, by this or an earlier owner
         if isinstance(fresh, Kept):
-            return _kept(fresh)
+            return node_outcome.of_earlier(fresh)
         permit = await self._permitted(fresh, order)  # policy can only turn it into a task
         before = await self._matching(permit, order)  # at the version that our last effect left, or not at all
         trace = CallTrace(action.known.call, self.clock.monotonic, _no_client)
-        settled = await self.send_write(permit, before, trace)  # intent, fence, call, verification, outcome: as every write
-        carried = _outcome(settled)
-        if settled.answer.status == MOVED_ON:
-            carried = replace(carried, seen=await self._version(order))  # for the comparison
-        return carried
+        return node_outcome.of_answer(
+            await self.send_write.settled(permit, before, trace)
+        )  # intent, fence, call, verification, outcome: as every write
 
     async def _prepared(self, order: CompensationRequest) -> Classified:
-        call, expects = await self.calls.prepare(order.node, order.run, order.effects)  # what was sealed with the effects
-        known = self._known(order, call, expects)  # the recovery lease: this node's one call
+        now = await self._object(order.node, order.run, order.effects) if self.calls.needs_object(order.node) else None
+        prepared = await self.calls.prepare(order.node, order.run, order.effects, now)  # from what was sealed with the effects
+        known = self._known(order, prepared)  # the recovery lease: this node's one call
         return _confined(order, classify(known))  # the declared compensation, on the object's own path
 
     async def proposal(self, compensating: CompensationRequest) -> Proposal | NodeOutcome:
@@ -105,11 +98,13 @@ class Compensate:
             instead = self.calls.instead(node)
             other = None if instead is None else (await self._prepared(_other(compensating, instead))).known.call
         except (Conflict, errors.Refusal) as against:
-            return _refused(against)
+            return node_outcome.of_refusal(against)
         base = self.tools[node.tool].base
-        guard = effect.guard(Before(taken=True, guard=compensating.guard, guard_absent=node.guard_absent))
+        kind = self.calls.action(node, node.by)
+        if_match = versions.in_if_match(compensating.guard, None if kind is None else kind.guard)
+        guard = effect.guard(Before(taken=True, guard=if_match, guard_absent=node.guard_absent))
         digest = f"sha256:{idempotency.body_digest(call.body)}"
-        request = Sent(method=call.method, path=base + call.target, body_digest=digest)
+        request = Sent(method=call.method, path=base + call.recorded, body_digest=digest)
         return Proposal(request=request, shown=sealed_payloads.compensation(call, base, guard, other))
 
     async def decide(self, write: Write) -> bool | None:
@@ -126,42 +121,48 @@ class Compensate:
     async def settle_unknown(self, order: CompensationRequest, write: Write) -> bool | None:
         """Determine whether a compensation of unknown outcome was applied; if the tool shows it, journal it."""
         expects = await self._expects(order.node)
-        if expects is None:
-            return await self.decide(write)
+        now = await self.probe.writes.by_wire_key(write.wire_key) or write
+        if expects is None or now.pending:  # what the tool has only accepted may still come: the object does not show it
+            return await self.decide(now)
         try:
             seen = await self._object(order.node, order.run, order.effects)
         except errors.ToolUnreachable:
             raise
         except (Conflict, errors.Refusal):
             return None
+        if not seen.same:
+            return None  # another object says nothing of this one
         there = seen.as_expected(expects)
         settled = self.clock.now() - await self.probe.last_sent(write) >= self._settle_time(order.node)
-        before = None if order.node.guard_absent else order.guard
-        match resolve.finding_of(applied=there, seen=seen.version, before=before, settled=settled):
-            case resolve.Finding.APPLIED:
-                # The whole state is as expected, so that later nodes may use this version, no matter who wrote it.
-                found = Seen(resolve.Finding.APPLIED, version=seen.version)
-                await self.probe.conclude(write, Result.SUCCESS, by="rollback", reason="the expected state is there", seen=found)
-                return True
-            case resolve.Finding.NOT_APPLIED:
-                await self.probe.conclude(write, Result.FAILED, by="rollback", reason="the object is still as it was before")
-                return False
-            case _:
-                return None
+        digests = repeats(self.tools[order.node.tool], self.calls.action(order.node, order.node.action))
+        observed = Observation(applied=there, version=seen.version, exists=seen.exists, settled=settled, repeats=digests)
+        judged = await self.probe.judged(write, await self.probe.others(write), seen, observed)
+        # The whole state is as expected; but somebody else may have made it so, and later nodes must not build on their version.
+        became = (await self.probe.concluded(write, judged, by=BY_ROLLBACK)).state
+        return None if became is State.UNKNOWN else became is State.STANDING
 
     async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | NotExamined | None:
         try:
             seen = await self._object(node, run, effects)
         except errors.ToolUnreachable as lost:
             return NotExamined(lost.detail)
+        except NeverShown as never:
+            return await self._not_compared(node, state, never)
         except (Conflict, errors.Refusal):
             return None
         if state not in (NodeState.DONE, NodeState.NOTHING):
             return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=None)
         expects = await self._expects(node) if node.by is not None else None
-        met = None if expects is None else seen.as_expected(expects)
-        why = "" if met in (None, True) else "it differs from its state before the run"
+        differs = None if expects is None else objects.difference(seen, expects)
+        met = None if expects is None else differs is None
+        why = "" if differs is None else f"it differs from its state before the run: {differs}"
         return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=met, why=why)
+
+    async def _not_compared(self, node: Node, state: NodeState, why: NeverShown) -> Examined | None:
+        """An object that was restored or removed and can never be looked at: it is not known to be as it has to be."""
+        if state is not NodeState.DONE or await self._expects(node) is None:
+            return None
+        return Examined(exists=True, version=None, state=None, as_expected=False, why=f"it could not be compared: {why}")
 
     async def _expects(self, node: Node) -> Expected | None:
         try:
@@ -174,11 +175,11 @@ class Compensate:
         kind = self.calls.action(node, node.by)
         return SETTLE if kind is None or kind.probe is None else kind.probe.settle
 
-    def _known(self, order: CompensationRequest, call: Call, expects: Expected | None) -> Known:
+    def _known(self, order: CompensationRequest, prepared: Prepared) -> Known:
         now, run, node = self.clock.now(), order.run, order.node
         key = f"rb_{order.rollback.rollback_id}_{node.node_id}"
         return Known(
-            call=call,
+            call=prepared.call,
             tool=self.tools[node.tool],
             run=run,
             lease=Lease(run_id=run.run_id, tenant=run.tenant, generation=run.generation, not_before=now, expires_at=now + LEASE),
@@ -187,7 +188,7 @@ class Compensate:
             own_key=idempotency.own_key(key),
             if_match=False,
             trace_id=None,
-            undoing=Undoing(order, expects),
+            undoing=Undoing(order, prepared.expects, prepared.carried),
         )
 
     async def _in_time(self, order: CompensationRequest) -> CompensationRequest:
@@ -196,6 +197,8 @@ class Compensate:
         if instead is None:
             return order
         seen = await self._object(node, order.run, order.effects)
+        if seen.body_unknown and dependencies.depends_on(instead.when, "object", "body"):
+            raise Conflict(f"it is not known whether it is too late for the object: {seen.body_unknown}", seen=seen.version)
         variables = self.tools[node.tool].catalog.variables
         if not (seen.exists and seen.same and instead.when.holds({"object": seen.document, "vars": variables})):
             return order
@@ -241,55 +244,49 @@ class Compensate:
             raise Conflict("the object no longer exists; somebody removed it", seen="absent")
         if not seen.same:
             raise Conflict("a read of the object returns another one, or several", seen=seen.version)
-        if seen.version != order.guard:
+        if not versions.same(order.guard, seen.version):
             raise Conflict(f"the object is at {seen.version}, and our last effect left it at {order.guard}", seen=seen.version)
-        return Before(taken=True, version=seen.version, state=seen.state, exists=True, guard=seen.version)
-
-    async def _version(self, order: CompensationRequest) -> str | None:
-        """What the object is at now: its version, ``absent``, or ``None`` if that cannot be seen."""
-        try:
-            seen = await self._object(order.node, order.run, order.effects)
-        except (Conflict, errors.Refusal):
-            return None
-        return seen.version if seen.exists else "absent"
+        if (changed := await self.calls.foreign_change(node, order.effects, seen)) is not None:
+            raise Conflict(f"somebody else may have changed {changed}: its version does not show that", seen=seen.version)
+        return Before(taken=True, version=seen.version, state=seen.state, exists=True, guard=_if_match(seen.version, permit))
 
     async def _object(self, node: Node, run: Run, effects: Sequence[Write]) -> ObjectState:
         kind = self.calls.action(node, node.action)
         if kind is None or kind.object_type is None:
             raise Conflict("its adapter no longer declares how to read the object")
         tool = self.tools[node.tool]
-        captures = await self.calls.captures(effects)
+        request = await self.calls.newest(effects)
         made = node.target.id if kind.creates is not None else None
         try:
-            return await self.reads.object_state(tool, kind, captures, run.tenant, created=made)
+            return await self.reader.object_state(tool, kind, request.captures, run.tenant, request.carried, created=made)
         except errors.UpstreamFailure as lost:
+            if lost.permanent:
+                raise NeverShown(f"{tool.name} cannot show the object: {lost.detail}") from lost
             raise errors.ToolUnreachable(f"{tool.name} cannot show the object: {lost.detail}", outcome="not-sent") from lost
         except (KeyError, ValueError) as error:
             raise Conflict("the object's id is not valid in a path") from error
 
 
+def _if_match(version: str | None, permit: Permitted) -> str | None:
+    """The If-Match that a compensation carries; ``None`` where looking at the object right before is all that guards it.
+
+    Raises:
+        Conflict: the tool's tag cannot guard it, and its adapter does not declare that looking is enough.
+    """
+    guard = None if permit.action.kind is None else permit.action.kind.guard
+    sent = versions.in_if_match(version, guard)
+    if sent is None and version is not None and versions.is_weak(version) and guard is not versions.Guard.COMPARE:
+        raise Conflict(
+            f"the object is as our last effect left it, but its tag {version} is weak, so that If-Match cannot protect a write of somebody "
+            f"else; on {permit.action.name}, declare guard: if_match_verbatim if the tool accepts weak tags in If-Match, or "
+            "guard: compare if a read right before the call is enough",
+            seen=version,
+        )
+    return sent
+
+
 def _no_client() -> None:
     """A compensation has no waiting client that could disconnect, so committing it needs no notice."""
-
-
-def _refused(against: Conflict | errors.Refusal) -> NodeOutcome:
-    """The result of a node whose call was refused."""
-    match against:
-        case Needless():
-            return NodeOutcome(NodeState.NOTHING, str(against), seen=against.seen)
-        case Conflict():
-            return NodeOutcome(NodeState.TASK, str(against), seen=against.seen)
-        case errors.ReplyNotKept():
-            return NodeOutcome(NodeState.DONE, "it was carried out earlier")
-        case errors.OutcomeUnknown() | errors.Refusal(members={"outcome": "unknown"}):
-            return NodeOutcome(NodeState.UNKNOWN, against.detail)
-        case _ if isinstance(against, HELD):
-            return NodeOutcome(NodeState.STOPPED, against.detail)
-        # The lease is this call's own: what waited too long for a connection gets another one.
-        case _ if against.retryable or isinstance(against, errors.LeaseExpired):
-            return NodeOutcome(NodeState.WAITING, against.detail, again=True, pause=against.retry_after or 0.0)
-        case _:
-            return NodeOutcome(NodeState.FAILED, against.detail)
 
 
 def _other(order: CompensationRequest, instead: catalog.Instead) -> CompensationRequest:
@@ -303,32 +300,6 @@ def _confined(order: CompensationRequest, classified: Classified) -> Classified:
     node, action = order.node, classified.action
     own = node.does is CompensationKind.OFFSETS or action.target.object == node.target.object
     if action.name != node.by or action.target.tenant != node.target.tenant or not own:
-        found = f"{action.name} on {action.target.type}:{action.target.id}"
+        found = f"{action.name} on {action.target.name}"
         raise Conflict(f"its compensation is {found}, which the plan does not permit")
     return classified
-
-
-def _kept(kept: Kept) -> NodeOutcome:
-    """The outcome of an earlier call for the node: one whose object read back differs is not done."""
-    write = kept.write
-    if write.verification is Verification.FAILED:
-        where = f"entry {write.outcome or write.intent}"
-        return NodeOutcome(NodeState.FAILED, f"it was carried out, but the object read back differs ({where})")
-    return NodeOutcome(NodeState.DONE, "it was carried out earlier", after=write.after_version)
-
-
-def _outcome(settled: Settled) -> NodeOutcome:
-    verdict, status = settled.verdict, settled.answer.status
-    where = f"entry {settled.position}"
-    if verdict.result is Result.SUCCESS and verdict.verification is not Verification.FAILED:
-        return NodeOutcome(NodeState.DONE, after=verdict.after_version)
-    if verdict.result is Result.SUCCESS:
-        return NodeOutcome(NodeState.FAILED, f"it was carried out, but the object read back differs ({where})")
-    if verdict.result is Result.UNKNOWN:
-        return NodeOutcome(NodeState.UNKNOWN, f"the tool answered {status}: its outcome is unknown ({where})")
-    if status == MOVED_ON:
-        return NodeOutcome(NodeState.TASK, f"the tool reports a later write of the object ({where})")
-    if status == BUSY:
-        pause = read.retry_after(settled.answer) or 0.0
-        return NodeOutcome(NodeState.WAITING, f"the tool is busy ({where})", again=True, pause=pause)
-    return NodeOutcome(NodeState.FAILED, f"the tool answered {status} ({where})", again=status in AGAIN)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
+import msgspec
 
 from gateway import errors
-from gateway.core.adapter import catalog, resolve
-from gateway.core.request import canonical
-from gateway.model.call import Call, Head
+from gateway.core.adapter import carried, catalog, objects, probing, resolve, versions
+from gateway.core.adapter.objects import Expected, ObjectState
+from gateway.core.request import canonical, exact_json
+from gateway.core.rollback import effects
+from gateway.model.call import NOTHING_CARRIED, Call, Carried, Head, Headers
 from gateway.model.effect import Write
 from gateway.model.rollback import CompensationKind, Node
 from gateway.model.run import Run
 from gateway.pipeline import sealed_payloads
-from gateway.pipeline.tool import Expected, Tool, Tools, reply_document
+from gateway.pipeline.answers import reply_document
+from gateway.pipeline.sealed_payloads import Snapshot
+from gateway.pipeline.tool import Tool, Tools
 from gateway.ports.vault import Vault
 
 _OF_RUN = ("run_id", "workflow_id", "tenant", "agent_id", "task_class")
 """What a compensation's body sees of its run."""
+
+
+_JSON = "application/json"
+_RESTORES = (CompensationKind.RESTORES, CompensationKind.MAKES)
 
 
 class Conflict(Exception):
@@ -31,8 +39,23 @@ class Conflict(Exception):
         self.seen = seen
 
 
+class NeverShown(Conflict):
+    """The tool will not show the object, however often it is asked."""
+
+
 class Needless(Conflict):
     """There is nothing left to undo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The one call that carries out a node. ``expects`` is how the object has to be afterwards, ``None`` if only the tool can show the
+    result; ``carried`` what own requests for the effect carry.
+    """
+
+    call: Call
+    expects: Expected | None
+    carried: Carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +63,36 @@ class CompensationRequests:
     tools: Tools
     vault: Vault
 
-    async def prepare(self, node: Node, run: Run, effects: Sequence[Write]) -> tuple[Call, Expected | None]:
-        """The one call that carries out a node, and how the object has to be afterwards; ``None`` if only the tool can show the result.
+    def needs_object(self, node: Node) -> bool:
+        """Whether the compensation's request is made of the object as it is now.
 
         Raises:
-            Conflict: what it takes was not kept, or cannot be put into a path or a body.
+            Conflict: its adapter no longer declares it.
+        """
+        return "object" in self._declared(node)[1].roots(node.by or "", with_body=node.with_body)
+
+    async def prepare(self, node: Node, run: Run, writes: Sequence[Write], now: ObjectState | None = None) -> Prepared:
+        """The call that carries out a node. ``now`` is the object as it is, where the request is made of it.
+
+        Raises:
+            Conflict: what it takes was not kept, or cannot be put into a path, a header or a body.
         """
         kind, undo, by = self._declared(node)
         tool = self.tools[node.tool]
-        original = next(one for one in effects if one.wire_key == node.original)
+        original = next(one for one in writes if one.wire_key == node.original)
         request = await self._request(original, tool)
+        await self._of_one_language(request, [one for one in writes if one.wire_key != node.original], tool)
         snapshot = await self._snapshot(node)
         path = _path(tool.catalog, kind, node, request.captures)
-        body = await self._body(node, undo, request, snapshot, run)
-        headers = ((b"Content-Type", b"application/json"),) if body else ()
+        document = await self._document(node, undo, request, snapshot, run, now)
         try:
-            call = canonical.call(Head(method=by.method, target=f"/{tool.name}{path}", headers=headers, length=len(body)), body)
-        except errors.MalformedRequest as error:
+            body, described = _body(node, undo, document, snapshot)
+            target, headers = _attached(f"/{tool.name}{path}", undo.attached_of(node.by or ""), request.carried, document, described)
+            head = Head(method=by.method, target=target, headers=headers, length=len(body))
+            call = tool.fixed(_call(head, body))
+        except errors.Refusal as error:
             raise Conflict(f"its compensation cannot be sent: {error.detail}") from error
-        return call, _expected(node, snapshot)
+        return Prepared(call, _expected(node, snapshot), request.carried)
 
     async def expects(self, node: Node) -> Expected | None:
         """The expected state of a node's object; ``None`` if only the tool can show the result.
@@ -68,19 +102,39 @@ class CompensationRequests:
         """
         return _expected(node, await self._snapshot(node))
 
+    async def foreign_change(self, node: Node, writes: Sequence[Write], seen: ObjectState) -> str | None:
+        """What somebody else may have changed about an object that is at the version which the writes left; ``None`` if nothing.
+
+        Raises:
+            Conflict: what it takes to know that was not kept.
+        """
+        if node.does not in (CompensationKind.RESTORES, CompensationKind.REMOVES):
+            return None  # it overwrites nothing
+        coarse = seen.version is not None and versions.is_coarse(seen.version)
+        snapshot = await self._snapshot(node) if node.does is CompensationKind.RESTORES else None
+        asked: list[Any] = [(await self._request(one, self.tools[node.tool])).document["request"] for one in writes]
+        replies = [None if one.reply_ref is None else await self._unsealed(one.reply_ref, "its reply") for one in writes]
+        shown = [None if one is None else reply_document(sealed_payloads.reply_from(one))["body"] for one in replies]
+        if (name := probing.differs_from_reply(seen.state, asked[-1]["body"], shown[-1])) is not None:
+            return f"its {name}"
+        before, replaced = None if snapshot is None else snapshot.state, any(one["method"] in ("PUT", "POST") for one in asked)
+        if coarse and not probing.ours_alone(before, seen.state, [*asked, *shown], replaced=replaced):
+            return "it within the second that its version names"
+        kept = None if snapshot is None else snapshot.representation
+        return None if kept is None else objects.foreign_change(seen, kept, [(one["method"], one["headers"]) for one in asked])
+
     def instead(self, node: Node) -> catalog.Instead | None:
         """What the adapter declares for an object that the node's compensation is too late for."""
         _, undo, _ = self._declared(node)
         return undo.instead
 
-    async def captures(self, effects: Sequence[Write]) -> Mapping[str, str]:
-        """The captures of the newest effect's path, by which its object is read.
+    async def newest(self, writes: Sequence[Write]) -> sealed_payloads.Request:
+        """The newest effect's request, by whose captures its object is read.
 
         Raises:
             Conflict: it was not kept.
         """
-        newest = effects[-1]
-        return (await self._request(newest, self.tools[newest.tool])).captures
+        return await self._request(writes[-1], self.tools[writes[-1].tool])
 
     def action(self, node: Node, name: str | None) -> catalog.ActionType | None:
         """An action of the node's tool, by its name."""
@@ -96,31 +150,49 @@ class CompensationRequests:
 
     async def _request(self, write: Write, tool: Tool) -> sealed_payloads.Request:
         plain = await self._unsealed(write.args_ref, "its request")
-        return sealed_payloads.request_from(plain, tool.catalog.variables)
+        request = sealed_payloads.request_from(plain, tool.catalog.variables)
+        kind = tool.catalog.actions.get(write.action)
+        if kind is None or kind.own is None or request.carried != NOTHING_CARRIED:
+            return request
+        # An earlier version of the gateway, or of the adapter, did not look at what may have said where the call went.
+        return replace(request, carried=_recovered(kind.own, request))
 
-    async def _snapshot(self, node: Node) -> Mapping[str, Any] | None:
+    async def _of_one_language(self, request: sealed_payloads.Request, others: Sequence[Write], tool: Tool) -> None:
+        """A tool may keep an object for each language that it is asked for: one call brings back one of them.
+
+        Raises:
+            Conflict: effects that are undone together did not ask for the same language.
+        """
+        for write in others:
+            if (await self._request(write, tool)).language != request.language:
+                raise Conflict("its effects came with different Accept-Language, and the tool may keep an object for each")
+
+    async def _snapshot(self, node: Node) -> Snapshot | None:
         if node.snapshot_ref is None:
             return None
-        kept: dict[str, Any] = orjson.loads(await self._unsealed(node.snapshot_ref, "the state before it"))
-        return kept
+        return sealed_payloads.snapshot_from(await self._unsealed(node.snapshot_ref, "the state before it"))
 
-    async def _body(
-        self, node: Node, undo: catalog.Undo, request: sealed_payloads.Request, snapshot: Mapping[str, Any] | None, run: Run
-    ) -> bytes:
-        declared = undo.body_of(node.by or "")
-        if declared is None or not node.with_body:
-            return b""
+    async def _document(
+        self,
+        node: Node,
+        undo: catalog.Undo,
+        request: sealed_payloads.Request,
+        snapshot: Snapshot | None,
+        run: Run,
+        now: ObjectState | None,
+    ) -> Mapping[str, object]:
+        """What the compensation's expressions see, as far as they look."""
+        roots = undo.roots(node.by or "", with_body=node.with_body)
         document: dict[str, object] = {**request.document, "run": {name: getattr(run, name) for name in _OF_RUN}}
+        if now is not None:
+            document["object"] = now.document
         if snapshot is not None:
-            document["snapshot"] = snapshot["state"]
-        if declared.roots >= {"request"} and request.redacted:
+            document["snapshot"] = snapshot.state
+        if "request" in roots and request.redacted:
             raise Conflict("policy redacted part of its request, so that no call can compensate it")
-        if "reply" in declared.roots:
+        if "reply" in roots:
             document["reply"] = reply_document(sealed_payloads.reply_from(await self._unsealed(node.reply_ref, "its reply")))
-        value = declared.search(document)
-        if value is None:
-            raise Conflict("the compensation's request cannot be built from the stored data")
-        return orjson.dumps(value)
+        return document
 
     async def _unsealed(self, ref: str | None, what: str) -> bytes:
         try:
@@ -132,6 +204,77 @@ class CompensationRequests:
         return plain
 
 
+def _recovered(own: carried.Own, request: sealed_payloads.Request) -> Carried:
+    """What own requests for an effect carry, by the headers and query that were sealed with it.
+
+    Raises:
+        Conflict: something undeclared may have said where the call went, or a value cannot be sent.
+    """
+    asked: Any = request.document["request"]
+    try:
+        found = carried.carried(own, request.document, asked["headers"], asked.get("query") or {})
+    except errors.MalformedRequest as error:
+        raise Conflict(f"its compensation cannot be sent: {error.detail}") from error
+    if found.undeclared:
+        raise Conflict(effects.why_destination_unknown(found.undeclared))
+    if any(name == carried.LANGUAGE for name, _ in found.headers):
+        raise Conflict("an earlier version of the gateway read its object without its Accept-Language, perhaps in another language")
+    return found
+
+
+def _call(head: Head, body: bytes) -> Call:
+    """The call. A body that the data API would not take from an agent (what an object holds need not be what it takes) is not read."""
+    try:
+        return canonical.call(head, body)
+    except errors.MalformedRequest:
+        return msgspec.structs.replace(canonical.call(head, b""), body=body)
+
+
+def _body(node: Node, undo: catalog.Undo, document: Mapping[str, object], snapshot: Snapshot | None) -> tuple[bytes, Mapping[str, str]]:
+    """The body of the call, and the headers that describe it. A kept representation is brought back as it was, byte for byte.
+
+    Raises:
+        Conflict: there is no body, or none of the declared content type.
+        MalformedRequest: the declared content type cannot be sent.
+    """
+    name = node.by or ""
+    declared, of_type = undo.body_of(name), undo.attached_of(name).content_type
+    if declared is None or not node.with_body:
+        return b"", {}
+    said = dict(carried.fields(carried.HEADER, {"Content-Type": of_type}, document))
+    kept = snapshot.representation if snapshot is not None and node.does in _RESTORES else None
+    of_object = {} if kept is None else dict(kept.headers)
+    if kept is not None and kept.state_is_body and declared.keys == ("snapshot",):
+        return kept.body, {**of_object, **({"Content-Type": kept.content_type} if kept.content_type else {}), **said}
+    value = declared.search(document)
+    if value is None:
+        raise Conflict("the compensation's request cannot be built from the stored data")
+    media_type = said.get("Content-Type", kept.content_type if kept is not None and objects.is_json(kept.content_type) else _JSON)
+    described = {**of_object, "Content-Type": media_type}
+    if objects.is_json(media_type):
+        return exact_json.dumps(value), described
+    if not isinstance(value, str):
+        raise Conflict(f"the compensation's body cannot be written as {media_type}: only a text can")
+    return value.encode(), described
+
+
+def _attached(
+    path: str, attached: catalog.Attached, of_effect: Carried, document: Mapping[str, object], described: Mapping[str, str]
+) -> tuple[str, Headers]:
+    """Target and headers of the call: what own requests for the effect carry, what describes its body, and what the compensation
+    declares for itself: a name that it declares with null is not sent.
+
+    Raises:
+        MalformedRequest: a value cannot be sent.
+    """
+    dropped = {name.lower() for name, value in attached.headers.items() if value is None}
+    inherited = tuple(pair for pair in (*of_effect.headers, *described.items()) if pair[0].lower() not in dropped)
+    headers = carried.merged(inherited, carried.fields(carried.HEADER, attached.headers, document))
+    own = {name: value for name, value in of_effect.query if name not in attached.query or attached.query[name] is not None}
+    own |= dict(carried.fields(carried.QUERY_KEY, attached.query, document))
+    return carried.with_query(path, *own.items()), tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in headers)
+
+
 def _path(tool: catalog.Tool, kind: catalog.ActionType, node: Node, captures: Mapping[str, str]) -> str:
     try:
         return resolve.undo_path(tool, kind, node.by or "", captures, node.target.id)
@@ -141,10 +284,10 @@ def _path(tool: catalog.Tool, kind: catalog.ActionType, node: Node, captures: Ma
         raise Conflict("the object's id is not valid in the path of its compensation") from error
 
 
-def _expected(node: Node, snapshot: Mapping[str, Any] | None) -> Expected | None:
+def _expected(node: Node, snapshot: Snapshot | None) -> Expected | None:
     match node.does:
         case CompensationKind.RESTORES | CompensationKind.MAKES if snapshot is not None:
-            return Expected(exists=True, state=snapshot["state"])
+            return Expected(exists=True, state=snapshot.state, representation=snapshot.representation)
         case CompensationKind.REMOVES:
             return Expected(exists=False)
         case _:

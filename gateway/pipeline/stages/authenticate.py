@@ -9,8 +9,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
+from itertools import compress
+from operator import itemgetter
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway import errors
@@ -26,10 +30,13 @@ from gateway.ports.keys import LeaseKeys
 from gateway.ports.projections import Registry
 from gateway.ports.triggers import TriggerMonitor
 
-_READ = frozenset({b"authorization", b"idempotency-key", b"if-match", b"if-none-match", b"traceparent"})
+_READ = frozenset({b"authorization", b"idempotency-key", b"if-match", b"traceparent"})
 """Headers that the gateway reads, beside those that begin with ``Killcord-``."""
 
 _ALWAYS_STRIPPED = frozenset({b"authorization", b"idempotency-key"})
+_STRIPPED = _ALWAYS_STRIPPED | {b"cookie", b"cookie2"}
+"""All tools are one origin to a client with a cookie jar: it would send one tool's session to another."""
+_NAME_OF, _VALUE_OF = itemgetter(0), itemgetter(1)
 _NAME = re.compile(r"[\x21-\x7e]{1,128}")
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _CONFIDENCE = re.compile(r"0?\.[0-9]{1,18}|[01](\.0{0,18})?")
@@ -60,14 +67,14 @@ class Authenticate:
         own, approval = found.get(b"idempotency-key"), found.get(b"killcord-approval")
         trace, confidence = found.get(b"traceparent"), found.get(b"killcord-confidence")
         return Known(
-            call=replace(call, headers=kept),
+            call=tool.fixed(replace(call, headers=kept)),
             tool=tool,
             run=run,
             lease=claimed,
             step=_step(found, progress),
             at=now,
             own_key=None if own is None else _key(own),
-            if_match=b"if-match" in found or b"if-none-match" in found,
+            if_match=bool(found.get(b"if-match", b"").strip(b", \t")),
             trace_id=None if trace is None else _trace(trace),
             confidence=None if confidence is None else _confidence(confidence),
             approval=None if approval is None else _name(approval, "Killcord-Approval"),
@@ -153,16 +160,32 @@ def _password(encoded: bytes) -> bytes:
 
 def _split_headers(headers: Headers, tool: Tool) -> tuple[dict[bytes, bytes], Headers]:
     """The headers for the gateway, by name in lower case; and those that the tool, expressions and records may see."""
-    found: dict[bytes, bytes] = {}
-    kept: list[tuple[bytes, bytes]] = []
-    for pair in headers:
-        low = pair[0].lower()
-        ours = low.startswith(b"killcord-") or low == tool.lease_header
-        if ours or low in _READ:
-            found[low] = pair[1]
-        if not ours and low not in _ALWAYS_STRIPPED:
-            kept.append(pair)
-    return found, tuple(kept)
+    split = _split_names(tuple(map(_NAME_OF, headers)), tool.lease_header, tool.cookies)
+    found = dict(zip(split.names, map(_VALUE_OF, compress(headers, split.read)), strict=True))
+    kept = tuple(compress(headers, split.kept))
+    if b"if-match" in found and not found[b"if-match"].strip(b", \t"):
+        # An If-Match without a tag is no condition: it must not take the place of the gateway's own.
+        kept = tuple([pair for pair in kept if pair[0].lower() != b"if-match"])
+    return found, kept
+
+
+class _Split(Struct, frozen=True):
+    """Which of a call's headers the gateway reads, those by ``names`` in lower case, and which go further."""
+
+    names: tuple[bytes, ...]
+    read: tuple[bool, ...]
+    kept: tuple[bool, ...]
+
+
+@lru_cache(512)
+def _split_names(names: tuple[bytes, ...], lease_header: bytes | None, cookies: bool) -> _Split:
+    """A client's calls have the same names again and again."""
+    lower = [name.lower() for name in names]
+    stripped = _ALWAYS_STRIPPED if cookies else _STRIPPED
+    ours = [low.startswith(b"killcord-") or low == lease_header for low in lower]
+    read = tuple([own or low in _READ for low, own in zip(lower, ours, strict=True)])
+    kept = tuple([not own and low not in stripped for low, own in zip(lower, ours, strict=True)])
+    return _Split(tuple(compress(lower, read)), read, kept)
 
 
 def _checked(text: str, pattern: re.Pattern[str], problem: str) -> str:

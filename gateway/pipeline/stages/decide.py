@@ -6,11 +6,13 @@ is found by what the call is, and policy has the last word.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from gateway import errors
+from gateway.core.adapter import ambiguity
 from gateway.core.authorization import gate
 from gateway.core.codec import entry as codec
 from gateway.core.policy import decision as policy_decision
@@ -18,6 +20,7 @@ from gateway.core.request import idempotency
 from gateway.model.call import Effect
 from gateway.model.decision import Allow, Considered, Decision, Deny, Hold, Reason
 from gateway.model.review import Approval, ApprovalKind, ApprovalStatus
+from gateway.model.run import Lease, Mode, Run
 from gateway.pipeline import sealed_payloads
 from gateway.pipeline.evidence import Before, Denied, Fresh, Held, Permitted
 from gateway.pipeline.stages.observe import Snapshot
@@ -25,6 +28,28 @@ from gateway.ports.approvals import Approvals
 from gateway.ports.policy import PolicyEngine
 from gateway.ports.projections import Registry
 from gateway.ports.vault import Vault
+
+_CALLERS = 2_000
+"""Runs of which what policy is asked about the caller is kept."""
+
+
+class Callers:
+    """What policy is asked about each run's caller, as long as run, lease and mode are the same."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[Run, Lease, Mode, Mapping[str, object]]] = OrderedDict()
+
+    def of(self, run: Run, lease: Lease, mode: Mode) -> Mapping[str, object]:
+        """Its part of the document; nobody may change it."""
+        found = self._known.get(run.run_id)
+        # By identity: a run that changes is another value, and comparing all of it would cost more than it saves.
+        if found is not None and found[0] is run and found[1] is lease and found[2] is mode:
+            return found[3]
+        caller = policy_decision.of_caller(run, lease, mode)
+        self._known[run.run_id] = (run, lease, mode, caller)
+        if len(self._known) > _CALLERS:
+            self._known.popitem(last=False)
+        return caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +59,28 @@ class Decide:
     engine: PolicyEngine
     registry: Registry
     candidate: PolicyEngine | None = None
+    _callers: Callers = field(default_factory=Callers)
 
     async def __call__(self, fresh: Fresh, grant: Approval | None = None) -> Permitted | Denied | Held:
         """Ask policy; with the ``grant`` that the call has, if it has one.
 
         Raises:
             PolicyUnavailable: there is no usable decision; no mode waives that.
+            MalformedRequest: its tool could take a key for one that policy reads under another spelling.
         """
         known, action = fresh.known, fresh.action
+        if (read := self.engine.arguments) and (known.call.body or known.call.query):
+            ambiguity.refuse_policy_lookalikes(known.tool.catalog, action.kind, known.call, read)
         counters = await self.registry.counters(f"run:{known.run.run_id}") if self._asks_for("counters") else None
         approval = None if grant is None else {"granted": True, "id": grant.approval_id, "by": grant.decided_by}
         document = policy_decision.document(
-            run=known.run,
-            lease=known.lease,
-            mode=fresh.opened.mode,
+            caller=self._callers.of(known.run, known.lease, fresh.opened.mode),
             call=known.call,
             action=action.name,
             effect=action.effect,
             reversibility=action.reversibility,
             fanout=action.fanout,
+            dry_run=action.dry_run,
             target=action.target,
             step_id=known.step.id,
             parent_step_id=known.step.parent,

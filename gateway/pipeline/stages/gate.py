@@ -105,7 +105,8 @@ class Gate:
 def refuse(held: gate.Restriction, action: Action) -> None:
     """Raise what the hold means for the action, if anything."""
     _refuse_all(held)
-    if held.mode is Mode.READ_ONLY and action.effect is Effect.WRITE:
+    # A dry run is one by the adapter's word and the tool's alone: while nothing may be written, that is not enough.
+    if held.mode is Mode.READ_ONLY and (action.effect is Effect.WRITE or action.dry_run):
         raise errors.RunReadOnly(**_order(held))
     if held.no_fanout and action.fanout:
         raise errors.FanoutBlocked(**_order(held))

@@ -5,28 +5,27 @@ An effect whose outcome is unknown is decided by the adapter's probe, or else by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from msgspec.structs import replace
 
 from gateway import errors
-from gateway.core import tasks
-from gateway.core.adapter import catalog, resolve
-from gateway.core.adapter.resolve import Finding
+from gateway.core.adapter import resolve, versions
 from gateway.core.request import idempotency
-from gateway.errors import UpstreamFailure
 from gateway.model.call import Effect
 from gateway.model.effect import Key, KeyKind, State, Write
-from gateway.model.entry import Result
-from gateway.pipeline import journal_entries, sealed_payloads
+from gateway.pipeline import headers, journal_entries, sealed_payloads
 from gateway.pipeline.evidence import Fresh, Kept, Metered
-from gateway.pipeline.tool import Tool, ToolReads, Tools
+from gateway.pipeline.stages.probe import Decided, Probe
 from gateway.ports.clock import Clock
-from gateway.ports.journal import History, Journal
-from gateway.ports.projections import Registry, Sightings, Writes
+from gateway.ports.journal import Journal
+from gateway.ports.projections import Sightings, Writes
 from gateway.ports.vault import Vault
+
+_FROM_ITS_TOOL = ("Cache-Control", "no-cache")
+"""What keeps a cache on the way from answering with what it has."""
 
 WINDOW = 900.0
 """Seconds for which a write without a key of its own answers, where the adapter says nothing else."""
@@ -46,24 +45,64 @@ class Recall:
 
         Raises:
             InFlight, KeyReused: by the newest attempt.
-            OutcomeUnknown: neither the probe nor a person has decided it yet.
+            OutcomeUnknown: neither the probe nor a person has decided it yet, or an equal call's.
             ReplyNotKept: the effect stands, its reply is not there.
         """
         if metered.action.effect is Effect.READ:
             return Fresh(metered=metered)
         key = _key(metered)
+        if key.own is not None and (answered := await self._named(metered, key)) is not None:
+            return answered
         latest = await self.writes.latest(key.tenant, key.workflow_id, key.digest)
         if latest is not None and (before := await self._before(metered, key, latest)) is not None:
-            return await self._kept(metered, before)
+            return await self._kept(metered, before, named=key)
         match idempotency.consider(key, latest):
             case int(number):
-                return Fresh(metered=metered, key=key, attempt=number)
+                return await self._fresh(metered, key, number)
             case Write(state=State.UNKNOWN) as write:
                 return await self._ask(metered, key, write)
             case write:
-                if await self._lapsed(metered, write):
-                    return Fresh(metered=metered, key=key, attempt=write.attempt + 1)
+                if write.key.kind is KeyKind.CONTENT and await self._lapsed(metered, write):
+                    return await self._fresh(metered, key, write.attempt + 1)
+                return await self._kept(metered, write, named=key)
+
+    async def _named(self, metered: Metered, key: Key) -> Fresh | Kept | None:
+        """What the agent's own key says, where it is looked up beside the content key; ``None`` if the content alone decides."""
+        match idempotency.consider(replace(key, kind=KeyKind.OWN), await self.writes.named(key)):
+            case int():
+                return None
+            case Write(state=State.UNKNOWN) as write:
+                return await self._ask(metered, key, write)
+            case write:
                 return await self._kept(metered, write)
+
+    async def _fresh(self, metered: Metered, key: Key, attempt: int) -> Fresh:
+        """The attempt, unless an equal call under another key may have been applied without its agent knowing.
+
+        One that is in flight is no obstacle: until its outcome is unknown, two equal calls under two keys are two calls.
+
+        Raises:
+            OutcomeUnknown: that one's outcome is not decided.
+            ReplyNotKept: it was applied, as was found out later: nobody has had its reply.
+        """
+        if metered.known.undoing is None and self.writes.may_have_undecided(key.tenant, key.workflow_id):
+            for write in await self.writes.undecided_equals(key):
+                await self._told_apart(metered, write)
+        return Fresh(metered=metered, key=key, attempt=attempt)
+
+    async def _told_apart(self, metered: Metered, write: Write) -> None:
+        if write.state is State.STANDING:
+            applied = not await self._lapsed(metered, write)
+        else:
+            decided = await self.probe(write)
+            if decided.state is State.UNKNOWN:
+                raise _unknown(write, decided, "An equal call under another key is of unknown outcome")
+            applied = decided.state is State.STANDING
+        if applied:
+            raise errors.ReplyNotKept(
+                f"An equal call under another key, {write.action} ({write.intent}), was applied, and its reply was lost. Nothing was sent.",
+                hint="Read the target: what you ask for was done. To do it once more, wait until the adapter's window is over.",
+            )
 
     async def _before(self, metered: Metered, key: Key, latest: Write) -> Write | None:
         """The effect from before the place that the run was resumed from, for which the key answers whatever its age.
@@ -77,42 +116,98 @@ class Recall:
             return latest
         return await self.writes.standing(key, resumed_from)
 
-    async def _ask(self, metered: Metered, key: Key, write: Write) -> Fresh:
+    async def _ask(self, metered: Metered, key: Key, write: Write) -> Fresh | Kept:
         if metered.known.undoing is not None:  # the rollback's executor knows the expected state, and decides
             raise errors.OutcomeUnknown(f"The outcome of {write.action} ({write.intent}) is unknown.")
         decided = await self.probe(write)
         if decided.state is State.FAILED:
-            return Fresh(metered=metered, key=key, attempt=write.attempt + 1)
+            return await self._fresh(metered, key, write.attempt + 1)
         if decided.state is State.STANDING:
-            raise errors.ReplyNotKept
-        task: dict[str, Any] = {} if decided.task_id is None else {"task_id": decided.task_id}
-        raise errors.OutcomeUnknown(f"The outcome of {write.action} ({write.intent}) is unknown.", **task)
+            return await self._kept(metered, await self.writes.by_wire_key(write.wire_key) or write, named=key)
+        if write.pending and decided.task_id is None:
+            raise _unfinished(write, self.probe.pending.patience(write))
+        raise _unknown(write, decided, "The outcome is unknown")
 
     async def _lapsed(self, metered: Metered, write: Write) -> bool:
-        """Whether a content key no longer stands for its object: too old, written since, or seen at another version."""
-        if write.key.kind is not KeyKind.CONTENT:
-            return False
+        """Whether what a write did is no longer what an equal call asks for: too old, written since, or seen at a later version."""
         if idempotency.lapsed_by_time(write, now=metered.known.at):
             return True
         if not metered.action.target.id:
             return False
         thing, workflow = metered.action.target.object, metered.known.run.workflow_id
-        if await self.writes.rewritten(workflow, thing, write.intent.seq):
+        if await self._rewritten(await self.writes.later(workflow, thing, write.intent.seq)):
             return True
+        if write.found:  # which version it left is not known: the one that was seen may be that
+            return False
         seen = await self.sightings.by_workflow(workflow, thing)
         settled = write.outcome.seq if write.outcome is not None else write.intent.seq
-        return seen is not None and seen.seq > settled and seen.version not in (None, write.after_version)
+        if seen is None or seen.version is None or seen.seq <= settled:
+            return False
+        if versions.same(write.after_version, seen.version) or versions.same(write.before_version, seen.version):
+            return False
+        # A replica that lags, or a read that was slow, may show any version from before the write: that frees no key.
+        if await self.writes.outdated(metered.action.target, seen.version, settled, metered.known.run.run_id):
+            return False
+        return await self._shown(metered, seen.version)
 
-    async def _kept(self, metered: Metered, write: Write) -> Kept:
+    async def _shown(self, metered: Metered, version: str) -> bool:
+        """Whether the gateway's own read shows the object at this version too. One that shows another, whichever it is, says that one of
+        the two reads was of the past; and of an object that cannot be read nothing is known.
+        """
+        action, known = metered.action, metered.known
+        if action.kind is None:
+            return False
+        fresh = replace(action.carried, headers=(*action.carried.headers, _FROM_ITS_TOOL))
+        try:
+            now = await self.probe.reader.object_state(known.tool, action.kind, action.captures, known.run.tenant, fresh)
+        except (errors.UpstreamFailure, KeyError, ValueError):
+            return False
+        return now.same and versions.same(version, now.version)
+
+    async def _rewritten(self, later: Sequence[Write]) -> bool:
+        """Whether one of the workflow's later writes to the object took place.
+
+        Raises:
+            InFlight, OutcomeUnknown: that is not known of one of them, so neither is what the earlier write's reply is still worth.
+        """
+        if any(write.state in (State.STANDING, State.COMPENSATED) for write in later):
+            return True
+        for write in later:
+            if write.state is State.IN_FLIGHT:
+                raise errors.InFlight(retry_after=idempotency.RETRY_IN_FLIGHT)
+            decided = await self.probe(write)
+            if decided.state is State.STANDING:
+                return True
+            if decided.state is State.UNKNOWN:
+                raise _unknown(write, decided, "A later write to the same object is of unknown outcome")
+        return False
+
+    async def _kept(self, metered: Metered, write: Write, *, named: Key | None = None) -> Kept:
+        """The reply of a write. The agent's own key, if the content of its call has found the write, is ``named`` and stands for that
+        content from here on: for longer than equal contents are one call, too.
+        """
         try:
             plain = await self.vault.open(write.reply_ref)
         except KeyError as error:
             raise errors.ReplyNotKept("The tenant's records were forgotten.") from error
         if plain is None:
             raise errors.ReplyNotKept
-        answer = sealed_payloads.reply_from(plain)
-        position = self.journal.post(journal_entries.replay(metered, write, self.clock.now()))
+        answer = headers.received(metered.known.tool, metered.known.run.tenant, sealed_payloads.reply_from(plain))
+        now = self.clock.now()
+        if named is None or named.own is None or named.own == write.key.own:
+            position = self.journal.post(journal_entries.replay(metered, write, now))
+        else:
+            position = await self.journal.append(journal_entries.replay(metered, write, now, named))
         return Kept(metered=metered, write=write, answer=answer, position=position)
+
+
+def _unfinished(write: Write, again: float) -> errors.OutcomeUnknown:
+    """The agent's error for a call that its tool has accepted and not finished."""
+    hint = "Wait: poll the Location of its reply through the gateway, or send the same call again after the time in Retry-After."
+    detail = f"The tool has accepted {write.action} ({write.intent}), and has not finished it."
+    refused = errors.OutcomeUnknown(detail, hint=hint, retry_after=again, outcome="pending")
+    refused.retryable = True
+    return refused
 
 
 def _key(metered: Metered) -> Key:
@@ -126,153 +221,11 @@ def _key(metered: Metered) -> Key:
         step=known.step.id if known.step.named else None,
         identity=None if kind is None else resolve.identity_of(kind, metered.action.document),
         window=WINDOW if kind is None else kind.idempotency.window,
+        place=metered.action.carried.place,
+        together=kind is not None and kind.idempotency.together,
     )
 
 
-UNSEEN = 900.0
-"""Seconds for which a tool that does not show what became of a write is waited for before a person is asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """``UNKNOWN`` while neither the probe nor a person has decided; ``task_id`` is the person's. ``seen`` is false if the tool did not
-    show the object.
-    """
-
-    state: State
-    task_id: str | None = None
-    seen: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a probe found; ``made`` is the id of what a create made."""
-
-    finding: Finding
-    version: str | None = None
-    made: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    tools: Tools
-    reads: ToolReads
-    journal: Journal
-    registry: Registry
-    writes: Writes
-    history: History
-    vault: Vault
-    clock: Clock
-
-    async def __call__(self, write: Write) -> Decided:
-        """Read the write's object and decide the outcome if possible; otherwise open one task, and only after a while if the
-        tool is unavailable.
-        """
-        settle = self._settle_time(write)
-        if settle is None:
-            return Decided(State.UNKNOWN, await self._task(write, "it has no probe"))
-        age = self.clock.now() - await self.last_sent(write)
-        settled, shown = age >= settle, True
-        try:
-            seen = await self._find(write, settled=settled)
-        except UpstreamFailure:
-            seen, shown = Seen(Finding.UNDECIDED), False
-        except (ValueError, KeyError):
-            seen = Seen(Finding.UNDECIDED)
-        match seen.finding:
-            case Finding.APPLIED:
-                await self.conclude(write, Result.SUCCESS, by="probe", reason="the write's result is there", seen=seen)
-                return Decided(State.STANDING)
-            case Finding.NOT_APPLIED:
-                await self.conclude(write, Result.FAILED, by="probe", reason="the write's result is absent, and can no longer arrive")
-                return Decided(State.FAILED)
-            case Finding.UNDECIDED:
-                why = "its object's state proves nothing" if shown else "its tool has not returned the object since"
-                asked = settled if shown else age >= max(settle, UNSEEN)
-                return Decided(State.UNKNOWN, await self._task(write, why, seen.version) if asked else None, shown)
-
-    async def decide(self, write: Write) -> State:
-        """Decide the outcome if possible; ``UNKNOWN`` if it is not."""
-        return (await self(write)).state
-
-    async def abandon(self, write: Write) -> None:
-        """Journal that nobody carries a write any more: its outcome is unknown."""
-        await self.conclude(write, Result.UNKNOWN, by="restart", reason="the gateway stopped before the outcome was known")
-
-    async def conclude_by_person(self, write: Write, applied: bool, by: str, note: str) -> None:
-        """Journal what a person found out about a write."""
-        await self.conclude(write, Result.SUCCESS if applied else Result.FAILED, by=by, reason=note)
-
-    async def last_sent(self, write: Write) -> float:
-        """A time (Unix seconds) after which nothing of the write left here: it may have waited for a connection since its intent."""
-        outcome = await self.history.entry(write.outcome) if write.outcome is not None else None
-        return write.at if outcome is None else max(write.at, outcome.at)
-
-    def _settle_time(self, write: Write) -> float | None:
-        """Seconds after which a late apply is out of the question; ``None`` if the write cannot be probed."""
-        tool = self.tools.get(write.tool)
-        kind = tool.catalog.actions.get(write.action) if tool is not None else None
-        if kind is None or kind.probe is None or write.args_ref is None or not (write.target.id or kind.probe.find):
-            return None
-        return kind.probe.settle
-
-    async def _find(self, write: Write, *, settled: bool) -> Seen:
-        tool = self.tools[write.tool]
-        kind = tool.catalog.actions.get(write.action)
-        plain = await self.vault.open(write.args_ref)
-        if kind is None or kind.probe is None or plain is None:
-            return Seen(Finding.UNDECIDED)
-        request = sealed_payloads.request_from(plain, tool.catalog.variables)
-        if request.redacted:  # what was struck out is what a listing would be searched for: not finding it proves nothing
-            return Seen(Finding.UNDECIDED)
-        if kind.probe.find is not None:
-            return await self._listed(tool, kind, kind.probe, request, write, settled=settled)
-        seen = await self.reads.object_state(tool, kind, request.captures, write.key.tenant)
-        applied = kind.probe.applied.holds({**request.document, "object": seen.document})
-        finding = resolve.finding_of(applied=applied, seen=seen.version, before=write.before_version, settled=settled)
-        absent = finding is Finding.NOT_APPLIED and not seen.exists
-        if absent and await self.writes.rewritten(write.key.workflow_id, write.target.object, write.intent.seq):
-            # The object was absent before and is absent now; a later write may have removed it.
-            return Seen(Finding.UNDECIDED)
-        ours = finding is Finding.APPLIED and resolve.ours_alone(
-            await self._before(write), seen.state, request.document["request"], replaced=write.method == "PUT"
-        )
-        # The write was applied; but a version that contains another change too must not guard a restore.
-        return Seen(finding, version=seen.version if ours or finding is not Finding.APPLIED else None)
-
-    async def _before(self, write: Write) -> object:
-        """The state before it, ``None`` if its object did not exist or was not read."""
-        plain = await self.vault.open(write.snapshot_ref)
-        return None if plain is None else orjson.loads(plain).get("state")
-
-    async def _listed(
-        self, tool: Tool, kind: catalog.ActionType, probe: catalog.Probe, request: sealed_payloads.Request, write: Write, *, settled: bool
-    ) -> Seen:
-        """Search for the object of a create: one match is it, no match (after it has settled) means not applied, several prove nothing."""
-        made = await self.reads.listing(tool, probe, request.captures, request.document, write.key.tenant)
-        if made is not None and len(made) == 1:
-            return Seen(Finding.APPLIED, version=await self._as_made(tool, kind, request, write, made[0]), made=made[0])
-        return Seen(Finding.NOT_APPLIED if made == () and settled else Finding.UNDECIDED)
-
-    async def _as_made(self, tool: Tool, kind: catalog.ActionType, request: sealed_payloads.Request, write: Write, made: str) -> str | None:
-        """The version at which what was found is still as the create asked for; ``None`` if that does not show."""
-        try:
-            seen = await self.reads.object_state(tool, kind, request.captures, write.key.tenant, created=made)
-        except (UpstreamFailure, ValueError, KeyError):
-            return None
-        asked = kind.verify is not None and kind.verify.expect.holds({**request.document, "object": seen.document})
-        return seen.version if asked and seen.same else None
-
-    async def conclude(self, write: Write, result: Result, *, by: str, reason: str, seen: Seen | None = None) -> None:
-        """Journal what became of a write whose outcome was unknown."""
-        became = write if seen is None or seen.made is None else replace(write, target=replace(write.target, id=seen.made))
-        version = seen.version if seen is not None else None
-        entry = journal_entries.reconciliation(became, self.clock.now(), result=result, by=by, reason=reason, after_version=version)
-        await self.journal.append(entry)
-
-    async def _task(self, write: Write, why: str, seen: str | None = None) -> str:
-        task = tasks.outcome_unknown(write, why=why, seen=seen, at=self.clock.now())
-        owner = tasks.Owner(workflow_id=write.key.workflow_id, generation=write.generation, step_id=write.step_id)
-        if await self.registry.task(task.task_id) is None:
-            await self.journal.append(tasks.entry(task, owner))
-        return task.task_id
+def _unknown(write: Write, decided: Decided, what: str) -> errors.OutcomeUnknown:
+    task: dict[str, Any] = {} if decided.task_id is None else {"task_id": decided.task_id}
+    return errors.OutcomeUnknown(f"{what}: {write.action} ({write.intent}).", **task)

@@ -9,6 +9,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,10 @@ def _stream(connection: sqlite3.Connection, new: str) -> str:
 Row = tuple[Any, ...]
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-_CHUNKS = (128, 32, 8, 1)
-"""How many rows one statement takes: few sizes, so that each stays prepared."""
+_FEW = 16
+"""Rows of one statement: it takes any number up to this one."""
+_MANY = 128
+"""Rows of one statement where there are more: then it takes this many, or ``_FEW``, so that every statement stays prepared."""
 
 
 def named(file: str) -> Mapping[str, str]:
@@ -136,7 +139,7 @@ def entries(reader: sqlite3.Connection, query: Query, *, after: int = 0) -> Iter
 
 
 def put(connection: sqlite3.Connection, name: str, rows: Sequence[Row]) -> None:
-    """Run a query of many rows. One step for up to 128 of them: each step gives the interpreter lock away and has to win it back."""
+    """Run a query of many rows. One step for as many of them as can be: each gives the interpreter lock away and has to win it back."""
     for chunk in _chunks(rows):
         connection.execute(_spread(name, len(chunk), len(chunk[0])), _flat(chunk))
 
@@ -149,16 +152,19 @@ def pick(connection: sqlite3.Connection, name: str, rows: Sequence[Row]) -> list
     return found
 
 
-def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    start = 0
-    for size in _CHUNKS:
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
+def _chunks(rows: Sequence[Row]) -> Sequence[Sequence[Row]]:
+    if len(rows) <= _FEW:
+        return (rows,) if rows else ()
+    found, start = [], 0
+    while start < len(rows):
+        size = _MANY if len(rows) - start >= _MANY else _FEW
+        found.append(rows[start : start + size])
+        start += size
+    return found
 
 
-def _flat(rows: Sequence[Row]) -> list[object]:
-    return [value for row in rows for value in row]
+def _flat(rows: Sequence[Row]) -> Sequence[object]:
+    return rows[0] if len(rows) == 1 else tuple(chain.from_iterable(rows))
 
 
 @functools.cache

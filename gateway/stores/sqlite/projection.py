@@ -42,33 +42,41 @@ class Counters:
         found: list[Violation] = []
         counted: set[tuple[str, str, str]] = set()
         for charge in charges:
-            key = (charge.scope, charge.name)
-            amount = charge.amount
+            key, amount, limit = (charge.scope, charge.name), charge.amount, charge.limit
             if charge.member is not None:
                 member = (*key, charge.member)
-                amount = 0 if member in counted or self._has(member) else 1
-                counted.add(member)
-            used = self.used(*key) + asked.get(key, 0)
-            asked[key] = asked.get(key, 0) + amount
-            if charge.limit is not None and amount and used + amount > charge.limit:
-                found.append(Violation(charge.scope, charge.name, charge.limit, used, amount))
+                amount = 0 if self._members.get(member) or member in counted or self._has(member) else 1
+                if amount:
+                    counted.add(member)
+            used = self._used.get(key)
+            if used is None:
+                used = self.used(*key)
+            if key in asked:
+                used += asked[key]
+                asked[key] += amount
+            else:
+                asked[key] = amount
+            if limit is not None and amount and used + amount > limit:
+                found.append(Violation(charge.scope, charge.name, limit, used, amount))
         return tuple(found)
 
     def take(self, charges: Sequence[ChargeRecord]) -> None:
         """Charge without looking at limits."""
         for charge in charges:
-            if charge.member is None:
-                self.add(charge.scope, charge.name, charge.amount)
-                continue
-            member = (charge.scope, charge.name, charge.member)
-            if not self._has(member):
+            scope, name, amount = charge.scope, charge.name, charge.amount
+            if charge.member is not None:
+                member = (scope, name, charge.member)
+                if self._has(member):
+                    continue
                 self._members[member] = True
                 self._joined.append(member)
-                self.add(charge.scope, charge.name, 1)
+                amount = 1
+            self.add(scope, name, amount)
 
     def add(self, scope: str, name: str, amount: int) -> None:
         key = (scope, name)
-        self._used[key] = self.used(scope, name) + amount
+        used = self._used.get(key)
+        self._used[key] = amount + (self.used(scope, name) if used is None else used)
         self._changed.add(key)
 
     def used(self, scope: str, name: str) -> int:
@@ -200,6 +208,9 @@ class Tables:
                     self._open(change)
                 case projection.WriteSettled():
                     self._settle(change)
+                case projection.KeyNamed():
+                    row = (change.tenant, change.workflow_id, change.own, change.content, change.wire_key, seq)
+                    self._execute(WRITING["name_key"], row)
                 case projection.Compensated():
                     self._flush_writes()  # settled first: an effect is undone only while it stands
                     database.put(self._connection, "compensate_writes", [(key,) for key in change.wire_keys])
@@ -272,7 +283,20 @@ class Tables:
                 self.runs[run.run_id] = rows.run((row[0], run.generation))
 
 
-FOLDED = ("writes", "sightings", "counters", "members", "runs", "orders", "tasks", "incidents", "rollbacks", "approvals", "checkpoints")
+FOLDED = (
+    "writes",
+    "named_keys",
+    "sightings",
+    "counters",
+    "members",
+    "runs",
+    "orders",
+    "tasks",
+    "incidents",
+    "rollbacks",
+    "approvals",
+    "checkpoints",
+)
 _AT_ONCE = 512
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gateway.core.codec.record import APPROVAL, CHECKPOINT, INCIDENT, ORDER, ROLLBACK, RUN, TASK, Codec
 from gateway.core.journal.projection import WriteSettled
 from gateway.model.call import Compensation, Remedy, Reversibility, Target
-from gateway.model.effect import Key, KeyKind, State, Write
+from gateway.model.effect import Key, KeyKind, KnownBy, State, Write
 from gateway.model.entry import Position, Verification
 from gateway.model.review import Approval, ApprovalStatus, Task
 from gateway.model.rollback import Checkpoint, Rollback
@@ -76,12 +76,14 @@ def approval(row: Row) -> Approval:
 _COLUMNS = (
     "seq tenant workflow_id key_digest attempt key_kind content window_s wire_key state run_id generation step_id tool action "
     "system type id target_tenant object class remedy automatic allowed_until at before_version snapshot_ref args_ref rollback_id "
-    "outcome_seq status after_version reply_ref verification parent_step method existed compensates"
+    "outcome_seq status after_version reply_ref verification parent_step method existed compensates "
+    "place undeclared guarded known_by key_same key_own pending"
 )
 """Of a write, in the order of the table."""
 
 _OPENED = (
-    "attempt wire_key run_id generation step_id tool action at before_version snapshot_ref args_ref rollback_id parent_step method existed"
+    "attempt wire_key run_id generation step_id tool action at before_version snapshot_ref args_ref rollback_id parent_step method existed "
+    "guarded"
 )
 """Columns that are members of a write by the same name, as its intent sets them."""
 
@@ -89,17 +91,30 @@ _OUTCOME = "status after_version reply_ref"
 """Those that its outcome sets."""
 
 _opened = attrgetter(*_OPENED.split())
-_settled = attrgetter("status", "after_version", "reply_ref", "reconciled", "made", "object")
+_settled = attrgetter("status", "after_version", "reply_ref", "reconciled", "made", "object", "known_by", "pending")
 
 
 def of_write(write: Write) -> Row:
     """In the order of the query ``keep_writes``."""
     key, target, undo = write.key, write.target, write.compensation
-    of_key = (key.tenant, key.workflow_id, key.digest, key.kind.value, key.content, key.window)
-    of_target = (target.system, target.type, target.id, target.tenant, target.object if target.id else None)
+    of_key = (
+        key.tenant,
+        key.workflow_id,
+        key.digest,
+        key.kind.value,
+        key.content,
+        key.window,
+        None if key.same == key.digest else key.same or None,
+        key.own,
+    )
+    of_target = (target.system, target.type, target.id, target.tenant, target.object if target.id else None, target.place)
     of_undo = (undo.reversibility.value, undo.remedy.value, undo.automatic, undo.allowed_until)
-    compensates = orjson.dumps(write.compensates).decode() if write.compensates else None
-    return (write.intent.seq, write.state.value, *of_key, *of_target, *of_undo, compensates, *_opened(write))
+    lists = _list(write.compensates), _list(write.undeclared)
+    return (write.intent.seq, write.state.value, *of_key, *of_target, *of_undo, *lists, *_opened(write))
+
+
+def _list(names: tuple[str, ...]) -> str | None:
+    return orjson.dumps(names).decode() if names else None
 
 
 def of_settled(settled: WriteSettled) -> Row:
@@ -115,22 +130,32 @@ _PLAIN = f"{_OPENED} {_OUTCOME}"
 _plain_names = tuple(_PLAIN.split())
 _plain = _cells(_PLAIN)
 _positions = _cells("seq outcome_seq")
-_states = _cells("state verification existed compensates")
-_key = _cells("tenant workflow_id key_kind key_digest content window_s")
-_target = _cells("system type id target_tenant")
+_states = _cells("state verification existed compensates undeclared guarded known_by pending")
+_key = _cells("tenant workflow_id key_kind key_digest content window_s key_same key_own")
+_target = _cells("system type id target_tenant tool place")
 _undo = _cells("class remedy automatic allowed_until")
 
 
 def write(row: Row, stream: str) -> Write:
     """From ``SELECT *``, in the order of the table."""
     seq, outcome = _positions(row)
-    state, verification, existed, compensates = _states(row)
-    tenant, workflow_id, kind, digest, content, window = _key(row)
+    state, verification, existed, compensates, undeclared, guarded, known_by, pending = _states(row)
+    tenant, workflow_id, kind, digest, content, window, same, own = _key(row)
     reversibility, remedy, automatic, until = _undo(row)
     members = dict(zip(_plain_names, _plain(row), strict=True))
     members["existed"] = None if existed is None else bool(existed)
+    members["guarded"] = bool(guarded)
     return Write(
-        key=Key(tenant=tenant, workflow_id=workflow_id, kind=KeyKind(kind), digest=digest, content=content, window=window),
+        key=Key(
+            tenant=tenant,
+            workflow_id=workflow_id,
+            kind=KeyKind(kind),
+            digest=digest,
+            content=content,
+            window=window,
+            same=same or (digest if kind == KeyKind.CONTENT else ""),
+            own=own,
+        ),
         state=State(state),
         target=Target(*_target(row)),
         compensation=Compensation(
@@ -140,5 +165,8 @@ def write(row: Row, stream: str) -> Write:
         outcome=None if outcome is None else Position(stream, outcome),
         verification=Verification(verification),
         compensates=tuple(orjson.loads(compensates)) if compensates else (),
+        undeclared=tuple(orjson.loads(undeclared)) if undeclared else (),
+        known_by=None if known_by is None else KnownBy(known_by),
+        pending=bool(pending),
         **members,
     )

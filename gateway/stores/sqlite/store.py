@@ -37,9 +37,10 @@ class SqliteStore:
     def __init__(self, file: Database, tip: Tip) -> None:
         reader, stream = file.reader, file.stream
         pending, runs, keys = PendingEntries(), views.RunCache(), KnownKeys(reader)
+        pending.undecided.update(reader.execute(database.READING["undecided_workflows"]).fetchall())
         self.journal = SqliteJournal(file, tip, pending, keys, runs.refresh)
         self.history = SqliteHistory(reader, self.journal)
-        self.writes = views.SqliteWrites(reader, stream, keys)
+        self.writes = views.SqliteWrites(reader, stream, keys, pending)
         self.sightings = views.SqliteSightings(reader, pending)
         self.registry = views.SqliteRegistry(reader, runs, pending)
         self.incidents = views.SqliteIncidents(reader)

@@ -8,8 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from gateway.core.codec import entry as codec
 from gateway.core.journal import projection
+from gateway.model.call import Target
 from gateway.model.effect import Key, Sighting, Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.entry import Kind
@@ -50,9 +53,10 @@ class _View:
 class SqliteWrites(_View, Writes):
     """A write's row is there when its append or intend has returned."""
 
-    def __init__(self, reader: sqlite3.Connection, stream: str, keys: KnownKeys) -> None:
+    def __init__(self, reader: sqlite3.Connection, stream: str, keys: KnownKeys, pending: PendingEntries) -> None:
         super().__init__(reader, stream)
         self._keys = keys
+        self._pending = pending
 
     async def latest(self, tenant: str, workflow_id: str, key_digest: str) -> Write | None:
         if not self._keys.maybe(tenant, workflow_id, key_digest):
@@ -62,8 +66,36 @@ class SqliteWrites(_View, Writes):
     async def of_run(self, run_id: str) -> Sequence[Write]:
         return self._all("writes_of_run", self._write, run_id)
 
-    async def rewritten(self, workflow_id: str, target_object: str, since: int) -> bool:
-        return self._reader.execute(READING["rewritten"], (workflow_id, target_object, since)).fetchone() is not None
+    async def later(self, workflow_id: str, target_object: str, since: int) -> Sequence[Write]:
+        return self._all("later_writes", self._write, workflow_id, target_object, since)
+
+    async def named(self, key: Key) -> Write | None:
+        if key.own is None or not self._keys.maybe(key.tenant, key.workflow_id, key.own):
+            return None
+        found = self._one("named_write", self._write, key.tenant, key.workflow_id, key.own)
+        answered = self._one("named_key", tuple, key.tenant, key.workflow_id, key.own)
+        if answered is None or (found is not None and found.intent.seq > answered[2]):
+            return found
+        write = await self.by_wire_key(answered[0])
+        return None if write is None else replace(write, key=replace(write.key, content=answered[1]))
+
+    def may_have_undecided(self, tenant: str, workflow_id: str) -> bool:
+        return (tenant, workflow_id) in self._pending.undecided
+
+    async def undecided_equals(self, key: Key) -> Sequence[Write]:
+        return self._all("undecided_equals", self._write, key.tenant, key.workflow_id, key.digest, key.same, key.content)
+
+    async def others(self, write: Write) -> Sequence[Write]:
+        return self._all("other_writes", self._write, write.target.object, write.wire_key, write.intent.seq)
+
+    async def of_object(self, target: Target) -> Sequence[Write]:
+        return self._all("writes_of_object", self._write, target.object)
+
+    async def outdated(self, target: Target, version: str, until: int, run_id: str) -> bool:
+        wanted = {
+            "object": target.object, "type": target.type, "id": target.id, "version": version, "until": until, "run": run_id
+        }  # fmt: skip
+        return any(self._reader.execute(READING[query], wanted).fetchone() is not None for query in ("written_at", "read_at"))
 
     async def unsettled(self) -> Sequence[Write]:
         return self._all("unsettled_writes", self._write)

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
+
+from msgspec import Struct
 
 from gateway.errors import MalformedRequest
 from gateway.model.call import Head, Headers
 from gateway.wire.limits import Bounds
 
 _TOKEN = rb"[!#$%&'*+\-.^`|~0-9A-Za-z_]+"
-_HEAD = re.compile(rb"[^\r\n]*+\r\n(?:" + _TOKEN + rb"+:[\t -~]*+\r\n)*+\r\n")
+_FIELDS = re.compile(rb"(?:" + _TOKEN + rb"+:[\t -~]*+\r\n)*+\r\n")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):([\t -~]*)\r\n")
 _LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) (HTTP/[0-9]\.[0-9])\r\n")
 _NAME = re.compile(_TOKEN)
@@ -104,6 +106,25 @@ def _canonical_host(name: str) -> str:
         return bare
 
 
+_REMEMBERED = 256
+"""Field blocks that are remembered."""
+_SHORT = 2048
+"""The most bytes of a head whose field block is remembered."""
+
+
+class FieldBlock(Struct, frozen=True):
+    """What the fields of a head say, whatever its request line. ``headers`` are the end-to-end ones, without Host.
+
+    ``declared`` and ``coding`` are the values of Content-Length and Transfer-Encoding; ``options`` those of Connection.
+    """
+
+    headers: Headers
+    declared: bytes | None
+    coding: bytes | None
+    expects: bool
+    options: frozenset[bytes]
+
+
 class Grammar:
     """Reads heads for one server. ``once`` names further fields that may not be repeated or joined: those in which a tool's own
     clients put their lease.
@@ -113,6 +134,9 @@ class Grammar:
         self._hosts = hosts
         self._bounds = bounds
         self._once = frozenset(name.lower().encode("ascii") for name in once)
+        # A client mostly sends the same fields again on its connection. Short heads alone: this bounds the memory that clients can fill.
+        self._remembered = lru_cache(_REMEMBERED)(self._block)
+        self._short = min(_SHORT, bounds.head_bytes, bounds.line_bytes)
 
     def read(self, raw: bytes) -> tuple[Head, bool]:
         """The head in ``raw``, which ends with the empty line, and whether its connection may serve another request.
@@ -123,26 +147,51 @@ class Grammar:
             MalformedRequest: it is not exactly a head that the gateway accepts.
         """
         method, target, old = _request_line(raw)
-        if not _HEAD.fullmatch(raw):
+        fields = raw[raw.find(b"\r\n") + 2 :]
+        if len(raw) <= self._short:
+            block = self._remembered(fields)
+        else:
+            if not _FIELDS.fullmatch(fields):
+                raise _diagnosis(raw)
+            self._check_size(raw)
+            block = self._block(fields)
+        if block is None:
             raise _diagnosis(raw)
-        lines = _FIELD.findall(raw, raw.find(b"\r\n") + 2)
-        self._check_size(raw, lines)
+        length = _body_length(method, block, old=old)
+        head = Head(
+            method=method,
+            target=target,
+            headers=block.headers,
+            length=length,
+            http_1_0=old,
+            # An HTTP/1.0 client cannot take a 100, and without a body there is nothing to continue (RFC 9110, 10.1.1).
+            expects_continue=block.expects and not old and length != 0,
+        )
+        return head, b"close" not in block.options and (not old or b"keep-alive" in block.options)
+
+    def _block(self, fields: bytes) -> FieldBlock | None:
+        """The fields in these lines, which end with the empty one; ``None`` if they are not that.
+
+        Raises:
+            MalformedRequest: a field is not accepted.
+        """
+        if not _FIELDS.fullmatch(fields):
+            return None
+        lines = _FIELD.findall(fields)
+        if len(lines) > self._bounds.fields:
+            raise MalformedRequest(f"The request has more than {self._bounds.fields} header fields.")
         passed, single, options = self._fields(lines)
         self._check_hosts(single)
         expectation = single.get(b"expect")
         if expectation is not None and expectation.lower() != b"100-continue":
             raise MalformedRequest("The only supported expectation is '100-continue'.")
-        length = _body_length(method, single, old=old)
-        head = Head(
-            method=method,
-            target=target,
+        return FieldBlock(
             headers=tuple(field for field in passed if field[0].lower() not in options) if options else tuple(passed),
-            length=length,
-            http_1_0=old,
-            # An HTTP/1.0 client cannot take a 100, and without a body there is nothing to continue (RFC 9110, 10.1.1).
-            expects_continue=expectation is not None and not old and length != 0,
+            declared=single.get(b"content-length"),
+            coding=single.get(b"transfer-encoding"),
+            expects=expectation is not None,
+            options=frozenset(options),
         )
-        return head, b"close" not in options and (not old or b"keep-alive" in options)
 
     def refuse_early(self, start: bytes, since: int = 0) -> None:
         """Check a head that is not whole yet; its bytes before ``since`` were checked before.
@@ -150,19 +199,17 @@ class Grammar:
         Raises:
             MalformedRequest: it is too long already, or holds a byte or a request line that no head holds.
         """
-        self._check_size(start, ())
+        self._check_size(start)
         # One byte back: a CR that was the last byte then may turn out to be a bare one.
         if _STRANGE.search(start, max(since - 1, 0)):
             raise _diagnosis(start)
         if start.find(b"\r\n", 0, since) < 0 <= start.find(b"\r\n"):
             _request_line(start)
 
-    def _check_size(self, raw: bytes, lines: Collection[object]) -> None:
+    def _check_size(self, raw: bytes) -> None:
         bounds = self._bounds
         if len(raw) > bounds.head_bytes:
             raise MalformedRequest(f"The request head is longer than {bounds.head_bytes} bytes.")
-        if len(lines) > bounds.fields:
-            raise MalformedRequest(f"The request has more than {bounds.fields} header fields.")
         if len(raw) > bounds.line_bytes and max(map(len, raw.split(b"\r\n"))) > bounds.line_bytes:
             raise MalformedRequest(f"A line of the request head is longer than {bounds.line_bytes} bytes.")
 
@@ -233,9 +280,9 @@ def _request_line(raw: bytes) -> tuple[str, str, bool]:
     return method.decode(), target.decode(), version == b"HTTP/1.0"
 
 
-def _body_length(method: str, single: Mapping[bytes, bytes], *, old: bool) -> int | None:
+def _body_length(method: str, block: FieldBlock, *, old: bool) -> int | None:
     """The declared length of the body, 0 without one; ``None`` if it is chunked."""
-    declared, coding = single.get(b"content-length"), single.get(b"transfer-encoding")
+    declared, coding = block.declared, block.coding
     if declared is not None and not _LENGTH.fullmatch(declared):
         raise MalformedRequest("The Content-Length is not a plain decimal number.")
     if coding is not None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from itertools import compress
 
 from msgspec import Struct
 
@@ -68,15 +69,11 @@ def response_head(reply: Reply, head: Head | None, *, keep: bool, now: float) ->
 
 def _lines(reply: Reply, now: float) -> tuple[list[bytes], int | None]:
     """The field lines of a reply but for its framing, and the body length that it declares."""
-    declared, dated, lines = None, False, []
-    for name, value in reply.headers:
-        kind = _kind(name)
-        if kind is None or kind == b"date":
-            dated = dated or kind is not None
-            lines.append(b"%b: %b\r\n" % (name, value))
-        elif kind == b"content-length":
-            declared = int(value)
-    if not dated:
+    shape, declared = _shape(tuple([name for name, _ in reply.headers])), None
+    lines = [b"%b: %b\r\n" % pair for pair in (compress(reply.headers, shape.passed) if shape.framed else reply.headers)]
+    if shape.length is not None:
+        declared = int(reply.headers[shape.length][1])
+    if not shape.dated:
         lines.append(_date_line(int(now)))
     return lines, declared
 
@@ -84,6 +81,26 @@ def _lines(reply: Reply, now: float) -> tuple[list[bytes], int | None]:
 @lru_cache(maxsize=1)
 def _date_line(second: int) -> bytes:
     return b"Date: %b\r\n" % formatdate(second, usegmt=True).encode()
+
+
+class _Shape(Struct, frozen=True):
+    """What the names of a reply's fields say. ``passed``: which are no framing; ``framed``: one of them is.
+
+    ``length`` is the place of the last Content-Length.
+    """
+
+    passed: tuple[bool, ...]
+    framed: bool
+    dated: bool
+    length: int | None
+
+
+@lru_cache(maxsize=512)
+def _shape(names: tuple[bytes, ...]) -> _Shape:
+    kinds = [_kind(name) for name in names]
+    passed = tuple([kind in (None, b"date") for kind in kinds])
+    lengths = [place for place, kind in enumerate(kinds) if kind == b"content-length"]
+    return _Shape(passed, not all(passed), b"date" in kinds, lengths[-1] if lengths else None)
 
 
 @lru_cache(maxsize=1024)

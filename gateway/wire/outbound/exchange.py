@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import compress
 from typing import Any
 
 import httptools
@@ -252,12 +253,13 @@ def answer_head(method: str, status: int, version: str, fields: list[tuple[bytes
         raise Malformed(f"an answer of HTTP/{version} with status {status}")
     if _CONTROLS.search(b"".join([value for _, value in fields])):
         raise Malformed("a control character in a header field of its answer")
-    passed: list[tuple[bytes, bytes]] = []
+    specials, kept = _told_apart(tuple([name for name, _ in fields]))
+    passed = list(compress(fields, kept))
     options: set[bytes] = set()
     length: int | None = None
     coding: bytes | None = None
-    for name, value in fields:
-        special = _special(name)
+    for place, special in specials:
+        value = fields[place][1]
         if special == b"connection":
             options.update(option.strip(b"\t ").lower() for option in value.split(b","))
         elif special == b"transfer-encoding":
@@ -266,8 +268,6 @@ def answer_head(method: str, status: int, version: str, fields: list[tuple[bytes
             if length is not None or not _LENGTH.fullmatch(value):
                 raise Malformed("a Content-Length that is not a single number")
             length = int(value)
-        if special is None or special == b"content-length":
-            passed.append((name, value))
     if coding is not None and (coding != b"chunked" or version == "1.0" or length is not None):
         raise Malformed("a transfer coding other than one 'chunked', or one beside a length or in HTTP/1.0")
     if options - {b"close", b"keep-alive"}:
@@ -277,6 +277,18 @@ def answer_head(method: str, status: int, version: str, fields: list[tuple[bytes
     until_close = length is None and coding is None
     keep = not until_close and b"close" not in options and (version == "1.1" or b"keep-alive" in options)
     return AnswerHead(status, tuple(passed), length, until_close, keep)
+
+
+@lru_cache(maxsize=512)
+def _told_apart(names: tuple[bytes, ...]) -> tuple[tuple[tuple[int, bytes], ...], tuple[bool, ...]]:
+    """The places of the special fields, in lower case, and which fields are passed on. A tool's answers have the same ones again and again.
+
+    Raises:
+        Malformed: a name is not a token.
+    """
+    found = [_special(name) for name in names]
+    specials = tuple([(place, special) for place, special in enumerate(found) if special is not None])
+    return specials, tuple([special in (None, b"content-length") for special in found])
 
 
 @lru_cache(maxsize=4096)

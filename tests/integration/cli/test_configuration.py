@@ -115,6 +115,7 @@ def test_an_adapter_that_is_begun_loads_as_it_is_and_is_never_written_over(killc
     begun = tmp_path / "adapters" / "shop"
     assert killcord.json("adapters", "scaffold", "shop", "--into", into)["folder"] == str(begun)
     assert "\nsystem: shop\n" in (begun / "adapter.yaml").read_text()
+    assert "](../" not in (begun / "README.md").read_text()  # the copy stands beside no docs
     assert killcord("adapters", "check", str(begun)).code == 0
     (begun / "adapter.yaml").write_text("mine")
     assert killcord("adapters", "scaffold", "shop", "--into", into).code == 1

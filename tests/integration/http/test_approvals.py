@@ -20,7 +20,7 @@ async def test_an_approval_shows_what_would_be_done(at: Api, asked: Approval) ->
     assert (status, page["next"], len(page["items"])) == (200, None, 1)
     (shown,) = page["items"]
     assert (shown["approval_id"], shown["status"], shown["action"], shown["tool"]) == (asked.approval_id, "pending", "refund.delete", "erp")
-    assert shown["target"] == {"system": "erp", "type": "refund", "id": "r1", "tenant": "acme"}
+    assert shown["target"] == {"system": "erp", "type": "refund", "id": "r1", "tenant": "acme", "tool": "erp"}
     assert (shown["existed"], shown["version"]) == (True, '"v7"')
     assert shown["reasons"] == [{"code": "irreversible", "message": "No way back."}]
     assert shown["args_digest"] == f"sha256:{DRAFT.content}"

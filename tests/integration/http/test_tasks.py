@@ -77,7 +77,10 @@ async def test_a_correction_shows_what_was_what_is_and_why(handed: Api) -> None:
     _, task = await handed.ask("GET", "/v1/tasks/task_rb_1_n1", as_="viewer-token")
     evidence = {"before": '"v1"', "after": '"v2"', "now": '"v9"', "entries": ["st_1/1", "st_1/2"], "why": "it was changed since"}
     assert (task["kind"], task["rollback_id"], task["node_id"], task["wire_keys"]) == ("correction", "rb_1", "n1", ["kc-1"])
-    assert (task["target"], task["evidence"]) == ({"system": "erp", "type": "invoice", "id": "inv_1", "tenant": "acme"}, evidence)
+    assert (task["target"], task["evidence"]) == (
+        {"system": "erp", "type": "invoice", "id": "inv_1", "tenant": "acme", "tool": "erp"},
+        evidence,
+    )
 
 
 async def test_a_node_is_handed_over_once(handed: Api) -> None:

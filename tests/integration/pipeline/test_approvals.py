@@ -307,7 +307,7 @@ obligations["redact"] := ["card.number"]"""
             "method": "POST",
             "path": "/v1/tenants/acme/refunds",
             "headers": {"content-type": "application/json", "prefer": "return=minimal"},
-            "withheld": ["cookie", "x-api-key"],
+            "withheld": ["x-api-key"],
             "body": {"amount": 10, "card": {"number": "[redacted]", "name": "ann"}},
             "redacted": True,
         }

@@ -10,6 +10,7 @@ from tests.support.policies import POLICIES, ROOT, written
 
 AUTHORED = """package killcord.authz
 
+import data.killcord.lib.number
 import data.killcord.lib.wildcard
 
 max_name := 40
@@ -36,7 +37,7 @@ in_house(address) if {
 }
 
 denials contains {"code": "total", "message": "The items come to more than 1000."} if {
-	round(100 * sum([item.price | some item in input.args.items; is_number(item.price)])) > 100000
+	sum([round(item.price) | some item in input.args.items; is_number(item.price)]) > 100000
 }
 
 denials contains {"code": "fields", "message": concat(", ", sort(unknown))} if {
@@ -105,7 +106,7 @@ approvals contains sprintf("It is the %v. step of this run.", [input.counters.st
 
 approvals contains "The quantity is not a plain number." if {
 	is_string(input.args.quantity)
-	to_number(input.args.quantity) > 10
+	number.parse(input.args.quantity) > 10
 }
 
 approvals contains level if {

@@ -24,11 +24,6 @@ ONLY_EMBEDDED_FAILS: list[tuple[str, str, dict[str, object]]] = [
         call(args={"name": 1}),
     ),
     (
-        "OPA takes more texts for numbers",
-        'denials contains {"code": "x", "message": "x"} if to_number(input.args.amount) > 100',
-        call(args={"amount": "+1"}),
-    ),
-    (
         "OPA has numbers of any size",
         'denials contains {"code": "x", "message": "x"} if input.counters.steps % 2 == 1',
         call(counters={"steps": 1e16}),

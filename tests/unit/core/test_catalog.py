@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from gateway.core.adapter import catalog, expression, resolve
-from gateway.core.adapter.catalog import ActionType, Matched, Tool, Unmatched
+from gateway.core.adapter import catalog, expression, matching, probing, resolve, template
+from gateway.core.adapter.catalog import ActionType, Tool
+from gateway.core.adapter.matching import Matched, Unmatched
+from gateway.core.request import exact_json
 from gateway.model.call import Effect, Remedy, Reversibility, Target
 from tests.support import samples
 
 VARIABLES = {"collection": "invoices"}
 
 
-def path(text: str) -> expression.Template:
-    return expression.parse(text, VARIABLES)
+def path(text: str) -> template.Template:
+    return template.parse(text, VARIABLES)
 
 
 def read(name: str, at: str, **more: Any) -> ActionType:
@@ -24,7 +27,7 @@ def read(name: str, at: str, **more: Any) -> ActionType:
 
 
 def write(name: str, method: str, at: str, **more: Any) -> ActionType:
-    given = {"query": frozenset(), "undo": catalog.Undo(remedy=Remedy.MANUAL_REVIEW), **more}
+    given = {"match_query": frozenset(), "undo": catalog.Undo(remedy=Remedy.MANUAL_REVIEW), **more}
     return ActionType(name=name, method=method, template=path(at), effect=Effect.WRITE, **given)
 
 
@@ -40,7 +43,7 @@ def tool(*actions: ActionType, tenant: str = "request.path.tenant", **more: Any)
         name="erp",
         system="erp",
         tenant=expression.compile(tenant),
-        objects={kind.name: kind, line.name: line},
+        objects={kind.name: kind, line.name: line, **more.pop("objects", {})},
         actions={action.name: action for action in actions},
         variables=VARIABLES,
         **more,
@@ -54,7 +57,7 @@ CREATE = write(
     "invoice.create",
     "POST",
     "/{tenant}/invoices",
-    query=frozenset({"dry_run"}),
+    match_query=frozenset({"dry_run"}),
     creates=catalog.Creates("invoice", expression.compile("reply.body.id")),
 )
 LINE = write("line.update", "PUT", "/{tenant}/invoices/{id}/lines/{line}", object="line")
@@ -64,7 +67,7 @@ ERP = tool(READ, LIST, UPDATE, CREATE, LINE)
 def resolved(erp: Tool, method: str, at: str, body: object = None) -> tuple[Matched, dict[str, object]]:
     asked = samples.call(method, at, body)
     found = samples.matched(erp, asked)
-    return found, catalog.document(erp, asked, found.captures)
+    return found, matching.document(erp, asked, found.captures)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_a_call_is_the_action_whose_method_and_path_it_has(method: str, at: str,
     ],
 )
 def test_any_other_call_is_unlisted_and_says_why(method: str, at: str, name: str, reason: str) -> None:
-    found = catalog.match(ERP, samples.call(method, at))
+    found = matching.match(ERP, samples.call(method, at))
     assert isinstance(found, Unmatched)
     assert (found.name, found.reason, found.allowed) == (name, reason, False)
 
@@ -107,16 +110,26 @@ def test_the_root_of_a_tool_can_be_an_action() -> None:
 
 def test_an_adapter_can_let_unlisted_calls_on() -> None:
     open_ = tool(READ, unlisted_read=True)
-    assert catalog.match(open_, samples.call("GET", "/x")) == Unmatched(
+    assert matching.match(open_, samples.call("GET", "/x")) == Unmatched(
         "unlisted.read", Effect.READ, True, "erp declares no action for GET on this path"
     )
-    refused = catalog.match(open_, samples.call("POST", "/x"))
+    refused = matching.match(open_, samples.call("POST", "/x"))
     assert isinstance(refused, Unmatched)
     assert not refused.allowed
 
 
+@pytest.mark.parametrize(
+    ("method", "at"), [("HEAD", "/a/invoices/1/cancel"), ("OPTIONS", "/a/invoices/1/cancel"), ("GET", "/a/invoices/1/cancel?x=1")]
+)
+def test_a_get_that_is_a_write_is_no_read_by_another_query_or_method(method: str, at: str) -> None:
+    erp = tool(write("cancel", "GET", "/{tenant}/invoices/{id}/cancel"), unlisted_read=True)
+    found = matching.match(erp, samples.call(method, at))
+    assert isinstance(found, Unmatched)
+    assert (found.name, found.effect, found.allowed) == ("unlisted.write", Effect.WRITE, False)
+
+
 def test_file_order_decides_between_two_that_fit() -> None:
-    paying = write("pay", "POST", "/{tenant}/actions", body=expression.compile("request.body.kind == 'pay'"))
+    paying = write("pay", "POST", "/{tenant}/actions", match_body=expression.compile("request.body.kind == 'pay'"))
     anything = write("act", "POST", "/{tenant}/actions")
     erp = tool(paying, anything)
     assert samples.matched(erp, samples.call("POST", "/a/actions", {"kind": "pay"})).action is paying
@@ -125,8 +138,8 @@ def test_file_order_decides_between_two_that_fit() -> None:
 
 @pytest.mark.parametrize("body", [{"flag": 1}, {"flag": "true"}, {}, None])
 def test_a_match_on_the_body_must_be_exactly_true(body: object) -> None:
-    erp = tool(write("flagged", "POST", "/{tenant}/actions", body=expression.compile("request.body.flag")))
-    found = catalog.match(erp, samples.call("POST", "/a/actions", body))
+    erp = tool(write("flagged", "POST", "/{tenant}/actions", match_body=expression.compile("request.body.flag")))
+    found = matching.match(erp, samples.call("POST", "/a/actions", body))
     assert isinstance(found, Unmatched)
     assert "the headers or body of this call do not match" in found.reason
     assert samples.matched(erp, samples.call("POST", "/a/actions", {"flag": True}))
@@ -134,29 +147,29 @@ def test_a_match_on_the_body_must_be_exactly_true(body: object) -> None:
 
 def test_expressions_see_headers_in_lower_case_and_no_credentials() -> None:
     headers = {"X-Kind": "a", "Authorization": "Bearer secret", "Killcord-Lease": "secret", "Cookie": "secret", "x-kind": "b"}
-    seen = catalog.request_document(samples.call("GET", "/a", headers=headers), {})
+    seen = matching.request_document(samples.call("GET", "/a", headers=headers), {})
     assert seen["headers"] == {"x-kind": "a, b"}
 
 
 def test_a_target_is_the_object_without_its_tenant() -> None:
     found, document = resolved(ERP, "PATCH", "/acme/invoices/inv%201", {})
-    assert resolve.target_of(ERP, found, document) == Target("erp", "invoice", "inv 1", "acme")
+    assert resolve.target_of(ERP, found, document) == Target("erp", "invoice", "inv 1", "acme", "erp")
     found, document = resolved(ERP, "PUT", "/acme/invoices/7/lines/2", {})
-    assert resolve.target_of(ERP, found, document) == Target("erp", "line", "7/2", "acme")
+    assert resolve.target_of(ERP, found, document) == Target("erp", "line", "7/2", "acme", "erp")
 
 
 @pytest.mark.parametrize(("method", "at"), [("GET", "/acme/invoices"), ("POST", "/acme/invoices")])
 def test_lists_and_creates_have_a_type_and_no_id(method: str, at: str) -> None:
     found, document = resolved(ERP, method, at)
-    assert resolve.target_of(ERP, found, document) == Target("erp", "invoice", "", "acme")
+    assert resolve.target_of(ERP, found, document) == Target("erp", "invoice", "", "acme", "erp")
 
 
 def test_a_create_names_its_object_by_the_reply() -> None:
     found, document = resolved(ERP, "POST", "/acme/invoices", {})
-    assert resolve.created_id(found.action, document | {"reply": {"body": {"id": 17}}}) == "17"
+    assert resolve.created_id(ERP, found.action, found.captures, document | {"reply": {"body": {"id": 17}}}) == "17"
     nameless: tuple[object, ...] = (None, "", True, {})
     for no_id in nameless:
-        assert resolve.created_id(found.action, document | {"reply": {"body": {"id": no_id}}}) is None
+        assert resolve.created_id(ERP, found.action, found.captures, document | {"reply": {"body": {"id": no_id}}}) is None
     assert resolve.object_path(ERP, found.action, found.captures, "17") == "/acme/invoices/17"
 
 
@@ -255,6 +268,9 @@ def test_versions_are_kept_verbatim() -> None:
     invoice = ERP.objects["invoice"]
     assert resolve.version_of(invoice, {"reply": {"headers": {"etag": '"v12"'}}}) == '"v12"'
     assert resolve.version_of(invoice, {"reply": {"headers": {}}}) is None
+    timed = replace(invoice, version=expression.compile("reply.body.updated"))
+    for text in ("1767225600.123456", "1767225600.12345678901234567890", "12345678901234567890123"):
+        assert resolve.version_of(timed, {"reply": {"body": exact_json.loads(f'{{"updated": {text}}}'.encode())}}) == text
     assert resolve.version_of(ERP.objects["line"], {"reply": {"headers": {"etag": '"v12"'}}}) is None
     assert resolve.state_of(invoice, {"reply": {"body": {"a": 1}}}) == {"a": 1}
 
@@ -296,27 +312,103 @@ def test_a_fallback_s_path_is_filled_from_the_read_and_stays_one_segment_each() 
         resolve.fallback_path(erp, erp.actions["invoice.copy"], {"tenant": "acme", "id": "1"})
 
 
-LISTING = catalog.Listing(
+LISTING = probing.Listing(
     template=path("/{tenant}/refunds"),
     query={"reference": expression.compile("request.body.reference")},
     items=expression.compile("reply.body.items"),
     id=expression.compile("object.body.id"),
 )
-PROBE = catalog.Probe(expression.compile("object.body.reference == request.body.reference"), 30.0, LISTING)
+PROBE = probing.Probe(expression.compile("object.body.reference == request.body.reference"), 30.0, LISTING)
 
 
 def test_a_listing_is_asked_with_encoded_values() -> None:
     document = {"request": {"body": {"reference": "a&b= c"}}}
-    assert resolve.listing_target(LISTING, {"tenant": "acme"}, document) == "/acme/refunds?reference=a%26b%3D%20c"
+    assert probing.listing_target(LISTING, {"tenant": "acme"}, document) == "/acme/refunds?reference=a%26b%3D%20c"
 
 
 def test_a_create_is_found_in_a_listing_by_what_it_asked_for() -> None:
     items = [{"id": "1", "reference": "x"}, {"id": "2", "reference": "y"}, {"id": "3", "reference": "x"}]
     document = {"request": {"body": {"reference": "x"}}, "reply": {"body": {"items": items}}}
-    assert resolve.found_in(PROBE, document) == ("1", "3")
-    assert resolve.found_in(PROBE, document | {"reply": {"body": {"items": []}}}) == ()
+    assert listed(document) == ("1", "3")
+    assert listed(document | {"reply": {"body": {"items": []}}}) == ()
+
+
+def listed(document: dict[str, object], probe: probing.Probe = PROBE) -> tuple[str, ...] | None:
+    items = probing.page_of(probe, document, "kc-1").items
+    return None if items is None else tuple([one.id for one in items])
+
+
+def test_a_listing_is_whole_only_where_the_adapter_says_how_that_looks() -> None:
+    document: dict[str, object] = {"request": {"body": {"reference": "x"}}, "reply": {"body": {"items": [], "next": None}}}
+    whole = replace(
+        PROBE, find=replace(LISTING, whole=expression.compile("contains(keys(reply.body), 'next') && reply.body.next == `null`"))
+    )
+    assert not probing.page_of(PROBE, document, "kc-1").whole
+    assert probing.page_of(whole, document, "kc-1").whole
+    bodies: list[object] = [{"items": []}, {"items": [], "next": True}, {"items": [], "next": "/page/2"}, None]
+    for body in bodies:
+        assert not probing.page_of(whole, document | {"reply": {"body": body}}, "kc-1").whole
+
+
+@pytest.mark.parametrize(
+    ("kept", "ours"),
+    [
+        ("kc-1", True),
+        ("sent as kc-1", True),
+        (["kc-0", "kc-1"], True),
+        ("kc-2", False),
+        (["kc-0"], False),
+        (True, False),
+        (None, False),
+        (1, False),
+    ],
+)
+def test_a_mark_is_the_key_that_was_sent(kept: object, ours: bool) -> None:
+    probe = replace(PROBE, mark=expression.compile("object.body.key"))
+    assert probing.marked(probe, {"object": {"version": None, "body": {"key": kept}}}, "kc-1") is ours
+
+
+def test_a_mark_is_a_reference_of_the_call_where_it_is_exactly_true() -> None:
+    probe = replace(PROBE, mark=expression.compile("object.body.note == request.body.note"))
+    document = {"object": {"version": None, "body": {"note": "n-1"}}, "request": {"body": {"note": "n-1"}}}
+    assert probing.marked(probe, document, "kc-1")
+    assert not probing.marked(probe, document | {"request": {"body": {"note": "n-2"}}}, "kc-1")
+    assert not probing.marked(PROBE, document, "kc-1")
+
+
+def test_what_holds_the_mark_is_the_creates_whatever_it_says_by_now() -> None:
+    probe = replace(PROBE, mark=expression.compile("object.body.key"))
+    items = [{"id": "1", "reference": "x"}, {"id": "2", "reference": "changed", "key": "kc-1"}]
+    page = probing.page_of(probe, {"request": {"body": {"reference": "x"}}, "reply": {"body": {"items": items}}}, "kc-1")
+    assert page.items is not None
+    assert [(one.id, one.marked) for one in page.items] == [("1", False), ("2", True)]
 
 
 @pytest.mark.parametrize("body", [None, {"items": None}, {"items": [{"reference": "x"}]}, {"items": [{"id": {}, "reference": "x"}]}])
 def test_a_listing_that_cannot_be_read_decides_nothing(body: object) -> None:
-    assert resolve.found_in(PROBE, {"request": {"body": {"reference": "x"}}, "reply": {"body": body}}) is None
+    assert listed({"request": {"body": {"reference": "x"}}, "reply": {"body": body}}) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "own", "joined", "undo"),
+    [
+        ("/acme/projects/web/issues", "1", "web/1", "/acme/projects/web/issues/1"),
+        ("/acme/projects/web/issues", "web", "web/web", "/acme/projects/web/issues/web"),
+        ("/acme/projects/1/issues", "1", "1/1", "/acme/projects/1/issues/1"),
+        ("/acme/projects/web%201/issues", "x y", "web 1/x y", "/acme/projects/web%201/issues/x%20y"),
+    ],
+)
+def test_what_is_made_beneath_a_parent_is_named_by_all_its_captures(at: str, own: str, joined: str, undo: str) -> None:
+    create = write(
+        "issue.create", "POST", "/{tenant}/projects/{project}/issues", creates=catalog.Creates("issue", expression.compile("reply"))
+    )
+    delete = write("issue.delete", "DELETE", "/{tenant}/projects/{project}/issues/{id}", object="issue")
+    issue = catalog.ObjectType(name="issue", template=template.parse("/{tenant}/projects/{project}/issues/{id}", {}))
+    erp = tool(create, delete, objects={"issue": issue})
+    found = samples.matched(erp, samples.call("POST", at, {}))
+    assert resolve.created_id(erp, create, found.captures, {"reply": own}) == joined
+    assert resolve.object_path(erp, create, found.captures, joined) == undo
+    assert resolve.undo_path(erp, create, "issue.delete", found.captures, joined) == undo
+    later = samples.matched(erp, samples.call("DELETE", undo))
+    assert resolve.target_of(erp, later, {"request": {"path": later.captures}}).id == joined
+    assert resolve.undo_path(erp, create, "issue.delete", found.captures, own) == undo, "as journals of earlier versions have it"

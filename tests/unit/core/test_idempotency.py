@@ -44,6 +44,15 @@ def test_the_order_of_keys_in_a_body_does_not_make_another_call() -> None:
     assert key(one) == key(other)
 
 
+@pytest.mark.parametrize("other", ["b=2&a=x+y", "a=x%20y&b=2", "a=x%20%79&b=%32&", "&a=x+y&b=2"])
+def test_one_query_written_otherwise_does_not_make_another_call(other: str) -> None:
+    asked = {"a": "x y", "b": "2"}
+    one, same = (replace(CALL, raw_query=raw, query=asked) for raw in ("a=x+y&b=2", other))
+    assert (key(one).digest, key(one).content, key(one).same) == (key(same).digest, key(same).content, key(same).same)
+    assert key(one, identity=["x"]).same == key(same, identity=["x"]).same
+    assert key(replace(one, query={"a": "x y", "b": "3"})).digest != key(one).digest
+
+
 def test_other_content_another_path_another_tool_are_other_calls() -> None:
     others = [replace(CALL, args={"amount": 6}), replace(CALL, path="/refunds2"), replace(CALL, tool="crm"), replace(CALL, raw_query="a=1")]
     assert len({key(one).digest for one in [CALL, *others]}) == 5
@@ -100,8 +109,32 @@ def test_what_a_key_answers_follows_the_state_of_its_effect() -> None:
     assert busy.value.retry_after == 1.0
 
 
-def test_only_a_content_key_lapses_with_time() -> None:
+def test_what_a_write_answers_for_lapses_with_its_window() -> None:
     assert not idempotency.lapsed_by_time(write(State.STANDING, key()), now=1900.0)
     assert idempotency.lapsed_by_time(write(State.STANDING, key()), now=1900.1)
-    assert not idempotency.lapsed_by_time(write(State.STANDING, key(own="k")), now=1e9)
     assert key(own="k").kind is KeyKind.OWN
+
+
+def test_calls_that_do_the_same_are_known_as_such_under_whatever_keys() -> None:
+    assert len({one.same for one in (key(), key(own="k-1"), key(own="k-2"), key(step="s"))}) == 1
+    assert key().same == key().digest
+    assert key(replace(CALL, args={"amount": 6}), own="k-1").same != key(own="k-1").same
+    assert key(replace(CALL, args={"amount": 6}), own="k", identity=["i"]).same == key(own="k", identity=["i"]).same
+
+
+def test_an_own_key_stands_beside_the_content_where_both_are_looked_up() -> None:
+    def together(own: str) -> Key:
+        return idempotency.key(
+            CALL, tenant="acme", workflow_id="w", action="refund.create", own=own, step=None, identity=None, window=900.0, together=True
+        )
+
+    one, other = together("k-1"), together("k-2")
+    assert (one.kind, one.digest, one.digest == other.digest, one.own == other.own) == (KeyKind.CONTENT, key().digest, True, False)
+    assert one.own == key(own="k-1").digest
+
+
+def test_a_form_is_the_json_of_its_texts_and_no_guess_at_numbers() -> None:
+    form = replace(CALL, body=b"amount=5", args={"amount": "5"})
+    text = replace(CALL, body=b'{"amount":"5"}', args={"amount": "5"})
+    assert idempotency.content_of(form) == idempotency.content_of(text)
+    assert idempotency.content_of(form) != idempotency.content_of(CALL)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.core.adapter.catalog import Undo
+from gateway.core.adapter import expression
+from gateway.core.adapter.catalog import Attached, Undo
 from gateway.core.rollback import plan as planning
 from gateway.core.rollback.progress import Schedule
 from gateway.model.call import Remedy, Target
@@ -399,3 +400,31 @@ def test_where_there_is_nothing_to_undo_all_is_clean() -> None:
 def test_a_long_chain_is_no_deep_recursion() -> None:
     chain = [write(seq, id_=f"o{seq}", parent_step=f"s{seq - 1}") for seq in range(1, 5001)]
     assert [node.node_id for node in planned(*chain).nodes] == [f"st-{seq}" for seq in range(5000, 0, -1)]
+
+
+@pytest.mark.parametrize(
+    ("status", "guarded", "way"), [(200, False, NodeAction.TASK), (200, True, NodeAction.CALL), (201, False, NodeAction.CALL)]
+)
+def test_a_put_that_may_have_replaced_what_a_read_did_not_show_is_a_persons(status: int, guarded: bool, way: NodeAction) -> None:
+    node = only(write(1, "upsert", before=None, after="v1", status=status, guarded=guarded))
+    assert node.way is way
+    assert ("may have changed one" in node.why) is (way is NodeAction.TASK)
+
+
+_READS_BOTH = expression.compile("join('', [snapshot.name, reply.body.name])")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"body": _READS_BOTH},
+        {"attached": Attached(headers={"X-A": _READS_BOTH})},
+        {"attached": Attached(query={"a": _READS_BOTH})},
+        {"attached": Attached(content_type=_READS_BOTH)},
+    ],
+)
+def test_what_any_part_of_a_compensation_is_made_of_must_have_been_kept(more: dict[str, Any]) -> None:
+    undos = {**UNDOS, ("erp", "adjust"): undo(Remedy.OFFSETTING_ACTION, "adjust", **more)}
+    assert only(write(1, "adjust"), undos=undos).way is NodeAction.CALL
+    assert "the state before it was not stored" in only(write(1, "adjust", snapshot_ref=None), undos=undos).why
+    assert "its reply is unknown, and the compensation needs it" in only(write(1, "adjust", reply_ref=None), undos=undos).why

@@ -33,10 +33,10 @@ def document(
     parent_step_id: str | None = None,
     approval: dict[str, object] | None = None,
 ) -> dict[str, object]:
+    run = run or Run(run_id="run_1", workflow_id="wf_1", tenant="acme", agent_id="billing", task_class="default", scopes=("erp:*",))
+    lease = Lease(run_id="run_1", tenant="acme", generation=2, not_before=0.0, expires_at=1_790_000_060.0)
     return decision.document(
-        run=run or Run(run_id="run_1", workflow_id="wf_1", tenant="acme", agent_id="billing", task_class="default", scopes=("erp:*",)),
-        lease=Lease(run_id="run_1", tenant="acme", generation=2, not_before=0.0, expires_at=1_790_000_060.0),
-        mode=Mode.READ_ONLY,
+        caller=decision.of_caller(run, lease, Mode.READ_ONLY),
         call=Call(tool="erp", method="GET", path="/a%20b", segments=("a b",), raw_query="q=1", query={"q": "1"}, args={"n": [1, "é"]}),
         action="invoice.read",
         effect=effect,

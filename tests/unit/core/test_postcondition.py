@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.adapter import resolve
-from gateway.core.adapter.resolve import Finding
 from gateway.model.entry import Result, Verification
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 207])
 def test_a_2xx_is_a_success_unless_the_adapter_demands_more(status: int) -> None:
     assert resolve.result_of(status) is Result.SUCCESS
-    assert resolve.result_of(status, demanded=False) is Result.UNKNOWN
+    assert resolve.result_of(status, success=False) is Result.UNKNOWN
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 412, 413, 415, 422, 428, 429])
@@ -32,20 +31,3 @@ def test_a_postcondition_not_met_at_a_newer_version_is_superseded_not_failed() -
     assert resolve.verification_of(met=False, before=None, ours="2", seen="3") is Verification.SUPERSEDED
     assert resolve.verification_of(met=False, before="1", ours=None, seen="3") is Verification.FAILED
     assert resolve.verification_of(met=False, before="1", ours="2", seen="1") is Verification.FAILED
-
-
-@pytest.mark.parametrize(
-    ("applied", "seen", "before", "settled", "finding"),
-    [
-        (True, "2", "1", False, Finding.APPLIED),
-        (True, "1", "1", True, Finding.UNDECIDED),  # it was so before the write
-        (True, None, None, True, Finding.UNDECIDED),  # a tool without versions proves nothing by state
-        (False, "1", "1", False, Finding.UNDECIDED),  # a late apply may still land
-        (False, "1", "1", True, Finding.NOT_APPLIED),
-        (False, "2", "1", True, Finding.UNDECIDED),  # someone may have written over ours
-    ],
-)
-def test_a_probe_by_state_counts_only_with_the_version(
-    applied: bool, seen: str | None, before: str | None, settled: bool, finding: Finding
-) -> None:
-    assert resolve.finding_of(applied=applied, seen=seen, before=before, settled=settled) is finding

@@ -53,7 +53,7 @@ def test_what_could_not_be_undone_by_a_call_is_a_correction(way: NodeAction) -> 
 
 def test_each_kind_has_words_of_its_own() -> None:
     correction = tasks.of_node(ROLLBACK, NODE, [written(1)], why="no", seen=None, at=1.0)
-    unknown = tasks.outcome_unknown(written(1), why="it has no probe", seen=None, at=1.0)
+    unknown = tasks.outcome_unknown([written(1)], why="it has no probe", seen=None, at=1.0)
     for task, right, wrong in ((correction, "accepted", "applied"), (unknown, "not_applied", "done")):
         closed = tasks.resolved(task, tasks.closing(task, right), note="looked", by="ops", at=5.0)
         assert (closed.resolution, closed.note, closed.resolved_by, closed.resolved_at) == (Resolution(right), "looked", "ops", 5.0)
@@ -64,7 +64,7 @@ def test_each_kind_has_words_of_its_own() -> None:
 
 
 def test_an_entry_holds_the_task_and_whose_it_is() -> None:
-    task = tasks.outcome_unknown(written(1), why="it has no probe", seen=None, at=1.0)
+    task = tasks.outcome_unknown([written(1)], why="it has no probe", seen=None, at=1.0)
     entry = tasks.entry(task, tasks.Owner(workflow_id="wf_1", step_id="s1"))
     assert (entry.kind, entry.change, entry.run_id, entry.workflow_id) == ("task", "opened", "run_1", "wf_1")
     assert entry.task == task

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.adapter import expression
+from gateway.core.adapter import template
 from gateway.core.request import canonical
 
-RECORD = expression.parse("/buckets/{tenant}/collections/{vars.collection}/records/{id}", {"collection": "invoices"})
+RECORD = template.parse("/buckets/{tenant}/collections/{vars.collection}/records/{id}", {"collection": "invoices"})
 
 
 def test_a_path_gives_its_captures() -> None:
@@ -32,7 +32,7 @@ def test_case_length_and_a_trailing_slash_matter(segments: tuple[str, ...]) -> N
 
 
 def test_a_template_can_end_in_a_slash() -> None:
-    ending = expression.parse("/orders/", {})
+    ending = template.parse("/orders/", {})
     assert ending.match(("orders", "")) == {}
     assert ending.match(("orders",)) is None
     assert ending.fill({}) == "/orders/"
@@ -76,7 +76,7 @@ def test_a_path_that_was_filled_passes_the_server_as_the_same_value(value: str |
         ("/a/{Id}", "must be a literal or one whole {name}"),
         ("/a//b", "cannot occur in a call"),
         ("/a/../b", "cannot occur in a call"),
-        ("/a/b?c", "cannot occur in a call"),
+        ("/a/b?c", "has a query"),
         ("/a/%20", "decoded"),
         ("/a/{vars.nothing}", "vars.nothing is missing"),
         ("/a/{vars.evil}", "vars.evil"),
@@ -84,12 +84,12 @@ def test_a_path_that_was_filled_passes_the_server_as_the_same_value(value: str |
 )
 def test_a_wrong_template_says_what_is_wrong(text: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:
-        expression.parse(text, {"evil": "../x"})
+        template.parse(text, {"evil": "../x"})
     assert message in str(caught.value)
 
 
 def test_a_wider_template_covers_a_narrower_one() -> None:
-    wide, narrow = expression.parse("/a/{x}", {}), expression.parse("/a/b", {})
+    wide, narrow = template.parse("/a/{x}", {}), template.parse("/a/b", {})
     assert wide.covers(narrow)
     assert not narrow.covers(wide)
-    assert not wide.covers(expression.parse("/b/{x}", {}))
+    assert not wide.covers(template.parse("/b/{x}", {}))

@@ -58,7 +58,12 @@ def test_no_deadline_is_no_end() -> None:
         (replace(WRITE, compensation=replace(WAY, remedy=Remedy.RELEASE)), "now declares another compensation"),
         (replace(WRITE, snapshot_ref=None), "the state before it was not stored"),
         (replace(WRITE, after_version=None), "the version it left is unknown"),
-        (replace(WRITE, existed=False, before_version=None), "it created the object"),
+        (replace(WRITE, existed=False, before_version=None, method="PUT", status=201), "it created the object"),
+        (replace(WRITE, existed=False, before_version=None, method="PUT", guarded=True), "it created the object"),
+        (replace(WRITE, existed=False, before_version=None, method="PUT", status=200), "a read before it found no object"),
+        (replace(WRITE, existed=False, before_version=None, method="PATCH", status=201), "it created the object"),
+        (replace(WRITE, existed=False, before_version=None, method="PATCH", status=200), "a read before it found no object"),
+        (replace(WRITE, existed=False, before_version=None, method="DELETE", status=204), "a read before it found no object"),
     ],
 )
 def test_what_cannot_be_undone_says_why(write: Write, why: str) -> None:

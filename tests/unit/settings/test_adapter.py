@@ -8,6 +8,7 @@ import pytest
 
 from gateway.core.adapter import catalog
 from gateway.core.adapter.catalog import Tool
+from gateway.core.adapter.versions import Guard
 from gateway.model.call import Effect, Remedy, Reversibility
 from gateway.settings import compilation
 
@@ -71,7 +72,7 @@ def test_a_sound_adapter_compiles(tmp_path: Path) -> None:
     assert problems == []
     assert tool is not None
     update, replace = tool.actions["invoice.update"], tool.actions["invoice.replace"]
-    assert (update.effect, update.guarded, update.query, update.snapshot) == (Effect.WRITE, True, frozenset(), True)
+    assert (update.effect, update.guard, update.match_query, update.snapshot) == (Effect.WRITE, Guard.IF_MATCH, frozenset(), True)
     assert (update.idempotency.header, update.idempotency.honoured, update.idempotency.window) == (b"Idempotency-Key", True, 900.0)
     assert [rule.then for rule in replace.classes] == [Reversibility.IRREVERSIBLE, Reversibility.REVERSIBLE]
     assert replace.undo is not None
@@ -124,7 +125,7 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
     assert update.undo is not None
     assert update.undo.body is not None
     assert update.undo.body.text == "snapshot"
-    assert tool.actions["invoice.read"].query is None
+    assert tool.actions["invoice.read"].match_query is None
 
 
 @pytest.mark.parametrize(
@@ -161,10 +162,45 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
             ":21: actions[1].compensation: restores a snapshot: the action needs an object, and that object a state",
         ),
         ("    guard: if_match\n", "    guard: if_match\n    snapshot: false\n", "restores a snapshot, but snapshot: false takes none"),
-        (", version: reply.headers.etag", "", ":16: actions[1].guard: if_match needs an object that has a version"),
-        (", version: reply.headers.etag", "", ":18: actions[1].probe: needs an object with a version: its state alone proves nothing"),
-        ("guard: if_match", "guard: if-match", ":16: actions[1].guard: 'if-match' is not one of if_match; did you mean if_match?"),
+        (
+            "    guard: if_match\n",
+            "    guard: if_match\n    snapshot: false\n",
+            ":16: actions[1].guard: compares the version that the snapshot reads, and snapshot: false reads none",
+        ),
+        (
+            ", version: reply.headers.etag",
+            "",
+            ":16: actions[1].guard: if_match compares versions, and the action has no object with a version; set object, and version ",
+        ),
+        (
+            ", version: reply.headers.etag",
+            "",
+            ":18: actions[1].probe: needs an object with a version; add version to it, such as version: {digest_of: state}, or remove",
+        ),
+        (
+            "version: reply.headers.etag",
+            "version: {digest_of: state}",
+            ":16: actions[1].guard: the tool cannot compare a digest that the gateway makes; set guard: compare",
+        ),
+        (
+            "version: reply.headers.etag, state: reply.body",
+            "version: {digest_of: state}",
+            "is a digest of the state, but the object has none",
+        ),
+        ("version: reply.headers.etag", "version: {digest: state}", "objects.invoice.version.digest: unknown key; did you mean digest_of?"),
+        ("version: reply.headers.etag", "version: {digest_of: request.body}", "request is unknown here"),
+        (
+            "version: reply.headers.etag",
+            "version: {digest_of: state, value: reply.body}",
+            "has both value and digest_of; keep one of them",
+        ),
+        (
+            "guard: if_match",
+            "guard: if-match",
+            ":16: actions[1].guard: 'if-match' is not one of if_match, if_match_verbatim or compare; did you mean if_match?",
+        ),
         ("    object: note\n", "    object: nte\n", ":42: actions[5].object: there is no nte under objects; did you mean note?"),
+        ("id: reply.body.id}", "id: reply.headers.location}", ":36: actions[4].creates.id: is a URL; take the id out of it"),
         (", id: reply.body.id}", "}", ":36: actions[4].creates.id: is missing: an expression over the reply, such as reply.body.id"),
         ("type: delete_created, by: note", "type: release, by: nte", "there is no action nte"),
         (
@@ -214,6 +250,13 @@ def test_what_is_left_out_is_filled_with_the_careful_choice(tmp_path: Path) -> N
         ("amount: {refund:", "amounts: {refund:", ":19: actions[1].cost.amounts: unknown key; did you mean amount?"),
         ("amount: {refund:", 'amount: {"re fund":', ":19: actions[1].cost.amount.re fund: 're fund' is not a name"),
         ("{header: Idempotency-Key, honoured: true}", "{honoured: true}", ":20: actions[1].idempotency: set either header"),
+        ("{header: Idempotency-Key, honoured: true}", "{gateway: false}", ":20: actions[1].idempotency: set either header"),
+        ("{header: Idempotency-Key, honoured: true}", "{header: X-Key, gateway: true}", ":20: actions[1].idempotency: set either header"),
+        (
+            "{header: Idempotency-Key, honoured: true}",
+            "{own: together}\n    failed: request.body.refused",
+            ":21: actions[1].failed: must look at reply",
+        ),
         (
             "{header: Idempotency-Key, honoured: true}",
             "{gateway: true, honoured: true}",
@@ -317,6 +360,42 @@ def test_a_create_can_only_be_probed_in_a_listing(tmp_path: Path) -> None:
     assert problems == ["adapter.yaml:39: actions[4].probe: a create has no object to read; set find, a listing to search"]
 
 
+@pytest.mark.parametrize(
+    ("mark", "key", "problem"),
+    [
+        ("object.body.key", "header: Idempotency-Key", None),
+        ("object.body.log[].key", "header: Idempotency-Key", None),
+        ("object.body.note == request.body.note", "gateway: true", None),
+        ("object.body.note == join('/', [run.run_id, request.body.note])", "gateway: true", None),
+        ("object.body.call == request.headers.x-call", "gateway: true", "x-call"),
+        ('object.body.call == request.headers.\\"x-call\\"', "gateway: true", None),
+        ("object.body.key", "gateway: true", "it is sent none; set idempotency.header"),
+        ("vars.key", "header: Idempotency-Key", "does not look at the object"),
+        ("`true`", "header: Idempotency-Key", "does not look at the object"),
+        ("object.body.status == request.body.status", "header: Idempotency-Key", "what an equal write of somebody else has too"),
+        ("object.body.id == request.path.id", "header: Idempotency-Key", "what an equal write of somebody else has too"),
+        ("object.body.status && request.body.status", "header: Idempotency-Key", "what an equal write of somebody else has too"),
+        ("object.body.run == run.run_id && request.method == 'PATCH'", "header: K", "what an equal write of somebody else has too"),
+    ],
+)
+def test_a_mark_is_the_writes_own(tmp_path: Path, mark: str, key: str, problem: str | None) -> None:
+    probe = "probe: {applied: object.body.status == request.body.status"
+    text = ADAPTER.replace(probe, f'{probe}, mark: "{mark}"', 1).replace("{header: Idempotency-Key, honoured: true}", f"{{{key}}}", 1)
+    tool, problems = load(tmp_path, text)
+    assert (tool is not None) is (problem is None), problems
+    assert all("probe.mark" in line and str(problem) in line for line in problems)
+
+
+def test_own_keys_are_looked_up_alone_or_together_with_the_content(tmp_path: Path) -> None:
+    text = ADAPTER.replace("honoured: true}", "honoured: true, own: together}", 1)
+    tool, problems = load(tmp_path, text)
+    assert tool is not None, problems
+    assert (tool.actions["invoice.update"].idempotency.together, tool.actions["invoice.replace"].idempotency.together) == (True, False)
+    _, problems = load(tmp_path, ADAPTER.replace("honoured: true}", "honoured: true, own: both}", 1))
+    assert len(problems) == 1
+    assert "alone" in problems[0]
+
+
 def test_of_two_actions_the_narrower_may_stand_first(tmp_path: Path) -> None:
     narrow = '  - name: invoice.latest\n    match: {method: GET, path: "/{tenant}/invoices/latest"}\n    effect: read\n'
     tool, problems = load(tmp_path, ADAPTER.replace("actions:\n", "actions:\n" + narrow))
@@ -351,3 +430,68 @@ def test_every_problem_of_an_adapter_is_reported_at_once(tmp_path: Path) -> None
     )
     _, problems = load(tmp_path, text)
     assert len(problems) == 3
+
+
+def test_the_gateway_stores_the_key_unless_the_tool_takes_one(tmp_path: Path) -> None:
+    tool, problems = load(tmp_path, ADAPTER.replace("{header: Idempotency-Key, honoured: true}", "{own: together, window: 5m}", 1))
+    assert tool is not None, problems
+    keys = [action.idempotency for action in tool.actions.values() if action.idempotency.together]
+    assert [(key.header, key.window) for key in keys] == [(None, 300.0)]
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        'body: "{amount: request.body.amount}"',
+        "headers: {X-Amount: request.body.amount}",
+        "query: {amount: request.body.amount}",
+        "content_type: request.body.amount",
+    ],
+)
+@pytest.mark.parametrize("alternative", [True, False])
+def test_no_part_of_a_compensation_reads_a_body_that_nobody_read(tmp_path: Path, reads: str, alternative: bool) -> None:
+    declared = INSTEAD[:-2] + f", {reads}}}}}" if alternative else INSTEAD.replace("instead:", f"{reads}, instead:")
+    declared = declared.replace("by: note.delete", "by: note.free").replace("by: note.create", "by: note.book")
+    text = ADAPTER.replace("{type: delete_created, by: note.delete}", declared) + BOOK
+    tool, problems = load(tmp_path, text)
+    assert tool is not None, problems
+    assert "amount" in tool.members["note.create"].body.members
+    create = "    creates: {object: note, id: reply.body.id}\n"
+    _, problems = load(tmp_path, text.replace(create, f"{create}    body: opaque\n"))
+    assert any("opaque bodies are not read, and" in line for line in problems), problems
+
+
+@pytest.mark.parametrize("reads", ["body: snapshot", "headers: {X-Was: snapshot.name}", "query: {was: snapshot.name}"])
+@pytest.mark.parametrize("alternative", [True, False])
+def test_no_part_of_a_compensation_reads_a_state_that_is_not_kept(tmp_path: Path, reads: str, alternative: bool) -> None:
+    declared = "{type: release, by: note.free, instead: {if: object.body.shipped, type: offsetting_action, by: note.book}}"
+    declared = declared[:-2] + f", {reads}}}}}" if alternative else declared.replace("instead:", f"{reads}, instead:")
+    text = ADAPTER + BOOK + FREE.replace("DECLARED", declared)
+    _, problems = load(tmp_path, text)
+    assert any("restores a snapshot: the action needs an object, and that object a state to keep" in line for line in problems), problems
+    kept = text.replace('note: {path: "/{tenant}/notes/{id}"}', 'note: {path: "/{tenant}/notes/{id}", state: reply.body}')
+    assert load(tmp_path, kept)[1] == []
+    _, problems = load(tmp_path, kept + "    snapshot: false\n")
+    assert any("restores a snapshot, but snapshot: false takes none" in line for line in problems), problems
+
+
+BOOK = """\
+  - name: note.book
+    match: {method: POST, path: "/{tenant}/bookings", query: [amount, was]}
+    effect: write
+    class: irreversible
+    compensation: {type: manual_review}
+  - name: note.free
+    match: {method: POST, path: "/{tenant}/notes/{id}/free", query: [amount, was]}
+    effect: write
+    class: irreversible
+    compensation: {type: manual_review}
+"""
+FREE = """\
+  - name: note.reserve
+    match: {method: POST, path: "/{tenant}/notes/{id}/reserve"}
+    object: note
+    effect: write
+    class: compensatable
+    compensation: DECLARED
+"""

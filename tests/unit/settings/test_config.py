@@ -347,6 +347,31 @@ def test_a_webhook_that_cannot_be_reported_is_a_problem_at_its_line_and_one_in_p
     assert any("webhooks.ops: plain http to hooks.internal" in line for line in warnings)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("headers: {X-Api-Key: abc}", "headers.X-Api-Key: X-Api-Key looks like a secret"),
+        ("query: {access_token: abc}", "query.access_token: access_token looks like a secret"),
+        ("headers: {X-Account: '${ACCOUNT}'}", "headers.X-Account: is sent as it stands, without variables"),
+        ("headers: {Stripe-Version: 2024-06-20}", "headers.Stripe-Version: must be text, not 2024-06-20 (quote it)"),
+        ("headers: {Authorization: abc}", "Authorization is set by the gateway itself"),
+        ("headers: {Host: abc}", "Host is set by the gateway itself"),
+        ("headers: {X-A: a, x-a: b}", "names a header twice"),
+        ('headers: {X-A: "a\\r\\nX-B: c"}', "cannot be sent"),
+        ("query: {'a b': c}", "'a b' is not a query key"),
+        ("headers: {X-A: 1}", "must be text, not 1"),
+    ],
+)
+def test_what_no_fixed_header_or_query_may_be_is_a_problem(place: Place, line: str, said: str) -> None:
+    problems = place.problems(WHOLE.replace("    timeout: 5s\n", f"    timeout: 5s\n    {line}\n"))
+    assert any(said in one for one in problems), problems
+
+
+def test_a_query_in_a_base_url_is_referred_to_query(place: Place) -> None:
+    problems = place.problems(WHOLE.replace("http://127.0.0.1:8888/v1", "http://127.0.0.1:8888/v1?api-version=1"))
+    assert any("write a fixed query key under the tool's query:" in one for one in problems), problems
+
+
 def test_two_tools_can_share_an_adapter_with_variables_of_their_own(place: Place) -> None:
     text = LEAST + '  crm: {adapter: kinto, base_url: "http://127.0.0.1:8888/v1", vars: {collection: people}}\n'
     tools = place.load(text).tools
@@ -386,6 +411,40 @@ def test_a_check_warns_of_what_works_but_may_not_be_meant(place: Place) -> None:
         "tools.erp.credential",
     ]
     assert "hunter2" not in "".join(warnings)
+
+
+def test_a_check_warns_of_automatic_restores_that_no_version_guards(place: Place) -> None:
+    path = "    path: /buckets/{tenant}/collections/refunds/records/{id}\n    version: reply.headers.etag\n"
+    place.adapter(path, path.partition("    version")[0])
+    place.adapter(
+        "    effect: write\n    class: irreversible                           #", "    effect: write\n    class: irreversible\n    #"
+    )
+    place.adapter(
+        '    guard: if_match\n    cost: {records: "`1`"}\n    compensation: {type: manual_review}',
+        "    compensation: {type: manual_review}",
+    )
+    place.adapter("    # Kinto honours no idempotency key.", "    # Kinto")
+    warnings = [one for one in check.check(place.path(LEAST), ENVIRON).warnings if "digest_of" in one]
+    assert warnings == [
+        "killcord.yaml: tools.erp: refund.create has delete_created with auto: true, but its object has no version: every rollback of it "
+        "is a task; if the tool gives none, declare version: {digest_of: state}"
+    ]
+
+
+def test_a_check_warns_of_a_listing_that_never_shows_absence(place: Place) -> None:
+    assert not [one for one in check.check(place.path(LEAST), ENVIRON).warnings if "whole" in one]
+    place.adapter("        whole: \"type(reply.body.data) == 'array' && !contains(keys(reply.headers), 'next-page')\"\n", "")
+    assert [one for one in check.check(place.path(LEAST), ENVIRON).warnings if "whole" in one] == [
+        "killcord.yaml: tools.erp: refund.create has probe.find without whole: a person decides about a create that its listing does not "
+        "show"
+    ]
+
+
+def test_a_check_warns_of_a_guard_by_a_version_of_the_body(place: Place) -> None:
+    place.adapter("    version: reply.headers.etag ", "    version: reply.body.data.last_modified ")
+    warnings = [one for one in check.check(place.path(LEAST), ENVIRON).warnings if "set guard: compare" in one]
+    named = ["invoice.status.update", "invoice.update", "invoice.replace", "invoice.delete"]
+    assert [one.split()[2] for one in warnings] == named
 
 
 def test_a_check_tells_problems_and_does_not_raise(place: Place) -> None:

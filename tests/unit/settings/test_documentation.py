@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from gateway.settings import adapter, sections
+from gateway.settings import adapter, compilation, sections
 from gateway.settings import config as settings
 from gateway.settings.document import Section
 
@@ -45,8 +47,33 @@ def test_every_key_of_the_configuration_is_documented(key: str) -> None:
         adapter.ListingDocument,
         adapter.CompensationDocument,
         adapter.InsteadDocument,
+        adapter.PendingDocument,
     ],
 )
 def test_every_key_of_an_adapter_is_documented(model: type[Section]) -> None:
     missing = [key for key in keys(model) if not re.search(rf"[`{{ .]{key}\b", ADAPTERS)]
     assert missing == []
+
+
+EXAMPLE = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+START, *PARTS = [
+    pytest.param(yaml.safe_load(found[1]), id=f"{page}:{number}")
+    for page in ("adapters.md", "adapters-calls.md", "adapters-writes.md", "adapters-outcomes.md")
+    for number, found in enumerate(EXAMPLE.finditer((ROOT / "docs" / page).read_text()), 1)
+]
+
+
+def with_part(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """An adapter with what a part adds, or has in place of keys of the same name."""
+    actions = {one["name"]: one for one in whole["actions"]}
+    changed = {one["name"]: {**actions.get(one["name"], {}), **one} for one in part.get("actions", [])}
+    objects = {name: {**whole["objects"].get(name, {}), **one} for name, one in part.get("objects", {}).items()}
+    return {**whole, **part, "objects": {**whole["objects"], **objects}, "actions": list({**actions, **changed}.values())}
+
+
+@pytest.mark.parametrize("part", [START, *PARTS])
+def test_every_example_of_an_adapter_loads(part: dict[str, Any], tmp_path: Path) -> None:
+    (start,) = START.values
+    assert isinstance(start, dict)
+    (tmp_path / "adapter.yaml").write_text(yaml.safe_dump(with_part(start, part), sort_keys=False))
+    assert compilation.load(tmp_path, "shop", {})[1] == []

@@ -5,7 +5,7 @@ from gateway.stores.sqlite.log.writer import prepare
 from tests.support import journaling as make
 from tests.support.journaling import typed
 
-RUN, OBJECT = "run:run_1", "acme/erp:invoice:inv_"
+RUN, OBJECT = "run:run_1", "acme/erp/erp:invoice:inv_"
 
 
 def nowhere(_: Sight) -> Sighting | None:

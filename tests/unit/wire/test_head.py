@@ -162,3 +162,23 @@ def test_judging_a_hostile_head_takes_no_more_than_linear_time(start: bytes) -> 
     with pytest.raises(MalformedRequest):
         GRAMMAR.read(start + b"\r\n\r\n")
     assert time.perf_counter() - began < 5
+
+
+def test_fields_that_came_before_are_read_as_they_were_whatever_the_request_line() -> None:
+    """Short blocks of fields are remembered; what depends on the method, the version or the length of the head is not."""
+    lines = ["Content-Length: 3", "X-Mine: 1", "Connection: x-mine"]
+    starts = ["PUT /erp/x HTTP/1.1", "POST /erp/y HTTP/1.0", "GET /erp/x HTTP/1.1"]
+    grammar = Grammar(Hosts(["localhost"]), Bounds())
+    for _ in range(2):
+        for start in starts[:2]:
+            fresh = Grammar(Hosts(["localhost"]), Bounds())
+            assert grammar.read(raw(*lines, start=start)) == fresh.read(raw(*lines, start=start))
+        with pytest.raises(MalformedRequest, match="must not have a body"):
+            grammar.read(raw(*lines, start=starts[2]))
+
+
+def test_what_is_refused_is_refused_again() -> None:
+    for line, message in (("X_Y: 1", "not accepted"), ("Expect: 200-ok", "expectation"), ("X Y: 1", "name"), ("Host: localhost", "twice")):
+        for _ in range(2):
+            with pytest.raises(MalformedRequest, match=message):
+                read(line)

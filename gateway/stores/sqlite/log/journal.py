@@ -7,12 +7,13 @@ import contextlib
 import sqlite3
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway import errors
 from gateway.core.journal import projection
-from gateway.model.effect import Charge, Sighting
-from gateway.model.entries import ChargeRecord, Entry, IntentEntry
+from gateway.model.effect import Charge, Sighting, State
+from gateway.model.entries import ChargeRecord, Entry, IntentEntry, ReplayEntry
 from gateway.model.entry import Position, Sealed
 from gateway.model.run import Run
 from gateway.ports.journal import IntentRefused, IntentRequest, Journal, JournalHealth
@@ -36,6 +37,8 @@ class PendingEntries:
         self._steps: defaultdict[str, deque[int]] = defaultdict(deque)
         self._stepped: deque[tuple[int, tuple[str, str]]] = deque()
         self._durable = 0
+        self.undecided: set[tuple[str, str]] = set()
+        """Tenant and workflow of each write whose outcome was unknown at a time: none is missing of those to which that matters."""
 
     def take(self, entry: writer.Prepared) -> None:
         """Count an entry that was just given its place."""
@@ -45,9 +48,13 @@ class PendingEntries:
                 self._stepped.append((seq, change.scopes))
                 for scope in change.scopes:
                     self._steps[scope].append(seq)
+            elif isinstance(change, projection.WriteSettled):
+                if change.state is State.UNKNOWN and (workflow := entry.entry.workflow_id) is not None:
+                    self.undecided.add((entry.entry.tenant or "", workflow))
             elif isinstance(change, projection.Seen):
-                self.remember((f"run:{change.run_id}", change.object), Sighting(change.version, seq))
-                self.remember((f"workflow:{change.workflow_id}", change.object), Sighting(change.version, seq))
+                sighting = Sighting(change.version, seq)
+                self.remember((f"run:{change.run_id}", change.object), sighting)
+                self.remember((f"workflow:{change.workflow_id}", change.object), sighting)
 
     def remember(self, sight: Sight, sighting: Sighting) -> None:
         self._sightings[sight] = sighting
@@ -122,6 +129,8 @@ class SqliteJournal:
         return self._submit(_no_intent(entry), blobs)
 
     async def append(self, entry: Entry, blobs: Sequence[Sealed] = ()) -> Position:
+        if isinstance(entry, ReplayEntry) and entry.named is not None and entry.named.own is not None:
+            self._keys.note(entry.tenant, entry.workflow_id, entry.named.own)
         future: asyncio.Future[Position] = self._loop.create_future()
         self._submit(_no_intent(entry), blobs, future=future)
         return await future
@@ -171,6 +180,8 @@ class SqliteJournal:
         self._pending.take(prepared)
         if request is not None:
             self._keys.note(request.entry.tenant, request.entry.workflow_id, request.entry.key.digest)
+            if request.entry.key.own is not None:
+                self._keys.note(request.entry.tenant, request.entry.workflow_id, request.entry.key.own)
         self._writer.put(writer.Submission(prepared, self._term, blobs, request, future))
         return prepared.position
 
@@ -211,6 +222,9 @@ class SqliteJournal:
                 future.set_exception(errors.JournalUnavailable(retry_after=1.0))
 
 
+_CHARGE: Callable[[Charge | ChargeRecord], tuple[object, ...]] = attrgetter("scope", "name", "amount", "member")
+
+
 def _no_intent(entry: Entry) -> Entry:
     if isinstance(entry, IntentEntry):
         raise ValueError("append an intent with intend(), which checks its key and charges")
@@ -219,12 +233,8 @@ def _no_intent(entry: Entry) -> Entry:
 
 def _check_charges(request: IntentRequest) -> None:
     """The entry must contain what is checked: a replay of the journal charges by the entry alone."""
-    if tuple(map(_charge, request.entry.charges or ())) != tuple(map(_charge, request.charges)):
+    if tuple(map(_CHARGE, request.entry.charges or ())) != tuple(map(_CHARGE, request.charges)):
         raise ValueError("the intent's charges are not those of the request")
-
-
-def _charge(charge: Charge | ChargeRecord) -> tuple[str, str, int, str | None]:
-    return charge.scope, charge.name, charge.amount, charge.member
 
 
 if TYPE_CHECKING:

@@ -42,13 +42,50 @@ SELECT stream, seq, hash, ts, note FROM heads ORDER BY stream
 SELECT * FROM writes WHERE tenant = ? AND workflow_id = ? AND key_digest = ? ORDER BY attempt DESC LIMIT 1
 
 -- name: keys_of_workflow
-SELECT DISTINCT key_digest FROM writes WHERE tenant = ? AND workflow_id = ? LIMIT ?
+SELECT key_digest FROM writes WHERE tenant = ?1 AND workflow_id = ?2
+UNION SELECT key_own FROM writes WHERE tenant = ?1 AND workflow_id = ?2 AND key_own IS NOT NULL
+UNION SELECT key_own FROM named_keys WHERE tenant = ?1 AND workflow_id = ?2
+LIMIT ?3
 
 -- name: writes_of_run
 SELECT * FROM writes WHERE run_id = ? ORDER BY seq
 
--- name: rewritten
-SELECT 1 FROM writes WHERE workflow_id = ? AND object = ? AND seq > ? AND state != 'failed' LIMIT 1
+-- name: later_writes
+SELECT * FROM writes WHERE workflow_id = ? AND object = ? AND seq > ? AND state != 'failed' ORDER BY seq
+
+-- name: written_at
+SELECT 1 FROM writes WHERE object = :object AND seq <= :until AND :version IN (before_version, after_version) LIMIT 1
+
+-- name: read_at
+SELECT 1 FROM entries INDEXED BY entries_by_run
+WHERE run_id IN (SELECT run_id FROM writes WHERE object = :object UNION SELECT :run) AND seq <= :until AND kind = 'read'
+  AND json_extract(CAST(line AS TEXT), '$.version') = :version
+  AND json_extract(CAST(line AS TEXT), '$.target.type') = :type AND json_extract(CAST(line AS TEXT), '$.target.id') = :id
+LIMIT 1
+
+-- name: other_writes
+SELECT * FROM writes WHERE object = ?1 AND wire_key != ?2 AND state != 'failed'
+  AND (seq > ?3 OR state IN ('in_flight', 'unknown') OR outcome_seq > ?3)
+ORDER BY seq
+
+-- name: writes_of_object
+SELECT * FROM writes WHERE object = ? AND state != 'failed' ORDER BY seq
+
+-- name: named_write
+SELECT * FROM writes WHERE tenant = ? AND workflow_id = ? AND key_own = ? ORDER BY seq DESC LIMIT 1
+
+-- name: named_key
+SELECT wire_key, content, seq FROM named_keys WHERE tenant = ? AND workflow_id = ? AND key_own = ?
+
+-- name: undecided_equals
+SELECT * FROM writes INDEXED BY writes_doubtful
+WHERE tenant = ?1 AND workflow_id = ?2 AND key_digest != ?3 AND (key_same = ?4 OR (key_kind = 'content' AND key_digest = ?4) OR content = ?5) AND rollback_id IS NULL
+  AND (state = 'unknown' OR (state = 'standing' AND known_by IN ('mark', 'person', 'state')))
+ORDER BY seq
+
+-- name: undecided_workflows
+SELECT DISTINCT tenant, workflow_id FROM writes INDEXED BY writes_doubtful
+WHERE state = 'unknown' OR (state = 'standing' AND known_by IN ('mark', 'person', 'state'))
 
 -- name: unsettled_writes
 SELECT * FROM writes WHERE state IN ('in_flight', 'unknown') ORDER BY seq

@@ -8,9 +8,9 @@ INSERT INTO blobs (ref, tenant, data) VALUES :rows ON CONFLICT DO NOTHING
 
 -- name: keep_writes
 INSERT INTO writes (
-  seq, state, tenant, workflow_id, key_digest, key_kind, content, window_s, system, type, id, target_tenant, object,
-  class, remedy, automatic, allowed_until, compensates, attempt, wire_key, run_id, generation, step_id, tool, action,
-  at, before_version, snapshot_ref, args_ref, rollback_id, parent_step, method, existed
+  seq, state, tenant, workflow_id, key_digest, key_kind, content, window_s, key_same, key_own, system, type, id, target_tenant, object,
+  place, class, remedy, automatic, allowed_until, compensates, undeclared, attempt, wire_key, run_id, generation, step_id, tool, action,
+  at, before_version, snapshot_ref, args_ref, rollback_id, parent_step, method, existed, guarded
 ) VALUES :rows
 
 -- name: taken_keys
@@ -18,14 +18,18 @@ WITH asked (tenant, workflow_id, key_digest, attempt) AS (VALUES :rows)
 SELECT asked.* FROM asked CROSS JOIN writes INDEXED BY writes_by_key USING (tenant, workflow_id, key_digest, attempt)
 
 -- name: settle_writes
-WITH settled (wire_key, state, verification, outcome_seq, status, after_version, reply_ref, reconciled, made, object) AS (VALUES :rows)
+WITH settled (wire_key, state, verification, outcome_seq, status, after_version, reply_ref, reconciled, made, object, known_by, pending) AS (VALUES :rows)
 UPDATE writes SET
   state = settled.state, outcome_seq = settled.outcome_seq, status = settled.status, after_version = settled.after_version,
-  reply_ref = settled.reply_ref, verification = settled.verification,
+  reply_ref = coalesce(settled.reply_ref, writes.reply_ref), verification = settled.verification, known_by = settled.known_by,
+  pending = settled.pending,
   id = coalesce(settled.made, id), object = coalesce(writes.object, settled.object)
 FROM settled
 WHERE writes.wire_key = settled.wire_key
   AND (writes.state = 'in_flight' OR (writes.state = 'unknown' AND settled.reconciled))
+
+-- name: name_key
+INSERT OR REPLACE INTO named_keys (tenant, workflow_id, key_own, content, wire_key, seq) VALUES (?, ?, ?, ?, ?, ?)
 
 -- name: compensate_writes
 WITH taken_back (wire_key) AS (VALUES :rows)
