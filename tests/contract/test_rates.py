@@ -18,7 +18,7 @@ from gateway.ports.rates import Quota, Rates
 from gateway.stores.memory import MemoryRates
 from gateway.stores.redis.rates import KEPT
 from tests.support import valkey
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 from tests.support.valkey import Valkey
 
 Meters = Sequence[tuple[str, Rate]]

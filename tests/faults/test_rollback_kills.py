@@ -20,7 +20,8 @@ import pytest
 import yaml
 
 from killcord_demo import web
-from tests.support.gateway import CHECKOUT, free_port, wait_until
+from tests.support.gateway import CHECKOUT, wait_until
+from tests.support.ports import free_port
 from tests.support.toolmodel import ADAPTER
 
 KILLS = [50, pytest.param(2000, marks=pytest.mark.soak)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import yaml
 
 from killcord_demo import web
 from tests.support.kinto import AUTHORIZATION
+from tests.support.ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 DEADLINE = 60.0
@@ -124,8 +124,12 @@ class Gateway:
 
     def stop(self) -> None:
         """End it, in whatever state it is."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None:
+            return
+        if self._process.poll() is None:
             self.terminate()
+        else:
+            self.ended()
 
     def ask(self, method: str, path: str, body: object = None) -> web.Answer:
         """The control API."""
@@ -196,13 +200,6 @@ def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = DEADLIN
             pass
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds:g} s for {what}")
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from killcord_demo import web
-from tests.support.gateway import CHECKOUT, free_port, wait_until
+from tests.support.gateway import CHECKOUT, wait_until
+from tests.support.ports import free_port
 
 _CONFIG = """\
 daemon off;
@@ -65,4 +66,4 @@ def serving(folder: Path, behind: int) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import free_port, wait_until
+from tests.support.gateway import wait_until
 from tests.support.policies import POLICIES, ROOT
+from tests.support.ports import free_port
 
 VERSION = "v1.22.2"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 
 
 @dataclass(slots=True)

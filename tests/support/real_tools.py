@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from tests.support import gateway
-from tests.support.gateway import CHECKOUT, Gateway, free_port, wait_until
+from tests.support.gateway import CHECKOUT, Gateway, wait_until
+from tests.support.ports import free_port
 
 TOOLS = CHECKOUT / ".tools"
 SECRET = "Bearer sk_test_killcord"
@@ -208,7 +209,7 @@ def _running(tool: Tool, command: list[str], folder: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.gateway import CHECKOUT, free_port, wait_until
+from tests.support.gateway import CHECKOUT, wait_until
+from tests.support.ports import free_port
 
 AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=AKIA/20261130/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 """Whose requests these are; moto does not verify the signature."""
@@ -97,7 +98,7 @@ def serving(folder: Path) -> Iterator[Bucket]:
         yield made
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _answers(bucket: Bucket) -> bool:

