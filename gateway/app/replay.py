@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,16 @@ from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.core.policy import replay
 from gateway.core.policy.replay import Decided, Ruling
 from gateway.core.request import exact_json
-from gateway.model.entries import DecisionRecord, IntentEntry, ReadEntry, RefusalEntry
+from gateway.model.entries import DecisionRecord, Entry, IntentEntry, ReadEntry, RefusalEntry
+from gateway.model.entry import Sealed
 from gateway.model.run import Run
 from gateway.stores.sqlite import store
 
-EVERY = 1_000
-"""Decisions between two reports of progress."""
+AT_ONCE = 64
+"""Calls that are decided between two reports of progress, and whose sealed bodies are in memory together."""
+
+RUNS = 10_000
+"""Runs that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,10 @@ async def run(data_dir: Path, bundle: Path, *, progress: Callable[[int, int], No
         with store.reading(data_dir) as journal:
             replaying = _Replay(journal, engine, TenantVault(journal.blobs, open_master_key(data_dir / "keys")), found)
             newest = journal.newest
-            for count, entry in enumerate(journal.decided(after=0, until=newest), start=1):
-                if isinstance(entry, ReadEntry | IntentEntry | RefusalEntry) and entry.decision is not None:
-                    await replaying.decide_again(entry, entry.decision)
-                if count % EVERY == 0:
-                    progress(entry.position.seq, newest)
+            decided = journal.decided(after=0, until=newest)
+            while page := list(itertools.islice(decided, AT_ONCE)):
+                await replaying.decide_again(page)
+                progress(page[-1].position.seq, newest)
             progress(newest, newest)
     finally:
         await engine.close()
@@ -84,15 +88,23 @@ class _Replay:
     engine: EmbeddedEngine
     vault: TenantVault
     found: Replayed
-    earlier: dict[tuple[str, int], Run | None] = field(default_factory=dict)
+    runs: dict[tuple[str, int], Run | None] = field(default_factory=dict)
 
-    async def decide_again(self, entry: Decided, recorded: DecisionRecord) -> None:
+    async def decide_again(self, page: Sequence[Entry]) -> None:
+        """Decide again on the calls of these entries. What was sealed with them is looked up together."""
+        calls = [one for one in page if isinstance(one, ReadEntry | IntentEntry | RefusalEntry)]
+        sealed = await self.vault.fetch({ref for one in calls if (ref := _args_ref(one)) is not None})
+        for one in calls:
+            if one.decision is not None:
+                await self._decide_again(one, one.decision, sealed)
+
+    async def _decide_again(self, entry: Decided, recorded: DecisionRecord, sealed: Mapping[str, Sealed]) -> None:
         run, found, target = await self._run(entry.run_id, entry.generation), self.found, entry.target
         if run is None:
             found.lost["its run is not in the journal"] += 1
             return
         try:
-            decision = await self.engine.decide(replay.document(entry, run, *await self._sealed(entry)))
+            decision = await self.engine.decide(replay.document(entry, run, *await self._kept(entry, sealed)))
         except KeyError:
             found.lost["its record is incomplete, or its tenant was forgotten"] += 1
             return
@@ -110,24 +122,27 @@ class _Replay:
 
     async def _run(self, run_id: str, generation: int) -> Run | None:
         """The run as it was when the decision was made."""
-        run = await self.journal.registry.run(run_id)
-        if run is None or run.generation == generation:
-            return run
-        if (run_id, generation) not in self.earlier:
-            self.earlier[run_id, generation] = self.journal.run_of(run_id, generation)
-        return self.earlier[run_id, generation]
+        if (run_id, generation) not in self.runs:
+            run = await self.journal.registry.run(run_id)
+            if run is not None and run.generation != generation:
+                run = self.journal.run_of(run_id, generation)
+            if len(self.runs) >= RUNS:
+                self.runs.clear()
+            self.runs[run_id, generation] = run
+        return self.runs[run_id, generation]
 
-    async def _sealed(self, entry: Decided) -> tuple[object, Mapping[str, str] | None]:
+    async def _kept(self, entry: Decided, sealed: Mapping[str, Sealed]) -> tuple[object, Mapping[str, str] | None]:
         """The body and the query that were decided on; ``None`` for what was not sealed.
 
         Raises:
             KeyError: it is not there any more.
         """
-        ref = None if entry.requested is None else entry.requested.args_ref
+        ref = _args_ref(entry)
         if ref is None:
             return None, None
-        plain = await self.vault.open(ref)
-        if plain is None:
-            raise KeyError("its arguments are not in the journal")
-        kept: Any = exact_json.loads(plain)
+        kept: Any = exact_json.loads(await self.vault.unseal(sealed[ref]))
         return kept["request"]["body"], kept["request"].get("query")
+
+
+def _args_ref(entry: Decided) -> str | None:
+    return None if entry.requested is None else entry.requested.args_ref

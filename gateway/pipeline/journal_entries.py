@@ -114,7 +114,7 @@ def replay(metered: Metered, write: Write, at: float, named: Key | None = None) 
         attempt=write.attempt,
         replay_of=str(write.intent),
         resumed=write.intent.seq <= metered.known.run.resumed_from,
-        named=None if named is None else _key(named),
+        named=None if named is None else _key(named, compensates=False),
     )
 
 
@@ -183,7 +183,7 @@ def intent(
         sent=entries.Sent(method=call.method, path=known.tool.base + call.recorded, body_digest=body_digest),
         idempotency_key=wire_key,
         attempt=permit.fresh.attempt,
-        key=_key(key),
+        key=_key(key, compensates=known.undoing is not None),
         charges=tuple([entries.ChargeRecord(one.scope, one.name, one.amount, one.member) for one in charges]),
         decision=_decided(known, permit.considered),
         approval_id=None if permit.approval is None else permit.approval.approval_id,
@@ -197,8 +197,9 @@ def intent(
     )
 
 
-def _key(key: Key) -> entries.KeyRecord:
-    same = key.same if key.same != key.digest else None
+def _key(key: Key, *, compensates: bool) -> entries.KeyRecord:
+    # No call waits for an equal compensation: that is not worth a page of the journal for each.
+    same = key.same if key.same != key.digest and not compensates else None
     return entries.KeyRecord(
         kind=key.kind, digest=key.digest, content=key.content, window=round(key.window), same=same or None, own=key.own
     )

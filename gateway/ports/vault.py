@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from gateway.model.entry import Sealed
@@ -11,6 +12,9 @@ class Blobs(Protocol):
     """Sealed blobs and the wrapped tenant keys they were sealed under."""
 
     async def blob(self, ref: str) -> Sealed | None: ...
+
+    async def blobs(self, refs: Collection[str]) -> Mapping[str, Sealed]:
+        """Those of the refs that are kept, looked up together: that costs little more than to look up one."""
 
     async def tenant_key(self, tenant: str) -> bytes | None: ...
 
@@ -30,4 +34,12 @@ class Vault(Protocol):
 
         Raises:
             KeyError: the tenant was forgotten.
+        """
+
+    async def fetch(self, refs: Collection[str]) -> Mapping[str, Sealed]:
+        """The kept blobs of these refs, still sealed."""
+
+    async def unseal(self, sealed: Sealed) -> bytes:
+        """Raises:
+        KeyError: the tenant was forgotten.
         """

@@ -219,6 +219,11 @@ async def test_blobs_stand_with_the_entry_that_names_them(reopen: Reopen) -> Non
     assert await store.blobs.blob(kept.ref) == kept
     assert await store.blobs.blob(reply.ref) == Sealed(reply.ref, "globex", reply.data)
     assert await store.blobs.blob("sha256:none") is None
+    assert await store.blobs.blobs([kept.ref, "sha256:none", reply.ref, kept.ref]) == {
+        kept.ref: kept,
+        reply.ref: Sealed(reply.ref, "globex", reply.data),
+    }
+    assert await store.blobs.blobs([]) == {}
 
 
 async def test_entries_are_found_by_run_tenant_and_kind_in_pages(store: SqliteStore) -> None:

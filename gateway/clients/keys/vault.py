@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,9 @@ class TenantVault:
         """
         sealed = None if ref is None else await self._blobs.blob(ref)
         return None if sealed is None else await self.unseal(sealed)
+
+    async def fetch(self, refs: Collection[str]) -> Mapping[str, Sealed]:
+        return await self._blobs.blobs(refs)
 
     async def unseal(self, sealed: Sealed) -> bytes:
         """Raises:

@@ -137,7 +137,7 @@ class Undo(Struct, frozen=True, kw_only=True):
     made_of: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        force_setattr(self, "made_of", self.roots(self.by or ""))
+        force_setattr(self, "made_of", self._roots(self.by or "", with_body=True))
 
     def attached_of(self, by: str) -> Attached:
         """What the call by this action carries beside its body."""
@@ -155,6 +155,9 @@ class Undo(Struct, frozen=True, kw_only=True):
 
     def roots(self, by: str, *, with_body: bool = True) -> frozenset[str]:
         """What the call by this action is made of, such as ``request`` and ``snapshot``."""
+        return self.made_of if with_body and by == self.by else self._roots(by, with_body=with_body)
+
+    def _roots(self, by: str, *, with_body: bool) -> frozenset[str]:
         return frozenset[str]().union(*(one.roots for one in self.expressions(by, with_body=with_body)))
 
 

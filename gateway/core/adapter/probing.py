@@ -5,7 +5,7 @@ Documents are as :func:`gateway.core.adapter.matching.document` makes them, with
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from urllib.parse import quote, urlencode
 
 from msgspec import Struct
@@ -130,7 +130,7 @@ def ours_alone(before: object, seen: object, asked: object, *, replaced: bool) -
     old = before or {}
     if not replaced and not old.keys() <= seen.keys():
         return False
-    wanted = set(_fields(asked))
+    wanted = set(_fields(asked, seen))
     changed = {name: value for name, value in seen.items() if name not in old or not exact_json.same(old[name], value)}
     return all((name, _text(value)) in wanted for name, value in changed.items())
 
@@ -141,22 +141,27 @@ def differs_from_reply(seen: object, asked: object, shown: object) -> str | None
     At the version that the reply had, somebody changed it: the tool gave that version twice (it was restored from a backup, or the object
     was removed and made again).
     """
-    wanted, given = set(_fields(asked)), set(_fields(shown))
-    for name, value in seen.items() if isinstance(seen, dict) else ():
+    if not isinstance(seen, dict):
+        return None
+    wanted, given = set(_fields(asked, seen)), set(_fields(shown, seen))
+    for name, value in seen.items():
         values = {text for key, text in wanted if key == name}
         if len(values) == 1 and _text(value) not in values and (name, next(iter(values))) in given:
             return str(name)
     return None
 
 
-def _fields(value: object) -> Iterator[tuple[str, bytes]]:
+def _fields(value: object, named: Container[object]) -> Iterator[tuple[str, bytes]]:
+    """The fields of a body with these names, at any depth."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield name, _text(inner)
-            yield from _fields(inner)
+            if name in named:
+                yield name, _text(inner)
+            if isinstance(inner, (dict, list)):
+                yield from _fields(inner, named)
     elif isinstance(value, list):
         for inner in value:
-            yield from _fields(inner)
+            yield from _fields(inner, named)
 
 
 def _text(value: object) -> bytes:

@@ -19,26 +19,29 @@ _LARGEST = 2**63 - 1
 
 def shown(value: object, *, largest: int = SAFE) -> object:
     """A value whose numbers all engines hold; ``largest`` is the greatest whole number that stays one."""
-    if value is None or type(value) is str:  # most members of a document are texts
-        return value
+    return _shown(value, largest)
+
+
+def _shown(value: object, largest: int) -> object:
     if isinstance(value, dict):
-        return {name: shown(member, largest=largest) for name, member in value.items()}
+        # Most members are texts.
+        return {name: member if type(member) is str else _shown(member, largest) for name, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [shown(member, largest=largest) for member in value]
+        return [_shown(member, largest) for member in value]
     return value if is_plain(value, largest=largest) else exact_json.dumps(value).decode()
 
 
 def documented(document: Mapping[str, object]) -> dict[str, object]:
     """The same for what the gateway composes: its times are whole nanoseconds."""
-    return {name: shown(member, largest=_LARGEST) for name, member in document.items()}
+    return {name: _shown(member, _LARGEST) for name, member in document.items()}
 
 
 def is_plain(value: object, *, largest: int = SAFE) -> bool:
     """Whether all engines hold it; what is no number, they do."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        return True
-    if isinstance(value, int):
+    if type(value) is int:
         return -largest <= value <= largest
+    if not isinstance(value, (float, Decimal)):
+        return True
     return -SAFE <= value <= SAFE and isinstance(value, float) and digits(repr(value)) <= DIGITS
 
 

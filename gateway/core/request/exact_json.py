@@ -26,7 +26,8 @@ EXACT = Context(prec=4 * DIGITS, Emax=8 * DIGITS, Emin=-8 * DIGITS)
 # A number that orjson might round has sixteen digits or more, or an exponent. Most texts have neither, and that is seen fastest like this.
 _SHAPES = bytes.maketrans(b"123456789.E", b"0000000000e")
 _SIXTEEN, _EXPONENT = b"0" * 16, b"0e"
-_LONG = re.compile(rb"(?:^|[\[:,\s])-?(?:[0-9.]{16}|[0-9.]+[eE])")
+_LONG = re.compile(rb"[\[:,\s]-?[0-9](?:[0-9.]{15}|[0-9.]*[eE])")  # begins with a class: such a pattern is searched fastest
+_LONG_ALONE = re.compile(rb"-?[0-9](?:[0-9.]{15}|[0-9.]*[eE])")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 
 Number = int | float | Decimal
@@ -74,7 +75,9 @@ def fault(body: bytes) -> str | None:
 def may_be_rounded(body: bytes) -> bool:
     """Whether a JSON text may have a number of sixteen digits or more, or one with an exponent."""
     shapes = body.translate(_SHAPES)
-    return (_SIXTEEN in shapes or _EXPONENT in shapes) and _LONG.search(body) is not None
+    if not (_SIXTEEN in shapes or _EXPONENT in shapes):
+        return False
+    return _LONG.search(body) is not None or _LONG_ALONE.match(body) is not None
 
 
 def is_inexact(value: object) -> bool:

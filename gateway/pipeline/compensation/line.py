@@ -27,7 +27,9 @@ from gateway.model.rollback import BY_ROLLBACK, CompensationKind, Node, NodeOutc
 from gateway.model.run import Lease, Run
 from gateway.pipeline import effect, sealed_payloads
 from gateway.pipeline.compensation import node_outcome
-from gateway.pipeline.compensation.request import CompensationRequests, Conflict, Needless, NeverShown, Prepared
+from gateway.pipeline.compensation.node_outcome import Conflict, Needless, NeverShown
+from gateway.pipeline.compensation.payloads import Payloads
+from gateway.pipeline.compensation.request import CompensationRequests, Prepared
 from gateway.pipeline.effect import SendWrite
 from gateway.pipeline.evidence import Before, CallTrace, Classified, Fresh, Kept, Known, Metered, Permitted, Step, Undoing
 from gateway.pipeline.stages.classify import classify
@@ -71,32 +73,34 @@ class Compensate:
             return node_outcome.of_refusal(against)
 
     async def _carried(self, order: CompensationRequest) -> NodeOutcome:
-        order = await self._in_time(order)  # or what its adapter declares for an object that it is too late for
-        action = await self._prepared(order)  # the one call of the plan, from the journal
+        payloads = self.calls.payloads(order.node, order.effects, sent=True)
+        order = await self._in_time(order, payloads)  # or what its adapter declares for an object that it is too late for
+        action = await self._prepared(order, payloads)  # the one call of the plan, from the journal
         opened = self.gate(action)  # orders that came later, on the tool or on everything
         metered = Metered(opened=opened, quota=None)  # charged to no limit: a contained run's budget must not keep it from being undone
         fresh = await self.recall(metered)  # done before, by this or an earlier owner
         if isinstance(fresh, Kept):
             return node_outcome.of_earlier(fresh)
         permit = await self._permitted(fresh, order)  # policy can only turn it into a task
-        before = await self._matching(permit, order)  # at the version that our last effect left, or not at all
+        before = await self._matching(permit, order, payloads)  # at the version that our last effect left, or not at all
         trace = CallTrace(action.known.call, self.clock.monotonic, _no_client)
         return node_outcome.of_answer(
             await self.send_write.settled(permit, before, trace)
         )  # intent, fence, call, verification, outcome: as every write
 
-    async def _prepared(self, order: CompensationRequest) -> Classified:
-        now = await self._object(order.node, order.run, order.effects) if self.calls.needs_object(order.node) else None
-        prepared = await self.calls.prepare(order.node, order.run, order.effects, now)  # from what was sealed with the effects
+    async def _prepared(self, order: CompensationRequest, payloads: Payloads) -> Classified:
+        now = await self._object(order.node, order.run, order.effects, payloads) if self.calls.needs_object(order.node) else None
+        prepared = await self.calls.prepare(order.node, order.run, order.effects, payloads, now)  # from what was sealed with the effects
         known = self._known(order, prepared)  # the recovery lease: this node's one call
         return _confined(order, classify(known))  # the declared compensation, on the object's own path
 
     async def proposal(self, compensating: CompensationRequest) -> Proposal | NodeOutcome:
         node = compensating.node
+        payloads = self.calls.payloads(node, compensating.effects)
         try:
-            call = (await self._prepared(compensating)).known.call
+            call = (await self._prepared(compensating, payloads)).known.call
             instead = self.calls.instead(node)
-            other = None if instead is None else (await self._prepared(_other(compensating, instead))).known.call
+            other = None if instead is None else (await self._prepared(_other(compensating, instead), payloads)).known.call
         except (Conflict, errors.Refusal) as against:
             return node_outcome.of_refusal(against)
         base = self.tools[node.tool].base
@@ -120,12 +124,13 @@ class Compensate:
 
     async def settle_unknown(self, order: CompensationRequest, write: Write) -> bool | None:
         """Determine whether a compensation of unknown outcome was applied; if the tool shows it, journal it."""
-        expects = await self._expects(order.node)
+        payloads = self.calls.payloads(order.node, order.effects)
+        expects = await self._expects(order.node, payloads)
         now = await self.probe.writes.by_wire_key(write.wire_key) or write
         if expects is None or now.pending:  # what the tool has only accepted may still come: the object does not show it
             return await self.decide(now)
         try:
-            seen = await self._object(order.node, order.run, order.effects)
+            seen = await self._object(order.node, order.run, order.effects, payloads)
         except errors.ToolUnreachable:
             raise
         except (Conflict, errors.Refusal):
@@ -142,31 +147,32 @@ class Compensate:
         return None if became is State.UNKNOWN else became is State.STANDING
 
     async def examine(self, node: Node, run: Run, effects: Sequence[Write], state: NodeState) -> Examined | NotExamined | None:
+        payloads = self.calls.payloads(node, effects)
         try:
-            seen = await self._object(node, run, effects)
+            seen = await self._object(node, run, effects, payloads)
         except errors.ToolUnreachable as lost:
             return NotExamined(lost.detail)
         except NeverShown as never:
-            return await self._not_compared(node, state, never)
+            return await self._not_compared(node, state, never, payloads)
         except (Conflict, errors.Refusal):
             return None
         if state not in (NodeState.DONE, NodeState.NOTHING):
             return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=None)
-        expects = await self._expects(node) if node.by is not None else None
+        expects = await self._expects(node, payloads) if node.by is not None else None
         differs = None if expects is None else objects.difference(seen, expects)
         met = None if expects is None else differs is None
         why = "" if differs is None else f"it differs from its state before the run: {differs}"
         return Examined(exists=seen.exists, version=seen.version, state=seen.state, as_expected=met, why=why)
 
-    async def _not_compared(self, node: Node, state: NodeState, why: NeverShown) -> Examined | None:
+    async def _not_compared(self, node: Node, state: NodeState, why: NeverShown, payloads: Payloads) -> Examined | None:
         """An object that was restored or removed and can never be looked at: it is not known to be as it has to be."""
-        if state is not NodeState.DONE or await self._expects(node) is None:
+        if state is not NodeState.DONE or await self._expects(node, payloads) is None:
             return None
         return Examined(exists=True, version=None, state=None, as_expected=False, why=f"it could not be compared: {why}")
 
-    async def _expects(self, node: Node) -> Expected | None:
+    async def _expects(self, node: Node, payloads: Payloads) -> Expected | None:
         try:
-            return await self.calls.expects(node)
+            return await self.calls.expects(node, payloads)
         except Conflict:
             return None
 
@@ -191,12 +197,12 @@ class Compensate:
             undoing=Undoing(order, prepared.expects, prepared.carried),
         )
 
-    async def _in_time(self, order: CompensationRequest) -> CompensationRequest:
+    async def _in_time(self, order: CompensationRequest, payloads: Payloads) -> CompensationRequest:
         """The node as it has to be carried out on the object as it is now. Its key stays: one of the two is done, once."""
         node, instead = order.node, self.calls.instead(order.node)
         if instead is None:
             return order
-        seen = await self._object(node, order.run, order.effects)
+        seen = await self._object(node, order.run, order.effects, payloads)
         if seen.body_unknown and dependencies.depends_on(instead.when, "object", "body"):
             raise Conflict(f"it is not known whether it is too late for the object: {seen.body_unknown}", seen=seen.version)
         variables = self.tools[node.tool].catalog.variables
@@ -222,7 +228,7 @@ class Compensate:
         allow = Allow(decision_id=self.clock.mint("dec"), revision=self.rules.revision)
         return Permitted(fresh=fresh, considered=Considered(decision=allow, at=known.at, mode=fresh.opened.mode, active=allow.revision))
 
-    async def _matching(self, permit: Permitted, order: CompensationRequest) -> Before:
+    async def _matching(self, permit: Permitted, order: CompensationRequest, payloads: Payloads) -> Before:
         """Bind the call to the version that our last effect left.
 
         Raises:
@@ -231,7 +237,7 @@ class Compensate:
         node = order.node
         if order.guard is None and not node.guard_absent:
             return Before(taken=False)
-        seen = await self._object(node, order.run, order.effects)
+        seen = await self._object(node, order.run, order.effects, payloads)
         if node.guard_absent:
             if seen.exists:
                 raise Conflict("the removed object exists again; somebody created it", seen=seen.version)
@@ -246,16 +252,16 @@ class Compensate:
             raise Conflict("a read of the object returns another one, or several", seen=seen.version)
         if not versions.same(order.guard, seen.version):
             raise Conflict(f"the object is at {seen.version}, and our last effect left it at {order.guard}", seen=seen.version)
-        if (changed := await self.calls.foreign_change(node, order.effects, seen)) is not None:
+        if (changed := await self.calls.foreign_change(node, order.effects, seen, payloads)) is not None:
             raise Conflict(f"somebody else may have changed {changed}: its version does not show that", seen=seen.version)
         return Before(taken=True, version=seen.version, state=seen.state, exists=True, guard=_if_match(seen.version, permit))
 
-    async def _object(self, node: Node, run: Run, effects: Sequence[Write]) -> ObjectState:
+    async def _object(self, node: Node, run: Run, effects: Sequence[Write], payloads: Payloads) -> ObjectState:
         kind = self.calls.action(node, node.action)
         if kind is None or kind.object_type is None:
             raise Conflict("its adapter no longer declares how to read the object")
         tool = self.tools[node.tool]
-        request = await self.calls.newest(effects)
+        request = await payloads.request(effects[-1])  # the newest one: by its captures the object is read
         made = node.target.id if kind.creates is not None else None
         try:
             return await self.reader.object_state(tool, kind, request.captures, run.tenant, request.carried, created=made)

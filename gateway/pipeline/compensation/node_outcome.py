@@ -6,7 +6,6 @@ from gateway import errors
 from gateway.core.adapter import versions
 from gateway.model.entry import Result, Verification
 from gateway.model.rollback import NodeOutcome, NodeState
-from gateway.pipeline.compensation.request import Conflict, Needless
 from gateway.pipeline.evidence import Kept, Settled
 from gateway.pipeline.stages import read
 from gateway.pipeline.stages.observe import PRECONDITION_FAILED
@@ -17,6 +16,22 @@ AGAIN = frozenset({409, 423, 425})
 """Statuses of a definite failure after which the same call may pass a little later."""
 BUSY = 429
 """The status by which a tool says that it did not apply the call and may at another time."""
+
+
+class Conflict(Exception):
+    """The effect cannot, or must not, be undone by a call; the message says why. ``seen`` is the version the object is at."""
+
+    def __init__(self, why: str, *, seen: str | None = None) -> None:
+        super().__init__(why)
+        self.seen = seen
+
+
+class NeverShown(Conflict):
+    """The tool will not show the object, however often it is asked."""
+
+
+class Needless(Conflict):
+    """There is nothing left to undo."""
 
 
 def of_refusal(against: Conflict | errors.Refusal) -> NodeOutcome:

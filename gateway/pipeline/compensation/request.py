@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,15 +12,14 @@ from gateway import errors
 from gateway.core.adapter import carried, catalog, objects, probing, resolve, versions
 from gateway.core.adapter.objects import Expected, ObjectState
 from gateway.core.request import canonical, exact_json
-from gateway.core.rollback import effects
-from gateway.model.call import NOTHING_CARRIED, Call, Carried, Head, Headers
+from gateway.model.call import Call, Carried, Head, Headers
 from gateway.model.effect import Write
 from gateway.model.rollback import CompensationKind, Node
 from gateway.model.run import Run
-from gateway.pipeline import sealed_payloads
-from gateway.pipeline.answers import reply_document
-from gateway.pipeline.sealed_payloads import Snapshot
-from gateway.pipeline.tool import Tool, Tools
+from gateway.pipeline.compensation.node_outcome import Conflict
+from gateway.pipeline.compensation.payloads import Payloads
+from gateway.pipeline.sealed_payloads import Request, Snapshot
+from gateway.pipeline.tool import Tools
 from gateway.ports.vault import Vault
 
 _OF_RUN = ("run_id", "workflow_id", "tenant", "agent_id", "task_class")
@@ -29,22 +28,6 @@ _OF_RUN = ("run_id", "workflow_id", "tenant", "agent_id", "task_class")
 
 _JSON = "application/json"
 _RESTORES = (CompensationKind.RESTORES, CompensationKind.MAKES)
-
-
-class Conflict(Exception):
-    """The effect cannot, or must not, be undone by a call; the message says why. ``seen`` is the version the object is at."""
-
-    def __init__(self, why: str, *, seen: str | None = None) -> None:
-        super().__init__(why)
-        self.seen = seen
-
-
-class NeverShown(Conflict):
-    """The tool will not show the object, however often it is asked."""
-
-
-class Needless(Conflict):
-    """There is nothing left to undo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +46,10 @@ class CompensationRequests:
     tools: Tools
     vault: Vault
 
+    def payloads(self, node: Node, writes: Sequence[Write], *, sent: bool = False) -> Payloads:
+        """What was sealed with a node's effects, to be read in one attempt: one at sending its call, or a look at its object."""
+        return Payloads(self.vault, self.tools, node, writes, sent=sent)
+
     def needs_object(self, node: Node) -> bool:
         """Whether the compensation's request is made of the object as it is now.
 
@@ -71,7 +58,7 @@ class CompensationRequests:
         """
         return "object" in self._declared(node)[1].roots(node.by or "", with_body=node.with_body)
 
-    async def prepare(self, node: Node, run: Run, writes: Sequence[Write], now: ObjectState | None = None) -> Prepared:
+    async def prepare(self, node: Node, run: Run, writes: Sequence[Write], payloads: Payloads, now: ObjectState | None = None) -> Prepared:
         """The call that carries out a node. ``now`` is the object as it is, where the request is made of it.
 
         Raises:
@@ -80,11 +67,14 @@ class CompensationRequests:
         kind, undo, by = self._declared(node)
         tool = self.tools[node.tool]
         original = next(one for one in writes if one.wire_key == node.original)
-        request = await self._request(original, tool)
-        await self._of_one_language(request, [one for one in writes if one.wire_key != node.original], tool)
-        snapshot = await self._snapshot(node)
+        request = await payloads.request(original)
+        for write in writes:
+            if (await payloads.request(write)).language != request.language:
+                # A tool may keep an object for each language that it is asked for: one call brings back one of them.
+                raise Conflict("its effects came with different Accept-Language, and the tool may keep an object for each")
+        snapshot = await payloads.snapshot()
         path = _path(tool.catalog, kind, node, request.captures)
-        document = await self._document(node, undo, request, snapshot, run, now)
+        document = await self._document(node, undo, payloads, request, snapshot, run, now)
         try:
             body, described = _body(node, undo, document, snapshot)
             target, headers = _attached(f"/{tool.name}{path}", undo.attached_of(node.by or ""), request.carried, document, described)
@@ -94,15 +84,15 @@ class CompensationRequests:
             raise Conflict(f"its compensation cannot be sent: {error.detail}") from error
         return Prepared(call, _expected(node, snapshot), request.carried)
 
-    async def expects(self, node: Node) -> Expected | None:
+    async def expects(self, node: Node, payloads: Payloads) -> Expected | None:
         """The expected state of a node's object; ``None`` if only the tool can show the result.
 
         Raises:
             Conflict: that was not kept.
         """
-        return _expected(node, await self._snapshot(node))
+        return _expected(node, await payloads.snapshot())
 
-    async def foreign_change(self, node: Node, writes: Sequence[Write], seen: ObjectState) -> str | None:
+    async def foreign_change(self, node: Node, writes: Sequence[Write], seen: ObjectState, payloads: Payloads) -> str | None:
         """What somebody else may have changed about an object that is at the version which the writes left; ``None`` if nothing.
 
         Raises:
@@ -111,10 +101,9 @@ class CompensationRequests:
         if node.does not in (CompensationKind.RESTORES, CompensationKind.REMOVES):
             return None  # it overwrites nothing
         coarse = seen.version is not None and versions.is_coarse(seen.version)
-        snapshot = await self._snapshot(node) if node.does is CompensationKind.RESTORES else None
-        asked: list[Any] = [(await self._request(one, self.tools[node.tool])).document["request"] for one in writes]
-        replies = [None if one.reply_ref is None else await self._unsealed(one.reply_ref, "its reply") for one in writes]
-        shown = [None if one is None else reply_document(sealed_payloads.reply_from(one))["body"] for one in replies]
+        snapshot = await payloads.snapshot() if node.does is CompensationKind.RESTORES else None
+        asked: list[Any] = [(await payloads.request(one)).document["request"] for one in writes]
+        shown = [None if one.reply_ref is None else (await payloads.reply(one.reply_ref))["body"] for one in writes]
         if (name := probing.differs_from_reply(seen.state, asked[-1]["body"], shown[-1])) is not None:
             return f"its {name}"
         before, replaced = None if snapshot is None else snapshot.state, any(one["method"] in ("PUT", "POST") for one in asked)
@@ -128,14 +117,6 @@ class CompensationRequests:
         _, undo, _ = self._declared(node)
         return undo.instead
 
-    async def newest(self, writes: Sequence[Write]) -> sealed_payloads.Request:
-        """The newest effect's request, by whose captures its object is read.
-
-        Raises:
-            Conflict: it was not kept.
-        """
-        return await self._request(writes[-1], self.tools[writes[-1].tool])
-
     def action(self, node: Node, name: str | None) -> catalog.ActionType | None:
         """An action of the node's tool, by its name."""
         tool = self.tools.get(node.tool)
@@ -148,35 +129,12 @@ class CompensationRequests:
             raise Conflict("its adapter no longer declares the compensation")
         return kind, kind.undo, by
 
-    async def _request(self, write: Write, tool: Tool) -> sealed_payloads.Request:
-        plain = await self._unsealed(write.args_ref, "its request")
-        request = sealed_payloads.request_from(plain, tool.catalog.variables)
-        kind = tool.catalog.actions.get(write.action)
-        if kind is None or kind.own is None or request.carried != NOTHING_CARRIED:
-            return request
-        # An earlier version of the gateway, or of the adapter, did not look at what may have said where the call went.
-        return replace(request, carried=_recovered(kind.own, request))
-
-    async def _of_one_language(self, request: sealed_payloads.Request, others: Sequence[Write], tool: Tool) -> None:
-        """A tool may keep an object for each language that it is asked for: one call brings back one of them.
-
-        Raises:
-            Conflict: effects that are undone together did not ask for the same language.
-        """
-        for write in others:
-            if (await self._request(write, tool)).language != request.language:
-                raise Conflict("its effects came with different Accept-Language, and the tool may keep an object for each")
-
-    async def _snapshot(self, node: Node) -> Snapshot | None:
-        if node.snapshot_ref is None:
-            return None
-        return sealed_payloads.snapshot_from(await self._unsealed(node.snapshot_ref, "the state before it"))
-
     async def _document(
         self,
         node: Node,
         undo: catalog.Undo,
-        request: sealed_payloads.Request,
+        payloads: Payloads,
+        request: Request,
         snapshot: Snapshot | None,
         run: Run,
         now: ObjectState | None,
@@ -191,35 +149,8 @@ class CompensationRequests:
         if "request" in roots and request.redacted:
             raise Conflict("policy redacted part of its request, so that no call can compensate it")
         if "reply" in roots:
-            document["reply"] = reply_document(sealed_payloads.reply_from(await self._unsealed(node.reply_ref, "its reply")))
+            document["reply"] = await payloads.reply(node.reply_ref)
         return document
-
-    async def _unsealed(self, ref: str | None, what: str) -> bytes:
-        try:
-            plain = await self.vault.open(ref)
-        except KeyError as error:
-            raise Conflict(f"{what} was forgotten with its tenant") from error
-        if plain is None:
-            raise Conflict(f"{what} was not kept")
-        return plain
-
-
-def _recovered(own: carried.Own, request: sealed_payloads.Request) -> Carried:
-    """What own requests for an effect carry, by the headers and query that were sealed with it.
-
-    Raises:
-        Conflict: something undeclared may have said where the call went, or a value cannot be sent.
-    """
-    asked: Any = request.document["request"]
-    try:
-        found = carried.carried(own, request.document, asked["headers"], asked.get("query") or {})
-    except errors.MalformedRequest as error:
-        raise Conflict(f"its compensation cannot be sent: {error.detail}") from error
-    if found.undeclared:
-        raise Conflict(effects.why_destination_unknown(found.undeclared))
-    if any(name == carried.LANGUAGE for name, _ in found.headers):
-        raise Conflict("an earlier version of the gateway read its object without its Accept-Language, perhaps in another language")
-    return found
 
 
 def _call(head: Head, body: bytes) -> Call:
@@ -267,12 +198,17 @@ def _attached(
     Raises:
         MalformedRequest: a value cannot be sent.
     """
-    dropped = {name.lower() for name, value in attached.headers.items() if value is None}
-    inherited = tuple(pair for pair in (*of_effect.headers, *described.items()) if pair[0].lower() not in dropped)
-    headers = carried.merged(inherited, carried.fields(carried.HEADER, attached.headers, document))
-    own = {name: value for name, value in of_effect.query if name not in attached.query or attached.query[name] is not None}
-    own |= dict(carried.fields(carried.QUERY_KEY, attached.query, document))
-    return carried.with_query(path, *own.items()), tuple((name.encode("ascii"), value.encode("latin-1")) for name, value in headers)
+    headers = (*of_effect.headers, *described.items())
+    if attached.headers:
+        dropped = {name.lower() for name, value in attached.headers.items() if value is None}
+        headers = tuple(pair for pair in headers if pair[0].lower() not in dropped)
+        headers = (*headers, *carried.fields(carried.HEADER, attached.headers, document))
+    query = of_effect.query
+    if attached.query:
+        own = {name: value for name, value in query if name not in attached.query or attached.query[name] is not None}
+        query = tuple((own | dict(carried.fields(carried.QUERY_KEY, attached.query, document))).items())
+    sent = tuple([(name.encode("ascii"), value.encode("latin-1")) for name, value in carried.merged(headers)])
+    return (carried.with_query(path, *query) if query else path), sent
 
 
 def _path(tool: catalog.Tool, kind: catalog.ActionType, node: Node, captures: Mapping[str, str]) -> str:

@@ -176,6 +176,7 @@ class Tables:
         self._taken: set[Attempt] = set()
         self._writes: list[database.Row] = []
         self._settled: dict[str, database.Row] = {}
+        self._made: list[database.Row] = []
         self._sightings: dict[tuple[str, str], database.Row] = {}
         self.runs: dict[str, Run] = {}
         """Runs as this transaction leaves them."""
@@ -250,7 +251,7 @@ class Tables:
         self._forget()
 
     def _forget(self) -> None:
-        self._taken, self._writes, self._settled, self._sightings, self.runs = set(), [], {}, {}, {}
+        self._taken, self._writes, self._settled, self._made, self._sightings, self.runs = set(), [], {}, [], {}, {}
 
     def _put(self, value: rows.Stored) -> None:
         document = rows.DOCUMENTS[type(value)]
@@ -264,11 +265,14 @@ class Tables:
         if settled.wire_key in self._settled:  # one statement settles a write once: the order of two must show
             self._flush_writes()
         self._settled[settled.wire_key] = rows.of_settled(settled)
+        if settled.made is not None:
+            self._made.append(rows.of_made(settled))
 
     def _flush_writes(self) -> None:
         database.put(self._connection, "keep_writes", self._writes)
+        database.put(self._connection, "name_made", self._made)  # while it is still to be seen which ones are settled now
         database.put(self._connection, "settle_writes", list(self._settled.values()))
-        self._writes, self._settled = [], {}
+        self._writes, self._settled, self._made = [], {}, []
 
     def _revoke(self, order: Order) -> None:
         """Revoke the open runs that a new order covers. A lease is good for all tools: an order on one of them leaves it."""

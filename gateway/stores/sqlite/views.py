@@ -15,15 +15,13 @@ from gateway.core.journal import projection
 from gateway.model.call import Target
 from gateway.model.effect import Key, Sighting, Write
 from gateway.model.entries import RollbackEntry
-from gateway.model.entry import Kind
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint, Rollback
 from gateway.model.run import Order, Run
 from gateway.model.trigger import Incident
-from gateway.ports.journal import Query
 from gateway.ports.projections import ApprovalRecords, CheckpointRecords, Incidents, Registry, Sightings, Writes
 from gateway.ports.rollback import RollbackRecords
-from gateway.stores.sqlite import database, rows
+from gateway.stores.sqlite import rows
 from gateway.stores.sqlite.database import READING, Row
 from gateway.stores.sqlite.log.journal import PendingEntries, Sight
 from gateway.stores.sqlite.projection import KnownKeys
@@ -234,11 +232,14 @@ class SqliteRollbacks(_View, RollbackRecords):
         return [one for one in await self.rollbacks(limit=None) if not one.status.ended]
 
     async def compensations(self, rollback_id: str, node_id: str | None = None) -> Sequence[Write]:
-        return self._all("compensations", self._write, rollback_id, node_id)
+        if node_id is None:
+            return self._all("compensations", self._write, rollback_id)
+        return self._all("compensations_of_node", self._write, rollback_id, node_id)
 
     async def marks(self, rollback_id: str, run_id: str) -> Mapping[str, RollbackEntry]:
         found: dict[str, RollbackEntry] = {}
-        for entry in map(codec.decode, database.entries(self._reader, Query(run=run_id, kind=Kind.ROLLBACK, limit=None))):
+        for (line,) in self._reader.execute(READING["entries_of_rollbacks"], (run_id,)):
+            entry = codec.decode(line)
             if isinstance(entry, RollbackEntry) and entry.rollback_id == rollback_id and entry.node is not None:
                 found[entry.node] = entry
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -90,6 +90,10 @@ class SqliteBlobs(Blobs):
     async def blob(self, ref: str) -> Sealed | None:
         row = self._reader.execute(READING["blob"], (ref,)).fetchone()
         return None if row is None else Sealed(ref, *row)
+
+    async def blobs(self, refs: Collection[str]) -> Mapping[str, Sealed]:
+        rows = self._reader.execute(READING["blobs"], (orjson.dumps(list(refs)).decode(),)).fetchall()
+        return {row[0]: Sealed(*row) for row in rows}
 
     async def tenant_key(self, tenant: str) -> bytes | None:
         row = self._reader.execute(READING["tenant_key"], (tenant,)).fetchone()

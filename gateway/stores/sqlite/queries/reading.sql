@@ -23,6 +23,9 @@ SELECT line FROM entries INDEXED BY entries_by_kind WHERE kind = :kind AND seq >
   AND (:run IS NULL OR run_id = :run) AND (:tenant IS NULL OR tenant = :tenant)
 ORDER BY seq LIMIT :limit
 
+-- name: entries_of_rollbacks
+SELECT line FROM entries INDEXED BY entries_of_rollbacks WHERE run_id = ? AND kind = 'rollback' ORDER BY seq
+
 -- name: newest_seq
 SELECT max(seq) FROM entries
 
@@ -129,7 +132,10 @@ SELECT document FROM rollbacks WHERE rollback_id = ?
 SELECT document FROM rollbacks WHERE rollback_id > :after AND (:run IS NULL OR run_id = :run) ORDER BY rollback_id LIMIT :limit
 
 -- name: compensations
-SELECT * FROM writes WHERE rollback_id = ?1 AND (?2 IS NULL OR step_id = ?2) ORDER BY seq
+SELECT * FROM writes WHERE rollback_id = ? ORDER BY seq
+
+-- name: compensations_of_node
+SELECT * FROM writes WHERE rollback_id = ? AND step_id = ? ORDER BY seq
 
 -- name: approval
 SELECT document, status, used_at, used_by FROM approvals WHERE approval_id = ?
@@ -159,6 +165,9 @@ FROM (SELECT coalesce(max(seq), 0) AS seq FROM entries) AS tip LEFT JOIN counter
 
 -- name: blob
 SELECT tenant, data FROM blobs WHERE ref = ?
+
+-- name: blobs
+SELECT ref, tenant, data FROM blobs WHERE ref IN (SELECT value FROM json_each(?))
 
 -- name: tenant_key
 SELECT wrapped FROM tenant_keys WHERE tenant = ?
