@@ -22,10 +22,10 @@ from gateway.model.run import Run
 from gateway.stores.sqlite import store
 
 AT_ONCE = 64
-"""Calls that are decided between two reports of progress, and whose sealed bodies are in memory together."""
+"""Entries in one page: their sealed bodies are fetched together, and progress is reported after each page."""
 
 RUNS = 10_000
-"""Runs that are remembered."""
+"""Runs in the cache; when it is full, it is emptied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,13 @@ class _Replay:
     runs: dict[tuple[str, int], Run | None] = field(default_factory=dict)
 
     async def decide_again(self, page: Sequence[Entry]) -> None:
-        """Decide again on the calls of these entries. What was sealed with them is looked up together."""
-        calls = [one for one in page if isinstance(one, ReadEntry | IntentEntry | RefusalEntry)]
-        sealed = await self.vault.fetch({ref for one in calls if (ref := _args_ref(one)) is not None})
-        for one in calls:
-            if one.decision is not None:
-                await self._decide_again(one, one.decision, sealed)
+        """Decide again on the calls of these entries. One query fetches their sealed bodies."""
+        calls = [
+            (one, one.decision) for one in page if isinstance(one, ReadEntry | IntentEntry | RefusalEntry) and one.decision is not None
+        ]
+        sealed = await self.vault.fetch({ref for one, _ in calls if (ref := _args_ref(one)) is not None})
+        for one, recorded in calls:
+            await self._decide_again(one, recorded, sealed)
 
     async def _decide_again(self, entry: Decided, recorded: DecisionRecord, sealed: Mapping[str, Sealed]) -> None:
         run, found, target = await self._run(entry.run_id, entry.generation), self.found, entry.target
@@ -104,7 +105,7 @@ class _Replay:
             found.lost["its run is not in the journal"] += 1
             return
         try:
-            decision = await self.engine.decide(replay.document(entry, run, *await self._kept(entry, sealed)))
+            decision = await self.engine.decide(replay.document(entry, run, *await self._body_and_query(entry, sealed)))
         except KeyError:
             found.lost["its record is incomplete, or its tenant was forgotten"] += 1
             return
@@ -131,7 +132,7 @@ class _Replay:
             self.runs[run_id, generation] = run
         return self.runs[run_id, generation]
 
-    async def _kept(self, entry: Decided, sealed: Mapping[str, Sealed]) -> tuple[object, Mapping[str, str] | None]:
+    async def _body_and_query(self, entry: Decided, sealed: Mapping[str, Sealed]) -> tuple[object, Mapping[str, str] | None]:
         """The body and the query that were decided on; ``None`` for what was not sealed.
 
         Raises:

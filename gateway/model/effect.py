@@ -42,8 +42,8 @@ class Key(Struct, frozen=True, kw_only=True, gc=False):
 
     ``digest`` and ``content`` are hex SHA-256: of what the key is made of, and of method, target and canonical body.
     ``window`` is in seconds, for keys of kind ``CONTENT``. ``same`` is the digest that the call's content key has or would have: equal
-    for all calls that do the same; empty in journals of earlier versions. ``own`` is that of the agent's own key, where a content key is
-    looked up together with it.
+    for all calls that do the same; empty in compensations and in journals of earlier versions. ``own`` is that of the agent's own key,
+    where a content key is looked up together with it.
     """
 
     tenant: str

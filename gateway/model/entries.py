@@ -36,7 +36,7 @@ class Sent(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class KeyRecord(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """The key of a write; ``window`` is in seconds. Tenant and workflow are the entry's. ``same`` is absent where it is ``digest``."""
+    """The key of a write; ``window`` is in seconds. ``same`` is absent if it equals ``digest``, and from compensations."""
 
     kind: KeyKind
     digest: str

@@ -198,7 +198,7 @@ def intent(
 
 
 def _key(key: Key, *, compensates: bool) -> entries.KeyRecord:
-    # No call waits for an equal compensation: that is not worth a page of the journal for each.
+    # Only agents' calls are compared by ``same``, and only with agents' writes. A compensation's entry omits it to stay small.
     same = key.same if key.same != key.digest and not compensates else None
     return entries.KeyRecord(
         kind=key.kind, digest=key.digest, content=key.content, window=round(key.window), same=same or None, own=key.own

@@ -14,7 +14,7 @@ class Blobs(Protocol):
     async def blob(self, ref: str) -> Sealed | None: ...
 
     async def blobs(self, refs: Collection[str]) -> Mapping[str, Sealed]:
-        """Those of the refs that are kept, looked up together: that costs little more than to look up one."""
+        """The blobs of those refs that are kept, by ref. One query fetches all of them."""
 
     async def tenant_key(self, tenant: str) -> bytes | None: ...
 
@@ -37,9 +37,10 @@ class Vault(Protocol):
         """
 
     async def fetch(self, refs: Collection[str]) -> Mapping[str, Sealed]:
-        """The kept blobs of these refs, still sealed."""
+        """The blobs of those refs that are kept, by ref, still sealed."""
 
     async def unseal(self, sealed: Sealed) -> bytes:
         """Raises:
         KeyError: the tenant was forgotten.
+        ValueError: the blob was changed, or sealed for another tenant.
         """

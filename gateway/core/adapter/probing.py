@@ -151,17 +151,17 @@ def differs_from_reply(seen: object, asked: object, shown: object) -> str | None
     return None
 
 
-def _fields(value: object, named: Container[object]) -> Iterator[tuple[str, bytes]]:
-    """The fields of a body with these names, at any depth."""
+def _fields(value: object, names: Container[object]) -> Iterator[tuple[str, bytes]]:
+    """Yields each field of a body whose name is in ``names``, at any depth."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            if name in named:
+            if name in names:
                 yield name, _text(inner)
             if isinstance(inner, (dict, list)):
-                yield from _fields(inner, named)
+                yield from _fields(inner, names)
     elif isinstance(value, list):
         for inner in value:
-            yield from _fields(inner, named)
+            yield from _fields(inner, names)
 
 
 def _text(value: object) -> bytes:

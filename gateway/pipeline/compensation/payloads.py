@@ -22,8 +22,10 @@ from gateway.ports.vault import Vault
 
 
 class Payloads:
-    """The payloads of one node, for one attempt: what each node needs is looked up together, with a reply if it is to be ``sent``, and
-    nothing is read twice. Nothing of it outlives the attempt, since its tenant may be forgotten.
+    """Reads the payloads of one node, for one attempt. The first read fetches what the node is likely to need in one query; ``sent`` adds
+    the replies that are needed before its call is sent. Each of them is decrypted and parsed once.
+
+    Discard this object after the attempt: the tenant may be forgotten afterwards.
 
     Methods raise ``Conflict`` if what they read was not kept, or was forgotten with its tenant.
     """
@@ -34,11 +36,11 @@ class Payloads:
         self._node = node
         newest = writes[-1]
         originals = [one.args_ref for one in writes if one.wire_key == node.original]
-        # Of a long chain, the replies in between are read one by one: together they may be large.
-        replies = (newest.reply_ref,) if sent else ()
+        replies = (node.reply_ref, newest.reply_ref) if sent else ()
         self._needed = {ref for ref in (*originals, newest.args_ref, *replies, node.snapshot_ref) if ref is not None}
         self._sealed: Mapping[str, Sealed] | None = None
         self._requests: dict[str | None, Request] = {}
+        self._replies: dict[str | None, dict[str, object]] = {}
         self._snapshot: Snapshot | None = None
 
     async def request(self, write: Write) -> Request:
@@ -56,7 +58,12 @@ class Payloads:
 
     async def reply(self, ref: str | None) -> dict[str, object]:
         """A reply as expressions see it."""
-        return reply_document(sealed_payloads.reply_from(await self._open(ref, "its reply")))
+        if (known := self._replies.get(ref)) is not None:
+            return known
+        reply = reply_document(sealed_payloads.reply_from(await self._open(ref, "its reply")))
+        if ref in self._needed:  # the others are read one by one: a long chain's replies together may be large
+            self._replies[ref] = reply
+        return reply
 
     async def snapshot(self) -> Snapshot | None:
         """The object before the node's first effect; ``None`` if its compensation does not need that."""
@@ -78,7 +85,7 @@ class Payloads:
 
 
 def _recovered(own: carried.Own, request: Request) -> Carried:
-    """What own requests for an effect carry, by the headers and query that were sealed with it.
+    """What the gateway's own requests for an effect carry, derived from the headers and query that were sealed with it.
 
     Raises:
         Conflict: something undeclared may have said where the call went, or a value cannot be sent.

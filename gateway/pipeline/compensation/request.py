@@ -47,7 +47,7 @@ class CompensationRequests:
     vault: Vault
 
     def payloads(self, node: Node, writes: Sequence[Write], *, sent: bool = False) -> Payloads:
-        """What was sealed with a node's effects, to be read in one attempt: one at sending its call, or a look at its object."""
+        """A reader of what was sealed with a node's effects, for one attempt. ``sent``: the node's call is to be sent."""
         return Payloads(self.vault, self.tools, node, writes, sent=sent)
 
     def needs_object(self, node: Node) -> bool:

@@ -122,9 +122,9 @@ def of_settled(settled: WriteSettled) -> Row:
     return (settled.wire_key, settled.state.value, settled.verification.value, settled.outcome.seq, *_settled(settled))
 
 
-def of_made(settled: WriteSettled) -> Row:
-    """In the order of the query ``name_made``."""
-    return (settled.wire_key, settled.made, settled.object, settled.reconciled)
+def of_settled_and_named(settled: WriteSettled) -> Row:
+    """In the order of the query ``settle_and_name_writes``."""
+    return (*of_settled(settled), settled.made, settled.object)
 
 
 def _cells(columns: str) -> Callable[[Row], tuple[Any, ...]]:

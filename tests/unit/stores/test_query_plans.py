@@ -1,4 +1,4 @@
-"""What a rollback asks for each of its nodes is looked up: its time must not grow with the square of its plan."""
+"""The queries that a rollback makes for each node use an index, so that its time does not grow with the square of its plan."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
--- Whoever watches a rollback reads its entries again and again, and its run may have very many of other kinds.
+-- A client that watches a rollback reads the run's rollback entries at every poll. The run may have many entries of other kinds.
 CREATE INDEX entries_of_rollbacks ON entries (run_id) WHERE kind = 'rollback';
