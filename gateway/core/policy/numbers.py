@@ -17,23 +17,19 @@ DIGITS = 15
 _LARGEST = 2**63 - 1
 
 
-def shown(value: object, *, largest: int = SAFE) -> object:
+def shown(value: object, largest: int = SAFE) -> object:
     """A value whose numbers all engines hold; ``largest`` is the greatest whole number that stays one."""
-    return _shown(value, largest)
-
-
-def _shown(value: object, largest: int) -> object:
     if isinstance(value, dict):
         # Most members are texts.
-        return {name: member if type(member) is str else _shown(member, largest) for name, member in value.items()}
+        return {name: member if type(member) is str else shown(member, largest) for name, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_shown(member, largest) for member in value]
+        return [shown(member, largest) for member in value]
     return value if is_plain(value, largest=largest) else exact_json.dumps(value).decode()
 
 
 def documented(document: Mapping[str, object]) -> dict[str, object]:
     """The same for what the gateway composes: its times are whole nanoseconds."""
-    return {name: _shown(member, _LARGEST) for name, member in document.items()}
+    return {name: shown(member, _LARGEST) for name, member in document.items()}
 
 
 def is_plain(value: object, *, largest: int = SAFE) -> bool:

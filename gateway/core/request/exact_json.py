@@ -26,9 +26,8 @@ EXACT = Context(prec=4 * DIGITS, Emax=8 * DIGITS, Emin=-8 * DIGITS)
 # A number that orjson might round has sixteen digits or more, or an exponent. Most texts have neither, and that is seen fastest like this.
 _SHAPES = bytes.maketrans(b"123456789.E", b"0000000000e")
 _SIXTEEN, _EXPONENT = b"0" * 16, b"0e"
-_LONG = re.compile(rb"[\[:,\s]-?[0-9](?:[0-9.]{15}|[0-9.]*[eE])")
-# The pattern begins with a character class: re searches such a pattern fastest. A number at the very start of a text has its own.
 _LONG_AT_START = re.compile(rb"-?[0-9](?:[0-9.]{15}|[0-9.]*[eE])")
+_LONG = re.compile(rb"[\[:,\s]" + _LONG_AT_START.pattern)  # begins with a character class: re searches such a pattern fastest
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 
 Number = int | float | Decimal

@@ -176,10 +176,6 @@ class Tables:
         self._taken: set[Attempt] = set()
         self._writes: list[database.Row] = []
         self._settled: dict[str, database.Row] = {}
-        self._settled_and_named: dict[str, database.Row] = {}
-        self._opened: list[str] = []
-        self._named: dict[str, str] = {}
-        """By wire key, the ids of the writes that were opened here with a known object and are not settled yet."""
         self._sightings: dict[tuple[str, str], database.Row] = {}
         self.runs: dict[str, Run] = {}
         """Runs as this transaction leaves them."""
@@ -251,13 +247,10 @@ class Tables:
 
     def drop(self) -> None:
         self._counters.drop()
-        for wire_key in self._opened:
-            self._named.pop(wire_key, None)
         self._forget()
 
     def _forget(self) -> None:
-        self._taken, self._writes, self._settled, self._settled_and_named = set(), [], {}, {}
-        self._opened, self._sightings, self.runs = [], {}, {}
+        self._taken, self._writes, self._settled, self._sightings, self.runs = set(), [], {}, {}, {}
 
     def _put(self, value: rows.Stored) -> None:
         document = rows.DOCUMENTS[type(value)]
@@ -266,24 +259,16 @@ class Tables:
     def _open(self, write: Write) -> None:
         self._taken.add((write.key.tenant, write.key.workflow_id, write.key.digest, write.attempt))
         self._writes.append(rows.of_write(write))
-        if write.target.id:
-            self._named[write.wire_key] = write.target.id
-            self._opened.append(write.wire_key)
 
     def _settle(self, settled: projection.WriteSettled) -> None:
-        wire_key = settled.wire_key
-        if wire_key in self._settled or wire_key in self._settled_and_named:
-            self._flush_writes()  # one statement settles a write once: the order of two must show
-        if self._named.pop(wire_key, None) == settled.made or settled.made is None:
-            self._settled[wire_key] = rows.of_settled(settled)
-        else:
-            self._settled_and_named[wire_key] = rows.of_settled_and_named(settled)
+        if settled.wire_key in self._settled:  # one statement settles a write once: the order of two must show
+            self._flush_writes()
+        self._settled[settled.wire_key] = rows.of_settled(settled)
 
     def _flush_writes(self) -> None:
         database.put(self._connection, "keep_writes", self._writes)
         database.put(self._connection, "settle_writes", list(self._settled.values()))
-        database.put(self._connection, "settle_and_name_writes", list(self._settled_and_named.values()))
-        self._writes, self._settled, self._settled_and_named = [], {}, {}
+        self._writes, self._settled = [], {}
 
     def _revoke(self, order: Order) -> None:
         """Revoke the open runs that a new order covers. A lease is good for all tools: an order on one of them leaves it."""

@@ -91,7 +91,7 @@ _OUTCOME = "status after_version reply_ref"
 """Those that its outcome sets."""
 
 _opened = attrgetter(*_OPENED.split())
-_settled = attrgetter("status", "after_version", "reply_ref", "reconciled", "known_by", "pending")
+_settled = attrgetter("status", "after_version", "reply_ref", "reconciled", "made", "object", "known_by", "pending")
 
 
 def of_write(write: Write) -> Row:
@@ -120,11 +120,6 @@ def _list(names: tuple[str, ...]) -> str | None:
 def of_settled(settled: WriteSettled) -> Row:
     """In the order of the query ``settle_writes``."""
     return (settled.wire_key, settled.state.value, settled.verification.value, settled.outcome.seq, *_settled(settled))
-
-
-def of_settled_and_named(settled: WriteSettled) -> Row:
-    """In the order of the query ``settle_and_name_writes``."""
-    return (*of_settled(settled), settled.made, settled.object)
 
 
 def _cells(columns: str) -> Callable[[Row], tuple[Any, ...]]:

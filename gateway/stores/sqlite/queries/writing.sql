@@ -18,20 +18,7 @@ WITH asked (tenant, workflow_id, key_digest, attempt) AS (VALUES :rows)
 SELECT asked.* FROM asked CROSS JOIN writes INDEXED BY writes_by_key USING (tenant, workflow_id, key_digest, attempt)
 
 -- name: settle_writes
--- For writes that had their object from the start: SQLite rewrites an index entry whenever its column is set, even to the same value.
-WITH settled (wire_key, state, verification, outcome_seq, status, after_version, reply_ref, reconciled, known_by, pending) AS (VALUES :rows)
-UPDATE writes SET
-  state = settled.state, outcome_seq = settled.outcome_seq, status = settled.status, after_version = settled.after_version,
-  reply_ref = coalesce(settled.reply_ref, writes.reply_ref), verification = settled.verification, known_by = settled.known_by,
-  pending = settled.pending
-FROM settled
-WHERE writes.wire_key = settled.wire_key
-  AND (writes.state = 'in_flight' OR (writes.state = 'unknown' AND settled.reconciled))
-
--- name: settle_and_name_writes
--- For writes whose reply may have named the object.
-WITH settled (wire_key, state, verification, outcome_seq, status, after_version, reply_ref, reconciled, known_by, pending, made, object)
-AS (VALUES :rows)
+WITH settled (wire_key, state, verification, outcome_seq, status, after_version, reply_ref, reconciled, made, object, known_by, pending) AS (VALUES :rows)
 UPDATE writes SET
   state = settled.state, outcome_seq = settled.outcome_seq, status = settled.status, after_version = settled.after_version,
   reply_ref = coalesce(settled.reply_ref, writes.reply_ref), verification = settled.verification, known_by = settled.known_by,
