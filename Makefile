@@ -8,7 +8,7 @@ POCKETBASE_VERSION := v0.34.0
 # Images often switch byte code off. Tests and benchmarks start hundreds of processes: each would compile the whole package again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup tools run test check bench bench-against soak dist lock clean
+.PHONY: setup tools run test check bench bench-against soak reliability dist lock clean
 
 setup: .venv/.ready
 
@@ -55,6 +55,10 @@ test: setup tools
 
 soak: setup tools
 	@$(BIN)/python -m pytest -q -m soak
+
+# The tests of docs/reliability.md, long ones too, and the table there from their results.
+reliability: setup tools
+	@$(BIN)/python -m pytest -q -m reliability -n 2 --reliability-report docs/reliability.md
 
 check: setup tools
 	@$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from gateway.clients.policy_bundle import Bundle
 from gateway.clients.rego import loading
-from tests.support import policies
+from tests.support import policies, reliability
 
 # A busy machine must fail no test: Hypothesis gives each example 200 ms otherwise.
 settings.register_profile("no deadline", deadline=None)
@@ -37,6 +38,20 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not typed
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFile:
     return _ByFile(config, log)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--reliability-report", type=Path, help="write the results of tests marked 'reliability' into this document")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    document = config.getoption("--reliability-report")
+    if document is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(reliability.Results(document), "reliability-results")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reliability.mark(items)
 
 
 @pytest.fixture(autouse=True, scope="session")
