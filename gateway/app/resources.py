@@ -11,7 +11,7 @@ from gateway.app import data_dir
 from gateway.app.policies import Engine, open_engine
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys.signing import SignedHeads, SignedLeases, open_head_key, open_lease_keys
-from gateway.clients.keys.vault import TenantVault, open_master_key
+from gateway.clients.keys.vault import TenantVault, open_master_key, state_key
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.clients.webhook.delivery import FOLDER, Webhooks, open_webhooks
 from gateway.control.upkeep import Heads
@@ -23,6 +23,9 @@ from gateway.stores.memory import MemoryRates
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from gateway.wire.outbound.channel import Origin
 from gateway.wire.outbound.pool import Pool
+
+_TELL_EVERY = 100_000
+"""Entries folded at a start between two lines of the log."""
 
 Report = Callable[[str, str], None]
 """Takes a level and a message about the policy."""
@@ -57,7 +60,8 @@ async def open_resources(config: Config, report: Report, warn: Callable[..., Non
     closing.push_async_callback(engine.close)
     folder = config.data_dir / "keys"
     keys, signer = open_lease_keys(folder), open_head_key(folder)
-    store = await open_store(config.data_dir, clock)
+    master = open_master_key(folder)
+    store = await open_store(config.data_dir, clock, state_key(master), _folding(warn))
     closing.push_async_callback(store.close)
     candidate = None if config.candidate is None else EmbeddedEngine(config.candidate, mint=clock.mint, report=report)
     if candidate is not None:
@@ -75,8 +79,20 @@ async def open_resources(config: Config, report: Report, warn: Callable[..., Non
     closing.push_async_callback(webhooks.close)
     pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
     closing.push_async_callback(pool.close)
-    vault = TenantVault(store.blobs, open_master_key(folder))
+    vault = TenantVault(store.blobs, master)
     return Resources(clock, store, vault, keys, signer, heads, engine, candidate, rates, webhooks, pool)
+
+
+def _folding(warn: Callable[..., None]) -> Callable[[int], None]:
+    """Says now and then how far the journal's entries are folded: a start that needs it takes minutes where there are many."""
+
+    def progress(seq: int) -> None:
+        if seq - told[-1] >= _TELL_EVERY:
+            told[-1] = seq
+            warn("journal-folded", up_to=seq, detail="the tables are not proven by the newest entry, so they are compared with all entries")
+
+    told = [0]
+    return progress
 
 
 def _origin(one: ToolConfig) -> Origin:

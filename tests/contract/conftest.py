@@ -14,7 +14,7 @@ Reopen = Callable[[], Awaitable[SqliteStore]]
 
 
 async def sqlite(data_dir: Path) -> SqliteStore:
-    return await open_store(data_dir, SystemClock())
+    return await open_store(data_dir, SystemClock(), b"k" * 32)
 
 
 STORES = {"sqlite": sqlite}

@@ -16,7 +16,7 @@ from gateway.model.entries import RefusalEntry
 from gateway.model.entry import Kind
 from gateway.model.run import Mode, Scope
 from gateway.stores.sqlite.database import Database
-from gateway.stores.sqlite.projection import FOLDED, rebuild
+from gateway.stores.sqlite.folding import FOLDED, rebuild
 from tests.support import driven, earlier
 from tests.support.rig import until_async
 

@@ -258,7 +258,7 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
     stop = data.draw(st.integers(0, len(found)))
     answered = data.draw(st.booleans())
     with tempfile.TemporaryDirectory() as folder:
-        store = await open_store(Path(folder), clock)
+        store = await open_store(Path(folder), clock, b"k" * 32)
         try:
             run = replace(RUN, opened_at=began, expires_at=clock.now() + 3_600)
             await store.journal.append(typed({**journaling.run_entry(run), "ts": timestamps.rfc3339(began)}))

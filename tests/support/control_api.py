@@ -64,7 +64,7 @@ class Parts:
 async def parts(folder: Path, role: Serving = "all") -> AsyncIterator[Parts]:
     """Everything behind the API; the store is closed at the end."""
     clock = SystemClock()
-    store = await open_store(folder, clock)
+    store = await open_store(folder, clock, b"k" * 32)
     try:
         yield await _over(store, folder, clock, role)
     finally:

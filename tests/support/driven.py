@@ -92,7 +92,7 @@ async def come_up(folder: Path, ledger: Ledger, points: Failpoints | None = None
     """A gateway as ``killcord serve`` begins, with its routines; in the same folder again it is the one after a crash."""
 
     async def store(data_dir: Path, clock: Clock) -> SqliteStore:
-        found = await open_store(data_dir, clock)
+        found = await open_store(data_dir, clock, b"k" * 32)
         found.journal = PointedJournal(found.journal, points or Failpoints())  # type: ignore[assignment]
         return found
 

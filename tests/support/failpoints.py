@@ -161,7 +161,7 @@ class World:
             return self.engine
 
         async def store(folder: Path, clock: Clock) -> SqliteStore:
-            found = await open_store(folder, clock)
+            found = await open_store(folder, clock, b"k" * 32)
             found.journal = PointedJournal(found.journal, points)  # type: ignore[assignment]
             return found
 

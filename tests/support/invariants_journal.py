@@ -22,7 +22,7 @@ from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.run import Mode, Order, Run
 from gateway.stores.sqlite import database
-from gateway.stores.sqlite.projection import FOLDED, Tables
+from gateway.stores.sqlite.folding import FOLDED, Tables
 from tests.support.invariants_tool import header
 
 Entry = dict[str, Any]

@@ -155,7 +155,7 @@ class World:
             return self.policy
 
         async def store(folder: Path, clock: Any) -> SqliteStore:
-            found = await open_store(folder, clock)
+            found = await open_store(folder, clock, b"k" * 32)
             found.journal = PointedJournal(found.journal, self.points, posts=True)  # type: ignore[assignment]
             return found
 

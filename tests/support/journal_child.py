@@ -45,7 +45,7 @@ async def write_until_full(store: SqliteStore) -> None:
 
 
 async def main(data_dir: Path, mode: str) -> None:
-    store = await open_store(data_dir, SystemClock())
+    store = await open_store(data_dir, SystemClock(), b"k" * 32)
     print("ready", flush=True)
     if mode == "write":
         await asyncio.gather(*[write(store, worker) for worker in range(8)])

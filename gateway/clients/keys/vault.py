@@ -130,5 +130,10 @@ def open_master_key(folder: Path) -> bytes:
     return key
 
 
+def state_key(master: bytes) -> bytes:
+    """The key that proves the folded tables (32 bytes). It is another than the master key, which opens the tenants' keys alone."""
+    return hashlib.blake2b(key=master, digest_size=32, person=b"killcord-tables").digest()
+
+
 def _associated_data(what: str, tenant: str) -> bytes:
     return f"killcord-{what}\x00{tenant}".encode()

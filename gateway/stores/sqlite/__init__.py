@@ -1,6 +1,6 @@
 """The journal and its projections in one SQLite file."""
 
-from gateway.stores.sqlite.projection import rebuild
+from gateway.stores.sqlite.folding import rebuild
 from gateway.stores.sqlite.store import SqliteStore, open_store
 
 __all__ = ["SqliteStore", "open_store", "rebuild"]

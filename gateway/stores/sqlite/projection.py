@@ -1,26 +1,22 @@
-"""The projection of journal entries into tables: written in batches, with exact counters, and rebuilt from the entries alone."""
+"""The projection of journal entries into tables: written in batches, with exact counters."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import assert_never
 
-from gateway import errors
 from gateway.core.authorization import gate
-from gateway.core.codec import entry as codec
 from gateway.core.incident import incidents
 from gateway.core.journal import projection
 from gateway.model.effect import Charge, Violation, Write
 from gateway.model.entries import ChargeRecord
-from gateway.model.entry import Position
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint, Rollback
 from gateway.model.run import Mode, Order, Run
 from gateway.stores.sqlite import database, rows
-from gateway.stores.sqlite.database import FILE, READING, WRITING, Database
+from gateway.stores.sqlite.database import READING, WRITING
 
 _BOUND = 200_000
 """Cached counters; past it the cache is emptied between two batches."""
@@ -281,46 +277,3 @@ class Tables:
             if gate.covers(scope, run):
                 self._execute(WRITING["revoke_run"], (run.generation, run.run_id))
                 self.runs[run.run_id] = rows.run((row[0], run.generation))
-
-
-FOLDED = (
-    "writes",
-    "named_keys",
-    "sightings",
-    "counters",
-    "members",
-    "runs",
-    "orders",
-    "tasks",
-    "incidents",
-    "rollbacks",
-    "approvals",
-    "checkpoints",
-)
-_AT_ONCE = 512
-
-
-def rebuild(data_dir: Path) -> int:
-    """Empty the folded tables and fold every entry again, in one transaction; returns how many. No gateway may have the folder.
-
-    Raises:
-        Misconfigured: a gateway has the folder, or there is no journal in it.
-    """
-    if not (data_dir / FILE).exists():
-        raise errors.Misconfigured([f"{data_dir}: there is no {FILE} to rebuild from; name the gateway's data_dir"])
-    database = Database(data_dir, stream="")
-    try:
-        connection = database.writer
-        connection.execute("BEGIN IMMEDIATE")
-        for table in FOLDED:
-            connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
-        tables, last, count = Tables(connection), 0, 0
-        while rows := connection.execute(WRITING["all_entries"], (last, _AT_ONCE)).fetchall():
-            for seq, line in rows:
-                tables.apply(projection.changes(codec.decode(line), Position(database.stream, seq)), seq)
-            tables.flush()
-            last, count = rows[-1][0], count + len(rows)
-        connection.execute("COMMIT")
-        return count
-    finally:
-        database.close()

@@ -24,21 +24,24 @@ from gateway.ports.projections import Registry
 from gateway.ports.vault import Blobs
 from gateway.stores.sqlite import database, views
 from gateway.stores.sqlite.database import FILE, READING, Database
+from gateway.stores.sqlite.folding import Progress
 from gateway.stores.sqlite.log import history
 from gateway.stores.sqlite.log.history import SqliteBlobs, SqliteHistory
 from gateway.stores.sqlite.log.journal import PendingEntries, SqliteJournal
+from gateway.stores.sqlite.log.tables import proven_state
 from gateway.stores.sqlite.log.writer import Tip
 from gateway.stores.sqlite.projection import KnownKeys
+from gateway.stores.sqlite.state_digest import StateDigest
 
 
 class SqliteStore:
     """One object for each port; :meth:`close` writes what was taken and gives the folder free."""
 
-    def __init__(self, file: Database, tip: Tip) -> None:
+    def __init__(self, file: Database, tip: Tip, state: StateDigest) -> None:
         reader, stream = file.reader, file.stream
         pending, runs, keys = PendingEntries(), views.RunCache(), KnownKeys(reader)
         pending.undecided.update(reader.execute(database.READING["undecided_workflows"]).fetchall())
-        self.journal = SqliteJournal(file, tip, pending, keys, runs.refresh)
+        self.journal = SqliteJournal(file, tip, state, pending, keys, runs.refresh)
         self.history = SqliteHistory(reader, self.journal)
         self.writes = views.SqliteWrites(reader, stream, keys, pending)
         self.sightings = views.SqliteSightings(reader, pending)
@@ -55,15 +58,18 @@ class SqliteStore:
         self._database.close()
 
 
-async def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
-    """Open the journal in a folder, or make it; its end is checked first.
+async def open_store(data_dir: Path, clock: Clock, key: bytes, progress: Progress = lambda _: None) -> SqliteStore:
+    """Open the journal in a folder, or make it; its end and its folded tables are checked first.
+
+    ``key`` (up to 64 bytes) proves the folded tables. ``progress`` is called while they are folded anew, which only an unproven one needs.
 
     Raises:
-        Misconfigured: another process has the folder, the file cannot be used, or its newest entries do not link.
+        Misconfigured: another process has the folder, the file cannot be used, its newest entries do not link, or a folded table differs.
     """
     file = Database(data_dir, stream=clock.mint("st"))
     try:
-        return SqliteStore(file, history.newest(file))
+        tip = history.newest(file)
+        return SqliteStore(file, tip, proven_state(file, tip, key, progress))
     except BaseException:
         file.close()
         raise

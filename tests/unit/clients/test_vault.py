@@ -14,7 +14,7 @@ from gateway.stores.sqlite import SqliteStore, open_store
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = await open_store(tmp_path / "var", SystemClock())
+    store = await open_store(tmp_path / "var", SystemClock(), b"k" * 32)
     yield store
     await store.close()
 

@@ -33,7 +33,7 @@ def heard() -> Heard:
 @pytest.fixture
 async def approvals(tmp_path: Path, heard: Heard) -> AsyncIterator[Approvals]:
     clock = SystemClock()
-    store = await open_store(tmp_path, clock)
+    store = await open_store(tmp_path, clock, b"k" * 32)
 
     def hear(entry: Entry, _: Position) -> None:
         assert isinstance(entry, ApprovalEntry)

@@ -20,6 +20,7 @@ from gateway.ports.journal import IntentRefused, IntentRequest, Journal, Journal
 from gateway.stores.sqlite.database import Database
 from gateway.stores.sqlite.log import writer
 from gateway.stores.sqlite.projection import KnownKeys
+from gateway.stores.sqlite.state_digest import StateDigest
 
 BOUND = 20_000
 """Sightings kept in front of the table."""
@@ -110,7 +111,13 @@ class SqliteJournal:
     """
 
     def __init__(
-        self, database: Database, tip: writer.Tip, pending: PendingEntries, keys: KnownKeys, refresh: Callable[[Mapping[str, Run]], None]
+        self,
+        database: Database,
+        tip: writer.Tip,
+        state: StateDigest,
+        pending: PendingEntries,
+        keys: KnownKeys,
+        refresh: Callable[[Mapping[str, Run]], None],
     ) -> None:
         self.stream = database.stream
         self.tip = tip
@@ -121,7 +128,7 @@ class SqliteJournal:
         self._last = tip.seq
         self._term = 0
         self._down = ""
-        self._writer = writer.Writer(database.writer, tip, self._deliver)
+        self._writer = writer.Writer(database.writer, tip, database.stream, state, self._deliver)
         pending.settle(tip.seq)
         self._writer.start()
 

@@ -23,6 +23,7 @@ from gateway.model.run import Run
 from gateway.ports.journal import SPENT, IntentRefused, IntentRequest
 from gateway.stores.sqlite import database
 from gateway.stores.sqlite.projection import Tables
+from gateway.stores.sqlite.state_digest import StateDigest
 
 BATCH = 512
 PROBE_EVERY = 0.5
@@ -106,11 +107,13 @@ Deliver = Callable[[Event], None]
 class Writer(threading.Thread):
     """Takes jobs in the order queued. ``deliver`` is called on the writer's thread, once for each batch."""
 
-    def __init__(self, connection: sqlite3.Connection, tip: Tip, deliver: Deliver) -> None:
+    def __init__(self, connection: sqlite3.Connection, tip: Tip, stream: str, state: StateDigest, deliver: Deliver) -> None:
         super().__init__(name="killcord-journal", daemon=True)
         self._connection = connection
         self._tables = Tables(connection)
         self._tip = tip
+        self._stream = stream
+        self._state = state
         self._deliver = deliver
         self._term = 0
         self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
@@ -192,14 +195,17 @@ class Writer(threading.Thread):
                 accepted, result = prepare(refusal, position), IntentRefused(refusal, position)
             entry, linked = accepted.entry, accepted.draft.link(tip.hash)
             self._tables.apply(accepted.changes, position.seq)
-            lines.append((position.seq, entry.kind.value, entry.run_id, entry.tenant, linked.line))
+            lines.append((position.seq, entry.kind.value, entry.run_id, entry.tenant, linked.line, None))
             tip = Tip(position.seq, linked.hash, entry.ts)
             if job.future is not None:
                 results.append((job.future, result))
+        runs = self._tables.flush()
+        if lines:
+            lines[-1] = (*lines[-1][:-1], self._state.seal(self._stream, tip.seq, tip.hash))
         database.put(self._connection, "keep_entries", lines)
         database.put(self._connection, "keep_blobs", blobs)
-        runs = self._tables.flush()
         self._connection.execute("COMMIT")
+        self._state.keep()
         self._tip = tip
         return Durable(tip, results, runs)
 
@@ -218,6 +224,7 @@ class Writer(threading.Thread):
         """Void the batch and all that is queued behind it."""
         self._abort()
         self._tables.drop()
+        self._state.drop()
         self._term += 1
         jobs = [*self._held, *self._queued()]
         self._held = ()

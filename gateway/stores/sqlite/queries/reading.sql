@@ -35,6 +35,9 @@ SELECT seq, line FROM entries WHERE seq > :after AND seq <= :until AND kind IN (
 -- name: entry
 SELECT line FROM entries WHERE seq = ?
 
+-- name: state
+SELECT state FROM entries WHERE seq = ?
+
 -- name: tail
 SELECT seq, line FROM entries ORDER BY seq DESC LIMIT ?
 

@@ -1,7 +1,7 @@
 -- What the writer thread runs. ":rows" stands for as many rows of values as a batch has: one statement, one step.
 
 -- name: keep_entries
-INSERT INTO entries (seq, kind, run_id, tenant, line) VALUES :rows
+INSERT INTO entries (seq, kind, run_id, tenant, line, state) VALUES :rows
 
 -- name: keep_blobs
 INSERT INTO blobs (ref, tenant, data) VALUES :rows ON CONFLICT DO NOTHING
@@ -29,7 +29,8 @@ WHERE writes.wire_key = settled.wire_key
   AND (writes.state = 'in_flight' OR (writes.state = 'unknown' AND settled.reconciled))
 
 -- name: name_key
-INSERT OR REPLACE INTO named_keys (tenant, workflow_id, key_own, content, wire_key, seq) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO named_keys (tenant, workflow_id, key_own, content, wire_key, seq) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, workflow_id, key_own) DO UPDATE SET content = excluded.content, wire_key = excluded.wire_key, seq = excluded.seq
 
 -- name: compensate_writes
 WITH taken_back (wire_key) AS (VALUES :rows)
@@ -111,3 +112,6 @@ DELETE FROM probe
 
 -- name: all_entries
 SELECT seq, line FROM entries WHERE seq > ? ORDER BY seq LIMIT ?
+
+-- name: keep_state
+UPDATE entries SET state = ? WHERE seq = ?
