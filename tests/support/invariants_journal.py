@@ -22,7 +22,8 @@ from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.run import Mode, Order, Run
 from gateway.stores.sqlite import database
-from gateway.stores.sqlite.folding import FOLDED, Tables
+from gateway.stores.sqlite.folding import FOLDED
+from gateway.stores.sqlite.projection import Tables
 from tests.support.invariants_tool import header
 
 Entry = dict[str, Any]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import assert_never
 
 from gateway.core.authorization import gate
@@ -17,6 +18,7 @@ from gateway.model.rollback import Checkpoint, Rollback
 from gateway.model.run import Mode, Order, Run
 from gateway.stores.sqlite import database, rows
 from gateway.stores.sqlite.database import READING, WRITING
+from gateway.stores.sqlite.state_digest import StateDigest
 
 _BOUND = 200_000
 """Cached counters; past it the cache is emptied between two batches."""
@@ -25,11 +27,12 @@ _BOUND = 200_000
 class Counters:
     """What scopes have used, in the open transaction. :meth:`flush` before its commit, :meth:`drop` when it did not stand."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, state: StateDigest | None = None) -> None:
         self._connection = connection
+        self._state = state
         self._used: dict[tuple[str, str], int] = {}
         self._members: dict[tuple[str, str, str], bool] = {}
-        self._changed: set[tuple[str, str]] = set()
+        self._changed: dict[tuple[str, str], int] = {}
         self._joined: list[database.Row] = []
 
     def over(self, charges: Sequence[Charge]) -> tuple[Violation, ...]:
@@ -73,7 +76,7 @@ class Counters:
         key = (scope, name)
         used = self._used.get(key)
         self._used[key] = amount + (self.used(scope, name) if used is None else used)
-        self._changed.add(key)
+        self._changed[key] = self._changed.get(key, 0) + amount
 
     def used(self, scope: str, name: str) -> int:
         found = self._used.get((scope, name))
@@ -86,6 +89,10 @@ class Counters:
         """Write what changed into the open transaction."""
         database.put(self._connection, "keep_counters", [(*key, self._used[key]) for key in sorted(self._changed)])
         database.put(self._connection, "keep_members", self._joined)
+        if self._state is not None:
+            for key, amount in self._changed.items():
+                self._state.counted(key, amount)
+            self._state.joined(self._joined)
         self._changed.clear()
         self._joined = []
         if len(self._used) + len(self._members) > _BOUND:
@@ -163,12 +170,16 @@ Attempt = database.Row
 
 
 class Tables:
-    """The projected tables in the open transaction; :meth:`flush` before its commit, :meth:`drop` when it did not stand."""
+    """The projected tables in the open transaction; :meth:`flush` before its commit, :meth:`drop` when it did not stand.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    ``state`` is told of each change; a fold to compare with has none.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, state: StateDigest | None = None) -> None:
         self._connection = connection
         self._execute = connection.execute
-        self._counters = Counters(connection)
+        self._state = state
+        self._counters = Counters(connection, state)
         self._taken: set[Attempt] = set()
         self._writes: list[database.Row] = []
         self._settled: dict[str, database.Row] = {}
@@ -209,7 +220,8 @@ class Tables:
                     self._execute(WRITING["name_key"], row)
                 case projection.Compensated():
                     self._flush_writes()  # settled first: an effect is undone only while it stands
-                    database.put(self._connection, "compensate_writes", [(key,) for key in change.wire_keys])
+                    with self._watch(change.wire_keys):
+                        database.put(self._connection, "compensate_writes", [(key,) for key in change.wire_keys])
                 case projection.Seen():
                     for scope in (f"run:{change.run_id}", f"workflow:{change.workflow_id}"):
                         self._sightings[scope, change.object] = (scope, change.object, change.version, seq)
@@ -254,7 +266,10 @@ class Tables:
 
     def _open(self, write: Write) -> None:
         self._taken.add((write.key.tenant, write.key.workflow_id, write.key.digest, write.attempt))
-        self._writes.append(rows.of_write(write))
+        row = rows.of_write(write)
+        self._writes.append(row)
+        if self._state is not None:
+            self._state.opened(row)
 
     def _settle(self, settled: projection.WriteSettled) -> None:
         if settled.wire_key in self._settled:  # one statement settles a write once: the order of two must show
@@ -263,8 +278,15 @@ class Tables:
 
     def _flush_writes(self) -> None:
         database.put(self._connection, "keep_writes", self._writes)
-        database.put(self._connection, "settle_writes", list(self._settled.values()))
+        settled = list(self._settled.values())
+        # What is settled for the first time by the process that opened it is known beforehand: all but few.
+        unknown = () if self._state is None else [row[0] for row in settled if not self._state.settled(row)]
+        with self._watch(unknown):
+            database.put(self._connection, "settle_writes", settled)
         self._writes, self._settled = [], {}
+
+    def _watch(self, wire_keys: Collection[str]) -> AbstractContextManager[None]:
+        return nullcontext() if self._state is None or not wire_keys else self._state.watch(wire_keys)
 
     def _revoke(self, order: Order) -> None:
         """Revoke the open runs that a new order covers. A lease is good for all tools: an order on one of them leaves it."""

@@ -81,11 +81,8 @@ _COLUMNS = (
 )
 """Of a write, in the order of the table."""
 
-_OPENED = (
-    "attempt wire_key run_id generation step_id tool action at before_version snapshot_ref args_ref rollback_id parent_step method existed "
-    "guarded"
-)
-"""Columns that are members of a write by the same name, as its intent sets them."""
+_OPENED = "attempt wire_key run_id generation step_id tool action at before_version snapshot_ref args_ref rollback_id parent_step method"
+"""Columns that are members of a write by the same name, as its intent sets them; ``existed`` and ``guarded`` are numbers beside them."""
 
 _OUTCOME = "status after_version reply_ref"
 """Those that its outcome sets."""
@@ -108,9 +105,10 @@ def of_write(write: Write) -> Row:
         key.own,
     )
     of_target = (target.system, target.type, target.id, target.tenant, target.object if target.id else None, target.place)
-    of_undo = (undo.reversibility.value, undo.remedy.value, undo.automatic, undo.allowed_until)
+    of_undo = (undo.reversibility.value, undo.remedy.value, int(undo.automatic), undo.allowed_until)
+    flags = None if write.existed is None else int(write.existed), int(write.guarded)
     lists = _list(write.compensates), _list(write.undeclared)
-    return (write.intent.seq, write.state.value, *of_key, *of_target, *of_undo, *lists, *_opened(write))
+    return (write.intent.seq, write.state.value, *of_key, *of_target, *of_undo, *lists, *_opened(write), *flags)
 
 
 def _list(names: tuple[str, ...]) -> str | None:

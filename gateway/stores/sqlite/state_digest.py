@@ -1,8 +1,8 @@
 """A keyed digest of the folded tables, kept with every commit, so that a start finds a row that no entry put there.
 
-The digest is a sum modulo 2**256: each row adds the keyed BLAKE2b hash of its canonical text; a counter adds its value times the hash of
-its scope and name. So a change costs what it changes, whatever the tables hold. Triggers on the writer's connection report the changes:
-the fold itself does not know of the digest. The last entry of a commit carries a MAC over stream, seq, chain hash and digest.
+The digest is a sum modulo 2**256 of the keyed BLAKE2b hashes of items: a write is two items, what its intent set and what changes later;
+each row of the other tables is one; a counter adds its value times the hash of its scope and name. So a change costs what it changes,
+whatever the tables hold. The last entry of a commit carries a MAC over stream, seq, chain hash and digest.
 
 Whoever edits the file without the key can compute neither. ``sightings`` are left out: each read changes one, and nothing that is
 allowed rests on one alone. A full verification compares them too.
@@ -13,29 +13,40 @@ from __future__ import annotations
 import hashlib
 import hmac
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-DIGESTED = (
-    "writes", "named_keys", "members", "runs", "orders", "tasks", "incidents", "rollbacks", "approvals", "checkpoints"
-)  # fmt: skip
-"""Tables whose rows are hashed whole. ``counters`` are the one linear table beside them."""
+import msgspec
+
+from gateway.stores.sqlite.database import READING, Row
+
+DOCUMENTS = ("named_keys", "runs", "orders", "tasks", "incidents", "rollbacks", "approvals", "checkpoints")
+"""Tables that change seldom: triggers on the writer's connection report their rows, so that no query has to be known here."""
 
 _SIZE = 32
 _MODULUS = 1 << (8 * _SIZE)
 _MAC_SIZE = 16
-_CACHED = 100_000
-"""Hashes of counters' names that are remembered, about 20 MB at the most."""
+_BOUND = 100_000
+"""Hashes of counters' names, and writes in flight, that are remembered; about 30 MB each at the most."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+_IN_FLIGHT: Row = ("in_flight", None, None, None, None, "none", None, 0)
+"""What an outcome sets, as it is before one; in the order of ``_SETTLED``."""
+_ID, _OBJECT, _WIRE_KEY = 12, 14, 23
+"""Places in the row of ``keep_writes``: what may change of a write that creates something, and its name."""
 
 
 class RowHash:
-    """The keyed hash of one text, as a number."""
+    """The keyed hash of an item, as a number."""
 
     def __init__(self, key: bytes) -> None:
         self._keyed = hashlib.blake2b(key=key, digest_size=_SIZE, person=b"killcord-rows")
 
-    def __call__(self, text: str) -> int:
+    def __call__(self, item: object) -> int:
         hashed = self._keyed.copy()
-        hashed.update(text.encode("utf-8", "surrogatepass"))
+        hashed.update(_encode(item))
         return int.from_bytes(hashed.digest())
 
 
@@ -43,12 +54,18 @@ def scan(connection: sqlite3.Connection, key: bytes) -> int:
     """The digest of the tables as they are stored; reads each of their rows once."""
     row_hash = RowHash(key)
     found = 0
-    for table in DIGESTED:
-        for (text,) in connection.execute(f"SELECT {_text(connection, table)} FROM {table}"):  # noqa: S608 - names of our own
-            found += row_hash(text)
-    for name, used in connection.execute(f"SELECT {_counter('')}, used FROM counters"):  # noqa: S608
-        found += used * row_hash(name)
+    for row in connection.execute(READING["digest_of_writes"]):
+        found += row_hash(row[:_CHANGING]) + row_hash(row[_CHANGING:])
+    for scope, name, used in connection.execute("SELECT scope, name, used FROM counters"):
+        found += used * row_hash((scope, name))
+    found += sum(map(row_hash, connection.execute("SELECT 'members', scope, name, member FROM members")))
+    for table in DOCUMENTS:
+        found += sum(row_hash(text) for (text,) in connection.execute(f"SELECT {_text(connection, table)} FROM {table}"))  # noqa: S608
     return found % _MODULUS
+
+
+_CHANGING = 35
+"""Columns of ``digest_of_writes`` that an intent sets for good: those after it may change."""
 
 
 def mac(key: bytes, stream: str, seq: int, chain_hash: str, digest: int) -> bytes:
@@ -64,72 +81,95 @@ def fits(kept: bytes | None, computed: bytes) -> bool:
 class StateDigest:
     """The digest as the open transaction leaves it. Belongs to the thread of the writer's connection.
 
-    :meth:`value` before a commit, :meth:`keep` after it, :meth:`drop` when it did not stand.
+    :meth:`seal` before a commit, :meth:`keep` after it, :meth:`drop` when it did not stand.
     """
 
     def __init__(self, connection: sqlite3.Connection, key: bytes, value: int) -> None:
+        self._connection = connection
         self._key = key
         self._row_hash = RowHash(key)
         self._kept = self._value = value
-        self._added: list[str] = []
-        self._removed: list[str] = []
-        self._counters: dict[str, int] = {}
-        connection.create_function("digest_added", 1, self._added.append)
-        connection.create_function("digest_removed", 1, self._removed.append)
-        connection.create_function("digest_counted", 2, self._count)
+        self._names: dict[tuple[str, str], int] = {}
+        self._in_flight: dict[str, tuple[Any, Any, int]] = {}
+        connection.create_function("digest_added", 1, self._add)
+        connection.create_function("digest_removed", 1, self._remove)
         for statement in _triggers(connection):
             connection.execute(statement)
 
-    def value(self) -> int:
-        """Take in what the transaction changed so far."""
-        row_hash = self._row_hash
-        if self._added:
-            self._value += sum(map(row_hash, self._added))
-            self._added.clear()
-        if self._removed:
-            self._value -= sum(map(row_hash, self._removed))
-            self._removed.clear()
-        self._value %= _MODULUS
-        return self._value
+    def opened(self, row: Row) -> None:
+        """A write is inserted; ``row`` is in the order of ``keep_writes``."""
+        id_, object_, wire_key = row[_ID], row[_OBJECT], row[_WIRE_KEY]
+        changing = self._row_hash((wire_key, id_, object_, *_IN_FLIGHT))
+        self._value += self._row_hash((*row[:1], *row[2:_ID], row[13], *row[15:])) + changing
+        if len(self._in_flight) < _BOUND:
+            self._in_flight[wire_key] = (id_, object_, changing)
+
+    def settled(self, row: Row) -> bool:
+        """A write gets its first outcome; ``row`` is as for ``settle_writes``. False if only :meth:`watch` can tell what changes."""
+        found = self._in_flight.pop(row[0], None)
+        if found is None:
+            return False
+        id_, object_, before = found
+        wire_key, state, verification, outcome, status, version, reply, _, made, made_object, known_by, pending = row
+        after = (wire_key, made if made is not None else id_, object_ if object_ is not None else made_object)
+        self._value += self._row_hash((*after, state, outcome, status, version, reply, verification, known_by, int(pending))) - before
+        return True
+
+    @contextmanager
+    def watch(self, wire_keys: Collection[str]) -> Iterator[None]:
+        """Around a statement that changes these writes in a way that is not known beforehand."""
+        before = self._changing(wire_keys)
+        yield
+        self._value += self._changing(wire_keys) - before
+
+    def _changing(self, wire_keys: Collection[str]) -> int:
+        return sum(
+            self._row_hash(row[_CHANGING:])
+            for wire_key in wire_keys
+            for row in self._connection.execute(READING["digest_of_write"], (wire_key,)).fetchall()
+        )
+
+    def counted(self, key: tuple[str, str], amount: int) -> None:
+        """A counter (scope, name) grows."""
+        found = self._names.get(key)
+        if found is None:
+            found = self._names[key] = self._row_hash(key)
+        self._value += amount * found
+
+    def joined(self, members: Iterable[Row]) -> None:
+        """Members (scope, name, member) are counted for the first time."""
+        for member in members:
+            self._value += self._row_hash(("members", *member))
 
     def seal(self, stream: str, seq: int, chain_hash: str) -> bytes:
         """The MAC for the transaction's last entry."""
-        return mac(self._key, stream, seq, chain_hash, self.value())
+        self._value %= _MODULUS
+        return mac(self._key, stream, seq, chain_hash, self._value)
 
     def keep(self) -> None:
         self._kept = self._value
-        if len(self._counters) > _CACHED:
-            self._counters.clear()
+        if len(self._names) > _BOUND:
+            self._names.clear()
 
     def drop(self) -> None:
-        self._added.clear()
-        self._removed.clear()
         self._value = self._kept
+        self._in_flight.clear()
 
-    def _count(self, name: str, amount: int) -> None:
-        found = self._counters.get(name)
-        if found is None:
-            found = self._counters[name] = self._row_hash(name)
-        self._value += amount * found
+    def _add(self, text: str) -> None:
+        self._value += self._row_hash(text)
+
+    def _remove(self, text: str) -> None:
+        self._value -= self._row_hash(text)
 
 
 def _triggers(connection: sqlite3.Connection) -> Iterator[str]:
-    for table in DIGESTED:
+    for table in DOCUMENTS:
         new, old = (f"SELECT digest_{what}({_text(connection, table, side)});" for what, side in (("added", "NEW."), ("removed", "OLD.")))
         for event, told in (("INSERT", new), ("DELETE", old), ("UPDATE", old + new)):
             yield f"CREATE TEMP TRIGGER digest_{table}_{event} AFTER {event} ON main.{table} BEGIN {told} END"
-    for event, side, amount in (("INSERT", "NEW.", "NEW.used"), ("DELETE", "OLD.", "-OLD.used"), ("UPDATE", "NEW.", "NEW.used - OLD.used")):
-        yield (
-            f"CREATE TEMP TRIGGER digest_counters_{event} AFTER {event} ON main.counters "
-            f"BEGIN SELECT digest_counted({_counter(side)}, {amount}); END"
-        )
 
 
 def _text(connection: sqlite3.Connection, table: str, side: str = "") -> str:
     """The expression for a row's canonical text: its table, then each column as a literal, so that no two rows share one."""
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
     return " || ',' || ".join([f"'{table}'", *(f"quote({side}{column})" for column in columns)])
-
-
-def _counter(side: str) -> str:
-    return f"'counters,' || quote({side}scope) || ',' || quote({side}name)"

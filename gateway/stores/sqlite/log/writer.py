@@ -110,7 +110,7 @@ class Writer(threading.Thread):
     def __init__(self, connection: sqlite3.Connection, tip: Tip, stream: str, state: StateDigest, deliver: Deliver) -> None:
         super().__init__(name="killcord-journal", daemon=True)
         self._connection = connection
-        self._tables = Tables(connection)
+        self._tables = Tables(connection, state)
         self._tip = tip
         self._stream = stream
         self._state = state

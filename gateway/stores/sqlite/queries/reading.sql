@@ -174,3 +174,19 @@ SELECT ref, tenant, data FROM blobs WHERE ref IN (SELECT value FROM json_each(?)
 
 -- name: tenant_key
 SELECT wrapped FROM tenant_keys WHERE tenant = ?
+
+-- name: digest_of_writes
+SELECT
+  seq, tenant, workflow_id, key_digest, key_kind, content, window_s, key_same, key_own, system, type, target_tenant, place, class, remedy,
+  automatic, allowed_until, compensates, undeclared, attempt, wire_key, run_id, generation, step_id, tool, action, at, before_version,
+  snapshot_ref, args_ref, rollback_id, parent_step, method, existed, guarded,
+  wire_key, id, object, state, outcome_seq, status, after_version, reply_ref, verification, known_by, pending
+FROM writes
+
+-- name: digest_of_write
+SELECT
+  seq, tenant, workflow_id, key_digest, key_kind, content, window_s, key_same, key_own, system, type, target_tenant, place, class, remedy,
+  automatic, allowed_until, compensates, undeclared, attempt, wire_key, run_id, generation, step_id, tool, action, at, before_version,
+  snapshot_ref, args_ref, rollback_id, parent_step, method, existed, guarded,
+  wire_key, id, object, state, outcome_seq, status, after_version, reply_ref, verification, known_by, pending
+FROM writes WHERE wire_key = ?
