@@ -20,6 +20,7 @@ from gateway.model.entry import Sealed
 from gateway.model.run import Limits, Rate, Run
 from gateway.ports.journal import IntentRequest, Journal
 from gateway.stores.sqlite import store
+from gateway.stores.sqlite.log.opening import Expected
 
 RUNS = 1000
 PER_CALL = 3
@@ -36,7 +37,7 @@ async def written(data_dir: Path, count: int, note: Note) -> None:
     """A journal of at least ``count`` entries in ``data_dir``."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = SystemClock()
-    opened = await store.open_store(data_dir, clock, b"k" * 32)
+    opened = await store.open_store(data_dir, clock, Expected(key=b"k" * 32))
     try:
         runs = [_run(number, clock.now()) for number in range(min(RUNS, max(1, count // 10)))]
         await asyncio.gather(*(opened.journal.append(of_fields(_opened(run))) for run in runs))
@@ -53,7 +54,7 @@ async def written(data_dir: Path, count: int, note: Note) -> None:
 async def left_open(data_dir: Path, count: int, name: str) -> None:
     """So many more intents of which nobody says what came of them, as a gateway leaves them that is killed; ``name`` is new each time."""
     clock = SystemClock()
-    opened = await store.open_store(data_dir, clock, b"k" * 32)
+    opened = await store.open_store(data_dir, clock, Expected(key=b"k" * 32))
     try:
         turns = [_Turn(_run(0, clock.now()), f"{name}-{number}", clock.now()) for number in range(count)]
         await asyncio.gather(*(opened.journal.intend(turn.opening()) for turn in turns))

@@ -6,12 +6,13 @@ Keys are made before the first start or rotated between two. A journal can be re
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gateway import errors
 from gateway.clients.keys.signing import add_lease_key, open_head_key, open_lease_keys
 from gateway.clients.keys.vault import open_master_key
+from gateway.core.journal import signed_note
 from gateway.model.entry import Head
 from gateway.stores.sqlite import database, store
 
@@ -40,6 +41,39 @@ def anchor(folder: Path | None) -> Callable[[Head], None]:
                 file.write(head.note + "\n")
 
     return append
+
+
+def anchored(folder: Path | None, warn: Callable[..., object]) -> Callable[[str], Sequence[Head]]:
+    """Reads the heads of a stream back from the anchor; what is no head of that stream is told of and passed over."""
+
+    def read(stream: str) -> Sequence[Head]:
+        path = None if folder is None else folder / f"{stream}.heads"
+        if path is None or not path.exists():
+            return ()
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as broken:
+            raise errors.Misconfigured(
+                [f"{path}: the anchored heads cannot be read ({broken.strerror}); allow it, or mend the disk"]
+            ) from broken
+        found, unread = heads_in(text)
+        own = [head for head in found if head.stream == stream]
+        if unread or len(own) < len(found):
+            warn("anchor-unread", path=str(path), count=unread + len(found) - len(own), detail="they are no heads of this journal")
+        return own
+
+    return read
+
+
+def heads_in(text: str) -> tuple[list[Head], int]:
+    """The heads of a file of signed notes, signatures not judged; and how many notes are malformed."""
+    found, unread = [], 0
+    for note in signed_note.notes(text):
+        try:
+            found.append(signed_note.read(note))
+        except signed_note.NotTrusted:
+            unread += 1
+    return found, unread
 
 
 def init(data_dir: Path) -> Path:

@@ -44,15 +44,16 @@ class Gateway:
         await self.closing.aclose()
 
 
-async def assemble(config: Config, log: Warn, report: Report, *, warn: Warn | None = None) -> Gateway:
-    """Open the stores and keys and put every part in its place. ``log`` takes what belongs to calls, ``warn`` what someone should see.
+async def assemble(config: Config, log: Warn, report: Report, *, warn: Warn | None = None, accept: bool = False) -> Gateway:
+    """Open the stores and keys and put every part in its place. ``log`` takes what belongs to calls, ``warn`` what someone should
+    see. ``accept``: open a journal that signed heads do not fit.
 
     Raises:
         Misconfigured: a folder, key, journal or policy cannot be used; one line per problem.
     """
     warn = warn or log
     async with AsyncExitStack() as closing:
-        opened = await resources.open_resources(config, report, warn, closing)
+        opened = await resources.open_resources(config, report, warn, closing, accept=accept)
         clock, store = opened.clock, opened.store
         control = await line.control(config, opened, warn)
         observer = Observer(clock.monotonic, log)

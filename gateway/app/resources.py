@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gateway.app import data_dir
 from gateway.app.policies import Engine, open_engine
 from gateway.clients.clock import SystemClock
-from gateway.clients.keys.signing import SignedHeads, SignedLeases, open_head_key, open_lease_keys
+from gateway.clients.keys.signing import SignedHeads, SignedLeases, open_head_key, open_lease_keys, retire_lease_keys
 from gateway.clients.keys.vault import TenantVault, open_master_key, state_key
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.clients.webhook.delivery import FOLDER, Webhooks, open_webhooks
@@ -20,6 +20,7 @@ from gateway.ports.rates import Rates
 from gateway.settings.config import Config, ToolConfig
 from gateway.settings.network import RedisConfig
 from gateway.stores.memory import MemoryRates
+from gateway.stores.sqlite.log.opening import Expected
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from gateway.wire.outbound.channel import Origin
 from gateway.wire.outbound.pool import Pool
@@ -46,8 +47,11 @@ class Resources:
     pool: Pool
 
 
-async def open_resources(config: Config, report: Report, warn: Callable[..., None], closing: AsyncExitStack) -> Resources:
-    """Open what a configuration names. ``closing`` closes it again, in the other order: last the journal, after its signed head.
+async def open_resources(
+    config: Config, report: Report, warn: Callable[..., None], closing: AsyncExitStack, *, accept: bool = False
+) -> Resources:
+    """Open what a configuration names. ``accept``: open a journal that signed heads do not fit, with new lease keys.
+    ``closing`` closes it again, in the other order: last the journal, after its signed head.
 
     Raises:
         Misconfigured: a folder, key, journal or policy cannot be used; one line per problem.
@@ -59,10 +63,19 @@ async def open_resources(config: Config, report: Report, warn: Callable[..., Non
     engine = await open_engine(config.policy, mint=clock.mint, report=report)
     closing.push_async_callback(engine.close)
     folder = config.data_dir / "keys"
-    keys, signer = open_lease_keys(folder), open_head_key(folder)
-    master = open_master_key(folder)
-    store = await open_store(config.data_dir, clock, state_key(master), _folding(warn))
+    signer, master = open_head_key(folder), open_master_key(folder)
+    expected = Expected(state_key(master), data_dir.anchored(config.anchor, warn), signer.signed, accept, _folding(warn))
+    store = await open_store(config.data_dir, clock, expected)
     closing.push_async_callback(store.close)
+    if store.misfits.foreign:
+        warn(
+            "anchor-foreign",
+            count=len(store.misfits.foreign),
+            detail="heads of this journal that its own key did not sign; they are ignored",
+        )
+    if store.misfits.own:
+        retire_lease_keys(folder)
+    keys = open_lease_keys(folder)
     candidate = None if config.candidate is None else EmbeddedEngine(config.candidate, mint=clock.mint, report=report)
     if candidate is not None:
         closing.push_async_callback(candidate.close)

@@ -42,12 +42,19 @@ def killcord(
 
 
 @app.command("serve")
-def serve(config: Config = CONFIG, role: Annotated[str, typer.Option(help="all, sidecar or control.")] = "all") -> None:
+def serve(
+    config: Config = CONFIG,
+    role: Annotated[str, typer.Option(help="all, sidecar or control.")] = "all",
+    accept_older_journal: Annotated[
+        str | None,
+        typer.Option(metavar="REASON", help="Start although the journal is older than its signed heads: revoke every lease, journal why."),
+    ] = None,
+) -> None:
     """Run a gateway until SIGTERM."""
     # The whole gateway is loaded only here: a containment must not wait for it.
     from gateway.cli import serve as serving
 
-    serving.serve(config, role)
+    serving.serve(config, role, accept_older_journal)
 
 
 # The options of the demo belong to the package that plays it.

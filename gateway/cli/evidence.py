@@ -97,13 +97,7 @@ def notes(text: str) -> list[str]:
     """The signed notes in a text: notes one after the other, or the ``checkpoint`` lines of an export."""
     if text.lstrip().startswith("{"):
         return [fields["checkpoint"] for line in text.splitlines() if line and chain.is_head(fields := orjson.loads(line))]
-    found: list[str] = []
-    for line in text.splitlines():
-        if line.startswith(signed_note.ORIGIN):
-            found.append("")
-        if found:
-            found[-1] += line + "\n"
-    return [one.rstrip("\n") + "\n" for one in found]
+    return signed_note.notes(text)
 
 
 def _keys(file: Path | None, key: str | None, warnings: list[str]) -> list[str]:

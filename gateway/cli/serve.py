@@ -15,8 +15,8 @@ import uvloop
 from aiohttp import web
 
 from gateway import errors
+from gateway.app import acceptance, policies, servers
 from gateway.app import gateway as app_gateway
-from gateway.app import policies, servers
 from gateway.app.gateway import Gateway
 from gateway.cli.output import WRONG_USE, problems, wrong_use
 from gateway.core import timestamps
@@ -35,12 +35,17 @@ _COLLECT_AFTER = 20_000
 """New objects that live, before the youngest generation is collected. At 64 calls at once some 10,000 objects are in flight."""
 
 
-def serve(config: Path, role: str) -> None:
-    """Run a gateway until SIGTERM or SIGINT; exits with code 0 after a clean drain, 2 if it cannot start."""
+def serve(config: Path, role: str, accept: str | None = None) -> None:
+    """Run a gateway until SIGTERM or SIGINT; exits with code 0 after a clean drain, 2 if it cannot start.
+
+    ``accept`` is the reason why an operator accepts a journal that signed heads do not fit.
+    """
+    if accept is not None and not accept.strip():
+        raise wrong_use("--accept-older-journal: write why; the reason is journaled")
     if role not in get_args(Serving):
         raise wrong_use(f"--role {role!r}: write one of {', '.join(get_args(Serving))}")
     try:
-        code = uvloop.run(_serve(settings.load(config), role))  # type: ignore[arg-type]
+        code = uvloop.run(_serve(settings.load(config), role, accept))  # type: ignore[arg-type]
     except errors.Misconfigured as wrong:
         # Report also the problems after the first: an operator should not have to start a gateway once for each.
         found = list(dict.fromkeys([*wrong.problems, *check.check(config, extra=policies.problems).problems]))
@@ -48,13 +53,19 @@ def serve(config: Path, role: str) -> None:
     raise typer.Exit(code)
 
 
-async def _serve(config: Config, role: Serving) -> int:
+async def _serve(config: Config, role: Serving, accept: str | None) -> int:
     logger = logs.configure(os.environ.get("KILLCORD_LOG", "info"))
     identify = servers.identified(config)
     gateway = await app_gateway.assemble(
-        config, logger.debug, lambda level, message: getattr(logger, level)("policy", message=message), warn=logger.warning
+        config,
+        logger.debug,
+        lambda level, message: getattr(logger, level)("policy", message=message),
+        warn=logger.warning,
+        accept=accept is not None,
     )
     try:
+        if accept is not None:
+            typer.echo(f"{'journal':<17}{await acceptance.accept(gateway, acceptance.by_operator(accept))}")
         await _recover(gateway, logger.warning)
         agents = servers.data_api(gateway) if role != "control" else None
         runner = servers.control_api(gateway, identify, role, logger.error)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from gateway import errors
 from gateway.core import timestamps
 from gateway.core.backoff import Backoff
 from gateway.model.effect import State, Write
-from gateway.model.entry import Head
+from gateway.model.entry import Head, Position
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History
 from gateway.ports.keys import HeadSigner
@@ -26,19 +27,36 @@ class Heads:
     signer: HeadSigner
     clock: Clock
     anchor: Callable[[Head], None]
-    _signed: int = 0
+    _signed: Head | None = None
+    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def tick(self) -> Head | None:
-        """Sign, keep and anchor the head, if anything is new since the last one."""
-        tail = await self.history.tail()
-        if tail.seq == 0 or tail.seq == self._signed:
-            return None
-        ts = timestamps.rfc3339(self.clock.now())
-        head = replace(tail, ts=ts, note=self.signer.sign(tail.stream, tail.seq, tail.hash, ts))
-        await self.history.keep_head(head)
-        self.anchor(head)
-        self._signed = tail.seq
-        return head
+        """Sign, keep and anchor the head, if anything is new since the last one.
+
+        Raises:
+            JournalUnavailable: the head that was signed last does not fit the journal any more, so no other is signed over it.
+        """
+        async with self._alone:
+            tail = await self.history.tail()
+            last = self._signed
+            if tail.seq == 0 or (last is not None and tail.seq == last.seq):
+                return None
+            if last is not None:
+                await self._check(last)
+            ts = timestamps.rfc3339(self.clock.now())
+            head = replace(tail, ts=ts, note=self.signer.sign(tail.stream, tail.seq, tail.hash, ts))
+            await self.history.keep_head(head)
+            self.anchor(head)
+            self._signed = head
+            return head
+
+    async def _check(self, last: Head) -> None:
+        found = await self.history.entry(Position(last.stream, last.seq))
+        if found is None or found.hash != last.hash:
+            raise errors.JournalUnavailable(
+                f"Entry {last.stream}/{last.seq} is not the one that the newest head was signed over: the journal was changed while the "
+                "gateway ran. No head is signed. Keep a copy as evidence and run 'killcord journal verify'."
+            )
 
 
 Probe = Callable[[Write], Awaitable[State]]

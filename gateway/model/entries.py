@@ -344,7 +344,33 @@ class CheckpointEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_default
     reason: str
 
 
+class StoreEntry(EntryBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.STORE.value):
+    """What an operator did to the store of the journal itself. ``change`` is ``accepted`` or ``rebuilt``; ``end`` is the newest seq before.
+
+    Accepted: a journal that ``heads`` signed heads do not fit, the lowest at seq ``first``, the newest signed at ``until`` (RFC 3339).
+    Rebuilt: the folded tables ``tables`` were made anew.
+    """
+
+    change: str
+    end: int
+    by: str
+    reason: str
+    heads: int | None = None
+    first: int | None = None
+    until: str | None = None
+    tables: tuple[str, ...] | None = None
+
+
 ControlEntry = (
-    RunEntry | OrderEntry | TriggerEntry | ResponseEntry | FindingEntry | RollbackEntry | TaskEntry | ApprovalEntry | CheckpointEntry
+    RunEntry
+    | OrderEntry
+    | TriggerEntry
+    | ResponseEntry
+    | FindingEntry
+    | RollbackEntry
+    | TaskEntry
+    | ApprovalEntry
+    | CheckpointEntry
+    | StoreEntry
 )
 Entry = CallEntry | ControlEntry

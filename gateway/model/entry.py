@@ -25,6 +25,7 @@ class Kind(StrEnum):
     FINDING = "finding"
     ROLLBACK = "rollback"
     TASK = "task"
+    STORE = "store"
 
 
 _KINDS: Mapping[str | int | None, Kind] = {kind.value: kind for kind in Kind}

@@ -9,12 +9,13 @@ import pytest
 
 from gateway.clients.clock import SystemClock
 from gateway.stores.sqlite import SqliteStore, open_store
+from gateway.stores.sqlite.log.opening import Expected
 
 Reopen = Callable[[], Awaitable[SqliteStore]]
 
 
 async def sqlite(data_dir: Path) -> SqliteStore:
-    return await open_store(data_dir, SystemClock(), b"k" * 32)
+    return await open_store(data_dir, SystemClock(), Expected(key=b"k" * 32))
 
 
 STORES = {"sqlite": sqlite}

@@ -44,7 +44,7 @@ def _cell(value: object) -> object:
 
 def test_every_kind_of_entry_is_among_them() -> None:
     kinds = {orjson.loads(line)["kind"] for name in earlier.NAMES for line in earlier.entries(name)}
-    assert kinds == set(Kind)
+    assert kinds == set(Kind) - {Kind.STORE}, "no earlier version wrote entries about the store itself"
     assert any(b'"untold"' in line for line in earlier.entries("failures"))
 
 

@@ -26,6 +26,7 @@ from gateway.model.run import Limits, Run
 from gateway.model.trigger import Trigger
 from gateway.ports.journal import Journal
 from gateway.stores.sqlite import open_store
+from gateway.stores.sqlite.log.opening import Expected
 from tests.support import journaling
 from tests.support.journaling import typed
 
@@ -258,7 +259,7 @@ async def test_stopped_and_caught_up_the_same_is_set_off(found: list[Told], data
     stop = data.draw(st.integers(0, len(found)))
     answered = data.draw(st.booleans())
     with tempfile.TemporaryDirectory() as folder:
-        store = await open_store(Path(folder), clock, b"k" * 32)
+        store = await open_store(Path(folder), clock, Expected(key=b"k" * 32))
         try:
             run = replace(RUN, opened_at=began, expires_at=clock.now() + 3_600)
             await store.journal.append(typed({**journaling.run_entry(run), "ts": timestamps.rfc3339(began)}))

@@ -32,6 +32,7 @@ from gateway.model.entry import Head, Result
 from gateway.model.run import Limits, TaskClass
 from gateway.pipeline import journal_entries
 from gateway.stores.sqlite import SqliteStore, open_store
+from gateway.stores.sqlite.log.opening import Expected
 from tests.support import described, rolled
 
 Json = dict[str, Any]
@@ -64,7 +65,7 @@ class Parts:
 async def parts(folder: Path, role: Serving = "all") -> AsyncIterator[Parts]:
     """Everything behind the API; the store is closed at the end."""
     clock = SystemClock()
-    store = await open_store(folder, clock, b"k" * 32)
+    store = await open_store(folder, clock, Expected(key=b"k" * 32))
     try:
         yield await _over(store, folder, clock, role)
     finally:

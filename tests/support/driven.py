@@ -17,6 +17,7 @@ from gateway.core.authorization import admission
 from gateway.core.incident.recovery import Recovery, Stage
 from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
+from gateway.stores.sqlite.log.opening import Expected
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from tests.support import rig
 from tests.support.failpoints import Failpoints, PointedJournal
@@ -92,7 +93,7 @@ async def come_up(folder: Path, ledger: Ledger, points: Failpoints | None = None
     """A gateway as ``killcord serve`` begins, with its routines; in the same folder again it is the one after a crash."""
 
     async def store(data_dir: Path, clock: Clock) -> SqliteStore:
-        found = await open_store(data_dir, clock, b"k" * 32)
+        found = await open_store(data_dir, clock, Expected(key=b"k" * 32))
         found.journal = PointedJournal(found.journal, points or Failpoints())  # type: ignore[assignment]
         return found
 

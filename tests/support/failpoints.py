@@ -28,6 +28,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.journal import IntentRefused, IntentRequest, JournalHealth
 from gateway.settings.config import Config
 from gateway.stores.sqlite.log.journal import SqliteJournal
+from gateway.stores.sqlite.log.opening import Expected
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from tests.support.toolmodel import Tool
 
@@ -161,7 +162,7 @@ class World:
             return self.engine
 
         async def store(folder: Path, clock: Clock) -> SqliteStore:
-            found = await open_store(folder, clock, b"k" * 32)
+            found = await open_store(folder, clock, Expected(key=b"k" * 32))
             found.journal = PointedJournal(found.journal, points)  # type: ignore[assignment]
             return found
 

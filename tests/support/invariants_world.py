@@ -24,6 +24,7 @@ from gateway.control.rollback import scope
 from gateway.model.decision import Decision
 from gateway.settings import config as settings
 from gateway.settings.config import Config
+from gateway.stores.sqlite.log.opening import Expected
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from tests.support.failpoints import PointedJournal
 from tests.support.invariants_points import Points
@@ -155,7 +156,7 @@ class World:
             return self.policy
 
         async def store(folder: Path, clock: Any) -> SqliteStore:
-            found = await open_store(folder, clock, b"k" * 32)
+            found = await open_store(folder, clock, Expected(key=b"k" * 32))
             found.journal = PointedJournal(found.journal, self.points, posts=True)  # type: ignore[assignment]
             return found
 

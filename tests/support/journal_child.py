@@ -16,6 +16,7 @@ from gateway.clients.clock import SystemClock
 from gateway.core.codec.entry import of_fields
 from gateway.model.entry import Position
 from gateway.stores.sqlite import SqliteStore, open_store
+from gateway.stores.sqlite.log.opening import Expected
 from tests.support import journaling as make
 
 
@@ -45,7 +46,7 @@ async def write_until_full(store: SqliteStore) -> None:
 
 
 async def main(data_dir: Path, mode: str) -> None:
-    store = await open_store(data_dir, SystemClock(), b"k" * 32)
+    store = await open_store(data_dir, SystemClock(), Expected(key=b"k" * 32))
     print("ready", flush=True)
     if mode == "write":
         await asyncio.gather(*[write(store, worker) for worker in range(8)])

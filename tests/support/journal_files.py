@@ -14,10 +14,11 @@ from gateway.clients.clock import SystemClock
 from gateway.ports.journal import Query
 from gateway.stores.sqlite import SqliteStore, open_store
 from gateway.stores.sqlite.folding import FOLDED, rebuild
+from gateway.stores.sqlite.log.opening import Expected
 
 
 async def opened(data_dir: Path) -> SqliteStore:
-    return await open_store(data_dir, SystemClock(), b"k" * 32)
+    return await open_store(data_dir, SystemClock(), Expected(key=b"k" * 32))
 
 
 async def lines(store: SqliteStore) -> list[bytes]:

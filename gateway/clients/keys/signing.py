@@ -113,6 +113,14 @@ def add_lease_key(folder: Path) -> Path:
     return path
 
 
+def retire_lease_keys(folder: Path) -> None:
+    """Create a new signing key and take the others out of use: what they signed is refused from the next start on."""
+    new = add_lease_key(folder)
+    for path in folder.glob("lease-*.pem"):
+        if path != new:
+            path.rename(path.with_name(f"retired-{path.name}"))
+
+
 def _generated() -> bytes:
     return OKPKey.generate_key(ALGORITHM).as_pem(private=True)
 
@@ -160,6 +168,13 @@ class SignedHeads:
     def sign(self, stream: str, seq: int, chain_hash: str, ts: str) -> str:
         text = signed_note.body(Head(stream, seq, chain_hash, ts, note=""))
         return signed_note.signed(text, NAME, self._public, self._key.sign(text.encode()))
+
+    def signed(self, head: Head) -> bool:
+        """Whether this key signed a head as it stands."""
+        try:
+            return signed_note.verify(head.note, [self.verifier_key]) == head
+        except signed_note.NotTrusted:
+            return False
 
     @property
     def verifier_key(self) -> str:

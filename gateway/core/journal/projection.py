@@ -148,7 +148,7 @@ def changes(entry: entries.Entry, position: Position) -> tuple[Change, ...]:
         case entries.RollbackEntry():
             rollback = () if entry.rollback is None else (entry.rollback,)
             return rollback if entry.incident is None else (*rollback, IncidentChanged(entry.incident, entry.change))
-        case entries.TriggerEntry() | entries.FindingEntry():
+        case entries.TriggerEntry() | entries.FindingEntry() | entries.StoreEntry():
             return ()
         case _:
             assert_never(entry)

@@ -77,6 +77,17 @@ def verify(text: str, keys: Sequence[str]) -> Head:
     raise NotTrusted("no trusted key signed it", head.stream, head.seq)
 
 
+def notes(text: str) -> list[str]:
+    """The signed notes in a text in which they stand one after the other; what is before the first is passed over."""
+    found: list[str] = []
+    for line in text.splitlines():
+        if line.startswith(ORIGIN):
+            found.append("")
+        if found:
+            found[-1] += line + "\n"
+    return [one.rstrip("\n") + "\n" for one in found]
+
+
 def _parse(text: str) -> tuple[Head, list[tuple[str, bytes, bytes]]]:
     facts, blank, lines = text.partition("\n\n")
     fields = facts.split("\n")

@@ -51,6 +51,11 @@ def describe_entry(entry: entries.Entry) -> str:
             return "checkpoint"
         case entries.RollbackEntry():
             return _rollback(entry)
+        case entries.StoreEntry():
+            what = (
+                "an older journal was accepted" if entry.change == "accepted" else f"tables were made anew: {', '.join(entry.tables or ())}"
+            )
+            return _with_reason(what, entry.reason)
         case _:
             assert_never(entry)
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 from gateway import errors
 from gateway.core.codec import entry as codec
 from gateway.core.journal import chain
+from gateway.core.journal.heads import Misfits
 from gateway.model.entries import Entry, RunEntry
 from gateway.model.entry import Head, Kind
 from gateway.model.run import Run
@@ -24,11 +25,10 @@ from gateway.ports.projections import Registry
 from gateway.ports.vault import Blobs
 from gateway.stores.sqlite import database, views
 from gateway.stores.sqlite.database import FILE, READING, Database
-from gateway.stores.sqlite.folding import Progress
-from gateway.stores.sqlite.log import history
+from gateway.stores.sqlite.log import history, opening
 from gateway.stores.sqlite.log.history import SqliteBlobs, SqliteHistory
 from gateway.stores.sqlite.log.journal import PendingEntries, SqliteJournal
-from gateway.stores.sqlite.log.tables import proven_state
+from gateway.stores.sqlite.log.opening import Expected
 from gateway.stores.sqlite.log.writer import Tip
 from gateway.stores.sqlite.projection import KnownKeys
 from gateway.stores.sqlite.state_digest import StateDigest
@@ -37,7 +37,7 @@ from gateway.stores.sqlite.state_digest import StateDigest
 class SqliteStore:
     """One object for each port; :meth:`close` writes what was taken and gives the folder free."""
 
-    def __init__(self, file: Database, tip: Tip, state: StateDigest) -> None:
+    def __init__(self, file: Database, tip: Tip, state: StateDigest, misfits: Misfits) -> None:
         reader, stream = file.reader, file.stream
         pending, runs, keys = PendingEntries(), views.RunCache(), KnownKeys(reader)
         pending.undecided.update(reader.execute(database.READING["undecided_workflows"]).fetchall())
@@ -51,6 +51,7 @@ class SqliteStore:
         self.approvals = views.SqliteApprovals(reader)
         self.checkpoints = views.SqliteCheckpoints(reader)
         self.blobs = SqliteBlobs(reader, self.journal.perform)
+        self.misfits = misfits
         self._database = file
 
     async def close(self) -> None:
@@ -58,18 +59,18 @@ class SqliteStore:
         self._database.close()
 
 
-async def open_store(data_dir: Path, clock: Clock, key: bytes, progress: Progress = lambda _: None) -> SqliteStore:
-    """Open the journal in a folder, or make it; its end and its folded tables are checked first.
-
-    ``key`` (up to 64 bytes) proves the folded tables. ``progress`` is called while they are folded anew, which only an unproven one needs.
+async def open_store(data_dir: Path, clock: Clock, expected: Expected) -> SqliteStore:
+    """Open the journal in a folder, or make it; its end, its heads and its folded tables are checked first.
 
     Raises:
-        Misconfigured: another process has the folder, the file cannot be used, its newest entries do not link, or a folded table differs.
+        Misconfigured: another process has the folder, the file cannot be used, its newest entries do not link, a head that this node signed
+            does not fit, or a folded table differs.
     """
     file = Database(data_dir, stream=clock.mint("st"))
     try:
         tip = history.newest(file)
-        return SqliteStore(file, tip, proven_state(file, tip, key, progress))
+        misfits = opening.check_heads(file, tip, expected)
+        return SqliteStore(file, tip, opening.check_tables(file, tip, expected), misfits)
     except BaseException:
         file.close()
         raise

@@ -15,6 +15,7 @@ from gateway.cli.output import Failure
 from gateway.clients.clock import SystemClock
 from gateway.core.journal import chain, signed_note
 from gateway.stores.sqlite import open_store
+from gateway.stores.sqlite.log.opening import Expected
 from tests.support.command_line import Cli, Gateway
 from tests.support.journaling import typed
 
@@ -48,7 +49,7 @@ def test_an_export_holds_the_entries_and_then_the_head_and_verifies(gateway: Gat
 
 async def test_a_kept_journal_is_verified_where_it_lies_also_one_that_no_gateway_starts_on(tmp_path: Path) -> None:
     folder = tmp_path / "var"
-    store = await open_store(folder, SystemClock(), b"k" * 32)
+    store = await open_store(folder, SystemClock(), Expected(key=b"k" * 32))
     for _ in range(5):
         await store.journal.append(typed({"ts": "2026-11-24T20:08:03.123456Z", "kind": "finding", "reason": "as it was"}))
     stream = store.journal.stream
@@ -60,7 +61,7 @@ async def test_a_kept_journal_is_verified_where_it_lies_also_one_that_no_gateway
         forged.execute("UPDATE entries SET line = replace(CAST(line AS TEXT), 'as it was', 'as it is!') WHERE seq = 3")
         forged.commit()
     with pytest.raises(errors.Misconfigured, match=f"{stream}/3.*killcord journal verify --file {folder / 'journal.sqlite'}"):
-        await open_store(folder, SystemClock(), b"k" * 32)
+        await open_store(folder, SystemClock(), Expected(key=b"k" * 32))
     _, finding = evidence.verify(folder / "journal.sqlite", None, None)
     assert finding is not None
     assert (finding.stream, finding.seq) == (stream, 3)

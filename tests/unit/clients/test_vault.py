@@ -10,11 +10,12 @@ from gateway import errors
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys import vault
 from gateway.stores.sqlite import SqliteStore, open_store
+from gateway.stores.sqlite.log.opening import Expected
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = await open_store(tmp_path / "var", SystemClock(), b"k" * 32)
+    store = await open_store(tmp_path / "var", SystemClock(), Expected(key=b"k" * 32))
     yield store
     await store.close()
 

@@ -17,6 +17,7 @@ from gateway.model.entries import ApprovalEntry, Entry
 from gateway.model.entry import Kind, Position
 from gateway.model.review import Approval, ApprovalKind, ApprovalStatus
 from gateway.stores.sqlite import open_store
+from gateway.stores.sqlite.log.opening import Expected
 from tests.support import journaling
 from tests.support.rolled import NODE, ROLLBACK
 
@@ -33,7 +34,7 @@ def heard() -> Heard:
 @pytest.fixture
 async def approvals(tmp_path: Path, heard: Heard) -> AsyncIterator[Approvals]:
     clock = SystemClock()
-    store = await open_store(tmp_path, clock, b"k" * 32)
+    store = await open_store(tmp_path, clock, Expected(key=b"k" * 32))
 
     def hear(entry: Entry, _: Position) -> None:
         assert isinstance(entry, ApprovalEntry)

@@ -16,6 +16,7 @@ from gateway.control.upkeep import ROUND, Reconciler
 from gateway.model.effect import State, Write
 from gateway.stores.sqlite import SqliteStore
 from gateway.stores.sqlite.database import READING
+from gateway.stores.sqlite.log.opening import Expected
 from gateway.stores.sqlite.store import open_store
 from tests.support import journaling
 from tests.support.journaling import typed
@@ -62,7 +63,7 @@ class Probed:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = await open_store(tmp_path, Clock(), b"k" * 32)
+    opened = await open_store(tmp_path, Clock(), Expected(key=b"k" * 32))
     yield opened
     await opened.close()
 
@@ -121,7 +122,7 @@ async def test_one_that_cannot_be_probed_keeps_no_other_from_it(store: SqliteSto
 
 
 async def test_a_scan_costs_as_much_as_there_is_open_whatever_was_settled(tmp_path: Path) -> None:
-    opened = await open_store(tmp_path, Clock(), b"k" * 32)
+    opened = await open_store(tmp_path, Clock(), Expected(key=b"k" * 32))
     await left_open(opened, "settled", *(f"inv_{number}" for number in range(20)))
     await opened.journal.append(typed(journaling.outcome("settled", id_="settled")))
     await opened.close()
@@ -132,7 +133,7 @@ async def test_a_scan_costs_as_much_as_there_is_open_whatever_was_settled(tmp_pa
         copied(connection, SETTLED)
         many = steps(connection)
     assert few == many
-    opened = await open_store(tmp_path, Clock(), b"k" * 32)
+    opened = await open_store(tmp_path, Clock(), Expected(key=b"k" * 32))
     assert await reconciler(opened, Probed(), Clock()).adopt() == 20
     await opened.close()
 

@@ -120,14 +120,13 @@ def newest(opened: Database) -> Tip:
     """The entry to continue from.
 
     Raises:
-        Misconfigured: the newest entries do not link, or end below the newest signed head. Nothing is truncated or repaired.
+        Misconfigured: the newest entries do not link. Nothing is truncated or repaired.
     """
     rows = opened.reader.execute(READING["tail"], (CHECKED + 1,)).fetchall()[::-1]
     whole = len(rows) <= CHECKED
     tip = Tip(0, chain.GENESIS, "") if whole else _tip(opened, *rows[0])
     for seq, line in rows if whole else rows[1:]:
         tip = _linked(opened, tip, seq, line)
-    _covered(opened, tip)
     return tip
 
 
@@ -150,12 +149,6 @@ def _tip(opened: Database, seq: int, line: bytes) -> Tip:
         return Tip(seq, fields["hash"], fields["ts"])
     except (orjson.JSONDecodeError, KeyError, TypeError) as broken:
         raise _broken(opened, seq, "it is not a journal entry") from broken
-
-
-def _covered(opened: Database, tip: Tip) -> None:
-    for stream, seq, *_ in opened.reader.execute(READING["heads"]).fetchall():
-        if stream == opened.stream and seq > tip.seq:
-            raise _broken(opened, tip.seq + 1, f"a head was signed at seq {seq}, but the journal ends at {tip.seq}: its end was removed")
 
 
 def _broken(opened: Database, seq: int, problem: str) -> errors.Misconfigured:

@@ -96,7 +96,7 @@ UPDATE approvals SET status = 'used', used_at = ?, used_by = ? WHERE approval_id
 
 -- name: keep_head
 INSERT INTO heads (stream, seq, hash, ts, note) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, ts = excluded.ts, note = excluded.note WHERE excluded.seq >= seq
+ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, ts = excluded.ts, note = excluded.note
 
 -- name: keep_tenant_key
 INSERT INTO tenant_keys (tenant, wrapped) VALUES (?, ?) ON CONFLICT DO NOTHING

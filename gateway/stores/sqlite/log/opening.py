@@ -1,0 +1,104 @@
+"""What a journal is held against before anything is decided by it: signed heads, the stream that the folder had, and its folded tables."""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from collections.abc import Callable, Sequence
+
+import orjson
+from msgspec import Struct
+
+from gateway import errors
+from gateway.core.codec import entry as codec
+from gateway.core.journal import heads
+from gateway.core.journal.heads import HashAt, Misfits
+from gateway.model.entries import StoreEntry
+from gateway.model.entry import Head, Kind
+from gateway.ports.journal import Query
+from gateway.stores.sqlite import database, state_digest
+from gateway.stores.sqlite.database import READING, WRITING, Database
+from gateway.stores.sqlite.folding import Progress, TableFinding, differences
+from gateway.stores.sqlite.log.writer import Tip
+from gateway.stores.sqlite.state_digest import StateDigest
+
+
+class Expected(Struct, frozen=True):
+    """What a journal is held against. ``key`` (up to 64 bytes) proves its tables. ``anchored`` gives the heads of a stream that are kept
+    elsewhere, ``signed`` tells whether this node's key signed one. ``accept``: start although heads do not fit. ``progress`` is called
+    while all entries are folded.
+    """
+
+    key: bytes
+    anchored: Callable[[str], Sequence[Head]] = lambda _: ()
+    signed: Callable[[Head], bool] = lambda _: True
+    accept: bool = False
+    progress: Progress = lambda _: None
+
+
+def check_heads(opened: Database, tip: Tip, expected: Expected) -> Misfits:
+    """The heads that do not fit.
+
+    Raises:
+        Misconfigured: this node signed one of them, no acceptance excuses it, and none is asked for.
+    """
+    stored = [Head(*row) for row in opened.reader.execute(READING["heads"]).fetchall() if row[0] == opened.stream]
+    found = heads.compare([*stored, *expected.anchored(opened.stream)], acceptances(opened.reader), hash_at(opened.reader), expected.signed)
+    if found.own and not expected.accept:
+        raise _contradicted(opened, tip, found.own)
+    return found
+
+
+def check_tables(opened: Database, tip: Tip, expected: Expected) -> StateDigest:
+    """The digest to continue from. Where the tip's MAC does not prove the tables, all entries are folded and compared; then it is written.
+
+    So a MAC that is absent (an earlier version's journal) or does not fit (a column that a migration added) costs time once, and a MAC
+    that was removed hides nothing.
+
+    Raises:
+        Misconfigured: a table is not what the entries give.
+    """
+    key = expected.key
+    digest = state_digest.scan(opened.reader, key)
+    proof = state_digest.mac(key, opened.stream, tip.seq, tip.hash, digest)
+    row = opened.reader.execute(READING["state"], (tip.seq,)).fetchone()
+    if not state_digest.fits(None if row is None else row[0], proof):
+        if found := differences(opened.reader, expected.progress):
+            raise _differ(opened, found)
+        opened.writer.execute(WRITING["keep_state"], (proof, tip.seq))
+    return StateDigest(opened.writer, key, digest)
+
+
+def acceptances(reader: sqlite3.Connection) -> list[StoreEntry]:
+    """The entries in which operators accepted an older journal."""
+    found = map(codec.decode, database.entries(reader, Query(kind=Kind.STORE, limit=None)))
+    return [one for one in found if isinstance(one, StoreEntry) and one.change == "accepted"]
+
+
+def hash_at(reader: sqlite3.Connection) -> HashAt:
+    @functools.lru_cache(maxsize=4096)
+    def find(seq: int) -> str | None:
+        row = reader.execute(READING["entry"], (seq,)).fetchone()
+        try:
+            return None if row is None else str(orjson.loads(row[0])["hash"])
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    return find
+
+
+def _contradicted(opened: Database, tip: Tip, found: Sequence[Head]) -> errors.Misconfigured:
+    more = f" ({len(found)} heads do not fit)" if len(found) > 1 else ""
+    advice = (
+        "keep a copy as evidence and restore the newest journal; on an older one, revoked leases and used budgets come back. "
+        "If no newer one is left, start with --accept-older-journal REASON, which revokes every lease and journals why"
+    )
+    return errors.Misconfigured(
+        [f"{opened.path}: entry {opened.stream}/{min(found[0].seq, tip.seq + 1)}: {heads.describe(found[0], tip.seq)}{more}; {advice}"]
+    )
+
+
+def _differ(opened: Database, found: list[TableFinding]) -> errors.Misconfigured:
+    told = "; ".join(map(str, found))
+    advice = "keep a copy as evidence, then make them anew with 'killcord journal rebuild --config killcord.yaml --reason TEXT'"
+    return errors.Misconfigured([f"{opened.path}: folded tables differ from the journal's entries: {told}; {advice}"])
