@@ -5,6 +5,7 @@ What checks signatures is imported inside the functions: a containment must not 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from typing import Annotated
 import typer
 
 from gateway.cli import client, output
-from gateway.cli.options import OfRun, OfTenant, group
+from gateway.cli.options import CONFIG, Config, OfRun, OfTenant, group
 from gateway.cli.output import Failure, Output, columns, wrong_use
+from gateway.errors import Misconfigured
 from gateway.sdk.messages import Json, path
 from gateway.sdk.sync import Killcord
 
@@ -30,6 +32,7 @@ Entry = Annotated[str, typer.Argument(help="The entry's position: STREAM/SEQ.")]
 Out = Annotated[Path, typer.Option(help="The file to write; it is replaced only when the export is complete.")]
 File = Annotated[Path | None, typer.Option(help="An export, or a data_dir; without it, the running gateway's journal.")]
 Heads = Annotated[Path | None, typer.Option(help="Anchored heads: a file of signed notes, or a folder of such files.")]
+Reason = Annotated[str, typer.Option(help="Why; it is journaled.")]
 Key = Annotated[str | None, typer.Option(help="The trusted verifying key, NAME+HASH+BASE64; without it, the running gateway's.")]
 
 
@@ -91,6 +94,23 @@ def verify(context: typer.Context, file: File = None, heads: Heads = None, key: 
         raise Failure(f"Not intact: {finding}", value=value)
     streams = ", ".join(f"{name} to {seq}" for name, seq in value["streams"].items()) or "no stream"
     out.value(value, [f"Intact: {value['entries']} entries ({streams}), {value['heads']} signed head(s)."])
+
+
+@app.command("rebuild")
+def rebuild(context: typer.Context, reason: Reason, config: Config = CONFIG) -> None:
+    """Make the folded tables anew from the entries. The gateway must be stopped; chain and heads are verified first."""
+    from gateway.app import repair
+    from gateway.settings import config as settings
+
+    if not reason.strip():
+        raise wrong_use("--reason: write why; the reason is journaled")
+    out = output.of(context)
+    try:
+        value = asyncio.run(repair.rebuild(settings.load(config), reason))
+    except Misconfigured as wrong:
+        raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong
+    changed = ", ".join(value["tables"]) or "no table"
+    out.value(value, [f"Folded {value['entries']} entries; {changed} differed. The repair is in the journal."])
 
 
 def _newest(gateway: Killcord, count: int, end: Json, **wanted: str | None) -> Iterator[str]:

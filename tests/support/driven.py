@@ -92,8 +92,8 @@ ADAPTER = rig.ADAPTER.replace(
 async def come_up(folder: Path, ledger: Ledger, points: Failpoints | None = None) -> AsyncIterator[Rig]:
     """A gateway as ``killcord serve`` begins, with its routines; in the same folder again it is the one after a crash."""
 
-    async def store(data_dir: Path, clock: Clock) -> SqliteStore:
-        found = await open_store(data_dir, clock, Expected(key=b"k" * 32))
+    async def store(data_dir: Path, clock: Clock, expected: Expected) -> SqliteStore:
+        found = await open_store(data_dir, clock, expected)
         found.journal = PointedJournal(found.journal, points or Failpoints())  # type: ignore[assignment]
         return found
 

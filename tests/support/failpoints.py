@@ -161,8 +161,8 @@ class World:
         async def engine(*_: object, **__: object) -> EmbeddedEngine:
             return self.engine
 
-        async def store(folder: Path, clock: Clock) -> SqliteStore:
-            found = await open_store(folder, clock, Expected(key=b"k" * 32))
+        async def store(folder: Path, clock: Clock, expected: Expected) -> SqliteStore:
+            found = await open_store(folder, clock, expected)
             found.journal = PointedJournal(found.journal, points)  # type: ignore[assignment]
             return found
 

@@ -155,8 +155,8 @@ class World:
         async def engine(*_: object, **__: object) -> Policy:
             return self.policy
 
-        async def store(folder: Path, clock: Any) -> SqliteStore:
-            found = await open_store(folder, clock, Expected(key=b"k" * 32))
+        async def store(folder: Path, clock: Any, expected: Expected) -> SqliteStore:
+            found = await open_store(folder, clock, expected)
             found.journal = PointedJournal(found.journal, self.points, posts=True)  # type: ignore[assignment]
             return found
 

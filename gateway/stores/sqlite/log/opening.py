@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import orjson
 from msgspec import Struct
@@ -19,6 +20,7 @@ from gateway.ports.journal import Query
 from gateway.stores.sqlite import database, state_digest
 from gateway.stores.sqlite.database import READING, WRITING, Database
 from gateway.stores.sqlite.folding import Progress, TableFinding, differences
+from gateway.stores.sqlite.log.history import newest
 from gateway.stores.sqlite.log.writer import Tip
 from gateway.stores.sqlite.state_digest import StateDigest
 
@@ -67,6 +69,28 @@ def check_tables(opened: Database, tip: Tip, expected: Expected) -> StateDigest:
             raise _differ(opened, found)
         opened.writer.execute(WRITING["keep_state"], (proof, tip.seq))
     return StateDigest(opened.writer, key, digest)
+
+
+def check_heads_of(data_dir: Path, expected: Expected) -> None:
+    """Check the end and the heads of a journal that no gateway has open.
+
+    Raises:
+        Misconfigured: as for :func:`check_heads`, or another process has the folder.
+    """
+    opened = Database(data_dir, stream="")
+    try:
+        check_heads(opened, newest(opened), expected)
+    finally:
+        opened.close()
+
+
+def differing(data_dir: Path) -> list[str]:
+    """The folded tables that differ from what the entries give. No gateway may have the folder."""
+    opened = Database(data_dir, stream="")
+    try:
+        return [found.table for found in differences(opened.reader)]
+    finally:
+        opened.close()
 
 
 def acceptances(reader: sqlite3.Connection) -> list[StoreEntry]:

@@ -1,0 +1,60 @@
+"""The folded tables of a stopped gateway made anew, after its chain and heads were verified."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Any
+
+import orjson
+
+from gateway import errors
+from gateway.app import data_dir
+from gateway.clients.clock import SystemClock
+from gateway.clients.keys.signing import open_head_key
+from gateway.clients.keys.vault import open_master_key, state_key
+from gateway.core import timestamps
+from gateway.core.journal import chain
+from gateway.model.entries import StoreEntry
+from gateway.settings.config import Config
+from gateway.stores.sqlite import folding
+from gateway.stores.sqlite.log.opening import Expected, check_heads_of, differing
+from gateway.stores.sqlite.store import open_store
+
+
+async def rebuild(config: Config, reason: str) -> dict[str, Any]:
+    """Fold all entries into empty tables and journal which differed; returns that and the number of entries.
+
+    Raises:
+        Misconfigured: a gateway has the folder, there is no journal, its chain is broken, or a head does not fit: then the entries are
+            not what the tables should follow.
+    """
+    folder = config.data_dir / "keys"
+    signer, key = open_head_key(folder), state_key(open_master_key(folder))
+    # Heads are compared below, where an acceptance counts.
+    lines = (line for line in data_dir.journal_lines(config.data_dir) if not chain.is_head(orjson.loads(line)))
+    found = chain.verify(lines)
+    if found.finding is not None:
+        raise errors.Misconfigured(
+            [f"{config.data_dir}: {found.finding}; the entries themselves were changed, so tables are not made from them: restore a backup"]
+        )
+    anchored = data_dir.anchored(config.anchor, lambda *_, **__: None)
+    expected = Expected(key, anchored, signer.signed)
+    check_heads_of(config.data_dir, expected)
+    tables = differing(config.data_dir)
+    entries = folding.rebuild(config.data_dir)
+    clock = SystemClock()
+    store = await open_store(config.data_dir, clock, expected)
+    try:
+        await store.journal.append(
+            StoreEntry(
+                ts=timestamps.rfc3339(clock.now()),
+                change="rebuilt",
+                end=store.journal.tip.seq,
+                by=f"killcord journal rebuild, user {getpass.getuser()}",
+                reason=reason,
+                tables=tuple(tables),
+            )
+        )
+    finally:
+        await store.close()
+    return {"entries": entries, "tables": tables}
