@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from gateway.app.gateway import Gateway
 from gateway.core import timestamps
 from gateway.model.entries import StoreEntry
-from gateway.model.run import Mode, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,7 @@ async def accept(gateway: Gateway, acceptance: Acceptance) -> str:
         return "--accept-older-journal: the journal fits every signed head, so nothing was accepted and nothing was revoked"
     end = resources.store.journal.tip.seq
     reason = f"an older journal was accepted: {acceptance.reason}"
-    order = await containment.make(Scope(everything=True), Mode.REVOKED, reason=reason, by=acceptance.by)
-    await containment.release(order.order_id, reason=reason, by=acceptance.by)
+    await containment.revoke_all(reason=reason, by=acceptance.by)
     await gateway.control.journal.append(
         StoreEntry(
             ts=timestamps.rfc3339(resources.clock.now()),

@@ -78,7 +78,7 @@ async def test_a_tail_cut_below_a_signed_head_stops_the_start(tmp_path: Path) ->
     await store.close()
     with closing(database(tmp_path / "var")) as connection:
         connection.execute("DELETE FROM entries WHERE seq > 17")
-    with pytest.raises(errors.Misconfigured, match="/18: a head was signed at seq 20 on .*, but the journal ends at 17"):
+    with pytest.raises(errors.Misconfigured, match=r"/18: a head was signed at seq 20 on .*, but the journal ends at 17"):
         await opened(tmp_path / "var")
 
 

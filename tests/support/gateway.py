@@ -82,11 +82,11 @@ class Gateway:
         config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
         return config
 
-    def spawn(self) -> None:
+    def spawn(self, *options: str) -> None:
         """Start it without waiting for anything."""
         config = self.configure()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "serve", "--config", str(config)],
+            [sys.executable, "-m", "gateway", "serve", "--config", str(config), *options],
             stdin=subprocess.DEVNULL,
             # A pipe and no file: tests that forbid it to write files must not forbid it to speak.
             stdout=subprocess.PIPE,
@@ -98,10 +98,18 @@ class Gateway:
         self._reader = threading.Thread(target=_collect, args=(self._process, self.lines), daemon=True)
         self._reader.start()
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start it and wait until it is ready."""
-        self.spawn()
+        self.spawn(*options)
         wait_until(self._ready, f"the gateway to be ready; it said:\n{self.said}")
+
+    def command(self, *words: str) -> int:
+        """The exit code of another command on its configuration."""
+        command = [sys.executable, "-m", "gateway", *words, "--config", str(self.configure())]
+        environ = {**os.environ, "ERP_AUTHORIZATION": AUTHORIZATION, "KILLCORD_BOOTSTRAP_TOKEN": self.token, **self.environ}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=environ, timeout=DEADLINE, check=False)
+        self.lines += [*done.stdout.splitlines(), *done.stderr.splitlines()]
+        return done.returncode
 
     def ended(self) -> int:
         """Its exit code, once it ends."""

@@ -124,6 +124,20 @@ class Containment:
             JournalUnavailable: it holds on this node, but is not durable.
         """
         check(scope, mode, ttl=ttl, no_fanout=no_fanout)
+        return await self._make(scope, mode, reason=reason, by=by, ttl=ttl, no_fanout=no_fanout)
+
+    async def revoke_all(self, *, reason: str, by: str) -> None:
+        """Revoke every open run's leases, as a revocation of each would. The order is released at once, so runs that open later are free.
+
+        Operators cannot ask for it, since it is permanent: a start on an older journal needs it, which knows no revocations made since.
+
+        Raises:
+            JournalUnavailable: it is not durable.
+        """
+        order = await self._make(Scope(everything=True), Mode.REVOKED, reason=reason, by=by)
+        await self.release(order.order_id, reason=reason, by=by)
+
+    async def _make(self, scope: Scope, mode: Mode, *, reason: str, by: str, ttl: float | None = None, no_fanout: bool = False) -> Order:
         now = self.clock.now()
         order = Order(
             order_id=self.clock.mint("ord"),

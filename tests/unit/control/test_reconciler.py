@@ -132,6 +132,8 @@ async def test_a_scan_costs_as_much_as_there_is_open_whatever_was_settled(tmp_pa
         few = steps(connection)
         copied(connection, SETTLED)
         many = steps(connection)
+        connection.execute("DELETE FROM writes WHERE seq > 1000")  # no entry gives them: the start would find them
+        connection.commit()
     assert few == many
     opened = await open_store(tmp_path, Clock(), Expected(key=b"k" * 32))
     assert await reconciler(opened, Probed(), Clock()).adopt() == 20

@@ -1,0 +1,116 @@
+"""A start does not forget: what an older, a rewritten or an edited journal does to a gateway that starts on it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gateway.core.journal import chain
+from tests.support.erp import Erp
+from tests.support.gateway import Gateway
+
+Site = Callable[[str], Gateway]
+APPROVE = {"data": {"status": "approved"}}
+
+
+@pytest.fixture
+def gateway(site: Site, erp: Erp) -> Gateway:
+    made = site(erp.url)
+    made.settings["anchor"] = {"file": "./heads"}
+    return made
+
+
+def killed(gateway: Gateway, erp: Erp) -> tuple[str, str]:
+    """A gateway with one write and a revoked run, stopped; the run's id and its dead lease."""
+    gateway.start()
+    run_id, lease = gateway.open_run(erp.tenant)
+    assert gateway.call("PATCH", erp.path("invoices", "inv-1"), APPROVE, lease=lease).status == 200
+    assert gateway.ask("POST", "/v1/orders", {"scope": {"run": run_id}, "mode": "revoked", "reason": "test"}).status == 201
+    assert gateway.terminate() == 0
+    return run_id, lease
+
+
+def refused(gateway: Gateway, *named: str, options: tuple[str, ...] = ()) -> None:
+    """A start ends with exit code 2 and one message that names all of this."""
+    gateway.lines.clear()
+    gateway.spawn(*options)
+    assert gateway.ended() == 2, gateway.said
+    for one in named:
+        assert one in gateway.said
+
+
+def edit(gateway: Gateway, *statements: str) -> None:
+    with closing(sqlite3.connect(gateway.folder / "var" / "journal.sqlite")) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.mark.reliability(fault="Backup restored", case="the start is refused; once accepted, every lease is dead")
+def test_a_restored_backup_is_refused_and_accepted_only_with_every_lease_revoked(gateway: Gateway, erp: Erp) -> None:
+    gateway.start()
+    _, old = gateway.open_run(erp.tenant)
+    assert gateway.terminate() == 0
+    backup = gateway.folder / "backup"
+    shutil.copytree(gateway.folder / "var", backup)
+    gateway.start()
+    _, unknown = gateway.open_run(erp.tenant)
+    gateway.ask("POST", "/v1/orders", {"scope": {"everything": True}, "mode": "read_only", "reason": "test"})
+    assert gateway.terminate() == 0
+    shutil.rmtree(gateway.folder / "var")
+    shutil.copytree(backup, gateway.folder / "var")
+    refused(gateway, "a head was signed at seq", "--accept-older-journal")
+    refused(gateway, "write why", options=("--accept-older-journal", " "))
+    gateway.start("--accept-older-journal", "the disk was lost")
+    assert "can be made twice" in gateway.said
+    for lease in (old, unknown):
+        assert gateway.call("GET", erp.path("invoices", "inv-1"), lease=lease).status in (401, 403)
+    _, lease = gateway.open_run(erp.tenant)
+    assert gateway.call("GET", erp.path("invoices", "inv-1"), lease=lease).status == 200
+    assert gateway.terminate() == 0
+    gateway.start()  # the acceptance stands: it need not be given again
+    assert gateway.terminate() == 0
+
+
+@pytest.mark.reliability(fault="History rewritten", case="entries that were chained anew without a key stop the start")
+def test_a_history_that_was_chained_anew_stops_the_start(gateway: Gateway, erp: Erp) -> None:
+    killed(gateway, erp)
+    chain_anew(gateway.folder / "var" / "journal.sqlite")
+    refused(gateway, "history up to it was rewritten")
+
+
+def chain_anew(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        tip = chain.GENESIS
+        for seq, line in connection.execute("SELECT seq, line FROM entries ORDER BY seq").fetchall():
+            fields = orjson.loads(line)
+            del fields["hash"], fields["prev_hash"]
+            if seq == 1:
+                fields["reason"] = "another"
+            linked = chain.draft(fields).link(tip)
+            tip = linked.hash
+            connection.execute("UPDATE entries SET line = ? WHERE seq = ?", (linked.line, seq))
+
+
+EDITS = {
+    "orders": ("DELETE FROM orders",),
+    "runs": ("UPDATE runs SET revoked = 0",),
+    "counters": ("UPDATE counters SET used = 0",),
+    "writes": ("DELETE FROM writes",),
+}
+
+
+@pytest.mark.reliability(fault="Folded table edited", case="a row that no entry gives stops the start; a rebuild mends it")
+@pytest.mark.parametrize("table", EDITS)
+def test_an_edited_table_stops_the_start_until_it_is_made_anew(gateway: Gateway, erp: Erp, table: str) -> None:
+    _, lease = killed(gateway, erp)
+    edit(gateway, *EDITS[table])
+    refused(gateway, f"{table} (", "journal rebuild")
+    assert gateway.command("journal", "rebuild", "--reason", "edited by hand") == 0
+    gateway.start()
+    assert gateway.call("GET", erp.path("invoices", "inv-1"), lease=lease).status in (401, 403)
