@@ -61,8 +61,10 @@ def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None)
     return value, finding
 
 
-def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json, ChainFinding | None]:
+def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json, ChainFinding | str | None]:
     """Check an export, a ``data_dir``, or the running gateway's journal. Returns the result for programs, and the first defect.
+
+    Of a ``data_dir`` also the folded tables and the blobs that entries name are checked.
 
     Raises:
         Problem, Lost, Failure: the gateway refused or cannot be reached, or a file, the key or a head cannot be read.
@@ -77,20 +79,38 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json
         verifier.finish()
     except ValueError as wrong:
         raise wrong_use(f"--key: {wrong}") from wrong
+    stored = _stored_problems(file) if verifier.finding is None else []
+    if verifier.excused:
+        lowest = min(head.seq for head in verifier.excused)
+        warnings.append(
+            f"an older journal was accepted: {len(verifier.excused)} signed head(s) from seq {lowest} on do not fit and are excused by it"
+        )
     if verifier.finding is None:
         uncovered = "no signed head covers the newest {} entries of {}: if they were removed, this check would not find it"
         warnings += [uncovered.format(left, stream) for stream, left in verifier.uncovered.items() if left]
         warnings += [] if verifier.entries else ["there are no entries"]
     value = {
-        "intact": verifier.finding is None,
+        "intact": verifier.finding is None and not stored,
         "entries": verifier.entries,
         "heads": verifier.heads,
         "streams": dict(verifier.streams),
         "signatures_checked": bool(keys),
         "finding": verifier.finding and asdict(verifier.finding),
+        "stored_problems": stored,
         "warnings": warnings,
     }
-    return value, verifier.finding
+    return value, verifier.finding or (stored[0] if stored else None)
+
+
+def _stored_problems(file: Path | None) -> list[str]:
+    from gateway.app import data_dir, inspection
+
+    if file is None or not data_dir.is_journal(file):
+        return []
+    try:
+        return inspection.problems(file if file.is_dir() else file.parent)
+    except Misconfigured as wrong:
+        raise wrong_use(f"--file {file}: {wrong}") from wrong
 
 
 def notes(text: str) -> list[str]:

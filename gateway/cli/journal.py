@@ -32,6 +32,9 @@ Entry = Annotated[str, typer.Argument(help="The entry's position: STREAM/SEQ.")]
 Out = Annotated[Path, typer.Option(help="The file to write; it is replaced only when the export is complete.")]
 File = Annotated[Path | None, typer.Option(help="An export, or a data_dir; without it, the running gateway's journal.")]
 Heads = Annotated[Path | None, typer.Option(help="Anchored heads: a file of signed notes, or a folder of such files.")]
+Configured = Annotated[
+    Path | None, typer.Option(help="A gateway's configuration: its data_dir, anchor and key are used; it may run or be stopped.")
+]
 Reason = Annotated[str, typer.Option(help="Why; it is journaled.")]
 Key = Annotated[str | None, typer.Option(help="The trusted verifying key, NAME+HASH+BASE64; without it, the running gateway's.")]
 
@@ -82,9 +85,22 @@ def export(context: typer.Context, out: Out, run: OfRun = None, tenant: OfTenant
 
 
 @app.command("verify")
-def verify(context: typer.Context, file: File = None, heads: Heads = None, key: Key = None) -> None:
-    """Check chain, heads and signatures. Exits with code 1 and prints the first bad stream and seq if they are not intact."""
+def verify(context: typer.Context, file: File = None, heads: Heads = None, key: Key = None, config: Configured = None) -> None:
+    """Check chain, heads and signatures. Exits with code 1 and prints the first bad stream and seq if they are not intact.
+
+    With --config, or --file of a data_dir, also the folded tables and the blobs.
+    """
     from gateway.cli import evidence
+
+    if config is not None:
+        from gateway.app import repair
+        from gateway.settings import config as settings
+
+        try:
+            file, anchor, own = repair.evidence_of(settings.load(config))
+        except Misconfigured as wrong:
+            raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong
+        heads, key = heads or anchor, key or own
 
     out = output.of(context)
     value, finding = evidence.verify(file, heads, key)

@@ -75,6 +75,8 @@ def test_a_restored_backup_is_refused_and_accepted_only_with_every_lease_revoked
     assert gateway.terminate() == 0
     gateway.start()  # the acceptance stands: it need not be given again
     assert gateway.terminate() == 0
+    assert gateway.command("journal", "verify") == 0, gateway.said
+    assert "an older journal was accepted" in gateway.said
 
 
 @pytest.mark.reliability(fault="History rewritten", case="entries that were chained anew without a key stop the start")
@@ -114,3 +116,19 @@ def test_an_edited_table_stops_the_start_until_it_is_made_anew(gateway: Gateway,
     assert gateway.command("journal", "rebuild", "--reason", "edited by hand") == 0
     gateway.start()
     assert gateway.call("GET", erp.path("invoices", "inv-1"), lease=lease).status in (401, 403)
+
+
+@pytest.mark.reliability(fault="Blobs deleted", case="journal verify names the first entry whose blob is missing")
+def test_deleted_blobs_are_found_by_a_verification(gateway: Gateway, erp: Erp) -> None:
+    killed(gateway, erp)
+    assert gateway.command("journal", "verify") == 0, gateway.said
+    edit(gateway, "DELETE FROM blobs")
+    assert gateway.command("journal", "verify") == 1
+    assert "which is missing" in gateway.said
+
+
+def test_an_edited_table_is_named_by_a_verification(gateway: Gateway, erp: Erp) -> None:
+    killed(gateway, erp)
+    edit(gateway, "UPDATE runs SET revoked = 0")
+    assert gateway.command("journal", "verify") == 1
+    assert "folded table runs" in gateway.said

@@ -184,6 +184,12 @@ class _Stream:
     tip: str = GENESIS
     covered: int = 0
     hashes: bytearray = field(default_factory=bytearray)
+    accepted: list[tuple[int, int, str]] = field(default_factory=list)
+    """Of each entry that accepted an older journal: its seq, the lowest seq of a head that did not fit, and when the newest was signed."""
+
+    def excuses(self, head: Head) -> bool:
+        """Whether an operator accepted that this head does not fit. It counts only below a head that fits: an entry needs no key."""
+        return any(seq <= self.covered and head.seq >= first and head.ts <= until for seq, first, until in self.accepted)
 
     def hash_at(self, seq: int) -> str:
         return self.hashes[32 * (seq - 1) : 32 * seq].hex()
@@ -203,6 +209,9 @@ class Verifier:
         self._streams: dict[str, _Stream] = {}
         self._keys = tuple(keys)
         self._anchors = tuple(anchors)
+        self._misfits: list[tuple[Head, ChainFinding]] = []
+        self.excused: list[Head] = []
+        """Heads that do not fit because an operator accepted an older journal; complete after :meth:`finish`."""
 
     def feed(self, line: bytes) -> ChainFinding | None:
         """Check one more line (one trailing newline is taken off)."""
@@ -215,6 +224,11 @@ class Verifier:
         for text in self._anchors:
             if self.finding is None:
                 self.finding = self._checkpoint(text, "anchored head")
+        for head, finding in self._misfits:
+            if self._streams[head.stream].excuses(head):
+                self.excused.append(head)
+            elif self.finding is None:
+                self.finding = finding
         return self.finding
 
     @property
@@ -263,6 +277,9 @@ class Verifier:
         stream.seq, stream.tip = seq, linked.hash
         stream.hashes += bytes.fromhex(linked.hash)
         self.entries += 1
+        first, until = fields.get("first"), fields.get("until")
+        if fields.get("kind") == "store" and isinstance(first, int) and isinstance(until, str):
+            stream.accepted.append((seq, first, until))
         return None
 
     def _head(self, fields: dict[str, object], line: bytes) -> ChainFinding | None:
@@ -282,18 +299,27 @@ class Verifier:
         except signed_note.NotTrusted as refused:
             return ChainFinding(refused.stream, refused.seq, f"{what}: {refused}") if refused.stream else self._lost(f"{what}: {refused}")
         stream = self._streams.get(point.stream, _Stream())
-        if point.seq > stream.seq:
-            return ChainFinding(
-                point.stream, stream.seq + 1, f"{what} at seq {point.seq}, but the journal ends at {stream.seq}: its end was removed"
-            )
-        if point.hash != (stream.hash_at(point.seq) if point.seq else GENESIS):
-            return ChainFinding(point.stream, point.seq, f"{what} has another hash than the journal: history was rewritten")
-        stream.covered = max(stream.covered, point.seq)
-        return None
+        found = _misfit(point, stream, what)
+        if found is None:
+            stream.covered = max(stream.covered, point.seq)
+        elif stream.accepted:  # whether it is excused shows when all heads were seen
+            self._misfits.append((point, found))
+            return None
+        return found
 
     def _lost(self, problem: str) -> ChainFinding:
         name, stream = next(reversed(self._streams.items()), ("", _Stream()))
         return ChainFinding(name, stream.seq + 1, f"line {self.entries + self.heads + 1}: {problem}")
+
+
+def _misfit(head: Head, stream: _Stream, what: str) -> ChainFinding | None:
+    if head.seq > stream.seq:
+        return ChainFinding(
+            head.stream, stream.seq + 1, f"{what} at seq {head.seq}, but the journal ends at {stream.seq}: its end was removed"
+        )
+    if head.hash != (stream.hash_at(head.seq) if head.seq else GENESIS):
+        return ChainFinding(head.stream, head.seq, f"{what} has another hash than the journal: history was rewritten")
+    return None
 
 
 def verify(lines: Iterable[bytes], *, keys: Sequence[str] = (), anchors: Sequence[str] = ()) -> Verifier:

@@ -93,6 +93,11 @@ class Reading:
         (seq,) = self._connection.execute(READING["newest_seq"]).fetchone()
         return seq or 0
 
+    @property
+    def stream(self) -> str:
+        (stream,) = self._connection.execute(READING["stream"]).fetchone()
+        return str(stream)
+
     def run_of(self, run_id: str, generation: int) -> Run | None:
         """A run as it was in one of its generations, at the end of it; a resume makes it narrower."""
         entries = map(codec.decode, database.entries(self._connection, Query(run=run_id, kind=Kind.RUN, limit=None)))

@@ -14,6 +14,7 @@ from gateway.cli import client, evidence
 from gateway.cli.output import Failure
 from gateway.clients.clock import SystemClock
 from gateway.core.journal import chain, signed_note
+from gateway.core.journal.chain import ChainFinding
 from gateway.stores.sqlite import open_store
 from gateway.stores.sqlite.log.opening import Expected
 from tests.support.command_line import Cli, Gateway
@@ -64,6 +65,7 @@ async def test_a_kept_journal_is_verified_where_it_lies_also_one_that_no_gateway
         await open_store(folder, SystemClock(), Expected(key=b"k" * 32))
     _, finding = evidence.verify(folder / "journal.sqlite", None, None)
     assert finding is not None
+    assert isinstance(finding, ChainFinding)
     assert (finding.stream, finding.seq) == (stream, 3)
     (folder / "journal.sqlite").write_bytes(b"no database at all, by far not, and long enough to be looked at")
     with pytest.raises(Failure, match="cannot be read") as broken:
