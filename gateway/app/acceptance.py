@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.app.gateway import Gateway
 from gateway.core import timestamps
-from gateway.model.entries import StoreEntry
+from gateway.model.entry import StoreEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def anchor(folder: Path | None) -> Callable[[Head], None]:
 
 
 def anchored(folder: Path | None, warn: Callable[..., object]) -> Callable[[str], Sequence[Head]]:
-    """Reads the heads of a stream back from the anchor; what is no head of that stream is told of and passed over."""
+    """Reads the heads of a stream back from the anchor; what is no head of that stream is logged and passed over."""
 
     def read(stream: str) -> Sequence[Head]:
         path = None if folder is None else folder / f"{stream}.heads"
@@ -54,7 +54,7 @@ def anchored(folder: Path | None, warn: Callable[..., object]) -> Callable[[str]
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError as broken:
             raise errors.Misconfigured(
-                [f"{path}: the anchored heads cannot be read ({broken.strerror}); allow it, or mend the disk"]
+                [f"{path}: the anchored heads cannot be read ({broken.strerror}); allow it, or repair the disk"]
             ) from broken
         found, unread = heads_in(text)
         own = [head for head in found if head.stream == stream]

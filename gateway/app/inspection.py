@@ -32,7 +32,7 @@ def problems(data_dir: Path) -> list[str]:
 
 
 def _blobs(connection: sqlite3.Connection) -> Iterator[str]:
-    """Blobs that are missing or are not what their name says. Those of a forgotten tenant stay, sealed for good."""
+    """Blobs that are missing or are not what their name says. Those of a forgotten tenant stay, sealed permanently."""
     for seq, line in connection.execute("SELECT seq, line FROM entries ORDER BY seq"):
         for ref in _REF.findall(line):
             row = connection.execute("SELECT data FROM blobs WHERE ref = ?", (ref.decode(),)).fetchone()

@@ -1,4 +1,4 @@
-"""The folded tables of a stopped gateway made anew, after its chain and heads were verified."""
+"""The folded tables of a stopped gateway rebuilt, after its chain and heads were verified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.clients.keys.signing import open_head_key
 from gateway.clients.keys.vault import open_master_key, state_key
 from gateway.core import timestamps
 from gateway.core.journal import chain
-from gateway.model.entries import StoreEntry
+from gateway.model.entry import StoreEntry
 from gateway.settings.config import Config
 from gateway.stores.sqlite import folding
 from gateway.stores.sqlite.log.opening import Expected, check_heads_of, differing

@@ -100,11 +100,11 @@ def _folding(warn: Callable[..., None]) -> Callable[[int], None]:
     """Says now and then how far the journal's entries are folded: a start that needs it takes minutes where there are many."""
 
     def progress(seq: int) -> None:
-        if seq - told[-1] >= _TELL_EVERY:
-            told[-1] = seq
+        if seq - logged[-1] >= _TELL_EVERY:
+            logged[-1] = seq
             warn("journal-folded", up_to=seq, detail="the tables are not proven by the newest entry, so they are compared with all entries")
 
-    told = [0]
+    logged = [0]
     return progress
 
 

@@ -114,7 +114,7 @@ def verify(context: typer.Context, file: File = None, heads: Heads = None, key: 
 
 @app.command("rebuild")
 def rebuild(context: typer.Context, reason: Reason, config: Config = CONFIG) -> None:
-    """Make the folded tables anew from the entries. The gateway must be stopped; chain and heads are verified first."""
+    """Rebuild the folded tables from the entries. The gateway must be stopped; chain and heads are verified first."""
     from gateway.app import repair
     from gateway.settings import config as settings
 

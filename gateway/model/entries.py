@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from gateway.model.call import CompensationRecord, Effect, Reversibility, Target
 from gateway.model.decision import Reason
 from gateway.model.effect import KeyKind, KnownBy, Violation
-from gateway.model.entry import EntryBase, Kind, Result, RunBase, Verification
+from gateway.model.entry import EntryBase, Kind, Result, RunBase, StoreEntry, Verification
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint, Rollback
 from gateway.model.run import Order, Run
@@ -342,23 +342,6 @@ class CheckpointEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_default
     checkpoint: Checkpoint
     by: str
     reason: str
-
-
-class StoreEntry(EntryBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.STORE.value):
-    """What an operator did to the store of the journal itself. ``change`` is ``accepted`` or ``rebuilt``; ``end`` is the newest seq before.
-
-    Accepted: a journal that ``heads`` signed heads do not fit, the lowest at seq ``first``, the newest signed at ``until`` (RFC 3339).
-    Rebuilt: the folded tables ``tables`` were made anew.
-    """
-
-    change: str
-    end: int
-    by: str
-    reason: str
-    heads: int | None = None
-    first: int | None = None
-    until: str | None = None
-    tables: tuple[str, ...] | None = None
 
 
 ControlEntry = (

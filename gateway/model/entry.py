@@ -116,3 +116,20 @@ class Head(Struct, frozen=True, gc=False):
     hash: str
     ts: str
     note: str
+
+
+class StoreEntry(EntryBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.STORE.value):
+    """What an operator did to the store of the journal itself. ``change`` is ``accepted`` or ``rebuilt``; ``end`` is the newest seq before.
+
+    Accepted: a journal that ``heads`` signed heads do not fit, the lowest at seq ``first``, the newest signed at ``until`` (RFC 3339).
+    Rebuilt: the folded tables ``tables`` were rebuilt.
+    """
+
+    change: str
+    end: int
+    by: str
+    reason: str
+    heads: int | None = None
+    first: int | None = None
+    until: str | None = None
+    tables: tuple[str, ...] | None = None

@@ -79,7 +79,7 @@ def test_a_restored_backup_is_refused_and_accepted_only_with_every_lease_revoked
     assert "an older journal was accepted" in gateway.said
 
 
-@pytest.mark.reliability(fault="History rewritten", case="entries that were chained anew without a key stop the start")
+@pytest.mark.reliability(fault="History rewritten", case="entries that were chained again without a key stop the start")
 def test_a_history_that_was_chained_anew_stops_the_start(gateway: Gateway, erp: Erp) -> None:
     killed(gateway, erp)
     chain_anew(gateway.folder / "var" / "journal.sqlite")
@@ -107,7 +107,7 @@ EDITS = {
 }
 
 
-@pytest.mark.reliability(fault="Folded table edited", case="a row that no entry gives stops the start; a rebuild mends it")
+@pytest.mark.reliability(fault="Folded table edited", case="a row that no entry gives stops the start; a rebuild repairs it")
 @pytest.mark.parametrize("table", EDITS)
 def test_an_edited_table_stops_the_start_until_it_is_made_anew(gateway: Gateway, erp: Erp, table: str) -> None:
     _, lease = killed(gateway, erp)

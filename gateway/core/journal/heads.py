@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 
 from gateway.core.journal import chain
-from gateway.model.entries import StoreEntry
-from gateway.model.entry import Head
+from gateway.model.entry import Head, StoreEntry
 
 HashAt = Callable[[int], str | None]
 """The chain hash of the entry at a seq; ``None`` if there is none."""
@@ -32,7 +31,7 @@ def fits(head: Head, hash_at: HashAt) -> bool:
 def compare(heads: Iterable[Head], accepted: Sequence[StoreEntry], hash_at: HashAt, signed: Signed) -> Misfits:
     """Hold the heads of one stream against its entries.
 
-    A head that fits proves nothing wrong, whoever wrote it, so only the signature of one that does not is checked: what this node's key
+    A head that fits proves nothing wrong, so only the signature of one that does not is checked: what this node's key
     did not sign neither stops a start nor lets one pass. An acceptance is an entry, and entries need no key: it counts only below a head
     that fits and that this node signed.
     """

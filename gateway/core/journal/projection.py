@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway.model import entries
 from gateway.model.call import Compensation, Remedy, Reversibility
 from gateway.model.effect import Key, KeyKind, KnownBy, State, Write
-from gateway.model.entry import Position, Result, Verification
+from gateway.model.entry import Position, Result, StoreEntry, Verification
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import BY_ROLLBACK, Checkpoint, Rollback
 from gateway.model.run import Order, Run
@@ -148,7 +148,7 @@ def changes(entry: entries.Entry, position: Position) -> tuple[Change, ...]:
         case entries.RollbackEntry():
             rollback = () if entry.rollback is None else (entry.rollback,)
             return rollback if entry.incident is None else (*rollback, IncidentChanged(entry.incident, entry.change))
-        case entries.TriggerEntry() | entries.FindingEntry() | entries.StoreEntry():
+        case entries.TriggerEntry() | entries.FindingEntry() | StoreEntry():
             return ()
         case _:
             assert_never(entry)

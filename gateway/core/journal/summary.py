@@ -8,7 +8,7 @@ from gateway.core.codec.record import scope_json
 from gateway.core.incident import findings
 from gateway.model import entries
 from gateway.model.entries import CallEntry, IntentEntry, OutcomeEntry, ReadEntry, ReconciliationEntry, RefusalEntry, ReplayEntry
-from gateway.model.entry import Verification
+from gateway.model.entry import StoreEntry, Verification
 from gateway.model.run import Mode, Order
 
 _NAMED = 3
@@ -51,9 +51,9 @@ def describe_entry(entry: entries.Entry) -> str:
             return "checkpoint"
         case entries.RollbackEntry():
             return _rollback(entry)
-        case entries.StoreEntry():
+        case StoreEntry():
             what = (
-                "an older journal was accepted" if entry.change == "accepted" else f"tables were made anew: {', '.join(entry.tables or ())}"
+                "an older journal was accepted" if entry.change == "accepted" else f"tables were rebuilt: {', '.join(entry.tables or ())}"
             )
             return _with_reason(what, entry.reason)
         case _:

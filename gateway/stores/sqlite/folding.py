@@ -1,4 +1,4 @@
-"""The folded tables made anew from the entries alone: into a scratch database to compare them, or in place to mend them."""
+"""The folded tables rebuilt from the entries alone: into a scratch database to compare them, or in place to repair them."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def refold(opened: database.Database, progress: Progress = lambda _: None) -> in
 
 
 def rebuild(data_dir: Path, progress: Progress = lambda _: None) -> int:
-    """Make the folded tables anew, in one transaction; returns how many entries gave them. No gateway may have the folder.
+    """Rebuild the folded tables, in one transaction; returns how many entries gave them. No gateway may have the folder.
 
     Raises:
         Misconfigured: a gateway has the folder, or there is no journal in it.

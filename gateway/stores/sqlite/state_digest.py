@@ -4,7 +4,7 @@ The digest is a sum modulo 2**256 of the keyed BLAKE2b hashes of items: a write 
 each row of the other tables is one; a counter adds its value times the hash of its scope and name. So a change costs what it changes,
 whatever the tables hold. The last entry of a commit carries a MAC over stream, seq, chain hash and digest.
 
-Whoever edits the file without the key can compute neither. ``sightings`` are left out: each read changes one, and nothing that is
+A user who edits the file without the key can compute neither. ``sightings`` are left out: each read changes one, and nothing that is
 allowed rests on one alone. A full verification compares them too.
 """
 
@@ -22,7 +22,7 @@ import msgspec
 from gateway.stores.sqlite.database import READING, Row
 
 DOCUMENTS = ("named_keys", "runs", "orders", "tasks", "incidents", "rollbacks", "approvals", "checkpoints")
-"""Tables that change seldom: triggers on the writer's connection report their rows, so that no query has to be known here."""
+"""Tables that rarely change: triggers on the writer's connection report their rows, so that no query has to be known here."""
 
 _SIZE = 32
 _MODULUS = 1 << (8 * _SIZE)
@@ -65,7 +65,7 @@ def scan(connection: sqlite3.Connection, key: bytes) -> int:
 
 
 _CHANGING = 35
-"""Columns of ``digest_of_writes`` that an intent sets for good: those after it may change."""
+"""Columns of ``digest_of_writes`` that an intent sets permanently: those after it may change."""
 
 
 def mac(key: bytes, stream: str, seq: int, chain_hash: str, digest: int) -> bytes:
@@ -105,7 +105,7 @@ class StateDigest:
             self._in_flight[wire_key] = (id_, object_, changing)
 
     def settled(self, row: Row) -> bool:
-        """A write gets its first outcome; ``row`` is as for ``settle_writes``. False if only :meth:`watch` can tell what changes."""
+        """A write gets its first outcome; ``row`` is as for ``settle_writes``. False if only :meth:`watch` can find what changes."""
         found = self._in_flight.pop(row[0], None)
         if found is None:
             return False
@@ -165,8 +165,8 @@ class StateDigest:
 def _triggers(connection: sqlite3.Connection) -> Iterator[str]:
     for table in DOCUMENTS:
         new, old = (f"SELECT digest_{what}({_text(connection, table, side)});" for what, side in (("added", "NEW."), ("removed", "OLD.")))
-        for event, told in (("INSERT", new), ("DELETE", old), ("UPDATE", old + new)):
-            yield f"CREATE TEMP TRIGGER digest_{table}_{event} AFTER {event} ON main.{table} BEGIN {told} END"
+        for event, report in (("INSERT", new), ("DELETE", old), ("UPDATE", old + new)):
+            yield f"CREATE TEMP TRIGGER digest_{table}_{event} AFTER {event} ON main.{table} BEGIN {report} END"
 
 
 def _text(connection: sqlite3.Connection, table: str, side: str = "") -> str:

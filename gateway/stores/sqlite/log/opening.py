@@ -14,8 +14,7 @@ from gateway import errors
 from gateway.core.codec import entry as codec
 from gateway.core.journal import heads
 from gateway.core.journal.heads import HashAt, Misfits
-from gateway.model.entries import StoreEntry
-from gateway.model.entry import Head, Kind
+from gateway.model.entry import Head, Kind, StoreEntry
 from gateway.ports.journal import Query
 from gateway.stores.sqlite import database, state_digest
 from gateway.stores.sqlite.database import READING, WRITING, Database
@@ -27,7 +26,7 @@ from gateway.stores.sqlite.state_digest import StateDigest
 
 class Expected(Struct, frozen=True):
     """What a journal is held against. ``key`` (up to 64 bytes) proves its tables. ``anchored`` gives the heads of a stream that are kept
-    elsewhere, ``signed`` tells whether this node's key signed one. ``accept``: start although heads do not fit. ``progress`` is called
+    elsewhere, ``signed`` returns whether this node's key signed one. ``accept``: start although heads do not fit. ``progress`` is called
     while all entries are folded.
     """
 
@@ -123,6 +122,6 @@ def _contradicted(opened: Database, tip: Tip, found: Sequence[Head]) -> errors.M
 
 
 def _differ(opened: Database, found: list[TableFinding]) -> errors.Misconfigured:
-    told = "; ".join(map(str, found))
-    advice = "keep a copy as evidence, then make them anew with 'killcord journal rebuild --config killcord.yaml --reason TEXT'"
-    return errors.Misconfigured([f"{opened.path}: folded tables differ from the journal's entries: {told}; {advice}"])
+    listed = "; ".join(map(str, found))
+    advice = "keep a copy as evidence, then rebuild them with 'killcord journal rebuild --config killcord.yaml --reason TEXT'"
+    return errors.Misconfigured([f"{opened.path}: folded tables differ from the journal's entries: {listed}; {advice}"])
