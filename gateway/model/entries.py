@@ -345,15 +345,6 @@ class CheckpointEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_default
 
 
 ControlEntry = (
-    RunEntry
-    | OrderEntry
-    | TriggerEntry
-    | ResponseEntry
-    | FindingEntry
-    | RollbackEntry
-    | TaskEntry
-    | ApprovalEntry
-    | CheckpointEntry
-    | StoreEntry
+    RunEntry | OrderEntry | TriggerEntry | ResponseEntry | FindingEntry | RollbackEntry | TaskEntry | ApprovalEntry | CheckpointEntry
 )
-Entry = CallEntry | ControlEntry
+Entry = CallEntry | ControlEntry | StoreEntry
