@@ -16,6 +16,7 @@ from gateway.clients.clock import SystemClock
 from gateway.clients.keys.signing import open_head_key, open_lease_keys
 from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.control.containment.containment import Containment, OrderReplica
+from gateway.control.containment.scope_lookup import ConfiguredNames, ScopeLookup
 from gateway.control.incident.recovery import RecoveryDriver
 from gateway.control.incident.timeline import Timelines
 from gateway.control.review.approvals import Approvals
@@ -50,6 +51,9 @@ CLASSES = {
     "default": TaskClass(name="default", limits=Limits(steps=500, writes=200, amount={"refund": 1_000_000_000})),
     "billing": TaskClass(name="billing", tenants=("acme",), scopes=("erp:*",), ttl=600.0),
 }
+
+
+NAMES = ConfiguredNames(tenants=frozenset({"acme", "globex"}), task_classes=frozenset(CLASSES), tools=frozenset({"erp", "crm", "mail"}))
 
 
 @dataclass(slots=True)
@@ -118,6 +122,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
     services = Services(
         runs=runs,
         containment=containment,
+        scopes=ScopeLookup(store.names, store.registry, clock, NAMES),
         tasks=tasks,
         approvals=approvals,
         findings=Findings(store.journal, vault, store.incidents, store.writes, store.history, clock),

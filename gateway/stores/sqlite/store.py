@@ -24,6 +24,7 @@ from gateway.ports.projections import Registry
 from gateway.ports.vault import Blobs
 from gateway.stores.sqlite import database, views
 from gateway.stores.sqlite.database import FILE, READING, Database
+from gateway.stores.sqlite.known_names import SqliteKnownNames
 from gateway.stores.sqlite.log import history
 from gateway.stores.sqlite.log.history import SqliteBlobs, SqliteHistory
 from gateway.stores.sqlite.log.journal import PendingEntries, SqliteJournal
@@ -43,6 +44,7 @@ class SqliteStore:
         self.writes = views.SqliteWrites(reader, stream, keys, pending)
         self.sightings = views.SqliteSightings(reader, pending)
         self.registry = views.SqliteRegistry(reader, runs, pending)
+        self.names = SqliteKnownNames(reader)
         self.incidents = views.SqliteIncidents(reader)
         self.rollbacks = views.SqliteRollbacks(reader, stream)
         self.approvals = views.SqliteApprovals(reader)

@@ -107,6 +107,97 @@ SELECT document, revoked FROM runs WHERE run_id > :after
   AND (:tenant IS NULL OR tenant = :tenant) AND (:agent IS NULL OR agent_id = :agent) AND (:parent IS NULL OR parent_run = :parent)
 ORDER BY run_id LIMIT :limit
 
+-- name: known_run
+SELECT 1 FROM runs WHERE run_id = :name
+  AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
+  AND (:classes IS NULL OR task_class IN (SELECT value FROM json_each(:classes)))
+LIMIT 1
+
+-- name: known_tenant
+SELECT 1 FROM runs WHERE tenant = :name
+  AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
+  AND (:classes IS NULL OR task_class IN (SELECT value FROM json_each(:classes)))
+LIMIT 1
+
+-- name: known_agent
+SELECT 1 FROM runs WHERE agent_id = :name
+  AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
+  AND (:classes IS NULL OR task_class IN (SELECT value FROM json_each(:classes)))
+LIMIT 1
+
+-- name: known_class
+SELECT 1 FROM runs WHERE task_class = :name
+  AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
+  AND (:classes IS NULL OR task_class IN (SELECT value FROM json_each(:classes)))
+LIMIT 1
+
+-- name: near_classes
+WITH RECURSIVE
+  below (name, place) AS (
+    SELECT max(task_class), 1 FROM runs WHERE task_class < :name
+    UNION ALL SELECT (SELECT max(task_class) FROM runs WHERE task_class < below.name), place + 1 FROM below WHERE name IS NOT NULL AND place < :most
+  ),
+  above (name, place) AS (
+    SELECT min(task_class), 1 FROM runs WHERE task_class > :name
+    UNION ALL SELECT (SELECT min(task_class) FROM runs WHERE task_class > above.name), place + 1 FROM above WHERE name IS NOT NULL AND place < :most
+  )
+SELECT name FROM (SELECT name FROM below UNION ALL SELECT name FROM above) AS near
+WHERE name IS NOT NULL AND EXISTS (
+  SELECT 1 FROM runs WHERE task_class = near.name
+    AND (:tenants IS NULL OR runs.tenant IN (SELECT value FROM json_each(:tenants)))
+    AND (:classes IS NULL OR runs.task_class IN (SELECT value FROM json_each(:classes)))
+)
+
+-- name: near_tenants
+WITH RECURSIVE
+  below (name, place) AS (
+    SELECT max(tenant), 1 FROM runs WHERE tenant < :name
+    UNION ALL SELECT (SELECT max(tenant) FROM runs WHERE tenant < below.name), place + 1 FROM below WHERE name IS NOT NULL AND place < :most
+  ),
+  above (name, place) AS (
+    SELECT min(tenant), 1 FROM runs WHERE tenant > :name
+    UNION ALL SELECT (SELECT min(tenant) FROM runs WHERE tenant > above.name), place + 1 FROM above WHERE name IS NOT NULL AND place < :most
+  )
+SELECT name FROM (SELECT name FROM below UNION ALL SELECT name FROM above) AS near
+WHERE name IS NOT NULL AND EXISTS (
+  SELECT 1 FROM runs WHERE tenant = near.name
+    AND (:tenants IS NULL OR runs.tenant IN (SELECT value FROM json_each(:tenants)))
+    AND (:classes IS NULL OR runs.task_class IN (SELECT value FROM json_each(:classes)))
+)
+
+-- name: near_agents
+WITH RECURSIVE
+  below (name, place) AS (
+    SELECT max(agent_id), 1 FROM runs WHERE agent_id < :name
+    UNION ALL SELECT (SELECT max(agent_id) FROM runs WHERE agent_id < below.name), place + 1 FROM below WHERE name IS NOT NULL AND place < :most
+  ),
+  above (name, place) AS (
+    SELECT min(agent_id), 1 FROM runs WHERE agent_id > :name
+    UNION ALL SELECT (SELECT min(agent_id) FROM runs WHERE agent_id > above.name), place + 1 FROM above WHERE name IS NOT NULL AND place < :most
+  )
+SELECT name FROM (SELECT name FROM below UNION ALL SELECT name FROM above) AS near
+WHERE name IS NOT NULL AND EXISTS (
+  SELECT 1 FROM runs WHERE agent_id = near.name
+    AND (:tenants IS NULL OR runs.tenant IN (SELECT value FROM json_each(:tenants)))
+    AND (:classes IS NULL OR runs.task_class IN (SELECT value FROM json_each(:classes)))
+)
+
+-- name: near_runs
+SELECT run_id FROM (
+  SELECT * FROM (SELECT run_id, tenant, task_class FROM runs WHERE run_id < :name ORDER BY run_id DESC LIMIT :most)
+  UNION ALL SELECT * FROM (SELECT run_id, tenant, task_class FROM runs WHERE run_id > :name ORDER BY run_id LIMIT :most)
+)
+WHERE (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
+  AND (:classes IS NULL OR task_class IN (SELECT value FROM json_each(:classes)))
+
+-- name: open_runs
+SELECT expires_at, run_id, tenant, agent_id, task_class FROM runs INDEXED BY runs_alive
+WHERE closed = 0 AND (expires_at, run_id) > (?, ?) ORDER BY expires_at, run_id LIMIT ?
+
+-- name: whole_open_runs
+SELECT document, revoked, expires_at, run_id, tenant, agent_id, task_class FROM runs INDEXED BY runs_alive
+WHERE closed = 0 AND (expires_at, run_id) > (?, ?) ORDER BY expires_at, run_id LIMIT ?
+
 -- name: orders
 SELECT document FROM orders ORDER BY epoch, order_id
 
