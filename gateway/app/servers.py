@@ -10,7 +10,6 @@ from aiohttp import web
 
 from gateway import errors
 from gateway.app.gateway import Gateway
-from gateway.control.containment.scope_lookup import ConfiguredNames, ScopeLookup
 from gateway.http import app
 from gateway.http.server.operators import Operator, Role
 from gateway.http.server.request import Services, Serving
@@ -50,7 +49,9 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
     return Services(
         runs=control.runs,
         containment=control.containment,
-        scopes=ScopeLookup(store.names, store.registry, resources.clock, configured_names(gateway.config)),
+        scopes=gateway.scopes,
+        census=gateway.census,
+        open_work=store.open_work,
         tasks=recovery.tasks,
         findings=gateway.findings,
         approvals=control.approvals,
@@ -76,18 +77,6 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         allowed_hosts=tuple(gateway.config.settings.http.allowed_hosts),
         role=role,
         undos=recovery.undos,
-    )
-
-
-def configured_names(config: Config) -> ConfiguredNames:
-    """The names that an order can be about before a run has them."""
-    ambient, classes = config.settings.ambient_run, config.task_classes
-    tenants = {*config.tenants, *(tenant for one in classes.values() for tenant in one.tenants), *((ambient.tenant,) if ambient else ())}
-    return ConfiguredNames(
-        tenants=frozenset(name for name in tenants if "*" not in name),
-        agents=frozenset((ambient.agent_id,) if ambient else ()),
-        task_classes=frozenset(classes),
-        tools=frozenset(config.tools),
     )
 
 

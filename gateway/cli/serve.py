@@ -52,7 +52,11 @@ async def _serve(config: Config, role: Serving) -> int:
     logger = logs.configure(os.environ.get("KILLCORD_LOG", "info"))
     identify = servers.identified(config)
     gateway = await app_gateway.assemble(
-        config, logger.debug, lambda level, message: getattr(logger, level)("policy", message=message), warn=logger.warning
+        config,
+        logger.debug,
+        lambda level, message: getattr(logger, level)("policy", message=message),
+        warn=logger.warning,
+        write=lambda level, event, members: getattr(logger, level)(event, **members),
     )
     try:
         await _recover(gateway, logger.warning)
@@ -126,6 +130,8 @@ def _routines(gateway: Gateway) -> None:
     supervisor.every(1.0, "responses", gateway.control.monitor.turn)
     supervisor.every(1.0, "rollbacks", gateway.recovery.tick)
     supervisor.every(30.0, "ambient", gateway.control.ambient.keep_open)
+    supervisor.every(1.0, "expiries", gateway.expiries.tick)
+    supervisor.every(1.0, "census", gateway.census.tick)
     supervisor.every(1.0, "streams", gateway.calls.streams.expire)
     for delivery in resources.webhooks.deliveries:
         supervisor.every(0.05, f"webhook {delivery.webhook.name}", delivery.turn)

@@ -232,8 +232,8 @@ def _strictest(services: Services, run: model.Run) -> list[model.Order]:
 
 async def _holding(request: Request, order: model.Order) -> Json:
     shown = ORDER.shown(order)
-    told = await request.sees(order.scope)
-    own = {name: shown[name] if told else None for name in ("scope", "reason", "by")}
+    visible = await request.sees(order.scope)
+    own = {name: shown[name] if visible else None for name in ("scope", "reason", "by")}
     kept = {name: shown[name] for name in ("order_id", "mode", "no_fanout", "expires_at")}
     return {**kept, **own, "since": shown["created_at"]}
 

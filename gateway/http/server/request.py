@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from gateway.control.containment.census import Census
 from gateway.control.containment.containment import Containment
 from gateway.control.containment.scope_lookup import ScopeLookup
 from gateway.control.incident.recovery import RecoveryDriver
@@ -33,6 +34,7 @@ from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal
 from gateway.ports.keys import HeadSigner, LeaseKeys
 from gateway.ports.known_names import Within
+from gateway.ports.open_work import OpenWork
 from gateway.ports.projections import Incidents, Registry, Writes
 from gateway.ports.rollback import RollbackRecords
 
@@ -47,6 +49,8 @@ class Services:
     runs: Runs
     containment: Containment
     scopes: ScopeLookup
+    census: Census
+    open_work: OpenWork
     tasks: Tasks
     findings: Findings
     approvals: Approvals

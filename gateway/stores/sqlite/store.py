@@ -29,6 +29,7 @@ from gateway.stores.sqlite.log import history
 from gateway.stores.sqlite.log.history import SqliteBlobs, SqliteHistory
 from gateway.stores.sqlite.log.journal import PendingEntries, SqliteJournal
 from gateway.stores.sqlite.log.writer import Tip
+from gateway.stores.sqlite.open_work import SqliteOpenWork
 from gateway.stores.sqlite.projection import KnownKeys
 
 
@@ -45,6 +46,7 @@ class SqliteStore:
         self.sightings = views.SqliteSightings(reader, pending)
         self.registry = views.SqliteRegistry(reader, runs, pending)
         self.names = SqliteKnownNames(reader)
+        self.open_work = SqliteOpenWork(reader)
         self.incidents = views.SqliteIncidents(reader)
         self.rollbacks = views.SqliteRollbacks(reader, stream)
         self.approvals = views.SqliteApprovals(reader)

@@ -262,3 +262,33 @@ SELECT ref, tenant, data FROM blobs WHERE ref IN (SELECT value FROM json_each(?)
 
 -- name: tenant_key
 SELECT wrapped FROM tenant_keys WHERE tenant = ?
+
+-- name: open_counts
+SELECT
+  (SELECT count(*) FROM incidents INDEXED BY incidents_open WHERE json_extract(CAST(document AS TEXT), '$.closed_at') IS NULL),
+  (SELECT count(*) FROM approvals INDEXED BY approvals_pending WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > ?)),
+  (SELECT count(*) FROM tasks INDEXED BY tasks_open WHERE json_extract(CAST(document AS TEXT), '$.resolution') IS NULL),
+  (SELECT count(*) FROM rollbacks INDEXED BY rollbacks_waiting WHERE json_extract(CAST(document AS TEXT), '$.status') = 'needs_operator')
+
+-- name: open_incidents
+SELECT document FROM incidents INDEXED BY incidents_open WHERE json_extract(CAST(document AS TEXT), '$.closed_at') IS NULL
+ORDER BY incident_id DESC LIMIT ?
+
+-- name: pending_approvals
+SELECT document, status, used_at, used_by FROM approvals INDEXED BY approvals_pending
+WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > ?) ORDER BY approval_id DESC LIMIT ?
+
+-- name: open_tasks
+SELECT document FROM tasks INDEXED BY tasks_open WHERE json_extract(CAST(document AS TEXT), '$.resolution') IS NULL
+ORDER BY task_id DESC LIMIT ?
+
+-- name: waiting_rollbacks
+SELECT document FROM rollbacks INDEXED BY rollbacks_waiting WHERE json_extract(CAST(document AS TEXT), '$.status') = 'needs_operator'
+ORDER BY rollback_id DESC LIMIT ?
+
+-- name: timed_approvals
+SELECT document, status, used_at, used_by FROM approvals INDEXED BY approvals_timed
+WHERE status IN ('pending', 'granted') AND expires_at IS NOT NULL AND expires_at > ?
+
+-- name: newest_triggers
+SELECT line FROM entries INDEXED BY entries_by_kind WHERE kind = 'trigger' ORDER BY seq DESC LIMIT ?
