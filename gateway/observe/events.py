@@ -1,4 +1,4 @@
-"""What happens to runs, logged and counted as it is journaled: one line and one count an event, whoever caused it."""
+"""What happens to runs, logged and counted as it is journaled: one line and one count an event, whichever part caused it."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class EventLog(Collector):
 
 
 Timed = Order | Approval
-"""What expires without an entry of the journal that says so."""
+"""What expires without an entry in the journal."""
 
 
 @dataclass(slots=True)
 class Expiries:
-    """Tells of each order and approval that expires while it is in force, or waits. Those that expired before the start are passed over."""
+    """Reports each order and approval that expires while it is in force, or waits. Those that expired before the start are passed over."""
 
     log: EventLog
     now: Callable[[], float]
@@ -83,7 +83,7 @@ class Expiries:
                 pass
 
     async def tick(self) -> None:
-        """Tell of what has expired since the last time."""
+        """Report what has expired since the last time."""
         now = self.now()
         while self._ends and self._ends[0][0] <= now:
             end, name = heapq.heappop(self._ends)
