@@ -100,7 +100,7 @@ async def assemble(config: Config, log: Warn, report: Report, *, warn: Warn | No
             scopes=scopes,
             census=census,
             expiries=expiries,
-            metrics=collectors(opened, control.containment.replica, (observer, calls.upstream, event_log), census),
+            metrics=collectors(opened, control.containment.replica, (observer, opened.pool.replies, event_log), census),
             closing=closing.pop_all(),
         )
 

@@ -17,7 +17,7 @@ from gateway.control.triggers.publishing_journal import PublishingJournal
 from gateway.control.triggers.responder import Responder, ResponseHistory
 from gateway.core import limits
 from gateway.core.authorization import admission
-from gateway.observe.metrics import CountedUpstream, Observer
+from gateway.observe.metrics import Observer
 from gateway.pipeline.compensation.line import Compensate
 from gateway.pipeline.compensation.request import CompensationRequests
 from gateway.pipeline.effect import Intend, SendWrite
@@ -83,7 +83,6 @@ def _ambient(one: AmbientRunSection | None) -> admission.RunRequest | None:
 @dataclass(frozen=True, slots=True)
 class Calls:
     tools: Tools
-    upstream: CountedUpstream
     streams: Streams
     probe: Probe
     line: Line
@@ -98,8 +97,7 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
     monitor, replica = control.monitor, control.containment.replica
     budgets = config.task_classes, functools.partial(limits.of_tenant, config.tenants)
     tools = {name: _tool(one) for name, one in config.tools.items()}
-    upstream = CountedUpstream(resources.pool)
-    reader, streams, steps = ToolReader(upstream), Streams(), StepCounter(registry)
+    reader, streams, steps = ToolReader(resources.pool), Streams(), StepCounter(registry)
     replica.changed.append(streams.recheck)
     gate, replies, decide = Gate(replica, clock, engine), Replies(replica, clock, streams), Decide(engine, registry, resources.candidate)
     polls = Polls(reader, clock)
@@ -130,7 +128,7 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
         snapshot=snapshot,
         send_write=SendWrite(
             intend=Intend(journal, registry, vault, clock, *budgets),
-            upstream=upstream,
+            upstream=resources.pool,
             gate=gate,
             verify=Verify(reader, polls, clock),
             journal=journal,
@@ -143,7 +141,7 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
     requests = CompensationRequests(tools, vault)
     compensations = Compensate(tools, requests, gate, line.recall, engine, reader, line.send_write, probe, clock)
     endpoint = Endpoint(line, tools, journal, vault, replies, monitor, clock, observer)
-    return Calls(tools, upstream, streams, probe, line, endpoint, compensations)
+    return Calls(tools, streams, probe, line, endpoint, compensations)
 
 
 def _tool(one: ToolConfig) -> Tool:

@@ -16,10 +16,6 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.errors import UpstreamFailure
-from gateway.model.call import Answer, Outgoing
-from gateway.ports.wire import Upstream
-
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Upper bounds of a stage's time, in seconds."""
 
@@ -85,22 +81,18 @@ class Observer(Collector):
 
 
 @dataclass(slots=True, eq=False)
-class CountedUpstream(Collector):
-    """The connections to tools, with a count of what came back. What the fence stops is not sent, and not counted."""
+class ToolReplies(Collector):
+    """What came back from tools. What the fence stops is not sent, and not counted."""
 
-    upstream: Upstream
     _replies: Counter[tuple[str, int]] = field(default_factory=Counter)
     _failures: Counter[tuple[str, bool]] = field(default_factory=Counter)
 
-    async def send(self, request: Outgoing, fence: Callable[[], None]) -> Answer:
-        """See ``Upstream.send``."""
-        try:
-            answer = await self.upstream.send(request, fence)
-        except UpstreamFailure as lost:
-            self._failures[request.tool, lost.late] += 1
-            raise
-        self._replies[request.tool, answer.status // 100] += 1
-        return answer
+    def replied(self, tool: str, status: int) -> None:
+        self._replies[tool, status // 100] += 1
+
+    def failed(self, tool: str, *, late: bool) -> None:
+        """No whole reply head came; ``late`` if that was a matter of time."""
+        self._failures[tool, late] += 1
 
     def collect(self) -> Iterable[Metric]:
         """The metrics as Prometheus reads them."""

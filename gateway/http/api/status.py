@@ -28,7 +28,7 @@ ROUTES = Routes()
 LISTED = 10
 """Rows of each part; ``total`` counts all."""
 _READ = 1_000
-"""The most rows of a part that are read; more are not counted, and ``more`` says so."""
+"""The most rows of a part that are read; more are not counted, and ``more`` is true."""
 
 
 class HeldOrder(Order):
