@@ -17,7 +17,7 @@ from gateway.ports.projections import Registry
 NAMED = 100
 """Runs that an answer names; those beyond are only counted."""
 
-_LIGHT, _WHOLE = 1_000, 100
+_LIGHT, _WHOLE = 250, 50
 """Open runs looked at between two turns of the event loop, about a millisecond: by their columns, and read whole."""
 
 

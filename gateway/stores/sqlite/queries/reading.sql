@@ -265,13 +265,13 @@ SELECT wrapped FROM tenant_keys WHERE tenant = ?
 
 -- name: open_counts
 SELECT
-  (SELECT count(*) FROM incidents INDEXED BY incidents_open WHERE json_extract(CAST(document AS TEXT), '$.closed_at') IS NULL),
+  (SELECT count(*) FROM incidents INDEXED BY incidents_open WHERE closed_at IS NULL),
   (SELECT count(*) FROM approvals INDEXED BY approvals_pending WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > ?)),
-  (SELECT count(*) FROM tasks INDEXED BY tasks_open WHERE json_extract(CAST(document AS TEXT), '$.resolution') IS NULL),
-  (SELECT count(*) FROM rollbacks INDEXED BY rollbacks_waiting WHERE json_extract(CAST(document AS TEXT), '$.status') = 'needs_operator')
+  (SELECT count(*) FROM tasks INDEXED BY tasks_open WHERE resolution IS NULL),
+  (SELECT count(*) FROM rollbacks INDEXED BY rollbacks_waiting WHERE status = 'needs_operator')
 
 -- name: open_incidents
-SELECT document FROM incidents INDEXED BY incidents_open WHERE json_extract(CAST(document AS TEXT), '$.closed_at') IS NULL
+SELECT document FROM incidents INDEXED BY incidents_open WHERE closed_at IS NULL
 ORDER BY incident_id DESC LIMIT ?
 
 -- name: pending_approvals
@@ -279,11 +279,11 @@ SELECT document, status, used_at, used_by FROM approvals INDEXED BY approvals_pe
 WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > ?) ORDER BY approval_id DESC LIMIT ?
 
 -- name: open_tasks
-SELECT document FROM tasks INDEXED BY tasks_open WHERE json_extract(CAST(document AS TEXT), '$.resolution') IS NULL
+SELECT document FROM tasks INDEXED BY tasks_open WHERE resolution IS NULL
 ORDER BY task_id DESC LIMIT ?
 
 -- name: waiting_rollbacks
-SELECT document FROM rollbacks INDEXED BY rollbacks_waiting WHERE json_extract(CAST(document AS TEXT), '$.status') = 'needs_operator'
+SELECT document FROM rollbacks INDEXED BY rollbacks_waiting WHERE status = 'needs_operator'
 ORDER BY rollback_id DESC LIMIT ?
 
 -- name: timed_approvals
