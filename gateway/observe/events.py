@@ -73,12 +73,13 @@ class Expiries:
 
     def on_entry(self, entry: Entry, _: Position) -> None:
         match entry:
+            case IntentEntry():
+                if entry.approval_id is not None:
+                    self._due.pop(entry.approval_id, None)
             case OrderEntry():
                 self._put(entry.order)
             case ApprovalEntry():
                 self._put(entry.approval)
-            case IntentEntry() if entry.approval_id is not None:
-                self._due.pop(entry.approval_id, None)
             case _:
                 pass
 

