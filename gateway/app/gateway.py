@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import platform
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Info, ProcessCollector
+from prometheus_client.registry import Collector
 
+import gateway
 from gateway.app import line, resources
 from gateway.app import recovery as app_recovery
 from gateway.app.line import Calls, Control, Warn
 from gateway.app.recovery import Recovery
 from gateway.app.resources import Report, Resources
 from gateway.clients.webhook.delivery import Webhooks
+from gateway.control.containment.census import Census
 from gateway.control.containment.containment import OrderReplica
+from gateway.control.containment.revocations import Revocations
+from gateway.control.containment.scope_lookup import ConfiguredNames, ScopeLookup
 from gateway.control.review.findings import Findings
 from gateway.control.triggers.catch_up import CatchUp
 from gateway.control.triggers.monitor import TriggerMonitor
-from gateway.control.triggers.publishing_journal import Subscribers
+from gateway.control.triggers.publishing_journal import Subscriber, Subscribers
+from gateway.core.journal import events
 from gateway.model.entry import Kind
 from gateway.observe import metrics
-from gateway.observe.metrics import Delivered, Deliveries, Observer
+from gateway.observe.events import EventLog, Expiries, Write
+from gateway.observe.metrics import Delivered, Deliveries, GaugeReading, Observer, Readings
 from gateway.settings.config import Config
+
+Observers = Sequence[tuple[Subscriber, Sequence[Kind]]]
+"""Subscribers, each with the kinds of entries that it gets."""
+
+_EXPIRING = (Kind.ORDER, Kind.APPROVAL, Kind.INTENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -36,6 +49,9 @@ class Gateway:
     recovery: Recovery
     findings: Findings
     catch_up: CatchUp
+    scopes: ScopeLookup
+    census: Census
+    expiries: Expiries
     metrics: CollectorRegistry
     closing: AsyncExitStack
 
@@ -44,9 +60,15 @@ class Gateway:
         await self.closing.aclose()
 
 
-async def assemble(config: Config, log: Warn, report: Report, *, warn: Warn | None = None, accept: bool = False) -> Gateway:
-    """Open the stores and keys and put every part in its place. ``log`` takes what belongs to calls, ``warn`` what someone should
-    see. ``accept``: open a journal that signed heads do not fit.
+def _unwritten(*_: object) -> None:
+    """Nobody reads the log."""
+
+
+async def assemble(
+    config: Config, log: Warn, report: Report, *, warn: Warn | None = None, write: Write = _unwritten, accept: bool = False
+) -> Gateway:
+    """Open the stores and keys and put every part in its place. ``log`` takes what belongs to calls, ``warn`` what someone should see,
+    ``write`` what happens to runs. ``accept``: open a journal that signed heads do not fit.
 
     Raises:
         Misconfigured: a folder, key, journal or policy cannot be used; one line per problem.
@@ -61,7 +83,14 @@ async def assemble(config: Config, log: Warn, report: Report, *, warn: Warn | No
         recovery = app_recovery.recovery(config, opened, control, calls, warn)
         journal, monitor = control.journal, control.monitor
         monitor.connect(recovery.automatic, recovery.violations)
-        journal.connect(subscribers(monitor, recovery, opened.webhooks), monitor.answered)
+        scopes = ScopeLookup(store.names, store.registry, clock, configured_names(config))
+        event_log = EventLog(write)
+        expiries = Expiries(event_log, clock.now)
+        expiries.load([*control.containment.listed(), *await store.open_work.timed(clock.now())])
+        revocations = Revocations(scopes, control.supervisor.spawn, event_log.tell)
+        watching = ((event_log.on_entry, events.KINDS), (expiries.on_entry, _EXPIRING), (revocations.on_entry, (Kind.ORDER,)))
+        journal.connect(subscribers(monitor, recovery, opened.webhooks, watching), monitor.answered)
+        census = Census(control.containment.replica, scopes, store.registry, store.open_work, clock)
         return Gateway(
             config=config,
             resources=opened,
@@ -70,29 +99,49 @@ async def assemble(config: Config, log: Warn, report: Report, *, warn: Warn | No
             recovery=recovery,
             findings=Findings(journal, opened.vault, store.incidents, store.writes, store.history, clock),
             catch_up=CatchUp(store.history, store.registry, control.windows, monitor, clock),
-            metrics=collectors(opened, control.containment.replica, observer),
+            scopes=scopes,
+            census=census,
+            expiries=expiries,
+            metrics=collectors(opened, control.containment.replica, (observer, opened.pool.replies, event_log), census),
             closing=closing.pop_all(),
         )
 
 
-def subscribers(monitor: TriggerMonitor, recovery: Recovery, webhooks: Webhooks) -> Subscribers:
-    """The subscribers of an entry, by its kind and in this order."""
+def subscribers(monitor: TriggerMonitor, recovery: Recovery, webhooks: Webhooks, observers: Observers) -> Subscribers:
+    """The subscribers of an entry, by its kind and in this order: ``observers`` last, what acts comes before what is logged."""
     calls = (Kind.READ, Kind.INTENT, Kind.OUTCOME, Kind.REPLAY, Kind.REFUSAL)
-    kinds = (
+    kinds: Observers = (
         (monitor.on_entry, (*calls, Kind.RECONCILIATION, Kind.FINDING, Kind.RUN)),
         (recovery.wake.on_entry, (Kind.TASK, Kind.APPROVAL, Kind.RECONCILIATION)),
         (recovery.recover.on_entry, (Kind.RUN, Kind.TASK, Kind.ROLLBACK)),
         (webhooks.on_entry, (Kind.ROLLBACK, Kind.ORDER, Kind.TRIGGER, Kind.RESPONSE)),
+        *observers,
     )
     return {kind: tuple(on_entry for on_entry, subscribed in kinds if kind in subscribed) for kind in Kind}
 
 
-def collectors(resources: Resources, orders: OrderReplica, observer: Observer) -> CollectorRegistry:
-    """The collectors of a node: its calls, its webhooks, and gauges that are read when they are asked for."""
+def configured_names(config: Config) -> ConfiguredNames:
+    """The names that an order can be about before a run has them."""
+    ambient, classes = config.settings.ambient_run, config.task_classes
+    tenants = {*config.tenants, *(tenant for one in classes.values() for tenant in one.tenants), *((ambient.tenant,) if ambient else ())}
+    return ConfiguredNames(
+        tenants=frozenset(name for name in tenants if "*" not in name),
+        agents=frozenset((ambient.agent_id,) if ambient else ()),
+        task_classes=frozenset(classes),
+        tools=frozenset(config.tools),
+    )
+
+
+def collectors(resources: Resources, orders: OrderReplica, counted: Iterable[Collector], census: Census) -> CollectorRegistry:
+    """The collectors of a node: what it ``counted``, its webhooks, its process, and gauges that are read when they are asked for."""
     journal = resources.store.journal
     built = CollectorRegistry()
     built.register(deliveries(resources.webhooks, lambda: journal.health().seq))
-    built.register(observer)
+    for one in (*counted, Readings(lambda: readings(census))):
+        built.register(one)
+    ProcessCollector(registry=built)
+    build = {"version": gateway.__version__, "python": platform.python_version()}
+    Info("killcord_build", "The version of the gateway and of Python.", registry=built).info(build)
     metrics.gauges(
         built,
         {
@@ -104,6 +153,18 @@ def collectors(resources: Resources, orders: OrderReplica, observer: Observer) -
         },
     )
     return built
+
+
+def readings(census: Census) -> Iterable[GaugeReading]:
+    """What is in force and what waits, as the census counted it last."""
+    yield GaugeReading("killcord_standing_orders", "Containment orders in force, by mode.", "mode", census.orders)
+    yield GaugeReading("killcord_open_runs", "Runs neither closed nor expired, by effective mode.", "mode", census.runs)
+    yield GaugeReading("killcord_nodes", "Nodes of this gateway.", None, {"": 1})
+    if (work := census.work) is not None:
+        yield GaugeReading("killcord_open_incidents", "Incidents that are not closed.", None, {"": work.incidents})
+        yield GaugeReading("killcord_pending_approvals", "Approvals that wait for a decision.", None, {"": work.approvals})
+        yield GaugeReading("killcord_open_tasks", "Tasks that wait for a person.", None, {"": work.tasks})
+        yield GaugeReading("killcord_waiting_rollbacks", "Rollbacks that need an operator.", None, {"": work.rollbacks})
 
 
 def deliveries(webhooks: Webhooks, newest: Callable[[], int]) -> Deliveries:

@@ -49,6 +49,9 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
     return Services(
         runs=control.runs,
         containment=control.containment,
+        scopes=gateway.scopes,
+        census=gateway.census,
+        open_work=store.open_work,
         tasks=recovery.tasks,
         findings=gateway.findings,
         approvals=control.approvals,

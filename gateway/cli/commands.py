@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import gateway
-from gateway.cli import configuration, containment, incidents, journal, policy, rollbacks, runs, tasks
+from gateway.cli import configuration, containment, incidents, journal, policy, rollbacks, runs, status, tasks
 from gateway.cli.options import CONFIG, Config, group
 from gateway.cli.output import wrong_use
 
@@ -71,6 +71,7 @@ def demo(context: typer.Context) -> None:
 
 
 app.command("check")(configuration.check)
+app.command("status")(status.status)
 app.add_typer(runs.app, name="runs")
 app.command("contain")(containment.contain)
 app.command("release")(containment.release)

@@ -20,6 +20,9 @@ _STAYS = {
 }
 """What a release of an order of this mode does not undo."""
 
+_NAMED = 5
+"""Runs that are printed by name."""
+
 _ORDERS = columns(
     "ORDER=order_id EPOCH SCOPE MODE REASON BY SINCE=created_at STATE",
     MODE=lambda one: "no_fanout" if one["mode"] == "active" else one["mode"] + (" no_fanout" if one["no_fanout"] else ""),
@@ -44,20 +47,21 @@ def contain(
     everything: Annotated[bool, typer.Option("--all", help="Contain everything; cannot be combined with another scope.")] = False,
     no_fanout: Annotated[bool, typer.Option("--no-fanout", help="Also refuse new workers.")] = False,
     ttl: Annotated[str | None, typer.Option(help="Let the order expire, such as 15m (read_only, paused and no_fanout only).")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print how many open runs the order would contain.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print which open runs the order would hold.")] = False,
+    future: Annotated[bool, typer.Option("--future", help="The scope may name what the gateway does not know yet.")] = False,
 ) -> None:
     """Contain everything that the scope matches. Each scope option narrows it."""
     scope = given(run=run, subtree=subtree, agent=agent, tenant=tenant, task_class=task_class, tool=tool, all=everything)
-    body = given(scope=scope, mode=mode, reason=reason, ttl=ttl, no_fanout=no_fanout, dry_run=dry_run)
+    body = given(scope=scope, mode=mode, reason=reason, ttl=ttl, no_fanout=no_fanout, dry_run=dry_run, future=future)
     made, out = client.post(path("orders"), body), output.of(context)
-    if dry_run:
-        out.value(made, [f"It would contain {made['runs']} open run(s). Nothing was changed."])
-        return
     if warning := made.get("warning"):
         out.note(str(warning))
+    if dry_run:
+        out.value(made, [f"It would hold {held(made)}. Nothing was changed."])
+        return
     order, nodes = made["order_id"], len(made["nodes"])
     first = f"Order {order}: {mode} is in force on {nodes} node(s), after {made['held_ms']:g} ms (epoch {made['epoch']})."
-    out.value(made, [first, _STAYS.get(_kind(made), f"Release it with: killcord release {order} --reason ...")])
+    out.value(made, [first, f"It holds {held(made)}.", _STAYS.get(_kind(made), f"Release it with: killcord release {order} --reason ...")])
 
 
 def release(context: typer.Context, order: OrderId, reason: Reason) -> None:
@@ -73,6 +77,15 @@ def list_orders(context: typer.Context, run: Matching = None, everything: Ended 
     orders = client.connect().items(path("orders"), run=run)
     found = [one for one in orders if everything or one["state"] not in ("released", "expired")]
     output.of(context).table(found, _ORDERS, found)
+
+
+def held(order: Json) -> str:
+    """The open runs that an order holds: how many, and some of them by name."""
+    count, named = order["runs_held"], order["run_ids"][:_NAMED]
+    if count is None:
+        return "an unknown number of open runs"
+    more = f" and {count - len(named)} more" if count > len(named) else ""
+    return f"{count} open run(s)" + (f": {', '.join(named)}{more}" if named else "")
 
 
 def _kind(order: Json) -> str:

@@ -70,8 +70,8 @@ def list_runs(context: typer.Context, tenant: OfTenant = None, agent: OfAgent = 
 
 @app.command("show")
 def show_run(context: typer.Context, run: RunId) -> None:
-    """Show one run. What it may do and what it has used."""
-    client.show(context, path("runs", run), lambda found: [f"{name:<12} {output.cell(value)}" for name, value in found.items()])
+    """Show one run. What it may do, what it has used, and which orders hold it."""
+    client.show(context, path("runs", run), _run)
 
 
 @app.command("effects")
@@ -142,6 +142,23 @@ def permissions(options: Mapping[str, Any]) -> Json:
     """The body that requests a resume, from the values of the options above."""
     same = {name: options[name] for name in ("checkpoint", "mode", "require_approval", "reason")}
     return given(scopes=options["scope"], tools=options["tool"], limits=_limits(options["limit"]), **same)
+
+
+def _run(found: Json) -> Iterator[str]:
+    orders = found["held_by"]
+    yield from (f"{name:<12} {output.cell(value)}" for name, value in found.items() if name != "held_by")
+    if not orders:
+        own = found["mode"] != "active"
+        yield f"held_by      no order{': the mode is its own' if own else ''}"
+    for order in orders:
+        mode = "no_fanout" if order["mode"] == "active" else order["mode"] + (" no_fanout" if order["no_fanout"] else "")
+        yield f"held_by      {order['order_id']}  {mode}  since {order['since']}"
+        hidden = order["scope"] is None
+        yield (
+            "             an order whose scope and reason this token may not see"
+            if hidden
+            else (f"             {output.cell(order['scope'])}, by {order['by']}: {order['reason']}")
+        )
 
 
 def _lease(granted: Json) -> list[str]:

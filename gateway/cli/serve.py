@@ -62,6 +62,7 @@ async def _serve(config: Config, role: Serving, accept: str | None) -> int:
         lambda level, message: getattr(logger, level)("policy", message=message),
         warn=logger.warning,
         accept=accept is not None,
+        write=lambda level, event, members: getattr(logger, level)(event, **members),
     )
     try:
         if accept is not None:
@@ -137,6 +138,8 @@ def _routines(gateway: Gateway) -> None:
     supervisor.every(1.0, "responses", gateway.control.monitor.turn)
     supervisor.every(1.0, "rollbacks", gateway.recovery.tick)
     supervisor.every(30.0, "ambient", gateway.control.ambient.keep_open)
+    supervisor.every(1.0, "expiries", gateway.expiries.tick)
+    supervisor.every(1.0, "census", gateway.census.tick)
     supervisor.every(1.0, "streams", gateway.calls.streams.expire)
     for delivery in resources.webhooks.deliveries:
         supervisor.every(0.05, f"webhook {delivery.webhook.name}", delivery.turn)

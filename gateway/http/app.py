@@ -6,14 +6,14 @@ import asyncio
 
 from aiohttp import web
 
-from gateway.http.api import admission, approvals, checkpoints, effects, incidents, journal, orders, process, rollbacks, runs, tasks
+from gateway.http.api import admission, approvals, checkpoints, effects, incidents, journal, orders, process, rollbacks, runs, status, tasks
 from gateway.http.server import guard, openapi, problem
 from gateway.http.server.request import Services
 
 BODY_CAP = 1 << 20
 """Bytes of a request body."""
 
-_RESOURCES = (runs, effects, admission, orders, journal, incidents, rollbacks, checkpoints, tasks, approvals, process)
+_RESOURCES = (runs, effects, admission, orders, journal, incidents, rollbacks, checkpoints, tasks, approvals, status, process)
 ROUTES = tuple(route for resource in _RESOURCES for route in resource.ROUTES)
 """Every operation: what is registered, guarded and described."""
 

@@ -101,6 +101,19 @@ class Run(Struct, frozen=True, kw_only=True, gc=False):
     require_approval: tuple[str, ...] = ()
 
 
+class OpenRun(Struct, frozen=True, gc=False):
+    """A run that is neither closed nor expired, by what the scope of an order can name. ``expires_at`` is in microseconds, as it is
+    stored. ``run`` is the whole, if it was asked for.
+    """
+
+    expires_at: int
+    run_id: str
+    tenant: str
+    agent_id: str
+    task_class: str
+    run: Run | None = None
+
+
 class Lease(Struct, frozen=True, kw_only=True, gc=False):
     """What a signed lease claims. Times are Unix seconds."""
 

@@ -1,10 +1,13 @@
-"""Calls and webhook deliveries, counted for Prometheus. A call costs no more than a few additions; sums are made when they are read."""
+"""Calls, tools' replies and webhook deliveries, counted for Prometheus, and gauges.
+
+A call costs no more than a few additions; sums are made when they are read.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
@@ -22,10 +25,14 @@ Log = Callable[..., object]
 
 @dataclass(slots=True)
 class _Spent:
-    """Times of one stage: how many fell into each bucket, and their sum."""
+    """Times of one stage, or of whole calls: how many fell into each bucket, and their sum."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
     total: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
 
 
 @dataclass(slots=True, eq=False)
@@ -36,15 +43,16 @@ class Observer(Collector):
     log: Log
     _calls: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _stages: defaultdict[str, _Spent] = field(default_factory=lambda: defaultdict(_Spent))
+    _effects: defaultdict[str, _Spent] = field(default_factory=lambda: defaultdict(_Spent))
 
-    def passed(self, tool: str, action: str, status: int, started: float, marks: Sequence[tuple[str, float]]) -> None:
+    def passed(self, tool: str, action: str, effect: str, status: int, started: float, marks: Sequence[tuple[str, float]]) -> None:
         """A call that the pipeline let through; its status is the tool's."""
-        self._count(tool, action, "allow", started, marks)
-        self.log("call", tool=tool, action=action, status=status, ms=round((self.monotonic() - started) * 1000, 2))
+        seconds = self._count(tool, action, effect, "allow", started, marks)
+        self.log("call", tool=tool, action=action, status=status, ms=round(seconds * 1000, 2))
 
-    def refused(self, tool: str, action: str, code: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
-        """A call that a stage refused."""
-        self._count(tool if action else "", action, code, started, marks)
+    def refused(self, tool: str, action: str, effect: str, code: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
+        """A call that a stage refused; ``action`` and ``effect`` are empty if it was not classified."""
+        self._count(tool if action else "", action, effect, code, started, marks)
         self.log("refusal", tool=tool, action=action, code=code)
 
     def collect(self) -> Iterable[Metric]:
@@ -53,18 +61,74 @@ class Observer(Collector):
         for labels, count in self._calls.items():
             calls.add_metric(labels, count)
         stages = HistogramMetricFamily("killcord_stage_seconds", "Time spent in each stage of the line.", labels=("stage",))
-        for stage, spent in self._stages.items():
-            stages.add_metric((stage,), _cumulative(spent.counts), spent.total)
-        return calls, stages
+        whole = HistogramMetricFamily("killcord_call_seconds", "Time from a call to the head of its reply.", labels=("effect",))
+        for family, times in ((stages, self._stages), (whole, self._effects)):
+            for label, spent in times.items():
+                family.add_metric((label,), _cumulative(spent.counts), spent.total)
+        return calls, stages, whole
 
-    def _count(self, tool: str, action: str, decision: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
+    def _count(self, tool: str, action: str, effect: str, decision: str, started: float, marks: Sequence[tuple[str, float]]) -> float:
+        """Returns how long the call took, in seconds."""
         self._calls[tool, action, decision] += 1
         stages, before = self._stages, started
         for stage, end in marks:
-            spent, seconds = stages[stage], end - before
+            stages[stage].add(end - before)
             before = end
-            spent.counts[bisect_left(BUCKETS, seconds)] += 1
-            spent.total += seconds
+        seconds = self.monotonic() - started
+        if effect:
+            self._effects[effect].add(seconds)
+        return seconds
+
+
+@dataclass(slots=True, eq=False)
+class ToolReplies(Collector):
+    """What came back from tools. What the fence stops is not sent, and not counted."""
+
+    _replies: Counter[tuple[str, int]] = field(default_factory=Counter)
+    _failures: Counter[tuple[str, bool]] = field(default_factory=Counter)
+
+    def replied(self, tool: str, status: int) -> None:
+        self._replies[tool, status // 100] += 1
+
+    def failed(self, tool: str, *, late: bool) -> None:
+        """No whole reply head came; ``late`` if that was a matter of time."""
+        self._failures[tool, late] += 1
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics as Prometheus reads them."""
+        replies = CounterMetricFamily(
+            "killcord_tool_replies", "Replies of tools by class of status, to the gateway's own requests too.", labels=("tool", "status")
+        )
+        for (tool, hundreds), count in self._replies.items():
+            replies.add_metric((tool, f"{hundreds}xx"), count)
+        failures = CounterMetricFamily("killcord_tool_failures", "Requests to tools without a whole reply head.", labels=("tool", "reason"))
+        for (tool, late), count in self._failures.items():
+            failures.add_metric((tool, "timeout" if late else "unreachable"), count)
+        return replies, failures
+
+
+class GaugeReading(NamedTuple):
+    """A gauge with one sample for each value of its label; a ``label`` of ``None`` has one sample, under the empty value."""
+
+    name: str
+    text: str
+    label: str | None
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readings(Collector):
+    """Gauges that are read together when they are asked for."""
+
+    read: Callable[[], Iterable[GaugeReading]]
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics as Prometheus reads them."""
+        for name, text, label, values in self.read():
+            family = GaugeMetricFamily(name, text, labels=() if label is None else (label,))
+            for value, number in values.items():
+                family.add_metric(() if label is None else (value,), number)
+            yield family
 
 
 def gauges(registry: CollectorRegistry, read: dict[str, tuple[str, Callable[[], float]]]) -> None:

@@ -45,13 +45,13 @@ class Endpoint:
             reply = await self.line.handle(trace)
         except errors.Refusal as refused:
             reply = await self._refused(trace, refused)
-            self.observer.refused(trace.call.tool, _action(trace), refused.code, trace.started, trace.marks)
+            self.observer.refused(trace.call.tool, *_classified(trace), refused.code, trace.started, trace.marks)
         else:
             # What the call set off holds before its reply leaves: the run's next call meets it.
             known = trace.known
             if known is not None and await self.monitor.answered(known.run.run_id):
                 reply = self.replies.as_of_now(reply, known)
-            self.observer.passed(trace.call.tool, _action(trace), reply.status, trace.started, trace.marks)
+            self.observer.passed(trace.call.tool, *_classified(trace), reply.status, trace.started, trace.marks)
         return reply
 
     async def preview(self, head: Head) -> Reply | None:
@@ -69,7 +69,7 @@ class Endpoint:
         """The problem document for a request that never became a call; it is journaled if its headers show the sender."""
         sender = _sender(self.line.authenticate, headers)
         entry = self._post_early(refusal, sender)
-        self.observer.refused("", "", refusal.code, self.clock.monotonic(), ())
+        self.observer.refused("", "", "", refusal.code, self.clock.monotonic(), ())
         return self.replies.refused_early(refusal, sender, entry, close=True)
 
     def _ready(self) -> None:
@@ -116,8 +116,10 @@ class Endpoint:
             return None
 
 
-def _action(trace: CallTrace) -> str:
-    return trace.action.name if trace.action is not None else ""
+def _classified(trace: CallTrace) -> tuple[str, str]:
+    """The name of the call's action and its effect, empty if it was not classified."""
+    action = trace.action
+    return ("", "") if action is None else (action.name, action.effect.value)
 
 
 def _sender(authenticate: Authenticate, headers: Sequence[tuple[bytes, bytes]], tool: Tool | None = None) -> Sender | None:

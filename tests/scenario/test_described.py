@@ -37,8 +37,9 @@ async def opened_and_held(at: Site) -> None:
     await done(at, "POST", "/v1/runs/r1/lease", {"ttl": "5m"})
     await done(at, "POST", "/v1/runs/r1/checkpoints", {"state_ref": "s3://state/1", "label": "begun"}, status=201)
     order = {"scope": {"run": "r1"}, "mode": "paused", "reason": "looks odd", "ttl": "5m"}
-    assert await done(at, "POST", "/v1/orders", {**order, "dry_run": True}) == {"runs": 1}
+    assert (await done(at, "POST", "/v1/orders", {**order, "dry_run": True}))["runs_held"] == 1
     made = await done(at, "POST", "/v1/orders", order, status=201)
+    assert "orders" in await done(at, "GET", "/v1/status")
     assert (await done(at, "POST", "/v1/admission", {"tenant": "acme", "task_class": "default", "run_id": "r1"}))["retry_after"]
     await done(at, "DELETE", f"/v1/orders/{made['order_id']}", {"reason": "it was right"})
     await done(at, "POST", "/v1/runs/r1/close")

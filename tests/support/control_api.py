@@ -15,7 +15,9 @@ from prometheus_client import CollectorRegistry
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys.signing import open_head_key, open_lease_keys
 from gateway.clients.keys.vault import TenantVault, open_master_key
+from gateway.control.containment.census import Census
 from gateway.control.containment.containment import Containment, OrderReplica
+from gateway.control.containment.scope_lookup import ConfiguredNames, ScopeLookup
 from gateway.control.incident.recovery import RecoveryDriver
 from gateway.control.incident.timeline import Timelines
 from gateway.control.review.approvals import Approvals
@@ -51,6 +53,9 @@ CLASSES = {
     "default": TaskClass(name="default", limits=Limits(steps=500, writes=200, amount={"refund": 1_000_000_000})),
     "billing": TaskClass(name="billing", tenants=("acme",), scopes=("erp:*",), ttl=600.0),
 }
+
+
+NAMES = ConfiguredNames(tenants=frozenset({"acme", "globex"}), task_classes=frozenset(CLASSES), tools=frozenset({"erp", "crm", "mail"}))
 
 
 @dataclass(slots=True)
@@ -116,9 +121,13 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         spawn=asyncio.ensure_future,
         log=lambda *_, **__: None,
     )
+    scopes = ScopeLookup(store.names, store.registry, clock, NAMES)
     services = Services(
         runs=runs,
         containment=containment,
+        scopes=scopes,
+        census=Census(containment.replica, scopes, store.registry, store.open_work, clock),
+        open_work=store.open_work,
         tasks=tasks,
         approvals=approvals,
         findings=Findings(store.journal, vault, store.incidents, store.writes, store.history, clock),

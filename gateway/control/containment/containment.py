@@ -20,9 +20,6 @@ from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.projections import Registry
 
-_AT_ONCE = 500
-"""Runs looked at between two turns of the event loop: some five milliseconds."""
-
 
 class WrongOrder(ValueError):
     """The order cannot be made or released as asked; the message says why and what would be right."""
@@ -189,29 +186,10 @@ class Containment:
             self.replica.put(released, now=self.clock.now())
         return released
 
-    async def hits(self, scope: Scope) -> int:
-        """How many open runs an order of this scope would hold: with a tool, only those that may use it. Lets others work in between."""
-        now = self.clock.now()
-        if scope.run is not None and not scope.subtree:
-            run = await self.registry.run(scope.run)
-            return int(run is not None and _hit(scope, run, now))
-        count, after = 0, None
-        while page := await self.registry.runs(after=after, limit=_AT_ONCE):
-            count += sum(_hit(scope, run, now) for run in page)
-            after = page[-1].run_id
-            await asyncio.sleep(0)
-        return count
-
     def _next_epoch(self) -> int:
         """Taken before it is known whether the order will hold: an epoch may be skipped, but none stands for two changes."""
         self._issued += 1
         return self._issued
-
-
-def _hit(scope: Scope, run: Run, now: float) -> bool:
-    if run.closed_at is not None or run.expires_at <= now or not gate.covers(scope, run):
-        return False
-    return scope.tool is None or ((run.tools is None or scope.tool in run.tools) and gate.reach(run.scopes, scope.tool))
 
 
 def check(scope: Scope, mode: Mode, *, ttl: float | None, no_fanout: bool) -> None:

@@ -94,6 +94,10 @@ class OrderIndex:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def all(self) -> list[Order]:
+        """Every order that can still hold a run, in no order; also expired ones, until the next change."""
+        return list(self._by_id.values())
+
     def put(self, order: Order) -> None:
         """Take an order in, or what has become of it: released, it leaves, unless what it held stays held."""
         if order.released_at is not None and order.mode < Mode.QUARANTINED:

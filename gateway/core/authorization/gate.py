@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway import errors
-from gateway.model.run import Lease, Mode, Order, Run, Scope
+from gateway.model.run import Lease, Mode, OpenRun, Order, Run, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ def covers(scope: Scope, run: Run) -> bool:
         return True
     if scope.run is not None and scope.run != run.run_id and not (scope.subtree and scope.run in run.ancestors):
         return False
+    return covers_owner(scope, run)
+
+
+def covers_owner(scope: Scope, run: Run | OpenRun) -> bool:
+    """Whether a scope matches whom a run belongs to: its agent, tenant and class."""
     return (
         (scope.agent is None or scope.agent == run.agent_id)
         and (scope.tenant is None or scope.tenant == run.tenant)

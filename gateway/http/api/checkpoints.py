@@ -183,7 +183,7 @@ async def resume_run(request: Request, run_id: str, body: ResumeRun) -> Json:
     services, run = request.services, await request.run(run_id)
     resumed = await services.resume(run.run_id, body.request(), by=request.operator.name, reason=body.reason)
     checkpoint = CHECKPOINT.shown(resumed.checkpoint)
-    return await runs.with_lease(services, resumed.opened) | {"checkpoint": checkpoint, "state_ref": resumed.state_ref}
+    return await runs.with_lease(request, resumed.opened) | {"checkpoint": checkpoint, "state_ref": resumed.state_ref}
 
 
 async def _resumed(services: Services, run: Run) -> ResumedState | None:

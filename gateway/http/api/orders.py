@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from gateway import errors
 from gateway.control.containment import containment
+from gateway.control.containment.scope_lookup import UnknownName
 from gateway.core.authorization import gate
 from gateway.core.codec.record import ORDER
 from gateway.http.server import paging, problem, routing
@@ -40,7 +41,7 @@ class OrderScope(Body):
 
 
 class Contain(Body):
-    """A containment order. ``dry_run`` only says how many open runs it would contain."""
+    """A containment order. ``dry_run`` only says which open runs it would hold. ``future``: the scope may name what is not known yet."""
 
     scope: OrderScope
     mode: Literal["active", "read_only", "paused", "quarantined", "revoked", "no_fanout"] = "active"
@@ -49,6 +50,7 @@ class Contain(Body):
     ttl: Duration | None = None
     wait: Wait | None = None
     dry_run: bool = False
+    future: bool = False
 
     def held(self) -> tuple[Mode, bool]:
         """The mode, and the flag beside it; ``no_fanout`` alone is a word too."""
@@ -102,24 +104,41 @@ class NodeHeld(TypedDict):
     held: bool
 
 
-class MadeOrder(OrderWithState):
-    """The order: it holds on every node and is durable. ``held_ms`` is how long that took, in milliseconds."""
+class HeldRuns(TypedDict):
+    """The open runs that an order holds: how many (null if they could not be counted), the ids of up to 100 of them, and whether there are
+    more.
+    """
 
-    nodes: list[NodeHeld]
-    held_ms: float
+    runs_held: int | None
+    run_ids: list[str]
+    more_runs: bool
     warning: NotRequired[str]
 
 
-class DryRun(TypedDict):
-    """For a ``dry_run``: how many open runs the order would hold."""
+class MadeOrder(OrderWithState, HeldRuns):
+    """The order: it holds on every node and is durable. ``held_ms`` is how long that took, in milliseconds; the open runs that it holds
+    were counted after that.
+    """
 
-    runs: int
+    nodes: list[NodeHeld]
+    held_ms: float
+
+
+class DryRun(HeldRuns):
+    """For a ``dry_run``: the open runs that the order would hold. ``runs`` is their number too."""
+
+    runs: int | None
 
 
 @ROUTES.post(
     "/v1/orders",
     Permission.ORDER,
-    {201: MadeOrder, 200: DryRun, 503: "`journal-unavailable`: it is in force on this node, but not durable"},
+    {
+        201: MadeOrder,
+        200: DryRun,
+        404: "`scope-unknown`: the scope names something unknown, and `future` is not set",
+        503: "`journal-unavailable`: it is in force on this node, but not durable",
+    },
     {containment.WrongOrder: problem.BadRequest},
 )
 async def contain(request: Request, body: Contain) -> Json | web.Response:
@@ -127,22 +146,18 @@ async def contain(request: Request, body: Contain) -> Json | web.Response:
     services, scope = request.services, body.scope.scope()
     if scope == model.Scope():
         raise problem.BadRequest('scope: is empty; name a run, agent, tenant, task_class or tool, or send {"all": true}')
-    if not await request.sees(scope):
-        raise problem.Forbidden("An order of this scope would go beyond this token's tenants and task classes.")
     mode, no_fanout = body.held()
     containment.check(scope, mode, ttl=body.ttl, no_fanout=no_fanout)
+    unknown = await _admit(request, scope, future=body.future)
     if body.dry_run:
-        planned: DryRun = {"runs": await services.containment.hits(scope)}
-        return routing.json_response(planned)
+        planned = await _held(services, scope, unknown)
+        return routing.json_response({"runs": planned["runs_held"], **planned})
     started = services.clock.monotonic()
     order = await _make(request, body, scope, mode, no_fanout=no_fanout)
     held_ms = round((services.clock.monotonic() - started) * 1000, 2)
     # One node alone is every node: it holds here, so there is nothing pending that `wait` could wait for.
     answer = await _show(services, order) | {"nodes": [{"node": services.journal.stream, "held": True}], "held_ms": held_ms}
-    run = None if scope.run is None else await services.registry.run(scope.run)
-    if scope.run is not None and (run is None or not await request.sees(run)):
-        answer["warning"] = f"There is no run {scope.run} yet; the order will contain it if it is opened."
-    return answer
+    return answer | await _held(services, scope, unknown)
 
 
 @ROUTES.get("/v1/orders", Permission.READ_ORDERS, {200: OrderPage})
@@ -176,6 +191,39 @@ async def release_order(request: Request, order_id: str, query: ReleaseReason, b
     order = containing.order(order_id)
     found(order if order is not None and await request.sees(order.scope) else None, f"order {order_id}")
     return await _show(request.services, await containing.release(order_id, reason=reason, by=request.operator.name))
+
+
+async def _admit(request: Request, scope: model.Scope, *, future: bool) -> list[UnknownName]:
+    """The parts of the scope that name nothing known, if the order is for the ``future``.
+
+    Raises:
+        ScopeUnknown: there are some, and it is not. What this token may not see is as unknown as what does not exist.
+        Forbidden: the order would go beyond the token.
+    """
+    try:
+        unknown = await request.services.scopes.unknown(scope, request.within)
+    except errors.JournalUnavailable:
+        unknown = []  # an order is never refused because the journal cannot be read
+    if unknown and not future:
+        text = "; ".join(map(str, unknown))
+        raise problem.ScopeUnknown(f"{text[0].upper()}{text[1:]}{'' if text.endswith('?') else '.'} Nothing was ordered.")
+    if not await request.sees(scope):
+        raise problem.Forbidden("An order of this scope would go beyond this token's tenants and task classes.")
+    return unknown
+
+
+async def _held(services: Services, scope: model.Scope, unknown: Sequence[UnknownName]) -> Json:
+    """The open runs that the scope holds now. It never fails: the order may hold already."""
+    try:
+        held = await services.scopes.held(scope)
+    except errors.JournalUnavailable as broken:
+        warning = f"The runs that the order holds could not be counted: {broken.detail}"
+        return {"runs_held": None, "run_ids": [], "more_runs": False, "warning": warning}
+    found: Json = {"runs_held": held.count, "run_ids": list(held.run_ids), "more_runs": held.count > len(held.run_ids)}
+    if held.count == 0:
+        why = "; ".join(map(str, unknown)) or "no open run matches all parts of the scope"
+        found["warning"] = f"The scope holds 0 runs now ({why}). It holds those that are opened later."
+    return found
 
 
 async def _make(request: Request, body: Contain, scope: model.Scope, mode: Mode, *, no_fanout: bool) -> model.Order:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Literal
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from typing_extensions import TypedDict
 
+from gateway import errors
 from gateway.http.server import openapi, routing
 from gateway.http.server.fields import OPEN
 from gateway.http.server.request import Request
@@ -72,6 +74,8 @@ async def show_readiness(request: Request) -> web.Response:
 @ROUTES.get("/metrics", None, {200: "the text format"}, media=TEXT, on_sidecar=True)
 async def show_metrics(request: Request) -> web.Response:
     """Metrics for Prometheus; no label holds an agent's text."""
+    with suppress(errors.JournalUnavailable):  # then the counts of the store are absent, and all else is there
+        await request.services.census.refresh()
     return web.Response(body=generate_latest(request.services.metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

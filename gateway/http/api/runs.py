@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from functools import partial
 from operator import attrgetter
 from typing import Annotated, Any, NotRequired
@@ -16,7 +17,8 @@ from gateway.control.review import findings
 from gateway.control.runs.runs import LeasedRun, OtherRun, UnknownClass
 from gateway.core import timestamps
 from gateway.core.authorization import admission
-from gateway.core.codec.record import RUN, run_shown
+from gateway.core.codec.record import ORDER, RUN, run_shown
+from gateway.http.api.orders import HeldScope
 from gateway.http.server import paging, problem, routing
 from gateway.http.server.fields import AskedLimits, AskedMode, Duration, Id, ModeName, Name, Page, Paged, Reasoned, Scopes, Timestamp, shows
 from gateway.http.server.operators import Permission
@@ -25,6 +27,9 @@ from gateway.http.server.routing import Json, Routes
 from gateway.model import run as model
 
 ROUTES = Routes()
+
+_HOLDING = 50
+"""The most orders that a run's document names."""
 
 
 class OpenRun(Reasoned):
@@ -80,11 +85,29 @@ class RunLimits(TypedDict, total=False):
     amount: dict[str, float]
 
 
+class HoldingOrder(TypedDict):
+    """An order that holds a run: by the run's name, an ancestor's, or a wider scope. ``scope``, ``reason`` and ``by`` are null if this
+    token may not see the order.
+    """
+
+    order_id: str
+    mode: ModeName
+    no_fanout: bool
+    scope: HeldScope | None
+    reason: str | None
+    by: str | None
+    since: Timestamp
+    expires_at: Timestamp | None
+
+
 @shows(RUN)
 class Run(TypedDict):
-    """A run under its effective mode; ``counters`` is what it has used. ``require_approval`` is there once it was resumed."""
+    """A run under its effective mode; ``counters`` is what it has used, ``held_by`` the orders that hold it, the strictest first (at most
+    50). ``require_approval`` is there once it was resumed.
+    """
 
     mode: ModeName
+    held_by: list[HoldingOrder]
     limits: RunLimits
     counters: dict[str, float]
     require_approval: NotRequired[list[str]]
@@ -130,7 +153,7 @@ async def open_run(request: Request, body: OpenRun) -> web.Response:
     if body.parent_run is not None:
         await request.run(body.parent_run)
     opened = await services.runs.open(body.request(), by=request.operator.name, reason=body.reason or "opened")
-    return routing.json_response(await with_lease(services, opened), 201 if opened.new else 200)
+    return routing.json_response(await with_lease(request, opened), 201 if opened.new else 200)
 
 
 @ROUTES.get("/v1/runs", Permission.READ_RUNS, {200: RunPage})
@@ -143,13 +166,13 @@ async def list_runs(request: Request, query: ListRuns) -> Json:
 
     fetch = partial(services.registry.runs, tenant=query.tenant, agent=query.agent, parent=query.parent)
     page = await paging.collect(fetch, attrgetter("run_id"), query, keep)
-    return page.json([await _show(services, run) for run in page.rows])
+    return page.json([await _show(request, run) for run in page.rows])
 
 
 @ROUTES.get("/v1/runs/{run_id}", Permission.READ_RUNS, {200: Run})
 async def show_run(request: Request, run_id: str) -> Json:
     """One run, with its effective mode and its counters."""
-    return await _show(request.services, await request.run(run_id))
+    return await _show(request, await request.run(run_id))
 
 
 @ROUTES.post("/v1/runs/{run_id}/lease", Permission.RENEW_LEASES, {200: OpenedRun, 403: "the run is contained or has ended"})
@@ -157,7 +180,7 @@ async def renew_lease(request: Request, run_id: str, body: RenewLease) -> Json:
     """Renew a run's lease."""
     await request.run(run_id)
     renewed = await request.services.runs.renew(run_id, ttl=body.ttl, by=request.operator.name, reason=body.reason or "renewed")
-    return await with_lease(request.services, renewed)
+    return await with_lease(request, renewed)
 
 
 @ROUTES.post("/v1/runs/{run_id}/close", Permission.CLOSE_RUNS, {200: Run})
@@ -169,7 +192,7 @@ async def close_run(request: Request, run_id: str, body: CloseRun) -> Json:
     except errors.JournalUnavailable as down:
         detail = f"Run {run_id} is ended on this node now, but that is not durable: the journal cannot be written ({down.detail})"
         raise errors.JournalUnavailable(detail) from down
-    return await _show(request.services, closed)
+    return await _show(request, closed)
 
 
 @ROUTES.post(
@@ -189,15 +212,30 @@ async def report_finding(request: Request, run_id: str, body: ReportFinding) -> 
     return answer
 
 
-async def with_lease(services: Services, opened: LeasedRun) -> Json:
+async def with_lease(request: Request, opened: LeasedRun) -> Json:
     """A run and its new lease."""
-    return {"run": await _show(services, opened.run), "lease": opened.lease, "expires_at": timestamps.rfc3339(opened.run.expires_at)}
+    return {"run": await _show(request, opened.run), "lease": opened.lease, "expires_at": timestamps.rfc3339(opened.run.expires_at)}
 
 
-async def _show(services: Services, run: model.Run) -> Json:
+async def _show(request: Request, run: model.Run) -> Json:
     """A run as the API shows it, under its effective mode."""
+    services = request.services
     counters = await services.registry.counters(f"run:{run.run_id}")
-    return run_shown(run, counters, _mode(services, run).label)
+    shown = run_shown(run, counters, _mode(services, run).label)
+    return shown | {"held_by": [await _holding(request, order) for order in _strictest(services, run)]}
+
+
+def _strictest(services: Services, run: model.Run) -> list[model.Order]:
+    found = services.containment.replica.standing.of(run, now=services.clock.now())
+    return heapq.nsmallest(_HOLDING, found, key=lambda order: (-order.mode, order.order_id))
+
+
+async def _holding(request: Request, order: model.Order) -> Json:
+    shown = ORDER.shown(order)
+    visible = await request.sees(order.scope)
+    own = {name: shown[name] if visible else None for name in ("scope", "reason", "by")}
+    kept = {name: shown[name] for name in ("order_id", "mode", "no_fanout", "expires_at")}
+    return {**kept, **own, "since": shown["created_at"]}
 
 
 def _mode(services: Services, run: model.Run) -> model.Mode:

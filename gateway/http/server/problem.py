@@ -60,6 +60,14 @@ class NotFound(Problem, status=404, hint="/openapi.json has the calls, the lists
     """No such object, or none that this token may see."""
 
 
+class ScopeUnknown(
+    Problem,
+    status=404,
+    hint="Correct the scope and send the order again. To contain what does not exist yet, send 'future': true (contain --future).",
+):
+    """The scope names something that this gateway does not know, or that this token may not see. Nothing was ordered."""
+
+
 class MethodNotAllowed(Problem, status=405, hint="/openapi.json has the calls."):
     """This path does not take this method."""
 

@@ -12,7 +12,9 @@ from typing import Literal, TypeVar
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from gateway.control.containment.census import Census
 from gateway.control.containment.containment import Containment
+from gateway.control.containment.scope_lookup import ScopeLookup
 from gateway.control.incident.recovery import RecoveryDriver
 from gateway.control.incident.timeline import Timelines
 from gateway.control.review.approvals import Approvals
@@ -31,6 +33,8 @@ from gateway.model.trigger import Incident
 from gateway.ports.clock import Clock
 from gateway.ports.journal import History, Journal
 from gateway.ports.keys import HeadSigner, LeaseKeys
+from gateway.ports.known_names import Within
+from gateway.ports.open_work import OpenWork
 from gateway.ports.projections import Incidents, Registry, Writes
 from gateway.ports.rollback import RollbackRecords
 
@@ -44,6 +48,9 @@ class Services:
 
     runs: Runs
     containment: Containment
+    scopes: ScopeLookup
+    census: Census
+    open_work: OpenWork
     tasks: Tasks
     findings: Findings
     approvals: Approvals
@@ -91,10 +98,17 @@ class Request:
         run_id, tenant = (one.run, one.tenant) if isinstance(one, Scope) else (one.run_id, one.tenant)
         task_class = None if isinstance(one, Task) else one.task_class
         if run_id is not None and (tenant is None or task_class is None) and (run := await self.services.registry.run(run_id)) is not None:
+            if isinstance(one, Scope) and not self.operator.covers(run.tenant, run.task_class):
+                return self.operator.covers(tenant, task_class)  # as for a run that does not exist
             tenant = tenant or run.tenant
             # Descendants have their ancestor's tenant, but a class of their own.
             task_class = task_class or (None if isinstance(one, Scope) and one.subtree else run.task_class)
         return self.operator.covers(tenant, task_class)
+
+    @property
+    def within(self) -> Within:
+        """What the operator may see."""
+        return Within(self.operator.tenants, self.operator.classes)
 
     def require(self, tenant: str, task_class: str) -> None:
         """Check that the token covers a tenant under a task class.

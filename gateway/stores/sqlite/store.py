@@ -25,11 +25,13 @@ from gateway.ports.projections import Registry
 from gateway.ports.vault import Blobs
 from gateway.stores.sqlite import database, views
 from gateway.stores.sqlite.database import FILE, READING, Database
+from gateway.stores.sqlite.known_names import SqliteKnownNames
 from gateway.stores.sqlite.log import history, opening
 from gateway.stores.sqlite.log.history import SqliteBlobs, SqliteHistory
 from gateway.stores.sqlite.log.journal import PendingEntries, SqliteJournal
 from gateway.stores.sqlite.log.opening import Expected
 from gateway.stores.sqlite.log.writer import Tip
+from gateway.stores.sqlite.open_work import SqliteOpenWork
 from gateway.stores.sqlite.projection import KnownKeys
 from gateway.stores.sqlite.state_digest import StateDigest
 
@@ -46,6 +48,8 @@ class SqliteStore:
         self.writes = views.SqliteWrites(reader, stream, keys, pending)
         self.sightings = views.SqliteSightings(reader, pending)
         self.registry = views.SqliteRegistry(reader, runs, pending)
+        self.names = SqliteKnownNames(reader)
+        self.open_work = SqliteOpenWork(reader)
         self.incidents = views.SqliteIncidents(reader)
         self.rollbacks = views.SqliteRollbacks(reader, stream)
         self.approvals = views.SqliteApprovals(reader)

@@ -29,7 +29,7 @@ from gateway.stores.sqlite.projection import KnownKeys
 T = TypeVar("T")
 
 
-class _View:
+class View:
     """Reads of durable rows, by the named queries; ``read`` makes the model's value of a row."""
 
     def __init__(self, reader: sqlite3.Connection, stream: str = "") -> None:
@@ -43,12 +43,15 @@ class _View:
     def _all(self, query: str, read: Callable[[Row], T], *arguments: object) -> list[T]:
         return [read(row) for row in self._reader.execute(READING[query], arguments).fetchall()]
 
+    def _read(self, query: str, wanted: Mapping[str, object]) -> list[Row]:
+        return self._reader.execute(READING[query], wanted).fetchall()
+
     def _page(self, query: str, read: Callable[[Row], T], after: str | None, limit: int | None, **wanted: str | None) -> list[T]:
         named = {"after": after or "", "limit": -1 if limit is None else limit, **wanted}
         return [read(row) for row in self._reader.execute(READING[query], named).fetchall()]
 
 
-class SqliteWrites(_View, Writes):
+class SqliteWrites(View, Writes):
     """A write's row is there when its append or intend has returned."""
 
     def __init__(self, reader: sqlite3.Connection, stream: str, keys: KnownKeys, pending: PendingEntries) -> None:
@@ -147,7 +150,7 @@ class RunCache:
             self.put(run)
 
 
-class SqliteRegistry(_View, Registry):
+class SqliteRegistry(View, Registry):
     """The projection of ``run``, ``order`` and ``task`` entries, and of all that is counted."""
 
     def __init__(self, reader: sqlite3.Connection, runs: RunCache, pending: PendingEntries) -> None:
@@ -191,7 +194,7 @@ class SqliteRegistry(_View, Registry):
         return used
 
 
-class SqliteIncidents(_View, Incidents):
+class SqliteIncidents(View, Incidents):
     async def incident(self, incident_id: str) -> Incident | None:
         return self._one("incident", rows.INCIDENTS.value, incident_id)
 
@@ -202,7 +205,7 @@ class SqliteIncidents(_View, Incidents):
         return self._one("incident_of", rows.INCIDENTS.value, run_id, generation, cause)
 
 
-class SqliteApprovals(_View, ApprovalRecords):
+class SqliteApprovals(View, ApprovalRecords):
     async def approval(self, approval_id: str) -> Approval | None:
         return self._one("approval", rows.approval, approval_id)
 
@@ -213,7 +216,7 @@ class SqliteApprovals(_View, ApprovalRecords):
         return self._one("approval_of_call", rows.approval, run_id, generation, action, content)
 
 
-class SqliteCheckpoints(_View, CheckpointRecords):
+class SqliteCheckpoints(View, CheckpointRecords):
     async def checkpoint(self, checkpoint_id: str) -> Checkpoint | None:
         return self._one("checkpoint", rows.CHECKPOINTS.value, checkpoint_id)
 
@@ -221,7 +224,7 @@ class SqliteCheckpoints(_View, CheckpointRecords):
         return self._page("checkpoints", rows.CHECKPOINTS.value, after, limit, run=run)
 
 
-class SqliteRollbacks(_View, RollbackRecords):
+class SqliteRollbacks(View, RollbackRecords):
     async def rollback(self, rollback_id: str) -> Rollback | None:
         return self._one("rollback", rows.ROLLBACKS.value, rollback_id)
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from gateway.errors import UpstreamFailure
 from gateway.model.call import Answer, Outgoing
+from gateway.observe.metrics import ToolReplies
 from gateway.wire.limits import PoolBounds
 from gateway.wire.outbound.channel import Allowed, Channel, Origin, dial
 from gateway.wire.outbound.exchange import Exchange, Stale
@@ -31,13 +32,20 @@ class Pool:
 
     def __init__(self, origins: Mapping[str, Origin], *, allowed: Allowed, bounds: PoolBounds | None = None) -> None:
         self._tools = {tool: ToolPool(origin, allowed, bounds or PoolBounds()) for tool, origin in origins.items()}
+        self.replies = ToolReplies()
 
     async def send(self, request: Outgoing, fence: Fence) -> Answer:
         """See ``ports.wire.Upstream.send``; waiting for a connection counts against the request's timeout."""
         pool = self._tools.get(request.tool)
         if pool is None:
             raise UpstreamFailure(f"there is no tool '{request.tool}'", sent=False)
-        return await pool.send(request, fence)
+        try:
+            answer = await pool.send(request, fence)
+        except UpstreamFailure as lost:
+            self.replies.failed(request.tool, late=lost.late)
+            raise
+        self.replies.replied(request.tool, answer.status)
+        return answer
 
     async def close(self) -> None:
         """End all connections; answers that are not whole fail."""

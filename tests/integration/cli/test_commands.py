@@ -48,9 +48,9 @@ def test_contain_tells_how_long_it_took_to_hold(gateway: Gateway, killcord: Cli)
 
 
 def test_a_dry_run_only_counts(gateway: Gateway, killcord: Cli) -> None:
-    killcord(*OPEN)
+    run = killcord.json(*OPEN)["run"]
     said = killcord("contain", "--all", "--mode", "paused", "--reason", "x", "--dry-run")
-    assert (said.code, said.out) == (0, "It would contain 1 open run(s). Nothing was changed.\n")
+    assert (said.code, said.out) == (0, f"It would hold 1 open run(s): {run['run_id']}. Nothing was changed.\n")
     assert killcord.json("orders") == []
 
 
@@ -70,7 +70,7 @@ def test_contain_tells_how_to_release_what_it_holds(gateway: Gateway, killcord: 
     killcord(*OPEN, "--run", "r1")
     out = killcord("contain", "--run", "r1", "--mode", mode, "--reason", "look").out
     (order,) = killcord.json("orders")
-    assert out.splitlines()[1] == said.format(order["order_id"])
+    assert out.splitlines()[2] == said.format(order["order_id"])
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_a_tool_that_was_taken_away_permanently_is_reported_as_that(gateway: Gat
     out = killcord("contain", "--run", "r1", "--tool", "erp", "--mode", "revoked", "--reason", "look").out.splitlines()
     (order,) = killcord.json("orders")
     released = killcord("release", order["order_id"], "--reason", "clear").out.splitlines()
-    assert out[1] == "Also after a release, the tool stays forbidden for runs that the order held: open new runs for new work."
-    assert released[1] == out[1]
+    assert out[2] == "Also after a release, the tool stays forbidden for runs that the order held: open new runs for new work."
+    assert released[1] == out[2]
 
 
 def test_no_text_of_others_begins_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,16 +117,58 @@ def test_an_order_that_makes_no_sense_is_wrong_use(gateway: Gateway, killcord: C
 
 
 def test_a_typing_error_in_a_run_shows(gateway: Gateway, killcord: Cli) -> None:
+    killcord(*OPEN, "--run", "r444")
     said = killcord("contain", "--run", "r404", "--mode", "paused", "--reason", "x")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("scope-unknown: There is no run r404; did you mean r444? Nothing was ordered.\n")
+    assert "--future" in said.err
+    assert killcord.json("orders") == []
+
+
+def test_an_order_for_the_future_says_that_it_holds_nothing_yet(gateway: Gateway, killcord: Cli) -> None:
+    said = killcord("contain", "--run", "r404", "--mode", "paused", "--reason", "x", "--future")
     assert said.code == 0
-    assert "no run r404" in said.err
+    assert said.err == "The scope holds 0 runs now (there is no run r404). It holds those that are opened later.\n"
+    assert said.out.splitlines()[1] == "It holds 0 open run(s)."
+
+
+def test_contain_names_some_of_the_runs_that_it_holds(gateway: Gateway, killcord: Cli) -> None:
+    for number in range(7):
+        killcord(*OPEN, "--run", f"r{number}")
+    out = killcord("contain", "--tenant", "acme", "--mode", "paused", "--reason", "x").out
+    assert out.splitlines()[1] == "It holds 7 open run(s): r0, r1, r2, r3, r4 and 2 more."
+
+
+def test_a_run_shows_the_orders_that_hold_it(gateway: Gateway, killcord: Cli) -> None:
+    killcord(*OPEN, "--run", "r1")
+    assert "held_by      no order\n" in killcord("runs", "show", "r1").out
+    made = killcord.json("contain", "--tenant", "acme", "--mode", "paused", "--reason", "look first")
+    lines = killcord("runs", "show", "r1").out.splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith("held_by"))
+    assert lines[place].split()[1:4] == [made["order_id"], "paused", "since"]
+    assert lines[place + 1].split(maxsplit=2)[:2] == ["tenant=acme,", "by"]
+    assert lines[place + 1].endswith(": look first")
 
 
 def test_every_scope_option_reaches_the_order(gateway: Gateway, killcord: Cli) -> None:
     killcord(*OPEN, "--run", "r1")
-    options = ("--run", "r1", "--subtree", "--tenant", "acme", "--agent", "a", "--task-class", "default", "--tool", "erp", "--ttl", "5m")
+    options = (
+        "--run",
+        "r1",
+        "--subtree",
+        "--tenant",
+        "acme",
+        "--agent",
+        "billing",
+        "--task-class",
+        "default",
+        "--tool",
+        "erp",
+        "--ttl",
+        "5m",
+    )
     order = killcord.json("contain", *options, "--mode", "no_fanout", "--reason", "x")
-    expected = {"run": "r1", "agent": "a", "tenant": "acme", "task_class": "default", "tool": "erp", "subtree": True}
+    expected = {"run": "r1", "agent": "billing", "tenant": "acme", "task_class": "default", "tool": "erp", "subtree": True}
     assert (order["scope"], order["no_fanout"]) == (expected, True)
 
 

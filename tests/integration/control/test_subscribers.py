@@ -22,7 +22,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 async def test_every_kind_is_in_the_table(rig: Rig) -> None:
     gateway = rig.gateway
-    assert set(subscribers(gateway.control.monitor, gateway.recovery, gateway.resources.webhooks)) == set(Kind)
+    assert set(subscribers(gateway.control.monitor, gateway.recovery, gateway.resources.webhooks, ())) == set(Kind)
 
 
 async def test_the_monitor_learns_of_what_sets_triggers_off_and_webhooks_of_what_they_tell(rig: Rig) -> None:

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 import pytest
 from msgspec.structs import replace
 
 from gateway import errors
+from gateway.control.containment import scope_lookup
+from gateway.control.containment.scope_lookup import ScopeLookup
 from gateway.control.runs import runs
 from gateway.core.codec.entry import of_fields
 from gateway.model.entries import Entry
 from gateway.model.entry import Position, Sealed
 from gateway.model.run import Scope
-from tests.support.control_api import Api
+from gateway.stores.sqlite.known_names import SqliteKnownNames
+from tests.support import control_api
+from tests.support.control_api import Api, Opened
 from tests.support.journaling import BARRIER
 
 
@@ -72,7 +77,7 @@ async def test_a_dry_run_counts_and_changes_nothing(at: Api) -> None:
     await at.open_run("r2")
     before = at.parts.services.containment.replica.epoch
     status, answer = await contain(at, scope={"tenant": "acme"}, mode="paused", dry_run=True)
-    assert (status, answer) == (200, {"runs": 2})
+    assert (status, answer) == (200, {"runs": 2, "runs_held": 2, "run_ids": ["r1", "r2"], "more_runs": False})
     assert at.parts.services.containment.replica.epoch == before
     assert (await at.ask("GET", "/v1/orders"))[1] == {"items": [], "next": None}
 
@@ -87,7 +92,7 @@ async def test_a_dry_run_counts_whom_an_order_would_hold_and_nobody_else(at: Api
     await at.ask("POST", "/v1/runs/gone/close")
 
     async def hits(**scope: object) -> object:
-        return (await contain(at, scope=scope, mode="paused", dry_run=True))[1]["runs"]
+        return (await contain(at, scope=scope, mode="paused", dry_run=True, future=True))[1]["runs_held"]
 
     assert [await hits(all=True), await hits(tenant="globex"), await hits(agent="boss"), await hits(task_class="default")] == [5, 1, 1, 5]
     assert [await hits(run="boss"), await hits(run="boss", subtree=True), await hits(run="worker", subtree=True)] == [1, 3, 2]
@@ -96,7 +101,8 @@ async def test_a_dry_run_counts_whom_an_order_would_hold_and_nobody_else(at: Api
     assert [await hits(run="boss", tool="erp"), await hits(run="boss", tool="crm")] == [1, 0]
 
 
-async def test_a_dry_run_over_many_runs_lets_others_work_in_between(at: Api) -> None:
+@pytest.mark.parametrize(("scope", "least"), [(Scope(everything=True), 5), (Scope(tenant="acme"), 5), (Scope(tool="erp"), 50)])
+async def test_a_count_over_many_runs_lets_others_work_in_between(at: Api, scope: Scope, least: int) -> None:
     journal, registry = at.parts.store.journal, at.parts.store.registry
     await at.open_run("r0")
     one = await registry.run("r0")
@@ -115,9 +121,10 @@ async def test_a_dry_run_over_many_runs_lets_others_work_in_between(at: Api) -> 
             await asyncio.sleep(0)
 
     other = asyncio.ensure_future(others())
-    assert await at.parts.services.containment.hits(Scope(tenant="acme")) == many
+    held = await at.parts.services.scopes.held(scope)
+    assert (held.count, len(held.run_ids)) == (many, scope_lookup.NAMED)
     other.cancel()
-    assert turns >= 10
+    assert turns >= least
 
 
 @pytest.mark.parametrize(
@@ -149,12 +156,106 @@ async def test_wait_is_taken(at: Api) -> None:
         assert (await contain(at, scope={"tenant": "acme"}, mode="paused", wait=wait))[0] == 201
 
 
-async def test_an_order_for_an_unknown_run_holds_and_warns(at: Api) -> None:
-    status, order = await contain(at, scope={"run": "r9"}, mode="read_only")
-    assert status == 201
-    assert "no run r9" in str(order["warning"])
+async def test_an_order_says_which_runs_it_holds(at: Api) -> None:
+    for name in ("r1", "r2"):
+        await at.open_run(name)
+    await at.open_run("other", tenant="globex")
+    status, order = await contain(at, scope={"tenant": "acme"}, mode="paused")
+    assert (status, order["runs_held"], order["run_ids"], order["more_runs"]) == (201, 2, ["r1", "r2"], False)
+    assert "warning" not in order
+
+
+async def test_an_order_is_in_force_before_its_runs_are_counted(at: Api, opened: Opened) -> None:
+    await at.open_run("r1")
+    modes = []
+
+    class Slow(ScopeLookup):
+        async def held(self, scope: Scope) -> scope_lookup.HeldRuns:
+            modes.append((await at.ask("GET", "/v1/runs/r1"))[1]["mode"])
+            return await ScopeLookup.held(self, scope)
+
+    scopes = at.parts.services.scopes
+    slow = await opened(scopes=Slow(scopes.names, scopes.registry, scopes.clock, scopes.configured))
+    assert (await contain(slow, scope={"tenant": "acme"}, mode="paused"))[1]["runs_held"] == 1
+    assert modes == ["paused"]
+
+
+@pytest.mark.parametrize("scope", [{"tenant": "acme"}, {"agent": "billing"}, {"run": "r1", "tenant": "acme"}])
+async def test_an_order_is_made_also_if_the_journal_cannot_be_read(at: Api, opened: Opened, scope: dict[str, object]) -> None:
+    await at.open_run("r1")
+
+    broken = sqlite3.connect(":memory:")  # a file in which there is nothing to read
+    services = at.parts.services
+    unread = ScopeLookup(SqliteKnownNames(broken), services.registry, services.clock, control_api.NAMES)
+    status, order = await contain(await opened(scopes=unread), scope=scope, mode="paused")
+    assert (status, (await at.ask("GET", "/v1/runs/r1"))[1]["mode"]) == (201, "paused")
+    if "run" not in scope:
+        assert (order["runs_held"], "could not be counted: " in str(order["warning"])) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        ({"run": "payout-7"}, "There is no run payout-7; did you mean payout-1? Nothing was ordered."),
+        ({"tenant": "acmee"}, "There is no tenant acmee; did you mean acme?"),
+        ({"tenant": "acm"}, "There is no tenant acm; did you mean acme?"),
+        ({"agent": "biling"}, "There is no agent biling; did you mean billing?"),
+        ({"task_class": "defualt"}, "There is no task class defualt; did you mean default?"),
+        ({"tool": "epr"}, "There is no tool epr; did you mean erp?"),
+        ({"tenant": "zzz", "tool": "nix"}, "There is no tenant zzz; there is no tool nix. Nothing was ordered."),
+        ({"run": "payout-7", "subtree": True, "tenant": "acme"}, "There is no run payout-7; did you mean payout-1?"),
+    ],
+)
+async def test_a_scope_that_names_something_unknown_is_refused(at: Api, scope: dict[str, object], said: str) -> None:
+    await at.open_run("payout-1")
+    for dry_run in (False, True):
+        status, answer = await contain(at, scope=scope, mode="read_only", dry_run=dry_run)
+        assert (status, answer["code"]) == (404, "scope-unknown")
+        assert said in str(answer["detail"])
+    assert at.parts.services.containment.listed() == []
+    assert (await at.ask("GET", "/v1/journal?kind=order"))[1]["items"] == []
+
+
+async def test_an_order_for_the_future_holds_nothing_now_and_what_is_opened_later(at: Api) -> None:
+    status, order = await contain(at, scope={"run": "r9"}, mode="read_only", future=True)
+    assert (status, order["runs_held"], order["run_ids"]) == (201, 0, [])
+    assert order["warning"] == "The scope holds 0 runs now (there is no run r9). It holds those that are opened later."
     opened = await at.open_run("r9")
     assert opened["run"]["mode"] == "read_only"
+
+
+async def test_a_name_stays_known_after_its_last_run_has_ended(at: Api) -> None:
+    await at.open_run("r1", tenant="initech", agent_id="gone")
+    await at.ask("POST", "/v1/runs/r1/close")
+    for scope in ({"tenant": "initech"}, {"agent": "gone"}, {"run": "r1"}):
+        status, order = await contain(at, scope=scope, mode="read_only")
+        assert (status, order["runs_held"]) == (201, 0)
+        assert str(order["warning"]).startswith("The scope holds 0 runs now")
+
+
+async def test_parts_that_are_known_and_match_no_run_together_are_ordered_with_a_warning(at: Api) -> None:
+    await at.open_run("r1", agent_id="theirs", tenant="globex")
+    status, order = await contain(at, scope={"tenant": "acme", "agent": "theirs"}, mode="read_only")
+    assert (status, order["runs_held"]) == (201, 0)
+    assert "no open run matches all parts of the scope" in str(order["warning"])
+
+
+async def test_the_nearest_name_is_found_among_very_many(at: Api) -> None:
+    journal, registry = at.parts.store.journal, at.parts.store.registry
+    await at.open_run("r0")
+    one = await registry.run("r0")
+    assert one is not None
+    for n in range(3_000):
+        run = replace(one, run_id=f"run-{n:05}", tenant=f"tenant-{n:05}", agent_id=f"agent-{n:05}")
+        journal.post(runs.entry(run, "opened", one.opened_at, by="test", reason="test"))
+    await journal.append(of_fields(BARRIER))
+    for part, name, near in (
+        ("run", "run-02500x", "run-02500"),
+        ("tenant", "tenant-02500x", "tenant-02500"),
+        ("agent", "agent-2500", "agent-02500"),
+    ):
+        detail = str((await contain(at, scope={part: name}, mode="paused"))[1]["detail"])
+        assert f"did you mean {near}?" in detail, detail
 
 
 async def test_orders_are_listed_by_the_run_they_match(at: Api) -> None:

@@ -165,3 +165,41 @@ async def test_every_problem_of_a_body_is_listed(at: Api) -> None:
 
 def _run_entry() -> object:
     return record.RUN.journal(journaling.RUN)
+
+
+async def test_a_run_names_the_orders_that_hold_it(at: Api) -> None:
+    async def holding(run: str) -> list[tuple[str, str, object]]:
+        found = (await at.ask("GET", f"/v1/runs/{run}"))[1]["held_by"]
+        return [(one["mode"], one["reason"], one["scope"]) for one in found]
+
+    await at.open_run("boss")
+    await at.open_run("worker", parent_run="boss")
+    assert await holding("boss") == []
+    for scope, mode, reason in (
+        ({"tenant": "acme"}, "read_only", "odd"),
+        ({"run": "boss", "subtree": True}, "paused", "wait"),
+        ({"run": "boss"}, "quarantined", "evidence"),
+    ):
+        assert (await at.ask("POST", "/v1/orders", {"scope": scope, "mode": mode, "reason": reason}))[0] == 201
+    await at.open_run("other", tenant="globex")
+    assert await holding("other") == []
+    assert await holding("worker") == [("paused", "wait", {"run": "boss", "subtree": True}), ("read_only", "odd", {"tenant": "acme"})]
+    assert [mode for mode, *_ in await holding("boss")] == ["quarantined", "paused", "read_only"]
+    quarantine = (await at.ask("GET", "/v1/runs/boss"))[1]["held_by"][0]
+    assert (await at.ask("DELETE", f"/v1/orders/{quarantine['order_id']}?reason=x"))[0] == 200
+    assert (await holding("boss"))[0][0] == "quarantined", "a release does not end a quarantine"
+
+
+async def test_a_child_names_the_order_that_it_inherited(at: Api) -> None:
+    await at.open_run("boss")
+    await at.ask("POST", "/v1/orders", {"scope": {"run": "boss"}, "mode": "read_only", "reason": "look"})
+    child = await at.open_run("worker", parent_run="boss")
+    assert [one["scope"] for one in child["run"]["held_by"]] == [{"run": "boss"}]
+
+
+async def test_an_order_out_of_reach_is_named_without_its_reason(at: Api) -> None:
+    await at.open_run("r1")
+    await at.ask("POST", "/v1/orders", {"scope": {"all": True}, "mode": "paused", "reason": "about globex"})
+    (held,) = (await at.ask("GET", "/v1/runs/r1", as_="acme-viewer"))[1]["held_by"]
+    assert (held["mode"], held["scope"], held["reason"], held["by"]) == ("paused", None, None, None)
+    assert (await at.ask("GET", "/v1/runs/r1"))[1]["held_by"][0]["reason"] == "about globex"

@@ -11,10 +11,10 @@ def test_calls_are_counted_by_decision_and_stages_timed_from_the_one_before() ->
     registry, logged = CollectorRegistry(), []
     observer = Observer(lambda: 10.5, lambda event, **members: logged.append((event, members)))
     registry.register(observer)
-    observer.passed("erp", "invoice.read", 200, 10.0, [("authenticate", 10.0002), ("decide", 10.0202)])
-    observer.passed("erp", "invoice.read", 200, 10.0, [("authenticate", 30.0)])
-    observer.refused("erp", "invoice.update", "run-read-only", 10.0, [])
-    observer.refused("whatever-the-agent-wrote", "", "tool-unknown", 10.0, [])
+    observer.passed("erp", "invoice.read", "read", 200, 10.0, [("authenticate", 10.0002), ("decide", 10.0202)])
+    observer.passed("erp", "invoice.read", "read", 200, 10.0, [("authenticate", 30.0)])
+    observer.refused("erp", "invoice.update", "write", "run-read-only", 10.0, [])
+    observer.refused("whatever-the-agent-wrote", "", "", "tool-unknown", 10.0, [])
     text = generate_latest(registry).decode()
     assert 'killcord_calls_total{action="invoice.read",decision="allow",tool="erp"} 2.0' in text
     assert 'killcord_calls_total{action="invoice.update",decision="run-read-only",tool="erp"} 1.0' in text
@@ -24,6 +24,9 @@ def test_calls_are_counted_by_decision_and_stages_timed_from_the_one_before() ->
     assert 'killcord_stage_seconds_count{stage="authenticate"} 2.0' in text
     assert 'killcord_stage_seconds_bucket{le="0.01",stage="decide"} 0.0' in text
     assert 'killcord_stage_seconds_bucket{le="0.025",stage="decide"} 1.0' in text
+    assert 'killcord_call_seconds_bucket{effect="read",le="0.5"} 2.0' in text
+    assert 'killcord_call_seconds_count{effect="write"} 1.0' in text
+    assert text.count("killcord_call_seconds_count") == 2, "a call that was not classified has no effect"
     assert [event for event, _ in logged] == ["call", "call", "refusal", "refusal"]
 
 

@@ -110,6 +110,97 @@ SELECT document, revoked FROM runs WHERE run_id > :after
   AND (:tenant IS NULL OR tenant = :tenant) AND (:agent IS NULL OR agent_id = :agent) AND (:parent IS NULL OR parent_run = :parent)
 ORDER BY run_id LIMIT :limit
 
+-- name: known_run
+SELECT 1 FROM runs WHERE run_id = :name
+  AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
+  AND (:classes IS NULL OR task_class IN (SELECT value FROM json_each(:classes)))
+LIMIT 1
+
+-- name: known_tenant
+SELECT 1 FROM runs WHERE tenant = :name
+  AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
+  AND (:classes IS NULL OR task_class IN (SELECT value FROM json_each(:classes)))
+LIMIT 1
+
+-- name: known_agent
+SELECT 1 FROM runs WHERE agent_id = :name
+  AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
+  AND (:classes IS NULL OR task_class IN (SELECT value FROM json_each(:classes)))
+LIMIT 1
+
+-- name: known_class
+SELECT 1 FROM runs WHERE task_class = :name
+  AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
+  AND (:classes IS NULL OR task_class IN (SELECT value FROM json_each(:classes)))
+LIMIT 1
+
+-- name: near_classes
+WITH RECURSIVE
+  below (name, place) AS (
+    SELECT max(task_class), 1 FROM runs WHERE task_class < :name
+    UNION ALL SELECT (SELECT max(task_class) FROM runs WHERE task_class < below.name), place + 1 FROM below WHERE name IS NOT NULL AND place < :most
+  ),
+  above (name, place) AS (
+    SELECT min(task_class), 1 FROM runs WHERE task_class > :name
+    UNION ALL SELECT (SELECT min(task_class) FROM runs WHERE task_class > above.name), place + 1 FROM above WHERE name IS NOT NULL AND place < :most
+  )
+SELECT name FROM (SELECT name FROM below UNION ALL SELECT name FROM above) AS near
+WHERE name IS NOT NULL AND EXISTS (
+  SELECT 1 FROM runs WHERE task_class = near.name
+    AND (:tenants IS NULL OR runs.tenant IN (SELECT value FROM json_each(:tenants)))
+    AND (:classes IS NULL OR runs.task_class IN (SELECT value FROM json_each(:classes)))
+)
+
+-- name: near_tenants
+WITH RECURSIVE
+  below (name, place) AS (
+    SELECT max(tenant), 1 FROM runs WHERE tenant < :name
+    UNION ALL SELECT (SELECT max(tenant) FROM runs WHERE tenant < below.name), place + 1 FROM below WHERE name IS NOT NULL AND place < :most
+  ),
+  above (name, place) AS (
+    SELECT min(tenant), 1 FROM runs WHERE tenant > :name
+    UNION ALL SELECT (SELECT min(tenant) FROM runs WHERE tenant > above.name), place + 1 FROM above WHERE name IS NOT NULL AND place < :most
+  )
+SELECT name FROM (SELECT name FROM below UNION ALL SELECT name FROM above) AS near
+WHERE name IS NOT NULL AND EXISTS (
+  SELECT 1 FROM runs WHERE tenant = near.name
+    AND (:tenants IS NULL OR runs.tenant IN (SELECT value FROM json_each(:tenants)))
+    AND (:classes IS NULL OR runs.task_class IN (SELECT value FROM json_each(:classes)))
+)
+
+-- name: near_agents
+WITH RECURSIVE
+  below (name, place) AS (
+    SELECT max(agent_id), 1 FROM runs WHERE agent_id < :name
+    UNION ALL SELECT (SELECT max(agent_id) FROM runs WHERE agent_id < below.name), place + 1 FROM below WHERE name IS NOT NULL AND place < :most
+  ),
+  above (name, place) AS (
+    SELECT min(agent_id), 1 FROM runs WHERE agent_id > :name
+    UNION ALL SELECT (SELECT min(agent_id) FROM runs WHERE agent_id > above.name), place + 1 FROM above WHERE name IS NOT NULL AND place < :most
+  )
+SELECT name FROM (SELECT name FROM below UNION ALL SELECT name FROM above) AS near
+WHERE name IS NOT NULL AND EXISTS (
+  SELECT 1 FROM runs WHERE agent_id = near.name
+    AND (:tenants IS NULL OR runs.tenant IN (SELECT value FROM json_each(:tenants)))
+    AND (:classes IS NULL OR runs.task_class IN (SELECT value FROM json_each(:classes)))
+)
+
+-- name: near_runs
+SELECT run_id FROM (
+  SELECT * FROM (SELECT run_id, tenant, task_class FROM runs WHERE run_id < :name ORDER BY run_id DESC LIMIT :most)
+  UNION ALL SELECT * FROM (SELECT run_id, tenant, task_class FROM runs WHERE run_id > :name ORDER BY run_id LIMIT :most)
+)
+WHERE (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
+  AND (:classes IS NULL OR task_class IN (SELECT value FROM json_each(:classes)))
+
+-- name: open_runs
+SELECT expires_at, run_id, tenant, agent_id, task_class FROM runs INDEXED BY runs_alive
+WHERE closed = 0 AND (expires_at, run_id) > (?, ?) ORDER BY expires_at, run_id LIMIT ?
+
+-- name: whole_open_runs
+SELECT document, revoked, expires_at, run_id, tenant, agent_id, task_class FROM runs INDEXED BY runs_alive
+WHERE closed = 0 AND (expires_at, run_id) > (?, ?) ORDER BY expires_at, run_id LIMIT ?
+
 -- name: orders
 SELECT document FROM orders ORDER BY epoch, order_id
 
@@ -190,3 +281,33 @@ SELECT
   snapshot_ref, args_ref, rollback_id, parent_step, method, existed, guarded,
   wire_key, id, object, state, outcome_seq, status, after_version, reply_ref, verification, known_by, pending
 FROM writes WHERE wire_key = ?
+
+-- name: open_counts
+SELECT
+  (SELECT count(*) FROM incidents INDEXED BY incidents_open WHERE closed_at IS NULL),
+  (SELECT count(*) FROM approvals INDEXED BY approvals_pending WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > ?)),
+  (SELECT count(*) FROM tasks INDEXED BY tasks_open WHERE resolution IS NULL),
+  (SELECT count(*) FROM rollbacks INDEXED BY rollbacks_waiting WHERE status = 'needs_operator')
+
+-- name: open_incidents
+SELECT document FROM incidents INDEXED BY incidents_open WHERE closed_at IS NULL
+ORDER BY incident_id DESC LIMIT ?
+
+-- name: pending_approvals
+SELECT document, status, used_at, used_by FROM approvals INDEXED BY approvals_pending
+WHERE status = 'pending' AND (expires_at IS NULL OR expires_at > ?) ORDER BY approval_id DESC LIMIT ?
+
+-- name: open_tasks
+SELECT document FROM tasks INDEXED BY tasks_open WHERE resolution IS NULL
+ORDER BY task_id DESC LIMIT ?
+
+-- name: waiting_rollbacks
+SELECT document FROM rollbacks INDEXED BY rollbacks_waiting WHERE status = 'needs_operator'
+ORDER BY rollback_id DESC LIMIT ?
+
+-- name: timed_approvals
+SELECT document, status, used_at, used_by FROM approvals INDEXED BY approvals_timed
+WHERE status IN ('pending', 'granted') AND expires_at IS NOT NULL AND expires_at > ?
+
+-- name: newest_triggers
+SELECT line FROM entries INDEXED BY entries_by_kind WHERE kind = 'trigger' ORDER BY seq DESC LIMIT ?

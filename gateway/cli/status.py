@@ -1,0 +1,148 @@
+"""``killcord status``: whether the gateway works, what is held, what waits for a person."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+
+import typer
+
+from gateway.cli import client, output
+from gateway.cli.output import EXPECTED, REFUSED, Failure, failure
+from gateway.sdk.messages import Json, Problem
+
+WIDTH = 100
+
+_NEXT = {
+    "orders": "killcord orders",
+    "incidents": "killcord incidents --state open",
+    "approvals": "killcord approvals",
+    "tasks": "killcord tasks",
+    "rollbacks": "killcord rollbacks --state needs_operator",
+    "triggers": "killcord journal tail --kind trigger",
+}
+"""The command that lists all of a part."""
+
+
+def status(context: typer.Context) -> None:
+    """Show whether the gateway works, what is held, what waits for a person, and the newest triggers.
+
+    Exits with code 1 if the gateway is not ready, or if it or a part of it cannot be reached.
+    """
+    gateway, out = client.connect(), output.of(context)
+    ready, problem = _readiness()
+    value: Json = {"ready": ready, "status": None, "problem": None}
+    unread = False
+    lines = list(_ready_lines(gateway.url, ready, problem))
+    if ready is not None:
+        try:
+            found = value["status"] = gateway.ask("GET", "/v1/status")
+            lines += _status_lines(found)
+            unread = bool(found["unread"])
+        except EXPECTED as error:
+            problem = failure(error)
+            lines += ["", *_folded("what is held and what waits is unknown: ", problem.text)]
+    if problem is not None:
+        value["problem"] = problem.text
+    out.value(value, lines)
+    if problem is not None or unread or ready is None or ready["status"] != "ready":
+        raise typer.Exit(REFUSED)
+
+
+def _readiness() -> tuple[Json | None, Failure | None]:
+    """The document of /readyz, also if it says that the gateway is not ready; else why there is none."""
+    try:
+        return client.get("/readyz"), None
+    except Problem as refused:
+        if refused.status == 503 and refused.document.get("status") == "not ready":
+            return dict(refused.document), None
+        return None, failure(refused)
+    except EXPECTED as error:
+        return None, failure(error)
+
+
+def _ready_lines(url: str, ready: Json | None, problem: Failure | None) -> Iterator[str]:
+    if ready is None:
+        yield f"gateway     unknown    {url}"
+        if problem is not None:
+            yield from _folded("            ", problem.text)
+        return
+    yield f"gateway     {ready['status']:<10} {url}"
+    for name, part in ready.items():
+        if isinstance(part, Mapping):
+            detail = ", ".join(
+                f"{key} {text}" if key != "detail" else str(text) for key, text in part.items() if key != "ok" and text != ""
+            )
+            yield from _folded(f"  {name:<12}{'ok' if part.get('ok') else 'FAILED':<8}", detail)
+        elif name != "status" and part:
+            yield f"  {name:<12}{output.cell(part)}"
+
+
+def _status_lines(found: Json) -> Iterator[str]:
+    sees = found["sees"]
+    limits = [f"{name.replace('_', ' ')} {', '.join(names)}" for name, names in sees.items() if "*" not in names]
+    if limits:
+        yield from _folded("", f"This token sees only {'; '.join(limits)}. There may be more.")
+    for part, (title, rows) in _PARTS.items():
+        yield ""
+        if part in found["withheld"]:
+            yield from _folded(f"{title}: not shown: ", found["withheld"][part])
+            continue
+        if part in found["unread"]:
+            yield from _folded(f"{title}: unknown: ", found["unread"][part])
+            continue
+        one = found[part]
+        yield f"{title}: {'at least ' if one['more'] and part != 'triggers' else ''}{one['total'] or 'none'}"
+        for item in one["items"]:
+            yield from rows(item)
+        if one["more"] or one["total"] > len(one["items"]):
+            yield f"  ... the rest: {_NEXT[part]}"
+
+
+def _order(one: Json) -> Iterator[str]:
+    mode = "no_fanout" if one["mode"] == "active" else one["mode"] + (" no_fanout" if one["no_fanout"] else "")
+    yield f"  {one['order_id']}  {mode}  {one['runs_held']} run(s)  since {one['created_at'][:19]}"
+    yield from _folded("      ", f"{output.cell(one['scope'])}, by {one['by']}: {one['reason']}")
+
+
+def _incident(one: Json) -> Iterator[str]:
+    yield f"  {one['incident_id']}  {one['cause']}  {one['action']}  rollback {one['rollback']}"
+    yield f"      run {one['run_id']}"
+
+
+def _approval(one: Json) -> Iterator[str]:
+    yield f"  {one['approval_id']}  until {(one['expires_at'] or 'it is decided')[:19]}"
+    yield from _folded("      ", f"run {one['run_id']}: {one['summary']}")
+
+
+def _task(one: Json) -> Iterator[str]:
+    yield f"  {one['task_id']}  {one['kind']}  since {one['opened_at'][:19]}"
+    yield from _folded("      ", f"run {one['run_id']}: {one['summary']}")
+
+
+def _rollback(one: Json) -> Iterator[str]:
+    yield f"  {one['rollback_id']}  {one['state']}  {len(one['residue'])} left"
+    yield f"      run {one['run_id']}"
+
+
+def _trigger(one: Json) -> Iterator[str]:
+    yield f"  {one['ts'][:19]}  {one['trigger']}  run {one['run_id']}"
+
+
+_PARTS: Mapping[str, tuple[str, Callable[[Json], Iterator[str]]]] = {
+    "orders": ("Orders in force", _order),
+    "incidents": ("Open incidents", _incident),
+    "approvals": ("Approvals that wait", _approval),
+    "tasks": ("Open tasks", _task),
+    "rollbacks": ("Rollbacks that need an operator", _rollback),
+    "triggers": ("Newest triggers", _trigger),
+}
+
+
+def _folded(first: str, text: str) -> list[str]:
+    """The text in lines of at most ``WIDTH``, the first after ``first``; an id is never broken."""
+    indent = " " * min(len(first), 22)
+    plain = " ".join(output.clean(text).split())
+    return textwrap.wrap(
+        first + plain, WIDTH, subsequent_indent=indent, drop_whitespace=True, break_long_words=False, break_on_hyphens=False
+    ) or [first.rstrip()]
