@@ -73,7 +73,7 @@ async def parts(folder: Path, role: Serving = "all") -> AsyncIterator[Parts]:
 
 async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serving) -> Parts:
     keys, signer = open_lease_keys(folder / "keys"), open_head_key(folder / "keys")
-    containment = Containment(OrderReplica(), store.journal, store.registry, clock)
+    containment = Containment(OrderReplica(store.registry.latest), store.journal, store.registry, clock)
     await containment.load()
     anchored: list[Head] = []
     logged: list[tuple[str, dict[str, object]]] = []
