@@ -25,6 +25,12 @@ _APPROVALS = columns(
     "APPROVAL=approval_id STATUS KIND RUN=run_id TENANT ACTION TARGET EXPIRES=expires_at WHY=summary", TARGET=output.target
 )
 
+_UNSEEN = {
+    "withheld": "withheld from the role of this token; an operator, an approver or an admin sees it",
+    "forgotten": "lost: its tenant was forgotten",
+    "none": "none",
+}
+
 Kind = Annotated[str | None, typer.Option(help="Only outcome-unknown, correction or review.")]
 Applied = Annotated[list[str] | None, typer.Option("--write", help="Of a task about several writes: one that was applied; repeatable.")]
 Resolved = Annotated[bool, typer.Option("--all", help="Also resolved ones.")]
@@ -63,7 +69,7 @@ def list_approvals(context: typer.Context, run: OfRun = None, status: Status = N
 
 @approvals.command("show")
 def show_approval(context: typer.Context, approval: ApprovalId) -> None:
-    """Show one approval. With a token that may decide it, also the request as it would be sent."""
+    """Show one approval with the request as it would be sent. Viewers and verifiers do not see the request."""
     client.show(context, path("approvals", approval), _approval)
 
 
@@ -114,8 +120,10 @@ def _approval(one: Json) -> Iterator[str]:
         yield f"decided   {one['decided_at']} by {one['decided_by']}: {one['reason']}"
     if one["used_at"] is not None:
         yield f"used      {one['used_at']}" + (f" by {one['used_by']}" if one["used_by"] else "")
-    if (request := one.get("request")) is not None:
-        yield from _request(request)
+    if one["request"] is not None:
+        yield from _request(one["request"])
+    else:
+        yield f"request   {_UNSEEN[one['request_state']]}"
 
 
 def _request(request: Json) -> Iterator[str]:

@@ -27,17 +27,19 @@ class Heads:
     clock: Clock
     anchor: Callable[[Head], None]
     _signed: int = 0
+    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def tick(self) -> Head | None:
-        """Sign, keep and anchor the head, if anything is new since the last one."""
-        tail = await self.history.tail()
-        if tail.seq == 0 or tail.seq == self._signed:
-            return None
-        ts = timestamps.rfc3339(self.clock.now())
-        head = replace(tail, ts=ts, note=self.signer.sign(tail.stream, tail.seq, tail.hash, ts))
-        await self.history.keep_head(head)
-        self.anchor(head)
-        self._signed = tail.seq
+        """Sign, keep and anchor the head, if anything is new since the last one. Requests at once sign one head."""
+        async with self._alone:
+            tail = await self.history.tail()
+            if tail.seq == 0 or tail.seq == self._signed:
+                return None
+            ts = timestamps.rfc3339(self.clock.now())
+            head = replace(tail, ts=ts, note=self.signer.sign(tail.stream, tail.seq, tail.hash, ts))
+            await self.history.keep_head(head)
+            self.anchor(head)
+            self._signed = tail.seq
         return head
 
 

@@ -113,9 +113,9 @@ async def list_heads(request: Request) -> HeadPage:
     return await _heads(request.services)
 
 
-@ROUTES.post("/v1/journal/heads", Permission.READ_JOURNAL, {200: HeadPage})
+@ROUTES.post("/v1/journal/heads", Permission.SIGN_HEADS, {200: HeadPage})
 async def sign_head(request: Request) -> HeadPage:
-    """Sign a head over the newest entry now."""
+    """Sign a head over the newest entry now. It writes nothing while the newest entry has one."""
     await request.services.sign_head()
     return await _heads(request.services)
 
