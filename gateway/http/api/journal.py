@@ -43,7 +43,7 @@ class FollowJournal(Query):
     run: Id | None = None
     tenant: Id | None = None
     kind: Kind | None = None
-    after: Cursor | None = Field(default=None, description="`<stream>/<seq>`")
+    after: Cursor | None = Field(default=None, pattern=r"^[^/]{1,200}/[0-9]{1,16}$", description="`<stream>/<seq>`")
 
 
 class ListEntries(FollowJournal, Paged):

@@ -21,7 +21,7 @@ from gateway.core.codec import record
 from gateway.core.codec.record import ROLLBACK, rollback_shown
 from gateway.core.rollback import plan_views, progress
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Id, Name, Page, PagedByRun, Query, Reason, Reasoned, Target, Timestamp, shows
+from gateway.http.server.fields import Body, Id, Name, Page, PagedByRun, Query, Reason, Reasoned, Target, Timestamp, names, rules, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Refusals, Routes
@@ -44,6 +44,8 @@ class RollbackScope(Body):
 
 class StartRollback(Reasoned):
     """Roll back what a run did since its start, a checkpoint or an entry. ``dry_run`` only plans, and needs no reason."""
+
+    model_config = rules({"if": {"required": ["dry_run"], "properties": {"dry_run": {"const": True}}}, "else": names("reason")})
 
     scope: RollbackScope
     to: Name = Field(default="start", description="`start`, a checkpoint's id, or an entry `<stream>/<seq>`")
