@@ -41,6 +41,7 @@ OPERATORS = {
     "acme-viewer": Operator("acme-viewer", Role.VIEWER, ("acme",)),
     "acme-operator": Operator("acme-operator", Role.OPERATOR, ("acme",)),
     "acme-approver": Operator("acme-approver", Role.APPROVER, ("acme",)),
+    "globex-admin": Operator("globex-admin", Role.ADMIN, ("globex",)),
     "globex-operator": Operator("globex-operator", Role.OPERATOR, ("globex",)),
     "acme-verifier": Operator("acme-verifier", Role.VERIFIER, ("acme",)),
     "acme-billing": Operator("acme-billing", Role.ORCHESTRATOR, ("acme",), ("billing",)),

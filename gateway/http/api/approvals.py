@@ -74,7 +74,7 @@ async def list_approvals(request: Request, query: ListApprovals) -> Json:
     async def keep(approval: model.Approval) -> bool:
         return query.status in (None, approval.status) and await request.sees(approval)
 
-    page = await paging.collect(fetch, attrgetter("approval_id"), query, keep)
+    page = await paging.collect(fetch, attrgetter("approval_id"), query, keep, sees=request.sees)
     return page.json([await _show(request, one) for one in page.rows])
 
 

@@ -192,10 +192,13 @@ async def list_orders(request: Request, query: PagedByRun) -> Json:
     async def fetch(*, after: str | None, limit: int) -> Sequence[model.Order]:
         return services.containment.listed(after=after, limit=limit)
 
-    async def keep(order: model.Order) -> bool:
-        return (run is None or gate.matches(order, run)) and await request.sees(order.scope)
+    async def sees(order: model.Order) -> bool:
+        return await request.sees(order.scope)
 
-    page = await paging.collect(fetch, attrgetter("order_id"), query, keep)
+    async def keep(order: model.Order) -> bool:
+        return (run is None or gate.matches(order, run)) and await sees(order)
+
+    page = await paging.collect(fetch, attrgetter("order_id"), query, keep, sees=sees)
     return page.json([await _show(services, order) for order in page.rows])
 
 

@@ -163,11 +163,14 @@ async def _begin(request: Request, body: StartRollback) -> Json:
 async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     """List rollbacks, ended ones too."""
 
+    async def sees(rollback: model.Rollback) -> bool:
+        return await request.sees(_scope(rollback))
+
     async def keep(rollback: model.Rollback) -> bool:
-        return query.state in (None, rollback.status) and await request.sees(_scope(rollback))
+        return query.state in (None, rollback.status) and await sees(rollback)
 
     fetch = partial(request.services.rollback_records.rollbacks, run=query.run)
-    page = await paging.collect(fetch, attrgetter("rollback_id"), query, keep)
+    page = await paging.collect(fetch, attrgetter("rollback_id"), query, keep, sees=sees)
     return page.json([rollback_shown(one) for one in page.rows])
 
 

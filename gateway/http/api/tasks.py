@@ -65,7 +65,7 @@ async def list_tasks(request: Request, query: ListTasks) -> Json:
         return query.status in (None, status) and query.kind in (None, task.kind) and await request.sees(task)
 
     fetch = partial(request.services.registry.tasks, run=query.run)
-    page = await paging.collect(fetch, attrgetter("task_id"), query, keep)
+    page = await paging.collect(fetch, attrgetter("task_id"), query, keep, sees=request.sees)
     return page.json([TASK.shown(task) for task in page.rows])
 
 
