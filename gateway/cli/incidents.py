@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli import client, output, runs
-from gateway.cli.options import IncidentId, Limits, OfRun, Reason, group
+from gateway.cli.options import IncidentId, IncidentState, Limits, OfRun, Reason, group
 from gateway.cli.output import REFUSED, accessing, columns
 from gateway.sdk.messages import Json, path
 from gateway.sdk.sync import Killcord
@@ -29,7 +29,7 @@ _MOVING = ("contain", "compensate", "compensating", "resume")
 """Stages of a recovery that wait for nobody."""
 _NOTHING = ("  nothing",)
 
-State = Annotated[str | None, typer.Option(help="Only open or closed ones.")]
+State = Annotated[IncidentState | None, typer.Option(help="Only those in this state.")]
 Out = Annotated[Path | None, typer.Option(help="Write it to this file.")]
 
 

@@ -10,15 +10,15 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.cli import client, output
-from gateway.cli.options import OfRun, Reason, RunId, group
+from gateway.cli import client, completion, output
+from gateway.cli.options import OfRun, Reason, RollbackState, RunId, group
 from gateway.cli.output import REFUSED, columns
 from gateway.core.rollback import plan_views
 from gateway.sdk.messages import Json, path
 
 app = group("Rollbacks of contained runs. Without a command, lists them.", default="list")
 
-RollbackId = Annotated[str, typer.Argument(metavar="ROLLBACK", help="The rollback's id.")]
+RollbackId = Annotated[str, typer.Argument(metavar="ROLLBACK", help="The rollback's id.", autocompletion=completion.rollbacks)]
 Subtree = Annotated[bool, typer.Option("--subtree", help="Also everything that the run started.")]
 To = Annotated[str, typer.Option(help="start, a checkpoint's id, or an entry STREAM/SEQ: what came after it is rolled back.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Follow it until it ends or waits for a person.")]
@@ -37,7 +37,7 @@ _LEFT = {
 """States in which something is left for a person, which is exit code 1, and the next command."""
 _UNAVAILABLE = "When the tool answers again, retry with: killcord rollbacks continue {rollback} --reason ..."
 
-State = Annotated[str | None, typer.Option(help="Only running, needs_operator, clean, residue or stopped ones.")]
+State = Annotated[RollbackState | None, typer.Option(help="Only those in this state.")]
 Mermaid = Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart instead.")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import client, output
+from gateway.cli import client, completion, options, output
 from gateway.cli.options import OfRun, group
 from gateway.cli.output import columns
 from gateway.sdk.messages import Json, path
@@ -16,8 +16,8 @@ from gateway.sdk.messages import Json, path
 app = group("Tasks for a person. Without a command, lists those that are open.", default="list")
 approvals = group("Approvals: calls that wait for a decision. Without a command, lists those that are pending.", default="list")
 
-TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
-ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.")]
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.", autocompletion=completion.tasks)]
+ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.", autocompletion=completion.approvals)]
 Why = Annotated[str, typer.Option("--reason", help="The reason; the journal records it, and the agent gets it with a denial.")]
 
 _TASKS = columns("TASK=task_id KIND RUN=run_id TENANT OPENED=opened_at RESOLUTION SUMMARY")
@@ -31,14 +31,15 @@ _UNSEEN = {
     "none": "none",
 }
 
-Kind = Annotated[str | None, typer.Option(help="Only outcome-unknown, correction or review.")]
+Kind = Annotated[options.TaskKind | None, typer.Option(help="Only of this kind.")]
 Applied = Annotated[list[str] | None, typer.Option("--write", help="Of a task about several writes: one that was applied; repeatable.")]
 Resolved = Annotated[bool, typer.Option("--all", help="Also resolved ones.")]
 Resolution = Annotated[
-    str, typer.Argument(metavar="RESOLUTION", help="applied or not_applied for an unknown outcome; else done, not_needed or accepted.")
+    options.Resolution,
+    typer.Argument(metavar="RESOLUTION", help="applied or not_applied for an unknown outcome; else done, not_needed or accepted."),
 ]
 Note = Annotated[str, typer.Option("--note", "--reason", help="What you checked; the journal records it.")]
-Status = Annotated[str | None, typer.Option(help="Only pending, granted, denied, used, void or expired.")]
+Status = Annotated[options.ApprovalStatus | None, typer.Option(help="Only with this status.")]
 Decided = Annotated[bool, typer.Option("--all", help="With any status.")]
 
 

@@ -66,7 +66,7 @@ def amount(value: object) -> int:
 def count(value: object) -> int:
     """A whole number, zero or more."""
     if isinstance(value, Decimal) and value.is_finite() and value == int(value):
-        value = int(value)  # JSON does not tell 3 from 3.0
+        value = int(value)  # in JSON, 3 and 3.0 are the same number
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_COUNT:
         raise ValueError(f"{shown(value)} is not a count; write a whole number, 0 or more")
     return value

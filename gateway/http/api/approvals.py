@@ -104,7 +104,7 @@ async def _find(request: Request, approval_id: str) -> model.Approval:
 
 
 async def _show(request: Request, approval: model.Approval) -> Json:
-    """An approval. Who decides it and who contains its run see the same of it; other roles are told that the request is withheld."""
+    """An approval. Who decides it and who contains its run see the same of it; for other roles it says that the request is withheld."""
     shown = approval_shown(approval)
     if not request.operator.may(Permission.SEE_REQUESTS):
         return shown | {"request": None, "request_state": "withheld"}

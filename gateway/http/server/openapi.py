@@ -22,7 +22,7 @@ SERVED: web.AppKey[tuple[Route, ...]] = web.AppKey("served", tuple)
 
 _ID: Json = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}$"}
 _SEQ: Json = {"type": "string", "pattern": "^[0-9]{1,16}$"}
-"""What stands in paths. The answer to anything else is 404."""
+"""Variable parts of paths. The answer to anything else is 404."""
 _PART = re.compile(r"\{(\w+)\}")
 
 
