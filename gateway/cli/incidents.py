@@ -24,7 +24,10 @@ app = group(
 POLLED = 0.2
 """Seconds between two looks at a recovery."""
 
-_INCIDENTS = columns("INCIDENT=incident_id OPENED=opened_at RUN=run_id TENANT CAUSE ACTION VERDICT ROLLBACK STATE")
+_INCIDENTS = columns(
+    "INCIDENT=incident_id OPENED=opened_at RUN=run_id TENANT CAUSE ACTION VERDICT ROLLBACK STATE",
+    give_way="VERDICT ROLLBACK OPENED ACTION TENANT CAUSE",
+)
 _MOVING = ("contain", "compensate", "compensating", "resume")
 """Stages of a recovery that wait for nobody."""
 _NOTHING = ("  nothing",)

@@ -26,7 +26,7 @@ Watch = Annotated[bool, typer.Option("--watch", help="Follow it until it ends or
 POLLED = 0.25
 """Seconds between two looks at a rollback that is followed."""
 
-_ROLLBACKS = columns("ROLLBACK=rollback_id RUN=run_id TENANT TO STATE STARTED=started_at BY REASON")
+_ROLLBACKS = columns("ROLLBACK=rollback_id RUN=run_id TENANT TO STATE STARTED=started_at BY REASON", give_way="BY STARTED TO TENANT")
 
 _CHANGED = "Rollback {rollback_id}: {state}."
 _LEFT = {
@@ -60,8 +60,8 @@ def plan(context: typer.Context, run: RunId, subtree: Subtree = False, to: To = 
         drawn = plan_views.mermaid(found)
         out.value({"mermaid": drawn}, drawn.splitlines())
         return
-    headings = {name.upper(): itemgetter(at) for at, name in enumerate(plan_views.COLUMNS)}
-    out.table(planned, headings, plan_views.rows(found))
+    steps = output.Columns({name.upper(): itemgetter(at) for at, name in enumerate(plan_views.COLUMNS)})
+    out.table(planned, steps, plan_views.rows(found))
     out.note(planned["summary"])
     if found.irreversible:
         out.note("Some of this cannot be undone: a rollback hands it to a person, and everything that it triggers has to wait.")
@@ -141,6 +141,7 @@ def _show(context: typer.Context, one: Json) -> None:
         names = plan_views.short([node["node_id"] for node in one["nodes"]])
         found = columns(
             "NODE STATE ACTION OBJECT BY FOLLOW WHY",
+            give_way="BY ACTION",
             NODE=lambda node: names[node["node_id"]],
             OBJECT=output.target,
             BY=lambda node: node.get("by"),
