@@ -34,7 +34,9 @@ ROUTES = Routes()
 
 
 class TakeCheckpoint(Reasoned):
-    """A safe boundary to resume a run from. ``state_ref`` says where the workflow's present state is kept: at most 1,024 characters."""
+    """A safe boundary to resume a run from. ``state_ref`` says where the workflow's present state is kept: at most 1,024 characters, which
+    the journal keeps in plain text.
+    """
 
     state_ref: str = Field(min_length=1, max_length=STATE_REF)
     label: str | None = Field(default=None, min_length=1, max_length=200)
