@@ -28,10 +28,12 @@ class Plan:
 def run(plan: Plan, found: Found, note: Note) -> None:
     """The gate, asked once by every run after each change of the orders: nothing could have been remembered from before."""
     chance = random.Random(7)
-    replica = OrderReplica()
+    known: dict[str, Run] = {}
+    replica = OrderReplica(known.get)
     for number in range(plan.orders):
         replica.put(_order(chance, number, plan.runs), now=NOW)
     runs = [_run(chance, number, plan.runs) for number in range(plan.runs)]
+    known.update({one.run_id: one for one in runs})
     passes = [_asked(replica, runs, _order(chance, plan.orders + number, plan.runs)) for number in range(plan.rounds)]
     _keep(Part(of=f"the gate, {plan.runs:,} runs and {plan.orders:,} orders", goal="gate", seconds=median(passes)), found, note)
     _keep(Part(of=f"an order put in force, {plan.in_a_row:,} in a row", goal="order", seconds=_made(chance, plan)), found, note)
@@ -49,7 +51,7 @@ def _asked(replica: OrderReplica, runs: list[Run], order: Order) -> float:
 def _made(chance: random.Random, plan: Plan) -> float:
     """Seconds of CPU an order."""
     orders = [_order(chance, number, plan.runs) for number in range(plan.in_a_row)]
-    replica = OrderReplica()
+    replica = OrderReplica(lambda _: None)
     began = time.process_time()
     for order in orders:
         replica.put(order, now=NOW)

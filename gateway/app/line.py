@@ -62,7 +62,7 @@ async def control(config: Config, resources: Resources, warn: Warn) -> Control:
     """Assemble the parts before the line; the journal and the monitor are connected after all subscribers exist."""
     clock, store = resources.clock, resources.store
     supervisor, journal = Supervisor(warn), PublishingJournal(store.journal)
-    containment = Containment(OrderReplica(), journal, store.registry, clock)
+    containment = Containment(OrderReplica(store.registry.latest), journal, store.registry, clock)
     await containment.load()
     responder = Responder(journal, ResponseHistory(store.history), store.registry, store.incidents, containment, resources.engine, clock)
     windows = TriggerWindows(config.triggers)

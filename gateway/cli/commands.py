@@ -9,7 +9,7 @@ import typer
 
 import gateway
 from gateway.cli import configuration, containment, incidents, journal, policy, rollbacks, runs, status, tasks
-from gateway.cli.options import CONFIG, Config, group
+from gateway.cli.options import CONFIG, Config, Serving, group
 from gateway.cli.output import wrong_use
 
 _FORMER = {"run": ["runs"], "rollback": ["rollbacks"], "checkpoint": ["checkpoints"], "verify": ["journal", "verify"]}
@@ -18,7 +18,6 @@ app = group(
     "Stop, contain and undo what AI agents do in production.",
     former=_FORMER,
     name="killcord",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -44,7 +43,7 @@ def killcord(
 @app.command("serve")
 def serve(
     config: Config = CONFIG,
-    role: Annotated[str, typer.Option(help="all, sidecar or control.")] = "all",
+    role: Annotated[Serving, typer.Option(help="What the process serves.")] = "all",
     accept_older_journal: Annotated[
         str | None,
         typer.Option(metavar="REASON", help="Start although the journal is older than its signed heads: revoke every lease, journal why."),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli import output
+from gateway.cli import options, output
 from gateway.cli.options import CONFIG, Config, OfTool, group
 from gateway.cli.output import WRONG_USE, Failure, columns, wrong_use
 from gateway.errors import Misconfigured
@@ -36,7 +36,7 @@ _OPERATORS = columns("NAME ROLE TENANTS CLASSES")
 _ACTIONS = columns("TOOL ADAPTER ACTION EFFECT METHOD UNDONE_BY AUTO")
 
 OperatorName = Annotated[str, typer.Argument(help="The operator's name; the journal records it.")]
-OperatorRole = Annotated[str, typer.Option(help="viewer, operator, approver, verifier, orchestrator or admin.")]
+OperatorRole = Annotated[options.Role, typer.Option(help="What the operator may do.")]
 Tenants = Annotated[list[str] | None, typer.Option(help="Only this tenant; can be repeated.")]
 Classes = Annotated[list[str] | None, typer.Option(help="Only this task class; can be repeated.")]
 Folder = Annotated[Path | None, typer.Argument(help="The folder of one adapter.")]
@@ -113,8 +113,6 @@ def add_operator(
     from gateway.http.server.operators import Role
     from gateway.settings import operators as tokens
 
-    if role not in list(Role):
-        raise wrong_use(f"--role {role!r}: write one of {', '.join(Role)}")
     path, out = file or _tokens_file(config), output.of(context)
     token = tokens.add(path, name, Role(role), tenants=tenant or ("*",), classes=task_class or ("*",))
     out.value({"name": name, "role": role, "token": token, "file": str(path)}, [token])

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import client, output
-from gateway.cli.options import Reason, group
+from gateway.cli import client, completion, output
+from gateway.cli.options import OrderMode, Reason, group
 from gateway.cli.output import columns
 from gateway.sdk.messages import Json, given, path
 
@@ -25,20 +25,21 @@ _NAMED = 5
 
 _ORDERS = columns(
     "ORDER=order_id EPOCH SCOPE MODE REASON BY SINCE=created_at STATE",
+    give_way="EPOCH BY SINCE STATE",
     MODE=lambda one: "no_fanout" if one["mode"] == "active" else one["mode"] + (" no_fanout" if one["no_fanout"] else ""),
     STATE=lambda one: f"until {one['expires_at']}" if one["state"] == "standing" and one["expires_at"] else one["state"],
 )
 
-OrderId = Annotated[str, typer.Argument(help="The order's id.")]
-Matching = Annotated[str | None, typer.Option(help="Only orders that match this run.")]
+OrderId = Annotated[str, typer.Argument(help="The order's id.", autocompletion=completion.orders)]
+Matching = Annotated[str | None, typer.Option(help="Only orders that match this run.", autocompletion=completion.runs)]
 Ended = Annotated[bool, typer.Option("--all", help="Also released and expired ones.")]
 
 
 def contain(
     context: typer.Context,
-    mode: Annotated[str, typer.Option(help="read_only, paused, quarantined or revoked; or no_fanout, which blocks new workers.")],
+    mode: Annotated[OrderMode, typer.Option(help="How strict the order is; no_fanout only blocks new workers.")],
     reason: Reason,
-    run: Annotated[str | None, typer.Option(help="Contain this run.")] = None,
+    run: Annotated[str | None, typer.Option(help="Contain this run.", autocompletion=completion.runs)] = None,
     subtree: Annotated[bool, typer.Option("--subtree", help="Also contain everything that the run started, or will start.")] = False,
     tenant: Annotated[str | None, typer.Option(help="Contain the runs of this tenant.")] = None,
     agent: Annotated[str | None, typer.Option(help="Contain the runs of this agent.")] = None,

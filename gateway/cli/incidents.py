@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli import client, output, runs
-from gateway.cli.options import IncidentId, Limits, OfRun, Reason, group
+from gateway.cli.options import IncidentId, IncidentState, Limits, OfRun, Reason, group
 from gateway.cli.output import REFUSED, accessing, columns
 from gateway.sdk.messages import Json, path
 from gateway.sdk.sync import Killcord
@@ -24,12 +24,15 @@ app = group(
 POLLED = 0.2
 """Seconds between two looks at a recovery."""
 
-_INCIDENTS = columns("INCIDENT=incident_id OPENED=opened_at RUN=run_id TENANT CAUSE ACTION VERDICT ROLLBACK STATE")
+_INCIDENTS = columns(
+    "INCIDENT=incident_id OPENED=opened_at RUN=run_id TENANT CAUSE ACTION VERDICT ROLLBACK STATE",
+    give_way="VERDICT ROLLBACK OPENED ACTION TENANT CAUSE",
+)
 _MOVING = ("contain", "compensate", "compensating", "resume")
 """Stages of a recovery that wait for nobody."""
 _NOTHING = ("  nothing",)
 
-State = Annotated[str | None, typer.Option(help="Only open or closed ones.")]
+State = Annotated[IncidentState | None, typer.Option(help="Only those in this state.")]
 Out = Annotated[Path | None, typer.Option(help="Write it to this file.")]
 
 
@@ -111,12 +114,14 @@ def recover(
 
 def _heads(gateway: Killcord, incident: Json) -> Json:
     """The newest signed heads; the gateway signs a new one only if an entry of the incident is beyond them."""
+    from gateway.cli import evidence
+
     signed = gateway.ask("GET", path("journal", "heads"))
     ends = {one["stream"]: one["seq"] for one in signed["items"]}
     places = (name.rpartition("/") for name in incident["hashes"])
     if all(int(seq) <= ends.get(stream, 0) for stream, _, seq in places):
         return signed
-    return gateway.ask("POST", path("journal", "heads"), {})
+    return evidence.signed_heads(gateway)
 
 
 def _reasons(reasons: list[Json]) -> Iterator[str]:

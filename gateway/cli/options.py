@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
+from gateway.cli import completion
+
+# The values of options are as /openapi.json has them; a test compares the two. To import them from there would load the whole API.
+Mode = Literal["active", "read_only", "paused", "quarantined", "revoked"]
+OrderMode = Literal["read_only", "paused", "quarantined", "revoked", "no_fanout"]
+Role = Literal["viewer", "operator", "approver", "verifier", "orchestrator", "admin"]
+Serving = Literal["all", "sidecar", "control"]
+TaskKind = Literal["outcome-unknown", "correction", "review"]
+Resolution = Literal["applied", "not_applied", "done", "not_needed", "accepted"]
+ApprovalStatus = Literal["pending", "granted", "denied", "used", "void", "expired"]
+RollbackState = Literal["running", "needs_operator", "clean", "residue", "stopped"]
+IncidentState = Literal["open", "closed"]
+
 Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
 CONFIG = Path("killcord.yaml")
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
-IncidentId = Annotated[str, typer.Argument(metavar="INCIDENT", help="The incident's id.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", autocompletion=completion.runs)]
+IncidentId = Annotated[str, typer.Argument(metavar="INCIDENT", help="The incident's id.", autocompletion=completion.incidents)]
 Reason = Annotated[str, typer.Option(help="The reason; the journal records it.")]
 MaybeReason = Annotated[str | None, typer.Option(help="The reason; the journal records it.")]
 
-OfRun = Annotated[str | None, typer.Option("--run", help="Only of this run.")]
+OfRun = Annotated[str | None, typer.Option("--run", help="Only of this run.", autocompletion=completion.runs)]
 OfTenant = Annotated[str | None, typer.Option("--tenant", help="Only of this tenant.")]
 OfTool = Annotated[str | None, typer.Option("--tool", help="Only of this tool.")]
 Ttl = Annotated[str | None, typer.Option(help="How long the lease is valid, such as 15m.")]

@@ -6,6 +6,7 @@ Tables are for people, plain columns for pipes, JSON for programs. Texts of agen
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,8 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
-from rich.text import Text
 
+from gateway.cli import table as tables
 from gateway.errors import Misconfigured
 from gateway.sdk.messages import DEFAULT_URL, TOKEN, URL, Json, Lost, Problem
 
@@ -78,20 +78,50 @@ def accessing(option: str, path: Path, verb: str) -> Iterator[None]:
 
 
 def _refused(problem: Problem) -> Failure:
-    """The gateway refused: its problem document, with the hint in it."""
+    """The gateway refused: its problem document, with all that it lists, and the hint in it."""
     if "code" not in problem.document:
-        return Failure(f"The server answered {problem.status}, and not as a Killcord gateway does; check {URL}.")
-    lines = [f"{problem.code}: {problem.detail}"]
-    lines += [f"  {problem.hint}"] if problem.hint else []
-    lines += [f"  Put the token into {TOKEN}."] if problem.code == "unauthenticated" else []
+        said = f": {problem.text}" if problem.text else ""
+        url = os.environ.get(URL) or DEFAULT_URL
+        hint = f"Set {URL} to the control API, such as {DEFAULT_URL}."
+        return Failure(f"{url} answered {problem.status}, and not as a Killcord gateway does{said}\n  {hint}")
+    lines = [*_listed(problem), *([f"  {problem.hint}"] if problem.hint else [])]
+    if problem.code == "unauthenticated":
+        lines.append(f"  {TOKEN} contains a token that this gateway does not know." if os.environ.get(TOKEN) else f"  {TOKEN} is not set.")
     return Failure("\n".join(lines), code=WRONG_USE if problem.code == "bad-request" else REFUSED, value=problem.document)
 
 
-Columns = Mapping[str, Callable[[Any], object]]
-"""Heading to value, as a function of an item."""
+_STANDARD = frozenset({"type", "title", "status", "detail", "code", "retryable", "hint"})
 
-NARROWEST = 30
-"""Width that a cell of several words needs on a terminal: below that, each row is printed line by line."""
+
+def _listed(problem: Problem) -> Iterator[str]:
+    """What went wrong, then each member of the document's own, one item a line; what the detail has already is not repeated."""
+    own = {name: value for name, value in problem.document.items() if name not in _STANDARD and value not in (None, [], {})}
+    joined = [name for name, value in own.items() if isinstance(value, list) and "; ".join(map(str, value)) == problem.detail]
+    several = any(len(own[name]) > 1 for name in joined)
+    yield f"{problem.code}: {problem.document.get('title', '') if several else problem.detail}"
+    for name, value in own.items():
+        items = value if isinstance(value, list) else [value]
+        if name in joined:
+            yield from (f"  {cell(one)}" for one in (items if several else ()))
+        else:
+            yield from (f"  {name.replace('_', ' ')}: {_item(one)}" for one in items)
+
+
+def _item(value: object) -> str:
+    """A value of a problem document in one line; an object of a tool by its name."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={named(one) if name == 'target' and isinstance(one, dict) else cell(one)}" for name, one in value.items())
+    return cell(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """``values`` maps a heading to the value, as a function of an item. On a terminal that is too narrow, ``give_way`` are left out, in
+    this order; no command needs what they show.
+    """
+
+    values: Mapping[str, Callable[[Any], object]]
+    give_way: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +143,18 @@ class Output:
         if self.as_json:
             typer.echo(json.dumps(value))
             return
-        rows = [[cell(find(one)) for find in columns.values()] for one in items]
-        (_rich if sys.stdout.isatty() else _plain)(list(columns), rows)
+        rows = [[cell(find(one)) for find in columns.values.values()] for one in items]
+        if not sys.stdout.isatty():
+            _print(tables.plain(list(columns.values), rows))
+            return
+        console = Console(highlight=False)
+        fitted = tables.fit(list(columns.values), rows, columns.give_way, console.width)
+        if fitted is None:
+            _print(tables.one_by_one(list(columns.values), rows))
+            return
+        console.print(tables.drawn(fitted))
+        if fitted.left_out:
+            self.note(f"Not shown at this width: {', '.join(fitted.left_out)}. A wider terminal, a pipe and --json show all.")
 
     def line(self, line: str) -> None:
         """One line that is JSON already; unchanged for programs."""
@@ -136,13 +176,19 @@ class Output:
             self.note(failure.text)
 
 
-def columns(words: str, **computed: Callable[[Any], object]) -> Columns:
+def columns(words: str, give_way: str = "", **computed: Callable[[Any], object]) -> Columns:
     """A list of columns: ``HEADING=member``, or ``HEADING`` for the member of that name or the ``computed`` value.
 
-    ``_`` in a heading prints as a space.
+    ``_`` in a heading prints as a space. ``give_way`` are headings too.
     """
     pairs = [(heading, member or heading.lower()) for heading, _, member in (word.partition("=") for word in words.split())]
-    return {heading.replace("_", " "): computed.get(heading, itemgetter(member)) for heading, member in pairs}
+    values = {heading.replace("_", " "): computed.get(heading, itemgetter(member)) for heading, member in pairs}
+    return Columns(values, tuple(heading.replace("_", " ") for heading in give_way.split()))
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)
 
 
 def of(context: typer.Context) -> Output:
@@ -186,37 +232,3 @@ def progress(what: str, total: int) -> Iterator[Progress]:
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         bar.add_task(what, total=total or None)
         yield bar
-
-
-def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table if it fits, else each row line by line: a single word may be an id, and nobody can copy an id that is broken."""
-    console = Console(highlight=False)
-    widest = [max(map(len, texts), default=0) for texts in zip(columns, *rows, strict=True)]
-    whole = [not any(" " in row[place] for row in rows) for place in range(len(columns))]
-    least = [width if one else min(width, NARROWEST) for width, one in zip(widest, whole, strict=True)]
-    if sum(least) + 2 * (len(columns) - 1) > console.width:
-        _one_by_one(columns, rows)
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column, width, one in zip(columns, least, whole, strict=True):
-        table.add_column(column, overflow="fold", no_wrap=one, min_width=width)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
-
-
-def _one_by_one(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Each row as lines of its own, without empty cells."""
-    wide = max(map(len, columns))
-    for number, row in enumerate(rows):
-        if number:
-            typer.echo("")
-        for column, text in zip(columns, row, strict=True):
-            if text != "-":
-                typer.echo(f"{column.lower().ljust(wide)}  {text}")
-
-
-def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, texts)) for texts in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())

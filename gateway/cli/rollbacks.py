@@ -10,15 +10,15 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from gateway.cli import client, output
-from gateway.cli.options import OfRun, Reason, RunId, group
+from gateway.cli import client, completion, output
+from gateway.cli.options import OfRun, Reason, RollbackState, RunId, group
 from gateway.cli.output import REFUSED, columns
 from gateway.core.rollback import plan_views
 from gateway.sdk.messages import Json, path
 
 app = group("Rollbacks of contained runs. Without a command, lists them.", default="list")
 
-RollbackId = Annotated[str, typer.Argument(metavar="ROLLBACK", help="The rollback's id.")]
+RollbackId = Annotated[str, typer.Argument(metavar="ROLLBACK", help="The rollback's id.", autocompletion=completion.rollbacks)]
 Subtree = Annotated[bool, typer.Option("--subtree", help="Also everything that the run started.")]
 To = Annotated[str, typer.Option(help="start, a checkpoint's id, or an entry STREAM/SEQ: what came after it is rolled back.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Follow it until it ends or waits for a person.")]
@@ -26,7 +26,7 @@ Watch = Annotated[bool, typer.Option("--watch", help="Follow it until it ends or
 POLLED = 0.25
 """Seconds between two looks at a rollback that is followed."""
 
-_ROLLBACKS = columns("ROLLBACK=rollback_id RUN=run_id TENANT TO STATE STARTED=started_at BY REASON")
+_ROLLBACKS = columns("ROLLBACK=rollback_id RUN=run_id TENANT TO STATE STARTED=started_at BY REASON", give_way="BY STARTED TO TENANT")
 
 _CHANGED = "Rollback {rollback_id}: {state}."
 _LEFT = {
@@ -37,7 +37,7 @@ _LEFT = {
 """States in which something is left for a person, which is exit code 1, and the next command."""
 _UNAVAILABLE = "When the tool answers again, retry with: killcord rollbacks continue {rollback} --reason ..."
 
-State = Annotated[str | None, typer.Option(help="Only running, needs_operator, clean, residue or stopped ones.")]
+State = Annotated[RollbackState | None, typer.Option(help="Only those in this state.")]
 Mermaid = Annotated[bool, typer.Option("--mermaid", help="Print the plan as a Mermaid flowchart instead.")]
 
 
@@ -60,8 +60,8 @@ def plan(context: typer.Context, run: RunId, subtree: Subtree = False, to: To = 
         drawn = plan_views.mermaid(found)
         out.value({"mermaid": drawn}, drawn.splitlines())
         return
-    headings = {name.upper(): itemgetter(at) for at, name in enumerate(plan_views.COLUMNS)}
-    out.table(planned, headings, plan_views.rows(found))
+    steps = output.Columns({name.upper(): itemgetter(at) for at, name in enumerate(plan_views.COLUMNS)})
+    out.table(planned, steps, plan_views.rows(found))
     out.note(planned["summary"])
     if found.irreversible:
         out.note("Some of this cannot be undone: a rollback hands it to a person, and everything that it triggers has to wait.")
@@ -141,6 +141,7 @@ def _show(context: typer.Context, one: Json) -> None:
         names = plan_views.short([node["node_id"] for node in one["nodes"]])
         found = columns(
             "NODE STATE ACTION OBJECT BY FOLLOW WHY",
+            give_way="BY ACTION",
             NODE=lambda node: names[node["node_id"]],
             OBJECT=output.target,
             BY=lambda node: node.get("by"),

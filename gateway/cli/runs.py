@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import client, output
+from gateway.cli import client, options, output
 from gateway.cli.options import Limits, MaybeReason, OfTenant, Reason, RunId, Ttl, group
 from gateway.cli.output import columns, wrong_use
 from gateway.sdk.messages import Json, given, path
@@ -18,23 +18,26 @@ checkpoints = group("Checkpoints: positions to resume a run from. With a run's i
 
 _RUNS = columns(
     "RUN=run_id TENANT AGENT=agent_id CLASS=task_class MODE STEPS WRITES EXPIRES=expires_at STATE",
+    give_way="EXPIRES STEPS WRITES CLASS AGENT TENANT",
     STEPS=lambda run: run["counters"].get("steps", 0),
     WRITES=lambda run: run["counters"].get("writes", 0),
     STATE=lambda run: "open" if run["closed_at"] is None else "closed",
 )
 _EFFECTS = columns(
     "INTENT TIME=ts STEP=step_id ACTION TARGET STATE VERIFIED=verification CAN_UNDO",
+    give_way="STEP TIME VERIFIED ACTION",
     TARGET=output.target,
     STATE=lambda one: "found, not proven" if one["known_by"] == "state" and one["state"] == "standing" else one["state"],
     CAN_UNDO=lambda one: "yes" if one["can_undo"] else f"no: {one['why_not']}",
 )
 _CHECKPOINTS = columns(
     "CHECKPOINT=checkpoint_id AT LABEL STATE=state_ref TAKEN=taken_at BY",
+    give_way="BY TAKEN AT LABEL",
     LABEL=lambda one: "(automatic)" if one["automatic"] else one["label"],
 )
 
 OfAgent = Annotated[str | None, typer.Option(help="Only of this agent.")]
-InMode = Annotated[str | None, typer.Option(help="Only in this effective mode.")]
+InMode = Annotated[options.Mode | None, typer.Option(help="Only in this effective mode.")]
 OfParent = Annotated[str | None, typer.Option(help="Only children of this run.")]
 StateRef = Annotated[str, typer.Option(help="Where the workflow keeps its present state.")]
 Label = Annotated[str | None, typer.Option(help="A name for people.")]
@@ -52,7 +55,7 @@ def open_run(
     run: Annotated[str | None, typer.Option(help="The run's id; without it, the gateway chooses one.")] = None,
     workflow: Annotated[str | None, typer.Option(help="The workflow that the run belongs to, if a task is queued again.")] = None,
     parent: Annotated[str | None, typer.Option(help="The id of the run that coordinates this one.")] = None,
-    mode: Annotated[str | None, typer.Option(help="Start in this mode, such as read_only.")] = None,
+    mode: Annotated[options.Mode | None, typer.Option(help="Start in this mode.")] = None,
     limit: Limits = None,
     reason: MaybeReason = None,
 ) -> None:
@@ -117,7 +120,7 @@ Checkpoint = Annotated[
 ]
 Scopes = Annotated[list[str] | None, typer.Option("--scope", help="A scope to keep, such as 'erp:invoice.*'; can be repeated.")]
 Tools = Annotated[list[str] | None, typer.Option("--tool", help="A tool to keep; can be repeated.")]
-Mode = Annotated[str | None, typer.Option(help="The run's own mode from now on, such as read_only.")]
+Mode = Annotated[options.Mode | None, typer.Option(help="The run's own mode from now on.")]
 Gates = Annotated[
     list[str] | None, typer.Option("--require-approval", help="Writes that need an approval, such as 'erp:refund.*'; can be repeated.")
 ]
@@ -138,10 +141,10 @@ def resume(
     client.change(context, path("runs", run, "resume"), permissions(context.params), _resumed)
 
 
-def permissions(options: Mapping[str, Any]) -> Json:
+def permissions(chosen: Mapping[str, Any]) -> Json:
     """The body that requests a resume, from the values of the options above."""
-    same = {name: options[name] for name in ("checkpoint", "mode", "require_approval", "reason")}
-    return given(scopes=options["scope"], tools=options["tool"], limits=_limits(options["limit"]), **same)
+    same = {name: chosen[name] for name in ("checkpoint", "mode", "require_approval", "reason")}
+    return given(scopes=chosen["scope"], tools=chosen["tool"], limits=_limits(chosen["limit"]), **same)
 
 
 def _run(found: Json) -> Iterator[str]:
@@ -173,10 +176,10 @@ def _resumed(resumed: Json) -> Iterator[str]:
     yield from _lease(resumed)
 
 
-def _limits(options: list[str] | None) -> Json | None:
+def _limits(asked: list[str] | None) -> Json | None:
     """``writes=10`` and ``amount.refund=12.5`` as the API takes them; ``None`` for no limits."""
     found: Json = {}
-    for option in options or ():
+    for option in asked or ():
         name, _, value = option.partition("=")
         if not value:
             raise wrong_use(f"--limit {option!r}: write NAME=VALUE, such as writes=10, rate=5/s or amount.refund=100")

@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import get_args
 
 import typer
 import uvloop
@@ -35,17 +34,15 @@ _COLLECT_AFTER = 20_000
 """New objects that live, before the youngest generation is collected. At 64 calls at once some 10,000 objects are in flight."""
 
 
-def serve(config: Path, role: str, accept: str | None = None) -> None:
+def serve(config: Path, role: Serving, accept: str | None = None) -> None:
     """Run a gateway until SIGTERM or SIGINT; exits with code 0 after a clean drain, 2 if it cannot start.
 
     ``accept`` is the reason why an operator accepts a journal that signed heads do not fit.
     """
     if accept is not None and not accept.strip():
         raise wrong_use("--accept-older-journal: write why; the reason is journaled")
-    if role not in get_args(Serving):
-        raise wrong_use(f"--role {role!r}: write one of {', '.join(get_args(Serving))}")
     try:
-        code = uvloop.run(_serve(settings.load(config), role, accept))  # type: ignore[arg-type]
+        code = uvloop.run(_serve(settings.load(config), role, accept))
     except errors.Misconfigured as wrong:
         # Report also the problems after the first: an operator should not have to start a gateway once for each.
         found = list(dict.fromkeys([*wrong.problems, *check.check(config, extra=policies.problems).problems]))

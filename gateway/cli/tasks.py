@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import client, output
+from gateway.cli import client, completion, options, output
 from gateway.cli.options import OfRun, group
 from gateway.cli.output import columns
 from gateway.sdk.messages import Json, path
@@ -16,23 +16,32 @@ from gateway.sdk.messages import Json, path
 app = group("Tasks for a person. Without a command, lists those that are open.", default="list")
 approvals = group("Approvals: calls that wait for a decision. Without a command, lists those that are pending.", default="list")
 
-TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
-ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.")]
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.", autocompletion=completion.tasks)]
+ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.", autocompletion=completion.approvals)]
 Why = Annotated[str, typer.Option("--reason", help="The reason; the journal records it, and the agent gets it with a denial.")]
 
-_TASKS = columns("TASK=task_id KIND RUN=run_id TENANT OPENED=opened_at RESOLUTION SUMMARY")
+_TASKS = columns("TASK=task_id KIND RUN=run_id TENANT OPENED=opened_at RESOLUTION SUMMARY", give_way="OPENED RUN TENANT RESOLUTION KIND")
 _APPROVALS = columns(
-    "APPROVAL=approval_id STATUS KIND RUN=run_id TENANT ACTION TARGET EXPIRES=expires_at WHY=summary", TARGET=output.target
+    "APPROVAL=approval_id STATUS KIND RUN=run_id TENANT ACTION TARGET EXPIRES=expires_at WHY=summary",
+    give_way="KIND STATUS EXPIRES TENANT RUN ACTION",
+    TARGET=output.target,
 )
 
-Kind = Annotated[str | None, typer.Option(help="Only outcome-unknown, correction or review.")]
+_UNSEEN = {
+    "withheld": "withheld from the role of this token; an operator, an approver or an admin sees it",
+    "forgotten": "lost: its tenant was forgotten",
+    "none": "none",
+}
+
+Kind = Annotated[options.TaskKind | None, typer.Option(help="Only of this kind.")]
 Applied = Annotated[list[str] | None, typer.Option("--write", help="Of a task about several writes: one that was applied; repeatable.")]
 Resolved = Annotated[bool, typer.Option("--all", help="Also resolved ones.")]
 Resolution = Annotated[
-    str, typer.Argument(metavar="RESOLUTION", help="applied or not_applied for an unknown outcome; else done, not_needed or accepted.")
+    options.Resolution,
+    typer.Argument(metavar="RESOLUTION", help="applied or not_applied for an unknown outcome; else done, not_needed or accepted."),
 ]
 Note = Annotated[str, typer.Option("--note", "--reason", help="What you checked; the journal records it.")]
-Status = Annotated[str | None, typer.Option(help="Only pending, granted, denied, used, void or expired.")]
+Status = Annotated[options.ApprovalStatus | None, typer.Option(help="Only with this status.")]
 Decided = Annotated[bool, typer.Option("--all", help="With any status.")]
 
 
@@ -63,7 +72,7 @@ def list_approvals(context: typer.Context, run: OfRun = None, status: Status = N
 
 @approvals.command("show")
 def show_approval(context: typer.Context, approval: ApprovalId) -> None:
-    """Show one approval. With a token that may decide it, also the request as it would be sent."""
+    """Show one approval with the request as it would be sent. Viewers and verifiers do not see the request."""
     client.show(context, path("approvals", approval), _approval)
 
 
@@ -114,8 +123,10 @@ def _approval(one: Json) -> Iterator[str]:
         yield f"decided   {one['decided_at']} by {one['decided_by']}: {one['reason']}"
     if one["used_at"] is not None:
         yield f"used      {one['used_at']}" + (f" by {one['used_by']}" if one["used_by"] else "")
-    if (request := one.get("request")) is not None:
-        yield from _request(request)
+    if one["request"] is not None:
+        yield from _request(one["request"])
+    else:
+        yield f"request   {_UNSEEN[one['request_state']]}"
 
 
 def _request(request: Json) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Heads:
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def tick(self) -> Head | None:
-        """Sign, keep and anchor the head, if anything is new since the last one.
+        """Sign, keep and anchor the head, if anything is new since the last one. Requests at once sign one head.
 
         Raises:
             JournalUnavailable: the head that was signed last does not fit the journal any more, so no other is signed over it.

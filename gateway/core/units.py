@@ -7,20 +7,29 @@ from decimal import Decimal
 
 from gateway.model.run import Rate
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)", re.ASCII)
+_DURATION = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3_600), "d": Decimal(86_400)}
 _SIZE = re.compile(r"(\d{1,12})(B|KiB|MiB|GiB|kB|MB|GB)?", re.ASCII)
 _BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
-_RATE = re.compile(r"(\d{1,9})/(s|m|h)", re.ASCII)
 
-LONGEST = 10 * 366 * 86_400
-"""Seconds in the longest duration taken."""
+_PART = r"(\.[0-9]{1,6})?"
+_WORDS = (f"[0-9]{{1,9}}{_PART}ms", f"([0-9]{{1,8}}|[1-7][0-9]{{8}}){_PART}s", f"[0-9]{{1,7}}{_PART}m", f"[0-9]{{1,5}}{_PART}h")
+DURATION = rf"^(?=[0-9.]*[1-9])({'|'.join(_WORDS)}|[0-9]{{1,4}}{_PART}d)$"
+"""A duration as a text, as a regular expression of JSON Schema: what it matches is above zero and at most ``LONGEST``."""
+RATE = r"^[1-9][0-9]{0,8}/[smh]$"
+"""A rate, as a regular expression of JSON Schema."""
+
+LONGEST = 10_000 * 86_400
+"""Seconds in the longest duration taken: 10,000 days."""
+LARGEST_AMOUNT = 9_007_199_254
+"""Units in the largest amount taken: its millionths are exact in JSON numbers."""
+LARGEST_COUNT = 2**53 - 1
 
 
 def duration(value: object) -> float:
     """Seconds, more than zero, of ``"15m"``, ``"200ms"`` or a number of seconds."""
     seconds: Decimal | None = None
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
+    if isinstance(value, str) and re.fullmatch(DURATION, value) and (found := _DURATION.fullmatch(value)):
         seconds = Decimal(found[1]) * _SECONDS[found[2]]
     elif isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         seconds = Decimal(value)
@@ -40,23 +49,25 @@ def size(value: object) -> int:
 
 def rate(value: object) -> Rate:
     """Calls per time of ``"50/s"``, ``"10/m"`` or ``"100/h"``."""
-    found = _RATE.fullmatch(value) if isinstance(value, str) else None
-    if found is None or int(found[1]) == 0:
+    if not isinstance(value, str) or not re.fullmatch(RATE, value):
         raise ValueError(f"{shown(value)} is not a rate; write 50/s, 10/m or 100/h")
-    return Rate(int(found[1]), float(_SECONDS[found[2]]))
+    count, _, unit = value.partition("/")
+    return Rate(int(count), float(_SECONDS[unit]))
 
 
 def amount(value: object) -> int:
     """Millionths of a unit, exactly as written: ``1000`` is 1_000_000_000."""
     number = Decimal(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else None
-    if number is None or not 0 <= number * 1_000_000 < 2**53 or number * 1_000_000 % 1:
-        raise ValueError(f"{shown(value)} is not an amount; write a number from 0 to 9007199254, with at most six decimals")
+    if number is None or not 0 <= number <= LARGEST_AMOUNT or number * 1_000_000 % 1:
+        raise ValueError(f"{shown(value)} is not an amount; write a number from 0 to {LARGEST_AMOUNT}, with at most six decimals")
     return int(number * 1_000_000)
 
 
 def count(value: object) -> int:
     """A whole number, zero or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+    if isinstance(value, Decimal) and value.is_finite() and value == int(value):
+        value = int(value)  # in JSON, 3 and 3.0 are the same number
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_COUNT:
         raise ValueError(f"{shown(value)} is not a count; write a whole number, 0 or more")
     return value
 

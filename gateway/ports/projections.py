@@ -86,6 +86,9 @@ class Sightings(Protocol):
 class Registry(Protocol):
     """Runs and orders: the projection of ``run`` and ``order`` entries."""
 
+    def latest(self, run_id: str) -> Run | None:
+        """A run as it durably is now, without a wait: the check at the socket asks for it."""
+
     async def run(self, run_id: str) -> Run | None: ...
 
     async def runs(

@@ -25,12 +25,14 @@ class Problem(Exception):
     """The gateway refused, and says why (RFC 9457).
 
     ``code`` is stable, ``hint`` says what to do next, ``retryable`` whether the same request may pass later, ``retry_after`` in how many
-    seconds, if the gateway knows. ``document`` is the whole problem document; it has no ``code`` if another server answered.
+    seconds, if the gateway knows. ``document`` is the whole problem document; it has no ``code`` if another server answered, and then
+    ``text`` is the beginning of what that one said.
     """
 
-    def __init__(self, status: int, document: Mapping[str, Any]) -> None:
+    def __init__(self, status: int, document: Mapping[str, Any], text: str = "") -> None:
         self.status = status
         self.document = document
+        self.text = text
         self.code = str(document.get("code", status))
         self.detail = str(document.get("detail", f"HTTP {status}"))
         self.hint = str(document.get("hint", ""))
@@ -38,9 +40,9 @@ class Problem(Exception):
         self.retry_after: float | None = document.get("retry_after")
         super().__init__(f"{self.code}: {self.detail} {self.hint}".rstrip())
 
-    def __reduce__(self) -> tuple[type[Problem], tuple[int, Mapping[str, Any]]]:
+    def __reduce__(self) -> tuple[type[Problem], tuple[int, Mapping[str, Any], str]]:
         # Durable workflow engines keep what a step raised.
-        return type(self), (self.status, self.document)
+        return type(self), (self.status, self.document, self.text)
 
     @property
     def held(self) -> bool:
@@ -115,6 +117,8 @@ JSON = "application/json"
 EVENTS = "text/event-stream"
 
 _PROBLEM = "application/problem+json"
+_SHOWN = 200
+"""Bytes that are kept of an answer that is not a gateway's."""
 _OURS = "urn:killcord:problem:"
 
 
@@ -169,7 +173,7 @@ class Answer:
             Problem: it is a refusal, or not an answer of a Killcord gateway; then the problem's document has no ``code``.
         """
         if (found := _object(self.checked().raw)) is None:
-            raise Problem(self.status, {})
+            raise self.problem()
         return found
 
     def problem(self) -> Problem:
@@ -219,8 +223,9 @@ def lost(url: str, error: Exception) -> Lost:
 
 
 def _problem(status: int, headers: Mapping[str, str], raw: bytes) -> Problem:
-    seconds = headers.get("retry-after", "")
-    return Problem(status, ({"retry_after": float(seconds)} if seconds.isdigit() else {}) | (_object(raw) or {}))
+    seconds, found = headers.get("retry-after", ""), _object(raw) or {}
+    text = "" if "code" in found else " ".join(raw[:_SHOWN].decode("utf-8", "replace").split())
+    return Problem(status, ({"retry_after": float(seconds)} if seconds.isdigit() else {}) | found, text)
 
 
 def _object(raw: bytes) -> Json | None:

@@ -77,11 +77,17 @@ steps = st.lists(
 class World:
     """Orders and runs as they come about: once as the gateway keeps them (``replica``), once as plain lists that nothing leaves."""
 
-    replica: OrderReplica = field(default_factory=OrderReplica)
+    replica: OrderReplica = field(init=False)
     orders: list[Order] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     resumed: list[tuple[str, float]] = field(default_factory=list)
     now: float = 100.0
+
+    def __post_init__(self) -> None:
+        self.replica = OrderReplica(self.latest)
+
+    def latest(self, run_id: str) -> Run | None:
+        return next((run for run in self.runs if run.run_id == run_id), None)
 
     def step(self, step: Step) -> None:
         self.now += 0.125
@@ -146,6 +152,7 @@ class World:
         self.resumed.append((run.run_id, self.now))
         self.replica.end(run.run_id, run.generation)
         self.runs[place] = replace(run, generation=run.generation + 1, superseded=self.replica.epoch)
+        self.replica.settle(run.run_id)
 
     def matches(self, order: Order, run: Run) -> bool:
         """By the words of the contract, with nothing remembered but when each run was opened and each order made and ended."""
@@ -257,7 +264,7 @@ def test_what_is_read_back_after_a_restart_holds_the_same(taken: list[Step]) -> 
     world = World()
     for step in taken:
         world.step(step)
-    again = OrderReplica()
+    again = OrderReplica(world.latest)
     again.load(sorted(world.orders, key=lambda order: order.epoch))
     assert again.epoch == world.replica.epoch
     for run in world.runs:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.support import gateway
+from tests.support import documents, gateway
 from tests.support.gateway import CHECKOUT, Gateway
 
 SECRET = "Bearer the-shop's-own-token"
@@ -73,45 +74,39 @@ def shop() -> Iterator[Shop]:
 
 def test_the_readme_leads_to_a_contained_agent_on_an_api_of_ones_own(tmp_path: Path, shop: Shop) -> None:
     site = _site(tmp_path, shop)
-    assert _killcord(site, "check")[0] == 0
-    code, said = _killcord(site, "operators", "add", "alice", "--role", "admin")
+    assert _killcord(site, *_shown("check"))[0] == 0
+    code, said = _killcord(site, *_shown("operators", "add"))
     assert code == 0, said
     site.token = next(word for word in said.split() if word.startswith("kcop_"))
     with gateway.serving(site):
-        code, said = _killcord(
-            site, "runs", "open", "--tenant", "acme", "--agent", "bot", "--task-class", "support", "--scope", "shop:order.*", "--json"
-        )
+        code, said = _killcord(site, *_shown("runs", "open"), "--json")
         assert code == 0, said
         opened = json.loads(said)
         assert _set_status(site, opened["lease"], "paid") == 200
         assert shop.order["status"] == "paid"
-        code, said = _killcord(site, "contain", "--run", opened["run"]["run_id"], "--mode", "read_only", "--reason", "a test")
-        assert code == 0, said
+        for command in (("contain",), ("runs", "effects")):
+            code, said = _killcord(site, *(opened["run"]["run_id"] if word == "RUN" else word for word in _shown(*command)))
+            assert code == 0, said
         assert _set_status(site, opened["lease"], "open") == 403
         assert shop.order["status"] == "paid"
         assert _killcord(site, "journal", "verify")[0] == 0
+
+
+def _shown(*command: str) -> list[str]:
+    """The arguments of the one command line of the README that begins like this."""
+    (found,) = [one for one in documents.commands(documents.ROOT / "README.md") if one[: len(command)] == list(command)]
+    return found
 
 
 def _site(folder: Path, shop: Shop) -> Gateway:
     for name in ("adapters", "policies"):
         shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     (folder / "adapters" / "rest").rename(folder / "adapters" / "shop")
-    settings = gateway.settings("")
-    settings |= {
-        "policy": {"path": "./policies/killcord"},
-        "adapters": ["./adapters"],
-        "tools": {
-            "shop": {
-                "adapter": "shop",
-                "base_url": f"http://127.0.0.1:{shop.server_address[1]}",
-                "credential": {"header": "Authorization", "value": "${SHOP_TOKEN}"},
-            }
-        },
-        "task_classes": {"support": {"tenants": ["acme"], "scopes": ["shop:order.*"], "limits": {"writes": 50}}},
-        "anchor": {"file": "./heads"},
-        "operators": {"tokens_file": "./operators.yaml"},
-    }
-    made = Gateway(folder, settings, environ={"SHOP_TOKEN": SECRET, "KILLCORD_BOOTSTRAP_TOKEN": ""})
+    # As it is written, but for the addresses: the tests have no fixed ports.
+    settings = yaml.safe_load(documents.configuration())
+    settings["listen"] = gateway.settings("")["listen"]
+    settings["tools"]["shop"]["base_url"] = f"http://127.0.0.1:{shop.server_address[1]}"
+    made = Gateway(folder, settings, environ={"SHOP_TOKEN": SECRET.removeprefix("Bearer "), "KILLCORD_BOOTSTRAP_TOKEN": ""})
     made.configure()
     return made
 

@@ -44,6 +44,7 @@ OPERATORS = {
     "acme-viewer": Operator("acme-viewer", Role.VIEWER, ("acme",)),
     "acme-operator": Operator("acme-operator", Role.OPERATOR, ("acme",)),
     "acme-approver": Operator("acme-approver", Role.APPROVER, ("acme",)),
+    "globex-admin": Operator("globex-admin", Role.ADMIN, ("globex",)),
     "globex-operator": Operator("globex-operator", Role.OPERATOR, ("globex",)),
     "acme-verifier": Operator("acme-verifier", Role.VERIFIER, ("acme",)),
     "acme-billing": Operator("acme-billing", Role.ORCHESTRATOR, ("acme",), ("billing",)),
@@ -79,7 +80,7 @@ async def parts(folder: Path, role: Serving = "all") -> AsyncIterator[Parts]:
 
 async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serving) -> Parts:
     keys, signer = open_lease_keys(folder / "keys"), open_head_key(folder / "keys")
-    containment = Containment(OrderReplica(), store.journal, store.registry, clock)
+    containment = Containment(OrderReplica(store.registry.latest), store.journal, store.registry, clock)
     await containment.load()
     anchored: list[Head] = []
     logged: list[tuple[str, dict[str, object]]] = []

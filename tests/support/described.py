@@ -36,8 +36,8 @@ def successes() -> frozenset[Success]:
 
 def check(method: str, path: str, status: int, media: str, body: object) -> Success | None:
     """Hold an answer against its schema, where no member may be that is not named. Gives what was declared, if it is a success."""
-    declared = _declared(path.partition("?")[0])
-    operation = {} if declared is None else description()["paths"][declared].get(method.lower(), {})
+    known = declared(path.partition("?")[0])
+    operation = {} if known is None else description()["paths"][known].get(method.lower(), {})
     if not operation:
         assert media == "application/problem+json", (method, path, status, media)
         _validator("#/components/schemas/ProblemDocument").validate(body)
@@ -52,7 +52,7 @@ def check(method: str, path: str, status: int, media: str, body: object) -> Succ
         _validator(schema["$ref"]).validate(body)
     except jsonschema_rs.ValidationError as wrong:
         raise AssertionError(f"{method} {path} {status} is not as declared: {wrong}") from wrong
-    return (method, declared, status) if declared is not None and media == "application/json" else None
+    return (method, known, status) if known is not None and media == "application/json" else None
 
 
 @cache
@@ -66,7 +66,7 @@ def _closed(schema: Json) -> Json:
     return {"additionalProperties": False, **schema} if schema.get("type") == "object" else schema
 
 
-def _declared(path: str) -> str | None:
+def declared(path: str) -> str | None:
     """The declared path that a path is one of; one without variable parts comes first."""
     found: Iterable[str] = (one for one in description()["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one), path))
     return min(found, key=lambda one: one.count("{"), default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -187,6 +188,11 @@ def _missing(what: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"CI requires {what}: make tools")
     pytest.skip(f"NOT CHECKED AGAINST A REAL TOOL: there is no {what}; install it by make tools")
+
+
+def program(name: str) -> str:
+    """The path of a command of requirements/tools.txt; a test is skipped where it is not installed."""
+    return shutil.which(name) or _installed(f"python/bin/{name}")
 
 
 def _installed(name: str) -> str:

@@ -27,21 +27,25 @@ class WrongOrder(ValueError):
 
 @dataclass(slots=True)
 class OrderReplica:
-    """The standing orders on this node, asked at the gate and at the socket. Never blocks, never waits.
+    """The standing orders on this node, asked at the gate and at the socket. Never waits.
 
-    ``epoch`` is the newest order's. ``version`` grows with every order and every cut or closed run: what was decided at an
-    older version is decided again at the socket.
+    ``latest`` gives a run as it durably is now: a call in flight carries the run as it was when the call came. ``epoch`` is the newest
+    order's. ``version`` grows with every order and every cut or closed run: what was decided at an older version is decided again at the
+    socket.
     """
 
+    latest: Callable[[str], Run | None]
     epoch: int = 0
     version: int = 0
     standing: OrderIndex = field(default_factory=OrderIndex)
     changed: list[Callable[[], object]] = field(default_factory=list)
-    _ended: dict[str, int] = field(default_factory=dict)
+    _ending: dict[str, int] = field(default_factory=dict)
+    """Runs whose end holds here and is not durable yet, each with the last generation that it ends."""
 
     def hold(self, run: Run, generation: int, tool: str | None, *, now: float) -> gate.Restriction:
         """What is left of a run for a tool, under a lease of this generation."""
-        if generation <= self._ended.get(run.run_id, 0):
+        latest = self.latest(run.run_id)
+        if generation <= self._ending.get(run.run_id, 0) or (latest is not None and gate.ended(latest, generation)):
             return gate.Restriction(Mode.REVOKED, True, None, math.inf)
         return self.standing.hold(run, tool, now=now)
 
@@ -72,9 +76,13 @@ class OrderReplica:
         self._change()
 
     def end(self, run_id: str, generation: int) -> None:
-        """Every lease of the run up to this generation is dead."""
-        self._ended[run_id] = max(generation, self._ended.get(run_id, 0))
+        """Every lease of the run up to this generation is dead from now on, although that is not durable yet."""
+        self._ending[run_id] = max(generation, self._ending.get(run_id, 0))
         self._change()
+
+    def settle(self, run_id: str) -> None:
+        """The end of the run's leases is durable: ``latest`` shows it, and nothing is kept for it here."""
+        self._ending.pop(run_id, None)
 
     def _change(self) -> None:
         self.version += 1

@@ -166,7 +166,7 @@ class Approvals:
                 await self._journal(replace(found, status=ApprovalStatus.VOID), reason=why)
 
     async def request_of(self, approval: Approval) -> Mapping[str, object] | None:
-        """The request as it would be sent; ``None`` if it has no request, or its tenant was forgotten."""
+        """The request as it would be sent; ``None`` if its tenant was forgotten."""
         try:
             plain = await self.vault.open(approval.request_ref)
         except KeyError:

@@ -113,6 +113,7 @@ class Runs:
         """
         await self.journal.append(entry(resumed, "resumed", now, by=by, reason=reason, checkpoint_id=checkpoint_id))
         self.replica.end(run.run_id, run.generation)
+        self.replica.settle(run.run_id)
         return LeasedRun(resumed, self._sign(resumed, now))
 
     async def close(self, run_id: str, *, by: str, reason: str) -> Run:
@@ -125,12 +126,12 @@ class Runs:
         self.replica.end(run_id, run.generation)  # at once, whatever change of the run still waits for the disk
         async with self.turn(run_id):
             run = await self.known(run_id)
-            if run.closed_at is not None:
-                return run
-            now = self.clock.now()
-            closed = replace(run, closed_at=now)
-            await self.journal.append(entry(closed, "closed", now, by=by, reason=reason))
-        return closed
+            if run.closed_at is None:
+                now = self.clock.now()
+                run = replace(run, closed_at=now)
+                await self.journal.append(entry(run, "closed", now, by=by, reason=reason))
+            self.replica.settle(run_id)
+        return run
 
     def lease_of(self, run: Run, now: float) -> Lease:
         return Lease(

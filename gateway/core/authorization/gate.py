@@ -133,6 +133,11 @@ def authenticate(lease: Lease, run: Run | None, *, now: float) -> Run:
     return run
 
 
+def ended(run: Run, generation: int) -> bool:
+    """Whether the leases of one generation of a run are dead: the run was closed, or has a newer generation."""
+    return run.closed_at is not None or run.generation > generation
+
+
 def within(pattern: str, ceiling: str) -> bool:
     """Whether everything that ``pattern`` matches is matched by ``ceiling`` too.
 

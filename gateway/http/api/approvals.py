@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, Literal, NotRequired
+from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
@@ -43,13 +43,15 @@ class Asked(TypedDict):
 class Approval(TypedDict):
     """An approval of a call, or of a compensation that waits in a rollback.
 
-    ``request``, as it would be sent, is there for roles that may decide; null once its tenant is forgotten.
+    ``request`` is the request as it would be sent. It is null where ``request_state`` says that it is withheld from the token's role, that
+    its tenant was forgotten, or that there is none.
     """
 
     target: Target
     args_digest: str
     reasons: list[Asked]
-    request: NotRequired[dict[str, Any] | None]
+    request: dict[str, Any] | None
+    request_state: Literal["shown", "withheld", "forgotten", "none"]
 
 
 class ApprovalPage(Page):
@@ -60,7 +62,7 @@ class ApprovalPage(Page):
 
 @ROUTES.get("/v1/approvals", Permission.READ_APPROVALS, {200: ApprovalPage})
 async def list_approvals(request: Request, query: ListApprovals) -> Json:
-    """List approvals; with the request as it would be sent, for roles that may decide."""
+    """List approvals; with the request as it would be sent, for operators, approvers and admins."""
     services, now = request.services, request.services.clock.now()
     if query.run is not None:
         await request.run(query.run)
@@ -72,13 +74,13 @@ async def list_approvals(request: Request, query: ListApprovals) -> Json:
     async def keep(approval: model.Approval) -> bool:
         return query.status in (None, approval.status) and await request.sees(approval)
 
-    page = await paging.collect(fetch, attrgetter("approval_id"), query, keep)
+    page = await paging.collect(fetch, attrgetter("approval_id"), query, keep, sees=request.sees)
     return page.json([await _show(request, one) for one in page.rows])
 
 
 @ROUTES.get("/v1/approvals/{approval_id}", Permission.READ_APPROVALS, {200: Approval})
 async def show_approval(request: Request, approval_id: str) -> Json:
-    """One approval; with the request as it would be sent, for roles that may decide."""
+    """One approval; with the request as it would be sent, for operators, approvers and admins."""
     return await _show(request, await _find(request, approval_id))
 
 
@@ -102,8 +104,11 @@ async def _find(request: Request, approval_id: str) -> model.Approval:
 
 
 async def _show(request: Request, approval: model.Approval) -> Json:
-    """An approval; roles that may decide also see the request."""
+    """An approval. Who decides it and who contains its run see the same of it; for other roles it says that the request is withheld."""
     shown = approval_shown(approval)
-    if request.operator.may(Permission.DECIDE_APPROVALS):
-        shown["request"] = await request.services.approvals.request_of(approval)
-    return shown
+    if not request.operator.may(Permission.SEE_REQUESTS):
+        return shown | {"request": None, "request_state": "withheld"}
+    if approval.request_ref is None:
+        return shown | {"request": None, "request_state": "none"}
+    found = await request.services.approvals.request_of(approval)
+    return shown | {"request": found, "request_state": "forgotten" if found is None else "shown"}

@@ -142,7 +142,7 @@ async def list_incidents(request: Request, query: ListIncidents) -> Json:
         return query.state in (None, state) and await request.sees(incident)
 
     fetch = partial(request.services.incidents.incidents, run=query.run)
-    page = await paging.collect(fetch, attrgetter("incident_id"), query, keep)
+    page = await paging.collect(fetch, attrgetter("incident_id"), query, keep, sees=request.sees)
     return page.json([timeline.summary(incident) for incident in page.rows])
 
 

@@ -43,7 +43,7 @@ class FollowJournal(Query):
     run: Id | None = None
     tenant: Id | None = None
     kind: Kind | None = None
-    after: Cursor | None = Field(default=None, description="`<stream>/<seq>`")
+    after: Cursor | None = Field(default=None, pattern=r"^[^/]{1,200}/[0-9]{1,16}$", description="`<stream>/<seq>`")
 
 
 class ListEntries(FollowJournal, Paged):
@@ -113,9 +113,9 @@ async def list_heads(request: Request) -> HeadPage:
     return await _heads(request.services)
 
 
-@ROUTES.post("/v1/journal/heads", Permission.READ_JOURNAL, {200: HeadPage})
+@ROUTES.post("/v1/journal/heads", Permission.SIGN_HEADS, {200: HeadPage})
 async def sign_head(request: Request) -> HeadPage:
-    """Sign a head over the newest entry now."""
+    """Sign a head over the newest entry now. It writes nothing while the newest entry has one."""
     await request.services.sign_head()
     return await _heads(request.services)
 

@@ -15,7 +15,22 @@ from gateway.control.containment.scope_lookup import UnknownName
 from gateway.core.authorization import gate
 from gateway.core.codec.record import ORDER
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Duration, Id, ModeName, Name, Page, PagedByRun, Query, Reason, Reasoned, Wait, shows
+from gateway.http.server.fields import (
+    Body,
+    Duration,
+    Id,
+    ModeName,
+    Name,
+    Page,
+    PagedByRun,
+    Query,
+    Reason,
+    Reasoned,
+    Wait,
+    names,
+    rules,
+    shows,
+)
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services, found
 from gateway.http.server.routing import Json, Routes
@@ -25,8 +40,25 @@ from gateway.model.run import Mode
 ROUTES = Routes()
 
 
+_NARROW = ("run", "agent", "tenant", "task_class", "tool")
+_NAMES_SOMETHING = {"anyOf": [names(member) for member in _NARROW]}
+_IS_ALL = {"required": ["all"], "properties": {"all": {"const": True}}}
+_ALONE = {"properties": {**{member: {"type": "null"} for member in _NARROW}, "subtree": {"const": False}}}
+_IS_SUBTREE = {"required": ["subtree"], "properties": {"subtree": {"const": True}}}
+_NOT_ENDING = {"properties": {"mode": {"enum": ["active", "read_only", "paused", "no_fanout"]}}}
+_IS_REVOKED = {"required": ["mode"], "properties": {"mode": {"const": "revoked"}}}
+_RESTRICTS = {
+    "anyOf": [
+        {"required": ["mode"], "properties": {"mode": {"not": {"const": "active"}}}},
+        {"required": ["no_fanout"], "properties": {"no_fanout": {"const": True}}},
+    ]
+}
+
+
 class OrderScope(Body):
     """A conjunction: all that are given must match; ``all`` stands alone."""
+
+    model_config = rules({"if": _IS_ALL, "then": _ALONE, "else": _NAMES_SOMETHING}, {"if": _IS_SUBTREE, "then": names("run")})
 
     run: Id | None = None
     subtree: bool = False
@@ -42,6 +74,12 @@ class OrderScope(Body):
 
 class Contain(Body):
     """A containment order. ``dry_run`` only says which open runs it would hold. ``future``: the scope may name what is not known yet."""
+
+    model_config = rules(
+        {"if": names("ttl"), "then": _NOT_ENDING},
+        {"if": _IS_REVOKED, "then": {"properties": {"scope": {"anyOf": [names("run"), names("agent")]}}}},
+        _RESTRICTS,
+    )
 
     scope: OrderScope
     mode: Literal["active", "read_only", "paused", "quarantined", "revoked", "no_fanout"] = "active"
@@ -169,10 +207,13 @@ async def list_orders(request: Request, query: PagedByRun) -> Json:
     async def fetch(*, after: str | None, limit: int) -> Sequence[model.Order]:
         return services.containment.listed(after=after, limit=limit)
 
-    async def keep(order: model.Order) -> bool:
-        return (run is None or gate.matches(order, run)) and await request.sees(order.scope)
+    async def sees(order: model.Order) -> bool:
+        return await request.sees(order.scope)
 
-    page = await paging.collect(fetch, attrgetter("order_id"), query, keep)
+    async def keep(order: model.Order) -> bool:
+        return (run is None or gate.matches(order, run)) and await sees(order)
+
+    page = await paging.collect(fetch, attrgetter("order_id"), query, keep, sees=sees)
     return page.json([await _show(services, order) for order in page.rows])
 
 
@@ -185,11 +226,11 @@ async def list_orders(request: Request, query: PagedByRun) -> Json:
 async def release_order(request: Request, order_id: str, query: ReleaseReason, body: ReleaseOrder) -> Json:
     """Release an order; the reason is in the body or the query."""
     containing = request.services.containment
+    order = containing.order(order_id)
+    found(order if order is not None and await request.sees(order.scope) else None, f"order {order_id}")
     reason = body.reason or query.reason
     if reason is None:
         raise problem.BadRequest("reason: is missing; write in the body or the query why you release the order")
-    order = containing.order(order_id)
-    found(order if order is not None and await request.sees(order.scope) else None, f"order {order_id}")
     return await _show(request.services, await containing.release(order_id, reason=reason, by=request.operator.name))
 
 

@@ -21,7 +21,7 @@ from gateway.core.codec import record
 from gateway.core.codec.record import ROLLBACK, rollback_shown
 from gateway.core.rollback import plan_views, progress
 from gateway.http.server import paging, problem, routing
-from gateway.http.server.fields import Body, Id, Name, Page, PagedByRun, Query, Reason, Reasoned, Target, Timestamp, shows
+from gateway.http.server.fields import Body, Id, Name, Page, PagedByRun, Query, Reason, Reasoned, Target, Timestamp, names, rules, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, found
 from gateway.http.server.routing import Json, Refusals, Routes
@@ -44,6 +44,8 @@ class RollbackScope(Body):
 
 class StartRollback(Reasoned):
     """Roll back what a run did since its start, a checkpoint or an entry. ``dry_run`` only plans, and needs no reason."""
+
+    model_config = rules({"if": {"required": ["dry_run"], "properties": {"dry_run": {"const": True}}}, "else": names("reason")})
 
     scope: RollbackScope
     to: Name = Field(default="start", description="`start`, a checkpoint's id, or an entry `<stream>/<seq>`")
@@ -161,11 +163,14 @@ async def _begin(request: Request, body: StartRollback) -> Json:
 async def list_rollbacks(request: Request, query: ListRollbacks) -> Json:
     """List rollbacks, ended ones too."""
 
+    async def sees(rollback: model.Rollback) -> bool:
+        return await request.sees(_scope(rollback))
+
     async def keep(rollback: model.Rollback) -> bool:
-        return query.state in (None, rollback.status) and await request.sees(_scope(rollback))
+        return query.state in (None, rollback.status) and await sees(rollback)
 
     fetch = partial(request.services.rollback_records.rollbacks, run=query.run)
-    page = await paging.collect(fetch, attrgetter("rollback_id"), query, keep)
+    page = await paging.collect(fetch, attrgetter("rollback_id"), query, keep, sees=sees)
     return page.json([rollback_shown(one) for one in page.rows])
 
 

@@ -165,7 +165,7 @@ async def list_runs(request: Request, query: ListRuns) -> Json:
         return query.mode in (None, _mode(services, run).label) and await request.sees(run)
 
     fetch = partial(services.registry.runs, tenant=query.tenant, agent=query.agent, parent=query.parent)
-    page = await paging.collect(fetch, attrgetter("run_id"), query, keep)
+    page = await paging.collect(fetch, attrgetter("run_id"), query, keep, sees=request.sees)
     return page.json([await _show(request, run) for run in page.rows])
 
 

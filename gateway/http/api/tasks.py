@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from gateway.core.codec.record import TASK
 from gateway.core.tasks import AlreadyResolved, WrongResolution
 from gateway.http.server import paging, problem
-from gateway.http.server.fields import Page, PagedByRun, Reason, Reasoned, Target, shows
+from gateway.http.server.fields import Page, PagedByRun, Reason, Reasoned, Target, names, rules, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request
 from gateway.http.server.routing import Json, Routes
@@ -29,6 +29,8 @@ class ResolveTask(Reasoned):
     """What a person found or did at the tool. ``reason`` is taken for ``note`` if that is missing. ``writes`` names, by their
     wire keys, those that were applied, where a task of kind ``outcome-unknown`` is about several; the others were not.
     """
+
+    model_config = rules({"anyOf": [names("note"), names("reason")]})
 
     resolution: Literal["applied", "not_applied", "done", "not_needed", "accepted"]
     note: Reason | None = None
@@ -63,7 +65,7 @@ async def list_tasks(request: Request, query: ListTasks) -> Json:
         return query.status in (None, status) and query.kind in (None, task.kind) and await request.sees(task)
 
     fetch = partial(request.services.registry.tasks, run=query.run)
-    page = await paging.collect(fetch, attrgetter("task_id"), query, keep)
+    page = await paging.collect(fetch, attrgetter("task_id"), query, keep, sees=request.sees)
     return page.json([TASK.shown(task) for task in page.rows])
 
 
@@ -81,10 +83,10 @@ async def show_task(request: Request, task_id: str) -> Json:
 )
 async def resolve_task(request: Request, task_id: str, body: ResolveTask) -> Json:
     """Close a task with what a person found or did at the tool."""
+    await _find(request, task_id)
     note = body.note or body.reason
     if note is None:
         raise problem.BadRequest("note: is missing; write what you found or did at the tool")
-    await _find(request, task_id)
     closed = await request.services.tasks.resolve(
         task_id, resolution=body.resolution, note=note, by=request.operator.name, writes=body.writes
     )

@@ -47,20 +47,49 @@ def _not_blank(value: str) -> str:
     return value
 
 
-def _text_or_number(*examples: Any) -> WithJsonSchema:
-    return WithJsonSchema({"type": ["string", "number"], "examples": list(examples)})
+def _duration(text: str, seconds: float, **least: float) -> WithJsonSchema:
+    """A duration as a text or in seconds, of which ``least`` is the lower bound."""
+    number = {"type": "number", "maximum": units.LONGEST, **least}
+    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": units.DURATION}, number], "examples": [text, seconds]})
+
+
+def _named(schema: dict[str, Any]) -> None:
+    """Describe a map by the pattern of its keys and the schema of its values; generators of clients know no ``patternProperties``."""
+    ((pattern, values),) = schema.pop("patternProperties").items()
+    schema |= {"propertyNames": {"pattern": pattern}, "additionalProperties": values}
+
+
+def rules(*conditions: dict[str, Any]) -> ConfigDict:
+    """The configuration of a body whose members depend on each other; each condition is a JSON schema that it has to meet too.
+
+    A handler or a service checks the same; see ``tests/integration/http/test_request_schemas.py``.
+    """
+    return ConfigDict(json_schema_extra={"allOf": list(conditions)})
+
+
+def names(*members: str) -> dict[str, Any]:
+    """The condition that these members are there and not null."""
+    return {"required": list(members), "properties": {member: {"not": {"type": "null"}} for member in members}}
 
 
 # Ids go into headers, paths and keys such as ``workflow:<tenant>/<workflow>``: no slash, nothing that needs quoting.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,127}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~/-]{0,127}$")]
 Scopes = Annotated[list[Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]], Field(max_length=200)]
-Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_not_blank)]
-Duration = Annotated[float, BeforeValidator(units.duration), _text_or_number("15m", 900)]
-Wait = Annotated[float, BeforeValidator(_wait), _text_or_number("2s", 0)]
-Calls = Annotated[InstanceOf[Rate], BeforeValidator(units.rate), WithJsonSchema({"type": "string", "examples": ["50/s", "10/m"]})]
-Amount = Annotated[int, BeforeValidator(units.amount), WithJsonSchema({"type": "number", "minimum": 0, "examples": [1000, 12.5]})]
-Count = Annotated[int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 0})]
+Reason = Annotated[str, Field(min_length=1, max_length=1000, json_schema_extra={"pattern": r"\S"}), AfterValidator(_not_blank)]
+Duration = Annotated[float, BeforeValidator(units.duration), _duration("15m", 900, exclusiveMinimum=0)]
+Wait = Annotated[float, BeforeValidator(_wait), _duration("2s", 0, minimum=0)]
+Calls = Annotated[
+    InstanceOf[Rate],
+    BeforeValidator(units.rate),
+    WithJsonSchema({"type": "string", "pattern": units.RATE, "examples": ["50/s", "10/m"]}),
+]
+Amount = Annotated[
+    int,
+    BeforeValidator(units.amount),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": units.LARGEST_AMOUNT, "multipleOf": 0.000001, "examples": [1000, 12.5]}),
+]
+Count = Annotated[int, BeforeValidator(units.count), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": units.LARGEST_COUNT})]
 AskedMode = Literal["active", "read_only", "paused", "quarantined", "revoked"]
 
 
@@ -85,7 +114,7 @@ class AskedLimits(Body):
     records: Count | None = None
     tenants: Count | None = None
     systems: Count | None = None
-    amount: dict[str, Amount] = Field(default_factory=dict)
+    amount: dict[Name, Amount] = Field(default_factory=dict, json_schema_extra=_named)
 
     def asked(self) -> dict[str, object]:
         """Only what was asked for; null asks for nothing."""

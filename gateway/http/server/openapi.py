@@ -20,6 +20,9 @@ _REF = "#/components/schemas/{model}"
 SERVED: web.AppKey[tuple[Route, ...]] = web.AppKey("served", tuple)
 """The operations of an application."""
 
+_ID: Json = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}$"}
+_SEQ: Json = {"type": "string", "pattern": "^[0-9]{1,16}$"}
+"""Variable parts of paths. The answer to anything else is 404."""
 _PART = re.compile(r"\{(\w+)\}")
 
 
@@ -67,7 +70,7 @@ def _operation(route: Route, schemas: Json) -> Json:
 
 
 def _parts(path: str) -> list[Json]:
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in _PART.findall(path)]
+    return [{"name": name, "in": "path", "required": True, "schema": _SEQ if name == "seq" else _ID} for name in _PART.findall(path)]
 
 
 def _parameters(schema: Json) -> list[Json]:

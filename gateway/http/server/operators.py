@@ -25,6 +25,7 @@ class Permission(StrEnum):
     READ_ORDERS = "read orders"
     ORDER = "contain and release"
     READ_JOURNAL = "read the journal"
+    SIGN_HEADS = "sign heads of the journal"
     READ_TASKS = "read tasks"
     CHECKPOINT = "take checkpoints"
     RESUME = "resume runs"
@@ -34,17 +35,21 @@ class Permission(StrEnum):
     REPORT_FINDINGS = "report findings"
     READ_INCIDENTS = "read incidents"
     READ_APPROVALS = "read approvals"
+    SEE_REQUESTS = "see the requests that approvals are about"
     DECIDE_APPROVALS = "approve and deny"
 
 
 _READING = frozenset(one for one in Permission if one.name.startswith("READ_"))
 _WORK = {Permission.OPEN_RUNS, Permission.RENEW_LEASES, Permission.CLOSE_RUNS, Permission.ADMIT, Permission.CHECKPOINT}
-_HELP = {Permission.ORDER, Permission.ROLL_BACK, Permission.RESUME, Permission.RESOLVE_TASKS, Permission.CLOSE_RUNS, Permission.CHECKPOINT}
+_HELP = {
+    *{Permission.ORDER, Permission.ROLL_BACK, Permission.RESUME, Permission.RESOLVE_TASKS},
+    *{Permission.CLOSE_RUNS, Permission.CHECKPOINT, Permission.SIGN_HEADS, Permission.SEE_REQUESTS},
+}
 
 PERMITTED: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _READING,
-    Role.APPROVER: _READING | {Permission.DECIDE_APPROVALS},
-    Role.VERIFIER: _READING | {Permission.REPORT_FINDINGS},
+    Role.APPROVER: _READING | {Permission.SEE_REQUESTS, Permission.DECIDE_APPROVALS},
+    Role.VERIFIER: _READING | {Permission.REPORT_FINDINGS, Permission.SIGN_HEADS},
     Role.OPERATOR: _READING | _HELP,
     # Opens and ends work, and never weakens a containment: the program that starts agents must not be able to release them.
     Role.ORCHESTRATOR: frozenset({Permission.READ_RUNS, Permission.READ_JOURNAL, *_WORK}),

@@ -16,7 +16,7 @@ AT_ONCE = 250
 """Rows read between two turns of the event loop: calls of agents wait for no list."""
 
 SCANNED = 5000
-"""The most rows that one page reads; then the page ends early, with a cursor."""
+"""The most rows that one page reads; then the page ends early, with a cursor, at the next row that the operator may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,17 @@ class Fetch(Protocol[Found]):
 
 
 async def collect(
-    fetch: Fetch[Row], cursor: Callable[[Row], str], query: Paged, keep: Callable[[Row], Awaitable[bool]] | None = None
+    fetch: Fetch[Row],
+    cursor: Callable[[Row], str],
+    query: Paged,
+    keep: Callable[[Row], Awaitable[bool]] | None = None,
+    *,
+    sees: Callable[[Row], Awaitable[bool]] | None = None,
 ) -> Page[Row]:
-    """The page that ``query`` asks for, of the rows to keep; it has fewer rows, and a cursor, if too many rows were skipped."""
+    """The page that ``query`` asks for, of the rows to keep; it has fewer rows, and a cursor, if too many rows were skipped.
+
+    ``sees`` says whether a row's cursor may be shown; without it, all may.
+    """
     kept: list[Row] = []
     after, limit = query.after, query.limit
     at_once = min(limit + 1, AT_ONCE)
@@ -56,7 +64,7 @@ async def collect(
             return Page(kept, None)
         after = cursor(rows[-1])
         scanned += len(rows)
-        if scanned >= SCANNED:
+        if scanned >= SCANNED and (sees is None or await sees(rows[-1])):
             return Page(kept, after)
         await asyncio.sleep(0)
 

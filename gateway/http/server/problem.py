@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from gateway.core import limits
 from gateway.core import problem as refusals
-from gateway.errors import Refusal
+from gateway.errors import LeaseExpired, Refusal, RunPaused
 from gateway.http.server.fields import OPEN
 from gateway.ports.clock import Clock
 
@@ -120,8 +120,14 @@ class Internal(Problem, status=500, hint="Give 'error_id' to the administrator o
     """Something failed inside the gateway."""
 
 
+_STATE_OF_RUN = (RunPaused, LeaseExpired)
+"""Refusals that mean the agent's lease or time where an agent gets them, and the state of a run here."""
+
+
 def answer(refusal: Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
     """The response for a problem, or for a refusal of the gateway's services, with the code that agents see too."""
+    if isinstance(refusal, _STATE_OF_RUN):
+        refusal.status = 409
     shown, own = refusals.document(refusal), dict(headers or {})
     if shown["status"] == 401 and isinstance(refusal, Problem):  # about the operator's token, not about some lease
         own[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="killcord"'

@@ -158,11 +158,14 @@ class SqliteRegistry(View, Registry):
         self._runs = runs
         self._pending = pending
 
-    async def run(self, run_id: str) -> Run | None:
+    def latest(self, run_id: str) -> Run | None:
         run = self._runs.get(run_id)
         if run is None and (run := self._one("run", rows.run, run_id)) is not None:
             self._runs.put(run)
         return run
+
+    async def run(self, run_id: str) -> Run | None:
+        return self.latest(run_id)
 
     async def runs(
         self,

@@ -30,6 +30,18 @@ def test_one_is_shown_with_its_request(gateway: Gateway, killcord: Cli, asked: A
     assert '  "why": "very-private"' in said
 
 
+def test_a_role_that_does_not_see_the_request_is_told_so(
+    gateway: Gateway, killcord: Cli, asked: Approval, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = killcord("approvals", "show", asked.approval_id).out
+    monkeypatch.setenv("KILLCORD_TOKEN", "operator-token")
+    assert killcord("approvals", "show", asked.approval_id).out == whole
+    monkeypatch.setenv("KILLCORD_TOKEN", "viewer-token")
+    lines = killcord("approvals", "show", asked.approval_id).out.splitlines()
+    assert lines[:-1] == whole.splitlines()[: len(lines) - 1]
+    assert lines[-1] == "request   withheld from the role of this token; an operator, an approver or an admin sees it"
+
+
 @pytest.mark.parametrize(("word", "becomes"), [("approve", "granted"), ("deny", "denied")])
 def test_a_decision_says_what_became_of_it(gateway: Gateway, killcord: Cli, asked: Approval, word: str, becomes: str) -> None:
     said = killcord("approvals", word, asked.approval_id, "--reason", "looked")

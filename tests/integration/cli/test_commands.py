@@ -109,7 +109,7 @@ def test_an_order_that_ended_automatically_is_not_among_those_that_stand(gateway
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--run", "r1", "--mode", "frozen"), ("--mode", "paused"), ("--all", "--tenant", "acme", "--mode", "paused")]
+    "wrong", [("--mode", "paused"), ("--mode", "revoked", "--tenant", "acme"), ("--all", "--tenant", "acme", "--mode", "paused")]
 )
 def test_an_order_that_makes_no_sense_is_wrong_use(gateway: Gateway, killcord: Cli, wrong: tuple[str, ...]) -> None:
     said = killcord("contain", *wrong, "--reason", "x")

@@ -48,6 +48,17 @@ def test_an_export_holds_the_entries_and_then_the_head_and_verifies(gateway: Gat
     assert (checked["intact"], checked["signatures_checked"], checked["finding"]) == (True, True, None)
 
 
+def test_a_viewer_exports_up_to_the_head_that_was_signed_last(
+    gateway: Gateway, killcord: Cli, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killcord(*OPEN, "r4")
+    monkeypatch.setenv("KILLCORD_TOKEN", "viewer-token")
+    said = killcord("journal", "export", "--out", str(tmp_path / "viewed.ndjson"))
+    assert (said.code, said.out.partition(" are in")[0]) == (0, "6 entries and 1 signed head(s)")
+    assert (tmp_path / "viewed.ndjson").read_bytes() == export.read_bytes()
+    assert killcord("journal", "verify", "--file", str(tmp_path / "viewed.ndjson")).code == 0
+
+
 async def test_a_kept_journal_is_verified_where_it_lies_also_one_that_no_gateway_starts_on(tmp_path: Path) -> None:
     folder = tmp_path / "var"
     store = await open_store(folder, SystemClock(), Expected(key=b"k" * 32))
@@ -159,7 +170,7 @@ def test_a_token_that_sees_a_part_only_cannot_export_the_whole(
 ) -> None:
     for name, tenant in (("r1", "globex"), ("r2", "acme")):
         killcord("runs", "open", "--tenant", tenant, "--agent", "a", "--scope", "erp:*", "--run", name)
-    monkeypatch.setenv("KILLCORD_TOKEN", "acme-viewer")
+    monkeypatch.setenv("KILLCORD_TOKEN", "acme-verifier")
     said = killcord("journal", "export", "--out", str(tmp_path / "x"))
     assert said.code == 1
     assert "A token narrowed to tenants" in said.err

@@ -64,7 +64,7 @@ async def test_an_entry_that_is_not_there_is_not_found(at: Api, where: str) -> N
 async def test_a_head_can_be_signed_now(at: Api) -> None:
     await at.open_run("r1")
     assert (await at.ask("GET", "/v1/journal/heads"))[1]["items"] == []
-    status, signed = await at.ask("POST", "/v1/journal/heads", as_="viewer-token")
+    status, signed = await at.ask("POST", "/v1/journal/heads", as_="verifier-token")
     assert status == 200
     (head,) = signed["items"]
     assert head["seq"] == signed["tail"]["seq"] == 1
@@ -73,6 +73,22 @@ async def test_a_head_can_be_signed_now(at: Api) -> None:
     lines = [chain.canonical(entry) for entry in page["items"]] + [chain.head_line(at.parts.anchored[0])]
     verified = chain.verify(lines, keys=[signed["verifier_key"]])
     assert (verified.finding, verified.heads) == (None, 1)
+
+
+async def test_requests_at_once_sign_one_head_and_a_repeated_one_signs_nothing(at: Api) -> None:
+    await at.open_run("r1")
+    answers = await asyncio.gather(*(at.ask("POST", "/v1/journal/heads", as_="operator-token") for _ in range(8)))
+    assert {status for status, _ in answers} == {200}
+    assert (await at.ask("POST", "/v1/journal/heads"))[0] == 200
+    assert len(at.parts.anchored) == 1
+
+
+@pytest.mark.parametrize("role", ["viewer", "approver", "orchestrator"])
+async def test_a_role_that_only_reads_the_journal_may_not_sign_it(at: Api, role: str) -> None:
+    await at.open_run("r1")
+    status, answer = await at.ask("POST", "/v1/journal/heads", as_=f"{role}-token")
+    assert (status, answer["code"]) == (403, "forbidden")
+    assert at.parts.anchored == []
 
 
 class Follower:

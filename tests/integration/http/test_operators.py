@@ -22,8 +22,8 @@ READING = {
 }
 MAY = {
     Role.VIEWER: READING,
-    Role.APPROVER: READING | {Permission.DECIDE_APPROVALS},
-    Role.VERIFIER: READING | {Permission.REPORT_FINDINGS},
+    Role.APPROVER: READING | {Permission.SEE_REQUESTS, Permission.DECIDE_APPROVALS},
+    Role.VERIFIER: READING | {Permission.REPORT_FINDINGS, Permission.SIGN_HEADS},
     Role.OPERATOR: READING
     | {
         Permission.ORDER,
@@ -32,6 +32,8 @@ MAY = {
         Permission.ROLL_BACK,
         Permission.CHECKPOINT,
         Permission.RESUME,
+        Permission.SIGN_HEADS,
+        Permission.SEE_REQUESTS,
     },
     Role.ORCHESTRATOR: {
         Permission.READ_RUNS,

@@ -91,7 +91,7 @@ async def test_a_lease_is_renewed_but_not_for_a_held_run(at: Api) -> None:
     assert at.parts.services.lease_keys.verify(answer["lease"]).generation == 1
     await at.ask("POST", "/v1/orders", {"scope": {"run": "r1"}, "mode": "paused", "reason": "look"})
     async with at.raw("POST", "/v1/runs/r1/lease") as response:
-        assert response.status == 503
+        assert response.status == 409
         assert "Retry-After" in response.headers
         assert (await response.json(content_type=None))["code"] == "run-paused"
     await at.ask("POST", "/v1/orders", {"scope": {"run": "r1"}, "mode": "revoked", "reason": "cut"})

@@ -9,7 +9,7 @@ from operator import itemgetter
 
 import pytest
 
-from gateway.cli.output import Output
+from gateway.cli.output import Columns, Output
 
 ID = "task_rb_01M8MKG9GZ1G9ZM2X45V4M8G7G_st_01M8MKG3Y9FRFHRNGTDHVTZ38K-24"
 COLUMNS = ("TASK", "KIND", "RESOLUTION", "SUMMARY")
@@ -27,7 +27,7 @@ class Terminal:
     def __call__(self, wide: int, *rows: Sequence[object]) -> list[str]:
         self._patch.setenv("COLUMNS", str(wide))
         self._patch.setattr(sys.stdout, "isatty", lambda: True)
-        Output().table([], {name: itemgetter(at) for at, name in enumerate(COLUMNS)}, rows)
+        Output().table([], Columns({name: itemgetter(at) for at, name in enumerate(COLUMNS)}), rows)
         return [BOLD.sub("", line).rstrip() for line in self._capsys.readouterr().out.splitlines()]
 
 
@@ -48,7 +48,7 @@ def test_a_table_that_fits_is_one_and_folds_what_is_reported_in_words(terminal: 
 
 
 def test_one_that_does_not_is_reported_line_by_line_without_what_is_empty(terminal: Terminal) -> None:
-    assert terminal(100, ROW, ("short", "review", "done", "told")) == [
+    assert terminal(70, ROW, ("short", "review", "done", "told")) == [
         f"task        {ID}",
         "kind        correction",
         f"summary     {WHY}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from gateway.settings import adapter, compilation, sections
 from gateway.settings import config as settings
 from gateway.settings.document import Section
+from tests.support import documents
 
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
@@ -77,3 +79,31 @@ def test_every_example_of_an_adapter_loads(part: dict[str, Any], tmp_path: Path)
     assert isinstance(start, dict)
     (tmp_path / "adapter.yaml").write_text(yaml.safe_dump(with_part(start, part), sort_keys=False))
     assert compilation.load(tmp_path, "shop", {})[1] == []
+
+
+SNIPPETS = [
+    pytest.param(snippet, id=f"{page.name}:{number}")
+    for page in documents.PAGES
+    for number, (language, text) in enumerate(documents.blocks(page), 1)
+    if language == "yaml" and isinstance(snippet := yaml.safe_load(text), dict) and set(snippet) <= set(keys(sections.KillcordDocument))
+]
+
+
+@pytest.mark.parametrize("snippet", [{}, *SNIPPETS])
+def test_every_example_of_a_configuration_loads_beside_that_of_the_readme(snippet: dict[str, Any], tmp_path: Path) -> None:
+    """As a reader takes it over: its keys in place of those of the same name, its tools and classes beside the others."""
+    for name in ("adapters", "policies"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    (tmp_path / "adapters" / "rest").rename(tmp_path / "adapters" / "shop")
+    readme = yaml.safe_load(documents.configuration())
+    merged = {name: {**readme.get(name, {}), **part} if name in ("tools", "task_classes") else part for name, part in snippet.items()}
+    (tmp_path / "killcord.yaml").write_text(yaml.safe_dump(readme | merged, sort_keys=False))
+    for secret in re.findall(r"'file': '(\./secrets/[^']+)'", str(merged)):
+        (tmp_path / secret).parent.mkdir(exist_ok=True)
+        (tmp_path / secret).touch(mode=0o600)
+        (tmp_path / secret).write_text("x" * 40)
+    environ = {name: "http://127.0.0.1:9" if name.endswith("URL") else "x" * 40 for name in VARIABLE.findall(str(readme | merged))}
+    assert settings.load(tmp_path / "killcord.yaml", environ).tools["shop"].catalog.actions
+
+
+VARIABLE = re.compile(r"\$\{(\w+)\}")
