@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.clients.rego import builtins, loading
+from gateway.clients.rego import builtins, evaluation
 
 ROOT = Path(__file__).resolve().parents[1]
 POLICIES = ROOT / "policies" / "killcord"
@@ -44,7 +44,7 @@ def find_opa() -> Path | None:
 def capabilities(opa: Path) -> str:
     """The capabilities file: this OPA's own capabilities without what the embedded engine lacks or Killcord forbids."""
     current = json.loads(_run(opa, "capabilities", "--current").stdout)
-    usable = (loading.engine_builtins() - builtins.REFUSED.keys()) | builtins.IN_THE_GRAMMAR
+    usable = (evaluation.engine_builtins() - builtins.REFUSED.keys()) | builtins.IN_THE_GRAMMAR
     kept = [one for one in current["builtins"] if one["name"] in usable or one["name"].partition(".")[0] in builtins.RESERVED]
     features = [name for name in current["features"] if name in FEATURES]
     allowed = {"builtins": _undescribed(kept), "future_keywords": [], "features": features, "allow_net": []}

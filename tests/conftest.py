@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,17 +56,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _each_bundle_is_examined_once() -> Iterator[None]:
-    """Examining a bundle is pure, takes most of a gateway's start, and most tests start one with the same policies."""
-    examine, known = loading.examine, dict[tuple[object, ...], loading.Examined]()
+    """Examining and trying a bundle is pure, takes most of a gateway's start, and most tests start one with the same policies."""
+    examine, load, known = loading.examine, loading.load, dict[tuple[object, ...], loading.Examined]()
 
-    def remembered(bundle: Bundle, *, tests: bool = False) -> loading.Examined:
-        key = (bundle.revision, tuple(bundle.modules.items()), tuple(bundle.tests.items()) if tests else None)
+    def remembered(bundle: Bundle, make: Callable[[], loading.Examined], *kind: object) -> loading.Examined:
+        key = (bundle.revision, tuple(bundle.modules.items()), *kind)
         if key not in known:
-            known[key] = examine(bundle, tests=tests)
+            known[key] = make()
         return known[key]
 
+    def examined(bundle: Bundle, *, tests: bool = False) -> loading.Examined:
+        return remembered(bundle, lambda: examine(bundle, tests=tests), tuple(bundle.tests.items()) if tests else None)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "examine", remembered)
+        patch.setattr(loading, "examine", examined)
+        patch.setattr(loading, "load", lambda bundle: remembered(bundle, lambda: load(bundle), "tried"))
         yield
 
 

@@ -57,7 +57,7 @@ def check(context: typer.Context, config: Config = CONFIG) -> None:
 
 
 def load(config: Path) -> Configuration:
-    """The configuration.
+    """The configuration, for a command that talks to no tool: it needs none of their secrets, and has no webhooks.
 
     Raises:
         Failure: it has problems; each is a line.
@@ -65,7 +65,7 @@ def load(config: Path) -> Configuration:
     from gateway.settings import config as settings
 
     try:
-        return settings.load(config)
+        return settings.load(config, secrets=False)
     except Misconfigured as wrong:
         raise output.problems(wrong.problems, code=WRONG_USE) from wrong
 

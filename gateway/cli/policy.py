@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +14,7 @@ import typer
 from gateway.cli import client, configuration, output
 from gateway.cli.options import CONFIG, Config, OfTenant, OfTool, group
 from gateway.cli.output import Failure, columns
+from gateway.errors import Misconfigured
 from gateway.sdk.messages import path
 
 app = group("Policies: test them, push them, compare their decisions.", former={"spared": ["would-deny"]})
@@ -49,7 +52,8 @@ def run_tests(context: typer.Context, folder: Folder = Path("policies"), engine:
     """Run a folder's own tests. They are the rules test_* in its *_test.rego. Exits with code 1 if a test fails or there is none."""
     from gateway.app import policies
 
-    trials = policies.trials(folder, real=engine == "opa")
+    with _usable():
+        trials = policies.trials(folder, real=engine == "opa")
     failed = [one for one in trials if not one.passed]
     tests = [asdict(one) for one in trials]
     value = {"engine": engine, "passed": len(trials) - len(failed), "failed": len(failed), "tests": tests}
@@ -91,7 +95,8 @@ def replay(context: typer.Context, bundle: Bundle, config: Config = CONFIG, limi
     with output.progress("replaying", 0) as bar:
         task = bar.task_ids[0]
         data_dir = configuration.load(config).data_dir
-        found = asyncio.run(replaying.run(data_dir, bundle, progress=lambda at, of: bar.update(task, completed=at, total=of)))
+        with _usable():
+            found = asyncio.run(replaying.run(data_dir, bundle, progress=lambda at, of: bar.update(task, completed=at, total=of)))
     changes = Counter(f"{one.was}->{one.now}" for one in found.different)
     value: dict[str, Any] = {
         "revision": found.revision,
@@ -125,3 +130,12 @@ def would_deny(context: typer.Context, tool: OfTool = None, tenant: OfTenant = N
         out.table(value, _DENIED, value)
     else:
         out.value(value, ["Nothing: neither shadow mode nor the candidate would have denied a call."])
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """A folder that holds no usable policies is wrong use, not a finding."""
+    try:
+        yield
+    except Misconfigured as wrong:
+        raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import orjson
@@ -15,6 +15,7 @@ from gateway import errors
 
 TEST_SUFFIX = "_test.rego"
 _DATA = ("data.json", "data.yaml", "data.yml")
+_DATA_SUFFIXES = (".json", ".yaml", ".yml")
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 """Name, time of last change (ns) and size of every file of a bundle: cheap to take, changes when a file does."""
@@ -25,13 +26,16 @@ class Bundle:
     """``modules`` and ``tests`` map file names (the folder's own name in front, as an editor shows them) to Rego.
 
     ``data`` is what lies under ``data``. ``revision`` is the first 12 hex digits of SHA-256 over names and contents of
-    modules and data, so that a change of tests alone makes no new revision.
+    modules and data, so that a change of tests alone makes no new revision. ``placed`` says under which path each data file stands, and
+    ``unread`` names files that hold data by their suffix and are none by their name.
     """
 
     modules: Mapping[str, str]
     tests: Mapping[str, str]
     data: Mapping[str, object]
     revision: str
+    placed: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 def fingerprint(folder: Path) -> Fingerprint:
@@ -53,8 +57,10 @@ def read(folder: Path) -> Bundle:
     data: dict[str, object] = {}
     digest = hashlib.sha256()
     problems: list[str] = []
+    placed: dict[str, str] = {}
+    unread: list[str] = []
     try:
-        for name, path in _files(folder):
+        for name, path in _files(folder, unread):
             content = path.read_bytes()
             shown = f"{folder.resolve().name}/{name}"
             if name.endswith(TEST_SUFFIX):
@@ -63,17 +69,19 @@ def read(folder: Path) -> Bundle:
             digest.update(b"%d:%s%d:" % (len(name.encode()), name.encode(), len(content)) + content)
             if name.endswith(".rego"):
                 modules[shown] = content.decode()
-            elif problem := _graft(data, PurePosixPath(name), content):
+                continue
+            placed[shown] = ".".join(("data", *PurePosixPath(name).parent.parts))
+            if problem := _graft(data, PurePosixPath(name), content):
                 problems.append(f"{shown}: {problem}")
     except (OSError, UnicodeDecodeError) as error:
         raise errors.Misconfigured([f"{folder}: policies cannot be read: {error}"]) from error
     if problems:
         raise errors.Misconfigured(problems)
-    return Bundle(modules, tests, data, digest.hexdigest()[:12])
+    return Bundle(modules, tests, data, digest.hexdigest()[:12], placed, tuple(f"{folder.resolve().name}/{name}" for name in unread))
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every file that counts, sorted by its name relative to the folder.
+def _files(folder: Path, unread: list[str] | None = None) -> Iterator[tuple[str, Path]]:
+    """Every file that counts, sorted by its name relative to the folder; ``unread`` gets the names of other files of data.
 
     Hidden folders are passed over: a mounted ConfigMap keeps its older revisions in some.
     """
@@ -86,6 +94,9 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         wanted = (Path(parent, name) for name in names if name in _DATA or (name.endswith(".rego") and not name.startswith(".")))
         found += [(path.relative_to(folder).as_posix(), path) for path in wanted]
+        if unread is not None:
+            others = (name for name in names if name not in _DATA and name.endswith(_DATA_SUFFIXES) and not name.startswith("."))
+            unread += sorted(Path(parent, name).relative_to(folder).as_posix() for name in others)
     yield from sorted(found)
 
 

@@ -12,7 +12,7 @@ import regorus
 
 from gateway import errors
 from gateway.clients import policy_bundle
-from gateway.clients.rego import loading, syntax
+from gateway.clients.rego import evaluation, loading, syntax
 
 DEADLINE = 600.0
 """Seconds for a run of ``opa test``."""
@@ -36,10 +36,12 @@ def run_embedded(folder: Path) -> list[Trial]:
         Misconfigured: the folder holds no bundle that can be used, or a test cannot be read.
     """
     found = policy_bundle.read(folder)
-    examined = loading.examine(found, tests=True)
+    # First as a gateway would load it: tests of a bundle that none would use prove nothing.
+    examined = loading.load(found)
+    examined = examined if examined.problems else loading.examine(found, tests=True)
     if examined.problems:
         raise errors.Misconfigured(list(examined.problems))
-    engine = loading.assemble_engine(examined.modules, found.data)
+    engine = evaluation.assemble_engine(examined.modules, found.data)
     modules = [syntax.module(tree) for tree in orjson.loads(engine.get_ast_as_json())]
     tests = [(module, rule) for module in modules if module.file in found.tests for rule in module.rules]
     return sorted(
@@ -77,7 +79,7 @@ def _tried(engine: regorus.Engine, file: str, line: int, rule: str) -> Trial:
     try:
         answer = engine.eval_rule_as_json(rule)
     except RuntimeError as error:
-        return Trial(file, line, rule, False, loading.error_line(error))
+        return Trial(file, line, rule, False, evaluation.error_line(error))
     if answer == "true":
         return Trial(file, line, rule)
     return Trial(file, line, rule, False, f"{file}:{line}: {rule.rpartition('.')[2]} is {answer.strip(chr(34))}, not true")

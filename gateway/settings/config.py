@@ -62,19 +62,19 @@ class Config:
     webhooks: tuple[Webhook, ...]
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+def load(path: Path, environ: Mapping[str, str] = os.environ, *, secrets: bool = True) -> Config:
     """The configuration.
 
     Raises:
         Misconfigured: it, or an adapter that it names, cannot be used; one line per problem.
     """
-    config, problems = read(path, environ)
+    config, problems = read(path, environ, secrets=secrets)
     if config is None or problems:
         raise errors.Misconfigured(problems)
     return config
 
 
-def read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[str]]:
+def read(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> tuple[Config | None, list[str]]:
     """The configuration and every problem; no gateway may start with it while there are any. ``None`` if it cannot be read."""
     found, problems = document.read(path)
     if problems:
@@ -82,7 +82,7 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[st
     parsed, problems = document.validate(found, KillcordDocument)
     if parsed is None:
         return None, problems
-    context = Context(path.resolve().parent, dict(environ))
+    context = Context(path.resolve().parent, dict(environ), secrets)
     wrong = list(document.contradictions(parsed, context))
     problems = [found.problem(where, message) for where, message in wrong]
     tools: dict[str, ToolConfig] = {}
@@ -105,7 +105,7 @@ def read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[st
         rates=parsed.rates.redis(context),
         anchor=context.path(parsed.anchor.file if parsed.anchor else None),
         tokens_file=context.path(parsed.operators.tokens_file if parsed.operators else None),
-        webhooks=tuple(one.webhook(name, context) for name, one in parsed.webhooks.items() if name not in unusable),
+        webhooks=tuple(one.webhook(name, context) for name, one in parsed.webhooks.items() if secrets and name not in unusable),
     )
     return config, list(dict.fromkeys(problems))
 

@@ -174,10 +174,13 @@ Problem = tuple[Where, str]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a document is checked against: the folder where relative paths begin, and the environment."""
+    """What a document is checked against: the folder where relative paths begin, and the environment. Without ``secrets`` none has to be
+    there: the command sends nothing to anyone.
+    """
 
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
+    secrets: bool = True
 
     def file(self, path: str | None, key: str) -> Iterator[Problem]:
         """The problem of a file that is declared and not there."""
@@ -194,7 +197,7 @@ class Context:
 
     def variable(self, name: str) -> Iterator[str]:
         """What is wrong with a variable that is needed."""
-        if not self.environ.get(name):
+        if self.secrets and not self.environ.get(name):
             yield f"the environment variable {name} is not set; set it before starting"
 
 

@@ -87,7 +87,7 @@ class CredentialSection(Section):
             yield ("value",), "a variable is written ${NAME} or ${NAME_{tenant}}"
         if self.value is not None and ("{file}" in value) != (self.file is not None):
             yield ("value",), "{file} in value and the key file belong together: set both, or neither"
-        if self.file is not None and "{tenant}" not in self.file and not (context.folder / self.file).is_file():
+        if context.secrets and self.file is not None and "{tenant}" not in self.file and not (context.folder / self.file).is_file():
             yield ("file",), f"there is no file {context.folder / self.file}; create it, readable for this process alone"
 
     def credential(self, context: Context) -> Credential:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import errors
-from gateway.clients.rego import arguments, entry_points, loading
+from gateway.clients.rego import arguments, entry_points, evaluation
 from gateway.clients.rego import builtins as rego_builtins
 from gateway.core.policy import rules
 from gateway.model.decision import Allow, Deny, Hold
@@ -166,7 +166,7 @@ def taken(use: str) -> str:
 def test_a_pattern_that_loads_matches_alike(tmp_path: Path, examples: int) -> None:
     folder = ruled(tmp_path, f"{ALLOWED}\n\nmatched := [text | some text in input.texts; regex.match(input.pattern, text)]")
     # Not vetted: a pattern that comes with a call would not load.
-    bare = loading.assemble_engine({"x.rego": (folder / "killcord/authz/x.rego").read_text()}, {})
+    bare = evaluation.assemble_engine({"x.rego": (folder / "killcord/authz/x.rego").read_text()}, {})
     with two_engines.remote(folder) as theirs:
 
         @settings(max_examples=examples, suppress_health_check=list(HealthCheck))

@@ -18,7 +18,7 @@ from gateway import errors
 from gateway.clients import policy_bundle
 from gateway.clients.opa import channel
 from gateway.clients.opa.channel import Answer
-from gateway.clients.rego import engine, entry_points, loading
+from gateway.clients.rego import engine, entry_points, evaluation, loading
 from gateway.core.policy import decision, numbers
 from gateway.model.decision import Decision, Deny, Reason
 from tests.support import opa, policies
@@ -86,7 +86,7 @@ class Embedded:
             answer = self.bare.eval_rule_as_json(rule)
         except RuntimeError:
             return "failed", None
-        return ("undefined", None) if answer == loading.UNDEFINED else ("value", plain(json.loads(answer)))
+        return ("undefined", None) if answer == evaluation.UNDEFINED else ("value", plain(json.loads(answer)))
 
 
 def embedded(folder: Path) -> Embedded:
@@ -95,7 +95,7 @@ def embedded(folder: Path) -> Embedded:
     """
     found = policy_bundle.read(folder)
     engine = policies.engine(folder)
-    return Embedded(engine, loading.assemble_engine(loading.examine(found).modules, found.data))
+    return Embedded(engine, evaluation.assemble_engine(loading.examine(found).modules, found.data))
 
 
 @contextmanager

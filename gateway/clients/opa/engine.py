@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -11,7 +11,7 @@ from yarl import URL
 from gateway import errors
 from gateway.clients.opa import channel
 from gateway.clients.opa.channel import Channel, Result, RuleFailed
-from gateway.clients.rego import entry_points
+from gateway.clients.rego import entry_points, trial
 from gateway.clients.rego.engine import Report
 from gateway.core.policy import decision as policy_decision
 from gateway.core.policy import numbers
@@ -19,6 +19,8 @@ from gateway.model.decision import Decision, Deny
 
 CHECK_TIMEOUT = 2.0
 """Seconds that OPA has for each question of a check: nobody waits for those, so one slow answer is not an outage."""
+TRIED = 50
+"""Generated inputs of each entry point that vary all members at once: OPA takes a millisecond for each."""
 LARGEST_DECISION = 1 << 20
 LARGEST_LISTING = 1 << 26
 _ASKED = "/v1/data/killcord/{path}?strict-builtin-errors=true&provenance=true"
@@ -107,7 +109,7 @@ class OpaEngine:
             self._report("info", f"policy revision {status.revision} is active")
         if not status.trouble and status.revision != self._reported:
             self._reported = status.revision
-            await self._report_missing()
+            await self._try_revision(await self._report_missing())
 
     async def close(self) -> None:
         await self._channel.close()
@@ -147,8 +149,9 @@ class OpaEngine:
             raise errors.PolicyUnavailable("The policy engine is not ready.", retry_after=1.0)
         return self._status
 
-    async def _report_missing(self) -> None:
-        """Report which rules of a new revision are missing or unusable. OPA still decides on calls."""
+    async def _report_missing(self) -> list[str]:
+        """Report which rules of a new revision are missing or unusable, and return those that are usable. OPA still decides on calls."""
+        usable: list[str] = []
         for rule, document in entry_points.samples().items():
             try:
                 result = (await self._ask(rule, document, within=CHECK_TIMEOUT)).value
@@ -160,6 +163,26 @@ class OpaEngine:
                 self._report("warning", f"revision {self.revision}: {entry_points.LACKING[rule]}")
             elif fault is not None:
                 self._report("warning", f"revision {self.revision}: data.killcord.{rule} returns no usable answer for a sample: {fault}")
+            else:
+                usable.append(rule)
+        return usable
+
+    async def _try_revision(self, usable: Collection[str]) -> None:
+        """Try a new revision on generated inputs, and report the first one of each entry point on which it fails.
+
+        OPA has no earlier revision to return to: it still decides, and what it fails on is denied.
+        """
+        for rule, document in trial.ordinary(usable).items():
+            for varied, told in trial.variations(rule, document, {}, combined=TRIED):
+                try:
+                    fault = trial.fault(rule, (await self._ask(rule, varied, within=CHECK_TIMEOUT)).value, strictly=False)
+                except errors.PolicyUnavailable as refused:
+                    fault = f"data.killcord.{rule} has no answer: {refused.detail}"
+                if fault is not None:
+                    self._report(
+                        "error", f"revision {self.revision}: {fault} ({told}); such calls are denied until the bundle is corrected"
+                    )
+                    break
 
     async def _digest(self) -> str:
         """A revision for bundles that name none: it follows the modules, not the data."""

@@ -57,7 +57,7 @@ def push(folder: Path, *, host: str, port: int, tls: bool) -> Pushed:
         Misconfigured: the folder cannot be used, or OPA cannot be reached or does not take it; one line per problem.
     """
     found = policy_bundle.read(folder)
-    loading.compile_engine(loading.examine(found), found.data)
+    loading.compile_engine(loading.load(found), found.data)
     if misplaced := sorted(name for name, value in found.data.items() if not isinstance(value, dict)):
         raise errors.Misconfigured([f"{folder}: data.{misplaced[0]} is not an object, and only an object can be pushed; use a folder"])
     with _complaining(f"{'https' if tls else 'http'}://{host}:{port}"):

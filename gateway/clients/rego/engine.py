@@ -19,7 +19,7 @@ from msgspec import structs
 
 from gateway import errors
 from gateway.clients import policy_bundle
-from gateway.clients.rego import entry_points, loading
+from gateway.clients.rego import entry_points, evaluation, loading
 from gateway.core.policy import decision as policy_decision
 from gateway.core.policy import numbers
 from gateway.model.decision import Decision, Deny
@@ -109,7 +109,7 @@ class EmbeddedEngine:
         self._refused: tuple[str, ...] = ()
         found = policy_bundle.read(folder)
         try:
-            self._active = _activate(found, loading.examine(found))
+            self._active = _activate(found, loading.load(found))
         except errors.Misconfigured as wrong:
             # Each with where it is: the file and line that it begins with, else the folder.
             shown = [one if ":" in one.partition(" ")[0] else f"{folder}: {one}" for one in wrong.problems]
@@ -156,11 +156,11 @@ class EmbeddedEngine:
             return Deny(decision_id=decision_id, revision=active.bundle.revision, reasons=(policy_decision.UNREADABLE,))
         where: str | None = None
         try:
-            raw = loading.evaluate(active.engine)
-        except loading.EnginePanicked:
+            raw = evaluation.evaluate(active.engine)
+        except evaluation.EnginePanicked:
             self._restart()
         except RuntimeError as error:
-            where = loading.error_place(error)
+            where = evaluation.error_place(error)
         except ValueError as error:
             raise errors.PolicyUnavailable() from error
         else:
@@ -178,12 +178,12 @@ class EmbeddedEngine:
         if rule not in active.examined.answers:
             return None
         try:
-            return loading.evaluate(active.engine, f"data.killcord.{rule}", numbers.documented(document))
-        except loading.EnginePanicked as panic:
+            return evaluation.evaluate(active.engine, f"data.killcord.{rule}", numbers.documented(document))
+        except evaluation.EnginePanicked as panic:
             self._restart()
             raise errors.PolicyUnavailable(f"The policy engine crashed on data.killcord.{rule}.") from panic
         except RuntimeError as error:
-            where = loading.error_place(error) or _SOMEWHERE
+            where = evaluation.error_place(error) or _SOMEWHERE
             raise errors.PolicyUnavailable(f"The rule at {where} cannot be applied to this document.") from error
         except (TypeError, ValueError) as error:
             raise errors.PolicyUnavailable("The document, or policy's answer to it, is not JSON.") from error
@@ -214,7 +214,7 @@ class EmbeddedEngine:
             found = await asyncio.to_thread(policy_bundle.read, self._folder)
             self._loaded = seen
             if found.revision != self._active.bundle.revision:
-                self._active = _activate(found, await asyncio.to_thread(loading.examine, found))
+                self._active = _activate(found, await asyncio.to_thread(loading.load, found))
                 self._report("info", f"policy revision {found.revision} is active")
                 self._report_missing()
             self._refused = ()

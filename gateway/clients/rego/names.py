@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from gateway.clients.policy_bundle import Bundle
 from gateway.clients.rego import builtins as rego_builtins
 from gateway.clients.rego import syntax
 from gateway.clients.rego.builtins import Kind
@@ -25,9 +26,14 @@ class Names:
     """All that a reference of a bundle can mean. ``definitions`` by full path (``data`` first), ``schemas`` by package."""
 
     definitions: dict[tuple[str, ...], list[Scope]]
-    data: Mapping[str, object]
+    bundle: Bundle
     builtins: frozenset[str]
     schemas: Mapping[tuple[str, ...], Schema]
+
+    @property
+    def data(self) -> Mapping[str, object]:
+        """What the data files say."""
+        return self.bundle.data
 
     def schema(self, module: Module) -> Schema | None:
         """The schema of what a module's rules see as ``input``."""
@@ -168,12 +174,10 @@ class Scope:
         return {name: term for name, term in found.items() if name in self.rule.once}
 
 
-def names(
-    modules: Iterable[Module], *, data: Mapping[str, object], builtins: Iterable[str], schemas: Mapping[tuple[str, ...], Schema]
-) -> Names:
+def names(modules: Iterable[Module], bundle: Bundle, *, builtins: Iterable[str], schemas: Mapping[tuple[str, ...], Schema]) -> Names:
     """All names of a bundle's modules; ``builtins`` are those of the engine."""
     usable = frozenset(name for name in builtins if not name.startswith("__")) | rego_builtins.IN_THE_GRAMMAR
-    known = Names({}, data, usable - rego_builtins.REFUSED.keys(), schemas)
+    known = Names({}, bundle, usable - rego_builtins.REFUSED.keys(), schemas)
     for module in modules:
         for rule in module.rules:
             scope = Scope(module, rule, known)

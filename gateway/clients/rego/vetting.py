@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gateway.clients.rego import arguments, builtins, entry_points, names, syntax
+from gateway.clients.rego import arguments, builtins, compiler_checks, entry_points, names, syntax
 from gateway.clients.rego.builtins import Kind
 from gateway.clients.rego.names import Names, Scope
 from gateway.clients.rego.syntax import COMPREHENSIONS, Invocation, Module, Path
@@ -26,6 +26,7 @@ def problems(modules: Sequence[Module], known: Names) -> list[str]:
     found = [f"{module.file}:{line}: {problem}" for module in modules for line, problem in _of_module(module, known)]
     for scope in (scope for scopes in known.definitions.values() for scope in scopes):
         found += [f"{scope.module.file}:{line}: {problem}" for line, problem in _of_rule(scope)]
+    found += [f"{file}:{line}: {problem}" for file, line, problem in compiler_checks.of_names(known)]
     if not any(names.starts_with(path, entry_points.DECISION) for path in known.definitions):
         found.append(f"there is no rule {entry_points.RULE}; without it every call would be denied")
     return sorted({*found, *_entry_points(known)}, key=_by_place)
@@ -53,6 +54,7 @@ def _entry_points(known: Names) -> Iterator[str]:
 def _of_module(module: Module, known: Names) -> Found:
     if not names.starts_with(("data", *module.package), entry_points.ROOT):
         yield 1, f"package {'.'.join(module.package)} must lie under killcord"
+    yield from compiler_checks.of_module(module)
     for imported in module.imports:
         yield from ((imported.line, problem) for problem in _path_problems(imported.path, module, known))
 
@@ -69,6 +71,7 @@ def _of_rule(scope: Scope) -> Found:
     for reference in rule.negated:
         if reference.path not in rule.asserted and _may_be_absent(reference.path, scope):
             yield reference.line, f"not: {syntax.dotted(reference.path)} may be absent, and engines differ then; {_NEGATE}"
+    yield from compiler_checks.of_rule(scope)
     yield from _differences(scope)
     if cycle := _cycle(scope):
         yield rule.line, f"{'.'.join(rule.name)} refers to itself ({' -> '.join(cycle)}); Rego does not support recursion"
@@ -110,6 +113,8 @@ def _invocation_problems(invocation: Invocation, scope: Scope) -> Iterator[str]:
         yield f"there is no {name} in the embedded engine, only on a real OPA"
     elif function or name not in known.builtins:
         yield f"there is no function {name}{_guess(name, [*known.builtins, *_functions(known)])}"
+    elif fault := compiler_checks.arity_fault(name, len(invocation.arguments)):
+        yield fault
     if name == "object.get" and len(invocation.arguments) == 3:
         yield from _lookup_problems(invocation, scope)
 
@@ -138,7 +143,16 @@ def _path_problems(path: Path, module: Module, known: Names) -> Iterator[str]:
             yield from _field_problems(path, schema)
     elif path[0] == "data" and not _is_known(path, known):
         shown = syntax.dotted(path)
-        yield f"there is no {shown}{_guess(shown, ['.'.join(defined) for defined in known.definitions])}"
+        guess = _guess(shown, [".".join(defined) for defined in known.definitions])
+        yield f"there is no {shown}{guess}{'' if names.starts_with(path, entry_points.ROOT) else _landed(path, known)}"
+
+
+def _landed(path: Path, known: Names) -> str:
+    """Where data files are, for a rule that looks for one elsewhere."""
+    meant = [file for file in known.bundle.unread if file.rpartition("/")[2].partition(".")[0] in path]
+    unread = f"; {meant[0]} is not read: a data file is named data.json or data.yaml" if meant else ""
+    placed = ", ".join(f"{file} is at {at}" for file, at in sorted(known.bundle.placed.items())[:3])
+    return f"{unread}; {placed}: a data file stands under the path of its folder" if placed else unread
 
 
 def _is_known(path: Path, known: Names) -> bool:

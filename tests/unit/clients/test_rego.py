@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 from pathlib import Path
@@ -17,6 +18,9 @@ from gateway.core.policy import numbers, rules
 from gateway.model.decision import Allow
 from tests.support.decisions import DECISIONS
 from tests.support.policies import ALLOWED, POLICIES, Reports, call, engine, outcome, ruled, written
+
+UNFORESEEN = 'concat("", [input.tool, "!"]) == "crm!"'
+"""A condition on a call that generated inputs do not meet."""
 
 
 @pytest.mark.parametrize(("document", "expected"), [row[1:] for row in DECISIONS], ids=[row[0] for row in DECISIONS])
@@ -81,14 +85,14 @@ async def test_a_rule_that_fails_on_a_call_denies_it_without_quoting_it(tmp_path
     ],
 )
 async def test_an_answer_that_only_looks_like_one_on_some_calls_denies_those(tmp_path: Path, answer: str, code: str) -> None:
-    rule = f'decision := {{"allow": true}} if input.tool == "erp"\ndecision := {answer} if input.tool == "crm"'
+    rule = f'decision := {{"allow": true}} if input.tool == "erp"\ndecision := {answer} if {UNFORESEEN}'
     active = engine(ruled(tmp_path, rule))
     assert outcome(await active.decide(call())) == "allow"
     assert outcome(await active.decide(call(tool="crm"))) == {code}
 
 
 async def test_rules_that_contradict_each_other_on_a_call_deny_it(tmp_path: Path) -> None:
-    rule = 'decision := {"allow": true} if input.tool\ndecision := {"allow": false} if input.tool == "crm"'
+    rule = f'decision := {{"allow": true}} if input.tool\ndecision := {{"allow": false}} if {UNFORESEEN}'
     assert outcome(await engine(ruled(tmp_path, rule)).decide(call(tool="crm"))) == {"policy-error"}
 
 
@@ -127,11 +131,12 @@ async def test_what_is_no_json_cannot_be_asked(document: dict[str, object]) -> N
 
 
 async def test_a_rule_that_fails_is_no_answer_and_the_next_one_is_had(tmp_path: Path) -> None:
-    failing = 'response := {"action": "none"} if startswith(input.trigger.facts.name, "x")'
+    answer = {"action": "none", "rollback": False, "verdict": "recoverable", "why": "Fine."}
+    failing = f'response := {json.dumps(answer)} if startswith(input.trigger.facts.name, "x")'
     active = engine(written(ruled(tmp_path, ALLOWED), {"killcord/response/r.rego": f"package killcord.response\n\n{failing}\n"}))
     with pytest.raises(errors.PolicyUnavailable, match=r"r\.rego:3 cannot be applied"):
         await active.ask(rules.RESPONSE, {"trigger": {"facts": {"name": 1}}})
-    assert await active.ask(rules.RESPONSE, {"trigger": {"facts": {"name": "xy"}}}) == {"action": "none"}
+    assert await active.ask(rules.RESPONSE, {"trigger": {"facts": {"name": "xy"}}}) == answer
     assert outcome(await active.decide(call())) == "allow"
 
 

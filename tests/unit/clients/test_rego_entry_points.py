@@ -86,7 +86,7 @@ def test_what_is_asked_for_is_no_data(tmp_path: Path) -> None:
 )
 def test_an_answer_that_could_never_be_used_does_not_load(tmp_path: Path, package: str, rule: str, fault: str) -> None:
     (found,) = problems(asked(tmp_path, package, rule))
-    assert "returns no usable answer for a sample: " in found
+    assert "returns no usable answer: " in found
     assert fault in found
 
 

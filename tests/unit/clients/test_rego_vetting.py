@@ -79,10 +79,10 @@ from tests.support.policies import ALLOWED, engine, problems, ruled, written
         (f"{ALLOWED} if data.limits.refund", 3, "there is no data.limits.refund"),
         (f"{ALLOWED} if {{ x == 1 }}", 3, "unsafe"),
         ("other := 1", None, "there is no rule data.killcord.authz.decision"),
-        ('decision := "yes"', None, "no usable decision for a sample call"),
-        ("decision := {} if false", None, "no usable decision for a sample call"),
+        ('decision := "yes"', None, "returns no usable answer: "),
+        ("decision := {} if false", None, "returns no usable answer: "),
         ("decision := 1\ndecision := 2", 4, "rule conflicts"),
-        (f"{ALLOWED}\nbroken := startswith(`a`)", 4, "`startswith` expects 2 arguments"),
+        (f"{ALLOWED}\nbroken := startswith(`a`)", 4, "startswith takes 2, not 1 arguments"),
     ],
 )
 def test_a_bundle_that_cannot_mean_what_it_says_does_not_load(tmp_path: Path, rules: str, line: int | None, expected: str) -> None:
