@@ -173,7 +173,7 @@ class OpaEngine:
         OPA has no earlier revision to return to: it still decides, and what it fails on is denied.
         """
         for rule, document in trial.ordinary(usable).items():
-            for varied, told in trial.variations(rule, document, {}, combined=TRIED):
+            for varied, difference in trial.variations(rule, document, {}, combined=TRIED):
                 try:
                     fault = trial.fault(rule, (await self._ask(rule, varied, within=CHECK_TIMEOUT)).value, strictly=False)
                 except errors.PolicyUnavailable as refused:

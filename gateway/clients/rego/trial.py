@@ -17,7 +17,7 @@ from gateway.clients.rego import entry_points, evaluation
 from gateway.core.policy import generated_inputs, rules
 from gateway.core.triggers import window
 
-_CONTRADICTIONS = ("conflicts with the following rule", "multiple outputs")
+_CONTRADICTIONS = ("conflicts with the following rule", "multiple outputs", "multiple times")
 """What the engine says where two definitions give one rule, or one function, two values."""
 DECISION = ".".join(entry_points.DECISION[2:])
 """The entry point for calls, named like those in ``core.policy.rules``."""
@@ -55,9 +55,9 @@ def _faults(engine: regorus.Engine, bundle: Tried) -> Iterator[str]:
         if (fault := _on(engine, rule, document, strictly=True)) is not None:
             yield f"{fault} (on an ordinary input)"
             continue
-        for varied, told in variations(rule, document, bundle.compared):
+        for varied, difference in variations(rule, document, bundle.compared):
             if (fault := _on(engine, rule, varied, strictly=False)) is not None:
-                yield f"{fault} ({told})"
+                yield f"{fault} ({difference})"
                 break  # the next inputs mostly show the same fault
 
 
@@ -76,7 +76,7 @@ def variations(
     if rule == rules.RESPONSE:
         known["trigger", "name"] = window.NAMES
     for varied, changes in generated_inputs.documents(schema, document, known, combined=combined):
-        yield varied, _told(changes)
+        yield varied, _difference(changes)
 
 
 def _on(engine: regorus.Engine, rule: str, document: Mapping[str, object], *, strictly: bool) -> str | None:
@@ -88,8 +88,8 @@ def _on(engine: regorus.Engine, rule: str, document: Mapping[str, object], *, st
         engine.eval_query_as_json(name.rpartition(".")[0])
         answer = evaluation.evaluate(engine, name)
     except RuntimeError as error:
-        told = evaluation.error_line(error)
-        return told if strictly or any(one in told for one in _CONTRADICTIONS) else None
+        difference = evaluation.error_line(error)
+        return difference if strictly or any(one in difference for one in _CONTRADICTIONS) else None
     return fault(rule, answer, strictly=strictly)
 
 
@@ -102,7 +102,7 @@ def fault(rule: str, answer: object, *, strictly: bool) -> str | None:
     return f"data.killcord.{rule} returns no usable answer: {found}" if found else None
 
 
-def _told(changes: Mapping[tuple[str, ...], object]) -> str:
+def _difference(changes: Mapping[tuple[str, ...], object]) -> str:
     """The members that make an input unlike the ordinary one."""
     named = [
         f"input.{'.'.join(path)} {'absent' if value is None else f'= {orjson.dumps(value).decode()}'}" for path, value in changes.items()

@@ -58,7 +58,7 @@ TAKEN = {("open_run", "run_id")}
 
 
 # An order on a run that is not there yet holds it once it is opened; a workflow is named within its tenant, so the id is no other's.
-NAMED = {("contain", "run"), ("open_run", "workflow_id")}
+NAMED = {("open_run", "workflow_id")}
 
 
 def asked(route: Route) -> Iterator[tuple[str, str]]:
