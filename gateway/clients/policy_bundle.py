@@ -27,7 +27,7 @@ class Bundle:
 
     ``data`` is what lies under ``data``. ``revision`` is the first 12 hex digits of SHA-256 over names and contents of
     modules and data, so that a change of tests alone makes no new revision. ``placed`` says under which path each data file stands, and
-    ``unread`` names files that hold data by their suffix and are none by their name.
+    ``unread`` names files with the suffix of data that are not read, because of their name.
     """
 
     modules: Mapping[str, str]

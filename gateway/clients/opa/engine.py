@@ -180,7 +180,7 @@ class OpaEngine:
                     fault = f"data.killcord.{rule} has no answer: {refused.detail}"
                 if fault is not None:
                     self._report(
-                        "error", f"revision {self.revision}: {fault} ({told}); such calls are denied until the bundle is corrected"
+                        "error", f"revision {self.revision}: {fault} ({difference}); such calls are denied until the bundle is corrected"
                     )
                     break
 
