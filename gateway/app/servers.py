@@ -31,7 +31,7 @@ def data_api(gateway: Gateway) -> Server:
         hosts=tuple(http.allowed_hosts),
         clock=gateway.resources.clock,
         spawn=gateway.control.supervisor.spawn,
-        bounds=Bounds(body_cap=http.body_cap, body_timeout=http.body_timeout),
+        bounds=Bounds(body_cap=http.body_cap, body_timeout=http.body_timeout, connections=gateway.resources.descriptors.agents),
         once=lease_fields,
     )
 

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from gateway import errors
 from gateway.app import gateway as app_gateway
-from gateway.app import policies, servers
+from gateway.app import open_files, policies, servers
 from gateway.app.gateway import Gateway
 from gateway.cli.output import WRONG_USE, problems, wrong_use
 from gateway.core import timestamps
@@ -39,6 +39,7 @@ def serve(config: Path, role: str) -> None:
     """Run a gateway until SIGTERM or SIGINT; exits with code 0 after a clean drain, 2 if it cannot start."""
     if role not in get_args(Serving):
         raise wrong_use(f"--role {role!r}: write one of {', '.join(get_args(Serving))}")
+    open_files.raise_limit()
     try:
         code = uvloop.run(_serve(settings.load(config), role))  # type: ignore[arg-type]
     except errors.Misconfigured as wrong:
