@@ -1,4 +1,4 @@
-"""The control API's application, and the server that runs it."""
+"""The control API's application."""
 
 from __future__ import annotations
 
@@ -34,36 +34,3 @@ def build(services: Services) -> web.Application:
 
 async def _end_streams(app: web.Application) -> None:
     app[journal.CLOSING].set()
-
-
-class _Connection(web.RequestHandler):
-    """One client's connection."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """Nothing that came is repeated, in the answer or in a log: a broken request may still hold a token."""
-        if request.writer.output_size > 0:
-            raise ConnectionResetError("the answer has already begun")
-        answer = problem.answer(problem.MalformedRequest() if status < 500 else problem.Internal())
-        answer.headers.update(guard.HEADERS)
-        answer.force_close()
-        return answer
-
-
-class _Server(web.Server):
-    """Makes a connection of ours for each client."""
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-
-class Runner(web.AppRunner):
-    """Serves an application, and answers what is not HTTP with a problem document instead of aiohttp's own text."""
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        made.__class__ = _Server
-        return made
