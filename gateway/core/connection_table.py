@@ -11,9 +11,10 @@ from typing import Generic, Protocol, TypeVar
 class Waiting(IntEnum):
     """What a connection without a call under way waits for. The first here gives way first."""
 
-    SILENT = 0  # for the end of its first head
-    IDLE = 1  # for the end of its next head
-    BODY = 2  # for the rest of a body
+    SILENT = 0  # for the end of its first request
+    SECOND = 1  # for the end of its second request: a client that has used its connection for long gives way later
+    IDLE = 2  # for its next head
+    BODY = 3  # for the rest of a body
 
 
 class Evictable(Protocol):
@@ -38,7 +39,7 @@ class ConnectionTable(Generic[C]):
         self._peers: dict[C, str | None] = {}
         self._of_peer: Counter[str] = Counter()
         # Each holds its connections by how long they have waited.
-        self._waiting: tuple[dict[C, None], ...] = ({}, {}, {})
+        self._waiting: tuple[dict[C, None], ...] = tuple({} for _ in Waiting)
 
     def __len__(self) -> int:
         return len(self._peers)

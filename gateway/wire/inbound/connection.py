@@ -87,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._state = State.HEAD
         self._waiting: Waiting | None = Waiting.SILENT
+        self._answered = False
         self._deadline = math.inf
         self._buffer = bytearray()
         self._searched = 0  # bytes of an unfinished head that were looked at
@@ -213,7 +214,8 @@ class Connection(asyncio.Protocol):
         assert self._body is not None
         content = self._body(self._buffer)
         if content is None:
-            self._wait_for(Waiting.BODY)
+            if self._waiting is Waiting.IDLE:
+                self._wait_for(Waiting.BODY)
             if self._server.crowded:
                 self._pause_reading()
             return
@@ -265,7 +267,8 @@ class Connection(asyncio.Protocol):
             return
         self._state, self._head, self._body = State.HEAD, None, None
         self._set_deadline(self._server.bounds.idle_timeout)
-        self._wait_for(Waiting.IDLE)
+        self._wait_for(Waiting.IDLE if self._answered else Waiting.SECOND)
+        self._answered = True
         self.resume_reading()
         if self._buffer:
             self._advance()
