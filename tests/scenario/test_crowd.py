@@ -23,11 +23,15 @@ Site = Callable[[str], Gateway]
 
 
 class Crowd:
-    """Connections that are kept open without a whole request; one that the gateway ends is opened again."""
+    """Connections that are kept open without a whole request; one that the gateway ends is opened again.
+
+    A whole request is sent once, and its connection is idle from its reply on.
+    """
 
     def __init__(self, address: str, sent: bytes, drop: bytes = b"") -> None:
         host, _, port = address.rpartition(":")
         self._at, self._sent, self._drop = (host, int(port)), sent, drop
+        self._whole = sent.startswith(b"GET ") and sent.endswith(b"\r\n\r\n")
         self._open: list[socket.socket] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._refill)
@@ -48,10 +52,13 @@ class Crowd:
             one = socket.create_connection(self._at, timeout=5)
             self._open.append(one)
             one.sendall(self._sent)
+            if self._whole:
+                one.recv(1)  # its reply has begun: from here on it is idle
 
     def _refill(self) -> None:
         while not self._over.wait(0.1):
-            for one in self._open[:]:
+            # A whole request again and again would be load, and no idle connection.
+            for one in () if self._whole else self._open[:]:
                 if not self._lives(one):
                     one.close()
                     self._open.remove(one)
