@@ -19,6 +19,8 @@ from tests.support.gateway import CHECKOUT, Gateway, wait_until
 
 FAULT = "400 idle connections, 256 open files"
 CROWD, ORDERS, WITHIN = 400, 100, 0.05
+REFILLED = 20
+"""Connections opened again in each tenth of a second: a crowd that stays, and no flood of new ones."""
 Site = Callable[[str], Gateway]
 
 
@@ -57,9 +59,11 @@ class Crowd:
 
     def _refill(self) -> None:
         while not self._over.wait(0.1):
+            ended = 0
             # A whole request again and again would be load, and no idle connection.
             for one in () if self._whole else self._open[:]:
-                if not self._lives(one):
+                if ended < REFILLED and not self._lives(one):
+                    ended += 1
                     one.close()
                     self._open.remove(one)
                     self._join()
@@ -166,6 +170,9 @@ def test_orders_hold_within_50_ms_under_a_crowd(kind: str, site: Site, erp: Erp,
     record_property("measured", f"{kind}: the slowest order in force after {max(took) * 1000:.0f} ms")
     assert len(took) == ORDERS
     assert max(took) <= WITHIN
+    shown = str(web.send("GET", gateway.control + "/metrics").body)
+    assert f'killcord_connections_evicted_total{{api="{"control" if "control" in kind else "data"}"}} 0.0' not in shown
+    assert 'killcord_connections{api="data"}' in shown
 
 
 def _policy(gateway: Gateway) -> object:
