@@ -41,10 +41,10 @@ def data_api(gateway: Gateway) -> Server:
     )
 
 
-def control_api(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> connection.Runner:
+def control_api(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> app.Runner:
     """The server of the control API, not listening yet."""
     built = app.build(_services(gateway, identify, role, log))
-    return connection.Runner(built, bounds=connection.Bounds(connections=gateway.resources.descriptors.control))
+    return app.Runner(built, bounds=connection.Bounds(connections=gateway.resources.descriptors.control))
 
 
 def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> Services:

@@ -20,7 +20,7 @@ from gateway.app import open_files, policies, servers
 from gateway.app.gateway import Gateway
 from gateway.cli.output import WRONG_USE, problems, wrong_use
 from gateway.core import timestamps
-from gateway.http.server.connection import Runner
+from gateway.http.app import Runner
 from gateway.http.server.request import Serving
 from gateway.observe import logs, metrics
 from gateway.settings import check

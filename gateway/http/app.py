@@ -1,13 +1,16 @@
-"""The control API's application."""
+"""The control API's application, and the server that runs it."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from aiohttp import web
 
+from gateway.core.connection_table import ConnectionTable
 from gateway.http.api import admission, approvals, checkpoints, effects, incidents, journal, orders, process, rollbacks, runs, tasks
 from gateway.http.server import guard, openapi, problem
+from gateway.http.server.connection import Bounds, Connection, Server
 from gateway.http.server.request import Services
 
 BODY_CAP = 1 << 20
@@ -34,3 +37,19 @@ def build(services: Services) -> web.Application:
 
 async def _end_streams(app: web.Application) -> None:
     app[journal.CLOSING].set()
+
+
+class Runner(web.AppRunner):
+    """Serves an application on bounded connections, and answers what is not HTTP with a problem document instead of aiohttp's own text."""
+
+    def __init__(self, app: web.Application, *, bounds: Bounds | None = None) -> None:
+        # A compressed body is refused, and never unpacked for that.
+        self._bounds = bounds or Bounds()
+        self.connections: ConnectionTable[Connection] = ConnectionTable(self._bounds.connections, self._bounds.connections)
+        super().__init__(app, access_log=None, handle_signals=False, auto_decompress=False, keepalive_timeout=self._bounds.idle_timeout)
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        made.__class__ = Server
+        cast(Server, made).bound(self._bounds, self.connections)
+        return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 from msgspec import Struct
@@ -105,19 +105,3 @@ class Server(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)
-
-
-class Runner(web.AppRunner):
-    """Serves an application on bounded connections, and answers what is not HTTP with a problem document instead of aiohttp's own text."""
-
-    def __init__(self, app: web.Application, *, bounds: Bounds | None = None) -> None:
-        # A compressed body is refused, and never unpacked for that.
-        self._bounds = bounds or Bounds()
-        self.connections: ConnectionTable[Connection] = ConnectionTable(self._bounds.connections, self._bounds.connections)
-        super().__init__(app, access_log=None, handle_signals=False, auto_decompress=False, keepalive_timeout=self._bounds.idle_timeout)
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        made.__class__ = Server
-        cast(Server, made).bound(self._bounds, self.connections)
-        return made

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from gateway.http import app
+from gateway.http.app import Runner
 from gateway.http.server import routing
-from gateway.http.server.connection import Runner
 from tests.support.control_api import Parts
 
 TOKEN = b"kcop_canary-canary-canary-canary"

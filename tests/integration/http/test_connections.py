@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from gateway.http import app
-from gateway.http.server.connection import Bounds, Runner
+from gateway.http.app import Runner
+from gateway.http.server.connection import Bounds
 from tests.support.control_api import Parts
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
