@@ -25,15 +25,15 @@ LOCAL_OPA = Path(".tools") / "opa"
 """Where ``make tools`` puts a real OPA."""
 
 
-async def open_engine(chosen: PolicyConfig, *, mint: Callable[[str], str], report: Callable[[str, str], None]) -> Engine:
-    """The engine, to be closed; a real OPA has been looked at once, and need not be there yet.
+async def open_engine(chosen: PolicyConfig, *, mint: Callable[[str], str], report: Callable[[str, str], None], connections: int) -> Engine:
+    """The engine, to be closed; a real OPA has been looked at once, over at most ``connections``, and need not be there yet.
 
     Raises:
         Misconfigured: the embedded engine cannot use the folder; one line per problem.
     """
     if chosen.opa is None:
         return EmbeddedEngine(chosen.path, mint=mint, report=report)
-    channel = Channel(_base(chosen.opa), chosen.opa.socket)
+    channel = Channel(_base(chosen.opa), chosen.opa.socket, connections=connections)
     remote = OpaEngine(channel, timeout=chosen.timeout, shown=str(chosen.opa), mint=mint, report=report)
     await remote.refresh()
     return remote

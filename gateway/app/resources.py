@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from gateway.app import data_dir
+from gateway.app import data_dir, open_files
 from gateway.app.policies import Engine, open_engine
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys.signing import SignedHeads, SignedLeases, open_head_key, open_lease_keys, retire_lease_keys
@@ -16,6 +16,7 @@ from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.clients.webhook.delivery import FOLDER, Webhooks, open_webhooks
 from gateway.control.upkeep import Heads
 from gateway.core import addresses
+from gateway.core.descriptors import Descriptors
 from gateway.ports.rates import Rates
 from gateway.settings.config import Config, ToolConfig
 from gateway.settings.network import RedisConfig
@@ -34,6 +35,7 @@ Report = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Resources:
+    descriptors: Descriptors
     clock: SystemClock
     store: SqliteStore
     vault: TenantVault
@@ -54,13 +56,16 @@ async def open_resources(
     ``closing`` closes it again, in the other order: last the journal, after its signed head.
 
     Raises:
-        Misconfigured: a folder, key, journal or policy cannot be used; one line per problem.
+        Misconfigured: a folder, key, journal or policy cannot be used, or the limit on open files is too low; one line per problem.
     """
+    parts = open_files.divided(config)
+    for name, (asked, given) in open_files.shrunk(config, parts).items():
+        warn("pool-shrunk", tool=name, connections=given, detail=f"{asked} are configured; the limit on open files leaves {given}")
     clock = SystemClock()
     data_dir.make(config.data_dir, f"{config.path.name}: data_dir", mode=0o700)
     if config.anchor is not None:
         data_dir.make(config.anchor, f"{config.path.name}: anchor.file")
-    engine = await open_engine(config.policy, mint=clock.mint, report=report)
+    engine = await open_engine(config.policy, mint=clock.mint, report=report, connections=parts.pools.get(open_files.POLICY, 0))
     closing.push_async_callback(engine.close)
     folder = config.data_dir / "keys"
     signer, master = open_head_key(folder), open_master_key(folder)
@@ -86,14 +91,15 @@ async def open_resources(
             await heads.tick()
 
     closing.push_async_exit(sign_last_head)
-    rates = await open_rates(config.rates, clock.monotonic)
+    rates = await open_rates(config.rates, clock.monotonic, connections=parts.pools.get(open_files.RATES, 0))
     closing.push_async_callback(rates.close)
     webhooks = await open_webhooks(config.webhooks, config.data_dir / FOLDER, store.history, store.registry, clock, warn)
     closing.push_async_callback(webhooks.close)
-    pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
+    origins = {name: _origin(one, parts.pools[open_files.tool(name)]) for name, one in config.tools.items()}
+    pool = Pool(origins, allowed=addresses.allowed)
     closing.push_async_callback(pool.close)
     vault = TenantVault(store.blobs, master)
-    return Resources(clock, store, vault, keys, signer, heads, engine, candidate, rates, webhooks, pool)
+    return Resources(parts, clock, store, vault, keys, signer, heads, engine, candidate, rates, webhooks, pool)
 
 
 def _folding(warn: Callable[..., None]) -> Callable[[int], None]:
@@ -108,15 +114,15 @@ def _folding(warn: Callable[..., None]) -> Callable[[int], None]:
     return progress
 
 
-def _origin(one: ToolConfig) -> Origin:
-    at, connections = one.section.base_url, one.section.connections
+def _origin(one: ToolConfig, connections: int) -> Origin:
+    at = one.section.base_url
     if at.scheme == "unix":
         return Origin(unix=at.socket, connections=connections)
     tls = ssl.create_default_context(cafile=str(one.ca) if one.ca is not None else None) if at.scheme == "https" else None
     return Origin(host=at.host, port=at.port, tls=tls, connections=connections)
 
 
-async def open_rates(config: RedisConfig | None, monotonic: Callable[[], float]) -> Rates:
+async def open_rates(config: RedisConfig | None, monotonic: Callable[[], float], *, connections: int) -> Rates:
     """The meters of a configuration, asked once; a server that does not answer yet shows in their health and is asked again."""
     rates: Rates = MemoryRates()
     if config is not None:
@@ -124,6 +130,6 @@ async def open_rates(config: RedisConfig | None, monotonic: Callable[[], float])
         from gateway.stores.redis.rates import RedisRates, client
 
         fallback = MemoryRates(config.share) if config.share is not None else None
-        rates = RedisRates(client(config), config.prefix, config.timeout, monotonic, str(config), fallback)
+        rates = RedisRates(client(config, connections=connections), config.prefix, config.timeout, monotonic, str(config), fallback)
     await rates.check()
     return rates

@@ -6,11 +6,10 @@ import hmac
 import os
 from collections.abc import Callable
 
-from aiohttp import web
-
 from gateway import errors
 from gateway.app.gateway import Gateway
 from gateway.http import app
+from gateway.http.server import connection
 from gateway.http.server.operators import Operator, Role
 from gateway.http.server.request import Services, Serving
 from gateway.settings import operators
@@ -26,21 +25,26 @@ def data_api(gateway: Gateway) -> Server:
     """The server of the data API, not listening yet."""
     http = gateway.config.settings.http
     lease_fields = {tool.lease_header.decode() for tool in gateway.calls.tools.values() if tool.lease_header is not None}
+    agents = gateway.resources.descriptors.agents
     return Server(
         gateway.calls.endpoint,
         hosts=tuple(http.allowed_hosts),
         clock=gateway.resources.clock,
         spawn=gateway.control.supervisor.spawn,
-        bounds=Bounds(body_cap=http.body_cap, body_timeout=http.body_timeout),
+        bounds=Bounds(
+            body_cap=http.body_cap,
+            body_timeout=http.body_timeout,
+            connections=agents,
+            peer_connections=agents // 2,
+        ),
         once=lease_fields,
     )
 
 
-def control_api(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> web.AppRunner:
+def control_api(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> app.Runner:
     """The server of the control API, not listening yet."""
     built = app.build(_services(gateway, identify, role, log))
-    # A compressed body is refused, and never unpacked for that.
-    return app.Runner(built, access_log=None, handle_signals=False, auto_decompress=False)
+    return app.Runner(built, bounds=connection.Bounds(connections=gateway.resources.descriptors.control))
 
 
 def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> Services:

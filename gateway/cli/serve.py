@@ -14,13 +14,14 @@ import uvloop
 from aiohttp import web
 
 from gateway import errors
-from gateway.app import acceptance, policies, servers
+from gateway.app import acceptance, open_files, policies, servers
 from gateway.app import gateway as app_gateway
 from gateway.app.gateway import Gateway
 from gateway.cli.output import WRONG_USE, problems, wrong_use
 from gateway.core import timestamps
+from gateway.http.app import Runner
 from gateway.http.server.request import Serving
-from gateway.observe import logs
+from gateway.observe import logs, metrics
 from gateway.settings import check
 from gateway.settings import config as settings
 from gateway.settings.config import Config
@@ -29,6 +30,9 @@ from gateway.wire.inbound.server import Server
 
 DRAINING, FINISHING = 0.8, 0.1
 """Shares of the grace period: for calls and their connections, then for outcomes that are left. The rest is for signing."""
+
+_BACKLOG = 1_024
+"""Connections that wait at the control API to be accepted. With few, a burst makes an operator's client try again after a second."""
 
 _COLLECT_AFTER = 20_000
 """New objects that live, before the youngest generation is collected. At 64 calls at once some 10,000 objects are in flight."""
@@ -41,6 +45,7 @@ def serve(config: Path, role: Serving, accept: str | None = None) -> None:
     """
     if accept is not None and not accept.strip():
         raise wrong_use("--accept-older-journal: write why; the reason is journaled")
+    open_files.raise_limit()
     try:
         code = uvloop.run(_serve(settings.load(config), role, accept))
     except errors.Misconfigured as wrong:
@@ -67,6 +72,7 @@ async def _serve(config: Config, role: Serving, accept: str | None) -> int:
         await _recover(gateway, logger.warning)
         agents = servers.data_api(gateway) if role != "control" else None
         runner = servers.control_api(gateway, identify, role, logger.error)
+        gateway.metrics.register(metrics.Connections(_tables(agents, runner)))
         await _listen(gateway, agents, runner)
         _routines(gateway)
         _tune_collection()
@@ -75,6 +81,12 @@ async def _serve(config: Config, role: Serving, accept: str | None) -> int:
         return await _drain(gateway, agents, runner)
     finally:
         await gateway.close()
+
+
+def _tables(agents: Server | None, runner: Runner) -> dict[str, metrics.Counted]:
+    """The connections of each API that this role serves."""
+    control: dict[str, metrics.Counted] = {"control": runner.connections}
+    return control if agents is None else {"data": agents.state.connections, **control}
 
 
 async def _recover(gateway: Gateway, warn: Callable[..., object]) -> None:
@@ -98,7 +110,11 @@ async def _listen(gateway: Gateway, agents: Server | None, runner: web.AppRunner
     listen = gateway.config.settings.listen
     control, data = listen.control, listen.data
     await runner.setup()
-    site = web.UnixSite(runner, control.path) if control.path else web.TCPSite(runner, control.host, control.port)
+    site = (
+        web.UnixSite(runner, control.path, backlog=_BACKLOG)
+        if control.path
+        else web.TCPSite(runner, control.host, control.port, backlog=_BACKLOG)
+    )
     await _bound(control, site.start())
     if agents is not None:
         await _bound(data, agents.open_unix(data.path) if data.path else agents.open_tcp(data.host, data.port))

@@ -36,7 +36,15 @@ _ISATAP = (0x00005EFE, 0x02005EFE)
 def loopback(host: str) -> bool:
     """Whether a host, as it is written, is this machine alone: ``localhost``, or an address that is. No name that only begins like one."""
     ip = _ip(host)
-    return host == "localhost" or (ip is not None and ip.is_loopback)
+    return host == "localhost" or (ip is not None and (getattr(ip, "ipv4_mapped", None) or ip).is_loopback)
+
+
+def peer(socket_name: object) -> str | None:
+    """The address of a connection's other end, from ``getpeername``; ``None`` for what is on this machine, where all share one."""
+    if not isinstance(socket_name, tuple) or not socket_name:
+        return None
+    host = str(socket_name[0])
+    return None if loopback(host) else host
 
 
 def literal(host: str) -> bool:

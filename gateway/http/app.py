@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from aiohttp import web
 
+from gateway.core.connection_table import ConnectionTable
 from gateway.http.api import admission, approvals, checkpoints, effects, incidents, journal, orders, process, rollbacks, runs, status, tasks
 from gateway.http.server import guard, openapi, problem
+from gateway.http.server.connection import Bounds, Connection, Server
 from gateway.http.server.request import Services
 
 BODY_CAP = 1 << 20
@@ -36,34 +39,17 @@ async def _end_streams(app: web.Application) -> None:
     app[journal.CLOSING].set()
 
 
-class _Connection(web.RequestHandler):
-    """One client's connection."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """Nothing that came is repeated, in the answer or in a log: a broken request may still hold a token."""
-        if request.writer.output_size > 0:
-            raise ConnectionResetError("the answer has already begun")
-        answer = problem.answer(problem.MalformedRequest() if status < 500 else problem.Internal())
-        answer.headers.update(guard.HEADERS)
-        answer.force_close()
-        return answer
-
-
-class _Server(web.Server):
-    """Makes a connection of ours for each client."""
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-
 class Runner(web.AppRunner):
-    """Serves an application, and answers what is not HTTP with a problem document instead of aiohttp's own text."""
+    """Serves an application on bounded connections, and answers what is not HTTP with a problem document instead of aiohttp's own text."""
+
+    def __init__(self, app: web.Application, *, bounds: Bounds | None = None) -> None:
+        # A compressed body is refused, and never unpacked for that.
+        self._bounds = bounds or Bounds()
+        self.connections: ConnectionTable[Connection] = ConnectionTable(self._bounds.connections, self._bounds.connections)
+        super().__init__(app, access_log=None, handle_signals=False, auto_decompress=False, keepalive_timeout=self._bounds.idle_timeout)
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        made.__class__ = _Server
+        made.__class__ = Server
+        cast(Server, made).bound(self._bounds, self.connections)
         return made

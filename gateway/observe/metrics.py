@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -166,3 +166,33 @@ class Deliveries(Collector):
             for family, count in zip(families, counts, strict=True):
                 family.add_metric((name,), count)
         return families
+
+
+class Counted(Protocol):
+    """The connections of one API."""
+
+    @property
+    def refused(self) -> int: ...
+
+    @property
+    def evicted(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Connections(Collector):
+    """Read when asked for; ``tables`` are the connections of each API by its name."""
+
+    tables: Mapping[str, Counted]
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics as Prometheus reads them."""
+        opened = GaugeMetricFamily("killcord_connections", "Open connections.", labels=("api",))
+        refused = CounterMetricFamily("killcord_connections_refused", "Connections refused at the bound.", labels=("api",))
+        evicted = CounterMetricFamily("killcord_connections_evicted", "Waiting connections ended for a new one.", labels=("api",))
+        for api, table in self.tables.items():
+            opened.add_metric((api,), len(table))
+            refused.add_metric((api,), table.refused)
+            evicted.add_metric((api,), table.evicted)
+        return opened, refused, evicted

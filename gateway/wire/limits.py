@@ -8,9 +8,10 @@ from msgspec import Struct
 class Bounds(Struct, frozen=True, kw_only=True):
     """Of the agents' server. Sizes are bytes, times are seconds.
 
-    ``head_timeout`` and ``body_timeout`` run from the first byte of a head and from its end; ``idle_timeout`` is how long a
-    connection may be silent between requests; ``write_timeout`` how long a client may leave a full buffer unread;
-    ``linger`` how long input is thrown away after a refusal, so that the client can still read it.
+    ``connections`` bounds them over all clients, ``peer_connections`` those of one address, unless that is the machine's own.
+    ``first_byte_timeout`` is how long a new connection may be silent; ``head_timeout`` and ``body_timeout`` run from the first byte
+    of a head and from its end; ``idle_timeout`` is how long a connection may be silent between requests; ``write_timeout`` how long a
+    client may leave a full buffer unread; ``linger`` how long input is thrown away after a refusal, so that the client can still read it.
     ``buffered_bytes`` bounds the request bytes held over all connections, ``pipelined_bytes`` what one connection may send before its
     call has ended.
     """
@@ -24,6 +25,8 @@ class Bounds(Struct, frozen=True, kw_only=True):
     pipelined_bytes: int = 64 << 10
     buffered_bytes: int = 256 << 20
     connections: int = 8_192
+    peer_connections: int = 4_096
+    first_byte_timeout: float = 5.0
     head_timeout: float = 10.0
     body_timeout: float = 10.0
     idle_timeout: float = 75.0

@@ -17,7 +17,7 @@ GRANTS = ("+evalsha", "+eval", "+get", "+set", "+time", "+select")
 
 
 async def opened(**place: object) -> Rates:
-    return await open_rates(RedisConfig(timeout=valkey.PATIENT, **place), SystemClock().monotonic)  # type: ignore[arg-type]
+    return await open_rates(RedisConfig(timeout=valkey.PATIENT, **place), SystemClock().monotonic, connections=4)  # type: ignore[arg-type]
 
 
 async def let_through(**place: object) -> bool:
@@ -33,7 +33,7 @@ async def let_through(**place: object) -> bool:
 
 
 async def test_without_a_store_rates_are_metered_in_memory() -> None:
-    rates = await open_rates(None, SystemClock().monotonic)
+    rates = await open_rates(None, SystemClock().monotonic, connections=0)
     assert rates.health() == (True, "memory")
 
 

@@ -197,7 +197,7 @@ async def test_dripping_does_not_put_a_deadline_off() -> None:
 
 
 async def test_an_idle_connection_is_closed_without_a_word() -> None:
-    async with Tool() as tool, gateway(tool, bounds=Bounds(idle_timeout=0.2, sweep=0.02)) as proxy:
+    async with Tool() as tool, gateway(tool, bounds=Bounds(idle_timeout=0.2, first_byte_timeout=0.2, sweep=0.02)) as proxy:
         fresh, used = await proxy.agent(), await proxy.agent()
         used.send(get())
         assert (await used.response()).status == 200
@@ -215,19 +215,54 @@ async def test_a_request_that_its_client_cuts_short_is_refused() -> None:
             assert tool.raw == b""
 
 
-async def test_connections_are_bounded() -> None:
+async def test_a_connection_without_a_first_byte_is_closed_sooner_than_an_idle_one() -> None:
+    bounds = Bounds(first_byte_timeout=0.2, idle_timeout=60.0, sweep=0.02)
+    async with Tool() as tool, gateway(tool, bounds=bounds) as proxy:
+        silent, used = await proxy.agent(), await proxy.agent()
+        used.send(get())
+        assert (await used.response()).status == 200
+        assert await silent.rest() == b""
+        used.send(get())
+        assert (await used.response()).status == 200
+
+
+async def test_at_the_bound_a_newcomer_takes_the_place_of_the_longest_silent_connection() -> None:
     async with Tool() as tool, gateway(tool, bounds=Bounds(connections=2)) as proxy:
+        used, silent = await proxy.agent(), await proxy.agent()
+        used.send(get())
+        assert (await used.response()).status == 200
+        for _ in range(3):
+            newcomer = await proxy.agent()
+            newcomer.send(get())
+            assert (await newcomer.response()).status == 200
+            assert await silent.rest() in (b"", b"(reset)")
+            silent, used = used, newcomer
+
+
+async def test_half_a_head_and_half_a_body_give_way_too() -> None:
+    for half in (get()[:20], post(b"abc")[:-1]):
+        async with Tool() as tool, gateway(tool, bounds=Bounds(connections=1)) as proxy:
+            slow = await proxy.agent()
+            slow.send(half)
+            await asyncio.sleep(0.05)
+            newcomer = await proxy.agent()
+            newcomer.send(get())
+            assert (await newcomer.response()).status == 200
+            assert await slow.rest() in (b"", b"(reset)")
+
+
+async def test_a_newcomer_is_refused_where_every_connection_has_a_call_under_way() -> None:
+    go_on = asyncio.Event()
+    async with Tool(held_until(go_on)) as tool, gateway(tool, bounds=Bounds(connections=2)) as proxy:
         agents = [await proxy.agent() for _ in range(2)]
         for agent in agents:
             agent.send(get())
+        await until(lambda: len(proxy.front.calls) == 2)
+        assert await (await proxy.agent()).rest() in (b"", b"(reset)")
+        go_on.set()
+        for agent in agents:
             assert (await agent.response()).status == 200
-        third = await proxy.agent()
-        assert await third.rest() in (b"", b"(reset)")
-        await agents.pop().close()
-        await asyncio.sleep(0.05)
-        again = await proxy.agent()
-        again.send(get())
-        assert (await again.response()).status == 200
+        assert proxy.server.state.connections.refused == 1
 
 
 async def test_bodies_over_the_common_bound_wait_for_others_to_end() -> None:

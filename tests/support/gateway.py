@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +51,16 @@ def settings(tool_url: str) -> Settings:
 
 @dataclass(slots=True)
 class Gateway:
-    """One gateway, started and ended at will on the same folder. ``lines`` is all it wrote on both outputs."""
+    """One gateway, started and ended at will on the same folder. ``lines`` is all it wrote on both outputs.
+
+    ``open_files`` is the limit on its open files, soft and hard; ``None`` for this process's own.
+    """
 
     folder: Path
     settings: Settings
     environ: Mapping[str, str] = field(default_factory=dict)
     token: str = field(default_factory=lambda: "test-" + secrets.token_urlsafe(24))
+    open_files: int | None = None
     lines: list[str] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
     _reader: threading.Thread | None = None
@@ -94,6 +100,7 @@ class Gateway:
             text=True,
             cwd=self.folder,
             env={**os.environ, "ERP_AUTHORIZATION": AUTHORIZATION, "KILLCORD_BOOTSTRAP_TOKEN": self.token, **self.environ},
+            preexec_fn=None if self.open_files is None else partial(resource.setrlimit, resource.RLIMIT_NOFILE, (self.open_files,) * 2),
         )
         self._reader = threading.Thread(target=_collect, args=(self._process, self.lines), daemon=True)
         self._reader.start()

@@ -127,12 +127,12 @@ class Channel:
     socket to dial instead of what ``base`` names.
     """
 
-    def __init__(self, base: str, socket: str = "") -> None:
+    def __init__(self, base: str, socket: str = "", *, connections: int = CONNECTIONS) -> None:
         self._base = base
         connector = (
-            aiohttp.UnixConnector(socket, limit=CONNECTIONS, keepalive_timeout=KEPT)
+            aiohttp.UnixConnector(socket, limit=connections, keepalive_timeout=KEPT)
             if socket
-            else aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEPT)
+            else aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEPT)
         )
         self._session = aiohttp.ClientSession(
             connector=connector,

@@ -133,7 +133,7 @@ CONNECTIONS = 16
 """Most of them that a node has to the server; calls beyond wait for one, within their deadline."""
 
 
-def client(server: Server) -> Redis:
+def client(server: Server, *, connections: int = CONNECTIONS) -> Redis:
     """A client that connects when it is first asked, with no deadlines of its own: the caller has to have one.
 
     It never retries, since a lost answer may have been counted.
@@ -141,7 +141,7 @@ def client(server: Server) -> Redis:
     kind, place = _place(server)
     pool = BlockingConnectionPool(
         connection_class=kind,
-        max_connections=CONNECTIONS,
+        max_connections=connections,
         timeout=None,
         # With deadlines the library waits by asyncio.wait_for, which before Python 3.12 can swallow a cancellation.
         socket_timeout=None,

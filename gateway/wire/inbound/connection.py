@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from typing import cast
 
+from gateway.core import addresses
+from gateway.core.connection_table import ConnectionTable, Waiting
 from gateway.core.request import canonical
 from gateway.errors import BodyTimeout, MalformedRequest, Refusal
 from gateway.model.call import Call, Head, Reply
@@ -30,19 +32,14 @@ class ServerState:
     def __init__(self, endpoint: Endpoint, grammar: Grammar, bounds: Bounds, clock: Clock, spawn: Spawn) -> None:
         self.endpoint, self.grammar, self.bounds = endpoint, grammar, bounds
         self.clock, self._spawn = clock, spawn
-        self.connections: set[Connection] = set()
+        self.connections: ConnectionTable[Connection] = ConnectionTable(bounds.connections, bounds.peer_connections)
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
         self.empty = asyncio.Event()
         self._buffered = 0
 
-    def admit(self, connection: Connection) -> bool:
-        """Whether there is room for one more connection."""
-        self.connections.add(connection)
-        return len(self.connections) <= self.bounds.connections and not self.draining
-
     def forget(self, connection: Connection) -> None:
-        self.connections.discard(connection)
+        self.connections.forget(connection)
         self.note_empty()
 
     def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
@@ -89,6 +86,8 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._state = State.HEAD
+        self._waiting: Waiting | None = Waiting.SILENT
+        self._answered = False
         self._deadline = math.inf
         self._buffer = bytearray()
         self._searched = 0  # bytes of an unfinished head that were looked at
@@ -105,8 +104,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._writer = Writer(self._transport)
-        self._set_deadline(self._server.bounds.idle_timeout)
-        if not self._server.admit(self):
+        self._set_deadline(self._server.bounds.first_byte_timeout)
+        peer = addresses.peer(transport.get_extra_info("peername"))
+        if self._server.draining or not self._server.connections.admit(self, peer):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -214,6 +214,8 @@ class Connection(asyncio.Protocol):
         assert self._body is not None
         content = self._body(self._buffer)
         if content is None:
+            if self._waiting is Waiting.IDLE:
+                self._wait_for(Waiting.BODY)
             if self._server.crowded:
                 self._pause_reading()
             return
@@ -235,6 +237,7 @@ class Connection(asyncio.Protocol):
 
     def _start(self, state: State, work: Coroutine[object, object, None]) -> None:
         self._state, self._deadline = state, math.inf
+        self._wait_for(None)
         self._task = self._server.spawn(self._guarded(work))
 
     async def _guarded(self, work: Coroutine[object, object, None]) -> None:
@@ -264,6 +267,8 @@ class Connection(asyncio.Protocol):
             return
         self._state, self._head, self._body = State.HEAD, None, None
         self._set_deadline(self._server.bounds.idle_timeout)
+        self._wait_for(Waiting.IDLE if self._answered else Waiting.SECOND)
+        self._answered = True
         self.resume_reading()
         if self._buffer:
             self._advance()
@@ -294,6 +299,11 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     # --- bounds ---
+
+    def _wait_for(self, awaited: Waiting | None) -> None:
+        if awaited is not self._waiting:
+            self._server.connections.waits(self, self._waiting, awaited)
+            self._waiting = awaited
 
     def _set_deadline(self, seconds: float) -> None:
         self._deadline = self._loop.time() + seconds

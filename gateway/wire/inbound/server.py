@@ -66,14 +66,14 @@ class Server:
         state.draining = True
         for listener in self._listeners:
             listener.close()
-        for connection in list(state.connections):
+        for connection in state.connections:
             connection.retire()
         state.note_empty()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await state.empty.wait()
         ended = not state.tasks
-        for connection in list(state.connections):
+        for connection in state.connections:
             connection.abort()
         if self._sweep is not None:
             self._sweep.cancel()
@@ -88,6 +88,6 @@ class Server:
         """One sweep over all connections: cheaper than a timer for each of their calls."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for connection in list(self.state.connections):
+        for connection in self.state.connections:
             connection.check(now)
         self._sweep = loop.call_later(self.state.bounds.sweep, self._check_deadlines)
