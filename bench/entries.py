@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.clients.clock import SystemClock
+from gateway.clients.keys.vault import open_master_key, state_key
 from gateway.core import timestamps
 from gateway.core.codec.entry import of_fields
 from gateway.core.codec.record import RUN
@@ -37,7 +38,7 @@ async def written(data_dir: Path, count: int, note: Note) -> None:
     """A journal of at least ``count`` entries in ``data_dir``."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = SystemClock()
-    opened = await store.open_store(data_dir, clock, Expected(key=b"k" * 32))
+    opened = await store.open_store(data_dir, clock, _expected(data_dir))
     try:
         runs = [_run(number, clock.now()) for number in range(min(RUNS, max(1, count // 10)))]
         await asyncio.gather(*(opened.journal.append(of_fields(_opened(run))) for run in runs))
@@ -51,10 +52,15 @@ async def written(data_dir: Path, count: int, note: Note) -> None:
         await opened.close()
 
 
+def _expected(data_dir: Path) -> Expected:
+    """With the key of the gateway that will start there: by another one it would project all entries again."""
+    return Expected(key=state_key(open_master_key(data_dir / "keys")))
+
+
 async def left_open(data_dir: Path, count: int, name: str) -> None:
     """So many more intents of which nobody says what came of them, as a gateway leaves them that is killed; ``name`` is new each time."""
     clock = SystemClock()
-    opened = await store.open_store(data_dir, clock, Expected(key=b"k" * 32))
+    opened = await store.open_store(data_dir, clock, _expected(data_dir))
     try:
         turns = [_Turn(_run(0, clock.now()), f"{name}-{number}", clock.now()) for number in range(count)]
         await asyncio.gather(*(opened.journal.intend(turn.opening()) for turn in turns))

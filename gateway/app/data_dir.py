@@ -65,6 +65,17 @@ def anchored(folder: Path | None, warn: Callable[..., object]) -> Callable[[str]
     return read
 
 
+def elsewhere(folder: Path | None) -> Callable[[str], Sequence[Head]]:
+    """The newest anchored head of each stream but one; several nodes may share an anchor."""
+
+    def read(stream: str) -> Sequence[Head]:
+        files = [] if folder is None else sorted(path for path in folder.glob("*.heads") if path.stem != stream)
+        found = (heads_in(path.read_text(encoding="utf-8", errors="replace"))[0] for path in files)
+        return [heads[-1] for heads in found if heads]
+
+    return read
+
+
 def heads_in(text: str) -> tuple[list[Head], int]:
     """The heads of a file of signed notes, signatures not judged; and how many notes are malformed."""
     found, unread = [], 0

@@ -39,7 +39,7 @@ async def rebuild(config: Config, reason: str) -> dict[str, Any]:
             [f"{config.data_dir}: {found.finding}; the entries themselves were changed, so tables are not made from them: restore a backup"]
         )
     anchored = data_dir.anchored(config.anchor, lambda *_, **__: None)
-    expected = Expected(key, anchored, signer.signed)
+    expected = Expected(key=key, anchored=anchored, signed=signer.signed)
     check_heads_of(config.data_dir, expected)
     tables = differing(config.data_dir)
     entries = folding.rebuild(config.data_dir)

@@ -69,7 +69,14 @@ async def open_resources(
     closing.push_async_callback(engine.close)
     folder = config.data_dir / "keys"
     signer, master = open_head_key(folder), open_master_key(folder)
-    expected = Expected(state_key(master), data_dir.anchored(config.anchor, warn), signer.signed, accept, _folding(warn))
+    expected = Expected(
+        key=state_key(master),
+        anchored=data_dir.anchored(config.anchor, warn),
+        elsewhere=data_dir.elsewhere(config.anchor),
+        signed=signer.signed,
+        accept=accept,
+        progress=_folding(warn),
+    )
     store = await open_store(config.data_dir, clock, expected)
     closing.push_async_callback(store.close)
     if store.misfits.foreign:

@@ -16,6 +16,7 @@ from gateway import errors
 from gateway.core.codec import entry as codec
 from gateway.core.codec.record import with_tool
 from gateway.core.journal import projection
+from gateway.core.journal.chain import Verifier
 from gateway.model.entry import Position
 from gateway.stores.sqlite import database
 from gateway.stores.sqlite.database import FILE, READING, WRITING
@@ -53,10 +54,16 @@ class TableFinding(Struct, frozen=True):
 
 
 def fold(source: sqlite3.Connection, target: sqlite3.Connection, stream: str, progress: Progress) -> int:
-    """Fold all entries of ``source`` into the empty tables of ``target``; returns how many."""
-    tables, last, count = Tables(target), 0, 0
+    """Fold all entries of ``source`` into the empty tables of ``target``; returns how many.
+
+    Raises:
+        Misconfigured: they do not form a chain, so tables that follow from them would prove nothing.
+    """
+    tables, verifier, last, count = Tables(target), Verifier(), 0, 0
     while rows := source.execute(WRITING["all_entries"], (last, _AT_ONCE)).fetchall():
         for seq, line in rows:
+            if (broken := verifier.feed(line)) is not None:
+                raise errors.Misconfigured([f"{FILE}: entry {broken}; check it with 'killcord journal verify'"])
             tables.apply(projection.changes(codec.decode(line), Position(stream, seq)), seq)
         tables.flush()
         last, count = rows[-1][0], count + len(rows)
@@ -83,7 +90,9 @@ def differences(source: sqlite3.Connection, progress: Progress = lambda _: None)
             fold(source, scratch, str(stream), progress)
         except (ValueError, KeyError, TypeError) as broken:
             raise errors.Misconfigured([f"{FILE}: an entry cannot be read ({broken}); check it with 'killcord journal verify'"]) from broken
-        return [found for table in FOLDED if (found := _compare(table, source, scratch)) is not None]
+        found = [one for table in FOLDED if (one := _compare(table, source, scratch)) is not None]
+        misfiled = source.execute(READING["misfiled_entry"]).fetchall()
+        return [*found, *(TableFinding("entries", f"seq={seq}", "another kind, run or tenant than its line has") for (seq,) in misfiled)]
 
 
 _SCHEMA = """
@@ -129,7 +138,10 @@ def _named(keys: list[str], values: list[Any] | None) -> str:
 
 
 def refold(opened: database.Database, progress: Progress = lambda _: None) -> int:
-    """Empty the folded tables and fold every entry again, in the open transaction of the writer's connection; returns how many."""
+    """Empty the folded tables and fold every entry again, in the open transaction of the writer's connection; returns how many. What an
+    entry is found by is taken from its line again.
+    """
+    opened.writer.execute(WRITING["refile_entries"])
     for table in FOLDED:
         opened.writer.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
     return fold(opened.writer, opened.writer, opened.stream, progress)

@@ -1,8 +1,8 @@
 """A keyed digest of the folded tables, kept with every commit, so that a start finds a row that no entry put there.
 
-The digest is a sum modulo 2**256 of the keyed BLAKE2b hashes of items: a write is two items, what its intent set and what changes later;
-each row of the other tables is one; a counter adds its value times the hash of its scope and name. So a change costs what it changes,
-whatever the tables hold. The last entry of a commit carries a MAC over stream, seq, chain hash and digest.
+The digest is a sum modulo 2**256 of the keyed BLAKE2b hashes of rows, of a write those columns by which something is allowed or undone; a
+counter adds its value times the hash of its scope and name. So a change costs what it changes, whatever the tables hold. The last entry
+of a commit carries a MAC over stream, seq, chain hash and digest.
 
 A user who edits the file without the key can compute neither. ``sightings`` are left out: each read changes one, and nothing that is
 allowed rests on one alone. A full verification compares them too.
@@ -15,11 +15,11 @@ import hmac
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from operator import itemgetter
 
 import msgspec
 
-from gateway.stores.sqlite.database import READING, Row
+from gateway.stores.sqlite.database import WRITING, Row
 
 DOCUMENTS = ("named_keys", "runs", "orders", "tasks", "incidents", "rollbacks", "approvals", "checkpoints")
 """Tables that rarely change: triggers on the writer's connection report their rows, so that no query has to be known here."""
@@ -32,10 +32,19 @@ _BOUND = 100_000
 
 _encode = msgspec.msgpack.Encoder().encode
 
+_BY_INTENT = (
+    "seq tenant workflow_id key_digest key_same key_own content window_s attempt wire_key run_id class automatic allowed_until compensates "
+    "before_version snapshot_ref args_ref rollback_id guarded"
+)
+"""Columns of a write that its intent sets, as far as something is allowed or undone by them; reading all takes a start twice the time."""
+_BY_OUTCOME = "state outcome_seq status after_version reply_ref verification known_by pending"
 _IN_FLIGHT: Row = ("in_flight", None, None, None, None, "none", None, 0)
-"""What an outcome sets, as it is before one; in the order of ``_SETTLED``."""
-_ID, _OBJECT, _WIRE_KEY = 12, 14, 23
-"""Places in the row of ``keep_writes``: what may change of a write that creates something, and its name."""
+"""Those before an outcome."""
+_WRITES = f"SELECT {', '.join(f'{_BY_INTENT} {_BY_OUTCOME}'.split())} FROM writes"  # noqa: S608 - names of our own
+
+_inserted = [name.strip() for name in WRITING["keep_writes"].partition("(")[2].partition(")")[0].split(",")]
+_of_inserted = itemgetter(*map(_inserted.index, _BY_INTENT.split()))
+_WIRE_KEY = _BY_INTENT.split().index("wire_key")
 
 
 class RowHash:
@@ -54,18 +63,13 @@ def scan(connection: sqlite3.Connection, key: bytes) -> int:
     """The digest of the tables as they are stored; reads each of their rows once."""
     row_hash = RowHash(key)
     found = 0
-    for row in connection.execute(READING["digest_of_writes"]):
-        found += row_hash(row[:_CHANGING]) + row_hash(row[_CHANGING:])
+    found += sum(map(row_hash, connection.execute(_WRITES)))
     for scope, name, used in connection.execute("SELECT scope, name, used FROM counters"):
         found += used * row_hash((scope, name))
     found += sum(map(row_hash, connection.execute("SELECT 'members', scope, name, member FROM members")))
     for table in DOCUMENTS:
         found += sum(row_hash(text) for (text,) in connection.execute(f"SELECT {_text(connection, table)} FROM {table}"))  # noqa: S608
     return found % _MODULUS
-
-
-_CHANGING = 35
-"""Columns of ``digest_of_writes`` that an intent sets permanently: those after it may change."""
 
 
 def mac(key: bytes, stream: str, seq: int, chain_hash: str, digest: int) -> bytes:
@@ -90,7 +94,7 @@ class StateDigest:
         self._row_hash = RowHash(key)
         self._kept = self._value = value
         self._names: dict[tuple[str, str], int] = {}
-        self._in_flight: dict[str, tuple[Any, Any, int]] = {}
+        self._in_flight: dict[str, tuple[Row, int]] = {}
         connection.create_function("digest_added", 1, self._add)
         connection.create_function("digest_removed", 1, self._remove)
         for statement in _triggers(connection):
@@ -98,21 +102,20 @@ class StateDigest:
 
     def opened(self, row: Row) -> None:
         """A write is inserted; ``row`` is in the order of ``keep_writes``."""
-        id_, object_, wire_key = row[_ID], row[_OBJECT], row[_WIRE_KEY]
-        changing = self._row_hash((wire_key, id_, object_, *_IN_FLIGHT))
-        self._value += self._row_hash((*row[:1], *row[2:_ID], row[13], *row[15:])) + changing
+        cells = _of_inserted(row)
+        added = self._row_hash((*cells, *_IN_FLIGHT))
+        self._value += added
         if len(self._in_flight) < _BOUND:
-            self._in_flight[wire_key] = (id_, object_, changing)
+            self._in_flight[cells[_WIRE_KEY]] = (cells, added)
 
     def settled(self, row: Row) -> bool:
         """A write gets its first outcome; ``row`` is as for ``settle_writes``. False if only :meth:`watch` can find what changes."""
         found = self._in_flight.pop(row[0], None)
         if found is None:
             return False
-        id_, object_, before = found
-        wire_key, state, verification, outcome, status, version, reply, _, made, made_object, known_by, pending = row
-        after = (wire_key, made if made is not None else id_, object_ if object_ is not None else made_object)
-        self._value += self._row_hash((*after, state, outcome, status, version, reply, verification, known_by, int(pending))) - before
+        cells, added = found
+        _, state, verification, outcome, status, version, reply, _, _, _, known_by, pending = row
+        self._value += self._row_hash((*cells, state, outcome, status, version, reply, verification, known_by, int(pending))) - added
         return True
 
     @contextmanager
@@ -123,11 +126,8 @@ class StateDigest:
         self._value += self._changing(wire_keys) - before
 
     def _changing(self, wire_keys: Collection[str]) -> int:
-        return sum(
-            self._row_hash(row[_CHANGING:])
-            for wire_key in wire_keys
-            for row in self._connection.execute(READING["digest_of_write"], (wire_key,)).fetchall()
-        )
+        query = f"{_WRITES} WHERE wire_key = ?"
+        return sum(self._row_hash(row) for key in wire_keys for row in self._connection.execute(query, (key,)).fetchall())
 
     def counted(self, key: tuple[str, str], amount: int) -> None:
         """A counter (scope, name) grows."""

@@ -127,6 +127,9 @@ def newest(opened: Database) -> Tip:
     tip = Tip(0, chain.GENESIS, "") if whole else _tip(opened, *rows[0])
     for seq, line in rows if whole else rows[1:]:
         tip = _linked(opened, tip, seq, line)
+    (count,) = opened.reader.execute(READING["count_of_entries"]).fetchone()
+    if count != tip.seq:
+        raise _broken(opened, tip.seq, f"it is the newest of {count} entries, so {tip.seq - count} are missing before it")
     return tip
 
 

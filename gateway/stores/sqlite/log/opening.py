@@ -26,12 +26,13 @@ from gateway.stores.sqlite.state_digest import StateDigest
 
 class Expected(Struct, frozen=True):
     """What a journal is held against. ``key`` (up to 64 bytes) proves its tables. ``anchored`` gives the heads of a stream that are kept
-    elsewhere, ``signed`` returns whether this node's key signed one. ``accept``: start although heads do not fit. ``progress`` is called
-    while all entries are folded.
+    outside the store, ``elsewhere`` the newest ones of all other streams there, ``signed`` returns whether this node's key signed one.
+    ``accept``: start although heads do not fit. ``progress`` is called while all entries are folded.
     """
 
     key: bytes
     anchored: Callable[[str], Sequence[Head]] = lambda _: ()
+    elsewhere: Callable[[str], Sequence[Head]] = lambda _: ()
     signed: Callable[[Head], bool] = lambda _: True
     accept: bool = False
     progress: Progress = lambda _: None
@@ -45,6 +46,9 @@ def check_heads(opened: Database, tip: Tip, expected: Expected) -> Misfits:
     """
     stored = [Head(*row) for row in opened.reader.execute(READING["heads"]).fetchall() if row[0] == opened.stream]
     found = heads.compare([*stored, *expected.anchored(opened.stream)], acceptances(opened.reader), hash_at(opened.reader), expected.signed)
+    if tip.seq == 0 and (lost := [head for head in expected.elsewhere(opened.stream) if expected.signed(head)]):
+        # An empty journal, and heads of another one that this node signed: the file was removed or replaced.
+        found = Misfits(own=tuple(lost))
     if found.own and not expected.accept:
         raise _contradicted(opened, tip, found.own)
     return found
@@ -116,6 +120,11 @@ def _contradicted(opened: Database, tip: Tip, found: Sequence[Head]) -> errors.M
         "keep a copy as evidence and restore the newest journal; on an older one, revoked leases and used budgets come back. "
         "If no newer one is left, start with --accept-older-journal REASON, which revokes every lease and journals why"
     )
+    if found[0].stream != opened.stream:
+        newest = max(found, key=lambda head: head.ts)
+        return errors.Misconfigured(
+            [f"{opened.path}: it is empty, but this node signed heads of another journal, up to {newest.stream}/{newest.seq}; {advice}"]
+        )
     return errors.Misconfigured(
         [f"{opened.path}: entry {opened.stream}/{min(found[0].seq, tip.seq + 1)}: {heads.describe(found[0], tip.seq)}{more}; {advice}"]
     )

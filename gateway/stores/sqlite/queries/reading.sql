@@ -41,6 +41,14 @@ SELECT state FROM entries WHERE seq = ?
 -- name: tail
 SELECT seq, line FROM entries ORDER BY seq DESC LIMIT ?
 
+-- name: count_of_entries
+SELECT count(*) FROM entries
+
+-- name: misfiled_entry
+SELECT seq FROM (SELECT seq, kind, run_id, tenant, CAST(line AS TEXT) AS told FROM entries)
+WHERE kind IS NOT json_extract(told, '$.kind') OR run_id IS NOT json_extract(told, '$.run_id') OR tenant IS NOT json_extract(told, '$.tenant')
+LIMIT 1
+
 -- name: heads
 SELECT stream, seq, hash, ts, note FROM heads ORDER BY stream
 
@@ -265,22 +273,6 @@ SELECT ref, tenant, data FROM blobs WHERE ref IN (SELECT value FROM json_each(?)
 
 -- name: tenant_key
 SELECT wrapped FROM tenant_keys WHERE tenant = ?
-
--- name: digest_of_writes
-SELECT
-  seq, tenant, workflow_id, key_digest, key_kind, content, window_s, key_same, key_own, system, type, target_tenant, place, class, remedy,
-  automatic, allowed_until, compensates, undeclared, attempt, wire_key, run_id, generation, step_id, tool, action, at, before_version,
-  snapshot_ref, args_ref, rollback_id, parent_step, method, existed, guarded,
-  wire_key, id, object, state, outcome_seq, status, after_version, reply_ref, verification, known_by, pending
-FROM writes
-
--- name: digest_of_write
-SELECT
-  seq, tenant, workflow_id, key_digest, key_kind, content, window_s, key_same, key_own, system, type, target_tenant, place, class, remedy,
-  automatic, allowed_until, compensates, undeclared, attempt, wire_key, run_id, generation, step_id, tool, action, at, before_version,
-  snapshot_ref, args_ref, rollback_id, parent_step, method, existed, guarded,
-  wire_key, id, object, state, outcome_seq, status, after_version, reply_ref, verification, known_by, pending
-FROM writes WHERE wire_key = ?
 
 -- name: open_counts
 SELECT

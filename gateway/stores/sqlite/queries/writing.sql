@@ -104,6 +104,12 @@ INSERT INTO tenant_keys (tenant, wrapped) VALUES (?, ?) ON CONFLICT DO NOTHING
 -- name: forget_tenant_key
 DELETE FROM tenant_keys WHERE tenant = ?
 
+-- name: refile_entries
+UPDATE entries SET kind = json_extract(CAST(line AS TEXT), '$.kind'), run_id = json_extract(CAST(line AS TEXT), '$.run_id'),
+  tenant = json_extract(CAST(line AS TEXT), '$.tenant')
+WHERE kind IS NOT json_extract(CAST(line AS TEXT), '$.kind') OR run_id IS NOT json_extract(CAST(line AS TEXT), '$.run_id')
+  OR tenant IS NOT json_extract(CAST(line AS TEXT), '$.tenant')
+
 -- name: probe
 INSERT INTO probe (room) VALUES (zeroblob(65536))
 
