@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from gateway.app import data_dir
 from gateway.app.policies import Engine, open_engine
-from gateway.clients.clock import SystemClock
+from gateway.clients.clock import JUMP, SystemClock
 from gateway.clients.keys.signing import SignedHeads, SignedLeases, open_head_key, open_lease_keys
 from gateway.clients.keys.vault import TenantVault, open_master_key
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.clients.webhook.delivery import FOLDER, Webhooks, open_webhooks
-from gateway.control.upkeep import Heads
-from gateway.core import addresses
+from gateway.control.upkeep import Heads, WallClock
+from gateway.core import addresses, timestamps
 from gateway.ports.rates import Rates
 from gateway.settings.config import Config, ToolConfig
 from gateway.settings.network import RedisConfig
@@ -31,6 +31,7 @@ Report = Callable[[str, str], None]
 @dataclass(frozen=True, slots=True)
 class Resources:
     clock: SystemClock
+    wall: WallClock
     store: SqliteStore
     vault: TenantVault
     keys: SignedLeases
@@ -59,6 +60,9 @@ async def open_resources(config: Config, report: Report, warn: Callable[..., Non
     keys, signer = open_lease_keys(folder), open_head_key(folder)
     store = await open_store(config.data_dir, clock)
     closing.push_async_callback(store.close)
+    wall = WallClock(clock.wall_ahead, JUMP, warn)
+    if (tail := await store.history.tail()).seq:
+        wall.started(clock.now(), timestamps.instant(tail.ts))
     candidate = None if config.candidate is None else EmbeddedEngine(config.candidate, mint=clock.mint, report=report)
     if candidate is not None:
         closing.push_async_callback(candidate.close)
@@ -76,7 +80,7 @@ async def open_resources(config: Config, report: Report, warn: Callable[..., Non
     pool = Pool({name: _origin(one) for name, one in config.tools.items()}, allowed=addresses.allowed)
     closing.push_async_callback(pool.close)
     vault = TenantVault(store.blobs, open_master_key(folder))
-    return Resources(clock, store, vault, keys, signer, heads, engine, candidate, rates, webhooks, pool)
+    return Resources(clock, wall, store, vault, keys, signer, heads, engine, candidate, rates, webhooks, pool)
 
 
 def _origin(one: ToolConfig) -> Origin:
