@@ -1,5 +1,5 @@
-"""Periodic work: unknown outcomes are probed until they are decided, the journal's newest hash is signed and anchored, and the wall clock is
-compared with the process's time.
+"""Periodic work: unknown outcomes are probed until they are decided, the journal's newest hash is signed and anchored, and the wall clock
+is compared with the process's time.
 """
 
 from __future__ import annotations
