@@ -146,7 +146,9 @@ class RateLimited(Refusal, status=429, retryable=True, hint="Wait for the time i
 
 
 class BlastRadius(
-    Refusal, status=429, hint="Stop, and leave the rest to a person: 'violated-policies' names the limit; an operator can open another run."
+    Refusal,
+    status=403,
+    hint="Stop; waiting does not help. 'violated-policies' names the limit: an admin can raise a run's limit as the run is resumed.",
 ):
     """The call would exceed a limit of the run."""
 

@@ -99,7 +99,8 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
     tools = {name: _tool(one) for name, one in config.tools.items()}
     reader, streams, steps = ToolReader(resources.pool), Streams(), StepCounter(registry)
     replica.changed.append(streams.recheck)
-    gate, replies, decide = Gate(replica, clock, engine), Replies(replica, clock, streams), Decide(engine, registry, resources.candidate)
+    gate, decide = Gate(replica, clock, engine), Decide(engine, registry, resources.candidate)
+    replies = Replies(replica, clock, streams, config.settings.http.blast_radius_status)
     polls = Polls(reader, clock)
     pending = PendingWrites(tools, polls, journal, registry, vault, clock)
     probed_writes = ProbedWrites(tools, vault)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from gateway.app import data_dir, open_files
 from gateway.app.policies import Engine, open_engine
-from gateway.clients.clock import SystemClock
+from gateway.clients.clock import JUMP, SystemClock
 from gateway.clients.keys.signing import SignedHeads, SignedLeases, open_head_key, open_lease_keys, retire_lease_keys
 from gateway.clients.keys.vault import TenantVault, open_master_key, state_key
 from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.clients.webhook.delivery import FOLDER, Webhooks, open_webhooks
-from gateway.control.upkeep import Heads
-from gateway.core import addresses
+from gateway.control.upkeep import Heads, WallClock
+from gateway.core import addresses, timestamps
 from gateway.core.descriptors import Descriptors
 from gateway.ports.rates import Rates
 from gateway.settings.config import Config, ToolConfig
@@ -37,6 +37,7 @@ Report = Callable[[str, str], None]
 class Resources:
     descriptors: Descriptors
     clock: SystemClock
+    wall: WallClock
     store: SqliteStore
     vault: TenantVault
     keys: SignedLeases
@@ -88,6 +89,9 @@ async def open_resources(
     if store.misfits.own:
         retire_lease_keys(folder)
     keys = open_lease_keys(folder)
+    wall = WallClock(clock.wall_ahead, JUMP, warn)
+    if (tail := await store.history.tail()).seq:
+        wall.started(clock.now(), timestamps.instant(tail.ts))
     candidate = None if config.candidate is None else EmbeddedEngine(config.candidate, mint=clock.mint, report=report)
     if candidate is not None:
         closing.push_async_callback(candidate.close)
@@ -106,7 +110,7 @@ async def open_resources(
     pool = Pool(origins, allowed=addresses.allowed)
     closing.push_async_callback(pool.close)
     vault = TenantVault(store.blobs, master)
-    return Resources(parts, clock, store, vault, keys, signer, heads, engine, candidate, rates, webhooks, pool)
+    return Resources(parts, clock, wall, store, vault, keys, signer, heads, engine, candidate, rates, webhooks, pool)
 
 
 def _folding(warn: Callable[..., None]) -> Callable[[int], None]:

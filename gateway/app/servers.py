@@ -89,12 +89,14 @@ def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
     journal = gateway.control.journal.health()
     deciding, policy = resources.engine.health()
     metering, rates = resources.rates.health()
+    agreeing, wall = resources.wall.health()
     fresh = orders.fresh(now=resources.clock.now())
     parts: dict[str, object] = {
         "journal": {"ok": journal.ok, "detail": journal.reason, "lag": journal.lag, "seq": journal.seq},
         "policy": {"ok": deciding, "detail": policy},
         "rates": {"ok": metering, "detail": rates},
         "containment": {"ok": fresh, "detail": f"epoch {orders.epoch}"},
+        "clock": {"ok": agreeing, "detail": wall},
         "draining": draining,
     }
     return journal.ok and deciding and metering and fresh and not draining, parts

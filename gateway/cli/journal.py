@@ -97,7 +97,7 @@ def verify(context: typer.Context, file: File = None, heads: Heads = None, key: 
         from gateway.settings import config as settings
 
         try:
-            file, anchor, own = repair.evidence_of(settings.load(config))
+            file, anchor, own = repair.evidence_of(settings.load(config, secrets=False))
         except Misconfigured as wrong:
             raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong
         heads, key = heads or anchor, key or own

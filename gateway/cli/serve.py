@@ -146,6 +146,7 @@ def _routines(gateway: Gateway) -> None:
     if resources.candidate is not None:
         supervisor.every(0.5, "candidate", resources.candidate.refresh)
     supervisor.every(60.0, "heads", resources.heads.tick)
+    supervisor.every(1.0, "clock", resources.wall.tick)
     supervisor.every(1.0, "rates", resources.rates.check)
     supervisor.every(1.0, "reconcile", gateway.recovery.reconciler.tick)
     supervisor.every(1.0, "responses", gateway.control.monitor.turn)

@@ -7,34 +7,68 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
 """Two characters for each 10 bits."""
 
+JUMP = 60.0
+"""Seconds between the process's time and the wall clock, beyond which the wall clock counts as set: it is reported, not followed."""
+
+SLEW = 0.0005
+"""Seconds per second by which the process's time follows a smaller difference, as NTP daemons do."""
+
+
+def _elapsing() -> Callable[[], float]:
+    """Seconds that no setting of the wall clock moves; they include the time for which the machine was suspended, where it tells."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    if boottime is None:
+        return time.monotonic
+    read = time.clock_gettime
+    return lambda: read(boottime)
+
 
 class SystemClock:
-    """Belongs to one thread. Time that a correction set back stands still until it has caught up."""
+    """Belongs to one thread. ``now`` is the wall clock at the start plus what has elapsed since: setting the wall clock moves no deadline.
 
-    def __init__(self) -> None:
-        self._now = 0.0
+    ``wall`` gives Unix seconds, ``elapsed`` seconds since any moment.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time, elapsed: Callable[[], float] | None = None) -> None:
+        self._wall = wall
+        self._elapsed = elapsed or _elapsing()
+        self._compared = self._elapsed()
+        self._began = wall() - self._compared
         self._millis = 0
         self._prefix = ""
         self._random = 0
         self._chance = RandomBytes()
 
     def now(self) -> float:
-        now = time.time()
-        if now > self._now:
-            self._now = now
-        return self._now
+        return self._began + self._elapsed()
 
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def wall_ahead(self) -> float:
+        """Seconds by which the wall clock is ahead of the process's time, less what following it takes off since the last comparison.
+
+        Called about once a second. A difference beyond ``JUMP`` is left as it is.
+        """
+        elapsed = self._elapsed()
+        passed, self._compared = elapsed - self._compared, elapsed
+        difference = self._wall() - (self._began + elapsed)
+        if abs(difference) > JUMP:
+            return difference
+        most = max(0.0, passed) * SLEW
+        step = min(most, max(-most, difference))
+        self._began += step
+        return difference - step
+
     def mint(self, prefix: str) -> str:
         """``<prefix>_<ULID>``: 48 bits of milliseconds, then 80 random bits that go up by one within a millisecond."""
-        millis = time.time_ns() // 1_000_000
+        millis = int(self.now() * 1000)
         if millis > self._millis:
             self._millis = millis
             self._prefix = _coded(millis, 50)

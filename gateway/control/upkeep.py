@@ -1,4 +1,6 @@
-"""Periodic work: unknown outcomes are probed until they are decided, and the journal's newest hash is signed and anchored."""
+"""Periodic work: unknown outcomes are probed until they are decided, the journal's newest hash is signed and anchored, and the wall clock
+is compared with the process's time.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +59,52 @@ class Heads:
                 f"Entry {last.stream}/{last.seq} is not the one that the newest head was signed over: the journal was changed while the "
                 "gateway ran. No head is signed. Keep a copy as evidence and run 'killcord journal verify'."
             )
+
+
+_CORRECT = "orders, leases and rates run on, unaffected; correct the machine's clock, or restart the gateway if the wall clock is right now"
+
+
+_BEHIND = "the journal's newest entry is later than this start: leases and orders last that much longer; correct the clock, then restart"
+
+
+@dataclass(slots=True)
+class WallClock:
+    """Reports a wall clock that was set: no deadline of this process follows it, but the next process starts from it.
+
+    ``ahead`` gives the seconds by which it is ahead of the process's time. ``jump`` is how far it may be off.
+    """
+
+    ahead: Callable[[], float]
+    jump: float
+    warn: Callable[..., object]
+    _reported: float = 0.0
+
+    def started(self, now: float, newest: float) -> None:
+        """Compare the time at the start with the journal's newest entry (Unix seconds)."""
+        if newest - now > self.jump:
+            behind = round(newest - now)
+            self.warn(
+                "clock-behind-journal", seconds=behind, detail="leases and orders last that much longer; correct the clock, then restart"
+            )
+
+    async def tick(self) -> None:
+        """Log each change of more than ``jump``, the correction too."""
+        ahead = self.ahead()
+        off = ahead if abs(ahead) > self.jump else 0.0
+        if off == 0.0 and self._reported != 0.0:
+            self.warn("clock-corrected", seconds=round(-self._reported), detail="the wall clock agrees with the process's time again")
+        elif abs(off - self._reported) > self.jump:
+            self.warn("clock-jumped", seconds=round(off - self._reported), ahead=round(off), detail=_CORRECT)
+        else:
+            return  # the reported difference stands, so that many small changes add up to a reported one
+        self._reported = off
+
+    def health(self) -> tuple[bool, str]:
+        """Whether the wall clock agrees, and a line about it."""
+        if self._reported == 0.0:
+            return True, "the wall clock agrees"
+        side = "ahead of" if self._reported > 0 else "behind"
+        return False, f"the wall clock is {abs(self._reported):.0f} s {side} the process's time; {_CORRECT}"
 
 
 Probe = Callable[[Write], Awaitable[State]]

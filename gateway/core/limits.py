@@ -33,7 +33,7 @@ def meter(arrival: float, rate: Rate, *, now: float) -> tuple[float, int, float]
     earliest = moved - interval * burst
     if now < earliest - ROUNDING:
         return arrival, 0, earliest - now
-    return moved, int(max(0.0, now - earliest + ROUNDING) / interval), 0.0
+    return moved, min(burst - 1, int(max(0.0, now - earliest + ROUNDING) / interval)), 0.0
 
 
 def share(rate: Rate, nodes: int) -> Rate:

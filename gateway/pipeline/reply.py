@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from gateway.core import problem
-from gateway.errors import Refusal
+from gateway.errors import BlastRadius, Refusal
 from gateway.model.call import Answer, Headers, Reply
 from gateway.model.entry import Position, Result
 from gateway.model.run import Mode, Run
@@ -62,11 +62,15 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """The rest of a streaming answer is relayed as long as its ``fence`` allows it."""
+    """The rest of a streaming answer is relayed as long as its ``fence`` allows it.
+
+    ``blast_radius`` is the status of an exhausted limit's refusal, for clients that know another one than its own.
+    """
 
     containment: Containment
     clock: Clock
     streams: Streams
+    blast_radius: int = BlastRadius.status
 
     def passed(self, permit: Permitted, answer: Answer, position: Position, fence: Fence) -> Reply:
         """A read's reply."""
@@ -110,6 +114,8 @@ class Replies:
 
     def refused(self, refused: Refusal, known: Known, entry: str | None, metered: Metered | None = None) -> Reply:
         """A refusal as a problem document."""
+        if isinstance(refused, BlastRadius):
+            refused.status = self.blast_radius
         ours = self._ours(known, entry) + (meter.quota_headers(metered.quota) if metered is not None else ())
         return problem.reply(refused, ours, run_id=known.run.run_id, step_id=known.step.id, entry=entry)
 

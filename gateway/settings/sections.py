@@ -233,6 +233,7 @@ class HttpSection(Section):
     body_cap: Size = 1_048_576
     body_timeout: Duration = 10.0
     allowed_hosts: list[Host] = Field(default_factory=lambda: ["localhost", "127.0.0.1", "::1"])
+    blast_radius_status: Literal[403, 429] = 403
 
 
 class AnchorSection(Section):

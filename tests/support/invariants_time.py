@@ -76,5 +76,8 @@ class StoryClock:
     def monotonic(self) -> float:
         return self._loop.time()
 
+    def wall_ahead(self) -> float:
+        return 0.0
+
     def mint(self, prefix: str) -> str:
         return f"{prefix}_{int(self.now() * 1000):013d}{next(self._minted):013d}"

@@ -18,7 +18,7 @@ import orjson
 
 from gateway import errors
 from gateway.clients.webhook.post import Answer, Post
-from gateway.core.backoff import Backoff
+from gateway.core.backoff import Backoff, requested_pause
 from gateway.core.webhook import cloudevents, delivery
 from gateway.core.webhook.delivery import Verdict
 from gateway.model.entries import Entry
@@ -194,7 +194,7 @@ class Delivery:
                     break
                 case Verdict.AGAIN:
                     if attempt < webhook.attempts:
-                        asked = delivery.requested_pause(answer.retry_after, now=self.clock.now())
+                        asked = requested_pause(answer.retry_after or "", now=self.clock.now()) or 0.0
                         backoff = Backoff(self.first, delivery.LONGEST, most_asked=delivery.LONGEST)
                         await asyncio.sleep(backoff.pause(attempt, chance=_CHANCE.random(), asked=asked))
         self.given_up += 1

@@ -1,4 +1,4 @@
-"""What a receiver's answer means for an event, and how long a pause it requests. Pure.
+"""What a receiver's answer means for an event. Pure.
 
 Signatures of Standard Webhooks (standardwebhooks.com), version 1: HMAC-SHA256 over id, time and body. Pure.
 """
@@ -9,8 +9,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from enum import Enum
 
 LONGEST = 300.0
@@ -36,20 +34,6 @@ def verdict(status: int) -> Verdict:
     if status == 410:
         return Verdict.GONE
     return Verdict.NEVER if 400 <= status < 500 and status not in _AGAIN else Verdict.AGAIN
-
-
-def requested_pause(retry_after: str | None, *, now: float) -> float:
-    """Seconds of a ``Retry-After`` header, in either of its forms; 0 if there is no readable one."""
-    if retry_after is None:
-        return 0.0
-    text = retry_after.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:10])
-    try:
-        until = parsedate_to_datetime(text)
-        return max(0.0, (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() - now)
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 PREFIX = "whsec_"

@@ -84,9 +84,8 @@ class Compensate:
         permit = await self._permitted(fresh, order)  # policy can only turn it into a task
         before = await self._matching(permit, order, payloads)  # at the version that our last effect left, or not at all
         trace = CallTrace(action.known.call, self.clock.monotonic, _no_client)
-        return node_outcome.of_answer(
-            await self.send_write.settled(permit, before, trace)
-        )  # intent, fence, call, verification, outcome: as every write
+        settled = await self.send_write.settled(permit, before, trace)  # intent, fence, call, verification, outcome: as every write
+        return node_outcome.of_answer(settled, now=self.clock.now())
 
     async def _prepared(self, order: CompensationRequest, payloads: Payloads) -> Classified:
         now = await self._object(order.node, order.run, order.effects, payloads) if self.calls.needs_object(order.node) else None

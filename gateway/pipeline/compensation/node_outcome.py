@@ -63,7 +63,7 @@ def of_earlier(kept: Kept) -> NodeOutcome:
     return NodeOutcome(NodeState.DONE, "it was carried out earlier", after=write.after_version)
 
 
-def of_answer(settled: Settled) -> NodeOutcome:
+def of_answer(settled: Settled, *, now: float) -> NodeOutcome:
     verdict, status = settled.verdict, settled.answer.status
     where = f"entry {settled.position}"
     if verdict.result is Result.SUCCESS and verdict.verification is not Verification.FAILED:
@@ -76,7 +76,7 @@ def of_answer(settled: Settled) -> NodeOutcome:
     if status == PRECONDITION_FAILED:
         return _precondition_failed(settled, where)
     if status == BUSY:
-        pause = read.retry_after(settled.answer) or 0.0
+        pause = read.retry_after(settled.answer, now=now) or 0.0
         return NodeOutcome(NodeState.WAITING, f"the tool is busy ({where})", again=True, pause=pause)
     return NodeOutcome(NodeState.FAILED, f"the tool answered {status} ({where})", again=status in AGAIN)
 

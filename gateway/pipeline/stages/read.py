@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from gateway import errors
-from gateway.core import tasks
+from gateway.core import backoff, tasks
 from gateway.core.adapter import resolve, versions
 from gateway.core.adapter.catalog import ObjectType
 from gateway.core.request import canonical
@@ -117,7 +117,7 @@ class Read:
                 trouble = await self._sent(permit)
                 if trouble.status not in RECOVERABLE:
                     return permit, trouble
-                wait = retry_after(trouble)
+                wait = retry_after(trouble, now=self.clock.now())
             except errors.UpstreamFailure as lost:
                 trouble = lost
             match await self._measure(permit, trouble, attempt):
@@ -255,7 +255,11 @@ def _elsewhere(call: Call, path: str) -> Call:
     return replace(call, path=target.path, segments=target.segments, body=b"", args=None)
 
 
-def retry_after(answer: Answer) -> float | None:
-    """Seconds that the tool asks for; a date is not worth waiting for here."""
-    value = next((value for name, value in answer.headers if name.lower() == b"retry-after"), b"")
-    return float(value) if value.isdigit() else None
+def retry_after(answer: Answer, *, now: float) -> float | None:
+    """Seconds that the tool asks for; ``None`` if it does not, or not readably. A date is compared with the answer's own, if it has one."""
+    found = {name.lower(): value.decode("latin-1") for name, value in answer.headers}
+    asked = found.get(b"retry-after")
+    if asked is None:
+        return None
+    sent = backoff.date(found.get(b"date", ""))
+    return backoff.requested_pause(asked, now=now if sent is None else sent)

@@ -22,7 +22,7 @@ for meter, key in ipairs(KEYS) do
     return {meter, 0, string.format('%.17g', earliest - now)}
   end
   arrivals[meter] = moved
-  local remaining = math.floor(math.max(0, now - earliest + tolerance) / interval)
+  local remaining = math.min(burst - 1, math.floor(math.max(0, now - earliest + tolerance) / interval))
   if remaining < least then
     tightest, least = meter, remaining
   end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from pathlib import Path
 
 import orjson
@@ -98,9 +99,11 @@ async def test_a_tool_that_is_unavailable_altogether_is_said_to_be(gateway: Rig)
     await assert_no_incident(asking)
 
 
-@pytest.mark.parametrize(("after", "asked"), [("1", 2), ("0", 2), ("2.5", 2), ("3", 1), ("60", 1), ("Wed, 21 Oct 2015 07:28:00 GMT", 2)])
+@pytest.mark.parametrize(
+    ("after", "asked"), [("1", 2), ("0", 2), ("2.5", 2), ("3", 1), ("60", 1), ("Wed, 21 Oct 2015 07:28:00 GMT", 2), ("soon", 2)]
+)
 async def test_a_tools_own_time_is_kept_up_to_two_seconds(gateway: Rig, after: str, asked: int) -> None:
-    """What is no whole number of seconds is waited for as if it were not there."""
+    """What is no whole number of seconds and no date is waited for as if it were not there; a date that is over, not at all."""
     tool(gateway).busy, tool(gateway).retry_after = 1, after
     asking = await agent(gateway, scopes=("ledger:invoice.*",))
     began = time.monotonic()
@@ -108,6 +111,13 @@ async def test_a_tools_own_time_is_kept_up_to_two_seconds(gateway: Rig, after: s
     assert (reply.status, len(tool(gateway).reads)) == ((200, 2) if asked == 2 else (503, 1))
     assert time.monotonic() - began >= (1.0 if after == "1" else 0.0)
     assert (header(reply, "Retry-After") == after) is (asked == 1)
+
+
+async def test_a_tools_own_time_as_a_date_is_kept_like_seconds(gateway: Rig) -> None:
+    tool(gateway).busy, tool(gateway).retry_after = 1, formatdate(time.time() + 3600, usegmt=True)
+    asking = await agent(gateway, scopes=("ledger:invoice.*",))
+    reply = await asking.read()
+    assert (reply.status, len(tool(gateway).reads)) == (503, 1)
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -25,6 +25,15 @@ def test_a_burst_is_one_seconds_worth() -> None:
     assert passed(Rate(5), [1000.0] * 30) == 5
 
 
+@given(st.sampled_from([Rate(1), Rate(5), Rate(1_000_000), Rate(90, 60.0), Rate(1_000_000, 60.0)]), st.lists(st.floats(0, 2), max_size=20))
+def test_what_is_left_is_never_more_than_the_burst_less_this_call(rate: Rate, pauses: list[float]) -> None:
+    arrival, now = 0.0, 1_780_000_000.0
+    for pause in pauses:
+        now += pause
+        arrival, remaining, _ = limits.meter(arrival, rate, now=now)
+        assert 0 <= remaining < max(1, int(rate.per_second)) <= rate.count
+
+
 def test_a_slow_rate_lets_one_call_through_at_a_time() -> None:
     assert passed(Rate(10, 60.0), [1000.0] * 5) == 1
     assert passed(Rate(10, 60.0), [1000.0 + 6.001 * n for n in range(5)]) == 5

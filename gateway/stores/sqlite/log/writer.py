@@ -218,7 +218,9 @@ class Writer(threading.Thread):
             code = errors.ApprovalRequired.code
             return replace(request.refusal(), code=code, status=403, detail=SPENT, approval_id=approval_id)
         violations = self._tables.over(request.charges)
-        return replace(request.refusal(), code=errors.BlastRadius.code, violated=violations) if violations else None
+        if not violations:
+            return None
+        return replace(request.refusal(), code=errors.BlastRadius.code, status=errors.BlastRadius.status, violated=violations)
 
     def _fail(self, reason: str, *, final: bool = False) -> None:
         """Void the batch and all that is queued behind it."""
