@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import orjson
 
 from gateway import errors
 from gateway.stores.sqlite.database import FILE
 from gateway.stores.sqlite.folding import differences
+
+_PROGRAM = "import pathlib, sys; from gateway.app import inspection; inspection.report(pathlib.Path(sys.argv[1]))"
 
 _REF = re.compile(rb'_ref":"(sha256:[0-9a-f]{64})"')
 
@@ -29,6 +36,39 @@ def problems(data_dir: Path) -> list[str]:
             return tables + list(_blobs(connection))
     except sqlite3.Error as broken:
         raise errors.Misconfigured([f"{data_dir / FILE}: the journal cannot be read ({broken})"]) from broken
+
+
+def report(data_dir: Path) -> None:
+    """Print what is wrong as a JSON list: what :class:`Inspector` runs."""
+    sys.stdout.buffer.write(orjson.dumps(problems(data_dir)))
+
+
+@dataclass(slots=True)
+class Inspector:
+    """Inspects a running gateway's journal in a process of its own, since it would hold up the calls. One at a time."""
+
+    data_dir: Path
+    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def __call__(self) -> list[str]:
+        """What is wrong, one line each.
+
+        Raises:
+            JournalUnavailable: the journal cannot be read.
+        """
+        async with self._alone:
+            pipe = asyncio.subprocess.PIPE
+            process = await asyncio.create_subprocess_exec(sys.executable, "-c", _PROGRAM, str(self.data_dir), stdout=pipe, stderr=pipe)
+            try:
+                printed, said = await process.communicate()
+            except asyncio.CancelledError:
+                process.kill()
+                raise
+        if process.returncode != 0:
+            last = said.decode(errors="replace").strip().rpartition("\n")[2]
+            raise errors.JournalUnavailable(f"The journal cannot be inspected: {last}")
+        found: list[str] = orjson.loads(printed)
+        return found
 
 
 def _blobs(connection: sqlite3.Connection) -> Iterator[str]:

@@ -7,7 +7,9 @@ import os
 from collections.abc import Callable
 
 from gateway import errors
+from gateway.app import data_dir
 from gateway.app.gateway import Gateway
+from gateway.app.inspection import Inspector
 from gateway.http import app
 from gateway.http.server import connection
 from gateway.http.server.operators import Operator, Role
@@ -16,6 +18,9 @@ from gateway.settings import operators
 from gateway.settings.config import Config
 from gateway.wire.inbound.server import Server
 from gateway.wire.limits import Bounds
+
+ANCHORED = 1000
+"""Anchored heads that a client is given to verify the journal with, the newest."""
 
 BOOTSTRAP = "KILLCORD_BOOTSTRAP_TOKEN"
 BOOTSTRAP_LENGTH = 24
@@ -50,6 +55,7 @@ def control_api(gateway: Gateway, identify: Callable[[str], Operator | None], ro
 def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> Services:
     resources, control, recovery = gateway.resources, gateway.control, gateway.recovery
     store = resources.store
+    kept = data_dir.anchored(gateway.config.anchor, log)
     return Services(
         runs=control.runs,
         containment=control.containment,
@@ -76,6 +82,8 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         identify=identify,
         ready=lambda: _ready(gateway),
         sign_head=resources.heads.tick,
+        inspect=Inspector(gateway.config.data_dir),
+        anchored=lambda: [head.note for head in kept(store.journal.stream)[-ANCHORED:]],
         log=lambda event, members: log(event, **members),
         metrics=gateway.metrics,
         allowed_hosts=tuple(gateway.config.settings.http.allowed_hosts),

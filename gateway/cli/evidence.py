@@ -30,6 +30,9 @@ PAGE = 1000
 KEY_TIMEOUT = 3.0
 """Seconds to wait for a gateway's verifying key while checking a file, which may be another gateway's."""
 
+INSPECTION_TIMEOUT = 3600.0
+"""Seconds to wait while a gateway compares its tables with all entries."""
+
 LINES = "application/x-ndjson"
 
 
@@ -71,7 +74,8 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json
     """
     warnings: list[str] = []
     keys = _keys(file, key, warnings)
-    verifier = Verifier(keys=keys, anchors=_anchors(heads))
+    stored, anchored = _inspected(warnings) if file is None else ([], [])
+    verifier = Verifier(keys=keys, anchors=[*anchored, *_anchors(heads)])
     try:
         for line in _file(file) if file is not None else _whole(client.connect())[0]:
             if verifier.feed(line) is not None:
@@ -79,7 +83,7 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json
         verifier.finish()
     except ValueError as wrong:
         raise wrong_use(f"--key: {wrong}") from wrong
-    stored = _stored_problems(file) if verifier.finding is None else []
+    stored += _stored_problems(file) if verifier.finding is None else []
     if verifier.excused:
         lowest = min(head.seq for head in verifier.excused)
         warnings.append(
@@ -100,6 +104,18 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json
         "warnings": warnings,
     }
     return value, verifier.finding or (stored[0] if stored else None)
+
+
+def _inspected(warnings: list[str]) -> tuple[list[str], list[str]]:
+    """What a running gateway finds in its own tables and blobs, and the newest heads of its anchor."""
+    try:
+        found = client.connect(timeout=INSPECTION_TIMEOUT).ask("POST", path("journal", "inspection"), {})
+    except Problem as refused:
+        if refused.status != 403:
+            raise
+        warnings.append(f"tables, blobs and the anchor were not checked: {refused}")
+        return [], []
+    return list(found["problems"]), list(found["anchored"])
 
 
 def _stored_problems(file: Path | None) -> list[str]:

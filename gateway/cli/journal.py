@@ -122,7 +122,7 @@ def rebuild(context: typer.Context, reason: Reason, config: Config = CONFIG) -> 
         raise wrong_use("--reason: write why; the reason is journaled")
     out = output.of(context)
     try:
-        value = asyncio.run(repair.rebuild(settings.load(config), reason))
+        value = asyncio.run(repair.rebuild(settings.load(config, secrets=False), reason))
     except Misconfigured as wrong:
         raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong
     changed = ", ".join(value["tables"]) or "no table"

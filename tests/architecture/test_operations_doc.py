@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics_core import Metric
 
+from gateway.core.connection_table import ConnectionTable
 from gateway.core.journal import events
+from gateway.observe.metrics import Connections
 from tests.support.rig import Rig, assembled
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
 UNITS = ("seconds", "bytes", "entries", "ratio", "total", "info")
-NO_UNIT = ("_ok", "_epoch", "_seq", "_nodes", "_runs", "_orders", "_incidents", "_approvals", "_tasks", "_rollbacks")
+NO_UNIT = ("_ok", "_connections", "_epoch", "_seq", "_nodes", "_runs", "_orders", "_incidents", "_approvals", "_tasks", "_rollbacks")
 """Endings of gauges that count things or say yes or no."""
 
 
@@ -27,7 +29,8 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 async def families(rig: Rig) -> list[Metric]:
     await rig.gateway.census.refresh()
     await rig.gateway.census.tick()
-    return list(rig.gateway.metrics.collect())
+    served = Connections({"data": ConnectionTable(1, 1)})
+    return [*rig.gateway.metrics.collect(), *served.collect()]
 
 
 async def test_every_metric_is_documented(rig: Rig) -> None:

@@ -110,10 +110,10 @@ class Gateway:
         self.spawn(*options)
         wait_until(self._ready, f"the gateway to be ready; it said:\n{self.said}")
 
-    def command(self, *words: str) -> int:
-        """The exit code of another command on its configuration."""
-        command = [sys.executable, "-m", "gateway", *words, "--config", str(self.configure())]
-        environ = {**os.environ, "ERP_AUTHORIZATION": AUTHORIZATION, "KILLCORD_BOOTSTRAP_TOKEN": self.token, **self.environ}
+    def command(self, *words: str, live: bool = False) -> int:
+        """The exit code of another command: on its configuration, or ``live``, asking its control API."""
+        command = [sys.executable, "-m", "gateway", *words, *(() if live else ("--config", str(self.configure())))]
+        environ = {**os.environ, "KILLCORD_URL": self.control, "KILLCORD_TOKEN": self.token, **self.environ}
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=environ, timeout=DEADLINE, check=False)
         self.lines += [*done.stdout.splitlines(), *done.stderr.splitlines()]
         return done.returncode

@@ -42,7 +42,9 @@ def _domains(
 ) -> Iterator[tuple[Path, Sequence[object]]]:
     known = dict(_members(schema, (), required=True))
     for path, (kind, choices, required) in known.items():
-        values = [*choices, *(each for value in compared.get(path, ()) for each in _around(value) if _is_of(each, kind))]
+        closed = kind == "string" and bool(choices)  # an enumeration: no input has another value
+        wanted = () if closed else compared.get(path, ())
+        values = [*choices, *(each for value in wanted for each in _around(value) if _is_of(each, kind))]
         yield path, _unlike([*([] if required else [_ABSENT]), *values], _at(ordinary, path))
     for path, wanted in compared.items():
         # Under a member whose content is not ours to define, such as a call's arguments.

@@ -50,6 +50,13 @@ class ListEntries(FollowJournal, Paged):
     pass
 
 
+class Inspection(TypedDict):
+    """What is wrong with the stored journal beside its chain, one line each, and the newest signed notes of its anchor."""
+
+    problems: list[str]
+    anchored: list[str]
+
+
 @OPEN
 class Entry(TypedDict):
     """An entry as it is stored; its other members are those of its kind. Hashes are SHA-256, in hex."""
@@ -118,6 +125,14 @@ async def sign_head(request: Request) -> HeadPage:
     """Sign a head over the newest entry now. It writes nothing while the newest entry has one."""
     await request.services.sign_head()
     return await _heads(request.services)
+
+
+@ROUTES.post("/v1/journal/inspection", Permission.SIGN_HEADS, {200: Inspection})
+async def inspect(request: Request) -> Inspection:
+    """Compare the tables with all entries, and the blobs with their digests. It takes minutes for a long journal."""
+    if not request.operator.everywhere:
+        raise problem.Forbidden("An inspection names objects of every tenant; this token is limited to some.")
+    return {"problems": await request.services.inspect(), "anchored": request.services.anchored()}
 
 
 @ROUTES.get(

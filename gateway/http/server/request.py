@@ -44,7 +44,8 @@ Serving = Literal["all", "sidecar", "control"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """``identify`` gives a token's operator, found by the token's digest; ``ready`` says whether calls can pass, and why not, part by
-    part; ``sign_head`` signs and keeps a head over the newest durable entry; ``allowed_hosts`` are names without ports."""
+    part; ``sign_head`` signs and keeps a head over the newest durable entry; ``inspect`` says what is
+    wrong with the stored journal, and ``anchored`` gives the newest notes of its anchor; ``allowed_hosts`` are names without ports."""
 
     runs: Runs
     containment: Containment
@@ -71,6 +72,8 @@ class Services:
     identify: Callable[[str], Operator | None]
     ready: Callable[[], tuple[bool, dict[str, object]]]
     sign_head: Callable[[], Awaitable[object]]
+    inspect: Callable[[], Awaitable[list[str]]]
+    anchored: Callable[[], list[str]]
     log: Callable[[str, dict[str, object]], None]
     metrics: CollectorRegistry
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")

@@ -76,7 +76,7 @@ def test_a_test_that_fails_is_named_with_file_and_line(killcord: Cli, tmp_path: 
 def test_a_folder_that_cannot_be_used_is_reported_with_its_place(killcord: Cli, tmp_path: Path, engine: str) -> None:
     written(ruled(tmp_path, "decision := {"), {"x_test.rego": "package killcord.x_test\n\ntest_x if true"})
     said = killcord("policy", "test", str(tmp_path), "--engine", engine)
-    assert said.code == 1
+    assert said.code == 2
     assert "killcord/authz/x.rego:4" in said.err
 
 
@@ -92,7 +92,7 @@ def test_without_an_opa_it_is_said_what_to_do(killcord: Cli, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     said = killcord("policy", "test", str(POLICIES), "--engine", "opa")
-    assert (said.code, said.err) == (1, "there is no opa on PATH, nor at .tools/opa; install it, or test on the embedded engine\n")
+    assert (said.code, said.err) == (2, "there is no opa on PATH, nor at .tools/opa; install it, or test on the embedded engine\n")
 
 
 # --- push ------------------------------------------------------------------------------------------------------------

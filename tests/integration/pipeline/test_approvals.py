@@ -244,7 +244,8 @@ async def test_policy_has_the_last_word_over_a_yes(tmp_path: Path) -> None:
 
 
 async def test_a_policy_that_wants_more_than_a_yes_is_not_satisfied_by_one(tmp_path: Path) -> None:
-    async with ruled(tmp_path, 'obligations["approval"] := {"why": "Always."} if input.action.name == "job.start"') as gateway:
+    always = 'obligations["approval"] := {"why": "Always."} if {\n\tinput.action.name == "job.start"\n\tcount(approvals) == 0\n}'
+    async with ruled(tmp_path, always) as gateway:
         run, path = await gateway.open(), "/v1/tenants/acme/jobs"
         approval_id = named(await gateway.call(run.lease, "POST", path, {}))
         await decide(gateway, approval_id)
