@@ -109,6 +109,9 @@ class Registry(Protocol):
     async def counters(self, scope: str) -> Mapping[str, int]:
         """What a scope (``run:r1``) has used, by name; ``amount:<name>`` in millionths, ``tenants`` and ``systems`` distinct."""
 
+    async def over(self, charges: Sequence[Charge]) -> Sequence[Violation]:
+        """The limits that these charges, taken together, would pass as things stand; nothing is charged."""
+
 
 class Incidents(Protocol):
     """The projection of ``response`` entries."""

@@ -20,6 +20,7 @@ from tests.support.ledger import Ledger
 from tests.support.rig import Rig, code, header
 
 REFUND = "/v1/tenants/acme/refunds/r1"
+REFUNDS = "/v1/tenants/acme/refunds"
 OTHER = "/v1/tenants/acme/refunds/r2"
 
 
@@ -265,11 +266,34 @@ async def test_a_call_that_failed_for_certain_has_spent_its_yes(gateway: Rig, le
 
 
 async def test_what_a_limit_refuses_spends_no_yes(gateway: Rig, ledger: Ledger) -> None:
-    run = await gateway.open(limits={"writes": 0})
+    run = await gateway.open(limits={"writes": 1})
     approval_id = named(await gateway.call(run.lease, "DELETE", REFUND))
     await decide(gateway, approval_id)
+    assert (await gateway.call(run.lease, "POST", REFUNDS, {"amount": 1})).status == 201
     assert code(await gateway.call(run.lease, "DELETE", REFUND)) == "blast-radius"
     assert await status(gateway, approval_id) is ApprovalStatus.GRANTED
+
+
+@pytest.mark.reliability(fault="A held call would pass a limit", case="no person is asked for what the limit refuses")
+@pytest.mark.parametrize("limits", [{"writes": 0}, {"tenants": 0}, {"systems": 0}])
+async def test_no_person_is_asked_for_what_a_limit_refuses(gateway: Rig, ledger: Ledger, limits: dict[str, int]) -> None:
+    run = await gateway.open(limits=limits)
+    reply = await gateway.call(run.lease, "DELETE", REFUND)
+    assert (reply.status, code(reply), header(reply, "retry-after")) == (403, "blast-radius", None)
+    said = orjson.loads(reply.body)
+    assert said["retryable"] is False
+    assert said["violated-policies"] == [f"run:{run.run.run_id} {next(iter(limits))}"]
+    assert await gateway.journal(run.run.run_id, "approval") == []
+    assert ledger.seen == []
+
+
+async def test_no_person_is_asked_for_what_an_ancestors_limit_refuses(gateway: Rig, ledger: Ledger) -> None:
+    parent = await gateway.open(limits={"writes": 1})
+    child = await gateway.open(parent_run=parent.run.run_id)
+    assert (await gateway.call(parent.lease, "POST", REFUNDS, {"amount": 1})).status == 201
+    reply = await gateway.call(child.lease, "DELETE", REFUND)
+    assert orjson.loads(reply.body)["violated-policies"] == [f"run:{parent.run.run_id} writes"]
+    assert await gateway.journal(child.run.run_id, "approval") == []
 
 
 async def test_what_cannot_be_shown_is_not_asked_for(gateway: Rig, ledger: Ledger) -> None:
