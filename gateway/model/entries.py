@@ -17,9 +17,7 @@ from gateway.model.trigger import Incident, Measure, Trigger, Verdict
 
 
 class Requested(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """The request as the agent made it. ``path`` has the keys of its query; their values are among the sealed arguments that ``args_ref``
-    names (entries of earlier versions have both in ``path``). ``args_digest`` is ``sha256:<hex>``.
-    """
+    """The request as the agent made it. ``path`` has the query's keys; ``args_ref`` names the sealed values (earlier: both in ``path``)."""
 
     method: str
     path: str
@@ -157,7 +155,8 @@ class IntentEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=
 
 
 class OutcomeEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.OUTCOME.value):
-    """What became of the write of the ``intent``. The target of a create has the id of what it made. ``pending``: it is only accepted."""
+    """What became of the write of the ``intent``. The target of a create has the id of what it made. ``pending``: it is only accepted.
+    ``approval_returned`` is the grant that the intent spent for nothing, good for the same call again."""
 
     idempotency_key: str
     attempt: int
@@ -171,6 +170,7 @@ class OutcomeEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults
     conforms: bool = True
     identity: str | None = None
     pending: bool = False
+    approval_returned: str | None = None
 
 
 class ReconciliationEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.RECONCILIATION.value):

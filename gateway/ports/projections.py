@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from gateway.model.call import Target
-from gateway.model.effect import Key, Sighting, Write
+from gateway.model.effect import Charge, Key, Sighting, Violation, Write
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint
 from gateway.model.run import Order, Run

@@ -255,14 +255,42 @@ async def test_a_policy_that_wants_more_than_a_yes_is_not_satisfied_by_one(tmp_p
         assert gateway.ledger.writes == []
 
 
-async def test_a_call_that_failed_for_certain_has_spent_its_yes(gateway: Rig, ledger: Ledger) -> None:
+@pytest.mark.reliability(
+    fault="A tool refuses an approved call for certain", case="its approval is valid for the same call again, once sent"
+)
+@pytest.mark.parametrize("refused_as", [429, 422])
+async def test_a_call_that_was_not_applied_has_its_yes_back(gateway: Rig, ledger: Ledger, refused_as: int) -> None:
     run = await gateway.open()
     approval_id = named(await gateway.call(run.lease, "DELETE", REFUND))
     await decide(gateway, approval_id)
-    ledger.refuse = 1
-    assert (await gateway.call(run.lease, "DELETE", REFUND)).status == 422
+    ledger.refuse, ledger.refuse_as = 1, refused_as
+    assert (await gateway.call(run.lease, "DELETE", REFUND)).status == refused_as
+    assert await status(gateway, approval_id) is ApprovalStatus.GRANTED
+    (outcome,) = await gateway.journal(run.run.run_id, "outcome")
+    assert outcome["approval_returned"] == approval_id
+    replies = await asyncio.gather(*(gateway.call(run.lease, "DELETE", REFUND, Idempotency_Key=f"k{n}") for n in range(20)))
+    assert [reply.status for reply in replies].count(200) == 1
     assert await status(gateway, approval_id) is ApprovalStatus.USED
-    assert named(await gateway.call(run.lease, "DELETE", REFUND)) != approval_id
+    assert len(ledger.writes) == 2
+
+
+async def test_a_call_of_unknown_outcome_has_spent_its_yes(gateway: Rig, ledger: Ledger) -> None:
+    run = await gateway.open()
+    approval_id = named(await gateway.call(run.lease, "DELETE", REFUND))
+    await decide(gateway, approval_id)
+    ledger.refuse, ledger.refuse_as = 1, 503
+    assert (await gateway.call(run.lease, "DELETE", REFUND)).status == 503
+    assert await status(gateway, approval_id) is ApprovalStatus.USED
+    assert code(await gateway.call(run.lease, "DELETE", REFUND)) == "outcome-unknown"
+
+
+async def test_a_call_that_could_not_be_sent_has_its_yes_still(gateway: Rig, ledger: Ledger) -> None:
+    run = await gateway.open()
+    approval_id = named(await gateway.call(run.lease, "DELETE", REFUND))
+    await decide(gateway, approval_id)
+    await gateway.gateway.resources.pool.close()
+    assert (await gateway.call(run.lease, "DELETE", REFUND)).status == 502
+    assert await status(gateway, approval_id) is ApprovalStatus.GRANTED
 
 
 async def test_what_a_limit_refuses_spends_no_yes(gateway: Rig, ledger: Ledger) -> None:
