@@ -54,13 +54,6 @@ def exceeded(violations: Sequence[Violation]) -> errors.BlastRadius:
     """The agent's error for the limits that a write would pass (at least one)."""
     named = [f"{one.scope} {one.name}" for one in violations]
     first = violations[0]
-    detail = f"{first.scope} may use {_shown(first.name, first.limit)} of {first.name}, has used {_shown(first.name, first.used)}"
-    return errors.BlastRadius(f"{detail}, and the call needs {_shown(first.name, first.asked)} more.", **meter.violated(*named))
-
-
-def _shown(name: str, value: int) -> str:
-    """A number as users write it, to the last digit: an amount is counted in millionths."""
-    if not name.startswith("amount:"):
-        return str(value)
-    whole, part = divmod(value, limits.MILLION)
-    return f"{whole}.{part:06}".rstrip("0").removesuffix(".")
+    limit, used, asked = (limits.in_units(first.name, value) for value in (first.limit, first.used, first.asked))
+    detail = f"{first.scope} may use {limit} of {first.name}, has used {used}, and the call needs {asked} more."
+    return errors.BlastRadius(detail, **meter.violated(*named))
