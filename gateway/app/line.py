@@ -18,6 +18,7 @@ from gateway.control.triggers.responder import Responder, ResponseHistory
 from gateway.core import limits
 from gateway.core.authorization import admission
 from gateway.observe.metrics import Observer
+from gateway.pipeline.budgets import Budgets
 from gateway.pipeline.compensation.line import Compensate
 from gateway.pipeline.compensation.request import CompensationRequests
 from gateway.pipeline.effect import Intend, SendWrite
@@ -95,7 +96,8 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
     clock, store, vault, journal, engine = resources.clock, resources.store, resources.vault, control.journal, resources.engine
     registry, writes, sightings = store.registry, store.writes, store.sightings
     monitor, replica = control.monitor, control.containment.replica
-    budgets = config.task_classes, functools.partial(limits.of_tenant, config.tenants)
+    declared = config.task_classes, functools.partial(limits.of_tenant, config.tenants)
+    budgets = Budgets(registry, *declared)
     tools = {name: _tool(one) for name, one in config.tools.items()}
     reader, streams, steps = ToolReader(resources.pool), Streams(), StepCounter(registry)
     replica.changed.append(streams.recheck)
@@ -111,10 +113,10 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
     line = Line(
         authenticate=Authenticate(tools, resources.keys, registry, steps, monitor, clock, control.ambient.lease),
         gate=gate,
-        meter=Meter(resources.rates, steps, *budgets),
+        meter=Meter(resources.rates, steps, *declared),
         recall=Recall(writes, sightings, vault, journal, probe, clock),
         decide=decide,
-        approve=Approve(control.approvals, decide, snapshot, vault),
+        approve=Approve(control.approvals, decide, snapshot, vault, budgets),
         read=Read(
             reader=reader,
             gate=gate,
@@ -128,7 +130,7 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
         ),
         snapshot=snapshot,
         send_write=SendWrite(
-            intend=Intend(journal, registry, vault, clock, *budgets),
+            intend=Intend(journal, budgets, vault, clock),
             upstream=resources.pool,
             gate=gate,
             verify=Verify(reader, polls, clock),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,9 @@ from gateway.control.rollback.recheck import Recheck
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import RollbackPlanner
 from gateway.control.runs.checkpoints import Checkpoints
-from gateway.control.runs.runs import Resume
+from gateway.control.runs.resume import Resume
 from gateway.control.upkeep import Reconciler
+from gateway.core import limits
 from gateway.core.adapter import catalog
 from gateway.core.rollback.plan_objects import Undos
 from gateway.model.decision import Reason
@@ -88,7 +90,8 @@ def recovery(config: Config, resources: Resources, control: Control, calls: Call
         alone=asyncio.Lock(),
     )
     recheck = Recheck(rollbacks, registry)
-    resume = Resume(control.runs, checkpoints, records, incidents, containment, clock, rollbacks.alone)
+    tenant_limits = functools.partial(limits.of_tenant, config.tenants)
+    resume = Resume(control.runs, checkpoints, records, incidents, containment, clock, rollbacks.alone, tenant_limits)
     return Recovery(
         undos=undos,
         tasks=tasks,

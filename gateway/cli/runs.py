@@ -125,6 +125,11 @@ Gates = Annotated[
     list[str] | None, typer.Option("--require-approval", help="Writes that need an approval, such as 'erp:refund.*'; can be repeated.")
 ]
 
+RaisedLimits = Annotated[
+    list[str] | None,
+    typer.Option("--raise-limit", help="A limit to raise, such as writes=400, up to the class's; only admins."),
+]
+
 
 def resume(
     context: typer.Context,
@@ -136,9 +141,11 @@ def resume(
     mode: Mode = None,
     limit: Limits = None,
     require_approval: Gates = None,
+    raise_limit: RaisedLimits = None,
 ) -> None:
     """Resume a contained run with a new lease. Its permissions are equal or fewer. Nothing from before the checkpoint is done twice."""
-    client.change(context, path("runs", run, "resume"), permissions(context.params), _resumed)
+    body = permissions(context.params) | given(raise_limits=_limits(raise_limit, "--raise-limit"))
+    client.change(context, path("runs", run, "resume"), body, _resumed)
 
 
 def permissions(chosen: Mapping[str, Any]) -> Json:
@@ -174,15 +181,16 @@ def _resumed(resumed: Json) -> Iterator[str]:
     if resumed["state_ref"] is not None:
         yield f"state    {resumed['state_ref']}"
     yield from _lease(resumed)
+    yield from (f"warning  {one}" for one in resumed["warnings"])
 
 
-def _limits(asked: list[str] | None) -> Json | None:
+def _limits(options: list[str] | None, name_of: str = "--limit") -> Json | None:
     """``writes=10`` and ``amount.refund=12.5`` as the API takes them; ``None`` for no limits."""
     found: Json = {}
-    for option in asked or ():
+    for option in options or ():
         name, _, value = option.partition("=")
         if not value:
-            raise wrong_use(f"--limit {option!r}: write NAME=VALUE, such as writes=10, rate=5/s or amount.refund=100")
+            raise wrong_use(f"{name_of} {option!r}: write NAME=VALUE, such as writes=10, rate=5/s or amount.refund=100")
         if name.startswith("amount."):
             found.setdefault("amount", {})[name.removeprefix("amount.")] = _number(value)
         else:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from gateway.model.call import Cost, Target
 from gateway.model.effect import Charge
-from gateway.model.run import Limits, Rate, Run, TaskClass
+from gateway.model.run import Limits, RaisedLimit, Rate, Run, SpentLimit, TaskClass
 
 MILLION = 1_000_000
 _NONE = Limits()
@@ -96,6 +96,34 @@ def wider(asked: Limits, ceiling: Limits) -> list[str]:
     return found
 
 
+def raised(present: Limits, wanted: Mapping[str, object]) -> tuple[Limits, list[RaisedLimit]]:
+    """Limits with what is ``wanted`` in place of those present, and which of them became another; both hold model values by field name."""
+    new = inherit(wanted, present)
+    pairs = [(name, getattr(present, name), getattr(new, name)) for name in ("rate", "steps", "writes", "records", "tenants", "systems")]
+    changed = [RaisedLimit(name, _text(was), _text(now)) for name, was, now in pairs if was != now]
+    for name, most in new.amount.items():
+        if (was := present.amount.get(name)) != most:
+            shown = [_text(None if one is None else in_units(f"amount:{name}", one)) for one in (was, most)]
+            changed.append(RaisedLimit(f"amount.{name}", *shown))
+    return new, changed
+
+
+def spent(scope: str, limits: Limits, used: Mapping[str, int], *, steps: bool) -> list[SpentLimit]:
+    """The limits that have nothing left; ``used`` is by counter's name. Tenants and systems in use are not refused, so only 0 counts."""
+    limited = {"writes": limits.writes, "records": limits.records, "steps": limits.steps if steps else None}
+    limited |= {f"amount:{name}": most for name, most in limits.amount.items()}
+    limited |= {name: most for name, most in (("tenants", limits.tenants), ("systems", limits.systems)) if most == 0}
+    return [SpentLimit(scope, name, most, now) for name, most in limited.items() if most is not None and (now := used.get(name, 0)) >= most]
+
+
+def in_units(name: str, value: int) -> str:
+    """A number as users write it, to the last digit: an amount is counted in millionths."""
+    if not name.startswith("amount:"):
+        return str(value)
+    whole, part = divmod(value, MILLION)
+    return f"{whole}.{part:06}".rstrip("0").removesuffix(".")
+
+
 def inherit(asked: Mapping[str, object], ceiling: Limits) -> Limits:
     """Limits with what was asked in place of the ceiling's own; ``asked`` holds model values by field name."""
     amount = {**ceiling.amount, **asked.get("amount", {})}  # type: ignore[dict-item]
@@ -105,6 +133,10 @@ def inherit(asked: Mapping[str, object], ceiling: Limits) -> Limits:
 def retry_after(wait: float) -> int:
     """Whole seconds to wait, at least one."""
     return max(1, math.ceil(wait))
+
+
+def _text(value: object) -> str:
+    return "none" if value is None else str(value)
 
 
 def _over(name: str, asked: int | None, ceiling: int | None) -> list[str]:

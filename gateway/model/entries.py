@@ -12,14 +12,12 @@ from gateway.model.effect import KeyKind, KnownBy, Violation
 from gateway.model.entry import EntryBase, Kind, Result, RunBase, StoreEntry, Verification
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint, Rollback
-from gateway.model.run import Order, Run
+from gateway.model.run import Order, RaisedLimit, Run
 from gateway.model.trigger import Incident, Measure, Trigger, Verdict
 
 
 class Requested(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """The request as the agent made it. ``path`` has the keys of its query; their values are among the sealed arguments that ``args_ref``
-    names (entries of earlier versions have both in ``path``). ``args_digest`` is ``sha256:<hex>``.
-    """
+    """The request as the agent made it. ``path`` has the query's keys; ``args_ref`` names the sealed values (earlier: both in ``path``)."""
 
     method: str
     path: str
@@ -131,7 +129,6 @@ class ReadEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=Tr
 
 class IntentEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.INTENT.value):
     """A write that is about to be sent. ``existed``: whether its target was there before, absent if it was not read.
-
     ``undeclared`` names headers and query keys (behind a ``?``) that may have said where it goes, and that its adapter does not declare.
     ``guarded``: it is sent with the condition that the target is at ``before_version``, or absent.
     """
@@ -157,7 +154,8 @@ class IntentEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=
 
 
 class OutcomeEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.OUTCOME.value):
-    """What became of the write of the ``intent``. The target of a create has the id of what it made. ``pending``: it is only accepted."""
+    """What became of the write of the ``intent``. The target of a create has the id of what it made. ``pending``: it is only accepted.
+    ``approval_returned`` is the grant that the intent spent for nothing, good for the same call again."""
 
     idempotency_key: str
     attempt: int
@@ -171,6 +169,7 @@ class OutcomeEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults
     conforms: bool = True
     identity: str | None = None
     pending: bool = False
+    approval_returned: str | None = None
 
 
 class ReconciliationEntry(AimedBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.RECONCILIATION.value):
@@ -223,7 +222,7 @@ CallEntry = ReadEntry | IntentEntry | OutcomeEntry | ReconciliationEntry | Repla
 
 
 class RunEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.RUN.value):
-    """``change`` is ``opened``, ``renewed``, ``resumed`` (from the checkpoint named) or ``closed``."""
+    """``change`` is ``opened``, ``renewed``, ``resumed`` (from the checkpoint named, with the limits ``raised``) or ``closed``."""
 
     run: Run
     change: str
@@ -231,6 +230,7 @@ class RunEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True,
     reason: str | None = None
     checkpoint_id: str | None = None
     step_id: str | None = None
+    raised: tuple[RaisedLimit, ...] | None = None
 
 
 class OrderEntry(EntryBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.ORDER.value):

@@ -50,6 +50,23 @@ class Rate(Struct, frozen=True, gc=False):
         return f"{self.count}/{unit}"
 
 
+class RaisedLimit(Struct, frozen=True, gc=False):
+    """A limit that an admin raised as a run was resumed; amounts in units, as the API writes them."""
+
+    name: str
+    was: str
+    now: str
+
+
+class SpentLimit(Struct, frozen=True, gc=False):
+    """A limit that is used up; of an amount both numbers are in millionths."""
+
+    scope: str
+    name: str
+    limit: int
+    used: int
+
+
 class Limits(Struct, frozen=True, kw_only=True, gc=False):
     """Ceilings of a run, a workflow, a class or a tenant. ``None`` is no limit.
 

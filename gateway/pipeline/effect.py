@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 from gateway import errors
-from gateway.core import limits
 from gateway.core.authorization import approvals
 from gateway.core.request import idempotency
 from gateway.model.call import Answer, Headers
-from gateway.model.effect import Charge, Violation
 from gateway.model.entries import OutcomeEntry, RefusalEntry
 from gateway.model.entry import Position, Result, Verification
 from gateway.model.review import ApprovalStatus
-from gateway.model.run import Limits, TaskClass
 from gateway.pipeline import answers, headers, journal_entries, sealed_payloads, tool
+from gateway.pipeline.budgets import Budgets, exceeded
 from gateway.pipeline.evidence import Before, CallTrace, Intent, Permitted, Settled, Streamed, Verdict
-from gateway.pipeline.stages import meter
 from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.observe import Verify
 from gateway.pipeline.streamed import Relay
 from gateway.ports.clock import Clock
 from gateway.ports.journal import SPENT, IntentRefused, IntentRequest, Journal
-from gateway.ports.projections import Registry
 from gateway.ports.vault import Vault
 from gateway.ports.wire import Upstream
 
@@ -193,11 +189,9 @@ class Intend:
     """Has the journal take the intent of a write: charged, sealed, and durable before the tool gets it."""
 
     journal: Journal
-    registry: Registry
+    budgets: Budgets
     vault: Vault
     clock: Clock
-    task_classes: Mapping[str, TaskClass]
-    tenant_limits: Callable[[str], Limits | None]
 
     async def __call__(self, permit: Permitted, before: Before, wire_key: str) -> Intent:
         """The durable intent.
@@ -215,7 +209,7 @@ class Intend:
             request = known.tool.request(known.call, known.run.tenant, extra, identity_encoding=True, retriable=False)
         except errors.UpstreamFailure as lost:
             raise tool.refusal(lost, f"{known.tool.name} cannot be called") from lost
-        charges = await self._charges(permit)
+        charges = () if known.undoing is not None else await self.budgets.charges(known.run, permit.action)
         at, grant = self.clock.now(), permit.approval
         if grant is not None and approvals.status(grant, now=at) is not ApprovalStatus.GRANTED:
             raise errors.ApprovalRequired("The approval has expired.", approval_id=grant.approval_id)
@@ -231,22 +225,6 @@ class Intend:
         if isinstance(result, IntentRefused):
             raise _refused(result.entry, result.position)
         return Intent(permit=permit, before=before, wire_key=wire_key, request=request, position=result)
-
-    async def _charges(self, permit: Permitted) -> tuple[Charge, ...]:
-        run, action = permit.known.run, permit.action
-        if permit.known.undoing is not None:
-            return ()
-        ancestors = [one for name in run.ancestors if (one := await self.registry.run(name)) is not None]
-        budgets = limits.budgets(run, ancestors, self.task_classes.get(run.task_class), self.tenant_limits(run.tenant))
-        missing = limits.unpriced(budgets, action.cost)
-        if missing is not None:
-            raise errors.BlastRadius(
-                f"{action.name} has a limit on {missing}, and the call does not state it as a plain number.",
-                hint="Send the field that the adapter's cost names, as a non-negative number.",
-                missing_amount=missing,
-                **meter.violated(missing),
-            )
-        return limits.charges(budgets, action.cost, action.target)
 
 
 def guard(before: Before) -> Headers:
@@ -270,23 +248,8 @@ def _refused(entry: RefusalEntry, position: Position) -> errors.Refusal:
         case errors.ApprovalRequired.code:
             refused = errors.ApprovalRequired(SPENT, hint=_ASK_ANEW, approval_id=entry.approval_id)
         case errors.BlastRadius.code:
-            refused = _exceeded(entry.violated or ())
+            refused = exceeded(entry.violated or ())
         case _:
             refused = errors.InFlight(retry_after=idempotency.RETRY_IN_FLIGHT)
     refused.entry = str(position)
     return refused
-
-
-def _exceeded(violations: tuple[Violation, ...]) -> errors.BlastRadius:
-    named = [f"{one.scope} {one.name}" for one in violations]
-    first = violations[0]
-    detail = f"{first.scope} may use {_shown(first.name, first.limit)} of {first.name}, has used {_shown(first.name, first.used)}"
-    return errors.BlastRadius(f"{detail}, and the call needs {_shown(first.name, first.asked)} more.", **meter.violated(*named))
-
-
-def _shown(name: str, value: int) -> str:
-    """A number as users write it, to the last digit: an amount is counted in millionths."""
-    if not name.startswith("amount:"):
-        return str(value)
-    whole, part = divmod(value, limits.MILLION)
-    return f"{whole}.{part:06}".rstrip("0").removesuffix(".")

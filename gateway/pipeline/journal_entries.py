@@ -236,6 +236,7 @@ def outcome(intent: Intent, verdict: Verdict, at: float, status: int | None = No
     members, version = _call(intent.opened, at), verdict.after_version
     target = intent.action.target if verdict.made is None else replace(intent.action.target, id=verdict.made)
     members["target"] = target
+    grant = intent.permit.approval if verdict.result in (Result.FAILED, Result.DENIED) else None
     return entries.OutcomeEntry(
         **members,
         idempotency_key=intent.wire_key,
@@ -249,6 +250,7 @@ def outcome(intent: Intent, verdict: Verdict, at: float, status: int | None = No
         reply_ref=None if reply is None else reply.ref,
         conforms=verdict.conforms,
         pending=verdict.pending,
+        approval_returned=None if grant is None else grant.approval_id,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from gateway.model.call import Target
-from gateway.model.effect import Key, Sighting, Write
+from gateway.model.effect import Charge, Key, Sighting, Violation, Write
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint
 from gateway.model.run import Order, Run
@@ -111,6 +111,9 @@ class Registry(Protocol):
 
     async def counters(self, scope: str) -> Mapping[str, int]:
         """What a scope (``run:r1``) has used, by name; ``amount:<name>`` in millionths, ``tenants`` and ``systems`` distinct."""
+
+    async def over(self, charges: Sequence[Charge]) -> Sequence[Violation]:
+        """The limits that these charges, taken together, would pass as things stand; nothing is charged."""
 
 
 class Incidents(Protocol):

@@ -26,7 +26,8 @@ from gateway.control.review.findings import Findings
 from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.recheck import Recheck
 from gateway.control.runs.checkpoints import Checkpoints
-from gateway.control.runs.runs import Resume, Runs
+from gateway.control.runs.resume import Resume
+from gateway.control.runs.runs import Runs
 from gateway.control.upkeep import Heads
 from gateway.http.server.operators import Operator, Role
 from gateway.http.server.request import Services, Serving
@@ -107,7 +108,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         clock=clock,
     )
     rollbacks = rolled.rollbacks(store, clock, containment, tasks, approvals, vault)
-    resume = Resume(runs, checkpoints, store.rollbacks, store.incidents, containment, clock, rollbacks.alone)
+    resume = Resume(runs, checkpoints, store.rollbacks, store.incidents, containment, clock, rollbacks.alone, lambda _: None)
     recover = RecoveryDriver(
         journal=store.journal,
         registry=store.registry,

@@ -20,7 +20,8 @@ from gateway.control.review.approvals import WrongDecision
 from gateway.control.review.findings import Finding
 from gateway.control.rollback.scope import NotContained, WrongRollback
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
-from gateway.control.runs.runs import CannotResume, LeasedRun, NotReady
+from gateway.control.runs.resume import CannotResume, NotReady
+from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission
 from gateway.core.authorization.admission import TooWide
 from gateway.core.request import canonical

@@ -34,6 +34,7 @@ class Ledger:
     ignore: int = 0
     fail_after_apply: int = 0
     refuse: int = 0
+    refuse_as: int = 422
     without_etag: bool = False
     keeps_key: bool = False
     """Each object holds the key that its last write was sent with."""
@@ -70,7 +71,7 @@ class Ledger:
         if self._counted("drop_before_apply"):
             return self._dropped(request)
         if self._counted("refuse"):
-            return web.json_response({"error": "no"}, status=422)
+            return web.json_response({"error": "no"}, status=self.refuse_as)
         return self._written(request, tenant, kind, rest, data)
 
     def _read(self, tenant: str, kind: str, rest: list[str]) -> web.Response:

@@ -20,7 +20,7 @@ from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.rollback.scope import NotContained, WrongRollback
 from gateway.control.runs.checkpoints import Checkpoints, NotVerified, UnknownCheckpoint
-from gateway.control.runs.runs import CannotResume, NotReady, Resume
+from gateway.control.runs.resume import CannotResume, NotReady, Resume
 from gateway.core import tasks as handing
 from gateway.core import timestamps
 from gateway.core.authorization import admission

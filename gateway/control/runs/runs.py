@@ -1,9 +1,6 @@
-"""Runs are opened under a class and a parent, get leases, end, and are resumed from a checkpoint with their next lease generation.
+"""Runs are opened under a class and a parent, get leases, and end.
 
 A sidecar's configuration can give calls without a lease a run of their own, the ambient one.
-
-A resume is one ``run`` entry with the change ``resumed`` and the ``checkpoint_id``. After a crash the run is either resumed or not; a
-repeated request is refused, since the run is no longer contained.
 """
 
 from __future__ import annotations
@@ -16,20 +13,15 @@ from weakref import WeakValueDictionary
 from msgspec.structs import replace
 
 from gateway import errors
-from gateway.control.containment.containment import Containment, OrderReplica
-from gateway.control.runs.checkpoints import Checkpoints
+from gateway.control.containment.containment import OrderReplica
 from gateway.core.authorization import admission
 from gateway.core.codec import entry as codec
-from gateway.core.rollback.checkpoints import Chosen
 from gateway.model.entries import RunEntry
-from gateway.model.rollback import Checkpoint
 from gateway.model.run import Lease, Mode, Run, TaskClass
-from gateway.model.trigger import RollbackState
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.keys import LeaseKeys
-from gateway.ports.projections import Incidents, Registry, required
-from gateway.ports.rollback import RollbackRecords
+from gateway.ports.projections import Registry, required
 
 NOT_BEFORE_SLACK = 5.0
 """Seconds by which a lease is valid before it was signed, for clocks that differ a little."""
@@ -105,13 +97,13 @@ class Runs:
             await self.journal.append(entry(renewed, "renewed", now, by=by, reason=reason))
         return LeasedRun(renewed, self._sign(renewed, now))
 
-    async def resume(self, run: Run, resumed: Run, checkpoint_id: str, now: float, *, by: str, reason: str) -> LeasedRun:
+    async def resume(self, run: Run, resumed: Run, now: float, change: RunEntry) -> LeasedRun:
         """The run with its next lease generation. The caller holds the run's turn; its old leases are dead.
 
         Raises:
             JournalUnavailable: nothing was changed.
         """
-        await self.journal.append(entry(resumed, "resumed", now, by=by, reason=reason, checkpoint_id=checkpoint_id))
+        await self.journal.append(change)
         self.replica.end(run.run_id, run.generation)
         self.replica.settle(run.run_id)
         return LeasedRun(resumed, self._sign(resumed, now))
@@ -193,9 +185,9 @@ class Runs:
             raise errors.FanoutBlocked(f"Run {parent.run_id} may not open child runs.")
 
 
-def entry(run: Run, change: str, now: float, *, by: str, reason: str, checkpoint_id: str | None = None) -> RunEntry:
+def entry(run: Run, change: str, now: float, *, by: str, reason: str) -> RunEntry:
     """The ``run`` entry of a change."""
-    return RunEntry(**codec.owner(run, now), run=run, change=change, by=by, reason=reason, checkpoint_id=checkpoint_id)
+    return RunEntry(**codec.owner(run, now), run=run, change=change, by=by, reason=reason)
 
 
 @dataclass(slots=True)
@@ -226,98 +218,3 @@ class Ambient:
             raise errors.Misconfigured([f"ambient_run: {error}"]) from error
         self._lease = self.runs.lease_of(opened.run, now)
         self._until = (now + opened.run.expires_at) / 2
-
-
-class CannotResume(ValueError):
-    """The run is not in a state in which it can be resumed; the message says why and what would be right."""
-
-
-class NotReady(Exception):
-    """No checkpoint can be chosen without a person; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResumedRun:
-    """``opened`` has the run with its new lease; ``state_ref`` says where the workflow's state to begin with is kept, if it is."""
-
-    opened: LeasedRun
-    checkpoint: Checkpoint
-    state_ref: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """``alone`` is held while a run is resumed, as it is while a rollback begins: never both at once."""
-
-    runs: Runs
-    checkpoints: Checkpoints
-    rollbacks: RollbackRecords
-    incidents: Incidents
-    containment: Containment
-    clock: Clock
-    alone: asyncio.Lock
-
-    async def __call__(self, run_id: str, request: admission.ResumeRequest, *, by: str, reason: str) -> ResumedRun:
-        """Give a contained run its next lease generation, never wider than now.
-
-        Earlier orders on the run itself end for it; orders on one of its tools and wider orders still apply. Its descendants do not
-        change.
-
-        Raises:
-            KeyError: there is no such run.
-            TooWide: it asks for more than the run has.
-            CannotResume: the run is active or closed, or its rollback has not ended.
-            UnknownCheckpoint, NotVerified: the named checkpoint does not exist, or is not usable.
-            NotReady: no checkpoint is named, and none can be chosen.
-            JournalUnavailable: nothing was changed.
-        """
-        async with self.alone, self.runs.turn(run_id):
-            run, now = await self.runs.known(run_id), self.clock.now()
-            expires_at = await self.runs.expiry(run, None, now)
-            epoch = self.containment.replica.epoch
-            await self._check(run)
-            checkpoint = await self._from(run, request.checkpoint)
-            resumed = admission.resumed(run, request, checkpoint, epoch=epoch, expires_at=expires_at)
-            opened = await self.runs.resume(run, resumed, checkpoint.checkpoint_id, now, by=by, reason=reason)
-        return ResumedRun(opened, checkpoint, await self.checkpoints.state_ref(opened.run, checkpoint.seq))
-
-    async def _from(self, run: Run, name: str | None) -> Checkpoint:
-        if name is not None:
-            return await self.checkpoints.find(run, name)
-        match await self.checkpoints.choose(run):
-            case Chosen(checkpoint):
-                return checkpoint
-            case not_ready:
-                raise NotReady(not_ready.why)
-
-    async def _check(self, run: Run) -> None:
-        if run.closed_at is not None:
-            raise CannotResume(f"Run {run.run_id} was closed; open a new run with workflow_id {run.workflow_id} to continue its work.")
-        if not self.contained(run):
-            raise CannotResume(f"Run {run.run_id} is active: there is nothing to resume. Renew an expired lease instead.")
-        if (why := await self.hindered(run)) is not None:
-            raise CannotResume(why)
-
-    async def hindered(self, run: Run) -> str | None:
-        """Why a contained run cannot be resumed yet, whatever checkpoint it would be: what it did is, or is about to be, undone.
-
-        It is undone by a rollback of the run, or of an ancestor with all below it.
-        """
-        for name in (run.run_id, *run.ancestors):
-            rollbacks = await self.rollbacks.rollbacks(run=name, limit=None)
-            for one in rollbacks:
-                if not one.status.ended and (name == run.run_id or one.subtree):
-                    return f"Rollback {one.rollback_id} is {one.status}: wait for its end or stop it, then resume run {run.run_id}."
-            if name == run.run_id and not any(one.generation == run.generation for one in rollbacks):
-                for incident in await self.incidents.incidents(run=name, limit=None):
-                    if incident.generation == run.generation and incident.rollback is RollbackState.DUE:
-                        return f"The rollback of incident {incident.incident_id} is due; roll run {run.run_id} back first."
-        return None
-
-    def contained(self, run: Run) -> bool:
-        """Whether an order contains the run as a whole, or its leases were cut."""
-        if run.revoked >= run.generation:
-            return True
-        now = self.clock.now()
-        orders = self.containment.replica.standing.of(run, now=now)
-        return any(order.mode > Mode.ACTIVE and order.scope.tool is None for order in orders)

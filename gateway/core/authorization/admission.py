@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -12,7 +12,7 @@ from gateway.core import limits
 from gateway.core.authorization import gate
 from gateway.core.codec.record import MODE, Codec, Form, rate
 from gateway.model.rollback import Checkpoint
-from gateway.model.run import Mode, Rate, Run, TaskClass
+from gateway.model.run import Limits, Mode, RaisedLimit, Rate, Run, TaskClass
 
 
 class TooWide(Exception):
@@ -102,7 +102,27 @@ class ResumeRequest(Struct, frozen=True, kw_only=True):
     tools: tuple[str, ...] | None = None
     mode: Mode | None = None
     limits: Mapping[str, object] = field(default_factory=dict)
+    raise_limits: Mapping[str, object] = field(default_factory=dict)
     require_approval: tuple[str, ...] = ()
+
+
+def raised(run: Run, wanted: Mapping[str, object], ceilings: Sequence[tuple[str, Limits]]) -> tuple[Run, tuple[RaisedLimit, ...]]:
+    """A resumed run with limits raised, and each of them. ``ceilings`` are named.
+
+    Raises:
+        TooWide: a limit would be beyond a ceiling, or below what the run has.
+    """
+    if not wanted:
+        return run, ()
+    new, changed = limits.raised(run.limits, wanted)
+    names = {f"limits.{one.name}" for one in changed}
+    beyond = [(one, name) for name, ceiling in ceilings for one in limits.wider(new, ceiling)]
+    excess = [f"raise_{one}, the limit of {name}" for one, name in beyond if one.partition(":")[0] in names]
+    lowered = [one.partition(":")[0] for one in limits.wider(run.limits, new)]
+    excess += [f"raise_{name}: is below what the run has; write it under limits" for name in lowered]
+    if excess:
+        raise TooWide(excess)
+    return replace(run, limits=new), tuple(changed)
 
 
 def resumed(run: Run, request: ResumeRequest, checkpoint: Checkpoint, *, epoch: int, expires_at: float) -> Run:
@@ -151,5 +171,6 @@ def _limits_read(members: Mapping[str, Any]) -> dict[str, object]:
     return {name: rate(value) if name == "rate" else value for name, value in members.items()}
 
 
-RESUME_REQUEST = Codec(ResumeRequest, forms={"mode": MODE, "limits": Form(_limits_written, _limits_read)})
+_LIMITS = Form(_limits_written, _limits_read)
+RESUME_REQUEST = Codec(ResumeRequest, forms={"mode": MODE, "limits": _LIMITS, "raise_limits": _LIMITS})
 """A request in the journal."""

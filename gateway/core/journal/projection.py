@@ -101,10 +101,18 @@ class ApprovalSpent(Struct, frozen=True):
     at: float
 
 
+class ApprovalReturned(Struct, frozen=True):
+    """The write of the intent ``by`` was not applied: what it spent can be spent again."""
+
+    approval_id: str
+    by: str
+
+
 Record = Run | Task | Rollback | Checkpoint | Approval
 """What an entry holds whole: as it stands from then on."""
 
-Change = Stepped | Charged | Write | WriteSettled | KeyNamed | Compensated | Seen | Record | OrderChanged | IncidentChanged | ApprovalSpent
+_Spending = ApprovalSpent | ApprovalReturned
+Change = Stepped | Charged | Write | WriteSettled | KeyNamed | Compensated | Seen | Record | OrderChanged | IncidentChanged | _Spending
 """A ``Write`` is one that was opened."""
 
 _STATES = {
@@ -193,7 +201,8 @@ def _settled(entry: entries.OutcomeEntry | entries.ReconciliationEntry, position
         pending=isinstance(entry, entries.OutcomeEntry) and entry.pending,
     )
     if state is not State.STANDING:
-        return (settled,)
+        returned = entry.approval_returned if isinstance(entry, entries.OutcomeEntry) else None
+        return (settled,) if returned is None else (settled, ApprovalReturned(returned, entry.intent or ""))
     undone = entry.compensates if entry.verification is not Verification.FAILED else None
     compensated = () if undone is None else (Compensated(undone),)
     # A version this run did not see for itself would pass for what the agent knows, so an unknown one is remembered as such.

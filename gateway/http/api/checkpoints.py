@@ -10,19 +10,20 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
-from gateway.control.runs.runs import CannotResume, NotReady
+from gateway.control.runs.resume import CannotResume, NotReady
+from gateway.core import limits
 from gateway.core.authorization import admission
 from gateway.core.codec.record import CHECKPOINT, target_json
 from gateway.core.rollback.checkpoints import Chosen
 from gateway.http.api import runs
-from gateway.http.server import paging, problem
+from gateway.http.server import guard, paging, problem
 from gateway.http.server.fields import AskedLimits, AskedMode, Body, Count, Id, Name, Page, Paged, Reason, Reasoned, Scopes, Target, shows
 from gateway.http.server.operators import Permission
 from gateway.http.server.request import Request, Services
 from gateway.http.server.routing import Json, Routes
 from gateway.model.effect import Write
 from gateway.model.rollback import Touched
-from gateway.model.run import Mode, Run
+from gateway.model.run import Mode, Run, SpentLimit
 
 _RESUMED = "What the workflow knows may have been rolled back: read 'resumed' of the run's checkpoints, and continue from that state."
 _NARROWER = "A resumed run has its earlier permissions, or fewer; 'excess' lists what is too wide."
@@ -53,11 +54,15 @@ class ResumeRun(Body):
     tools: list[Id] | None = Field(default=None, max_length=200)
     mode: AskedMode | None = None
     limits: AskedLimits = AskedLimits()
+    raise_limits: AskedLimits = Field(
+        default=AskedLimits(), description="limits to raise, by an admin, up to those of the run's class and parent"
+    )
     require_approval: Scopes = Field(default_factory=list, description="writes that need a person's approval")
     reason: Reason
 
     def request(self) -> admission.ResumeRequest:
-        asked = dict(self) | {"mode": self.mode and Mode.of(self.mode), "limits": self.limits.asked()}
+        asked = dict(self) | {"limits": self.limits.asked(), "raise_limits": self.raise_limits.asked()}
+        asked["mode"] = self.mode and Mode.of(self.mode)
         return msgspec.convert(asked, admission.ResumeRequest)
 
 
@@ -104,10 +109,14 @@ class CheckpointPage(Page):
 
 
 class ResumedRun(runs.OpenedRun):
-    """The run with its new lease. ``state_ref`` is the workflow's state to begin with; null if none was taken."""
+    """The run with its new lease. ``state_ref`` is the workflow's state to begin with; null if none was taken.
+
+    ``warnings`` names each limit that is used up: the run's next write is refused by it.
+    """
 
     checkpoint: Checkpoint
     state_ref: str | None
+    warnings: list[str]
 
 
 def too_wide(wide: admission.TooWide) -> problem.TooWide:
@@ -179,11 +188,21 @@ async def list_checkpoints(request: Request, run_id: str, query: Paged) -> Json:
     },
 )
 async def resume_run(request: Request, run_id: str, body: ResumeRun) -> Json:
-    """Resume a contained run from a checkpoint, with equal or tighter rights."""
-    services, run = request.services, await request.run(run_id)
-    resumed = await services.resume(run.run_id, body.request(), by=request.operator.name, reason=body.reason)
-    checkpoint = CHECKPOINT.shown(resumed.checkpoint)
-    return await runs.with_lease(request, resumed.opened) | {"checkpoint": checkpoint, "state_ref": resumed.state_ref}
+    """Resume a contained run from a checkpoint, with equal or tighter rights; an admin may raise its limits."""
+    services, run, asked = request.services, await request.run(run_id), body.request()
+    if asked.raise_limits:
+        guard.require(request.operator, Permission.RAISE_LIMITS)
+    resumed = await services.resume(run.run_id, asked, by=request.operator.name, reason=body.reason)
+    return await runs.with_lease(request, resumed.opened) | {
+        "checkpoint": CHECKPOINT.shown(resumed.checkpoint),
+        "state_ref": resumed.state_ref,
+        "warnings": [_warning(one) for one in resumed.spent],
+    }
+
+
+def _warning(spent: SpentLimit) -> str:
+    used, limit = (limits.in_units(spent.name, value) for value in (spent.used, spent.limit))
+    return f"{spent.scope} has used {used} of {limit} {spent.name}: the next write is refused as blast-radius."
 
 
 async def _resumed(services: Services, run: Run) -> ResumedState | None:

@@ -62,9 +62,16 @@ def operator(request: web.Request, identify: Callable[[str], Operator | None], p
     found = identify(token)
     if found is None:
         raise problem.Unauthenticated("The token is unknown.")
-    if not found.may(permission):
-        raise problem.Forbidden(f"{found.name} is {found.role.value}, and may not {permission.value}.")
+    require(found, permission)
     return found
+
+
+def require(operator: Operator, permission: Permission) -> None:
+    """Raises:
+    Forbidden: the operator's role does not have the permission.
+    """
+    if not operator.may(permission):
+        raise problem.Forbidden(f"{operator.name} is {operator.role.value}, and may not {permission.value}.")
 
 
 def _raw(value: str) -> bytes:

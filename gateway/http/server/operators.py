@@ -29,6 +29,7 @@ class Permission(StrEnum):
     READ_TASKS = "read tasks"
     CHECKPOINT = "take checkpoints"
     RESUME = "resume runs"
+    RAISE_LIMITS = "raise limits"
     RESOLVE_TASKS = "resolve tasks"
     READ_ROLLBACKS = "read rollbacks"
     ROLL_BACK = "roll back"

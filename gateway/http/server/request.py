@@ -22,7 +22,8 @@ from gateway.control.review.findings import Findings
 from gateway.control.review.tasks import Tasks
 from gateway.control.rollback.rollbacks import Rollbacks
 from gateway.control.runs.checkpoints import Checkpoints
-from gateway.control.runs.runs import Resume, Runs
+from gateway.control.runs.resume import Resume
+from gateway.control.runs.runs import Runs
 from gateway.core.rollback.plan_objects import Undos
 from gateway.http.server import problem
 from gateway.http.server.operators import Operator

@@ -22,6 +22,7 @@ from gateway.model.decision import Allow, Considered, Decision, Deny, Hold, Reas
 from gateway.model.review import Approval, ApprovalKind, ApprovalStatus
 from gateway.model.run import Lease, Mode, Run
 from gateway.pipeline import sealed_payloads
+from gateway.pipeline.budgets import Budgets
 from gateway.pipeline.evidence import Before, Denied, Fresh, Held, Permitted
 from gateway.pipeline.stages.observe import Snapshot
 from gateway.ports.approvals import Approvals
@@ -167,11 +168,13 @@ class Approve:
     decide: Decide
     snapshot: Snapshot
     vault: Vault
+    budgets: Budgets
 
     async def __call__(self, held: Held) -> Permitted | Denied:
         """Find the approval of a held call, or request one.
 
         Raises:
+            BlastRadius: a limit would refuse the call even if it were approved, so no person is asked.
             PreconditionChanged, ToolUnreachable, ToolTimeout: there is no target to show to an approver.
             PolicyUnavailable: there is no usable decision under the grant.
             JournalUnavailable: the request is not durable.
@@ -198,6 +201,8 @@ class Approve:
 
     async def _asked(self, held: Held, content: str) -> Approval:
         reads = held.action.effect is Effect.READ
+        if not reads:
+            await self.budgets.check(held.known.run, held.action)
         before = Before(taken=False) if reads else await self.snapshot(held)
         request = await self.vault.seal(held.known.run.tenant, sealed_payloads.proposal(held))
         return await self.approvals.request(_draft(held, before, content, request.ref), request)

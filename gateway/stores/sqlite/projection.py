@@ -241,6 +241,8 @@ class Tables:
                     self._put(incidents.merge_entry(earlier, change.incident, change.change))
                 case projection.ApprovalSpent():
                     self._execute(WRITING["spend_approval"], (change.at, str(change.by), change.approval_id))
+                case projection.ApprovalReturned():
+                    self._execute(WRITING["return_approval"], (change.approval_id, change.by))
                 case _:
                     assert_never(change)
 

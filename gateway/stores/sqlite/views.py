@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gateway.core.codec import entry as codec
 from gateway.core.journal import projection
 from gateway.model.call import Target
-from gateway.model.effect import Key, Sighting, Write
+from gateway.model.effect import Charge, Key, Sighting, Violation, Write
 from gateway.model.entries import RollbackEntry
 from gateway.model.review import Approval, Task
 from gateway.model.rollback import Checkpoint, Rollback
@@ -24,7 +24,7 @@ from gateway.ports.rollback import RollbackRecords
 from gateway.stores.sqlite import rows
 from gateway.stores.sqlite.database import READING, Row
 from gateway.stores.sqlite.log.journal import PendingEntries, Sight
-from gateway.stores.sqlite.projection import KnownKeys
+from gateway.stores.sqlite.projection import Counters, KnownKeys
 
 T = TypeVar("T")
 
@@ -195,6 +195,9 @@ class SqliteRegistry(View, Registry):
         if pending:
             used[projection.STEPS] = used.get(projection.STEPS, 0) + pending
         return used
+
+    async def over(self, charges: Sequence[Charge]) -> Sequence[Violation]:
+        return Counters(self._reader).over(charges)
 
 
 class SqliteIncidents(View, Incidents):

@@ -119,7 +119,7 @@ async def test_a_run_is_resumed_with_the_next_lease_and_the_checkpoint_it_contin
     body = {"checkpoint": taken["checkpoint_id"], "scopes": ["erp:invoice.*"], "require_approval": ["erp:*"], "reason": "mended"}
     status, resumed = await written.ask("POST", RESUME, body, as_="operator-token")
     assert status == 201, resumed
-    assert (set(resumed), resumed["checkpoint"]) == ({"run", "lease", "expires_at", "checkpoint", "state_ref"}, taken)
+    assert (set(resumed), resumed["checkpoint"]) == ({"run", "lease", "expires_at", "checkpoint", "state_ref", "warnings"}, taken)
     run = resumed["run"]
     assert (run["generation"], run["mode"], run["scopes"], run["require_approval"]) == (2, "active", ["erp:invoice.*"], ["erp:*"])
     assert not {"superseded", "resumed_from", "revoked"} & set(run)
@@ -128,6 +128,13 @@ async def test_a_run_is_resumed_with_the_next_lease_and_the_checkpoint_it_contin
     assert (told["change"], told["by"], told["reason"], told["checkpoint_id"]) == ("resumed", "operator", "mended", taken["checkpoint_id"])
     status, renewed = await written.ask("POST", "/v1/runs/run_1/lease", {})
     assert (status, renewed["run"]["generation"]) == (200, 2)
+
+
+async def test_only_an_admin_raises_limits(written: Api) -> None:
+    await hold(written)
+    body = {"checkpoint": "start", "raise_limits": {"writes": 5}, "reason": "more to do"}
+    status, problem = await written.ask("POST", RESUME, body, as_="operator-token")
+    assert (status, problem["code"], problem["detail"]) == (403, "forbidden", "operator is operator, and may not raise limits.")
 
 
 async def test_anyone_who_opens_a_run_again_learns_which_state_it_was_resumed_with(written: Api) -> None:

@@ -20,6 +20,7 @@ from tests.support.ledger import Ledger
 from tests.support.rig import Rig, code, header
 
 REFUND = "/v1/tenants/acme/refunds/r1"
+REFUNDS = "/v1/tenants/acme/refunds"
 OTHER = "/v1/tenants/acme/refunds/r2"
 
 
@@ -255,22 +256,73 @@ async def test_a_policy_that_wants_more_than_a_yes_is_not_satisfied_by_one(tmp_p
         assert gateway.ledger.writes == []
 
 
-async def test_a_call_that_failed_for_certain_has_spent_its_yes(gateway: Rig, ledger: Ledger) -> None:
+@pytest.mark.reliability(
+    fault="A tool refuses an approved call for certain", case="its approval is valid for the same call again, once sent"
+)
+@pytest.mark.parametrize("refused_as", [429, 422])
+async def test_a_call_that_was_not_applied_has_its_yes_back(gateway: Rig, ledger: Ledger, refused_as: int) -> None:
     run = await gateway.open()
     approval_id = named(await gateway.call(run.lease, "DELETE", REFUND))
     await decide(gateway, approval_id)
-    ledger.refuse = 1
-    assert (await gateway.call(run.lease, "DELETE", REFUND)).status == 422
+    ledger.refuse, ledger.refuse_as = 1, refused_as
+    assert (await gateway.call(run.lease, "DELETE", REFUND)).status == refused_as
+    assert await status(gateway, approval_id) is ApprovalStatus.GRANTED
+    (outcome,) = await gateway.journal(run.run.run_id, "outcome")
+    assert outcome["approval_returned"] == approval_id
+    replies = await asyncio.gather(*(gateway.call(run.lease, "DELETE", REFUND, Idempotency_Key=f"k{n}") for n in range(20)))
+    assert [reply.status for reply in replies].count(200) == 1
     assert await status(gateway, approval_id) is ApprovalStatus.USED
-    assert named(await gateway.call(run.lease, "DELETE", REFUND)) != approval_id
+    assert len(ledger.writes) == 2
+
+
+async def test_a_call_of_unknown_outcome_has_spent_its_yes(gateway: Rig, ledger: Ledger) -> None:
+    run = await gateway.open()
+    approval_id = named(await gateway.call(run.lease, "DELETE", REFUND))
+    await decide(gateway, approval_id)
+    ledger.refuse, ledger.refuse_as = 1, 503
+    assert (await gateway.call(run.lease, "DELETE", REFUND)).status == 503
+    assert await status(gateway, approval_id) is ApprovalStatus.USED
+    assert code(await gateway.call(run.lease, "DELETE", REFUND)) == "outcome-unknown"
+
+
+async def test_a_call_that_could_not_be_sent_has_its_yes_still(gateway: Rig, ledger: Ledger) -> None:
+    run = await gateway.open()
+    approval_id = named(await gateway.call(run.lease, "DELETE", REFUND))
+    await decide(gateway, approval_id)
+    await gateway.gateway.resources.pool.close()
+    assert (await gateway.call(run.lease, "DELETE", REFUND)).status == 502
+    assert await status(gateway, approval_id) is ApprovalStatus.GRANTED
 
 
 async def test_what_a_limit_refuses_spends_no_yes(gateway: Rig, ledger: Ledger) -> None:
-    run = await gateway.open(limits={"writes": 0})
+    run = await gateway.open(limits={"writes": 1})
     approval_id = named(await gateway.call(run.lease, "DELETE", REFUND))
     await decide(gateway, approval_id)
+    assert (await gateway.call(run.lease, "POST", REFUNDS, {"amount": 1})).status == 201
     assert code(await gateway.call(run.lease, "DELETE", REFUND)) == "blast-radius"
     assert await status(gateway, approval_id) is ApprovalStatus.GRANTED
+
+
+@pytest.mark.reliability(fault="A held call would pass a limit", case="no person is asked for what the limit refuses")
+@pytest.mark.parametrize("limits", [{"writes": 0}, {"tenants": 0}, {"systems": 0}])
+async def test_no_person_is_asked_for_what_a_limit_refuses(gateway: Rig, ledger: Ledger, limits: dict[str, int]) -> None:
+    run = await gateway.open(limits=limits)
+    reply = await gateway.call(run.lease, "DELETE", REFUND)
+    assert (reply.status, code(reply), header(reply, "retry-after")) == (403, "blast-radius", None)
+    said = orjson.loads(reply.body)
+    assert said["retryable"] is False
+    assert said["violated-policies"] == [f"run:{run.run.run_id} {next(iter(limits))}"]
+    assert await gateway.journal(run.run.run_id, "approval") == []
+    assert ledger.seen == []
+
+
+async def test_no_person_is_asked_for_what_an_ancestors_limit_refuses(gateway: Rig, ledger: Ledger) -> None:
+    parent = await gateway.open(limits={"writes": 1})
+    child = await gateway.open(parent_run=parent.run.run_id)
+    assert (await gateway.call(parent.lease, "POST", REFUNDS, {"amount": 1})).status == 201
+    reply = await gateway.call(child.lease, "DELETE", REFUND)
+    assert orjson.loads(reply.body)["violated-policies"] == [f"run:{parent.run.run_id} writes"]
+    assert await gateway.journal(child.run.run_id, "approval") == []
 
 
 async def test_what_cannot_be_shown_is_not_asked_for(gateway: Rig, ledger: Ledger) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from gateway.app import replay
 from gateway.control.runs.checkpoints import NotVerified, UnknownCheckpoint
-from gateway.control.runs.runs import CannotResume, LeasedRun, NotReady, ResumedRun
+from gateway.control.runs.resume import CannotResume, NotReady, ResumedRun
+from gateway.control.runs.runs import LeasedRun
 from gateway.core.authorization import admission
 from gateway.core.authorization.admission import TooWide
 from gateway.core.codec import record
@@ -328,6 +329,39 @@ async def test_a_resumed_run_gets_no_fresh_budget(gateway: Rig) -> None:
     lease = (await resume(gateway, run)).opened.lease
     assert code(await gateway.call(lease, "POST", REFUNDS, {"amount": 3})) == "blast-radius"
     assert gateway.ledger.count("refunds") == 2
+
+
+async def test_a_resume_names_the_limits_that_are_used_up(gateway: Rig) -> None:
+    parent = await gateway.open(limits={"amount": {"refund": 3_500_000}})
+    run = await gateway.open(parent_run=parent.run.run_id, limits={"writes": 2})
+    for amount in (1, 2.5):
+        await gateway.call(run.lease, "POST", REFUNDS, {"amount": amount})
+    await gateway.contain(run.run.run_id)
+    spent = (await resume(gateway, run)).spent
+    assert [(one.scope, one.name, one.limit, one.used) for one in spent] == [
+        (f"run:{run.run.run_id}", "writes", 2, 2),
+        (f"run:{run.run.run_id}", "amount:refund", 3_500_000, 3_500_000),
+        (f"run:{parent.run.run_id}", "amount:refund", 3_500_000, 3_500_000),
+    ]
+
+
+async def test_a_limit_is_raised_as_far_as_its_class_and_its_parent_and_the_journal_says_so(gateway: Rig) -> None:
+    parent = await gateway.open(limits={"writes": 3})
+    run = await gateway.open(parent_run=parent.run.run_id, limits={"writes": 1})
+    await gateway.call(run.lease, "POST", REFUNDS, {"amount": 1})
+    await gateway.contain(run.run.run_id)
+    with pytest.raises(TooWide) as refused:
+        await resume(gateway, run, raise_limits={"writes": 4})
+    assert refused.value.excess == [f"raise_limits.writes: 4 is wider than 3, the limit of parent {parent.run.run_id}"]
+    with pytest.raises(TooWide) as refused:
+        await resume(gateway, run, raise_limits={"writes": 0})
+    assert refused.value.excess == ["raise_limits.writes: is below what the run has; write it under limits"]
+    resumed = await resume(gateway, run, raise_limits={"writes": 2})
+    assert (resumed.opened.run.limits.writes, resumed.spent) == (2, ())
+    entry = (await gateway.journal(run.run.run_id, "run"))[-1]
+    assert (entry["change"], entry["raised"]) == ("resumed", [{"name": "writes", "was": "1", "now": "2"}])
+    assert (await gateway.call(resumed.opened.lease, "POST", REFUNDS, {"amount": 2})).status == 201
+    assert code(await gateway.call(resumed.opened.lease, "POST", REFUNDS, {"amount": 3})) == "blast-radius"
 
 
 async def test_a_gate_asks_a_person_for_what_policy_alone_would_let_pass(tmp_path: Path) -> None:

@@ -94,6 +94,9 @@ SELECT 1 FROM approvals WHERE approval_id = ? AND status = 'granted'
 -- name: spend_approval
 UPDATE approvals SET status = 'used', used_at = ?, used_by = ? WHERE approval_id = ? AND status = 'granted'
 
+-- name: return_approval
+UPDATE approvals SET status = 'granted', used_at = NULL, used_by = NULL WHERE approval_id = ? AND status = 'used' AND used_by = ?
+
 -- name: keep_head
 INSERT INTO heads (stream, seq, hash, ts, note) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, ts = excluded.ts, note = excluded.note
