@@ -23,6 +23,7 @@ from gateway.model.review import ApprovalStatus
 from gateway.model.run import Limits, TaskClass
 from gateway.pipeline import answers, headers, journal_entries, sealed_payloads, tool
 from gateway.pipeline.evidence import Before, CallTrace, Intent, Permitted, Settled, Streamed, Verdict
+from gateway.pipeline.fair_queue import FairQueue
 from gateway.pipeline.stages import meter
 from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.observe import Verify
@@ -32,6 +33,9 @@ from gateway.ports.journal import SPENT, IntentRefused, IntentRequest, Journal
 from gateway.ports.projections import Registry
 from gateway.ports.vault import Vault
 from gateway.ports.wire import Upstream
+
+INTENTS = 16
+"""Intents that the journal is asked to commit at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +194,11 @@ _ASK_ANEW = "To repeat the call, send it again; it then needs a new approval."
 
 @dataclass(frozen=True, slots=True)
 class Intend:
-    """Has the journal take the intent of a write: charged, sealed, and durable before the tool gets it."""
+    """Has the journal take the intent of a write: charged, sealed, and durable before the tool gets it.
+
+    The journal commits in groups, in the order in which it is asked. ``writing`` bounds a group, so that a tenant with many writes does
+    not fill it.
+    """
 
     journal: Journal
     registry: Registry
@@ -198,6 +206,7 @@ class Intend:
     clock: Clock
     task_classes: Mapping[str, TaskClass]
     tenant_limits: Callable[[str], Limits | None]
+    writing: FairQueue = field(default_factory=lambda: FairQueue(INTENTS))
 
     async def __call__(self, permit: Permitted, before: Before, wire_key: str) -> Intent:
         """The durable intent.
@@ -227,7 +236,12 @@ class Intend:
             charges=charges,
             blobs=(args,) if snapshot is None else (args, snapshot),
         )
-        result = await self.journal.intend(opening)
+        flow = known.run.tenant, known.undoing is not None  # a rollback does not wait behind the calls of its tenant
+        await self.writing.enter(flow)
+        try:
+            result = await self.journal.intend(opening)
+        finally:
+            self.writing.leave()
         if isinstance(result, IntentRefused):
             raise _refused(result.entry, result.position)
         return Intent(permit=permit, before=before, wire_key=wire_key, request=request, position=result)

@@ -1,56 +1,50 @@
-"""The order in which calls do their work on the event loop: so many in each turn of the loop, tenant by tenant."""
+"""A bounded resource of the process, taken in turn by tenants: whoever sends ten times as many calls is served no more often."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from gateway.core.round_robin import RoundRobin
 
-PER_TURN = 8
-"""Calls that begin in one turn of the event loop: few, so that a turn is short; enough that a turn's own cost does not count."""
-
 
 @dataclass(slots=True)
 class FairQueue:
-    """Calls do almost all of their work in the one turn of the loop in which they begin, from the gate to the request's first byte. A
-    turn takes ``PER_TURN`` of them. Those that come beyond wait, and the next turns take them, tenant by tenant.
+    """``places`` calls are in at once. A call beyond waits with those of its flow, first in, first out; free places go to flows in turn.
 
-    A place is only the turn itself. A call that waits for its tool, is refused, or is cancelled holds nothing.
+    A flow is what shares equally: a tenant's calls. Every ``enter`` that ends without an error needs one ``leave``.
     """
 
-    per_turn: int = PER_TURN
-    _begun: int = 0
-    _scheduled: bool = False
-    _waiting: RoundRobin[str, asyncio.Future[None]] = field(default_factory=RoundRobin)
+    places: int
+    _used: int = 0
+    _waiting: RoundRobin[Hashable, asyncio.Future[None]] = field(default_factory=RoundRobin)
 
-    def enter(self, tenant: str) -> asyncio.Future[None] | None:
-        """``None`` if a call of the tenant may begin in this turn of the loop; else what is done when its turn has come."""
-        if self._begun < self.per_turn and not self._waiting:
-            self._begun += 1
-            if not self._scheduled:
-                self._schedule()
-            return None
+    async def enter(self, flow: Hashable) -> None:
+        """Take a place, when it is the flow's turn."""
+        if self._used < self.places:  # then nobody waits
+            self._used += 1
+            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.push(tenant, turn)
-        return turn
+        self._waiting.push(flow, turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was given a place in the same turn of the event loop
+                self.leave()
+            raise
 
-    def queued(self, tenant: str) -> int:
-        """How many calls of the tenant wait; one that was cancelled counts until its turn comes."""
-        return self._waiting.queued(tenant)
+    def leave(self) -> None:
+        """Give the place to the next flow's call; one that was cancelled while it waited is passed over."""
+        while (turn := self._waiting.pop()) is not None:
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._used -= 1
+
+    def queued(self, flow: Hashable) -> int:
+        """How many calls of the flow wait; one that was cancelled counts until its turn comes."""
+        return self._waiting.queued(flow)
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    def _schedule(self) -> None:
-        self._scheduled = True
-        asyncio.get_running_loop().call_soon(self._next_turn)
-
-    def _next_turn(self) -> None:
-        self._begun, self._scheduled = 0, False
-        while self._begun < self.per_turn and (turn := self._waiting.pop()) is not None:
-            if not turn.done():  # cancelled: its client is gone
-                turn.set_result(None)
-                self._begun += 1
-        if self._begun:
-            self._schedule()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from gateway import errors
@@ -14,14 +15,19 @@ from gateway.ports.clock import Clock
 
 RETRY_AFTER = 1.0
 """Seconds."""
+PER_TURN = 8
+"""Calls that begin in one turn of the event loop: few, so that a turn is short; enough that a turn's own cost does not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """``beat`` is a routine of the supervisor, every ``overload.INTERVAL``. Compensations do not pass here: they are an operator's work."""
+    """A call works on the event loop in the one turn in which it begins, from the gate to the first byte that the tool gets. So its place
+    is free in the next turn. A call that waits for its tool, is refused, or is cancelled holds none.
+
+    ``beat`` is a routine of the supervisor, every ``overload.INTERVAL``. Compensations do not pass here: they are an operator's work."""
 
     clock: Clock
-    queue: FairQueue = field(default_factory=FairQueue)
+    queue: FairQueue = field(default_factory=lambda: FairQueue(PER_TURN))
     lag: LoopLag = field(default_factory=LoopLag)
 
     async def __call__(self, classified: Classified) -> Classified:
@@ -34,9 +40,8 @@ class Schedule:
         why = overload.reason(classified.action.effect, lag=self.lag.standing, queued=self.queue.queued(tenant))
         if why is not None:
             raise errors.Overloaded(why, retry_after=RETRY_AFTER)
-        turn = self.queue.enter(tenant)
-        if turn is not None:
-            await turn
+        await self.queue.enter(tenant)
+        asyncio.get_running_loop().call_soon(self.queue.leave)
         return classified
 
     async def beat(self) -> None:
