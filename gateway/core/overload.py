@@ -11,7 +11,7 @@ from gateway.model.call import Effect
 
 INTERVAL = 0.05
 """Seconds from one beat to the next."""
-BEATS = 10
+BEATS = 6
 
 
 @dataclass(slots=True)

@@ -8,24 +8,35 @@ from dataclasses import dataclass, field
 
 from gateway.core.round_robin import RoundRobin
 
+ALONE = 60.0
+"""Seconds."""
+
 
 @dataclass(slots=True)
 class FairQueue:
     """``places`` calls are in at once. A call beyond waits with those of its flow, first in, first out; free places go to flows in turn.
 
-    A flow is what shares equally: a tenant's calls. Every ``enter`` that ends without an error needs one ``leave``.
+    A flow is what shares equally: a tenant's calls. While there was only one for ``ALONE`` seconds, nobody has to wait for it, and the
+    bound does not hold. Every ``enter`` that ends without an error needs one ``leave``.
     """
 
     places: int
     _used: int = 0
+    _flow: Hashable = None
+    _shared_until: float = 0.0
     _waiting: RoundRobin[Hashable, asyncio.Future[None]] = field(default_factory=RoundRobin)
 
     async def enter(self, flow: Hashable) -> None:
         """Take a place, when it is the flow's turn."""
-        if self._used < self.places:  # then nobody waits
+        loop = asyncio.get_running_loop()
+        if flow != self._flow:
+            if self._flow is not None:
+                self._shared_until = loop.time() + ALONE
+            self._flow = flow
+        if not self._waiting and self._open():
             self._used += 1
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[None] = loop.create_future()
         self._waiting.push(flow, turn)
         try:
             await turn
@@ -36,11 +47,14 @@ class FairQueue:
 
     def leave(self) -> None:
         """Give the place to the next flow's call; one that was cancelled while it waited is passed over."""
-        while (turn := self._waiting.pop()) is not None:
+        self._used -= 1
+        while self._open() and (turn := self._waiting.pop()) is not None:
             if not turn.done():
                 turn.set_result(None)
-                return
-        self._used -= 1
+                self._used += 1
+
+    def _open(self) -> bool:
+        return self._used < self.places or asyncio.get_running_loop().time() > self._shared_until
 
     def queued(self, flow: Hashable) -> int:
         """How many calls of the flow wait; one that was cancelled counts until its turn comes."""
