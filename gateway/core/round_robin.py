@@ -1,4 +1,4 @@
-"""Queues that are served in turn: whoever queues ten times as much is served no more often."""
+"""Queues that are served in turn: a key with ten times as many items is served no more often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bounded resource of the process, taken in turn by tenants: whoever sends ten times as many calls is served no more often."""
+"""A bounded resource of the process, taken in turn by tenants: one with ten times as many calls is served no more often."""
 
 from __future__ import annotations
 
