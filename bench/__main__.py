@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as Shown
 
-from bench import commands, comparison, contenders, gate, growth, machine, page, resume, rollback, tables, triggers
+from bench import commands, comparison, contenders, fairness, gate, growth, machine, page, resume, rollback, tables, triggers
 from bench.children import ROOT, Broken
 from bench.driving import Stretch
 from bench.figures import Found
@@ -30,6 +30,7 @@ _QUICK_COMPARISON = comparison.Plan(1, (1, 16), Stretch(0.05, 0.1))
 _QUICK_GROWTH = growth.Plan(1, Stretch(0.05, 0.1), runs=50, entries=5000, open_calls=50)
 _QUICK_ROLLBACK = rollback.Plan(1, effects=50, planned=1000)
 _QUICK_RESUME = resume.Plan(1, steps=20)
+_QUICK_FAIRNESS = fairness.Plan(1, Stretch(0.05, 0.1))
 _QUICK_GATE = gate.Plan(1, runs=1000, orders=100, in_a_row=1000)
 _GATE = gate.Plan(5, runs=100_000, orders=1000, in_a_row=10_000)
 _QUICK_TRIGGERS = triggers.Plan(runs=1000, entries=10_000)
@@ -62,6 +63,7 @@ def bench(
         triggers.run(_QUICK_TRIGGERS if quick else _TRIGGERS, found, _note)
         rollback.run(undone, folder, found, _note)
         resume.run(_QUICK_RESUME if quick else resume.Plan(rounds, steps=200), folder, found, _note)
+        fairness.run(_QUICK_FAIRNESS if quick else fairness.Plan(rounds, stretch), folder, found, _note)
         _measure(compared, grown, folder, found)
     except Broken as broken:
         print(f"the run failed: {broken}", file=sys.stderr)

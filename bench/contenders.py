@@ -31,6 +31,7 @@ class Contender:
     calls: tuple[str, ...]
     pids: tuple[int, ...]
     prefix: str = ""
+    tenant: str = "acme"
     leases: tuple[str, ...] = ()
     demanded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 

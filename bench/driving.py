@@ -36,6 +36,7 @@ def drive(contender: Contender, call: str, connections: int, stretch: Stretch, *
         warm=stretch.warm,
         seconds=stretch.seconds,
         prefix=contender.prefix,
+        tenant=contender.tenant,
         leases=contender.leases,
         demanded=contender.demanded.get(call, {}),
         warm_calls=warm_calls,

@@ -103,6 +103,19 @@ class GoneOn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """The p99 of one tenant's calls in seconds, while another one has its usual connections, and while it has ten times as many.
+
+    ``ratio`` is between them, round by round; each figure is the median of the rounds.
+    """
+
+    call: str
+    usual: float
+    crowded: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """Seconds until a gateway was ready: with nothing, and with all the ``entries`` and ``open_calls`` behind it; medians of the rounds."""
 
@@ -138,6 +151,7 @@ class Found:
     undone: list[Undone] = field(default_factory=list)
     plans: dict[str, tuple[float, float]] = field(default_factory=dict)
     gone_on: list[GoneOn] = field(default_factory=list)
+    beside: list[Beside] = field(default_factory=list)
     started: list[Started] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     starts: dict[str, float] = field(default_factory=dict)

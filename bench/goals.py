@@ -38,6 +38,7 @@ def judged(found: Found) -> list[Goal]:
         *_parts(found),
         *_rollback(found),
         *_recovery(found),
+        *_fairness(found),
     ]
 
 
@@ -110,6 +111,11 @@ def _recovery(found: Found) -> list[Goal]:
         what = f"start with {one.entries:,} entries and {one.open_calls:,} open calls, beside an empty one"
         goals.append(_goal(what, "<= 2 s more", one.more, lambda value: f"{value:.2f} s more", (2.0).__ge__))
     return goals
+
+
+def _fairness(found: Found) -> list[Goal]:
+    what = "p99 of a tenant's {}s beside ten times the calls of another, of that beside its usual calls"
+    return [_goal(what.format(one.call), "<= 1.5 x", one.ratio, lambda value: f"{value:.2f} x", (1.5).__ge__) for one in found.beside]
 
 
 def _ms(value: float) -> str:

@@ -95,10 +95,10 @@ class Gateway:
     started_in: float
     """Seconds from its start until it was ready."""
 
-    def open_runs(self, count: int) -> tuple[str, ...]:
+    def open_runs(self, count: int, tenant: str = "acme") -> tuple[str, ...]:
         """The leases of new runs."""
         connection = http.client.HTTPConnection("127.0.0.1", self.control, timeout=children.PATIENCE)
-        asked = json.dumps({"tenant": "acme", "agent_id": "bench", "scopes": [f"{TOOL}:*"]})
+        asked = json.dumps({"tenant": tenant, "agent_id": "bench", "scopes": [f"{TOOL}:*"]})
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         leases = []
         for _ in range(count):

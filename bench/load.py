@@ -45,6 +45,7 @@ class Job:
     warm: float
     seconds: float
     prefix: str = ""
+    tenant: str = "acme"
     leases: tuple[str, ...] = ()
     demanded: Mapping[str, str] = field(default_factory=dict)
     warm_calls: int = 0
@@ -67,7 +68,7 @@ def requests(job: Job, connection: int, nonce: str) -> Iterator[bytes]:
 
 def _request(job: Job, id_: str, unique: str, lease: str) -> str:
     end = f"HTTP/1.1\r\nHost: localhost\r\n{lease}"
-    tenant = f"{job.prefix}/v1/tenants/acme"
+    tenant = f"{job.prefix}/v1/tenants/{job.tenant}"
     if job.call == "read":
         return f"GET {tenant}/invoices/{id_} {end}\r\n"
     line = f"POST {tenant}/refunds" if job.call == "write" else f"PATCH {tenant}/invoices/{id_}"

@@ -175,6 +175,12 @@ class ContainmentStale(Refusal, status=503, retryable=True, hint="Try again afte
     """The gateway does not know the current containment orders."""
 
 
+class Overloaded(
+    Refusal, status=503, retryable=True, hint="Wait for the time in Retry-After, then send the same call again, and fewer at once."
+):
+    """The gateway has more calls than it can carry."""
+
+
 class Draining(Refusal, status=503, retryable=True, hint="Try again after Retry-After; another or a restarted gateway will answer."):
     """The gateway is shutting down and takes no new calls."""
 

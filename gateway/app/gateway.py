@@ -30,6 +30,7 @@ from gateway.model.entry import Kind
 from gateway.observe import metrics
 from gateway.observe.events import EventLog, Expiries, Write
 from gateway.observe.metrics import Delivered, Deliveries, GaugeReading, Observer, Readings
+from gateway.pipeline.stages.schedule import Schedule
 from gateway.settings.config import Config
 
 Observers = Sequence[tuple[Subscriber, Sequence[Kind]]]
@@ -90,7 +91,8 @@ async def assemble(
         revocations = Revocations(scopes, control.supervisor.spawn, event_log.tell)
         watching = ((event_log.on_entry, events.KINDS), (expiries.on_entry, _EXPIRING), (revocations.on_entry, (Kind.ORDER,)))
         journal.connect(subscribers(monitor, recovery, opened.webhooks, watching), monitor.answered)
-        census = Census(control.containment.replica, scopes, store.registry, store.open_work, clock)
+        replica = control.containment.replica
+        census = Census(replica, scopes, store.registry, store.open_work, clock)
         return Gateway(
             config=config,
             resources=opened,
@@ -102,7 +104,9 @@ async def assemble(
             scopes=scopes,
             census=census,
             expiries=expiries,
-            metrics=collectors(opened, control.containment.replica, (observer, opened.pool.replies, event_log), census),
+            metrics=collectors(
+                opened, control.containment.replica, calls.line.schedule, (observer, opened.pool.replies, event_log), census
+            ),
             closing=closing.pop_all(),
         )
 
@@ -132,7 +136,9 @@ def configured_names(config: Config) -> ConfiguredNames:
     )
 
 
-def collectors(resources: Resources, orders: OrderReplica, counted: Iterable[Collector], census: Census) -> CollectorRegistry:
+def collectors(
+    resources: Resources, orders: OrderReplica, schedule: Schedule, counted: Iterable[Collector], census: Census
+) -> CollectorRegistry:
     """The collectors of a node: what it ``counted``, its webhooks, its process, and gauges that are read when they are asked for."""
     journal = resources.store.journal
     built = CollectorRegistry()
@@ -149,6 +155,8 @@ def collectors(resources: Resources, orders: OrderReplica, counted: Iterable[Col
             "killcord_journal_lag_entries": ("Entries that wait for the disk.", lambda: float(journal.health().lag)),
             "killcord_journal_ok": ("1 while the journal can be written.", lambda: float(journal.health().ok)),
             "killcord_journal_seq": ("The newest entry's number.", lambda: float(journal.health().seq)),
+            "killcord_loop_lag_seconds": ("The smallest lag of the event loop in the last half second.", lambda: schedule.lag.standing),
+            "killcord_queued_calls": ("Calls that wait for their tenant's turn.", lambda: float(len(schedule.queue))),
             "killcord_rates_ok": ("1 while calls can be metered.", lambda: float(resources.rates.health()[0])),
         },
     )

@@ -37,6 +37,7 @@ from gateway.pipeline.stages.probe import Probe
 from gateway.pipeline.stages.probed_write import ProbedWrites
 from gateway.pipeline.stages.read import Read
 from gateway.pipeline.stages.recall import Recall
+from gateway.pipeline.stages.schedule import Schedule
 from gateway.pipeline.tool import Tool, ToolReader, Tools
 from gateway.settings.config import Config, ToolConfig
 from gateway.settings.sections import AmbientRunSection
@@ -112,6 +113,7 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
     snapshot = Snapshot(reader, sightings, control.approvals, last_reads)
     line = Line(
         authenticate=Authenticate(tools, resources.keys, registry, steps, monitor, clock, control.ambient.lease),
+        schedule=Schedule(clock),
         gate=gate,
         meter=Meter(resources.rates, steps, *declared),
         recall=Recall(writes, sightings, vault, journal, probe, clock),

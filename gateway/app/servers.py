@@ -99,15 +99,17 @@ def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
     metering, rates = resources.rates.health()
     agreeing, wall = resources.wall.health()
     fresh = orders.fresh(now=resources.clock.now())
+    carrying, load = gateway.calls.line.schedule.health()
     parts: dict[str, object] = {
         "journal": {"ok": journal.ok, "detail": journal.reason, "lag": journal.lag, "seq": journal.seq},
         "policy": {"ok": deciding, "detail": policy},
         "rates": {"ok": metering, "detail": rates},
         "containment": {"ok": fresh, "detail": f"epoch {orders.epoch}"},
         "clock": {"ok": agreeing, "detail": wall},
+        "load": {"ok": carrying, "detail": load},
         "draining": draining,
     }
-    return journal.ok and deciding and metering and fresh and not draining, parts
+    return journal.ok and deciding and metering and fresh and carrying and not draining, parts
 
 
 def identified(config: Config) -> Callable[[str], Operator | None]:

@@ -18,7 +18,7 @@ from gateway.app import acceptance, open_files, policies, servers
 from gateway.app import gateway as app_gateway
 from gateway.app.gateway import Gateway
 from gateway.cli.output import WRONG_USE, problems, wrong_use
-from gateway.core import timestamps
+from gateway.core import overload, timestamps
 from gateway.http.app import Runner
 from gateway.http.server.request import Serving
 from gateway.observe import logs, metrics
@@ -145,6 +145,7 @@ def _routines(gateway: Gateway) -> None:
     supervisor.every(0.5, "policy", resources.engine.refresh)
     if resources.candidate is not None:
         supervisor.every(0.5, "candidate", resources.candidate.refresh)
+    supervisor.every(overload.INTERVAL, "load", gateway.calls.line.schedule.beat)
     supervisor.every(60.0, "heads", resources.heads.tick)
     supervisor.every(1.0, "clock", resources.wall.tick)
     supervisor.every(1.0, "rates", resources.rates.check)

@@ -16,6 +16,9 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.errors import Overloaded
+from gateway.model.call import Effect
+
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Upper bounds of a stage's time, in seconds."""
 
@@ -42,6 +45,7 @@ class Observer(Collector):
     monotonic: Callable[[], float]
     log: Log
     _calls: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    _shed: Counter[str] = field(default_factory=lambda: Counter({effect.value: 0 for effect in Effect}))
     _stages: defaultdict[str, _Spent] = field(default_factory=lambda: defaultdict(_Spent))
     _effects: defaultdict[str, _Spent] = field(default_factory=lambda: defaultdict(_Spent))
 
@@ -53,6 +57,8 @@ class Observer(Collector):
     def refused(self, tool: str, action: str, effect: str, code: str, started: float, marks: Sequence[tuple[str, float]]) -> None:
         """A call that a stage refused; ``action`` and ``effect`` are empty if it was not classified."""
         self._count(tool if action else "", action, effect, code, started, marks)
+        if code == Overloaded.code:
+            self._shed[effect] += 1
         self.log("refusal", tool=tool, action=action, code=code)
 
     def collect(self) -> Iterable[Metric]:
@@ -60,12 +66,15 @@ class Observer(Collector):
         calls = CounterMetricFamily("killcord_calls", "Calls by tool, action and decision.", labels=("tool", "action", "decision"))
         for labels, count in self._calls.items():
             calls.add_metric(labels, count)
+        shed = CounterMetricFamily("killcord_shed", "Calls refused under overload.", labels=("effect",))
+        for effect, count in self._shed.items():
+            shed.add_metric((effect,), count)
         stages = HistogramMetricFamily("killcord_stage_seconds", "Time spent in each stage of the line.", labels=("stage",))
         whole = HistogramMetricFamily("killcord_call_seconds", "Time from a call to the head of its reply.", labels=("effect",))
         for family, times in ((stages, self._stages), (whole, self._effects)):
             for label, spent in times.items():
                 family.add_metric((label,), _cumulative(spent.counts), spent.total)
-        return calls, stages, whole
+        return calls, shed, stages, whole
 
     def _count(self, tool: str, action: str, effect: str, decision: str, started: float, marks: Sequence[tuple[str, float]]) -> float:
         """Returns how long the call took, in seconds."""

@@ -21,6 +21,7 @@ from gateway.model.review import ApprovalStatus
 from gateway.pipeline import answers, headers, journal_entries, sealed_payloads, tool
 from gateway.pipeline.budgets import Budgets, exceeded
 from gateway.pipeline.evidence import Before, CallTrace, Intent, Permitted, Settled, Streamed, Verdict
+from gateway.pipeline.fair_queue import FairQueue
 from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.stages.observe import Verify
 from gateway.pipeline.streamed import Relay
@@ -28,6 +29,9 @@ from gateway.ports.clock import Clock
 from gateway.ports.journal import SPENT, IntentRefused, IntentRequest, Journal
 from gateway.ports.vault import Vault
 from gateway.ports.wire import Upstream
+
+INTENTS = 16
+"""Intents that the journal is asked to commit at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,12 +190,17 @@ _ASK_ANEW = "To repeat the call, send it again; it then needs a new approval."
 
 @dataclass(frozen=True, slots=True)
 class Intend:
-    """Has the journal take the intent of a write: charged, sealed, and durable before the tool gets it."""
+    """Has the journal take the intent of a write: charged, sealed, and durable before the tool gets it.
+
+    The journal commits in groups, in the order in which it is asked. ``writing`` bounds a group, so that a tenant with many writes does
+    not fill it.
+    """
 
     journal: Journal
     budgets: Budgets
     vault: Vault
     clock: Clock
+    writing: FairQueue = field(default_factory=lambda: FairQueue(INTENTS))
 
     async def __call__(self, permit: Permitted, before: Before, wire_key: str) -> Intent:
         """The durable intent.
@@ -221,7 +230,12 @@ class Intend:
             charges=charges,
             blobs=(args,) if snapshot is None else (args, snapshot),
         )
-        result = await self.journal.intend(opening)
+        flow = known.run.tenant, known.undoing is not None  # a rollback does not wait behind the calls of its tenant
+        await self.writing.enter(flow)
+        try:
+            result = await self.journal.intend(opening)
+        finally:
+            self.writing.leave()
         if isinstance(result, IntentRefused):
             raise _refused(result.entry, result.position)
         return Intent(permit=permit, before=before, wire_key=wire_key, request=request, position=result)

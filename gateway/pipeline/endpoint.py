@@ -85,6 +85,9 @@ class Endpoint:
             sender = _sender(self.line.authenticate, trace.call.headers, self.tools.get(trace.call.tool))
             run = await self.line.authenticate.registry.run(sender.lease.run_id) if sender else None
             return self.replies.refused_early(refused, sender, self._post_early(refused, sender), run=run, tool=trace.call.tool)
+        if isinstance(refused, errors.Overloaded):
+            # Counted and not journaled: a shed call must cost less than one that is carried, and its run did nothing wrong.
+            return self.replies.refused(refused, known, None, trace.metered)
         if isinstance(trace.last, Denied):
             refused.entry = await self._denied(trace.last)
         elif refused.entry is None:

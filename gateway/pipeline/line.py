@@ -20,11 +20,13 @@ from gateway.pipeline.stages.meter import Meter
 from gateway.pipeline.stages.observe import Snapshot
 from gateway.pipeline.stages.read import Read
 from gateway.pipeline.stages.recall import Recall
+from gateway.pipeline.stages.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     authenticate: Authenticate
+    schedule: Schedule
     gate: Gate
     meter: Meter
     recall: Recall
@@ -43,7 +45,8 @@ class Line:
         """
         known = trace.at("authenticate", await self.authenticate(trace.call))  # lease -> run, agent, tenant
         action = trace.at("classify", classify(known))  # catalog -> action, target and its tenant, effect class, cost
-        opened = trace.at("gate", self.gate(action))  # containment: the strictest order that matches
+        due = trace.at("schedule", await self.schedule(action))  # overload sheds writes, then reads; else the tenant's turn comes
+        opened = trace.at("gate", self.gate(due))  # containment: the strictest order that matches
         metered = trace.at("meter", await self.meter(opened))  # rate and steps, reads too: a flood of refusals is metered as well
         fresh = trace.at("recall", await self.recall(metered))  # a key whose effect stands answers with its kept reply
         if isinstance(fresh, Kept):

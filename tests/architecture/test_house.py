@@ -145,7 +145,7 @@ CODES = {
     422: ("key-reused",),
     429: ("rate-limited",),
     502: ("tool-unreachable",),
-    503: ("run-paused", "policy-unavailable", "journal-unavailable", "containment-stale", "draining"),
+    503: ("run-paused", "policy-unavailable", "journal-unavailable", "containment-stale", "overloaded", "draining"),
     504: ("tool-timeout",),
 }
 """The codes that agents may rely on, by their status."""

@@ -16,7 +16,20 @@ from tests.support.rig import Rig, assembled
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
 UNITS = ("seconds", "bytes", "entries", "ratio", "total", "info")
-NO_UNIT = ("_ok", "_connections", "_epoch", "_seq", "_nodes", "_runs", "_orders", "_incidents", "_approvals", "_tasks", "_rollbacks")
+NO_UNIT = (
+    "_ok",
+    "_connections",
+    "_epoch",
+    "_seq",
+    "_nodes",
+    "_runs",
+    "_orders",
+    "_incidents",
+    "_approvals",
+    "_tasks",
+    "_rollbacks",
+    "_calls",
+)
 """Endings of gauges that count things or say yes or no."""
 
 
