@@ -13,28 +13,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support import books
 from tests.support.arrivals import Arrivals, Orders, Stamped, connected
 from tests.support.gateway import Gateway, wait_until
 
 Site = Callable[[str], Gateway]
 TENANTS, WRITERS = ("acme", "globex", "initech", "umbrella"), 16
+CONNECTIONS = 2
+"""To the tool: most of the writes in flight are journaled and wait for one, so an order comes after their decision."""
 STANDS = 0.01
 """Seconds that an order stands before its release; the writers are refused meanwhile."""
 CONTAINED = ("run-read-only", "run-paused", "run-quarantined")
-ADAPTER = """
-system: books
-tenant: request.path.tenant
-objects: {}
-actions:
-  - name: entry.post
-    match: {method: POST, path: "/tenants/{tenant}/runs/{run}/entries"}
-    effect: write
-    class: compensatable
-    snapshot: false
-    success: "reply.status == `201`"
-    compensation: {type: manual_review}
-unlisted: {read: deny, write: deny}
-"""
 
 
 @dataclass(slots=True)
@@ -70,7 +59,7 @@ class Writer:
     def _write(self, connection: Stamped, number: int) -> int:
         run, lease = self.run, self._lease
         body = json.dumps({"number": number})
-        head = f"POST /books/tenants/{self.tenant}/runs/{run}/entries HTTP/1.1\r\nHost: {self.address}\r\nAuthorization: Bearer {lease}\r\n"
+        head = f"POST /books{books.path(self.tenant, run)} HTTP/1.1\r\nHost: {self.address}\r\nAuthorization: Bearer {lease}\r\n"
         _, status, reply = connection.ask(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         assert status == 201 or json.loads(reply)["code"] in CONTAINED, reply
         return status
@@ -127,7 +116,8 @@ def test_no_write_is_sent_after_the_acknowledgement_of_an_order(
     orders: int, site: Site, record_property: Callable[[str, object], None]
 ) -> None:
     with Arrivals() as tool:
-        gateway = before(site, tool)
+        gateway = site("")
+        books.before(gateway, tool.port, connections=CONNECTIONS)
         gateway.start()
         control = Orders(gateway.settings["listen"]["control"], gateway.token)
         with writing(gateway) as writers:
@@ -140,16 +130,6 @@ def test_no_write_is_sent_after_the_acknowledgement_of_an_order(
     closest = min(one.acknowledged - arrived for one in made for run in one.runs for arrived in sent[run] if arrived <= one.acknowledged)
     told = f"{orders} orders, {len(tool.seen)} writes sent, 0 after an acknowledgement"
     record_property("measured", f"{told}; the closest was sent {closest / 1e6:.1f} ms before it")
-
-
-def before(site: Site, tool: Arrivals) -> Gateway:
-    gateway = site(f"http://127.0.0.1:{tool.port}")
-    adapter = gateway.folder / "adapters" / "books" / "adapter.yaml"
-    adapter.parent.mkdir(parents=True)
-    adapter.write_text(ADAPTER)
-    gateway.settings["adapters"] = [str(gateway.folder / "adapters")]
-    gateway.settings["tools"] = {"books": {"adapter": "books", "base_url": f"http://127.0.0.1:{tool.port}"}}
-    return gateway
 
 
 def ordered(number: int, gateway: Gateway, control: Orders, tool: Arrivals, writers: list[Writer]) -> Held:
@@ -169,16 +149,12 @@ def ordered(number: int, gateway: Gateway, control: Orders, tool: Arrivals, writ
 
 
 def writes(tool: Arrivals, runs: frozenset[str], since: int) -> bool:
-    return any(run_of(path) in runs for _, path in tool.seen[since:])
+    return any(books.run_of(path) in runs for _, path in tool.seen[since:])
 
 
 def by_run(tool: Arrivals) -> defaultdict[str, list[int]]:
     """When each run's writes were sent."""
     sent = defaultdict(list)
     for arrived, path in tool.seen:
-        sent[run_of(path)].append(arrived)
+        sent[books.run_of(path)].append(arrived)
     return sent
-
-
-def run_of(path: str) -> str:
-    return path.split("/")[4]

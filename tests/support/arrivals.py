@@ -76,6 +76,7 @@ class Arrivals:
 
     def __enter__(self) -> Self:
         listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)  # the kernel begins to stamp a moment after the first who asks
         self.port = listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, args=(listener,))
         self._thread.start()
