@@ -38,7 +38,7 @@ class History:
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    """A run without limits, two at a limit, one that waits for an approval, one that is closed, one that is revoked, and one that left a task."""
+    """Runs: one without limits, two at a limit, one that waits for an approval, one closed, one revoked, and one that left a task."""
     with Arrivals() as tool:
         made = Gateway(tmp_path_factory.mktemp("history"), gateway.settings(""))
         books.before(made, tool.port)
