@@ -59,8 +59,8 @@ def test_a_restored_backup_is_refused_and_accepted_only_with_every_lease_revoked
     backup = gateway.folder / "backup"
     shutil.copytree(gateway.folder / "var", backup)
     gateway.start()
-    _, unknown = gateway.open_run(erp.tenant)
-    gateway.ask("POST", "/v1/orders", {"scope": {"everything": True}, "mode": "read_only", "reason": "test"})
+    run_id, unknown = gateway.open_run(erp.tenant)
+    gateway.contain("read_only", all=True)
     assert gateway.terminate() == 0
     shutil.rmtree(gateway.folder / "var")
     shutil.copytree(backup, gateway.folder / "var")
@@ -70,8 +70,10 @@ def test_a_restored_backup_is_refused_and_accepted_only_with_every_lease_revoked
     assert "can be made twice" in gateway.said
     for lease in (old, unknown):
         assert gateway.call("GET", erp.path("invoices", "inv-1"), lease=lease).status in (401, 403)
-    _, lease = gateway.open_run(erp.tenant)
-    assert gateway.call("GET", erp.path("invoices", "inv-1"), lease=lease).status == 200
+    opened, lease = gateway.open_run(erp.tenant, run_id=run_id)  # the journal does not know it: at generation 1, as before
+    assert opened == run_id
+    for other, status in ((lease, 200), (unknown, 401)):
+        assert gateway.call("GET", erp.path("invoices", "inv-1"), lease=other).status == status
     assert gateway.terminate() == 0
     gateway.start()  # the acceptance stands: it need not be given again
     assert gateway.terminate() == 0
@@ -97,25 +99,6 @@ def chain_anew(path: Path) -> None:
             linked = chain.draft(fields).link(tip)
             tip = linked.hash
             connection.execute("UPDATE entries SET line = ? WHERE seq = ?", (linked.line, seq))
-
-
-EDITS = {
-    "orders": ("DELETE FROM orders",),
-    "runs": ("UPDATE runs SET revoked = 0",),
-    "counters": ("UPDATE counters SET used = 0",),
-    "writes": ("DELETE FROM writes",),
-}
-
-
-@pytest.mark.reliability(fault="Folded table edited", case="a row that no entry gives stops the start; a rebuild repairs it")
-@pytest.mark.parametrize("table", EDITS)
-def test_an_edited_table_stops_the_start_until_it_is_made_anew(gateway: Gateway, erp: Erp, table: str) -> None:
-    _, lease = killed(gateway, erp)
-    edit(gateway, *EDITS[table])
-    refused(gateway, f"{table} (", "journal rebuild")
-    assert gateway.command("journal", "rebuild", "--reason", "edited by hand") == 0
-    gateway.start()
-    assert gateway.call("GET", erp.path("invoices", "inv-1"), lease=lease).status in (401, 403)
 
 
 @pytest.mark.reliability(fault="Blobs deleted", case="journal verify names the first entry whose blob is missing")
