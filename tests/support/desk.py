@@ -18,6 +18,7 @@ import orjson
 
 from gateway.errors import UpstreamFailure
 from gateway.model.call import Answer, Outgoing
+from gateway.observe.metrics import ToolReplies
 
 TOOLS = ("eu", "us")
 PROJECTS = ("web", "api")
@@ -129,6 +130,7 @@ class Desk:
     lags: Callable[[Outgoing], bool]
     things: dict[Name, tuple[str, State]] = field(default_factory=dict)
     log: list[Applied] = field(default_factory=list)
+    replies: ToolReplies = field(default_factory=ToolReplies)
     _replica: dict[Name, tuple[float, tuple[str, State] | None]] = field(default_factory=dict)
     _late: deque[tuple[float, Outgoing]] = field(default_factory=deque)
     _counted: Counter[tuple[str, str, str]] = field(default_factory=Counter)

@@ -23,6 +23,7 @@ from gateway.clients.rego.engine import EmbeddedEngine
 from gateway.model.call import Answer, Outgoing
 from gateway.model.entries import Entry
 from gateway.model.entry import Position, Sealed
+from gateway.observe.metrics import ToolReplies
 from gateway.ports import wire
 from gateway.ports.clock import Clock
 from gateway.ports.journal import IntentRefused, IntentRequest, JournalHealth
@@ -121,6 +122,7 @@ class FailingTool:
 
     tool: wire.Upstream
     points: Failpoints
+    replies: ToolReplies = field(default_factory=ToolReplies)
 
     async def send(self, request: Outgoing, fence: Callable[[], None]) -> Answer:
         what = "read" if request.method == "GET" else "call"

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from gateway.errors import UpstreamFailure
 from gateway.model.call import Answer, Outgoing
+from gateway.observe.metrics import ToolReplies
 from tests.support.invariants_points import Points
 from tests.support.toolmodel import Tool
 
@@ -50,6 +51,7 @@ class ScriptedTool:
     points: Points = field(default_factory=Points)
     tools: dict[str, Tool] = field(default_factory=lambda: defaultdict(Tool))
     late: list[tuple[float, Outgoing]] = field(default_factory=list)
+    replies: ToolReplies = field(default_factory=ToolReplies)
     held: dict[str, list[asyncio.Event]] = field(default_factory=lambda: defaultdict(list))
     holds: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a call begins to be held."""

@@ -16,6 +16,7 @@ import orjson
 
 from gateway.errors import UpstreamFailure
 from gateway.model.call import Answer, Outgoing
+from gateway.observe.metrics import ToolReplies
 
 Name = tuple[str, str, str]
 State = Mapping[str, object]
@@ -150,6 +151,7 @@ class Tool:
     hold: asyncio.Event | None = None
     """Writes that have left the gateway wait here."""
     writes: int = 0
+    replies: ToolReplies = field(default_factory=ToolReplies)
     _late: list[Outgoing] = field(default_factory=list)
     versions: int = 0
 
