@@ -61,10 +61,15 @@ def test_growth_memory_and_commands_were_measured(run: tuple[dict[str, Any], Pat
         assert speeds[command]["per_second"] > 0
 
 
+def test_a_tenant_was_measured_beside_a_crowd_of_another(run: tuple[dict[str, Any], Path]) -> None:
+    assert [one["call"] for one in run[0]["beside"]] == ["read", "write"]
+    assert all(one["usual"] > 0 and one["crowded"] > 0 for one in run[0]["beside"])
+
+
 def test_every_goal_is_in_the_table(run: tuple[dict[str, Any], Path]) -> None:
     goals = run[0]["tables"][0]
     assert goals["title"] == "Must reach"
-    assert len(goals["rows"]) == 31
+    assert len(goals["rows"]) == 33
     assert {row[3] for row in goals["rows"]} <= {"reached", "MISSED", "not measured"}
 
 
