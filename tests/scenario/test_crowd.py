@@ -182,7 +182,7 @@ def _policy(gateway: Gateway) -> object:
 def _ordered(gateway: Gateway, number: int) -> float:
     """Seconds from the start of a new connection to the acknowledgement of an order."""
     started = time.monotonic()
-    gateway.contain("paused", agent=f"other-{number}")
+    gateway.contain("paused", agent=f"other-{number}", future=True)
     return time.monotonic() - started
 
 

@@ -87,13 +87,13 @@ def asks_for_an_approval(made: Gateway, history: History) -> None:
 
 def keeps_to_its_writes(made: Gateway, history: History) -> None:
     refused = write(made, history.leases["limited"], "second")
-    assert (refused.status, refused.body["code"]) == (429, "blast-radius")
+    assert (refused.status, refused.body["code"]) == (403, "blast-radius")
 
 
 def keeps_to_its_systems(made: Gateway, history: History) -> None:
     begun = {"message": "m-1", "steps": 2}
     refused = made.call("POST", "/tenants/acme/sequences", begun, lease=history.leases["narrow"], tool="mail")
-    assert (refused.status, refused.body["code"]) == (429, "blast-radius")
+    assert (refused.status, refused.body["code"]) == (403, "blast-radius")
 
 
 def replays(made: Gateway, history: History) -> None:

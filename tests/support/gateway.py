@@ -157,8 +157,8 @@ class Gateway:
         assert answer.status == 201, answer
         return answer.body["run"]["run_id"], answer.body["lease"]
 
-    def contain(self, mode: str, **scope: object) -> web.Answer:
-        answer = self.ask("POST", "/v1/orders", {"scope": scope, "mode": mode, "reason": "a test says so"})
+    def contain(self, mode: str, *, future: bool = False, **scope: object) -> web.Answer:
+        answer = self.ask("POST", "/v1/orders", {"scope": scope, "mode": mode, "reason": "a test says so", "future": future})
         assert answer.status == 201, answer
         return answer
 
