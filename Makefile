@@ -56,9 +56,9 @@ test: setup tools
 soak: setup tools
 	@$(BIN)/python -m pytest -q -m soak
 
-# The tests of docs/reliability.md, long ones too, and the table there from their results.
+# The tests of docs/reliability.md, and the table there from their results; some five minutes. `make soak` runs the long ones.
 reliability: setup tools
-	@$(BIN)/python -m pytest -q -m reliability -n 2 --reliability-report docs/reliability.md
+	@$(BIN)/python -m pytest -q -m "reliability and not soak" -n 2 --reliability-report docs/reliability.md
 
 check: setup tools
 	@$(BIN)/ruff check .
