@@ -72,6 +72,17 @@ def test_a_contained_run_is_resumed_with_what_it_keeps(written: Gateway, killcor
     assert (run["scopes"], run["tools"], run["limits"]["writes"], run["require_approval"]) == (["erp:invoice.*"], ["erp"], 5, ["erp:*"])
 
 
+def test_an_admin_raises_a_limit_and_is_warned_of_those_that_are_spent(written: Gateway, killcord: Cli) -> None:
+    killcord("contain", "--run", "run_1", "--mode", "revoked", "--reason", "x")
+    said = killcord("resume", "run_1", "--reason", "less", "--limit", "writes=0")
+    assert said.code == 0
+    assert "warning  run:run_1 has used" in said.out
+    killcord("contain", "--run", "run_1", "--mode", "revoked", "--reason", "x")
+    said = killcord("resume", "run_1", "--reason", "more to do", "--raise-limit", "writes=50")
+    assert (said.code, "warning" in said.out) == (0, False)
+    assert killcord.json("runs", "show", "run_1")["limits"]["writes"] == 50
+
+
 def test_a_resume_without_options_keeps_the_runs_permissions(written: Gateway, killcord: Cli) -> None:
     before = killcord.json("runs", "show", "run_1")
     killcord("contain", "--run", "run_1", "--mode", "paused", "--reason", "x")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import orjson
+import pytest
 
 from gateway.model.run import Mode, Rate
-from tests.support.rig import Rig, code, header, until
+from tests.support.rig import Rig, assembled, code, header, until
 
 INVOICE = "/v1/tenants/acme/invoices/inv_1"
 REFUNDS = "/v1/tenants/acme/refunds"
@@ -27,6 +29,17 @@ async def test_writes_amounts_steps_and_rates_are_limited(gateway: Rig) -> None:
     assert [code(reply) for reply in replies].count("rate-limited") >= 5
     assert header(replies[-1], "retry-after") == "1"
     assert (header(replies[-1], "ratelimit-policy"), header(replies[-1], "ratelimit")) == ('"run";q=2;w=1', '"run";r=0;t=1')
+
+
+@pytest.mark.parametrize(("extra", "status"), [("", 403), ("http: {blast_radius_status: 429}", 429)])
+async def test_an_exhausted_limit_is_refused_without_a_time_to_wait(tmp_path: Path, extra: str, status: int) -> None:
+    async with assembled(tmp_path, extra=extra) as gateway:
+        run = await gateway.open(limits={"writes": 0})
+        reply = await gateway.call(run.lease, "POST", REFUNDS, {"amount": 1})
+        said = orjson.loads(reply.body)
+        assert (reply.status, said["status"], said["code"], said["retryable"]) == (status, status, "blast-radius", False)
+        assert (header(reply, "retry-after"), "retry_after" in said) == (None, False)
+        assert code(await gateway.call(run.lease, "POST", REFUNDS, {"amount": 2})) == "run-read-only", "blast.limit fired"
 
 
 async def test_an_amount_is_reported_to_its_last_digit(gateway: Rig) -> None:
