@@ -41,6 +41,13 @@ tools: .tools/python/.ready
 	  echo "NOTE: apt-get cannot download nginx: tests behind a real nginx will be skipped"; \
 	else echo "NOTE: neither nginx nor apt-get is here: tests behind a real nginx will be skipped"; fi
 
+	@if ls .tools/faketime/usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1; then :; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "unpacking libfaketime into .tools"; mkdir -p .tools/faketime; cd .tools/faketime; \
+	  { apt-get download -qq libfaketime || { apt-get update -qq && apt-get download -qq libfaketime; }; } 2>/dev/null && dpkg -x libfaketime_*.deb . || \
+	  echo "NOTE: apt-get cannot download libfaketime: tests that set a clock will be skipped"; \
+	else echo "NOTE: apt-get is not here: tests that set a clock will be skipped without the package faketime"; fi
+
 .tools/python/.ready: requirements/tools.txt
 	@echo "installing real tools into .tools/python (first time: about a minute)"
 	@$(PYTHON) -m venv .tools/python

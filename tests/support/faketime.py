@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.policies import ROOT
+
 NAME = "libfaketimeMT.so.1"
 ENVIRON = "KILLCORD_TEST_LIBFAKETIME"
 """Names the library where it is not installed in one of the usual places."""
+_UNPACKED = f"{ROOT}/.tools/faketime/usr/lib/*/faketime"
+"""Where ``make tools`` puts it."""
 _PLACES = ("/usr/lib/*/faketime", "/usr/lib/faketime", "/usr/local/lib/faketime", "/usr/lib64/faketime")
 
 
@@ -18,9 +22,13 @@ def library() -> Path:
     """The library; without it the test is skipped."""
     if named := os.environ.get(ENVIRON):
         return Path(named)
-    found = [path for place in _PLACES for path in Path("/").glob(f"{place[1:]}/{NAME}")]
+    found = [path for place in (_UNPACKED, *_PLACES) for path in Path("/").glob(f"{place[1:]}/{NAME}")]
+    if not found and os.environ.get("CI"):
+        pytest.fail(f"CI requires {NAME}: run `make tools`, which unpacks it into .tools")
     if not found:
-        pytest.skip(f"{NAME} is not here: install the package faketime, or name the file in {ENVIRON}; the clock of no process is set")
+        pytest.skip(
+            f"{NAME} is not here: run `make tools`, install the package faketime, or name the file in {ENVIRON}; the clock of no process is set"
+        )
     return found[0]
 
 
