@@ -26,9 +26,7 @@ def library() -> Path:
     if not found and os.environ.get("CI"):
         pytest.fail(f"CI requires {NAME}: run `make tools`, which unpacks it into .tools")
     if not found:
-        pytest.skip(
-            f"{NAME} is not here: run `make tools`, install the package faketime, or name the file in {ENVIRON}; the clock of no process is set"
-        )
+        pytest.skip(f"{NAME} is not here: run `make tools`, install the package faketime, or name the file in {ENVIRON}")
     return found[0]
 
 
