@@ -110,7 +110,7 @@ class Held:
         return at > self.acknowledged and (self.released is None or at < self.released)
 
 
-@pytest.mark.parametrize("orders", [200, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("orders", [100, pytest.param(1000, marks=pytest.mark.soak)])
 @pytest.mark.reliability(fault="16 writers that never pause", case="no write is sent once the order that holds it is acknowledged")
 def test_no_write_is_sent_after_the_acknowledgement_of_an_order(
     orders: int, site: Site, record_property: Callable[[str, object], None]

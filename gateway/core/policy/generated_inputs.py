@@ -16,7 +16,7 @@ Document = dict[str, Any]
 Path = tuple[str, ...]
 """Steps into a document; ``*`` is the first item of a list."""
 
-COMBINED = 200
+COMBINED = 80
 """Inputs in which all members vary at once, after those in which one does."""
 
 _ABSENT = object()
