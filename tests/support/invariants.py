@@ -166,7 +166,9 @@ def hold(story: Story) -> None:
     for name, invariant in INVARIANTS.items():
         found = list(invariant(story))
         assert not found, f"{name} {invariant.__doc__}\n" + "\n".join(found)
-    assert not story.world.logged, story.world.logged
+    # A story may set the clock back, which a start tells.
+    faults = [line for line in story.world.logged if not line.startswith("clock-")]
+    assert not faults, faults
     assert not [one for tool in story.tool.tools.values() for one in tool.strange], "a call went where there is nothing"
 
 
