@@ -84,6 +84,7 @@ async def recovered(at: Site) -> None:
 async def read(at: Site, run_id: str) -> None:
     """All that is only read, with rows in every list."""
     await done(at, "POST", "/v1/journal/heads")
+    await done(at, "POST", "/v1/journal/inspection")
     for path in ("runs", "orders", "journal", "journal/heads", "incidents", "rollbacks", "tasks", "approvals", f"runs/{run_id}/effects"):
         assert (await done(at, "GET", f"/v1/{path}"))["items"], path
     tail = (await at.get("/v1/journal/heads"))["tail"]
