@@ -31,8 +31,14 @@ include-path-regex = "^/v1/(admission|runs|rollbacks|journal|orders/[^/]*|incide
 checks.positive_data_acceptance.enabled = false
 """
 NO_END = "/v1/journal/follow"
-ROW = pytest.mark.reliability(fault="Any request that /openapi.json permits or forbids", case="no answer of 500 or above, for any role")
-EXAMPLES = [pytest.param(1, marks=ROW), pytest.param(100, marks=pytest.mark.soak)]
+ROW = pytest.mark.reliability(fault="Any request that /openapi.json permits or forbids", case="no answer of 500 or above")
+ROLES = [*(role.value for role in Role), "nobody"]
+FEW = ("admin", "orchestrator", "nobody")
+"""The roles of a short run: with most rights, with those of a program, with none."""
+RUNS = [
+    *(pytest.param(role, 1, marks=ROW) for role in FEW),
+    *(pytest.param(role, 100, marks=pytest.mark.soak) for role in ROLES),
+]
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +58,7 @@ def served(kinto_port: int, tmp_path_factory: pytest.TempPathFactory, tokens: di
         yield made
 
 
-@pytest.mark.parametrize("examples", EXAMPLES)
-@pytest.mark.parametrize("role", [*(role.value for role in Role), "nobody"])
+@pytest.mark.parametrize(("role", "examples"), RUNS)
 def test_requests_are_judged_and_answered_as_the_description_says(
     served: Gateway, tokens: dict[str, str], tmp_path: Path, role: str, examples: int, record_property: Callable[[str, object], None]
 ) -> None:
