@@ -163,7 +163,7 @@ async def test_anyone_who_is_asked_for_a_compensation_sees_the_request_and_who_w
                 "body": body,
             }
         _, seen = await at.ask("GET", f"/v1/approvals/{node['approval_id']}", as_="viewer")
-        assert "request" not in seen
+        assert (seen["request"], seen["request_state"]) == (None, "withheld")
         yes = {"decision": "approve", "reason": "looked"}
         assert (await at.ask("POST", f"/v1/approvals/{node['approval_id']}", yes, as_="approver"))[0] == 200
 
