@@ -247,14 +247,15 @@ async def test_entries_are_found_by_run_tenant_and_kind_in_pages(store: SqliteSt
             await seqs(after=cursor)
 
 
-async def test_the_newest_head_of_a_stream_is_kept(reopen: Reopen) -> None:
+async def test_the_head_that_was_signed_last_is_kept(reopen: Reopen) -> None:
     store = await reopen()
     await store.journal.append(of_fields(make.read()))
+    first = await store.history.tail()
     await store.journal.append(of_fields(make.read()))
-    newer, older = Head(store.journal.stream, 2, "b" * 64, "later", "note 2"), Head(store.journal.stream, 1, "a" * 64, "now", "note 1")
-    await store.history.keep_head(newer)
-    await store.history.keep_head(older)
-    assert await (await reopen()).history.heads() == [newer]
+    second = await store.history.tail()
+    for tail, note in ((first, "note 1"), (second, "note 2")):
+        await store.history.keep_head(Head(tail.stream, tail.seq, tail.hash, tail.ts, note))
+    assert [head.note for head in await (await reopen()).history.heads()] == ["note 2"]
 
 
 async def test_the_first_kept_tenant_key_wins_until_it_is_forgotten(reopen: Reopen) -> None:

@@ -29,16 +29,18 @@ from tests.support.triggering import ELSEWHERE, INVOICE, Agent, Moody, agent, mo
 
 # --- policy has no answer that could be used -----------------------------------------------------------------------------
 
-OURS = 'input.run.agent_id == "crooked"'
-"""So that it fails in use: what fails on a sample does not load."""
+OURS = 'concat("", [input.run.agent_id, "!"]) == "crooked!"'
+"""So that it fails in use: what fails on a sample, or on an input made from what rules compare, does not load."""
 NO_ANSWERS = {
     "undefined": 'override["anomaly.none"] := {} if false',
-    "no object": 'override["uncertain.schema-drift"] := "pause"',
-    "an unknown action": 'override["uncertain.schema-drift"] := contain("stop", "Why.")',
-    "a contradiction": 'override["uncertain.schema-drift"] := undo("none", "Why.")',
-    "a scope that is none": 'override["uncertain.schema-drift"] := object.union(contain("pause", "Why."), {"scope": {"runs": "all"}})',
-    "a revocation of everything": 'override["uncertain.schema-drift"] := object.union(contain("revoke", "Why."), {"scope": {"all": true}})',
-    "an empty why": 'override["uncertain.schema-drift"] := contain("pause", "")',
+    "no object": 'override["uncertain.schema-drift"] := "pause" if OURS',
+    "an unknown action": 'override["uncertain.schema-drift"] := contain("stop", "Why.") if OURS',
+    "a contradiction": 'override["uncertain.schema-drift"] := undo("none", "Why.") if OURS',
+    "a scope that is none": 'override["uncertain.schema-drift"] := object.union(contain("pause", "Why."), {"scope": {"runs": "all"}}) '
+    "if OURS",
+    "a revocation of everything": 'override["uncertain.schema-drift"] := object.union(contain("revoke", "Why."), {"scope": {"all": true}}) '
+    "if OURS",
+    "an empty why": 'override["uncertain.schema-drift"] := contain("pause", "") if OURS',
     "an error": 'override["uncertain.schema-drift"] := contain("pause", sprintf("%v", [1 % count(input.history)])) if OURS',
     "a conflict": 'override["uncertain.schema-drift"] := contain("pause", "a") if OURS\n\n'
     'override["uncertain.schema-drift"] := contain("pause", "b") if OURS',

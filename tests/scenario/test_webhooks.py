@@ -22,15 +22,15 @@ async def test_a_killed_gateway_tells_after_its_restart_what_it_had_not_told(sit
         gateway.environ = {"HOOK_SECRET": SECRET}
         await asyncio.to_thread(gateway.start)
         assert "webhook          healthy: incident, order, trigger to 127.0.0.1" in gateway.said
-        await asyncio.to_thread(gateway.contain, "read_only", run="run_1")
+        await asyncio.to_thread(gateway.contain, "read_only", future=True, run="run_1")
         await until(lambda: healthy.received and silent.received, DEADLINE)
         healthy.always = 503
-        await asyncio.to_thread(gateway.contain, "read_only", run="run_2")
+        await asyncio.to_thread(gateway.contain, "read_only", future=True, run="run_2")
         await until(lambda: len(healthy.received) > 1, DEADLINE)
         await asyncio.to_thread(gateway.kill)
         healthy.always, before = 204, len(healthy.received)
         await asyncio.to_thread(gateway.start)
-        await asyncio.to_thread(gateway.contain, "read_only", run="run_3")
+        await asyncio.to_thread(gateway.contain, "read_only", future=True, run="run_3")
         await until(lambda: len(healthy.received) == before + 2, DEADLINE)
         assert [one["subject"] for one in healthy.events[before:]] == ["run_2", "run_3"]
         assert all(one.signed_with(SECRET.encode()) for one in healthy.received)

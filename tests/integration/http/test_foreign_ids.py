@@ -51,6 +51,7 @@ NO_IDS = {
     *("tenant", "agent", "agent_id", "mode", "limit", "status", "kind", "state", "nodes", "reason", "task_class", "scopes", "tools", "ttl"),
     *("limits", "severity", "evidence", "scope", "no_fanout", "wait", "dry_run", "state_ref", "label", "generation", "require_approval"),
     *("decision", "resolution", "note", "writes", "subtree", "tool", "all", "future"),
+    "raise_limits",
 }
 
 # A run's id is one name for the whole gateway, so a new run cannot take one that is taken: docs/api.md says what to do.
