@@ -31,7 +31,7 @@ async def write(store: SqliteStore, worker: int) -> None:
 
 async def write_until_full(store: SqliteStore) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
     try:
         await write(store, 0)
     except errors.JournalUnavailable:

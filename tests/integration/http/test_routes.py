@@ -64,7 +64,7 @@ async def test_the_schemas_judge_bodies_as_the_api_does(at: Api) -> None:
 
 def test_whatever_changes_something_takes_a_reason() -> None:
     for route in ROUTES:
-        if route.method != "GET" and route.path != "/v1/journal/heads":
+        if route.method != "GET" and route.path not in ("/v1/journal/heads", "/v1/journal/inspection"):
             assert route.body is not None
             assert "reason" in route.body.model_fields, route.path
 
