@@ -65,7 +65,7 @@ soak: setup tools
 
 # The tests of docs/reliability.md, and the table there from their results; some five minutes. `make soak` runs the long ones.
 reliability: setup tools
-	@$(BIN)/python -m pytest -q -m "reliability and not soak" -n 2 --reliability-report docs/reliability.md
+	@$(BIN)/python -m pytest -q -m "reliability and not soak" -n 2 --reliability-report docs/reliability.md tests
 
 check: setup tools
 	@$(BIN)/ruff check .
