@@ -141,7 +141,7 @@ READ = "GET /erp{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {lea
 
 @pytest.mark.parametrize("within", WITHIN)
 @pytest.mark.parametrize("kind", ["silent", "silent at the control API", "half a head", "a body drop by drop", "idle after a good request"])
-@pytest.mark.reliability(fault=FAULT, case="100 of 100 orders on new connections hold; the agent's writes go on")
+@pytest.mark.reliability(fault=FAULT, case="100 of 100 orders on new connections hold; the agent's writes continue")
 def test_orders_hold_under_a_crowd(kind: str, within: float, site: Site, erp: Erp, record_property: Callable[[str, object], None]) -> None:
     gateway = site(erp.url)
     gateway.open_files = 256
