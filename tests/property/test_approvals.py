@@ -132,7 +132,6 @@ class World:
         entries = await self.gateway.journal(self.run.run.run_id)
         told = [one for one in entries if one["kind"] == "approval"]
         intents = [one for one in entries if one["kind"] == "intent"]
-        spent = [one["approval_id"] for one in intents]
         returned = {one["idempotency_key"] for one in entries if one.get("approval_returned")}
         used = [one["approval_id"] for one in intents if one["idempotency_key"] not in returned]
         assert len(set(used)) == len(used), "one yes, one call that may have been applied"
