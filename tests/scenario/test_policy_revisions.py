@@ -25,6 +25,7 @@ BROKEN = {
     "wrong arity": (f'{DENY} {{ input.tool == "never"; startswith("a") }}', "startswith takes 2, not 1 arguments"),
     "conflict": ('decision := {"allow": false} if input.action.class == "irreversible"', 'input.action.class = "irreversible"'),
     "answer of another shape": ('denials contains "no" if input.run.mode == "read_only"', "reasons is not a list of {code, message}"),
+    "brackets nested too deeply": (f"{DENY} {'[' * 11}input.tool{']' * 11} == []", "mine.rego:3: brackets are nested more than 10 deep"),
     "missing data file": (f"{DENY} input.args.amount > data.limits.refund", "there is no data.limits.refund"),
 }
 
@@ -85,6 +86,29 @@ def test_a_running_gateway_keeps_its_revision(gateway: Gateway, policies: Path, 
     wait_until(lambda: "refused" not in policy(gateway), "the corrected revision to be active")
     assert policy(gateway).partition(" active")[0] != first.partition(" active")[0]
     assert read(gateway, erp, lease).body["code"] == "policy-denied"
+
+
+@pytest.mark.reliability(fault="A broken policy revision", case="an order holds while a revision is tested that takes long")
+def test_an_order_holds_while_a_slow_revision_is_tested(gateway: Gateway, policies: Path, erp: Erp) -> None:
+    gateway.start()
+    run_id, lease = gateway.open_run(erp.tenant)
+    first = policy(gateway)
+    (policies / "many").mkdir()
+    (policies / "many" / "data.json").write_text(json.dumps({"list": list(range(2_000))}))
+    broken(policies, f"{DENY} count([1 | some x in data.many.list; some y in data.many.list; x == y]) > 2000")
+    wait_until(lambda: bool(children(gateway)), "the process that tests the revision")
+    gateway.contain("read_only", run=run_id)
+    assert gateway.call("DELETE", erp.path("invoices", "inv-1"), lease=lease).body["code"] == "run-read-only"
+    assert read(gateway, erp, lease).status == 200
+    assert children(gateway), "the revision was tested before the order came: make it slower"
+    wait_until(lambda: "and the gateway stands still meanwhile" in policy(gateway), "the refusal")
+    assert policy(gateway).startswith(first.partition(" active")[0])
+
+
+def children(gateway: Gateway) -> list[str]:
+    """Processes that the gateway has started and that run."""
+    pid = gateway.process.pid
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def logged(line: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from msgspec import structs
 
 from gateway import errors
 from gateway.clients import policy_bundle
-from gateway.clients.rego import entry_points, evaluation, loading
+from gateway.clients.rego import entry_points, evaluation, loading, preflight
 from gateway.core.policy import decision as policy_decision
 from gateway.core.policy import numbers
 from gateway.model.decision import Decision, Deny
@@ -214,7 +214,7 @@ class EmbeddedEngine:
             found = await asyncio.to_thread(policy_bundle.read, self._folder)
             self._loaded = seen
             if found.revision != self._active.bundle.revision:
-                self._active = _activate(found, await asyncio.to_thread(loading.load, found))
+                self._active = _activate(found, await preflight.load(found))
                 self._report("info", f"policy revision {found.revision} is active")
                 self._report_missing()
             self._refused = ()

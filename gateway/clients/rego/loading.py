@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -13,6 +15,15 @@ from gateway import errors
 from gateway.clients.policy_bundle import Bundle
 from gateway.clients.rego import arguments_read, compared, entry_points, evaluation, expansion, names, syntax, trial, vetting
 from gateway.core.policy import rules
+
+DEEPEST = 10
+"""Arrays, objects, sets and comprehensions in each other. The engine's parser is slow on deeper ones (at 10 it takes a tenth of a second
+for one term), and lets no other thread run meanwhile.
+"""
+LONGEST_COMPILATION = 1.0
+"""Seconds of CPU. An engine is compiled on the thread that decides, so everything waits for it, orders included."""
+
+_NESTING = re.compile(r'"(?:\\.|[^"\\\n])*"|`[^`]*`|#[^\n]*|[\[{}\]]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,8 @@ class Examined:
 def examine(bundle: Bundle, *, tests: bool = False) -> Examined:
     """Parse and vet a bundle; may run on any thread. With ``tests``, its tests are added after the vetting."""
     files = {**bundle.modules, **(bundle.tests if tests else {})}
+    if deep := [problem for file, content in files.items() for problem in _too_deep(file, content)]:
+        return Examined({}, tuple(deep))
     engine, problems = regorus.Engine(), []
     for file, content in files.items():
         try:
@@ -70,7 +83,35 @@ def load(bundle: Bundle) -> Examined:
     examined = examine(bundle)
     if examined.problems:
         return examined
+    began = time.thread_time()
+    try:
+        compile_engine(examined, bundle.data)
+    except errors.Misconfigured as wrong:
+        return dataclasses.replace(examined, problems=tuple(wrong.problems))
+    if (took := time.thread_time() - began) > LONGEST_COMPILATION:
+        problem = (
+            f"the policies take {took:.1f} s to compile, and the gateway stands still meanwhile; the limit is {LONGEST_COMPILATION:g} s: "
+            f"make rules and data smaller, or use a real OPA (policy.engine: opa)"
+        )
+        return dataclasses.replace(examined, problems=(problem,))
     return dataclasses.replace(examined, problems=tuple(trial.problems(examined, bundle.data)))
+
+
+def _too_deep(file: str, content: str) -> Iterator[str]:
+    """The first place in a file where brackets are nested too deeply for the engine's parser. Found without parsing."""
+    depth = 0
+    for token in _NESTING.finditer(content):
+        if token[0] in "[{":
+            depth += 1
+            if depth > DEEPEST:
+                line = content.count("\n", 0, token.start()) + 1
+                yield (
+                    f"{file}:{line}: brackets are nested more than {DEEPEST} deep; "
+                    "move the inner part into a rule of its own, or into a data file"
+                )
+                return
+        elif token[0] in "]}":
+            depth = max(depth - 1, 0)
 
 
 def compile_engine(examined: Examined, data: Mapping[str, object]) -> regorus.Engine:

@@ -1,11 +1,12 @@
 """A bundle tried on generated inputs before it decides on anything: on each, every rule of an entry point's package is evaluated.
 
-Refused are rules that contradict each other, and answers that the gateway could not use. A rule that fails on the type of what a call
-sends is no fault of the bundle: such a call is denied when it comes.
+Refused are rules that contradict each other, that take long, and answers that the gateway could not use. A rule that fails on the type of
+what a call sends is no fault of the bundle: such a call is denied when it comes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -21,6 +22,8 @@ _CONTRADICTIONS = ("conflicts with the following rule", "multiple outputs", "mul
 """What the engine says where two definitions give one rule, or one function, two values."""
 DECISION = ".".join(entry_points.DECISION[2:])
 """The entry point for calls, named like those in ``core.policy.rules``."""
+LONGEST = 0.1
+"""Seconds of CPU for one answer: the gateway stands still while a rule is evaluated. The starter bundle takes less than 0.001."""
 _SHOWN = 4
 """Members of an input that a problem names."""
 
@@ -86,10 +89,14 @@ def _on(engine: regorus.Engine, rule: str, document: Mapping[str, object], *, st
         engine.set_input_json(orjson.dumps(document).decode())
         # The whole package, so that rules are tried which this answer does not need.
         engine.eval_query_as_json(name.rpartition(".")[0])
+        began = time.thread_time()
         answer = evaluation.evaluate(engine, name)
+        took = time.thread_time() - began
     except RuntimeError as error:
         difference = evaluation.error_line(error)
         return difference if strictly or any(one in difference for one in _CONTRADICTIONS) else None
+    if took > LONGEST:
+        return f"{name} takes {took:.2f} s, and the gateway stands still meanwhile; the limit is {LONGEST:g} s"
     return fault(rule, answer, strictly=strictly)
 
 

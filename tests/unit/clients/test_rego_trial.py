@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -121,3 +122,31 @@ def test_the_engine_knows_how_many_arguments_a_builtin_takes() -> None:
     assert compiler_checks.arity_fault("startswith", 2) is None
     assert compiler_checks.arity_fault("startswith", 3) is None  # the third takes the result
     assert compiler_checks.arity_fault("startswith", 1) == "startswith takes 2, not 1 arguments"
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "1" + "]" * depth
+
+
+def test_brackets_are_nested_as_deep_as_the_parser_bears(tmp_path: Path) -> None:
+    quoted = f'text := "{nested(30)}" # {nested(30)}\n\nraw := `{nested(30)}`'
+    deepest = f"{quoted}\n\nlist := {nested(loading.DEEPEST)}"
+    assert problems(tmp_path / "deep", "authz", deepest) == ()
+    found = problems(tmp_path / "deeper", "authz", f"{quoted}\n\nlist := {nested(loading.DEEPEST + 1)}")
+    assert len(found) == 1
+    assert found[0].startswith("deeper/killcord/authz/mine.rego:7: brackets are nested more than 10 deep; move the inner part")
+
+
+def test_a_rule_that_takes_long_is_refused(tmp_path: Path) -> None:
+    each_pair = "some x in data.killcord.many.list; some y in data.killcord.many.list; x == y"
+    many = {"killcord/many/data.json": json.dumps({"list": list(range(1_000))})}
+    found = problems(tmp_path, "authz", f"{DENY} count([1 | {each_pair}]) > 1000", **many)
+    assert len(found) == 1
+    assert re.match(r"data.killcord.authz.decision takes \d+.\d\d s, and the gateway stands still meanwhile; the limit is 0.1 s", found[0])
+
+
+def test_a_bundle_that_takes_long_to_compile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "LONGEST_COMPILATION", 0.0)
+    found = problems(tmp_path, "authz", f"{DENY} input.args.never")
+    assert len(found) == 1
+    assert "s to compile, and the gateway stands still meanwhile; the limit is 0 s" in found[0]
