@@ -80,12 +80,13 @@ def test_a_running_gateway_keeps_its_revision(gateway: Gateway, policies: Path, 
         wait_until(lambda problem=problem: problem in policy(gateway), f"the refusal to be shown: {problem}")  # type: ignore[misc]
         assert policy(gateway).startswith(first.partition(" active")[0])
         assert read(gateway, erp, lease).status == 200
-    messages = [line["message"] for line in map(logged, gateway.lines) if "policy files refused" in line.get("message", "")]
-    assert len(set(messages)) == len(messages) >= len(BROKEN)  # each is told once, not at every look at the folder
     broken(policies, 'denials contains {"code": "closed", "message": "Closed."} if input.action.effect == "read"')
     wait_until(lambda: "refused" not in policy(gateway), "the corrected revision to be active")
     assert policy(gateway).partition(" active")[0] != first.partition(" active")[0]
     assert read(gateway, erp, lease).body["code"] == "policy-denied"
+    assert gateway.terminate() == 0
+    messages = [line["message"] for line in map(logged, gateway.lines) if "policy files refused" in line.get("message", "")]
+    assert len(set(messages)) == len(messages) >= len(BROKEN)  # each is told once, not at every look at the folder
 
 
 @pytest.mark.reliability(fault="A broken policy revision", case="an order holds while a revision is tested that takes long")

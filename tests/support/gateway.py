@@ -106,9 +106,14 @@ class Gateway:
         self._reader.start()
 
     def start(self, *options: str) -> None:
-        """Start it and wait until it is ready."""
+        """Start it and wait until it is ready, and what it prints at its start is in ``lines``."""
+        before = self.lines.count("ready")
         self.spawn(*options)
-        wait_until(self._ready, f"the gateway to be ready; it said:\n{self.said}")
+        # It listens before it prints, and another thread reads what it prints.
+        try:
+            wait_until(lambda: self._ready() and self.lines.count("ready") > before, "the gateway to be ready")
+        except AssertionError as late:
+            raise AssertionError(f"{late}; it said:\n{self.said}") from late
 
     def command(self, *words: str, live: bool = False) -> int:
         """The exit code of another command: on its configuration, or ``live``, asking its control API."""
@@ -190,7 +195,7 @@ class Gateway:
 
     def _ready(self) -> bool:
         if self.process.poll() is not None:
-            raise AssertionError(f"the gateway ended with exit code {self.process.returncode}:\n{self.said}")
+            raise AssertionError(f"the gateway ended with exit code {self.process.returncode}")
         return web.send("GET", self.control + "/readyz").status == 200
 
 
