@@ -76,8 +76,9 @@ async def _serve(config: Config, role: Serving, accept: str | None) -> int:
         await _listen(gateway, agents, runner)
         _routines(gateway)
         _tune_collection()
+        stop = _stop_asked()
         _print(gateway, role)
-        await _stopped()
+        await stop.wait()
         return await _drain(gateway, agents, runner)
     finally:
         await gateway.close()
@@ -186,11 +187,12 @@ def _parts(gateway: Gateway, role: Serving) -> Iterator[tuple[str, str]]:
         yield "webhook", f"{webhook.name}: {', '.join(sorted(webhook.topics))} to {webhook.host}"
 
 
-async def _stopped() -> None:
+def _stop_asked() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT, from here on: before ``ready`` is printed, since a supervisor may stop at once what it sees ready."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop
 
 
 async def _drain(gateway: Gateway, agents: Server | None, runner: web.AppRunner) -> int:

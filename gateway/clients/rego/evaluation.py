@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Mapping
 
@@ -11,6 +12,10 @@ import regorus
 
 from gateway import errors
 from gateway.clients.rego import entry_points, expansion
+
+# Where RUST_BACKTRACE is set, the engine takes a backtrace of each error. The first one reads the symbols of the whole process, which holds
+# up everything for most of a second; and nobody reads it.
+os.environ["RUST_LIB_BACKTRACE"] = "0"
 
 UNDEFINED = '"<undefined>"'  # what regorus answers where a rule has no value
 
