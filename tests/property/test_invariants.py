@@ -17,8 +17,8 @@ from tests.support.invariants_points import CALLS, CONTROL, POINTS, RECOVERY
 from tests.support.invariants_story import SCOPES, Story
 from tests.support.invariants_tool import Fate
 
-STORIES = int(os.environ.get("N", "64"))
-"""Stories of one seed, of fifty events each: some fifteen seconds on one core."""
+STORIES = int(os.environ.get("N", "40"))
+"""Stories of one seed, of fifty events each: some ten seconds on one core."""
 SEEDS = range(4)
 Event = tuple[str, dict[str, Any]]
 
