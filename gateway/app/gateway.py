@@ -17,8 +17,8 @@ from gateway.app.line import Calls, Control, Warn
 from gateway.app.recovery import Recovery
 from gateway.app.resources import Report, Resources
 from gateway.clients.webhook.delivery import Webhooks
-from gateway.control.containment.census import Census
 from gateway.control.containment.containment import OrderReplica
+from gateway.control.containment.gauges import Gauges
 from gateway.control.containment.revocations import Revocations
 from gateway.control.containment.scope_lookup import ConfiguredNames, ScopeLookup
 from gateway.control.review.findings import Findings
@@ -28,7 +28,7 @@ from gateway.control.triggers.publishing_journal import Subscriber, Subscribers
 from gateway.core.journal import events
 from gateway.model.entry import Kind
 from gateway.observe import metrics
-from gateway.observe.events import EventLog, Expiries, Write
+from gateway.observe.event_log import EventLog, Expiries, Write
 from gateway.observe.metrics import Delivered, Deliveries, GaugeReading, Observer, Readings
 from gateway.pipeline.stages.schedule import Schedule
 from gateway.settings.config import Config
@@ -51,7 +51,7 @@ class Gateway:
     findings: Findings
     catch_up: CatchUp
     scopes: ScopeLookup
-    census: Census
+    gauges: Gauges
     expiries: Expiries
     metrics: CollectorRegistry
     closing: AsyncExitStack
@@ -92,7 +92,7 @@ async def assemble(
         watching = ((event_log.on_entry, events.KINDS), (expiries.on_entry, _EXPIRING), (revocations.on_entry, (Kind.ORDER,)))
         journal.connect(subscribers(monitor, recovery, opened.webhooks, watching), monitor.answered)
         replica = control.containment.replica
-        census = Census(replica, scopes, store.registry, store.open_work, clock)
+        gauges = Gauges(replica, scopes, store.registry, store.open_work, clock)
         return Gateway(
             config=config,
             resources=opened,
@@ -102,10 +102,10 @@ async def assemble(
             findings=Findings(journal, opened.vault, store.incidents, store.writes, store.history, clock),
             catch_up=CatchUp(store.history, store.registry, control.windows, monitor, clock),
             scopes=scopes,
-            census=census,
+            gauges=gauges,
             expiries=expiries,
             metrics=collectors(
-                opened, control.containment.replica, calls.line.schedule, (observer, opened.pool.replies, event_log), census
+                opened, control.containment.replica, calls.line.schedule, (observer, opened.pool.replies, event_log), gauges
             ),
             closing=closing.pop_all(),
         )
@@ -137,13 +137,13 @@ def configured_names(config: Config) -> ConfiguredNames:
 
 
 def collectors(
-    resources: Resources, orders: OrderReplica, schedule: Schedule, counted: Iterable[Collector], census: Census
+    resources: Resources, orders: OrderReplica, schedule: Schedule, counted: Iterable[Collector], gauges: Gauges
 ) -> CollectorRegistry:
     """The collectors of a node: what it ``counted``, its webhooks, its process, and gauges that are read when they are asked for."""
     journal = resources.store.journal
     built = CollectorRegistry()
     built.register(deliveries(resources.webhooks, lambda: journal.health().seq))
-    for one in (*counted, Readings(lambda: readings(census))):
+    for one in (*counted, Readings(lambda: readings(gauges))):
         built.register(one)
     ProcessCollector(registry=built)
     build = {"version": gateway.__version__, "python": platform.python_version()}
@@ -163,12 +163,12 @@ def collectors(
     return built
 
 
-def readings(census: Census) -> Iterable[GaugeReading]:
-    """What is in force and what waits, as the census counted it last."""
-    yield GaugeReading("killcord_standing_orders", "Containment orders in force, by mode.", "mode", census.orders)
-    yield GaugeReading("killcord_open_runs", "Runs neither closed nor expired, by effective mode.", "mode", census.runs)
+def readings(gauges: Gauges) -> Iterable[GaugeReading]:
+    """What is in force and what waits, as the gauges counted it last."""
+    yield GaugeReading("killcord_orders_in_force", "Containment orders in force, by mode.", "mode", gauges.orders)
+    yield GaugeReading("killcord_open_runs", "Runs neither closed nor expired, by effective mode.", "mode", gauges.runs)
     yield GaugeReading("killcord_nodes", "Nodes of this gateway.", None, {"": 1})
-    if (work := census.work) is not None:
+    if (work := gauges.work) is not None:
         yield GaugeReading("killcord_open_incidents", "Incidents that are not closed.", None, {"": work.incidents})
         yield GaugeReading("killcord_pending_approvals", "Approvals that wait for a decision.", None, {"": work.approvals})
         yield GaugeReading("killcord_open_tasks", "Tasks that wait for a person.", None, {"": work.tasks})

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from gateway import errors
 from gateway.app import data_dir
 from gateway.app.gateway import Gateway
-from gateway.app.inspection import Inspector
+from gateway.app.journal_inspection import Inspector
 from gateway.http import app
 from gateway.http.server import connection
 from gateway.http.server.operators import Operator, Role
@@ -60,7 +60,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         runs=control.runs,
         containment=control.containment,
         scopes=gateway.scopes,
-        census=gateway.census,
+        gauges=gateway.gauges,
         open_work=store.open_work,
         tasks=recovery.tasks,
         findings=gateway.findings,

@@ -67,7 +67,7 @@ def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None)
 def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json, ChainFinding | str | None]:
     """Check an export, a ``data_dir``, or the running gateway's journal. Returns the result for programs, and the first defect.
 
-    Of a ``data_dir`` also the folded tables and the blobs that entries name are checked.
+    Of a ``data_dir`` also the projections and the blobs that entries name are checked.
 
     Raises:
         Problem, Lost, Failure: the gateway refused or cannot be reached, or a file, the key or a head cannot be read.
@@ -119,12 +119,12 @@ def _inspected(warnings: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _stored_problems(file: Path | None) -> list[str]:
-    from gateway.app import data_dir, inspection
+    from gateway.app import data_dir, journal_inspection
 
     if file is None or not data_dir.is_journal(file):
         return []
     try:
-        return inspection.problems(file if file.is_dir() else file.parent)
+        return journal_inspection.problems(file if file.is_dir() else file.parent)
     except Misconfigured as wrong:
         raise wrong_use(f"--file {file}: {wrong}") from wrong
 

@@ -88,16 +88,16 @@ def export(context: typer.Context, out: Out, run: OfRun = None, tenant: OfTenant
 def verify(context: typer.Context, file: File = None, heads: Heads = None, key: Key = None, config: Configured = None) -> None:
     """Check chain, heads and signatures. Exits with code 1 and prints the first bad stream and seq if they are not intact.
 
-    With --config, or --file of a data_dir, also the folded tables and the blobs.
+    With --config, or --file of a data_dir, also the projections and the blobs.
     """
     from gateway.cli import evidence
 
     if config is not None:
-        from gateway.app import repair
+        from gateway.app import journal_rebuild
         from gateway.settings import config as settings
 
         try:
-            file, anchor, own = repair.evidence_of(settings.load(config, secrets=False))
+            file, anchor, own = journal_rebuild.evidence_of(settings.load(config, secrets=False))
         except Misconfigured as wrong:
             raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong
         heads, key = heads or anchor, key or own
@@ -114,19 +114,19 @@ def verify(context: typer.Context, file: File = None, heads: Heads = None, key: 
 
 @app.command("rebuild")
 def rebuild(context: typer.Context, reason: Reason, config: Config = CONFIG) -> None:
-    """Rebuild the folded tables from the entries. The gateway must be stopped; chain and heads are verified first."""
-    from gateway.app import repair
+    """Rebuild the projections from the entries. The gateway must be stopped; chain and heads are verified first."""
+    from gateway.app import journal_rebuild
     from gateway.settings import config as settings
 
     if not reason.strip():
         raise wrong_use("--reason: write why; the reason is journaled")
     out = output.of(context)
     try:
-        value = asyncio.run(repair.rebuild(settings.load(config, secrets=False), reason))
+        value = asyncio.run(journal_rebuild.rebuild(settings.load(config, secrets=False), reason))
     except Misconfigured as wrong:
         raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong
     changed = ", ".join(value["tables"]) or "no table"
-    out.value(value, [f"Folded {value['entries']} entries; {changed} differed. The repair is in the journal."])
+    out.value(value, [f"Projected {value['entries']} entries; {changed} differed. The repair is in the journal."])
 
 
 def _newest(gateway: Killcord, count: int, end: Json, **wanted: str | None) -> Iterator[str]:

@@ -14,8 +14,8 @@ import uvloop
 from aiohttp import web
 
 from gateway import errors
-from gateway.app import acceptance, open_files, policies, servers
 from gateway.app import gateway as app_gateway
+from gateway.app import journal_acceptance, open_files, policies, servers
 from gateway.app.gateway import Gateway
 from gateway.cli.output import WRONG_USE, problems, wrong_use
 from gateway.core import overload, timestamps
@@ -68,7 +68,7 @@ async def _serve(config: Config, role: Serving, accept: str | None) -> int:
     )
     try:
         if accept is not None:
-            typer.echo(f"{'journal':<17}{await acceptance.accept(gateway, acceptance.by_operator(accept))}")
+            typer.echo(f"{'journal':<17}{await journal_acceptance.accept(gateway, journal_acceptance.by_operator(accept))}")
         await _recover(gateway, logger.warning)
         agents = servers.data_api(gateway) if role != "control" else None
         runner = servers.control_api(gateway, identify, role, logger.error)
@@ -155,7 +155,7 @@ def _routines(gateway: Gateway) -> None:
     supervisor.every(1.0, "rollbacks", gateway.recovery.tick)
     supervisor.every(30.0, "ambient", gateway.control.ambient.keep_open)
     supervisor.every(1.0, "expiries", gateway.expiries.tick)
-    supervisor.every(1.0, "census", gateway.census.tick)
+    supervisor.every(1.0, "gauges", gateway.gauges.tick)
     supervisor.every(1.0, "streams", gateway.calls.streams.expire)
     for delivery in resources.webhooks.deliveries:
         supervisor.every(0.05, f"webhook {delivery.webhook.name}", delivery.turn)

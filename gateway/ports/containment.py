@@ -9,7 +9,7 @@ from gateway.model.run import Run
 
 
 class Containment(Protocol):
-    """The standing orders, replicated on this node."""
+    """The orders in force, replicated on this node."""
 
     @property
     def epoch(self) -> int:

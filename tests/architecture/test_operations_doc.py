@@ -23,7 +23,7 @@ NO_UNIT = (
     "_seq",
     "_nodes",
     "_runs",
-    "_orders",
+    "_orders_in_force",
     "_incidents",
     "_approvals",
     "_tasks",
@@ -40,8 +40,8 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 async def families(rig: Rig) -> list[Metric]:
-    await rig.gateway.census.refresh()
-    await rig.gateway.census.tick()
+    await rig.gateway.gauges.refresh()
+    await rig.gateway.gauges.tick()
     served = Connections({"data": ConnectionTable(1, 1)})
     return [*rig.gateway.metrics.collect(), *served.collect()]
 

@@ -24,8 +24,8 @@ from gateway.model.entry import Position
 from gateway.model.review import ApprovalStatus
 from gateway.model.run import Mode
 from gateway.stores.sqlite import SqliteStore
-from gateway.stores.sqlite.folding import rebuild
 from gateway.stores.sqlite.log.journal import WAITING
+from gateway.stores.sqlite.rebuilding import rebuild
 from tests.support import journaling as make
 from tests.support.approvals import DRAFT
 from tests.support.journal_files import assert_rebuilt_alike, child, database, lines, opened, tables, until

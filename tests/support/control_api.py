@@ -12,12 +12,12 @@ from typing import Any
 from aiohttp.test_utils import TestClient
 from prometheus_client import CollectorRegistry
 
-from gateway.app.inspection import Inspector
+from gateway.app.journal_inspection import Inspector
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys.signing import open_head_key, open_lease_keys
 from gateway.clients.keys.vault import TenantVault, open_master_key
-from gateway.control.containment.census import Census
 from gateway.control.containment.containment import Containment, OrderReplica
+from gateway.control.containment.gauges import Gauges
 from gateway.control.containment.scope_lookup import ConfiguredNames, ScopeLookup
 from gateway.control.incident.recovery import RecoveryDriver
 from gateway.control.incident.timeline import Timelines
@@ -129,7 +129,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         runs=runs,
         containment=containment,
         scopes=scopes,
-        census=Census(containment.replica, scopes, store.registry, store.open_work, clock),
+        gauges=Gauges(containment.replica, scopes, store.registry, store.open_work, clock),
         open_work=store.open_work,
         tasks=tasks,
         approvals=approvals,

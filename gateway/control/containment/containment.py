@@ -27,7 +27,7 @@ class WrongOrder(ValueError):
 
 @dataclass(slots=True)
 class OrderReplica:
-    """The standing orders on this node, asked at the gate and at the socket. Never waits.
+    """The orders in force on this node, asked at the gate and at the socket. Never waits.
 
     ``latest`` gives a run as it durably is now: a call in flight carries the run as it was when the call came. ``epoch`` is the newest
     order's. ``version`` grows with every order and every cut or closed run: what was decided at an older version is decided again at the

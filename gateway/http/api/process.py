@@ -75,7 +75,7 @@ async def show_readiness(request: Request) -> web.Response:
 async def show_metrics(request: Request) -> web.Response:
     """Metrics for Prometheus; no label holds an agent's text."""
     with suppress(errors.JournalUnavailable):  # then the counts of the store are absent, and all else is there
-        await request.services.census.refresh()
+        await request.services.gauges.refresh()
     return web.Response(body=generate_latest(request.services.metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

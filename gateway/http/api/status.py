@@ -142,9 +142,9 @@ async def show_status(request: Request) -> Json:
 
 
 async def _orders(request: Request) -> Json:
-    census = request.services.census
-    found = [order for order in reversed(await census.standing()) if await request.sees(order.scope)]
-    counts = await census.held_by(found[:LISTED])
+    gauges = request.services.gauges
+    found = [order for order in reversed(await gauges.standing()) if await request.sees(order.scope)]
+    counts = await gauges.held_by(found[:LISTED])
     shown = [ORDER.shown(order) | {"runs_held": counts[order.order_id]} for order in found[:LISTED]]
     return {"total": len(found), "more": False, "items": shown}
 

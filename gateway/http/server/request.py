@@ -12,8 +12,8 @@ from typing import Literal, TypeVar
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from gateway.control.containment.census import Census
 from gateway.control.containment.containment import Containment
+from gateway.control.containment.gauges import Gauges
 from gateway.control.containment.scope_lookup import ScopeLookup
 from gateway.control.incident.recovery import RecoveryDriver
 from gateway.control.incident.timeline import Timelines
@@ -51,7 +51,7 @@ class Services:
     runs: Runs
     containment: Containment
     scopes: ScopeLookup
-    census: Census
+    gauges: Gauges
     open_work: OpenWork
     tasks: Tasks
     findings: Findings

@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from gateway.control.containment.census import Census
+from gateway.control.containment.gauges import Gauges
 from gateway.stores.sqlite.open_work import SqliteOpenWork
 from tests.support import contained
 from tests.support.control_api import Api, Opened
@@ -59,8 +59,8 @@ async def test_parts_that_cannot_be_read_are_named_and_the_rest_is_there(at: Api
 async def test_a_scrape_works_while_the_journal_cannot_be_read(at: Api, opened: Opened) -> None:
     services = at.parts.services
     work = SqliteOpenWork(sqlite3.connect(":memory:"))
-    census = Census(services.containment.replica, services.scopes, services.registry, work, services.clock)
-    scraped = await opened(census=census, metrics=CollectorRegistry())
+    gauges = Gauges(services.containment.replica, services.scopes, services.registry, work, services.clock)
+    scraped = await opened(gauges=gauges, metrics=CollectorRegistry())
     async with scraped.raw("GET", "/metrics", as_=None) as answer:
         assert answer.status == 200
-    assert census.work is None
+    assert gauges.work is None

@@ -19,7 +19,7 @@ from gateway.model.call import Reply
 from gateway.model.effect import State, Write
 from gateway.model.rollback import Checkpoint, RollbackStatus
 from gateway.model.run import Mode, Scope
-from gateway.stores.sqlite.folding import rebuild
+from gateway.stores.sqlite.rebuilding import rebuild
 from tests.support import rig
 from tests.support.rig import Rig, code, header, until, until_async
 

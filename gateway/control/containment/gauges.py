@@ -24,7 +24,7 @@ _LEAST = 5.0
 
 
 @dataclass(slots=True)
-class Census:
+class Gauges:
     """``refresh`` before reading ``orders`` and ``work``; ``tick`` keeps ``runs``, which is empty until the first count after a start."""
 
     replica: OrderReplica
