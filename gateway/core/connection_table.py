@@ -1,4 +1,4 @@
-"""The connections of one server: how many there may be, and which one gives way to a newcomer."""
+"""The connections of one server: how many there may be, and which one is closed for a newcomer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Waiting(IntEnum):
-    """What a connection without a call under way waits for. The first here gives way first."""
+    """What a connection without a call under way waits for. The first here is closed first."""
 
     SILENT = 0  # for the end of its first request
-    SECOND = 1  # for the end of its second request: a client that has used its connection for long gives way later
+    SECOND = 1  # for the end of its second request: a connection that was used for long is closed later
     IDLE = 2  # for its next head
     BODY = 3  # for the rest of a body
 

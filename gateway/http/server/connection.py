@@ -24,7 +24,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
 
 class Connection(web.RequestHandler):
-    """One client's connection. Until its first request is complete it is the first that gives way to a newcomer."""
+    """One client's connection. Until its first request is complete it is the first to be closed for a newcomer."""
 
     __slots__ = ("_begun", "_deadline", "_server", "_waiting")
 
