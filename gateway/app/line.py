@@ -123,6 +123,7 @@ def calls(config: Config, resources: Resources, control: Control, observer: Obse
             reader=reader,
             gate=gate,
             decide=decide,
+            approvals=control.approvals,
             responses=control.responder,
             journal=journal,
             replies=replies,

@@ -321,7 +321,7 @@ class TaskEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True
 
 
 class ApprovalEntry(RunBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.APPROVAL.value):
-    """``change`` is ``requested``, ``granted``, ``denied``, ``voided`` or ``used``."""
+    """``change`` is ``requested``, ``granted``, ``denied``, ``voided``, ``used`` or ``returned``."""
 
     generation: int
     approval_id: str

@@ -23,5 +23,8 @@ class Approvals(Protocol):
     async def use(self, approval: Approval) -> bool:
         """Spend a grant on a call that makes no intent; ``False`` if it is spent already."""
 
+    async def give_back(self, approval: Approval) -> None:
+        """A call that used a grant without an intent got nothing for it: the grant is valid again until it expires."""
+
     async def void(self, approval: Approval, why: str) -> None:
         """The approved state has changed: the next such call makes a new request."""

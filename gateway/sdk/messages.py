@@ -86,10 +86,14 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """A run's last resume: its generation since then, and where the state to start from is kept; ``None`` is the workflow's start."""
+    """A run's last resume: its generation since then, and where the state to start from is kept; ``None`` is the workflow's start.
+
+    ``warnings`` name each limit that is used up and refuses the next write; only the call that resumes returns them.
+    """
 
     generation: int
     state_ref: str | None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,10 @@ class Opening(TypedDict, total=False):
 
 
 class Resuming(TypedDict, total=False):
-    """How a run is resumed. ``checkpoint`` is a checkpoint's id, an entry or ``start``; if it is left out, the gateway chooses."""
+    """How a run is resumed. ``checkpoint`` is a checkpoint's id, an entry or ``start``; if it is left out, the gateway chooses.
+
+    ``limits`` narrow what the run had; ``raise_limits`` extend them and take an admin's token.
+    """
 
     reason: Required[str]
     checkpoint: str
@@ -51,6 +54,7 @@ class Resuming(TypedDict, total=False):
     tools: Sequence[str]
     mode: str
     limits: Mapping[str, object]
+    raise_limits: Mapping[str, object]
     require_approval: Sequence[str]
 
 
@@ -205,7 +209,8 @@ def resume(run_id: str, asked: Resuming) -> Operation[tuple[Grant, messages.Resu
     """Resume a contained run."""
     answer = yield Request("POST", path("runs", run_id, "resume"), {**asked})
     grant = _grant(answer)
-    return grant, messages.Resumption(grant.run["generation"], answer.read()["state_ref"])
+    said = answer.read()
+    return grant, messages.Resumption(grant.run["generation"], said["state_ref"], tuple(said["warnings"]))
 
 
 def admission(tenant: str, task_class: str, run_id: str | None) -> Operation[messages.Admission]:

@@ -35,6 +35,7 @@ class Ledger:
     fail_after_apply: int = 0
     refuse: int = 0
     refuse_as: int = 422
+    busy_reads: bool = False
     without_etag: bool = False
     keeps_key: bool = False
     """Each object holds the key that its last write was sent with."""
@@ -67,6 +68,8 @@ class Ledger:
         _, _, _, tenant, kind, *rest = request.path.split("/")
         data = orjson.loads(body) if body else {}
         if request.method in ("GET", "HEAD"):
+            if self.busy_reads:
+                return web.json_response({"error": "busy"}, status=429)
             return self._read(tenant, kind, rest)
         if self._counted("drop_before_apply"):
             return self._dropped(request)

@@ -2,7 +2,8 @@
 
 Every change is an ``approval`` entry with the whole new record::
 
-    {"kind": "approval", "change": "requested" | "granted" | "denied" | "voided" | "used", "approval_id", "approval": {...},
+    {"kind": "approval", "change": "requested" | "granted" | "denied" | "voided" | "used" | "returned",
+     "approval_id", "approval": {...},
      "ts", "tenant", "workflow_id", "run_id", "generation", "agent_id", "task_class", "tool", "action", "target",
      "rollback_id"?, "node"?, "by"?, "reason"?}
 
@@ -159,6 +160,12 @@ class Approvals:
             await self._journal(replace(found, status=ApprovalStatus.USED, used_at=self.clock.now()))
             return True
 
+    async def give_back(self, approval: Approval) -> None:
+        async with self._turn:
+            found = await self.find(approval.approval_id)
+            if found is not None and found.status is ApprovalStatus.USED:
+                await self._journal(replace(found, status=ApprovalStatus.GRANTED, used_at=None), change="returned")
+
     async def void(self, approval: Approval, why: str) -> None:
         async with self._turn:
             found = await self.find(approval.approval_id)
@@ -182,13 +189,19 @@ class Approvals:
             raise WrongDecision(f"Run {run.run_id} was resumed since; generation {approval.generation} made the request.")
 
     async def _journal(
-        self, approval: Approval, *, blobs: tuple[Sealed, ...] = (), by: str | None = None, reason: str | None = None
+        self,
+        approval: Approval,
+        *,
+        change: str | None = None,
+        blobs: tuple[Sealed, ...] = (),
+        by: str | None = None,
+        reason: str | None = None,
     ) -> None:
         entry = ApprovalEntry(
             **codec.owner(approval, self.clock.now()),
             approval_id=approval.approval_id,
             approval=approval,
-            change=_CHANGES[approval.status],
+            change=change or _CHANGES[approval.status],
             tool=approval.tool,
             action=approval.action,
             target=approval.target,

@@ -19,6 +19,7 @@ from gateway.model.entries import (
     FindingEntry,
     IntentEntry,
     OrderEntry,
+    OutcomeEntry,
     ResponseEntry,
     RollbackEntry,
     RunEntry,
@@ -76,6 +77,7 @@ NAMES = (
     "approval-denied",
     "approval-voided",
     "approval-used",
+    "approval-returned",
     "approval-expired",
     "task-opened",
     "task-resolved",
@@ -103,7 +105,9 @@ def events(entry: Entry, position: Position) -> tuple[Event, ...]:
     """The events of one entry."""
     match entry:
         case IntentEntry():
-            return () if entry.approval_id is None else (_used(entry, position),)
+            return () if entry.approval_id is None else (_spent(entry, entry.approval_id, "used", position),)
+        case OutcomeEntry():
+            return () if entry.approval_returned is None else (_spent(entry, entry.approval_returned, "returned", position),)
         case TriggerEntry():
             return (_trigger(entry, position),)
         case ResponseEntry():
@@ -135,7 +139,7 @@ def order_event(order: Order, change: str, **more: object) -> Event:
 
 
 def approval_event(approval: Approval, change: str, **more: object) -> Event:
-    """An approval was requested, decided, voided or used, or expired. Its summary is for the approver alone."""
+    """An approval was requested, decided, voided, used or returned, or expired. Its summary is for the approver alone."""
     shown = {"approval_id": approval.approval_id, "of": approval.kind.value, "run_id": approval.run_id, "tenant": approval.tenant}
     fields = {**shown, "action": f"{approval.tool}:{approval.action}", **more}
     level: Level = "warning" if change == "requested" else "info"
@@ -148,9 +152,10 @@ def revoked_event(order: Order, run_id: str, tenant: str) -> Event:
     return Event("run-revoked", "warning", fields, ("killcord_runs", ("revoked",)))
 
 
-def _used(entry: IntentEntry, position: Position) -> Event:
-    fields = {"approval_id": entry.approval_id, "run_id": entry.run_id, "tenant": entry.tenant, "action": f"{entry.tool}:{entry.action}"}
-    return Event("approval-used", "info", {**fields, "entry": str(position)}, ("killcord_approvals", ("used",)))
+def _spent(entry: IntentEntry | OutcomeEntry, approval_id: str, change: str, position: Position) -> Event:
+    """A write used an approval, or was not applied and gave it back."""
+    fields = {"approval_id": approval_id, "run_id": entry.run_id, "tenant": entry.tenant, "action": f"{entry.tool}:{entry.action}"}
+    return Event(f"approval-{change}", "info", {**fields, "entry": str(position)}, ("killcord_approvals", (change,)))
 
 
 def _trigger(entry: TriggerEntry, position: Position) -> Event:

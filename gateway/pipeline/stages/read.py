@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ from gateway.pipeline.stages.classify import classify
 from gateway.pipeline.stages.decide import Decide
 from gateway.pipeline.stages.gate import Gate
 from gateway.pipeline.tool import ToolReader
+from gateway.ports.approvals import Approvals
 from gateway.ports.clock import Clock
 from gateway.ports.journal import Journal
 from gateway.ports.triggers import Responses
@@ -47,6 +49,7 @@ class Read:
     reader: ToolReader
     gate: Gate
     decide: Decide
+    approvals: Approvals
     responses: Responses
     journal: Journal
     replies: Replies
@@ -63,8 +66,11 @@ class Read:
         asked = permit
         try:
             permit, answer = await self._answered(asked)
+            if answer.status in RECOVERABLE:
+                await self._give_back(asked)
             answer = await _gathered_if_needed(permit, answer)
         except errors.UpstreamFailure as lost:
+            await self._give_back(asked)
             raise tool.refusal(lost, f"{permit.known.tool.name} gave no answer") from lost
         known, target = permit.known, permit.action.target
         looked_into, thing = _looks_into(permit, answer), _shown(permit, answer)
@@ -93,6 +99,12 @@ class Read:
         if version is not None and answer.rest is not None:
             answer = self.last_reads.watched(known.run.run_id, target.object, answer.rest, answer)
         return self.replies.passed(permit, answer, position, self.gate.fence(permit, sent=True))
+
+    async def _give_back(self, asked: Permitted) -> None:
+        """A tool that does not answer now has used up no approval. That of a dry run stays used: it may have been one in name only."""
+        if asked.approval is not None and not asked.action.dry_run:
+            with suppress(errors.JournalUnavailable):  # then it stays used
+                await self.approvals.give_back(asked.approval)
 
     async def _made(self, permit: Permitted, position: Position) -> None:
         """Hand over to a person what the reply to a dry run says was made: there is no effect that a rollback could undo."""

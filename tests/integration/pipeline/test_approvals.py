@@ -345,6 +345,23 @@ async def test_a_held_read_spends_its_yes_before_it_is_sent(tmp_path: Path) -> N
         assert [one["change"] for one in await gateway.journal(run.run.run_id, "approval")][:3] == ["requested", "granted", "used"]
 
 
+@pytest.mark.parametrize(("trouble", "status_then"), [("busy_reads", 429), ("down", 503)])
+async def test_a_held_read_that_got_no_answer_has_its_yes_back(tmp_path: Path, trouble: str, status_then: int) -> None:
+    async with ruled(tmp_path, 'approvals contains "secret" if input.action.name == "invoice.read"') as gateway:
+        gateway.ledger.put("acme", "invoices", "inv_1", status="open")
+        run, path = await gateway.open(), "/v1/tenants/acme/invoices/inv_1"
+        approval_id = named(await gateway.call(run.lease, "GET", path))
+        await decide(gateway, approval_id)
+        setattr(gateway.ledger, trouble, True)
+        assert (await gateway.call(run.lease, "GET", path)).status == status_then
+        assert await status(gateway, approval_id) is ApprovalStatus.GRANTED
+        setattr(gateway.ledger, trouble, False)
+        replies = [await gateway.call(run.lease, "GET", path) for _ in range(2)]
+        assert [reply.status for reply in replies] == [200, 403]
+        changes = [one["change"] for one in await gateway.journal(run.run.run_id, "approval")]
+        assert changes[:5] == ["requested", "granted", "used", "returned", "used"]
+
+
 async def test_the_request_is_kept_for_the_approver_without_what_may_be_secret(tmp_path: Path) -> None:
     rule = """approvals contains "every payment" if input.action.name == "refund.create"
 

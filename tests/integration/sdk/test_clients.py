@@ -168,7 +168,7 @@ def test_a_process_that_slept_through_a_resume_does_not_continue(
     assert (kept.state_ref, kept.label, run.resumption()) == ("state-1", "created", None)
     contain(gateway, run.run_id)
     resumed, resumption = killcord.resume(run.run_id, reason="mended", scopes=["rest:order.status.*"])
-    assert (resumed.generation, resumption.generation, resumption.state_ref) == (2, 2, "state-1")
+    assert (resumed.generation, resumption.generation, resumption.state_ref, resumption.warnings) == (2, 2, "state-1", ())
     with pytest.raises(Problem, match="conflict"):
         run.checkpoint("state-2")
     clock.pass_by(3000)
@@ -180,6 +180,21 @@ def test_a_process_that_slept_through_a_resume_does_not_continue(
     refused = refusal(*call(gateway, found.step("more"), "POST", ORDERS, {"total": 6, "status": "open"}))
     assert refused is not None
     assert refused.code == "policy-denied", "tighter rights stay, whatever it was opened with"
+
+
+def test_a_used_up_limit_is_a_warning_of_the_resume_until_an_admin_raises_it(
+    killcord: Any, gateway: Gateway, asked: dict[str, Any]
+) -> None:
+    run = killcord.open(**{**asked, "limits": {"writes": 1}})
+    assert create(gateway, run.step("create"))[0] == 201
+    contain(gateway, run.run_id)
+    _, resumption = killcord.resume(run.run_id, reason="mended", checkpoint="start")
+    assert len(resumption.warnings) == 1
+    assert "writes" in resumption.warnings[0]
+    contain(gateway, run.run_id)
+    raised, resumption = killcord.resume(run.run_id, reason="it may go on", checkpoint="start", raise_limits={"writes": 5})
+    assert resumption.warnings == ()
+    assert create(gateway, raised.step("again"))[0] == 201
 
 
 def test_a_run_of_another_content_is_not_found_by_its_id(killcord: Any, gateway: Gateway, asked: dict[str, Any]) -> None:

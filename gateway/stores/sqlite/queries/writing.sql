@@ -87,6 +87,7 @@ INSERT INTO approvals (approval_id, run_id, generation, action, content, number,
 ON CONFLICT (approval_id) DO UPDATE SET status = excluded.status, document = excluded.document
 WHERE (approvals.status = 'pending' AND excluded.status != 'pending')
    OR (approvals.status = 'granted' AND excluded.status IN ('used', 'void'))
+   OR (approvals.status = 'used' AND approvals.used_by IS NULL AND excluded.status = 'granted')
 
 -- name: granted
 SELECT 1 FROM approvals WHERE approval_id = ? AND status = 'granted'
