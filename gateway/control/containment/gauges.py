@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.control.containment.containment import OrderReplica
-from gateway.control.containment.scope_lookup import ScopeLookup, reaches
+from gateway.control.containment.scope_lookup import ScopeLookup, holds
 from gateway.core.authorization import gate
 from gateway.model.run import Mode, Order
 from gateway.ports.clock import Clock
@@ -67,7 +67,7 @@ class Gauges:
             assert run is not None
             for order in orders:
                 matched = gate.matches(order, run) and gate.standing(order, run, now=now)
-                if matched and (order.order_id in run.inherited or reaches(order.scope, run)):
+                if matched and holds(order, run):
                     counts[order.order_id] += 1
         return counts
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gateway.core import timestamps
 from gateway.core.authorization import gate
-from gateway.model.run import OpenRun, Run, Scope
+from gateway.model.run import OpenRun, Order, Run, Scope
 from gateway.ports.clock import Clock
 from gateway.ports.known_names import KnownNames, Part, Within
 from gateway.ports.projections import Registry
@@ -111,6 +111,11 @@ class ScopeLookup:
     @staticmethod
     def _reached(declared: frozenset[str], reach: Iterable[str]) -> frozenset[str]:
         return declared if "*" in reach else declared.intersection(reach)
+
+
+def holds(order: Order, run: Run) -> bool:
+    """Whether an order that matches a run stops anything that the run may do."""
+    return order.order_id in run.inherited or reaches(order.scope, run)
 
 
 def reaches(scope: Scope, run: Run) -> bool:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from gateway import errors
+from gateway.control.containment.scope_lookup import holds
 from gateway.control.review import findings
 from gateway.control.runs.runs import LeasedRun, OtherRun, UnknownClass
 from gateway.core import timestamps
@@ -226,7 +227,7 @@ async def _show(request: Request, run: model.Run) -> Json:
 
 
 def _strictest(services: Services, run: model.Run) -> list[model.Order]:
-    found = services.containment.replica.standing.of(run, now=services.clock.now())
+    found = [one for one in services.containment.replica.standing.of(run, now=services.clock.now()) if holds(one, run)]
     return heapq.nsmallest(_HOLDING, found, key=lambda order: (-order.mode, order.order_id))
 
 

@@ -197,6 +197,14 @@ async def test_a_child_names_the_order_that_it_inherited(at: Api) -> None:
     assert [one["scope"] for one in child["run"]["held_by"]] == [{"run": "boss"}]
 
 
+async def test_an_order_on_a_tool_that_the_run_cannot_call_is_not_named(at: Api) -> None:
+    await at.open_run("r1", scopes=["erp:*"])
+    for tool in ("erp", "crm"):
+        asked = {"scope": {"tool": tool}, "mode": "paused", "reason": "it is down", "future": True}
+        assert (await at.ask("POST", "/v1/orders", asked))[0] == 201
+    assert [one["scope"] for one in (await at.ask("GET", "/v1/runs/r1"))[1]["held_by"]] == [{"tool": "erp"}]
+
+
 async def test_an_order_out_of_reach_is_named_without_its_reason(at: Api) -> None:
     await at.open_run("r1")
     await at.ask("POST", "/v1/orders", {"scope": {"all": True}, "mode": "paused", "reason": "about globex"})
