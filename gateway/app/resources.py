@@ -86,6 +86,13 @@ async def open_resources(
             count=len(store.misfits.foreign),
             detail="heads of this journal that its own key did not sign; they are ignored",
         )
+    if config.anchor is not None and (newest := store.misfits.unanchored) is not None:
+        warn(
+            "anchor-behind",
+            path=str(config.anchor),
+            seq=newest.seq,
+            detail=f"the anchor lacks the head that this journal signed at seq {newest.seq}; if it had one, heads were removed from it",
+        )
     if store.misfits.own:
         retire_lease_keys(folder)
     keys = open_lease_keys(folder)

@@ -101,6 +101,21 @@ def chain_anew(path: Path) -> None:
             connection.execute("UPDATE entries SET line = ? WHERE seq = ?", (linked.line, seq))
 
 
+@pytest.mark.reliability(fault="Anchor emptied", case="the start logs that the anchor lacks what the journal signed")
+def test_an_anchor_that_lacks_the_newest_head_is_logged(gateway: Gateway, erp: Erp) -> None:
+    killed(gateway, erp)
+    gateway.start()
+    assert gateway.terminate() == 0
+    assert "anchor-behind" not in gateway.said
+    shutil.rmtree(gateway.folder / "heads")
+    gateway.start()
+    assert gateway.terminate() == 0
+    assert gateway.said.count("anchor-behind") == 1
+    gateway.start()
+    assert gateway.terminate() == 0
+    assert gateway.said.count("anchor-behind") == 1
+
+
 @pytest.mark.reliability(fault="Blobs deleted", case="journal verify names the first entry whose blob is missing")
 def test_deleted_blobs_are_found_by_a_verification(gateway: Gateway, erp: Erp) -> None:
     killed(gateway, erp)

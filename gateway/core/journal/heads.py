@@ -17,11 +17,15 @@ Signed = Callable[[Head], bool]
 
 
 class Misfits(Struct, frozen=True):
-    """The heads that do not fit, ascending by seq: signed by this node and not excused, excused by an acceptance, and foreign."""
+    """The heads that do not fit, ascending by seq: signed by this node and not excused, excused by an acceptance, and foreign.
+
+    ``unanchored`` is the newest head in the store, if the anchor has none as new.
+    """
 
     own: tuple[Head, ...] = ()
     excused: tuple[Head, ...] = ()
     foreign: tuple[Head, ...] = ()
+    unanchored: Head | None = None
 
 
 def fits(head: Head, hash_at: HashAt) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway import errors
 from gateway.core.codec import entry as codec
@@ -45,10 +46,14 @@ def check_heads(opened: Database, tip: Tip, expected: Expected) -> Misfits:
         Misconfigured: this node signed one of them, no acceptance excuses it, and none is asked for.
     """
     stored = [Head(*row) for row in opened.reader.execute(READING["heads"]).fetchall() if row[0] == opened.stream]
-    found = heads.compare([*stored, *expected.anchored(opened.stream)], acceptances(opened.reader), hash_at(opened.reader), expected.signed)
+    anchored = expected.anchored(opened.stream)
+    found = heads.compare([*stored, *anchored], acceptances(opened.reader), hash_at(opened.reader), expected.signed)
     if tip.seq == 0 and (lost := [head for head in expected.elsewhere(opened.stream) if expected.signed(head)]):
         # An empty journal, and heads of another one that this node signed: the file was removed or replaced.
         found = Misfits(own=tuple(lost))
+    newest = max(stored, key=lambda head: head.seq, default=None)
+    if newest is not None and not any(head.seq >= newest.seq for head in anchored):
+        found = replace(found, unanchored=newest)
     if found.own and not expected.accept:
         raise _contradicted(opened, tip, found.own)
     return found
