@@ -59,8 +59,10 @@ def read(folder: Path) -> Bundle:
     problems: list[str] = []
     placed: dict[str, str] = {}
     unread: list[str] = []
+    at = folder
     try:
         for name, path in _files(folder, unread):
+            at = path
             content = path.read_bytes()
             shown = f"{folder.resolve().name}/{name}"
             if name.endswith(TEST_SUFFIX):
@@ -73,11 +75,18 @@ def read(folder: Path) -> Bundle:
             placed[shown] = ".".join(("data", *PurePosixPath(name).parent.parts))
             if problem := _graft(data, PurePosixPath(name), content):
                 problems.append(f"{shown}: {problem}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.Misconfigured([f"{folder}: policies cannot be read: {error}"]) from error
+    except OSError as error:
+        raise errors.Misconfigured([unreadable(folder, error)]) from error
+    except UnicodeDecodeError as error:
+        raise errors.Misconfigured([f"{at}: is not UTF-8 text ({error.reason} at byte {error.start})"]) from error
     if problems:
         raise errors.Misconfigured(problems)
     return Bundle(modules, tests, data, digest.hexdigest()[:12], placed, tuple(f"{folder.resolve().name}/{name}" for name in unread))
+
+
+def unreadable(folder: Path, error: OSError) -> str:
+    """What cannot be read of a folder of policies."""
+    return f"{error.filename or folder}: policies cannot be read: {error.strerror}"
 
 
 def _files(folder: Path, unread: list[str] | None = None) -> Iterator[tuple[str, Path]]:

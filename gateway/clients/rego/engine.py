@@ -203,7 +203,7 @@ class EmbeddedEngine:
         try:
             seen = await asyncio.to_thread(policy_bundle.fingerprint, self._folder)
         except OSError as error:
-            self._refuse((f"{self._folder}: policies cannot be read: {error.strerror}",))
+            self._refuse((policy_bundle.unreadable(self._folder, error),))
             return
         still, self._seen = seen == self._seen, seen
         if still and seen != self._loaded:

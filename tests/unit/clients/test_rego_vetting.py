@@ -150,6 +150,13 @@ def test_other_packages_have_other_inputs(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    assert problems(tmp_path / "nowhere") == [
-        f"{tmp_path}/nowhere: policies cannot be read: [Errno 2] No such file or directory: '{tmp_path}/nowhere'"
-    ]
+    assert problems(tmp_path / "nowhere") == [f"{tmp_path}/nowhere: policies cannot be read: No such file or directory"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.rego"
+    file.symlink_to("nowhere")
+    assert problems(tmp_path) == [f"{file}: policies cannot be read: No such file or directory"]
+    file.unlink()
+    file.write_bytes(b"package \xff")
+    assert problems(tmp_path) == [f"{file}: is not UTF-8 text (invalid start byte at byte 8)"]
