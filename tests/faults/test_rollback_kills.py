@@ -24,7 +24,7 @@ from tests.support.gateway import CHECKOUT, wait_until
 from tests.support.ports import free_port
 from tests.support.toolmodel import ADAPTER
 
-KILLS = [50, pytest.param(2000, marks=pytest.mark.soak)]
+KILLS = [24, pytest.param(2000, marks=pytest.mark.soak)]
 SITES = 2
 SLOW = 0.05
 """Seconds that a write is under way at the tool, both before and after it is applied."""

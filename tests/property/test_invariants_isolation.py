@@ -13,7 +13,7 @@ from tests.support import invariants, invariants_world
 from tests.support.invariants_points import POINTS
 from tests.support.invariants_story import Story
 
-IN_CI = int(os.environ.get("N", "100"))
+IN_CI = int(os.environ.get("N", "60"))
 SHARED = frozenset({"turn", "wait", "policy", "sign", "crash", "restart"})
 EVENTS = st.lists(st.tuples(st.one_of(AGENTS, AGENTS, OPERATORS, WORLD), points(POINTS)), min_size=10, max_size=40)
 
