@@ -5,6 +5,7 @@ Random bytes from the operating system, fetched many at a time: each fetch gives
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -25,8 +26,7 @@ def _elapsing() -> Callable[[], float]:
     boottime = getattr(time, "CLOCK_BOOTTIME", None)
     if boottime is None:
         return time.monotonic
-    read = time.clock_gettime
-    return lambda: read(boottime)
+    return functools.partial(time.clock_gettime, boottime)
 
 
 class SystemClock:

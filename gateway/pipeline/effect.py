@@ -231,11 +231,12 @@ class Intend:
             blobs=(args,) if snapshot is None else (args, snapshot),
         )
         flow = known.run.tenant, known.undoing is not None  # a rollback does not wait behind the calls of its tenant
-        await self.writing.enter(flow)
+        placed = await self.writing.enter(flow)
         try:
             result = await self.journal.intend(opening)
         finally:
-            self.writing.leave()
+            if placed:
+                self.writing.leave()
         if isinstance(result, IntentRefused):
             raise _refused(result.entry, result.position)
         return Intent(permit=permit, before=before, wire_key=wire_key, request=request, position=result)

@@ -16,8 +16,8 @@ ALONE = 60.0
 class FairQueue:
     """``places`` calls are in at once. A call beyond waits with those of its flow, first in, first out; free places go to flows in turn.
 
-    A flow is what shares equally: a tenant's calls. While there was only one for ``ALONE`` seconds, nobody has to wait for it, and the
-    bound does not hold. Every ``enter`` that ends without an error needs one ``leave``.
+    A flow is what shares equally: a tenant's calls. While there was only one for ``ALONE`` seconds, nobody has to wait for it: its calls
+    need no place, and the bound does not hold.
     """
 
     places: int
@@ -26,16 +26,19 @@ class FairQueue:
     _shared_until: float = 0.0
     _waiting: RoundRobin[Hashable, asyncio.Future[None]] = field(default_factory=RoundRobin)
 
-    async def enter(self, flow: Hashable) -> None:
-        """Take a place, when it is the flow's turn."""
+    async def enter(self, flow: Hashable) -> bool:
+        """Wait for the flow's turn; whether that took a place, which needs one ``leave``."""
         loop = asyncio.get_running_loop()
         if flow != self._flow:
             if self._flow is not None:
                 self._shared_until = loop.time() + ALONE
             self._flow = flow
-        if not self._waiting and self._open():
-            self._used += 1
-            return
+        if not self._waiting:
+            if loop.time() > self._shared_until:
+                return False
+            if self._used < self.places:
+                self._used += 1
+                return True
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.push(flow, turn)
         try:
@@ -44,6 +47,7 @@ class FairQueue:
             if not turn.cancelled():  # it was given a place in the same turn of the event loop
                 self.leave()
             raise
+        return True
 
     def leave(self) -> None:
         """Give the place to the next flow's call; one that was cancelled while it waited is passed over."""

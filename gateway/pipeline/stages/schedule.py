@@ -40,8 +40,8 @@ class Schedule:
         why = overload.reason(classified.action.effect, lag=self.lag.standing, queued=self.queue.queued(tenant))
         if why is not None:
             raise errors.Overloaded(why, retry_after=RETRY_AFTER)
-        await self.queue.enter(tenant)
-        asyncio.get_running_loop().call_soon(self.queue.leave)
+        if await self.queue.enter(tenant):
+            asyncio.get_running_loop().call_soon(self.queue.leave)
         return classified
 
     async def beat(self) -> None:
