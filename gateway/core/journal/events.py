@@ -56,6 +56,7 @@ KINDS = (
     Kind.ORDER,
     Kind.APPROVAL,
     Kind.INTENT,
+    Kind.OUTCOME,
     Kind.TASK,
     Kind.ROLLBACK,
     Kind.RUN,

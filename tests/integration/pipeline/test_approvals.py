@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from prometheus_client import generate_latest
 
 from gateway.control.review.approvals import WrongDecision
 from gateway.model.call import Reply
@@ -269,6 +270,8 @@ async def test_a_call_that_was_not_applied_has_its_yes_back(gateway: Rig, ledger
     assert await status(gateway, approval_id) is ApprovalStatus.GRANTED
     (outcome,) = await gateway.journal(run.run.run_id, "outcome")
     assert outcome["approval_returned"] == approval_id
+    shown = generate_latest(gateway.gateway.metrics).decode()
+    assert all(f'killcord_approvals_total{{decision="{change}"}} 1.0' in shown for change in ("used", "returned"))
     replies = await asyncio.gather(*(gateway.call(run.lease, "DELETE", REFUND, Idempotency_Key=f"k{n}") for n in range(20)))
     assert [reply.status for reply in replies].count(200) == 1
     assert await status(gateway, approval_id) is ApprovalStatus.USED
