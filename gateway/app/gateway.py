@@ -153,6 +153,10 @@ def collectors(
         {
             "killcord_order_epoch": ("The epoch of the containment orders in force.", lambda: float(orders.epoch)),
             "killcord_journal_lag_entries": ("Entries that wait for the disk.", lambda: float(journal.health().lag)),
+            "killcord_anchor_ok": (
+                "1 while signed heads can be anchored.",
+                lambda: float(resources.anchor.health()[0]),
+            ),
             "killcord_journal_ok": ("1 while the journal can be written.", lambda: float(journal.health().ok)),
             "killcord_journal_seq": ("The newest entry's number.", lambda: float(journal.health().seq)),
             "killcord_loop_lag_seconds": ("The smallest lag of the event loop in the last half second.", lambda: schedule.lag.standing),

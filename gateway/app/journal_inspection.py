@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from gateway import errors
-from gateway.stores.sqlite.database import FILE
+from gateway.stores.sqlite.database import file_of
 from gateway.stores.sqlite.rebuilding import differences
 
 _PROGRAM = "import pathlib, sys; from gateway.app import journal_inspection; journal_inspection.report(pathlib.Path(sys.argv[1]))"
@@ -23,19 +23,21 @@ _PROGRAM = "import pathlib, sys; from gateway.app import journal_inspection; jou
 _REF = re.compile(rb'_ref":"(sha256:[0-9a-f]{64})"')
 
 
-def problems(data_dir: Path) -> list[str]:
-    """What is wrong, one line each. Reads one state of the journal, also while a gateway writes it; takes minutes where it is long.
+def problems(source: Path) -> list[str]:
+    """What is wrong with a journal (its folder, or its file), one line each. Reads one state of it, also while a gateway writes it; takes
+    minutes where it is long.
 
     Raises:
         Misconfigured: the journal cannot be read.
     """
+    path = file_of(source)
     try:
-        with closing(sqlite3.connect(f"{(data_dir / FILE).absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
             connection.execute("BEGIN")
             tables = [f"projection {found}" for found in differences(connection)]
             return tables + list(_blobs(connection))
     except sqlite3.Error as broken:
-        raise errors.Misconfigured([f"{data_dir / FILE}: the journal cannot be read ({broken})"]) from broken
+        raise errors.Misconfigured([f"{path}: the journal cannot be read ({broken})"]) from broken
 
 
 def report(data_dir: Path) -> None:

@@ -10,6 +10,7 @@ import orjson
 
 from gateway import errors
 from gateway.app import data_dir
+from gateway.app.anchor import Anchor
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys.signing import open_head_key
 from gateway.clients.keys.vault import open_master_key, state_key
@@ -38,7 +39,7 @@ async def rebuild(config: Config, reason: str) -> dict[str, Any]:
         raise errors.Misconfigured(
             [f"{config.data_dir}: {found.finding}; the entries themselves were changed, so tables are not made from them: restore a backup"]
         )
-    anchored = data_dir.anchored(config.anchor, lambda *_, **__: None)
+    anchored = Anchor(config.anchor, lambda *_, **__: None).heads
     expected = Expected(key=key, anchored=anchored, signed=signer.signed)
     check_heads_of(config.data_dir, expected)
     tables = differing(config.data_dir)

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from gateway.app import data_dir, open_files
+from gateway.app.anchor import Anchor
 from gateway.app.policies import Engine, open_engine
 from gateway.clients.clock import JUMP, SystemClock
 from gateway.clients.keys.signing import SignedHeads, SignedLeases, open_head_key, open_lease_keys, retire_lease_keys
@@ -43,6 +44,7 @@ class Resources:
     keys: SignedLeases
     signer: SignedHeads
     heads: Heads
+    anchor: Anchor
     engine: Engine
     candidate: EmbeddedEngine | None
     rates: Rates
@@ -70,10 +72,11 @@ async def open_resources(
     closing.push_async_callback(engine.close)
     folder = config.data_dir / "keys"
     signer, master = open_head_key(folder), open_master_key(folder)
+    anchor = Anchor(config.anchor, warn)
     expected = Expected(
         key=state_key(master),
-        anchored=data_dir.anchored(config.anchor, warn),
-        elsewhere=data_dir.elsewhere(config.anchor),
+        anchored=anchor.heads,
+        elsewhere=anchor.elsewhere,
         signed=signer.signed,
         accept=accept,
         progress=_comparing(warn),
@@ -102,7 +105,7 @@ async def open_resources(
     candidate = None if config.candidate is None else EmbeddedEngine(config.candidate, mint=clock.mint, report=report)
     if candidate is not None:
         closing.push_async_callback(candidate.close)
-    heads = Heads(store.history, signer, clock, data_dir.anchor(config.anchor))
+    heads = Heads(store.history, signer, clock, anchor.append)
 
     async def sign_last_head(failed: type[BaseException] | None, *_: object) -> None:
         if failed is None:  # a start that failed wrote nothing to sign, and its own error is the one to report
@@ -117,7 +120,7 @@ async def open_resources(
     pool = Pool(origins, allowed=addresses.allowed)
     closing.push_async_callback(pool.close)
     vault = TenantVault(store.blobs, master)
-    return Resources(parts, clock, wall, store, vault, keys, signer, heads, engine, candidate, rates, webhooks, pool)
+    return Resources(parts, clock, wall, store, vault, keys, signer, heads, anchor, engine, candidate, rates, webhooks, pool)
 
 
 def _comparing(warn: Callable[..., None]) -> Callable[[int], None]:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 
 from gateway import errors
-from gateway.app import data_dir
 from gateway.app.gateway import Gateway
 from gateway.app.journal_inspection import Inspector
 from gateway.http import app
@@ -55,7 +54,6 @@ def control_api(gateway: Gateway, identify: Callable[[str], Operator | None], ro
 def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> Services:
     resources, control, recovery = gateway.resources, gateway.control, gateway.recovery
     store = resources.store
-    kept = data_dir.anchored(gateway.config.anchor, log)
     return Services(
         runs=control.runs,
         containment=control.containment,
@@ -83,7 +81,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         ready=lambda: _ready(gateway),
         sign_head=resources.heads.tick,
         inspect=Inspector(gateway.config.data_dir),
-        anchored=lambda: [head.note for head in kept(store.journal.stream)[-ANCHORED:]],
+        anchored=lambda: [head.note for head in resources.anchor.heads(store.journal.stream)[-ANCHORED:]],
         log=lambda event, members: log(event, **members),
         metrics=gateway.metrics,
         allowed_hosts=tuple(gateway.config.settings.http.allowed_hosts),
@@ -98,6 +96,7 @@ def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
     deciding, policy = resources.engine.health()
     metering, rates = resources.rates.health()
     agreeing, wall = resources.wall.health()
+    anchoring, anchor = resources.anchor.health()
     fresh = orders.fresh(now=resources.clock.now())
     carrying, load = gateway.calls.line.schedule.health()
     parts: dict[str, object] = {
@@ -106,6 +105,7 @@ def _ready(gateway: Gateway) -> tuple[bool, dict[str, object]]:
         "rates": {"ok": metering, "detail": rates},
         "containment": {"ok": fresh, "detail": f"epoch {orders.epoch}"},
         "clock": {"ok": agreeing, "detail": wall},
+        "anchor": {"ok": anchoring, "detail": anchor},
         "load": {"ok": carrying, "detail": load},
         "draining": draining,
     }

@@ -75,7 +75,7 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json
     warnings: list[str] = []
     keys = _keys(file, key, warnings)
     stored, anchored = _inspected(warnings) if file is None else ([], [])
-    verifier = Verifier(keys=keys, anchors=[*anchored, *_anchors(heads)])
+    verifier = Verifier(keys=keys, anchors=[*anchored, *_anchors(heads, warnings)])
     try:
         for line in _file(file) if file is not None else _whole(client.connect())[0]:
             if verifier.feed(line) is not None:
@@ -124,7 +124,7 @@ def _stored_problems(file: Path | None) -> list[str]:
     if file is None or not data_dir.is_journal(file):
         return []
     try:
-        return journal_inspection.problems(file if file.is_dir() else file.parent)
+        return journal_inspection.problems(file)
     except Misconfigured as wrong:
         raise wrong_use(f"--file {file}: {wrong}") from wrong
 
@@ -153,7 +153,8 @@ def _keys(file: Path | None, key: str | None, warnings: list[str]) -> list[str]:
     return []
 
 
-def _anchors(heads: Path | None) -> list[str]:
+def _anchors(heads: Path | None, warnings: list[str]) -> list[str]:
+    """The notes of ``--heads``. One that was cut off while it was written proves nothing, and is a warning."""
     if heads is None:
         return []
     try:
@@ -163,7 +164,18 @@ def _anchors(heads: Path | None) -> list[str]:
         raise wrong_use(f"--heads {heads}: cannot read the file: {error}") from error
     if not found:
         raise wrong_use(f"--heads {heads}: contains no signed heads")
-    return found
+    whole = [note for note in found if _is_head(note)]
+    if len(whole) < len(found):
+        warnings.append(f"{len(found) - len(whole)} head(s) of {heads} cannot be read: cut off while they were written, or changed since")
+    return whole
+
+
+def _is_head(note: str) -> bool:
+    try:
+        signed_note.read(note)
+    except signed_note.NotTrusted:
+        return False
+    return True
 
 
 def _file(file: Path) -> Iterator[bytes]:
@@ -177,7 +189,11 @@ def _file(file: Path) -> Iterator[bytes]:
             raise wrong_use(f"--file {file}: {wrong}") from wrong
         return
     with accessing("--file", file, "read"), file.open("rb") as lines, output.progress("verifying", file.stat().st_size) as bar:
-        for line in lines:
+        for number, line in enumerate(lines):
+            if number == 0 and not line.startswith(b"{"):
+                raise wrong_use(
+                    f"--file {file}: is neither an export nor a journal; name a file of 'killcord journal export' or a data_dir"
+                )
             yield line
             bar.advance(bar.task_ids[0], len(line))
 

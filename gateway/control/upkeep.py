@@ -23,13 +23,14 @@ from gateway.ports.projections import Writes
 
 @dataclass(slots=True)
 class Heads:
-    """``anchor`` copies a signed note to a place outside the store, if one is configured."""
+    """``anchor`` copies a signed note to a place outside the store, if one is configured; what it could not write, it gets again."""
 
     history: History
     signer: HeadSigner
     clock: Clock
-    anchor: Callable[[Head], None]
+    anchor: Callable[[Head], bool]
     _signed: Head | None = None
+    _anchored: bool = True
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def tick(self) -> Head | None:
@@ -42,14 +43,16 @@ class Heads:
             tail = await self.history.tail()
             last = self._signed
             if tail.seq == 0 or (last is not None and tail.seq == last.seq):
+                if last is not None and not self._anchored:
+                    self._anchored = await asyncio.to_thread(self.anchor, last)
                 return None
             if last is not None:
                 await self._check(last)
             ts = timestamps.rfc3339(self.clock.now())
             head = replace(tail, ts=ts, note=self.signer.sign(tail.stream, tail.seq, tail.hash, ts))
             await self.history.keep_head(head)
-            self.anchor(head)
             self._signed = head
+            self._anchored = await asyncio.to_thread(self.anchor, head)  # its disk may be slow, and is not the journal's
             return head
 
     async def _check(self, last: Head) -> None:

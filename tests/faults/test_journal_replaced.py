@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
-from gateway.app import data_dir, journal_inspection
+from gateway.app import journal_inspection
+from gateway.app.anchor import Anchor
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys.signing import open_head_key
 from gateway.stores.sqlite.log.opening import Expected
@@ -25,8 +26,8 @@ async def opened(folder: Path, *, accept: bool = False) -> SqliteStore:
     signer, anchor = open_head_key(folder / "keys"), folder / "heads"
     expected = Expected(
         key=KEY,
-        anchored=data_dir.anchored(anchor, lambda *_, **__: None),
-        elsewhere=data_dir.elsewhere(anchor),
+        anchored=Anchor(anchor, lambda *_, **__: None).heads,
+        elsewhere=Anchor(anchor, lambda *_, **__: None).elsewhere,
         signed=signer.signed,
         accept=accept,
     )
@@ -40,7 +41,7 @@ async def with_entries(folder: Path, count: int) -> None:
         await store.journal.append(typed(make.read(f"inv_{number}")))
     tail = await store.history.tail()
     note = open_head_key(folder / "keys").sign(tail.stream, tail.seq, tail.hash, tail.ts)
-    data_dir.anchor(folder / "heads")(type(tail)(tail.stream, tail.seq, tail.hash, tail.ts, note))
+    assert Anchor(folder / "heads", lambda *_, **__: None).append(type(tail)(tail.stream, tail.seq, tail.hash, tail.ts, note))
     await store.close()
 
 

@@ -116,6 +116,47 @@ def test_an_anchor_that_lacks_the_newest_head_is_logged(gateway: Gateway, erp: E
     assert gateway.said.count("anchor-behind") == 1
 
 
+@pytest.mark.reliability(fault="Anchor cannot be written", case="it is logged and shown; orders, exports and a clean stop work")
+def test_an_anchor_that_breaks_while_the_gateway_runs_is_shown_and_stops_nothing(gateway: Gateway, erp: Erp) -> None:
+    gateway.start()
+    run_id, _ = gateway.open_run(erp.tenant)
+    (gateway.folder / "heads").rename(gateway.folder / "away")
+    (gateway.folder / "heads").write_text("")
+    assert gateway.command("journal", "export", "--out", "out.ndjson", live=True) == 0, gateway.said
+    ready = gateway.ask("GET", "/readyz")
+    assert (ready.status, ready.body["anchor"]["ok"]) == (200, False)
+    assert "cannot write" in ready.body["anchor"]["detail"]
+    gateway.contain("read_only", run=run_id)
+    assert gateway.terminate() == 0
+    assert gateway.said.count("anchor-failed") == 1
+    assert "Traceback" not in gateway.said
+
+
+@pytest.mark.reliability(fault="A head cut off in the anchor", case="heads behind it find a restored backup; journal verify warns")
+def test_a_head_that_was_cut_off_hides_no_other(gateway: Gateway, erp: Erp) -> None:
+    killed(gateway, erp)
+    backup = gateway.folder / "backup"
+    shutil.copytree(gateway.folder / "var", backup)
+    (file,) = (gateway.folder / "heads").iterdir()
+    file.write_bytes(file.read_bytes()[:-40])
+    killed(gateway, erp)
+    assert gateway.command("journal", "verify") == 0, gateway.said
+    assert "1 head(s) of" in gateway.said
+    shutil.rmtree(gateway.folder / "var")
+    shutil.copytree(backup, gateway.folder / "var")
+    refused(gateway, "a head was signed at seq", "--accept-older-journal")
+
+
+def test_a_backup_is_verified_whatever_its_name_and_what_is_no_journal_is_said_to_be_none(gateway: Gateway, erp: Erp) -> None:
+    killed(gateway, erp)
+    files = gateway.folder / "var" / "journal.sqlite", gateway.folder / "b.sqlite"
+    with closing(sqlite3.connect(files[0])) as journal, closing(sqlite3.connect(files[1])) as copy:
+        journal.backup(copy)
+    assert gateway.command("journal", "verify", "--file", "b.sqlite", live=True) == 0, gateway.said
+    assert gateway.command("journal", "verify", "--file", "killcord.yaml", live=True) == 2
+    assert "is neither an export nor a journal" in gateway.said
+
+
 @pytest.mark.reliability(fault="Blobs deleted", case="journal verify names the first entry whose blob is missing")
 def test_deleted_blobs_are_found_by_a_verification(gateway: Gateway, erp: Erp) -> None:
     killed(gateway, erp)

@@ -125,6 +125,11 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         log=lambda *_, **__: None,
     )
     scopes = ScopeLookup(store.names, store.registry, clock, NAMES)
+
+    def anchor(head: Head) -> bool:
+        anchored.append(head)
+        return True
+
     services = Services(
         runs=runs,
         containment=containment,
@@ -152,7 +157,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         ready=lambda: (store.journal.health().ok, {"journal": {"ok": store.journal.health().ok}}),
         inspect=Inspector(folder),
         anchored=lambda: [head.note for head in anchored],
-        sign_head=Heads(store.history, signer, clock, anchored.append).tick,
+        sign_head=Heads(store.history, signer, clock, anchor).tick,
         log=lambda event, members: logged.append((event, members)),
         metrics=CollectorRegistry(),
         role=role,

@@ -20,6 +20,8 @@ from gateway.model.entry import Head
 ORIGIN = "killcord/"
 _ED25519 = b"\x01"
 _DASH = "\N{EM DASH} "
+_SHORTEST = 4 + 64
+"""Bytes of a key id and an Ed25519 signature; those of witnesses are longer."""
 
 
 class NotTrusted(ValueError):
@@ -119,7 +121,7 @@ def _signature(line: str, head: Head) -> tuple[str, bytes, bytes]:
         raw = base64.b64decode(coded, validate=True)
     except (binascii.Error, ValueError):
         raw = b""
-    if len(raw) < 5 or line != f"{_DASH}{name} {base64.b64encode(raw).decode()}":
+    if len(raw) < _SHORTEST or line != f"{_DASH}{name} {base64.b64encode(raw).decode()}":
         raise NotTrusted("a malformed signature line", head.stream, head.seq)
     return name, raw[:4], raw[4:]
 

@@ -20,6 +20,12 @@ from gateway.ports.journal import Query
 
 FILE = "journal.sqlite"
 
+
+def file_of(source: Path) -> Path:
+    """The journal's file in a folder; a file is one itself, whatever its name."""
+    return source if source.is_file() else source / FILE
+
+
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit returns only after fsync: what I1 rests on

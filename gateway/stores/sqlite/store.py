@@ -24,7 +24,7 @@ from gateway.ports.journal import Query
 from gateway.ports.projections import Registry
 from gateway.ports.vault import Blobs
 from gateway.stores.sqlite import database, views
-from gateway.stores.sqlite.database import FILE, READING, Database
+from gateway.stores.sqlite.database import FILE, READING, Database, file_of
 from gateway.stores.sqlite.known_names import SqliteKnownNames
 from gateway.stores.sqlite.log import history, opening
 from gateway.stores.sqlite.log.history import SqliteBlobs, SqliteHistory
@@ -137,13 +137,13 @@ async def _refuse(_: object) -> NoReturn:
 
 
 @contextmanager
-def reading(data_dir: Path) -> Iterator[Reading]:
-    """Open the journal of a folder for reading.
+def reading(source: Path) -> Iterator[Reading]:
+    """Open a journal for reading: its folder, or its file, whatever its name.
 
     Raises:
         Misconfigured: there is none, or it cannot be read.
     """
-    path = data_dir / FILE
+    path = file_of(source)
     if not path.is_file():
         raise errors.Misconfigured([f"{path}: there is no journal; name the configuration of a gateway that has been started"])
     try:
