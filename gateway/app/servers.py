@@ -48,7 +48,7 @@ def data_api(gateway: Gateway) -> Server:
 def control_api(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> app.Runner:
     """The server of the control API, not listening yet."""
     built = app.build(_services(gateway, identify, role, log))
-    return app.Runner(built, bounds=connection.Bounds(connections=gateway.resources.descriptors.control))
+    return app.Runner(built, identify=identify, bounds=connection.Bounds(connections=gateway.resources.descriptors.control))
 
 
 def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role: Serving, log: Callable[..., None]) -> Services:

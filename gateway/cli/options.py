@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from gateway.cli import completion
 
@@ -40,6 +41,25 @@ Limits = Annotated[
 ]
 
 
+Declared = TypeVar("Declared", bound=Callable[..., Any])
+
+
+class Command(TyperCommand):
+    """A command that takes an option with one value once: the last of two would win, and an order would hold less than it was meant to."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for one, count in Counter(one for one in given if isinstance(one, TyperOption)).items():
+            if count > 1 and not (one.multiple or one.is_flag or ctx.resilient_parsing):
+                ctx.fail(f"{one.opts[0]} is given {count} times, and takes one value; repeat the command for each")
+        return super().parse_args(ctx, args)
+
+
+class _App(typer.Typer):
+    def command(self, name: str | None = None, **more: Any) -> Callable[[Declared], Declared]:
+        return super().command(name, **{"cls": Command, **more})
+
+
 class _Group(TyperGroup):
     default: str | None = None
     for_id: str | None = None
@@ -65,4 +85,4 @@ def group(
     today.
     """
     members = {"default": default, "for_id": for_id, "former": former or {}}
-    return typer.Typer(help=help, cls=type("Group", (_Group,), members), no_args_is_help=default is None, **more)
+    return _App(help=help, cls=type("Group", (_Group,), members), no_args_is_help=default is None, **more)

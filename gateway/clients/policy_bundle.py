@@ -17,8 +17,8 @@ TEST_SUFFIX = "_test.rego"
 _DATA = ("data.json", "data.yaml", "data.yml")
 _DATA_SUFFIXES = (".json", ".yaml", ".yml")
 
-Fingerprint = tuple[tuple[str, int, int], ...]
-"""Name, time of last change (ns) and size of every file of a bundle: cheap to take, changes when a file does."""
+Fingerprint = tuple[tuple[str, int, int, int, int], ...]
+"""Of every file of a bundle: name, inode, size, and when content and inode changed last (ns). Cheap to take, changes when a file does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def fingerprint(folder: Path) -> Fingerprint:
     OSError: the folder cannot be read.
     """
     stats = ((name, path.stat()) for name, path in _files(folder))
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+    return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats)
 
 
 def read(folder: Path) -> Bundle:
@@ -63,6 +63,8 @@ def read(folder: Path) -> Bundle:
     try:
         for name, path in _files(folder, unread):
             at = path
+            if not path.is_file() and path.exists():
+                raise errors.Misconfigured([f"{path}: is no regular file; remove it, or give it another name"])
             content = path.read_bytes()
             shown = f"{folder.resolve().name}/{name}"
             if name.endswith(TEST_SUFFIX):

@@ -9,12 +9,14 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Waiting(IntEnum):
-    """What a connection without a call under way waits for. The first here is closed first."""
+    """What a connection waits for, unless a call is under way. The first here is closed first."""
 
-    SILENT = 0  # for the end of its first request
-    SECOND = 1  # for the end of its second request: a connection that was used for long is closed later
-    IDLE = 2  # for its next head
-    BODY = 3  # for the rest of a body
+    STRANGER = 0  # whatever it waits for: its last request had no token of an operator
+    SILENT = 1  # for the end of its first request
+    SECOND = 2  # for the end of its second request: a connection that was used for long is closed later
+    IDLE = 3  # for its next head
+    BODY = 4  # for the rest of a body
+    UNREAD = 5  # for its client to read an answer
 
 
 class Evictable(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 from aiohttp import web
@@ -11,6 +12,7 @@ from gateway.core.connection_table import ConnectionTable
 from gateway.http.api import admission, approvals, checkpoints, effects, incidents, journal, orders, process, rollbacks, runs, status, tasks
 from gateway.http.server import guard, openapi, problem
 from gateway.http.server.connection import Bounds, Connection, Server
+from gateway.http.server.operators import Operator
 from gateway.http.server.request import Services
 
 BODY_CAP = 1 << 20
@@ -42,14 +44,14 @@ async def _end_streams(app: web.Application) -> None:
 class Runner(web.AppRunner):
     """Serves an application on bounded connections, and answers what is not HTTP with a problem document instead of aiohttp's own text."""
 
-    def __init__(self, app: web.Application, *, bounds: Bounds | None = None) -> None:
+    def __init__(self, app: web.Application, *, identify: Callable[[str], Operator | None], bounds: Bounds | None = None) -> None:
         # A compressed body is refused, and never unpacked for that.
-        self._bounds = bounds or Bounds()
+        self._bounds, self._identify = bounds or Bounds(), identify
         self.connections: ConnectionTable[Connection] = ConnectionTable(self._bounds.connections, self._bounds.connections)
         super().__init__(app, access_log=None, handle_signals=False, auto_decompress=False, keepalive_timeout=self._bounds.idle_timeout)
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         made.__class__ = Server
-        cast(Server, made).bound(self._bounds, self.connections)
+        cast(Server, made).configure(self._bounds, self.connections, self._identify)
         return made

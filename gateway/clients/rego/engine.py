@@ -203,6 +203,7 @@ class EmbeddedEngine:
         try:
             seen = await asyncio.to_thread(policy_bundle.fingerprint, self._folder)
         except OSError as error:
+            self._loaded = None  # as they were before, the files are looked at again
             self._refuse((policy_bundle.unreadable(self._folder, error),))
             return
         still, self._seen = seen == self._seen, seen
@@ -210,6 +211,7 @@ class EmbeddedEngine:
             await self._load(seen)
 
     async def _load(self, seen: policy_bundle.Fingerprint) -> None:
+        self._loaded = None
         try:
             found = await asyncio.to_thread(policy_bundle.read, self._folder)
             self._loaded = seen
@@ -220,6 +222,9 @@ class EmbeddedEngine:
             self._refused = ()
         except errors.Misconfigured as refused:
             self._refuse(tuple(refused.problems))
+        except OSError as error:
+            self._loaded = None
+            self._refuse((f"cannot start the process that tests new policies: {error.strerror}; the gateway tries again",))
 
     def _restart(self) -> None:
         """Put another engine in the place of one that gave up."""

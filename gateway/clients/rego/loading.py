@@ -20,7 +20,7 @@ DEEPEST = 10
 """Arrays, objects, sets and comprehensions in each other. The engine's parser is slow on deeper ones (at 10 it takes a tenth of a second
 for one term), and lets no other thread run meanwhile.
 """
-LONGEST_COMPILATION = 1.0
+LONGEST_COMPILATION = 0.25
 """Seconds of CPU. An engine is compiled on the thread that decides, so everything waits for it, orders included."""
 
 _NESTING = re.compile(r'"(?:\\.|[^"\\\n])*"|`[^`]*`|#[^\n]*|[\[{}\]]')

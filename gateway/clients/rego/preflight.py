@@ -25,13 +25,11 @@ async def load(bundle: Bundle, *, within: float = TIMEOUT) -> loading.Examined:
     """:func:`loading.load`, in another process.
 
     Raises:
-        Misconfigured: the process cannot be started, or did not end with an answer in time.
+        Misconfigured: the process did not end with an answer in time.
+        OSError: it cannot be started now.
     """
     pipe = asyncio.subprocess.PIPE
-    try:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", _PROGRAM, stdin=pipe, stdout=pipe, stderr=pipe)
-    except OSError as error:
-        raise errors.Misconfigured([f"cannot start the process that tests new policies: {error.strerror}"]) from error
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _PROGRAM, stdin=pipe, stdout=pipe, stderr=pipe)
     try:
         async with asyncio.timeout(within):
             printed, said = await process.communicate(msgspec.msgpack.encode(bundle))

@@ -12,21 +12,25 @@ from msgspec import Struct
 from gateway.core import addresses
 from gateway.core.connection_table import ConnectionTable, Waiting
 from gateway.http.server import guard, problem
+from gateway.http.server.operators import Operator
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """Of the control API's server; times are seconds, ``head_timeout`` runs from the first byte of a head."""
+    """Of the control API's server; times are seconds, ``head_timeout`` runs from the first byte of a head, ``unread_timeout`` from when a
+    client stops reading an answer.
+    """
 
     connections: int = 256
     first_byte_timeout: float = 5.0
     head_timeout: float = 10.0
     idle_timeout: float = 75.0
+    unread_timeout: float = 30.0
 
 
 class Connection(web.RequestHandler):
-    """One client's connection. Until its first request is complete it is the first to be closed for a newcomer."""
+    """One client's connection. At the bound those are closed first whose last request had no token, then those that have sent none yet."""
 
-    __slots__ = ("_begun", "_deadline", "_server", "_waiting")
+    __slots__ = ("_begun", "_deadline", "_server", "_unread", "_waiting")
 
     def __init__(self, server: Server, **more: Any) -> None:
         super().__init__(server, **more)
@@ -34,6 +38,7 @@ class Connection(web.RequestHandler):
         self._waiting: Waiting | None = Waiting.SILENT
         self._begun = False  # whether a part of the next head has come
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -44,6 +49,8 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._disarm()
+        if self._unread is not None:
+            self._unread.cancel()
         self._server.table.forget(self)
         super().connection_lost(exc)
 
@@ -52,6 +59,20 @@ class Connection(web.RequestHandler):
             self._begun = True
             self._end_after(self._server.bounds.head_timeout)
         super().data_received(data)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as answers are written: it may be closed for a newcomer, and is in the end."""
+        super().pause_writing()
+        if self._waiting is None:
+            self._wait_for(Waiting.UNREAD)
+        self._unread = asyncio.get_running_loop().call_later(self._server.bounds.unread_timeout, self.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._waiting is Waiting.UNREAD:
+            self._wait_for(None)
+        if self._unread is not None:
+            self._unread.cancel()
 
     def abort(self) -> None:
         """End it at once."""
@@ -65,12 +86,16 @@ class Connection(web.RequestHandler):
         request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     ) -> tuple[web.StreamResponse, bool]:
         self._disarm()
-        self._wait_for(None)
+        # What is not HTTP comes here too, with an empty plain dict for its headers.
+        known = bool(request.headers) and guard.identified(request, self._server.identify)
+        self._wait_for(None if known else Waiting.STRANGER)
+        if not known:
+            await self._server.next_turn()
         try:
             return await super()._handle_request(request, start_time, request_handler)
         finally:
             self._begun = False
-            self._wait_for(Waiting.IDLE)
+            self._wait_for(Waiting.IDLE if known else Waiting.STRANGER)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -100,8 +125,16 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Makes a connection of ours for each client. No bound per peer: operators may all come through one address."""
 
-    def bound(self, bounds: Bounds, table: ConnectionTable[Connection]) -> None:
-        self.bounds, self.table = bounds, table
+    def configure(self, bounds: Bounds, table: ConnectionTable[Connection], identify: Callable[[str], Operator | None]) -> None:
+        self.bounds, self.table, self.identify = bounds, table, identify
+        self._strangers = asyncio.Lock()
+
+    async def next_turn(self) -> None:
+        """Wait until a request without an operator's token may be answered: one in each turn of the event loop, since some take
+        milliseconds, and orders come between them.
+        """
+        async with self._strangers:
+            await asyncio.sleep(0)
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)

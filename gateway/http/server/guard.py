@@ -55,15 +55,26 @@ def operator(request: web.Request, identify: Callable[[str], Operator | None], p
         Unauthenticated: no token, or an unknown one.
         Forbidden: the role does not have the permission.
     """
-    sent = request.headers.getall(hdrs.AUTHORIZATION, [])
-    scheme, _, token = sent[0].partition(" ") if len(sent) == 1 else ("", "", "")
-    if scheme.lower() != "bearer" or not 0 < len(token) <= LONGEST_TOKEN:
+    token = _token(request)
+    if token is None:
         raise problem.Unauthenticated
     found = identify(token)
     if found is None:
         raise problem.Unauthenticated("The token is unknown.")
     require(found, permission)
     return found
+
+
+def identified(request: web.BaseRequest, identify: Callable[[str], Operator | None]) -> bool:
+    """Whether a request carries the token of an operator."""
+    token = _token(request)
+    return token is not None and identify(token) is not None
+
+
+def _token(request: web.BaseRequest) -> str | None:
+    sent = request.headers.getall(hdrs.AUTHORIZATION, [])
+    scheme, _, token = sent[0].partition(" ") if len(sent) == 1 else ("", "", "")
+    return token if scheme.lower() == "bearer" and 0 < len(token) <= LONGEST_TOKEN else None
 
 
 def require(operator: Operator, permission: Permission) -> None:

@@ -21,7 +21,7 @@ BEFORE = b"POST /v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: applicatio
 
 @asynccontextmanager
 async def served(parts: Parts) -> AsyncIterator[int]:
-    runner = Runner(app.build(parts.services))
+    runner = Runner(app.build(parts.services), identify=parts.services.identify)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import pytest
 from aiohttp import web
 
 from gateway.http import app
@@ -14,7 +15,11 @@ from gateway.http.app import Runner
 from gateway.http.server.connection import Bounds
 from tests.support.control_api import Parts
 
-HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer admin-token\r\n\r\n"
+"""A request of an operator."""
+LONG = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n%s\r\n" * 50
+"""Requests whose answers do not fit into the buffers of a connection that nobody reads."""
+TOKEN = b"Authorization: Bearer admin-token\r\n"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -34,7 +39,7 @@ class Served:
 
 @asynccontextmanager
 async def served(parts: Parts, bounds: Bounds) -> AsyncIterator[Served]:
-    made = Served(Runner(app.build(parts.services), bounds=bounds))
+    made = Served(Runner(app.build(parts.services), identify=parts.services.identify, bounds=bounds))
     await made.runner.setup()
     try:
         await web.TCPSite(made.runner, "127.0.0.1", 0).start()
@@ -96,3 +101,37 @@ async def test_at_the_bound_an_operator_takes_the_place_of_a_silent_connection(p
         assert await answered(used, HEALTH)
         assert api.runner.connections.evicted == 1
         assert len(api.runner.connections) == 3
+
+
+async def test_requests_without_a_token_keep_no_place_from_an_operator(parts: Parts) -> None:
+    async with served(parts, Bounds(connections=3)) as api:
+        crowd = [await api.opened(HEALTH.replace(b"admin-token", b"unknown")) for _ in range(3)]
+        assert all([await answered(one) for one in crowd])
+        silent = await api.opened()
+        assert await answered(await api.opened(), HEALTH)
+        assert not silent[0].at_eof(), "who has sent nothing yet may be an operator"
+        assert await ended(crowd[0])
+
+
+@pytest.mark.parametrize("token", [b"", TOKEN], ids=["without a token", "with a token"])
+async def test_answers_that_nobody_reads_keep_no_place_from_an_operator(parts: Parts, token: bytes) -> None:
+    async with served(parts, Bounds(connections=3)) as api:
+        crowd = [await api.opened(LONG.replace(b"%s", token)) for _ in range(3)]
+        async with asyncio.timeout(10):
+            while sum(one.writing_paused for one in api.runner.connections) < 3:
+                await asyncio.sleep(0.01)
+        assert await answered(await api.opened(), HEALTH)
+        assert len(crowd) == len(api.runner.connections) == 3
+
+
+async def test_a_client_that_stops_reading_is_closed_in_the_end_and_a_slow_one_is_not(parts: Parts) -> None:
+    async with served(parts, Bounds(unread_timeout=0.5)) as api:
+        await api.opened(LONG.replace(b"%s", TOKEN))
+        slow = await api.opened(LONG.replace(b"%s", TOKEN))
+        async with asyncio.timeout(20):
+            for _ in range(50):
+                assert await answered(slow)
+                await asyncio.sleep(0.02)
+            while len(api.runner.connections) > 1:
+                await asyncio.sleep(0.01)
+        assert await answered(slow, HEALTH)

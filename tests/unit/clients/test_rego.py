@@ -226,6 +226,42 @@ async def test_a_repaired_change_ends_the_refusal(tmp_path: Path) -> None:
     assert "refused" not in active.health()[1]
 
 
+@pytest.mark.parametrize("kind", ["a link to nowhere", "no text", "no regular file", "broken data"])
+async def test_a_refusal_ends_when_its_file_is_removed(tmp_path: Path, kind: str) -> None:
+    active = engine(ruled(tmp_path, ALLOWED))
+    await active.refresh()
+    await active.refresh()
+    file = tmp_path / "killcord" / ("data.json" if kind == "broken data" else "more.rego")
+    match kind:
+        case "a link to nowhere":
+            file.symlink_to("nowhere")
+        case "no regular file":
+            os.mkfifo(file)
+        case _:
+            file.write_bytes(b"\xff{")
+    for _ in range(2):
+        await active.refresh()
+    assert f"refused: {file}: " in active.health()[1] or f"{file.name}: cannot be used as data" in active.health()[1]
+    file.unlink()
+    for _ in range(2):
+        await active.refresh()
+    assert "refused" not in active.health()[1]
+
+
+async def test_a_change_that_keeps_size_and_time_is_seen(tmp_path: Path) -> None:
+    folder = ruled(tmp_path, f"{ALLOWED} # aaa")
+    active = engine(folder)
+    for _ in range(2):
+        await active.refresh()
+    before, file = active.revision, tmp_path / "killcord/authz/x.rego"
+    was = file.stat()
+    file.write_text(file.read_text().replace("aaa", "bbb"))
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+    for _ in range(2):
+        await active.refresh()
+    assert active.revision != before
+
+
 async def test_a_folder_that_goes_away_leaves_the_old_revision(tmp_path: Path) -> None:
     active = engine(ruled(tmp_path / "policies", ALLOWED))
     shutil.rmtree(tmp_path / "policies")

@@ -9,7 +9,7 @@ import pytest
 from gateway import errors
 from gateway.clients import policy_bundle
 from gateway.clients.rego import loading, preflight
-from tests.support.policies import POLICIES, ruled
+from tests.support.policies import ALLOWED, POLICIES, Reports, engine, ruled
 
 
 async def test_the_answer_is_that_of_loading_here() -> None:
@@ -30,10 +30,20 @@ async def test_a_load_that_does_not_end_is_ended() -> None:
     assert refused.value.problems == ["the policies did not load and answer generated inputs within 0 s"]
 
 
-async def test_a_process_that_cannot_start_refuses_the_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("sys.executable", str(tmp_path / "absent"))
-    with pytest.raises(errors.Misconfigured, match="cannot start the process that tests new policies: No such file"):
-        await preflight.load(policy_bundle.read(POLICIES))
+async def test_a_process_that_cannot_start_now_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    reports = Reports()
+    active = engine(ruled(tmp_path, ALLOWED), reports)
+    before = active.revision
+    ruled(tmp_path, 'decision := {"allow": false}')
+    with monkeypatch.context() as broken:
+        broken.setattr("sys.executable", str(tmp_path / "absent"))
+        for _ in range(3):
+            await active.refresh()
+    assert len(reports.of("error")) == 1
+    assert "cannot start the process that tests new policies: No such file or directory; the gateway tries again" in active.health()[1]
+    await active.refresh()
+    assert active.revision != before
+    assert "refused" not in active.health()[1]
 
 
 async def test_a_process_that_fails_refuses_the_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
