@@ -148,7 +148,8 @@ class RateLimited(Refusal, status=429, retryable=True, hint="Wait for the time i
 class BlastRadius(
     Refusal,
     status=403,
-    hint="Stop; waiting does not help. 'violated-policies' names the limit: an admin can raise a run's limit as the run is resumed.",
+    hint="Stop; waiting does not help. 'violated-policies' names the limit: an admin can raise a run's own as it is resumed, up to that "
+    "of its task class, which is in the configuration.",
 ):
     """The call would exceed a limit of the run."""
 

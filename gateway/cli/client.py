@@ -28,7 +28,7 @@ def connect(*, timeout: float = 30.0) -> Killcord:
         port = 0
     if port == 0 or parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.path.strip("/"):
         raise wrong_use(f"{URL} is {url!r}; it must look like {DEFAULT_URL}")
-    return Killcord(url, os.environ.get(TOKEN, ""), timeout)
+    return Killcord(url, os.environ.get(TOKEN, "").strip(), timeout)
 
 
 def get(path: str, **query: object) -> Json:

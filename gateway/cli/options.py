@@ -28,8 +28,15 @@ CONFIG = Path("killcord.yaml")
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", autocompletion=completion.runs)]
 IncidentId = Annotated[str, typer.Argument(metavar="INCIDENT", help="The incident's id.", autocompletion=completion.incidents)]
-Reason = Annotated[str, typer.Option(help="The reason; the journal records it.")]
-MaybeReason = Annotated[str | None, typer.Option(help="The reason; the journal records it.")]
+
+
+def _readable(text: str | None) -> str | None:
+    """A terminal with another encoding must not keep an order from being made: what is no text is marked as such."""
+    return None if text is None else text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+Reason = Annotated[str, typer.Option(help="The reason; the journal records it.", callback=_readable)]
+MaybeReason = Annotated[str | None, typer.Option(help="The reason; the journal records it.", callback=_readable)]
 
 OfRun = Annotated[str | None, typer.Option("--run", help="Only of this run.", autocompletion=completion.runs)]
 OfTenant = Annotated[str | None, typer.Option("--tenant", help="Only of this tenant.")]

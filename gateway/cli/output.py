@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gateway.cli import table as tables
 from gateway.errors import Misconfigured
-from gateway.sdk.messages import DEFAULT_URL, TOKEN, URL, Json, Lost, Problem
+from gateway.sdk.messages import DEFAULT_URL, TOKEN, URL, Json, Lost, Problem, Unanswered, Unsendable
 
 REFUSED = 1
 WRONG_USE = 2
@@ -37,18 +37,24 @@ class Failure(Exception):
         self.value = value if value is not None else {"error": text}
 
 
-EXPECTED = (Failure, Problem, Lost, Misconfigured)
+EXPECTED = (Failure, Problem, Lost, Misconfigured, Unsendable)
 """What a command may raise; anything else is a defect."""
 
 
-def failure(error: Failure | Problem | Lost | Misconfigured) -> Failure:
+def failure(error: Failure | Problem | Lost | Misconfigured | Unsendable) -> Failure:
     """The text, value and exit code of an error that a command may raise."""
     match error:
         case Problem():
             return _refused(error)
+        case Unanswered():
+            return Failure(
+                f"{error}. What was asked for may still be carried out: look before you repeat it, such as with `killcord status`."
+            )
         case Lost():
             hint = f"Is `killcord serve` running there? Set {URL} to its control API, such as {DEFAULT_URL}."
             return Failure(f"The gateway cannot be reached: {error}.\n  {hint}")
+        case Unsendable():
+            return wrong_use(str(error))
         case Misconfigured():
             return problems(error.problems)
         case Failure():
@@ -79,17 +85,23 @@ def accessing(option: str, path: Path, verb: str) -> Iterator[None]:
 
 def _refused(problem: Problem) -> Failure:
     """The gateway refused: its problem document, with all that it lists, and the hint in it."""
-    if "code" not in problem.document:
+    if not isinstance(problem.document.get("code"), str):
         said = f": {problem.text}" if problem.text else ""
         url = os.environ.get(URL) or DEFAULT_URL
         hint = f"Set {URL} to the control API, such as {DEFAULT_URL}."
         return Failure(f"{url} answered {problem.status}, and not as a Killcord gateway does{said}\n  {hint}")
+    if problem.code in _OF_THE_DATA_API:
+        url = os.environ.get(URL) or DEFAULT_URL
+        hint = f"Set {URL} to its control API ('listen.control'), such as {DEFAULT_URL}."
+        return Failure(f"{url} is a gateway's data API, for agents.\n  {hint}")
     lines = [*_listed(problem), *([f"  {problem.hint}"] if problem.hint else [])]
     if problem.code == "unauthenticated":
         lines.append(f"  {TOKEN} contains a token that this gateway does not know." if os.environ.get(TOKEN) else f"  {TOKEN} is not set.")
     return Failure("\n".join(lines), code=WRONG_USE if problem.code == "bad-request" else REFUSED, value=problem.document)
 
 
+_OF_THE_DATA_API = frozenset({"tool-unknown", "lease-missing"})
+"""Codes of refusals that the control API does not have."""
 _STANDARD = frozenset({"type", "title", "status", "detail", "code", "retryable", "hint"})
 
 

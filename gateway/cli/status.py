@@ -10,6 +10,7 @@ import typer
 from gateway.cli import client, output
 from gateway.cli.output import EXPECTED, REFUSED, Failure, failure
 from gateway.sdk.messages import Json, Problem
+from gateway.sdk.sync import Killcord
 
 WIDTH = 100
 
@@ -24,13 +25,17 @@ _NEXT = {
 """The command that lists all of a part."""
 
 
+PATIENCE = 5.0
+"""Seconds for an answer: at 3 a.m. half a minute of silence is no answer."""
+
+
 def status(context: typer.Context) -> None:
     """Show whether the gateway works, what is held, what waits for a person, and the newest triggers.
 
     Exits with code 1 if the gateway is not ready, or if it or a part of it cannot be reached.
     """
-    gateway, out = client.connect(), output.of(context)
-    ready, problem = _readiness()
+    gateway, out = client.connect(timeout=PATIENCE), output.of(context)
+    ready, problem = _readiness(gateway)
     value: Json = {"ready": ready, "status": None, "problem": None}
     unread = False
     lines = list(_ready_lines(gateway.url, ready, problem))
@@ -49,10 +54,10 @@ def status(context: typer.Context) -> None:
         raise typer.Exit(REFUSED)
 
 
-def _readiness() -> tuple[Json | None, Failure | None]:
+def _readiness(gateway: Killcord) -> tuple[Json | None, Failure | None]:
     """The document of /readyz, also if it says that the gateway is not ready; else why there is none."""
     try:
-        return client.get("/readyz"), None
+        return gateway.ask("GET", "/readyz"), None
     except Problem as refused:
         if refused.status == 503 and refused.document.get("status") == "not ready":
             return dict(refused.document), None

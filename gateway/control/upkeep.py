@@ -67,7 +67,10 @@ class Heads:
 _CORRECT = "orders, leases and rates run on, unaffected; correct the machine's clock, or restart the gateway if the wall clock is right now"
 
 
-_BEHIND = "the journal's newest entry is later than this start: leases and orders last that much longer; correct the clock, then restart"
+_BEHIND = (
+    "the journal's newest entry is later than this start: leases made since the clock was right are refused as not yet valid, and orders "
+    "with a ttl last longer; correct the clock, then restart"
+)
 
 
 @dataclass(slots=True)
@@ -81,14 +84,13 @@ class WallClock:
     jump: float
     warn: Callable[..., object]
     _reported: float = 0.0
+    _behind: float = 0.0
 
     def started(self, now: float, newest: float) -> None:
         """Compare the time at the start with the journal's newest entry (Unix seconds)."""
         if newest - now > self.jump:
-            behind = round(newest - now)
-            self.warn(
-                "clock-behind-journal", seconds=behind, detail="leases and orders last that much longer; correct the clock, then restart"
-            )
+            self._behind = newest - now
+            self.warn("clock-behind-journal", seconds=round(self._behind), detail=_BEHIND)
 
     async def tick(self) -> None:
         """Log each change of more than ``jump``, the correction too."""
@@ -104,6 +106,8 @@ class WallClock:
 
     def health(self) -> tuple[bool, str]:
         """Whether the wall clock agrees, and a line about it."""
+        if self._behind:
+            return False, f"at the start the wall clock was {self._behind:.0f} s behind the journal; {_BEHIND}"
         if self._reported == 0.0:
             return True, "the wall clock agrees"
         side = "ahead of" if self._reported > 0 else "behind"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,6 +55,14 @@ class Lost(Exception):
     """No complete answer came. Whether the gateway carried out the request is unknown; each request of a method but ``ask`` and
     ``fetch`` may be repeated.
     """
+
+
+class Unanswered(Lost):
+    """The connection stood, or may have, and no answer came: the request may still be carried out."""
+
+
+class Unsendable(TypeError):
+    """A request that was not sent: a number beyond 64 bits, or text that is not Unicode."""
 
 
 class Superseded(Exception):
@@ -144,7 +153,15 @@ class Request:
 
     @property
     def content(self) -> bytes | None:
-        return None if self.body is None else orjson.dumps(self.body)
+        """The body as JSON.
+
+        Raises:
+            Unsendable: it holds what JSON cannot.
+        """
+        try:
+            return None if self.body is None else orjson.dumps(self.body)
+        except TypeError as wrong:
+            raise Unsendable(f"The request cannot be written as JSON: {wrong}.") from wrong
 
     def headers(self, token: str) -> dict[str, str]:
         """The request's headers; an empty ``token`` sends none."""
@@ -217,7 +234,9 @@ def path(*segments: str) -> str:
 def lost(url: str, error: Exception) -> Lost:
     """No answer came from ``url``, and why."""
     if isinstance(error, TimeoutError):
-        why = "timed out"
+        return Unanswered(f"{url} gave no answer in time")
+    elif isinstance(error, ConnectionResetError | http.client.HTTPException):
+        return Unanswered(f"{url} ended the connection without an answer")
     elif isinstance(error, ValueError):
         # Its text contains the header, and so the token.
         why = "the request cannot be sent; check the address and the characters of the token"

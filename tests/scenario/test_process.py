@@ -70,3 +70,13 @@ def _turned_away(gateway: Gateway, erp: Erp, lease: str) -> bool:
     except ConnectionError:
         return True
     return answer.status == 503 and answer.body["code"] == "draining"
+
+
+def test_a_command_that_asks_the_data_api_is_told_so(site: Site, erp: Erp) -> None:
+    gateway = site(erp.url)
+    gateway.start()
+    gateway.environ = {"KILLCORD_URL": gateway.data}
+    for command in (("status",), ("contain", "--all", "--mode", "paused", "--reason", "x")):
+        gateway.lines.clear()
+        assert gateway.command(*command, live=True) == 1
+        assert "is a gateway's data API, for agents." in " ".join(gateway.said.split())

@@ -203,7 +203,7 @@ class EmbeddedEngine:
         try:
             seen = await asyncio.to_thread(policy_bundle.fingerprint, self._folder)
         except OSError as error:
-            self._loaded = None  # as they were before, the files are looked at again
+            self._loaded = None  # as they were before, the files are read again
             self._refuse((policy_bundle.unreadable(self._folder, error),))
             return
         still, self._seen = seen == self._seen, seen

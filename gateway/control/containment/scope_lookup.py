@@ -45,6 +45,19 @@ class UnknownName:
 
 
 @dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A part of a scope that its run does not have, and never will."""
+
+    run: str
+    part: str
+    name: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"run {self.run} has the {self.part.replace('_', ' ')} {self.value}, not {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class HeldRuns:
     """How many open runs a scope holds, and the ids of ``NAMED`` of them at the most."""
 
@@ -64,9 +77,11 @@ class ScopeLookup:
     clock: Clock
     configured: ConfiguredNames
 
-    async def unknown(self, scope: Scope, within: Within) -> list[UnknownName]:
-        """The parts of a scope that name nothing known. Parts that are each known may still match no run together."""
-        found: list[UnknownName] = []
+    async def unknown(self, scope: Scope, within: Within) -> list[UnknownName | Contradiction]:
+        """The parts of a scope that name nothing known, or that its run does not have. Other parts that are each known may still match no
+        run together.
+        """
+        found: list[UnknownName | Contradiction] = []
         by_runs: tuple[tuple[Part, str | None, frozenset[str]], ...] = (
             ("run", scope.run, frozenset()),
             ("tenant", scope.tenant, self._reached(self.configured.tenants, within.tenants)),
@@ -80,6 +95,13 @@ class ScopeLookup:
             found.append(UnknownName(part, name, await _nearest(name, {*near, *declared})))
         if scope.tool is not None and scope.tool not in self.configured.tools:
             found.append(UnknownName("tool", scope.tool, await _nearest(scope.tool, self.configured.tools)))
+        if not found and scope.run is not None and not scope.subtree and (run := await self.registry.run(scope.run)) is not None:
+            named = (
+                ("tenant", scope.tenant, run.tenant),
+                ("agent", scope.agent, run.agent_id),
+                ("task_class", scope.task_class, run.task_class),
+            )
+            found += (Contradiction(run.run_id, part, name, value) for part, name, value in named if name not in (None, value))
         return found
 
     async def held(self, scope: Scope) -> HeldRuns:

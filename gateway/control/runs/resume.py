@@ -94,7 +94,7 @@ class Resume:
     async def _ceilings(self, run: Run) -> tuple[tuple[str, Limits], ...]:
         """The limits that no raise goes beyond: those of the run's class and of its parent."""
         task_class = self.runs.task_classes.get(run.task_class)
-        of_class = (f"task class {run.task_class}", task_class.limits if task_class is not None else run.limits)
+        of_class = (f"task class {run.task_class} in the configuration", task_class.limits if task_class is not None else run.limits)
         if run.parent_run is None:
             return (of_class,)
         return of_class, (f"parent {run.parent_run}", (await self.runs.known(run.parent_run)).limits)

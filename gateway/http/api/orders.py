@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 
 from gateway import errors
 from gateway.control.containment import containment
-from gateway.control.containment.scope_lookup import UnknownName
+from gateway.control.containment.scope_lookup import Contradiction, UnknownName
+from gateway.core import timestamps
 from gateway.core.authorization import gate
 from gateway.core.codec.record import ORDER
 from gateway.http.server import paging, problem, routing
@@ -234,7 +235,7 @@ async def release_order(request: Request, order_id: str, query: ReleaseReason, b
     return await _show(request.services, await containing.release(order_id, reason=reason, by=request.operator.name))
 
 
-async def _admit(request: Request, scope: model.Scope, *, future: bool) -> list[UnknownName]:
+async def _admit(request: Request, scope: model.Scope, *, future: bool) -> list[UnknownName | Contradiction]:
     """The parts of the scope that name nothing known, if the order is for the ``future``.
 
     Raises:
@@ -253,7 +254,17 @@ async def _admit(request: Request, scope: model.Scope, *, future: bool) -> list[
     return unknown
 
 
-async def _held(services: Services, scope: model.Scope, unknown: Sequence[UnknownName]) -> Json:
+async def _ended(services: Services, scope: model.Scope) -> str | None:
+    """That the one run of a scope has ended, so that the order holds nothing."""
+    run = None if scope.run is None or scope.subtree else await services.registry.run(scope.run)
+    if run is None or (run.closed_at is None and run.expires_at > services.clock.now()):
+        return None
+    if run.closed_at is not None:
+        return f"The order holds nothing: run {run.run_id} was closed at {timestamps.rfc3339(run.closed_at)}."
+    return f"The order holds nothing now: the lease of run {run.run_id} expired at {timestamps.rfc3339(run.expires_at)}."
+
+
+async def _held(services: Services, scope: model.Scope, unknown: Sequence[UnknownName | Contradiction]) -> Json:
     """The open runs that the scope holds now. It never fails: the order may hold already."""
     try:
         held = await services.scopes.held(scope)
@@ -262,8 +273,9 @@ async def _held(services: Services, scope: model.Scope, unknown: Sequence[Unknow
         return {"runs_held": None, "run_ids": [], "more_runs": False, "warning": warning}
     found: Json = {"runs_held": held.count, "run_ids": list(held.run_ids), "more_runs": held.count > len(held.run_ids)}
     if held.count == 0:
+        ended = await _ended(services, scope)
         why = "; ".join(map(str, unknown)) or "no open run matches all parts of the scope"
-        found["warning"] = f"The scope holds 0 runs now ({why}). It holds those that are opened later."
+        found["warning"] = ended or f"The scope holds 0 runs now ({why}). It holds those that are opened later."
     return found
 
 

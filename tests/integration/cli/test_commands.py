@@ -47,6 +47,31 @@ def test_contain_tells_how_long_it_took_to_hold(gateway: Gateway, killcord: Cli)
     assert len(killcord.json("orders", "list", "--all")) == 1
 
 
+def test_an_option_with_one_value_is_given_once(gateway: Gateway, killcord: Cli) -> None:
+    for tenant in ("acme", "globex"):
+        killcord("runs", "open", "--tenant", tenant, "--agent", "billing", "--scope", "erp:*")
+    said = killcord("contain", "--tenant", "acme", "--tenant", "globex", "--mode", "read_only", "--reason", "look")
+    assert said.code == 2
+    assert "--tenant is given 2 times, and takes one value; repeat the command for each" in said.err
+    assert killcord.json("orders") == []
+    assert killcord(*OPEN, "--scope", "crm:*", "--run", "r1").code == 0, "an option for several values may be repeated"
+
+
+@pytest.mark.parametrize("reason", ["f\udcfcr Kunden", "\ud800"])
+def test_a_reason_that_is_no_text_is_recorded_with_marks_in_its_place(gateway: Gateway, killcord: Cli, reason: str) -> None:
+    killcord(*OPEN, "--run", "r1")
+    assert killcord("contain", "--run", "r1", "--mode", "read_only", "--reason", reason).code == 0
+    (order,) = killcord.json("orders")
+    assert "\N{REPLACEMENT CHARACTER}" in order["reason"]
+
+
+def test_a_number_that_is_too_large_is_one_line(gateway: Gateway, killcord: Cli) -> None:
+    said = killcord(*OPEN, "--limit", "writes=99999999999999999999")
+    assert said.code == 2
+    assert said.err.count("\n") <= 2
+    assert "Traceback" not in said.err
+
+
 def test_a_dry_run_only_counts(gateway: Gateway, killcord: Cli) -> None:
     run = killcord.json(*OPEN)["run"]
     said = killcord("contain", "--all", "--mode", "paused", "--reason", "x", "--dry-run")

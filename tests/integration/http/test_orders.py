@@ -230,7 +230,8 @@ async def test_a_name_stays_known_after_its_last_run_has_ended(at: Api) -> None:
     for scope in ({"tenant": "initech"}, {"agent": "gone"}, {"run": "r1"}):
         status, order = await contain(at, scope=scope, mode="read_only")
         assert (status, order["runs_held"]) == (201, 0)
-        assert str(order["warning"]).startswith("The scope holds 0 runs now")
+        said = "The order holds nothing: run r1 was closed at" if "run" in scope else "The scope holds 0 runs now"
+        assert str(order["warning"]).startswith(said)
 
 
 async def test_parts_that_are_known_and_match_no_run_together_are_ordered_with_a_warning(at: Api) -> None:
@@ -238,6 +239,20 @@ async def test_parts_that_are_known_and_match_no_run_together_are_ordered_with_a
     status, order = await contain(at, scope={"tenant": "acme", "agent": "theirs"}, mode="read_only")
     assert (status, order["runs_held"]) == (201, 0)
     assert "no open run matches all parts of the scope" in str(order["warning"])
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [({"tenant": "globex"}, "the tenant acme, not globex"), ({"agent": "writer"}, "the agent billing, not writer")],
+)
+async def test_a_run_beside_what_it_does_not_have_is_refused(at: Api, other: dict[str, str], said: str) -> None:
+    await at.open_run("r1")
+    await at.open_run("r2", tenant="globex", agent_id="writer")
+    asked = {"scope": {"run": "r1", **other}, "mode": "paused", "reason": "x"}
+    status, answer = await at.ask("POST", "/v1/orders", asked)
+    assert (status, answer["code"]) == (404, "scope-unknown")
+    assert answer["detail"] == f"Run r1 has {said}. Nothing was ordered."
+    assert (await at.ask("POST", "/v1/orders", {**asked, "future": True}))[0] == 201
 
 
 async def test_the_nearest_name_is_found_among_very_many(at: Api) -> None:
