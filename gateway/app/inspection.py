@@ -1,4 +1,4 @@
-"""A stored journal inspected beyond its chain: folded tables against entries, and the blobs that entries name."""
+"""A stored journal inspected beyond its chain: projections against entries, and the blobs that entries name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import orjson
 
 from gateway import errors
 from gateway.stores.sqlite.database import FILE
-from gateway.stores.sqlite.folding import differences
+from gateway.stores.sqlite.reprojection import differences
 
 _PROGRAM = "import pathlib, sys; from gateway.app import inspection; inspection.report(pathlib.Path(sys.argv[1]))"
 
@@ -32,7 +32,7 @@ def problems(data_dir: Path) -> list[str]:
     try:
         with closing(sqlite3.connect(f"{(data_dir / FILE).absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
             connection.execute("BEGIN")
-            tables = [f"folded table {found}" for found in differences(connection)]
+            tables = [f"projection {found}" for found in differences(connection)]
             return tables + list(_blobs(connection))
     except sqlite3.Error as broken:
         raise errors.Misconfigured([f"{data_dir / FILE}: the journal cannot be read ({broken})"]) from broken

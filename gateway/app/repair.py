@@ -1,4 +1,4 @@
-"""The folded tables of a stopped gateway rebuilt, after its chain and heads were verified."""
+"""The projections of a stopped gateway rebuilt, after its chain and heads were verified."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from gateway.core import timestamps
 from gateway.core.journal import chain
 from gateway.model.entry import StoreEntry
 from gateway.settings.config import Config
-from gateway.stores.sqlite import folding
+from gateway.stores.sqlite import reprojection
 from gateway.stores.sqlite.log.opening import Expected, check_heads_of, differing
 from gateway.stores.sqlite.store import open_store, reading
 
 
 async def rebuild(config: Config, reason: str) -> dict[str, Any]:
-    """Fold all entries into empty tables and journal which differed; returns that and the number of entries.
+    """Project all entries into empty tables and journal which differed; returns that and the number of entries.
 
     Raises:
         Misconfigured: a gateway has the folder, there is no journal, its chain is broken, or a head does not fit: then the entries are
@@ -42,7 +42,7 @@ async def rebuild(config: Config, reason: str) -> dict[str, Any]:
     expected = Expected(key=key, anchored=anchored, signed=signer.signed)
     check_heads_of(config.data_dir, expected)
     tables = differing(config.data_dir)
-    entries = folding.rebuild(config.data_dir)
+    entries = reprojection.rebuild(config.data_dir)
     clock = SystemClock()
     store = await open_store(config.data_dir, clock, expected)
     try:

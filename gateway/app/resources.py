@@ -27,7 +27,7 @@ from gateway.wire.outbound.channel import Origin
 from gateway.wire.outbound.pool import Pool
 
 _TELL_EVERY = 100_000
-"""Entries folded at a start between two lines of the log."""
+"""Entries projected at a start between two lines of the log."""
 
 Report = Callable[[str, str], None]
 """Takes a level and a message about the policy."""
@@ -76,7 +76,7 @@ async def open_resources(
         elsewhere=data_dir.elsewhere(config.anchor),
         signed=signer.signed,
         accept=accept,
-        progress=_folding(warn),
+        progress=_projecting(warn),
     )
     store = await open_store(config.data_dir, clock, expected)
     closing.push_async_callback(store.close)
@@ -113,13 +113,14 @@ async def open_resources(
     return Resources(parts, clock, wall, store, vault, keys, signer, heads, engine, candidate, rates, webhooks, pool)
 
 
-def _folding(warn: Callable[..., None]) -> Callable[[int], None]:
-    """Says now and then how far the journal's entries are folded: a start that needs it takes minutes where there are many."""
+def _projecting(warn: Callable[..., None]) -> Callable[[int], None]:
+    """Says now and then how far the projection of the journal has come: a start that needs it takes minutes if the journal is long."""
 
     def progress(seq: int) -> None:
         if seq - logged[-1] >= _TELL_EVERY:
             logged[-1] = seq
-            warn("journal-folded", up_to=seq, detail="the tables are not proven by the newest entry, so they are compared with all entries")
+            detail = "the newest entry does not prove the tables, so they are compared with all entries"
+            warn("journal-projected", up_to=seq, detail=detail)
 
     logged = [0]
     return progress

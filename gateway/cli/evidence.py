@@ -67,7 +67,7 @@ def export(gateway: Killcord, out: Path, *, run: str | None, tenant: str | None)
 def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json, ChainFinding | str | None]:
     """Check an export, a ``data_dir``, or the running gateway's journal. Returns the result for programs, and the first defect.
 
-    Of a ``data_dir`` also the folded tables and the blobs that entries name are checked.
+    Of a ``data_dir`` also the projections and the blobs that entries name are checked.
 
     Raises:
         Problem, Lost, Failure: the gateway refused or cannot be reached, or a file, the key or a head cannot be read.

@@ -88,7 +88,7 @@ def export(context: typer.Context, out: Out, run: OfRun = None, tenant: OfTenant
 def verify(context: typer.Context, file: File = None, heads: Heads = None, key: Key = None, config: Configured = None) -> None:
     """Check chain, heads and signatures. Exits with code 1 and prints the first bad stream and seq if they are not intact.
 
-    With --config, or --file of a data_dir, also the folded tables and the blobs.
+    With --config, or --file of a data_dir, also the projections and the blobs.
     """
     from gateway.cli import evidence
 
@@ -114,7 +114,7 @@ def verify(context: typer.Context, file: File = None, heads: Heads = None, key: 
 
 @app.command("rebuild")
 def rebuild(context: typer.Context, reason: Reason, config: Config = CONFIG) -> None:
-    """Rebuild the folded tables from the entries. The gateway must be stopped; chain and heads are verified first."""
+    """Rebuild the projections from the entries. The gateway must be stopped; chain and heads are verified first."""
     from gateway.app import repair
     from gateway.settings import config as settings
 
@@ -126,7 +126,7 @@ def rebuild(context: typer.Context, reason: Reason, config: Config = CONFIG) -> 
     except Misconfigured as wrong:
         raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong
     changed = ", ".join(value["tables"]) or "no table"
-    out.value(value, [f"Folded {value['entries']} entries; {changed} differed. The repair is in the journal."])
+    out.value(value, [f"Projected {value['entries']} entries; {changed} differed. The repair is in the journal."])
 
 
 def _newest(gateway: Killcord, count: int, end: Json, **wanted: str | None) -> Iterator[str]:

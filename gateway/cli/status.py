@@ -41,7 +41,7 @@ def status(context: typer.Context) -> None:
             unread = bool(found["unread"])
         except EXPECTED as error:
             problem = failure(error)
-            lines += ["", *_folded("what is held and what waits is unknown: ", problem.text)]
+            lines += ["", *_wrapped("what is held and what waits is unknown: ", problem.text)]
     if problem is not None:
         value["problem"] = problem.text
     out.value(value, lines)
@@ -65,7 +65,7 @@ def _ready_lines(url: str, ready: Json | None, problem: Failure | None) -> Itera
     if ready is None:
         yield f"gateway     unknown    {url}"
         if problem is not None:
-            yield from _folded("            ", problem.text)
+            yield from _wrapped("            ", problem.text)
         return
     yield f"gateway     {ready['status']:<10} {url}"
     for name, part in ready.items():
@@ -73,7 +73,7 @@ def _ready_lines(url: str, ready: Json | None, problem: Failure | None) -> Itera
             detail = ", ".join(
                 f"{key} {text}" if key != "detail" else str(text) for key, text in part.items() if key != "ok" and text != ""
             )
-            yield from _folded(f"  {name:<12}{'ok' if part.get('ok') else 'FAILED':<8}", detail)
+            yield from _wrapped(f"  {name:<12}{'ok' if part.get('ok') else 'FAILED':<8}", detail)
         elif name != "status" and part:
             yield f"  {name:<12}{output.cell(part)}"
 
@@ -82,14 +82,14 @@ def _status_lines(found: Json) -> Iterator[str]:
     sees = found["sees"]
     limits = [f"{name.replace('_', ' ')} {', '.join(names)}" for name, names in sees.items() if "*" not in names]
     if limits:
-        yield from _folded("", f"This token sees only {'; '.join(limits)}. There may be more.")
+        yield from _wrapped("", f"This token sees only {'; '.join(limits)}. There may be more.")
     for part, (title, rows) in _PARTS.items():
         yield ""
         if part in found["withheld"]:
-            yield from _folded(f"{title}: not shown: ", found["withheld"][part])
+            yield from _wrapped(f"{title}: not shown: ", found["withheld"][part])
             continue
         if part in found["unread"]:
-            yield from _folded(f"{title}: unknown: ", found["unread"][part])
+            yield from _wrapped(f"{title}: unknown: ", found["unread"][part])
             continue
         one = found[part]
         yield f"{title}: {'at least ' if one['more'] and part != 'triggers' else ''}{one['total'] or 'none'}"
@@ -102,7 +102,7 @@ def _status_lines(found: Json) -> Iterator[str]:
 def _order(one: Json) -> Iterator[str]:
     mode = "no_fanout" if one["mode"] == "active" else one["mode"] + (" no_fanout" if one["no_fanout"] else "")
     yield f"  {one['order_id']}  {mode}  {one['runs_held']} run(s)  since {one['created_at'][:19]}"
-    yield from _folded("      ", f"{output.cell(one['scope'])}, by {one['by']}: {one['reason']}")
+    yield from _wrapped("      ", f"{output.cell(one['scope'])}, by {one['by']}: {one['reason']}")
 
 
 def _incident(one: Json) -> Iterator[str]:
@@ -112,12 +112,12 @@ def _incident(one: Json) -> Iterator[str]:
 
 def _approval(one: Json) -> Iterator[str]:
     yield f"  {one['approval_id']}  until {(one['expires_at'] or 'it is decided')[:19]}"
-    yield from _folded("      ", f"run {one['run_id']}: {one['summary']}")
+    yield from _wrapped("      ", f"run {one['run_id']}: {one['summary']}")
 
 
 def _task(one: Json) -> Iterator[str]:
     yield f"  {one['task_id']}  {one['kind']}  since {one['opened_at'][:19]}"
-    yield from _folded("      ", f"run {one['run_id']}: {one['summary']}")
+    yield from _wrapped("      ", f"run {one['run_id']}: {one['summary']}")
 
 
 def _rollback(one: Json) -> Iterator[str]:
@@ -139,7 +139,7 @@ _PARTS: Mapping[str, tuple[str, Callable[[Json], Iterator[str]]]] = {
 }
 
 
-def _folded(first: str, text: str) -> list[str]:
+def _wrapped(first: str, text: str) -> list[str]:
     """The text in lines of at most ``WIDTH``, the first after ``first``; an id is never broken."""
     indent = " " * min(len(first), 22)
     plain = " ".join(output.clean(text).split())

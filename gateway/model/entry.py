@@ -122,7 +122,7 @@ class StoreEntry(EntryBase, frozen=True, kw_only=True, gc=False, omit_defaults=T
     """What an operator did to the store of the journal itself. ``change`` is ``accepted`` or ``rebuilt``; ``end`` is the newest seq before.
 
     Accepted: a journal that ``heads`` signed heads do not fit, the lowest at seq ``first``, the newest signed at ``until`` (RFC 3339).
-    Rebuilt: the folded tables ``tables`` were rebuilt.
+    Rebuilt: the projections ``tables`` were rebuilt.
     """
 
     change: str

@@ -1,4 +1,4 @@
-"""Journals of earlier versions verify, fold to the tables they had, and can be continued."""
+"""Journals of earlier versions verify, give the tables they had, and can be continued."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.model.entries import RefusalEntry
 from gateway.model.entry import Kind
 from gateway.model.run import Mode, Scope
 from gateway.stores.sqlite.database import Database
-from gateway.stores.sqlite.folding import FOLDED, rebuild
+from gateway.stores.sqlite.reprojection import PROJECTED, rebuild
 from tests.support import driven, earlier
 from tests.support.rig import until_async
 
@@ -27,12 +27,12 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def tables(data_dir: Path) -> dict[str, list[tuple[object, ...]]]:
-    """The folded tables, row by row; documents as what they hold, since their members stand in no order."""
+    """The projections, row by row; documents as what they hold, since their members stand in no order."""
     connection = sqlite3.connect(data_dir / "journal.sqlite")
     try:
         return {
             table: sorted((tuple(map(_cell, row)) for row in connection.execute(f"SELECT * FROM {table}")), key=lambda row: repr(row[:4]))
-            for table in FOLDED
+            for table in PROJECTED
         }
     finally:
         connection.close()
@@ -105,7 +105,7 @@ def test_one_changed_byte_is_found(name: str) -> None:
     assert finding.seq == 6
 
 
-def test_it_folds_to_the_tables_that_it_had(name: str, tmp_path: Path) -> None:
+def test_it_gives_the_tables_that_it_had(name: str, tmp_path: Path) -> None:
     data_dir = earlier.copy(name, tmp_path)
     Database(data_dir, stream="").close()  # migrates it
     before = tables(data_dir)

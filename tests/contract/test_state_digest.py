@@ -15,7 +15,7 @@ KEY = b"k" * 32
 
 
 def assert_proven(data_dir: Path) -> None:
-    """The MAC at the newest entry is that of the tables as they are on disk: a start need not fold the entries."""
+    """The MAC at the newest entry is that of the tables as they are on disk: a start need not project the entries."""
     with closing(database(data_dir)) as connection:
         (stream,) = connection.execute("SELECT value FROM meta WHERE name = 'stream'").fetchone()
         seq, chain_hash, kept = connection.execute(

@@ -13,7 +13,7 @@ from gateway import errors
 from gateway.clients.keys.signing import open_head_key
 from gateway.core.journal import chain
 from gateway.model.entry import Head
-from gateway.stores.sqlite.folding import rebuild
+from gateway.stores.sqlite.reprojection import rebuild
 from tests.support import journaling as make
 from tests.support.journal_files import assert_rebuilt_alike, child, database, lines, opened
 from tests.support.journaling import typed

@@ -24,8 +24,8 @@ from gateway.model.entry import Position
 from gateway.model.review import ApprovalStatus
 from gateway.model.run import Mode
 from gateway.stores.sqlite import SqliteStore
-from gateway.stores.sqlite.folding import rebuild
 from gateway.stores.sqlite.log.journal import WAITING
+from gateway.stores.sqlite.reprojection import rebuild
 from tests.support import journaling as make
 from tests.support.approvals import DRAFT
 from tests.support.journal_files import assert_rebuilt_alike, child, database, lines, opened, tables, until
@@ -49,7 +49,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, acknowledge
     await store.close()
 
 
-async def test_the_folded_tables_are_those_of_the_entries_after_kill_9(tmp_path: Path) -> None:
+async def test_the_projections_are_those_of_the_entries_after_kill_9(tmp_path: Path) -> None:
     with child(tmp_path, "write") as process:
         assert process.stdout is not None
         for _ in range(100):

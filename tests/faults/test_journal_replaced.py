@@ -11,8 +11,8 @@ from gateway import errors
 from gateway.app import data_dir, inspection
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys.signing import open_head_key
-from gateway.stores.sqlite.folding import rebuild
 from gateway.stores.sqlite.log.opening import Expected
+from gateway.stores.sqlite.reprojection import rebuild
 from gateway.stores.sqlite.store import SqliteStore, open_store
 from tests.support import journaling as make
 from tests.support.journal_files import database
@@ -72,7 +72,7 @@ async def test_an_entry_that_is_filed_otherwise_is_found_and_filed_again(tmp_pat
     await with_entries(tmp_path, 5)
     with closing(database(tmp_path / "var")) as connection:
         connection.execute(f"UPDATE entries SET {change} WHERE seq = 3")
-    assert inspection.problems(tmp_path / "var") == ["folded table entries (seq=3): another kind, run or tenant than its line has"]
+    assert inspection.problems(tmp_path / "var") == ["projection entries (seq=3): another kind, run or tenant than its line has"]
     rebuild(tmp_path / "var")
     assert inspection.problems(tmp_path / "var") == []
 

@@ -63,7 +63,7 @@ steps = st.lists(
 
 @dataclass
 class History:
-    """A run's journal as it comes about, and its effects as a fold of it; ``then`` holds them as they were after each entry."""
+    """A run's journal as it comes about, and its effects as a projection of it; ``then`` holds them as they were after each entry."""
 
     writes: list[Write] = field(default_factory=list)
     taken: list[Checkpoint] = field(default_factory=list)

@@ -235,7 +235,7 @@ class Case:
                 return kept
 
     def _journal(self, node: Node, before: str | None, after: str | None) -> None:
-        """As the fold has it: the effects are compensated, and the compensation is a write of its own."""
+        """As the projection has it: the effects are compensated, and the compensation is a write of its own."""
         for wire_key in node.effects:
             self.effects[wire_key] = replace(self.effects[wire_key], state=State.COMPENSATED)
         self.seq += 1

@@ -114,14 +114,14 @@ def test_an_edited_table_is_named_by_a_verification(gateway: Gateway, erp: Erp) 
     killed(gateway, erp)
     edit(gateway, "UPDATE runs SET revoked = 0")
     assert gateway.command("journal", "verify") == 1
-    assert "folded table runs" in gateway.said
+    assert "projection runs" in gateway.said
 
 
-@pytest.mark.reliability(fault="Folded tables edited", case="`killcord journal verify` asks the running gateway, which names the table")
+@pytest.mark.reliability(fault="Projections edited", case="`killcord journal verify` asks the running gateway, which names the table")
 def test_a_running_gateway_inspects_its_own_tables_and_uses_its_anchor(gateway: Gateway, erp: Erp) -> None:
     gateway.start()
     gateway.open_run(erp.tenant)
     assert gateway.command("journal", "verify", live=True) == 0, gateway.said
     edit(gateway, "UPDATE runs SET tenant = 'globex'")
     assert gateway.command("journal", "verify", live=True) == 1
-    assert "folded table runs" in gateway.said
+    assert "projection runs" in gateway.said

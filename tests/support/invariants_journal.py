@@ -22,8 +22,8 @@ from gateway.model.effect import State
 from gateway.model.entry import Position
 from gateway.model.run import Mode, Order, Run
 from gateway.stores.sqlite import database
-from gateway.stores.sqlite.folding import FOLDED
 from gateway.stores.sqlite.projection import Tables
+from gateway.stores.sqlite.reprojection import PROJECTED
 from tests.support.invariants_tool import header
 
 Entry = dict[str, Any]
@@ -138,10 +138,10 @@ class Chronicle:
         self._reader.execute("BEGIN")
         try:
             self.read()
-            for table in FOLDED:
+            for table in PROJECTED:
                 query = f"SELECT * FROM {table}"
-                stored, folded = self._reader.execute(query).fetchall(), self._again.execute(query).fetchall()
-                if stored != folded and (unlike := set(map(_row, stored)) ^ set(map(_row, folded))):
+                stored, projected = self._reader.execute(query).fetchall(), self._again.execute(query).fetchall()
+                if stored != projected and (unlike := set(map(_row, stored)) ^ set(map(_row, projected))):
                     yield f"{table}: {unlike}"
         finally:
             self._reader.execute("COMMIT")

@@ -13,8 +13,8 @@ from pathlib import Path
 from gateway.clients.clock import SystemClock
 from gateway.ports.journal import Query
 from gateway.stores.sqlite import SqliteStore, open_store
-from gateway.stores.sqlite.folding import FOLDED, rebuild
 from gateway.stores.sqlite.log.opening import Expected
+from gateway.stores.sqlite.reprojection import PROJECTED, rebuild
 
 
 async def opened(data_dir: Path) -> SqliteStore:
@@ -52,7 +52,7 @@ def database(data_dir: Path) -> sqlite3.Connection:
 
 def tables(data_dir: Path) -> dict[str, list[tuple[object, ...]]]:
     with closing(database(data_dir)) as connection:
-        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in FOLDED}
+        return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in PROJECTED}
 
 
 def assert_rebuilt_alike(data_dir: Path) -> None:

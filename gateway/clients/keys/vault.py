@@ -131,7 +131,7 @@ def open_master_key(folder: Path) -> bytes:
 
 
 def state_key(master: bytes) -> bytes:
-    """The key that proves the folded tables (32 bytes). It is another than the master key, which opens the tenants' keys alone."""
+    """The key that proves the projections (32 bytes). It is another than the master key, which opens the tenants' keys alone."""
     return hashlib.blake2b(key=master, digest_size=32, person=b"killcord-tables").digest()
 
 

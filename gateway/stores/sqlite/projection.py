@@ -172,7 +172,7 @@ Attempt = database.Row
 class Tables:
     """The projected tables in the open transaction; :meth:`flush` before its commit, :meth:`drop` when it did not stand.
 
-    ``state`` takes each change; a fold to compare with has none.
+    ``state`` takes each change; a projection to compare with has none.
     """
 
     def __init__(self, connection: sqlite3.Connection, state: StateDigest | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A keyed digest of the folded tables, kept with every commit, so that a start finds a row that no entry put there.
+"""A keyed digest of the projections, kept with every commit, so that a start finds a row that no entry put there.
 
 The digest is a sum modulo 2**256 of the keyed BLAKE2b hashes of rows, of a write those columns by which something is allowed or undone; a
 counter adds its value times the hash of its scope and name. So a change costs what it changes, whatever the tables hold. The last entry

@@ -64,11 +64,11 @@ class SqliteStore:
 
 
 async def open_store(data_dir: Path, clock: Clock, expected: Expected) -> SqliteStore:
-    """Open the journal in a folder, or make it; its end, its heads and its folded tables are checked first.
+    """Open the journal in a folder, or make it; its end, its heads and its projections are checked first.
 
     Raises:
         Misconfigured: another process has the folder, the file cannot be used, its newest entries do not link, a head that this node signed
-            does not fit, or a folded table differs.
+            does not fit, or a projection differs.
     """
     file = Database(data_dir, stream=clock.mint("st"))
     try:

@@ -19,7 +19,7 @@ from gateway.model.call import Reply
 from gateway.model.effect import State, Write
 from gateway.model.rollback import Checkpoint, RollbackStatus
 from gateway.model.run import Mode, Scope
-from gateway.stores.sqlite.folding import rebuild
+from gateway.stores.sqlite.reprojection import rebuild
 from tests.support import rig
 from tests.support.rig import Rig, code, header, until, until_async
 
@@ -478,7 +478,7 @@ async def test_decisions_of_before_are_decided_again_with_the_rights_of_then(gat
     assert (again.decided, again.different, again.lost) == (2, [], {})
 
 
-async def test_the_fold_made_again_knows_of_checkpoints_and_resumes(tmp_path: Path) -> None:
+async def test_rebuilt_projections_know_of_checkpoints_and_resumes(tmp_path: Path) -> None:
     async with rig.assembled(tmp_path) as before:
         run = await before.open()
         taken = await checkpoint(before, run)

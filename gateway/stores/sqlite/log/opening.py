@@ -1,4 +1,4 @@
-"""What a journal is held against before anything is decided by it: signed heads, the stream that the folder had, and its folded tables."""
+"""What a journal is held against before anything is decided by it: signed heads, the stream that the folder had, and its projections."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gateway.model.entry import Head, Kind, StoreEntry
 from gateway.ports.journal import Query
 from gateway.stores.sqlite import database, state_digest
 from gateway.stores.sqlite.database import READING, WRITING, Database
-from gateway.stores.sqlite.folding import Progress, TableFinding, differences
 from gateway.stores.sqlite.log.history import newest
 from gateway.stores.sqlite.log.writer import Tip
+from gateway.stores.sqlite.reprojection import Progress, TableFinding, differences
 from gateway.stores.sqlite.state_digest import StateDigest
 
 
 class Expected(Struct, frozen=True):
     """What a journal is held against. ``key`` (up to 64 bytes) proves its tables. ``anchored`` gives the heads of a stream that are kept
     outside the store, ``elsewhere`` the newest ones of all other streams there, ``signed`` returns whether this node's key signed one.
-    ``accept``: start although heads do not fit. ``progress`` is called while all entries are folded.
+    ``accept``: start although heads do not fit. ``progress`` is called while all entries are projected.
     """
 
     key: bytes
@@ -55,7 +55,7 @@ def check_heads(opened: Database, tip: Tip, expected: Expected) -> Misfits:
 
 
 def check_tables(opened: Database, tip: Tip, expected: Expected) -> StateDigest:
-    """The digest to continue from. Where the tip's MAC does not prove the tables, all entries are folded and compared; then it is written.
+    """The digest to continue from. If the tip's MAC does not prove the tables, all entries are projected and compared; then it is written.
 
     So a MAC that is absent (an earlier version's journal) or does not fit (a column that a migration added) costs time once, and a MAC
     that was removed hides nothing.
@@ -90,7 +90,7 @@ def check_heads_of(data_dir: Path, expected: Expected) -> None:
 
 
 def differing(data_dir: Path) -> list[str]:
-    """The folded tables that differ from what the entries give. No gateway may have the folder."""
+    """The projections that differ from what the entries give. No gateway may have the folder."""
     opened = Database(data_dir, stream="")
     try:
         return [found.table for found in differences(opened.reader)]
@@ -135,4 +135,4 @@ def _contradicted(opened: Database, tip: Tip, found: Sequence[Head]) -> errors.M
 def _differ(opened: Database, found: list[TableFinding]) -> errors.Misconfigured:
     listed = "; ".join(map(str, found))
     advice = "keep a copy as evidence, then rebuild them with 'killcord journal rebuild --config killcord.yaml --reason TEXT'"
-    return errors.Misconfigured([f"{opened.path}: folded tables differ from the journal's entries: {listed}; {advice}"])
+    return errors.Misconfigured([f"{opened.path}: projections differ from the journal's entries: {listed}; {advice}"])

@@ -1,4 +1,4 @@
-"""The folded tables rebuilt from the entries alone: into a scratch database to compare them, or in place to repair them."""
+"""The projections rebuilt from the entries alone: into a scratch database to compare them, or in place to repair them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway.stores.sqlite import database
 from gateway.stores.sqlite.database import FILE, READING, WRITING
 from gateway.stores.sqlite.projection import Tables
 
-FOLDED = (
+PROJECTED = (
     "writes",
     "named_keys",
     "sightings",
@@ -39,11 +39,11 @@ FOLDED = (
 _AT_ONCE = 512
 
 Progress = Callable[[int], None]
-"""Takes the seq up to which the entries were folded."""
+"""Takes the seq up to which the entries were projected."""
 
 
 class TableFinding(Struct, frozen=True):
-    """A folded table that differs from what its entries give; ``key`` is of the first row that does, as ``column=value``."""
+    """A projection that differs from what its entries give; ``key`` is of the first row that does, as ``column=value``."""
 
     table: str
     key: str
@@ -53,8 +53,8 @@ class TableFinding(Struct, frozen=True):
         return f"{self.table} ({self.key}): {self.problem}"
 
 
-def fold(source: sqlite3.Connection, target: sqlite3.Connection, stream: str, progress: Progress) -> int:
-    """Fold all entries of ``source`` into the empty tables of ``target``; returns how many.
+def project(source: sqlite3.Connection, target: sqlite3.Connection, stream: str, progress: Progress) -> int:
+    """Project all entries of ``source`` into the empty tables of ``target``; returns how many.
 
     Raises:
         Misconfigured: they do not form a chain, so tables that follow from them would prove nothing.
@@ -72,7 +72,7 @@ def fold(source: sqlite3.Connection, target: sqlite3.Connection, stream: str, pr
 
 
 def differences(source: sqlite3.Connection, progress: Progress = lambda _: None) -> list[TableFinding]:
-    """What differs between the stored tables and a fold of the stored entries, table by table.
+    """What differs between the stored tables and a projection of the stored entries, table by table.
 
     The scratch database is a temporary file that SQLite removes. ``source`` should be in a read transaction while a gateway writes.
 
@@ -83,14 +83,14 @@ def differences(source: sqlite3.Connection, progress: Progress = lambda _: None)
     with closing(sqlite3.connect("", isolation_level=None)) as scratch:
         scratch.execute("PRAGMA journal_mode = OFF")
         scratch.execute("PRAGMA synchronous = OFF")
-        for (statement,) in source.execute(_SCHEMA, (orjson.dumps(FOLDED).decode(),)).fetchall():
+        for (statement,) in source.execute(_SCHEMA, (orjson.dumps(PROJECTED).decode(),)).fetchall():
             scratch.execute(statement)
         scratch.execute("BEGIN")
         try:
-            fold(source, scratch, str(stream), progress)
+            project(source, scratch, str(stream), progress)
         except (ValueError, KeyError, TypeError) as broken:
             raise errors.Misconfigured([f"{FILE}: an entry cannot be read ({broken}); check it with 'killcord journal verify'"]) from broken
-        found = [one for table in FOLDED if (one := _compare(table, source, scratch)) is not None]
+        found = [one for table in PROJECTED if (one := _compare(table, source, scratch)) is not None]
         misfiled = source.execute(READING["misfiled_entry"]).fetchall()
         return [*found, *(TableFinding("entries", f"seq={seq}", "another kind, run or tenant than its line has") for (seq,) in misfiled)]
 
@@ -100,12 +100,12 @@ SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name IN (SELECT valu
 """
 
 
-def _compare(table: str, stored: sqlite3.Connection, folded: sqlite3.Connection) -> TableFinding | None:
-    described = folded.execute(f"PRAGMA table_info({table})").fetchall()
+def _compare(table: str, stored: sqlite3.Connection, projected: sqlite3.Connection) -> TableFinding | None:
+    described = projected.execute(f"PRAGMA table_info({table})").fetchall()
     keys = [row[1] for row in sorted(described, key=lambda row: row[5]) if row[5]]
     places = [next(place for place, row in enumerate(described) if row[1] == key) for key in keys]
     query = f"SELECT * FROM {table} ORDER BY {', '.join(keys)}"  # noqa: S608 - names of our own
-    for left, right in zip_longest(_rows(stored, query), _rows(folded, query)):
+    for left, right in zip_longest(_rows(stored, query), _rows(projected, query)):
         if left == right:
             continue
         at_left, at_right = (None if row is None else [row[place] for place in places] for row in (left, right))
@@ -137,18 +137,18 @@ def _named(keys: list[str], values: list[Any] | None) -> str:
     return ", ".join(f"{key}={value}" for key, value in zip(keys, values or (), strict=False))
 
 
-def refold(opened: database.Database, progress: Progress = lambda _: None) -> int:
-    """Empty the folded tables and fold every entry again, in the open transaction of the writer's connection; returns how many. What an
+def reproject(opened: database.Database, progress: Progress = lambda _: None) -> int:
+    """Empty the projections and project every entry again, in the open transaction of the writer's connection; returns how many. What an
     entry is found by is taken from its line again.
     """
     opened.writer.execute(WRITING["refile_entries"])
-    for table in FOLDED:
+    for table in PROJECTED:
         opened.writer.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
-    return fold(opened.writer, opened.writer, opened.stream, progress)
+    return project(opened.writer, opened.writer, opened.stream, progress)
 
 
 def rebuild(data_dir: Path, progress: Progress = lambda _: None) -> int:
-    """Rebuild the folded tables, in one transaction; returns how many entries gave them. No gateway may have the folder.
+    """Rebuild the projections, in one transaction; returns how many entries gave them. No gateway may have the folder.
 
     Raises:
         Misconfigured: a gateway has the folder, or there is no journal in it.
@@ -158,7 +158,7 @@ def rebuild(data_dir: Path, progress: Progress = lambda _: None) -> int:
     opened = database.Database(data_dir, stream="")
     try:
         opened.writer.execute("BEGIN IMMEDIATE")
-        count = refold(opened, progress)
+        count = reproject(opened, progress)
         opened.writer.execute("COMMIT")
         return count
     finally:
