@@ -165,7 +165,7 @@ def collectors(
 
 def readings(census: Census) -> Iterable[GaugeReading]:
     """What is in force and what waits, as the census counted it last."""
-    yield GaugeReading("killcord_standing_orders", "Containment orders in force, by mode.", "mode", census.orders)
+    yield GaugeReading("killcord_orders_in_force", "Containment orders in force, by mode.", "mode", census.orders)
     yield GaugeReading("killcord_open_runs", "Runs neither closed nor expired, by effective mode.", "mode", census.runs)
     yield GaugeReading("killcord_nodes", "Nodes of this gateway.", None, {"": 1})
     if (work := census.work) is not None:

@@ -23,7 +23,7 @@ NO_UNIT = (
     "_seq",
     "_nodes",
     "_runs",
-    "_orders",
+    "_orders_in_force",
     "_incidents",
     "_approvals",
     "_tasks",

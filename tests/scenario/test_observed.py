@@ -102,7 +102,7 @@ def test_each_step_of_an_incident_is_logged_and_counted_once(site: Site, erp: Er
         ("killcord_triggers_total", {"trigger": "verify.finding"}),
         ("killcord_responses_total", {}),
         ("killcord_orders_total", {"change": "made"}),
-        ("killcord_incidents_total", {"change": "opened", "cause": "verify.finding"}),
+        ("killcord_incidents_total", {"change": "opened", "trigger": "verify.finding"}),
         ("killcord_incidents_total", {"change": "closed"}),
         ("killcord_approvals_total", {"decision": "granted"}),
         ("killcord_approvals_total", {"decision": "used"}),
@@ -115,7 +115,7 @@ def test_each_step_of_an_incident_is_logged_and_counted_once(site: Site, erp: Er
         assert total(after, name, **label) == 1, name
     assert total(after, "killcord_tool_replies_total", tool="erp", status="2xx") > 0
     assert total(after, "killcord_call_seconds_count", effect="write") >= 3
-    gauges = ("killcord_open_tasks", "killcord_open_incidents", "killcord_pending_approvals", "killcord_standing_orders")
+    gauges = ("killcord_open_tasks", "killcord_open_incidents", "killcord_pending_approvals", "killcord_orders_in_force")
     assert [total(after, name) for name in gauges] == [0, 0, 0, 0], "a resume supersedes the order on its run"
 
 
@@ -132,7 +132,7 @@ def test_gauges_are_right_after_a_restart(site: Site, erp: Erp) -> None:
     def counted() -> tuple[float, ...]:
         samples = scrape(gateway)
         modes = ("active", "read_only", "paused", "quarantined", "revoked")
-        return tuple(total(samples, name, mode=mode) for name in ("killcord_standing_orders", "killcord_open_runs") for mode in modes)
+        return tuple(total(samples, name, mode=mode) for name in ("killcord_orders_in_force", "killcord_open_runs") for mode in modes)
 
     expected = (0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
     wait_until(lambda: counted() == expected, "the runs to be counted")

@@ -40,7 +40,7 @@ COUNTERS: Mapping[str, tuple[str, Labels]] = {
     "killcord_triggers": ("Triggers that fired.", ("trigger",)),
     "killcord_responses": ("Responses of policy to triggers.", ("action",)),
     "killcord_orders": ("Changes of containment orders: made, released, expired.", ("change", "mode")),
-    "killcord_incidents": ("Changes of incidents: opened, changed, closed.", ("change", "cause")),
+    "killcord_incidents": ("Changes of incidents: opened, changed, closed.", ("change", "trigger")),
     "killcord_approvals": ("Approvals requested, and what became of them.", ("decision",)),
     "killcord_tasks": ("Tasks opened and resolved.", ("change", "kind")),
     "killcord_rollbacks": ("Changes of rollbacks, by the state that each led to.", ("state",)),
