@@ -28,7 +28,7 @@ from gateway.control.triggers.publishing_journal import Subscriber, Subscribers
 from gateway.core.journal import events
 from gateway.model.entry import Kind
 from gateway.observe import metrics
-from gateway.observe.events import EventLog, Expiries, Write
+from gateway.observe.event_log import EventLog, Expiries, Write
 from gateway.observe.metrics import Delivered, Deliveries, GaugeReading, Observer, Readings
 from gateway.pipeline.stages.schedule import Schedule
 from gateway.settings.config import Config

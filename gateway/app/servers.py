@@ -9,7 +9,7 @@ from collections.abc import Callable
 from gateway import errors
 from gateway.app import data_dir
 from gateway.app.gateway import Gateway
-from gateway.app.inspection import Inspector
+from gateway.app.journal_verification import StoreVerifier
 from gateway.http import app
 from gateway.http.server import connection
 from gateway.http.server.operators import Operator, Role
@@ -82,7 +82,7 @@ def _services(gateway: Gateway, identify: Callable[[str], Operator | None], role
         identify=identify,
         ready=lambda: _ready(gateway),
         sign_head=resources.heads.tick,
-        inspect=Inspector(gateway.config.data_dir),
+        inspect=StoreVerifier(gateway.config.data_dir),
         anchored=lambda: [head.note for head in kept(store.journal.stream)[-ANCHORED:]],
         log=lambda event, members: log(event, **members),
         metrics=gateway.metrics,

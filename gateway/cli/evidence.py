@@ -30,7 +30,7 @@ PAGE = 1000
 KEY_TIMEOUT = 3.0
 """Seconds to wait for a gateway's verifying key while checking a file, which may be another gateway's."""
 
-INSPECTION_TIMEOUT = 3600.0
+VERIFICATION_TIMEOUT = 3600.0
 """Seconds to wait while a gateway compares its tables with all entries."""
 
 LINES = "application/x-ndjson"
@@ -74,7 +74,7 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json
     """
     warnings: list[str] = []
     keys = _keys(file, key, warnings)
-    stored, anchored = _inspected(warnings) if file is None else ([], [])
+    stored, anchored = _checked_by_gateway(warnings) if file is None else ([], [])
     verifier = Verifier(keys=keys, anchors=[*anchored, *_anchors(heads)])
     try:
         for line in _file(file) if file is not None else _whole(client.connect())[0]:
@@ -106,10 +106,10 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json
     return value, verifier.finding or (stored[0] if stored else None)
 
 
-def _inspected(warnings: list[str]) -> tuple[list[str], list[str]]:
+def _checked_by_gateway(warnings: list[str]) -> tuple[list[str], list[str]]:
     """What a running gateway finds in its own tables and blobs, and the newest heads of its anchor."""
     try:
-        found = client.connect(timeout=INSPECTION_TIMEOUT).ask("POST", path("journal", "inspection"), {})
+        found = client.connect(timeout=VERIFICATION_TIMEOUT).ask("POST", path("journal", "inspection"), {})
     except Problem as refused:
         if refused.status != 403:
             raise
@@ -119,12 +119,12 @@ def _inspected(warnings: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _stored_problems(file: Path | None) -> list[str]:
-    from gateway.app import data_dir, inspection
+    from gateway.app import data_dir, journal_verification
 
     if file is None or not data_dir.is_journal(file):
         return []
     try:
-        return inspection.problems(file if file.is_dir() else file.parent)
+        return journal_verification.problems(file if file.is_dir() else file.parent)
     except Misconfigured as wrong:
         raise wrong_use(f"--file {file}: {wrong}") from wrong
 

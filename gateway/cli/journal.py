@@ -93,11 +93,11 @@ def verify(context: typer.Context, file: File = None, heads: Heads = None, key: 
     from gateway.cli import evidence
 
     if config is not None:
-        from gateway.app import repair
+        from gateway.app import journal_verification
         from gateway.settings import config as settings
 
         try:
-            file, anchor, own = repair.evidence_of(settings.load(config, secrets=False))
+            file, anchor, own = journal_verification.evidence_of(settings.load(config, secrets=False))
         except Misconfigured as wrong:
             raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong
         heads, key = heads or anchor, key or own
@@ -115,14 +115,14 @@ def verify(context: typer.Context, file: File = None, heads: Heads = None, key: 
 @app.command("rebuild")
 def rebuild(context: typer.Context, reason: Reason, config: Config = CONFIG) -> None:
     """Rebuild the projections from the entries. The gateway must be stopped; chain and heads are verified first."""
-    from gateway.app import repair
+    from gateway.app import journal_rebuild
     from gateway.settings import config as settings
 
     if not reason.strip():
         raise wrong_use("--reason: write why; the reason is journaled")
     out = output.of(context)
     try:
-        value = asyncio.run(repair.rebuild(settings.load(config, secrets=False), reason))
+        value = asyncio.run(journal_rebuild.rebuild(settings.load(config, secrets=False), reason))
     except Misconfigured as wrong:
         raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong
     changed = ", ".join(value["tables"]) or "no table"

@@ -14,8 +14,8 @@ import uvloop
 from aiohttp import web
 
 from gateway import errors
-from gateway.app import acceptance, open_files, policies, servers
 from gateway.app import gateway as app_gateway
+from gateway.app import older_journal, open_files, policies, servers
 from gateway.app.gateway import Gateway
 from gateway.cli.output import WRONG_USE, problems, wrong_use
 from gateway.core import overload, timestamps
@@ -68,7 +68,7 @@ async def _serve(config: Config, role: Serving, accept: str | None) -> int:
     )
     try:
         if accept is not None:
-            typer.echo(f"{'journal':<17}{await acceptance.accept(gateway, acceptance.by_operator(accept))}")
+            typer.echo(f"{'journal':<17}{await older_journal.accept(gateway, older_journal.by_operator(accept))}")
         await _recover(gateway, logger.warning)
         agents = servers.data_api(gateway) if role != "control" else None
         runner = servers.control_api(gateway, identify, role, logger.error)

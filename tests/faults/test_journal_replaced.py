@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
-from gateway.app import data_dir, inspection
+from gateway.app import data_dir, journal_verification
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys.signing import open_head_key
 from gateway.stores.sqlite.log.opening import Expected
@@ -72,9 +72,9 @@ async def test_an_entry_that_is_filed_otherwise_is_found_and_filed_again(tmp_pat
     await with_entries(tmp_path, 5)
     with closing(database(tmp_path / "var")) as connection:
         connection.execute(f"UPDATE entries SET {change} WHERE seq = 3")
-    assert inspection.problems(tmp_path / "var") == ["projection entries (seq=3): another kind, run or tenant than its line has"]
+    assert journal_verification.problems(tmp_path / "var") == ["projection entries (seq=3): another kind, run or tenant than its line has"]
     rebuild(tmp_path / "var")
-    assert inspection.problems(tmp_path / "var") == []
+    assert journal_verification.problems(tmp_path / "var") == []
 
 
 async def test_an_entry_that_is_missing_in_the_middle_stops_the_start(tmp_path: Path) -> None:

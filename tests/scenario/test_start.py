@@ -118,7 +118,7 @@ def test_an_edited_table_is_named_by_a_verification(gateway: Gateway, erp: Erp) 
 
 
 @pytest.mark.reliability(fault="Projections edited", case="`killcord journal verify` asks the running gateway, which names the table")
-def test_a_running_gateway_inspects_its_own_tables_and_uses_its_anchor(gateway: Gateway, erp: Erp) -> None:
+def test_a_running_gateway_verifies_its_own_tables_and_uses_its_anchor(gateway: Gateway, erp: Erp) -> None:
     gateway.start()
     gateway.open_run(erp.tenant)
     assert gateway.command("journal", "verify", live=True) == 0, gateway.said

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp.test_utils import TestClient
 from prometheus_client import CollectorRegistry
 
-from gateway.app.inspection import Inspector
+from gateway.app.journal_verification import StoreVerifier
 from gateway.clients.clock import SystemClock
 from gateway.clients.keys.signing import open_head_key, open_lease_keys
 from gateway.clients.keys.vault import TenantVault, open_master_key
@@ -150,7 +150,7 @@ async def _over(store: SqliteStore, folder: Path, clock: SystemClock, role: Serv
         clock=clock,
         identify=OPERATORS.get,
         ready=lambda: (store.journal.health().ok, {"journal": {"ok": store.journal.health().ok}}),
-        inspect=Inspector(folder),
+        inspect=StoreVerifier(folder),
         anchored=lambda: [head.note for head in anchored],
         sign_head=Heads(store.history, signer, clock, anchored.append).tick,
         log=lambda event, members: logged.append((event, members)),

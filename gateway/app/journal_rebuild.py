@@ -1,9 +1,8 @@
-"""The projections of a stopped gateway rebuilt, after its chain and heads were verified."""
+"""``killcord journal rebuild``: projections of a stopped gateway rebuilt, after its chain and heads were verified."""
 
 from __future__ import annotations
 
 import getpass
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,7 +18,7 @@ from gateway.model.entry import StoreEntry
 from gateway.settings.config import Config
 from gateway.stores.sqlite import reprojection
 from gateway.stores.sqlite.log.opening import Expected, check_heads_of, differing
-from gateway.stores.sqlite.store import open_store, reading
+from gateway.stores.sqlite.store import open_store
 
 
 async def rebuild(config: Config, reason: str) -> dict[str, Any]:
@@ -59,15 +58,3 @@ async def rebuild(config: Config, reason: str) -> dict[str, Any]:
     finally:
         await store.close()
     return {"entries": entries, "tables": tables}
-
-
-def evidence_of(config: Config) -> tuple[Path, Path | None, str]:
-    """What a verification of a configured journal uses: its folder, its anchored heads if there are any, and its verifying key.
-
-    Raises:
-        Misconfigured: there is no journal, or a key cannot be used.
-    """
-    with reading(config.data_dir) as journal:
-        stream = journal.stream
-    path = None if config.anchor is None else config.anchor / f"{stream}.heads"
-    return config.data_dir, path if path is not None and path.exists() else None, open_head_key(config.data_dir / "keys").verifier_key

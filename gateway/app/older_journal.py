@@ -1,4 +1,4 @@
-"""A start on a journal that signed heads do not fit, because an operator accepts it: every lease dies, and the journal says why."""
+"""``--accept-older-journal``: a start on a journal that does not match its signed heads, with every lease revoked."""
 
 from __future__ import annotations
 

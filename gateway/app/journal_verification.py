@@ -1,4 +1,4 @@
-"""A stored journal inspected beyond its chain: projections against entries, and the blobs that entries name."""
+"""What ``killcord journal verify`` checks of a stored journal beyond its chain: projections and blobs against entries."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from pathlib import Path
 import orjson
 
 from gateway import errors
+from gateway.clients.keys.signing import open_head_key
+from gateway.settings.config import Config
 from gateway.stores.sqlite.database import FILE
 from gateway.stores.sqlite.reprojection import differences
+from gateway.stores.sqlite.store import reading
 
-_PROGRAM = "import pathlib, sys; from gateway.app import inspection; inspection.report(pathlib.Path(sys.argv[1]))"
+_PROGRAM = "import pathlib, sys; from gateway.app import journal_verification; journal_verification.report(pathlib.Path(sys.argv[1]))"
 
 _REF = re.compile(rb'_ref":"(sha256:[0-9a-f]{64})"')
 
@@ -39,13 +42,13 @@ def problems(data_dir: Path) -> list[str]:
 
 
 def report(data_dir: Path) -> None:
-    """Print what is wrong as a JSON list: what :class:`Inspector` runs."""
+    """Print what is wrong as a JSON list: what :class:`StoreVerifier` runs."""
     sys.stdout.buffer.write(orjson.dumps(problems(data_dir)))
 
 
 @dataclass(slots=True)
-class Inspector:
-    """Inspects a running gateway's journal in a process of its own, since it would hold up the calls. One at a time."""
+class StoreVerifier:
+    """Verifies a running gateway's stored journal in another process, since it would delay the calls. One verification at a time."""
 
     data_dir: Path
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -66,9 +69,21 @@ class Inspector:
                 raise
         if process.returncode != 0:
             last = said.decode(errors="replace").strip().rpartition("\n")[2]
-            raise errors.JournalUnavailable(f"The journal cannot be inspected: {last}")
+            raise errors.JournalUnavailable(f"The stored journal cannot be verified: {last}")
         found: list[str] = orjson.loads(printed)
         return found
+
+
+def evidence_of(config: Config) -> tuple[Path, Path | None, str]:
+    """What a verification of a configured journal uses: its folder, its anchored heads if there are any, and its verifying key.
+
+    Raises:
+        Misconfigured: there is no journal, or a key cannot be used.
+    """
+    with reading(config.data_dir) as journal:
+        stream = journal.stream
+    path = None if config.anchor is None else config.anchor / f"{stream}.heads"
+    return config.data_dir, path if path is not None and path.exists() else None, open_head_key(config.data_dir / "keys").verifier_key
 
 
 def _blobs(connection: sqlite3.Connection) -> Iterator[str]:
