@@ -25,7 +25,7 @@ _NAMED = 5
 
 _ORDERS = columns(
     "ORDER=order_id EPOCH SCOPE MODE REASON BY SINCE=created_at STATE",
-    give_way="EPOCH BY SINCE STATE",
+    optional="EPOCH BY SINCE STATE",
     MODE=lambda one: "no_fanout" if one["mode"] == "active" else one["mode"] + (" no_fanout" if one["no_fanout"] else ""),
     STATE=lambda one: f"until {one['expires_at']}" if one["state"] == "standing" and one["expires_at"] else one["state"],
 )

@@ -33,10 +33,10 @@ class Fitted:
     left_out: Sequence[str] = ()
 
 
-def fit(headings: Sequence[str], rows: Rows, give_way: Sequence[str], width: int) -> Fitted | None:
+def fit(headings: Sequence[str], rows: Rows, optional: Sequence[str], width: int) -> Fitted | None:
     """The table within ``width`` columns, or ``None`` if it cannot be one.
 
-    What does not fit is shortened step by step: fractions of seconds go first, then columns without a value, then those that give way,
+    What does not fit is shortened step by step: fractions of seconds go first, then columns without a value, then the optional ones,
     then the widths of texts.
     """
     found = _measured(headings, rows, READABLE)
@@ -45,7 +45,7 @@ def fit(headings: Sequence[str], rows: Rows, give_way: Sequence[str], width: int
     rows = [[_TIME.sub(r"\1Z", text) for text in row] for row in rows]
     empty = [name for place, name in enumerate(headings) if rows and all(row[place] == "-" for row in rows)]
     missing: list[str] = []
-    for name in (None, *empty, *(one for one in give_way if one in headings and one not in empty)):
+    for name in (None, *empty, *(one for one in optional if one in headings and one not in empty)):
         missing += [] if name is None else [name]
         kept = [place for place, one in enumerate(headings) if one not in missing]
         narrow = [headings[place] for place in kept], [[row[place] for place in kept] for row in rows]

@@ -36,7 +36,7 @@ class Heads:
         """Sign, keep and anchor the head, if anything is new since the last one. Requests at once sign one head.
 
         Raises:
-            JournalUnavailable: the head that was signed last does not fit the journal any more, so no other is signed over it.
+            JournalUnavailable: the head that was signed last does not match the journal any more, so no other is signed over it.
         """
         async with self._alone:
             tail = await self.history.tail()
@@ -61,7 +61,7 @@ class Heads:
             )
 
 
-_CORRECT = "orders, leases and rates run on, unaffected; correct the machine's clock, or restart the gateway if the wall clock is right now"
+_CORRECT = "orders, leases and rates are not affected; correct the machine's clock, or restart the gateway if the wall clock is right now"
 
 
 _BEHIND = "the journal's newest entry is later than this start: leases and orders last that much longer; correct the clock, then restart"
@@ -69,7 +69,7 @@ _BEHIND = "the journal's newest entry is later than this start: leases and order
 
 @dataclass(slots=True)
 class WallClock:
-    """Reports a wall clock that was set: no deadline of this process follows it, but the next process starts from it.
+    """Reports a wall clock that was set: it moves no deadline of this process, but the next process starts from it.
 
     ``ahead`` gives the seconds by which it is ahead of the process's time. ``jump`` is how far it may be off.
     """
