@@ -106,23 +106,26 @@ def _order(one: Json) -> Iterator[str]:
 
 
 def _incident(one: Json) -> Iterator[str]:
-    yield f"  {one['incident_id']}  {one['cause']}  {one['action']}  rollback {one['rollback']}"
-    yield f"      run {one['run_id']}"
+    yield from _item(one["incident_id"], f"{one['cause']}  {one['action']}  rollback {one['rollback']}", one)
 
 
 def _approval(one: Json) -> Iterator[str]:
-    yield f"  {one['approval_id']}  until {(one['expires_at'] or 'it is decided')[:19]}"
-    yield from _wrapped("      ", f"run {one['run_id']}: {one['summary']}")
+    yield from _item(one["approval_id"], f"until {(one['expires_at'] or 'it is decided')[:19]}", one)
 
 
 def _task(one: Json) -> Iterator[str]:
-    yield f"  {one['task_id']}  {one['kind']}  since {one['opened_at'][:19]}"
-    yield from _wrapped("      ", f"run {one['run_id']}: {one['summary']}")
+    yield from _item(one["task_id"], f"{one['kind']}  since {one['opened_at'][:19]}", one)
 
 
 def _rollback(one: Json) -> Iterator[str]:
-    yield f"  {one['rollback_id']}  {one['state']}  {len(one['residue'])} left"
-    yield f"      run {one['run_id']}"
+    yield from _item(one["rollback_id"], f"{one['state']}  {len(one['residue'])} left", one)
+
+
+def _item(item_id: str, about: str, one: Json) -> Iterator[str]:
+    """One item of a run on two lines: its id and what it is about, then the run, with its summary if it has one."""
+    yield f"  {item_id}  {about}"
+    summary = f": {one['summary']}" if "summary" in one else ""
+    yield from _wrapped("      ", f"run {one['run_id']}{summary}")
 
 
 def _trigger(one: Json) -> Iterator[str]:
