@@ -59,7 +59,7 @@ def anchored(folder: Path | None, warn: Callable[..., object]) -> Callable[[str]
         found, unread = heads_in(text)
         own = [head for head in found if head.stream == stream]
         if unread or len(own) < len(found):
-            warn("anchor-unread", path=str(path), count=unread + len(found) - len(own), detail="they are no heads of this journal")
+            warn("anchor-unread", path=str(path), count=unread + len(found) - len(own), detail="they are not heads of this journal")
         return own
 
     return read

@@ -94,4 +94,4 @@ def _blobs(connection: sqlite3.Connection) -> Iterator[str]:
             if row is None:
                 yield f"entry {seq} names the blob {ref.decode()}, which is missing"
             elif hashlib.sha256(row[0]).hexdigest() != ref.decode().partition(":")[2]:
-                yield f"entry {seq} names the blob {ref.decode()}, whose content is another"
+                yield f"entry {seq} names the blob {ref.decode()}, whose content was changed"

@@ -86,9 +86,7 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json
     stored += _stored_problems(file) if verifier.finding is None else []
     if verifier.excused:
         lowest = min(head.seq for head in verifier.excused)
-        warnings.append(
-            f"an older journal was accepted: {len(verifier.excused)} signed head(s) from seq {lowest} on do not match and are excused by it"
-        )
+        warnings.append(f"an operator accepted an older journal: {len(verifier.excused)} signed head(s) from seq {lowest} on are excused")
     if verifier.finding is None:
         uncovered = "no signed head covers the newest {} entries of {}: if they were removed, this check would not find it"
         warnings += [uncovered.format(left, stream) for stream, left in verifier.uncovered.items() if left]

@@ -35,7 +35,7 @@ Heads = Annotated[Path | None, typer.Option(help="Anchored heads: a file of sign
 Configured = Annotated[
     Path | None, typer.Option(help="A gateway's configuration: its data_dir, anchor and key are used; it may run or be stopped.")
 ]
-Reason = Annotated[str, typer.Option(help="Why; it is journaled.")]
+Reason = Annotated[str, typer.Option(help="The reason; the journal records it.")]
 Key = Annotated[str | None, typer.Option(help="The trusted verifying key, NAME+HASH+BASE64; without it, the running gateway's.")]
 
 
@@ -126,7 +126,7 @@ def rebuild(context: typer.Context, reason: Reason, config: Config = CONFIG) -> 
     except Misconfigured as wrong:
         raise output.problems(wrong.problems, code=output.WRONG_USE) from wrong
     changed = ", ".join(value["tables"]) or "no table"
-    out.value(value, [f"Projected {value['entries']} entries; {changed} differed. The repair is in the journal."])
+    out.value(value, [f"Rebuilt the projections from {value['entries']} entries; {changed} differed. The journal records the rebuild."])
 
 
 def _newest(gateway: Killcord, count: int, end: Json, **wanted: str | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""``killcord status``: whether the gateway works, what is held, what waits for a person."""
+"""``killcord status``: whether the gateway is ready, the orders in force, what waits for a person."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NEXT = {
 
 
 def status(context: typer.Context) -> None:
-    """Show whether the gateway works, what is held, what waits for a person, and the newest triggers.
+    """Show whether the gateway is ready, the orders in force, what waits for a person, and the newest triggers.
 
     Exits with code 1 if the gateway is not ready, or if it or a part of it cannot be reached.
     """
@@ -41,7 +41,7 @@ def status(context: typer.Context) -> None:
             unread = bool(found["unread"])
         except EXPECTED as error:
             problem = failure(error)
-            lines += ["", *_wrapped("what is held and what waits is unknown: ", problem.text)]
+            lines += ["", *_wrapped("what is in force and what waits is unknown: ", problem.text)]
     if problem is not None:
         value["problem"] = problem.text
     out.value(value, lines)

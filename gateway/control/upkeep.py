@@ -61,7 +61,7 @@ class Heads:
             )
 
 
-_CORRECT = "orders, leases and rates are not affected; correct the machine's clock, or restart the gateway if the wall clock is right now"
+_CORRECT = "orders, leases and rates are not affected; correct the machine's clock, or restart the gateway if the wall clock is correct now"
 
 
 _BEHIND = "the journal's newest entry is later than this start: leases and orders last that much longer; correct the clock, then restart"

@@ -72,7 +72,9 @@ async def test_an_entry_that_is_filed_otherwise_is_found_and_filed_again(tmp_pat
     await with_entries(tmp_path, 5)
     with closing(database(tmp_path / "var")) as connection:
         connection.execute(f"UPDATE entries SET {change} WHERE seq = 3")
-    assert journal_verification.problems(tmp_path / "var") == ["projection entries (seq=3): another kind, run or tenant than its line has"]
+    assert journal_verification.problems(tmp_path / "var") == [
+        "projection entries (seq=3): its kind, run or tenant differs from that in its line"
+    ]
     rebuild(tmp_path / "var")
     assert journal_verification.problems(tmp_path / "var") == []
 

@@ -51,7 +51,7 @@ def edit(gateway: Gateway, *statements: str) -> None:
             connection.execute(statement)
 
 
-@pytest.mark.reliability(fault="Backup restored", case="the start is refused; once accepted, every lease is dead")
+@pytest.mark.reliability(fault="A backup is restored", case="the start is refused; after an acceptance, every lease is revoked")
 def test_a_restored_backup_is_refused_and_accepted_only_with_every_lease_revoked(gateway: Gateway, erp: Erp) -> None:
     gateway.start()
     _, old = gateway.open_run(erp.tenant)
@@ -81,7 +81,7 @@ def test_a_restored_backup_is_refused_and_accepted_only_with_every_lease_revoked
     assert "an older journal was accepted" in gateway.said
 
 
-@pytest.mark.reliability(fault="History rewritten", case="entries that were chained again without a key stop the start")
+@pytest.mark.reliability(fault="The history is rewritten", case="entries that were chained again without a key stop the start")
 def test_a_history_that_was_chained_anew_stops_the_start(gateway: Gateway, erp: Erp) -> None:
     killed(gateway, erp)
     chain_anew(gateway.folder / "var" / "journal.sqlite")
@@ -101,7 +101,7 @@ def chain_anew(path: Path) -> None:
             connection.execute("UPDATE entries SET line = ? WHERE seq = ?", (linked.line, seq))
 
 
-@pytest.mark.reliability(fault="Blobs deleted", case="journal verify names the first entry whose blob is missing")
+@pytest.mark.reliability(fault="Blobs are deleted", case="journal verify names the first entry whose blob is missing")
 def test_deleted_blobs_are_found_by_a_verification(gateway: Gateway, erp: Erp) -> None:
     killed(gateway, erp)
     assert gateway.command("journal", "verify") == 0, gateway.said
@@ -117,7 +117,7 @@ def test_an_edited_table_is_named_by_a_verification(gateway: Gateway, erp: Erp) 
     assert "projection runs" in gateway.said
 
 
-@pytest.mark.reliability(fault="Projections edited", case="`killcord journal verify` asks the running gateway, which names the table")
+@pytest.mark.reliability(fault="A projection is edited", case="`killcord journal verify` asks the running gateway, which names the table")
 def test_a_running_gateway_verifies_its_own_tables_and_uses_its_anchor(gateway: Gateway, erp: Erp) -> None:
     gateway.start()
     gateway.open_run(erp.tenant)

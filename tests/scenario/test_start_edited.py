@@ -126,7 +126,7 @@ EDITS: Mapping[str, Promise] = {
 }
 
 
-@pytest.mark.reliability(fault="Projection edited", case="a row that no entry gives stops the start")
+@pytest.mark.reliability(fault="A projection is edited", case="a row that no entry gives stops the start")
 @pytest.mark.parametrize("statement", EDITS)
 def test_an_edited_table_stops_the_start(statement: str, history: History, tmp_path: Path) -> None:
     made = history.again(tmp_path / "again")
@@ -138,7 +138,9 @@ def test_an_edited_table_stops_the_start(statement: str, history: History, tmp_p
     assert "journal rebuild" in made.said
 
 
-@pytest.mark.reliability(fault="Projection edited", case="after a rebuild every refusal, replay and order is as before; nothing is sent")
+@pytest.mark.reliability(
+    fault="A projection is edited", case="after a rebuild every refusal, replay and order is as before; nothing is sent"
+)
 def test_a_rebuild_gives_back_what_the_entries_tell(history: History, tmp_path: Path) -> None:
     made = history.again(tmp_path / "again")
     edit(made, *EDITS)

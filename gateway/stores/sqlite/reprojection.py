@@ -92,7 +92,10 @@ def differences(source: sqlite3.Connection, progress: Progress = lambda _: None)
             raise errors.Misconfigured([f"{FILE}: an entry cannot be read ({broken}); check it with 'killcord journal verify'"]) from broken
         found = [one for table in PROJECTED if (one := _compare(table, source, scratch)) is not None]
         misfiled = source.execute(READING["misfiled_entry"]).fetchall()
-        return [*found, *(TableFinding("entries", f"seq={seq}", "another kind, run or tenant than its line has") for (seq,) in misfiled)]
+        return [
+            *found,
+            *(TableFinding("entries", f"seq={seq}", "its kind, run or tenant differs from that in its line") for (seq,) in misfiled),
+        ]
 
 
 _SCHEMA = """
@@ -111,7 +114,7 @@ def _compare(table: str, stored: sqlite3.Connection, projected: sqlite3.Connecti
         at_left, at_right = (None if row is None else [row[place] for place in places] for row in (left, right))
         if at_left == at_right:
             columns = ", ".join(row[1] for place, row in enumerate(described) if left[place] != right[place])
-            return TableFinding(table, _named(keys, at_left), f"another {columns} than its entries give")
+            return TableFinding(table, _named(keys, at_left), f"{columns} differ from what its entries give")
         if at_right is None or (at_left is not None and at_left < at_right):
             return TableFinding(table, _named(keys, at_left), "a row that no entry gives")
         return TableFinding(table, _named(keys, at_right), "the row that its entries give is missing")
