@@ -35,7 +35,7 @@ async def rebuild(config: Config, reason: str) -> dict[str, Any]:
     found = chain.verify(lines)
     if found.finding is not None:
         raise errors.Misconfigured(
-            [f"{config.data_dir}: {found.finding}; the entries themselves were changed, so tables are not made from them: restore a backup"]
+            [f"{config.data_dir}: {found.finding}; the entries were changed, so nothing can be rebuilt from them; restore a backup"]
         )
     anchored = data_dir.anchored(config.anchor, lambda *_, **__: None)
     expected = Expected(key=key, anchored=anchored, signed=signer.signed)

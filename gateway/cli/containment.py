@@ -14,9 +14,9 @@ from gateway.sdk.messages import Json, given, path
 app = group("Containment orders. Without a command, lists those in force.", default="list")
 
 _STAYS = {
-    "quarantined": "Also after a release, runs stay held until they are resumed or closed: killcord resume RUN --reason ...",
-    "revoked": "Also after a release, leases stay revoked; a resume gives a run a new one: killcord resume RUN --reason ...",
-    "revoked tool": "Also after a release, the tool stays forbidden for runs that the order held: open new runs for new work.",
+    "quarantined": "Even after a release, runs stay held until they are resumed or closed: killcord resume RUN --reason ...",
+    "revoked": "Even after a release, leases stay revoked; a resume gives a run a new one: killcord resume RUN --reason ...",
+    "revoked tool": "Even after a release, the tool stays forbidden for runs that the order held: open new runs for new work.",
 }
 """What a release of an order of this mode does not undo."""
 

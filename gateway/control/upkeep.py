@@ -56,8 +56,8 @@ class Heads:
         found = await self.history.entry(Position(last.stream, last.seq))
         if found is None or found.hash != last.hash:
             raise errors.JournalUnavailable(
-                f"Entry {last.stream}/{last.seq} is not the one that the newest head was signed over: the journal was changed while the "
-                "gateway ran. No head is signed. Keep a copy as evidence and run 'killcord journal verify'."
+                f"Entry {last.stream}/{last.seq} does not match the newest signed head: the journal was changed while the "
+                "gateway ran. The gateway signs no more heads. Keep a copy as evidence and run 'killcord journal verify'."
             )
 
 
