@@ -62,6 +62,15 @@ def tool(folder: Path, core: int) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
+def gateway_alone(name: str, folder: Path) -> Iterator[killcord.Gateway]:
+    """A gateway in the new folder ``name``, in front of a tool of its own, each on its own core."""
+    core, other = children.cores()
+    (folder / name).mkdir()
+    with tool(folder, other) as (port, _), killcord.serving(name, folder / name, tool=port, core=core) as served:
+        yield served
+
+
+@contextmanager
 def field_of(folder: Path, *, note: Callable[[str], None]) -> Iterator[Field]:
     """Everyone who can take part on this machine; ``note`` gets everyone who cannot."""
     core, other = children.cores()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from bench import children, contenders, driving, killcord
+from bench import contenders, driving
 from bench.contenders import Contender
 from bench.driving import Stretch
 from bench.figures import Beside, Found, Measured
@@ -29,12 +29,7 @@ class Plan:
 
 def run(plan: Plan, folder: Path, found: Found, note: Note) -> None:
     """Rounds of both loads in turn, into ``found``."""
-    core, other = children.cores()
-    (folder / "fairness").mkdir()
-    with (
-        contenders.tool(folder, other) as (tool, _),
-        killcord.serving("fairness", folder / "fairness", tool=tool, core=core) as gateway,
-    ):
+    with contenders.gateway_alone("fairness", folder) as gateway:
         watched = contenders.gateway("watched", gateway)
         crowd = replace(watched, name="crowd", leases=gateway.open_runs(1, tenant="globex"), tenant="globex")
         for call in CALLS:

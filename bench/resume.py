@@ -31,9 +31,7 @@ class Plan:
 
 def run(plan: Plan, folder: Path, found: Found, note: Note) -> None:
     """Rounds of a run that is rolled back and resumed, into ``found``."""
-    core, other = children.cores()
-    (folder / "resume").mkdir()
-    with contenders.tool(folder, other) as (tool, _), killcord.serving("resume", folder / "resume", tool=tool, core=core) as gateway:
+    with contenders.gateway_alone("resume", folder) as gateway:
         rounds = [_round(gateway, plan.steps, number) for number in range(plan.rounds)]
     one = GoneOn(
         first=median(one.first for one in rounds),

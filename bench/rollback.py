@@ -40,9 +40,7 @@ def run(plan: Plan, folder: Path, found: Found, note: Note) -> None:
         few, many = planned.seconds(shape, plan.planned // 10, plan.rounds), planned.seconds(shape, plan.planned, plan.rounds)
         found.plans[f"{plan.planned:,} effects, {shape.__name__}"] = (few, many)
         note(f"plan of {plan.planned:,} effects, {shape.__name__}: {many * 1e3:.0f} ms, {many / few:.1f} x a tenth of it")
-    core, other = children.cores()
-    (folder / "rollback").mkdir()
-    with contenders.tool(folder, other) as (tool, _), killcord.serving("rollback", folder / "rollback", tool=tool, core=core) as gateway:
+    with contenders.gateway_alone("rollback", folder) as gateway:
         rounds = [_round(gateway, plan.effects, number) for number in range(plan.rounds)]
     undone = Undone(
         effects=plan.effects,

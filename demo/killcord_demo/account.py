@@ -1,4 +1,4 @@
-"""The story as the journal tells it: a row a call or order, like neighbours folded together."""
+"""The story as the journal tells it: a row a call or order, similar neighbours grouped."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def table(entries: Sequence[Entry], effects: Sequence[Mapping[str, Any]]) -> Tab
     shown = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1), pad_edge=False, collapse_padding=True)
     for name in _COLUMNS:
         shown.add_column(name, overflow="fold")
-    for row in folded(list(rows(entries, effects))):
+    for row in grouped(list(rows(entries, effects))):
         shown.add_row(*astuple(row))
     return shown
 
@@ -63,7 +63,7 @@ def rows(entries: Sequence[Entry], effects: Sequence[Mapping[str, Any]]) -> Iter
                 yield _call(entry)
 
 
-def folded(found: Sequence[Row]) -> Iterator[Row]:
+def grouped(found: Sequence[Row]) -> Iterator[Row]:
     """Long stretches of calls on one object cut short, with a row that says how many are left out."""
     for about, group in groupby(found, key=lambda row: row.about):
         stretch = list(group)

@@ -47,7 +47,7 @@ def _command_line(
     story: Annotated[bool, typer.Option("--story", help="Play the whole story: gone rogue across two systems, and back at work.")] = False,
     incident: Annotated[str | None, typer.Option(help="Play how a trigger stops a run: its name, `list`, or `all`.")] = None,
 ) -> None:
-    """Show on a real ERP what the gateway does; exit 1 if a step fails."""
+    """Show on a real ERP what the gateway does. Exits with code 1 if a step fails."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH

@@ -69,7 +69,7 @@ async def assemble(
     config: Config, log: Warn, report: Report, *, warn: Warn | None = None, write: Write = _unwritten, accept: bool = False
 ) -> Gateway:
     """Open the stores and keys and put every part in its place. ``log`` takes what belongs to calls, ``warn`` what someone should see,
-    ``write`` what happens to runs. ``accept``: open a journal that signed heads do not fit.
+    ``write`` what happens to runs. ``accept``: open a journal that does not match its signed heads.
 
     Raises:
         Misconfigured: a folder, key, journal or policy cannot be used; one line per problem.

@@ -1,4 +1,4 @@
-"""A start on a journal that signed heads do not fit, because an operator accepts it: every lease dies, and the journal says why."""
+"""A start on a journal that signed heads do not match, because an operator accepts it: every lease dies, and the journal says why."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def accept(gateway: Gateway, acceptance: Acceptance) -> str:
         JournalUnavailable: the journal cannot be written.
     """
     resources, containment = gateway.resources, gateway.control.containment
-    found = resources.store.misfits.own
+    found = resources.store.mismatches.own
     if not found:
         return "--accept-older-journal: the journal fits every signed head, so nothing was accepted and nothing was revoked"
     end = resources.store.journal.tip.seq
@@ -57,7 +57,7 @@ async def accept(gateway: Gateway, acceptance: Acceptance) -> str:
     )
     await resources.heads.tick()
     return (
-        f"accepted a journal that ends at {end}, which {len(found)} signed head(s) do not fit, the lowest at seq {found[0].seq}. "
+        f"accepted a journal that ends at {end}, which {len(found)} signed head(s) do not match, the lowest at seq {found[0].seq}. "
         "Every lease is revoked. Idempotency keys and budgets are those of the older journal, so an effect made since can be made "
         "twice: compare the tools with the journal before agents repeat their work (docs/recovery.md)"
     )

@@ -27,7 +27,7 @@ async def rebuild(config: Config, reason: str) -> dict[str, Any]:
     """Project all entries into empty tables and journal which differed; returns that and the number of entries.
 
     Raises:
-        Misconfigured: a gateway has the folder, there is no journal, its chain is broken, or a head does not fit: then the entries are
+        Misconfigured: a gateway has the folder, there is no journal, its chain is broken, or a head does not match: then the entries are
             not what the tables should follow.
     """
     folder = config.data_dir / "keys"

@@ -55,7 +55,7 @@ class Resources:
 async def open_resources(
     config: Config, report: Report, warn: Callable[..., None], closing: AsyncExitStack, *, accept: bool = False
 ) -> Resources:
-    """Open what a configuration names. ``accept``: open a journal that signed heads do not fit, with new lease keys.
+    """Open what a configuration names. ``accept``: open a journal that signed heads do not match, with new lease keys.
     ``closing`` closes it again, in the other order: last the journal, after its signed head.
 
     Raises:
@@ -83,20 +83,20 @@ async def open_resources(
     )
     store = await open_store(config.data_dir, clock, expected)
     closing.push_async_callback(store.close)
-    if store.misfits.foreign:
+    if store.mismatches.foreign:
         warn(
             "anchor-foreign",
-            count=len(store.misfits.foreign),
+            count=len(store.mismatches.foreign),
             detail="heads of this journal that its own key did not sign; they are ignored",
         )
-    if config.anchor is not None and (newest := store.misfits.unanchored) is not None:
+    if config.anchor is not None and (newest := store.mismatches.unanchored) is not None:
         warn(
             "anchor-behind",
             path=str(config.anchor),
             seq=newest.seq,
             detail=f"the anchor lacks the head that this journal signed at seq {newest.seq}; if it had one, heads were removed from it",
         )
-    if store.misfits.own:
+    if store.mismatches.own:
         retire_lease_keys(folder)
     keys = open_lease_keys(folder)
     wall = WallClock(clock.wall_ahead, JUMP, warn)

@@ -46,7 +46,7 @@ def serve(
     role: Annotated[Serving, typer.Option(help="What the process serves.")] = "all",
     accept_older_journal: Annotated[
         str | None,
-        typer.Option(metavar="REASON", help="Start although the journal is older than its signed heads: revoke every lease, journal why."),
+        typer.Option(metavar="REASON", help="Start on a journal older than its signed heads: revoke every lease, journal the reason."),
     ] = None,
 ) -> None:
     """Run a gateway until SIGTERM."""

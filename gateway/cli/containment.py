@@ -14,9 +14,9 @@ from gateway.sdk.messages import Json, given, path
 app = group("Containment orders. Without a command, lists those in force.", default="list")
 
 _STAYS = {
-    "quarantined": "Also after a release, runs stay held until they are resumed or closed: killcord resume RUN --reason ...",
-    "revoked": "Also after a release, leases stay revoked; a resume gives a run a new one: killcord resume RUN --reason ...",
-    "revoked tool": "Also after a release, the tool stays forbidden for runs that the order held: open new runs for new work.",
+    "quarantined": "Even after a release, runs stay held until they are resumed or closed: killcord resume RUN --reason ...",
+    "revoked": "Even after a release, leases stay revoked; a resume gives a run a new one: killcord resume RUN --reason ...",
+    "revoked tool": "Even after a release, the tool stays forbidden for runs that the order held: open new runs for new work.",
 }
 """What a release of an order of this mode does not undo."""
 
@@ -25,7 +25,7 @@ _NAMED = 5
 
 _ORDERS = columns(
     "ORDER=order_id EPOCH SCOPE MODE REASON BY SINCE=created_at STATE",
-    give_way="EPOCH BY SINCE STATE",
+    optional="EPOCH BY SINCE STATE",
     MODE=lambda one: "no_fanout" if one["mode"] == "active" else one["mode"] + (" no_fanout" if one["no_fanout"] else ""),
     STATE=lambda one: f"until {one['expires_at']}" if one["state"] == "standing" and one["expires_at"] else one["state"],
 )

@@ -87,7 +87,7 @@ def verify(file: Path | None, heads: Path | None, key: str | None) -> tuple[Json
     if verifier.excused:
         lowest = min(head.seq for head in verifier.excused)
         warnings.append(
-            f"an older journal was accepted: {len(verifier.excused)} signed head(s) from seq {lowest} on do not fit and are excused by it"
+            f"an older journal was accepted: {len(verifier.excused)} signed head(s) from seq {lowest} on do not match and are excused by it"
         )
     if verifier.finding is None:
         uncovered = "no signed head covers the newest {} entries of {}: if they were removed, this check would not find it"

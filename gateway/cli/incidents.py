@@ -26,7 +26,7 @@ POLLED = 0.2
 
 _INCIDENTS = columns(
     "INCIDENT=incident_id OPENED=opened_at RUN=run_id TENANT CAUSE ACTION VERDICT ROLLBACK STATE",
-    give_way="VERDICT ROLLBACK OPENED ACTION TENANT CAUSE",
+    optional="VERDICT ROLLBACK OPENED ACTION TENANT CAUSE",
 )
 _MOVING = ("contain", "compensate", "compensating", "resume")
 """Stages of a recovery that wait for nobody."""

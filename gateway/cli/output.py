@@ -128,12 +128,12 @@ def _item(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """``values`` maps a heading to the value, as a function of an item. On a terminal that is too narrow, ``give_way`` are left out, in
+    """``values`` maps a heading to the value, as a function of an item. On a terminal that is too narrow, ``optional`` are left out, in
     this order; no command needs what they show.
     """
 
     values: Mapping[str, Callable[[Any], object]]
-    give_way: Sequence[str] = ()
+    optional: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class Output:
             _print(tables.plain(list(columns.values), rows))
             return
         console = Console(highlight=False)
-        fitted = tables.fit(list(columns.values), rows, columns.give_way, console.width)
+        fitted = tables.fit(list(columns.values), rows, columns.optional, console.width)
         if fitted is None:
             _print(tables.one_by_one(list(columns.values), rows))
             return
@@ -188,14 +188,14 @@ class Output:
             self.note(failure.text)
 
 
-def columns(words: str, give_way: str = "", **computed: Callable[[Any], object]) -> Columns:
+def columns(words: str, optional: str = "", **computed: Callable[[Any], object]) -> Columns:
     """A list of columns: ``HEADING=member``, or ``HEADING`` for the member of that name or the ``computed`` value.
 
-    ``_`` in a heading prints as a space. ``give_way`` are headings too.
+    ``_`` in a heading prints as a space. ``optional`` are headings too.
     """
     pairs = [(heading, member or heading.lower()) for heading, _, member in (word.partition("=") for word in words.split())]
     values = {heading.replace("_", " "): computed.get(heading, itemgetter(member)) for heading, member in pairs}
-    return Columns(values, tuple(heading.replace("_", " ") for heading in give_way.split()))
+    return Columns(values, tuple(heading.replace("_", " ") for heading in optional.split()))
 
 
 def _print(lines: Iterable[str]) -> None:

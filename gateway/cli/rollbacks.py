@@ -26,7 +26,7 @@ Watch = Annotated[bool, typer.Option("--watch", help="Follow it until it ends or
 POLLED = 0.25
 """Seconds between two looks at a rollback that is followed."""
 
-_ROLLBACKS = columns("ROLLBACK=rollback_id RUN=run_id TENANT TO STATE STARTED=started_at BY REASON", give_way="BY STARTED TO TENANT")
+_ROLLBACKS = columns("ROLLBACK=rollback_id RUN=run_id TENANT TO STATE STARTED=started_at BY REASON", optional="BY STARTED TO TENANT")
 
 _CHANGED = "Rollback {rollback_id}: {state}."
 _LEFT = {
@@ -141,7 +141,7 @@ def _show(context: typer.Context, one: Json) -> None:
         names = plan_views.short([node["node_id"] for node in one["nodes"]])
         found = columns(
             "NODE STATE ACTION OBJECT BY FOLLOW WHY",
-            give_way="BY ACTION",
+            optional="BY ACTION",
             NODE=lambda node: names[node["node_id"]],
             OBJECT=output.target,
             BY=lambda node: node.get("by"),

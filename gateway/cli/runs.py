@@ -18,21 +18,21 @@ checkpoints = group("Checkpoints: positions to resume a run from. With a run's i
 
 _RUNS = columns(
     "RUN=run_id TENANT AGENT=agent_id CLASS=task_class MODE STEPS WRITES EXPIRES=expires_at STATE",
-    give_way="EXPIRES STEPS WRITES CLASS AGENT TENANT",
+    optional="EXPIRES STEPS WRITES CLASS AGENT TENANT",
     STEPS=lambda run: run["counters"].get("steps", 0),
     WRITES=lambda run: run["counters"].get("writes", 0),
     STATE=lambda run: "open" if run["closed_at"] is None else "closed",
 )
 _EFFECTS = columns(
     "INTENT TIME=ts STEP=step_id ACTION TARGET STATE VERIFIED=verification CAN_UNDO",
-    give_way="STEP TIME VERIFIED ACTION",
+    optional="STEP TIME VERIFIED ACTION",
     TARGET=output.target,
     STATE=lambda one: "found, not proven" if one["known_by"] == "state" and one["state"] == "standing" else one["state"],
     CAN_UNDO=lambda one: "yes" if one["can_undo"] else f"no: {one['why_not']}",
 )
 _CHECKPOINTS = columns(
     "CHECKPOINT=checkpoint_id AT LABEL STATE=state_ref TAKEN=taken_at BY",
-    give_way="BY TAKEN AT LABEL",
+    optional="BY TAKEN AT LABEL",
     LABEL=lambda one: "(automatic)" if one["automatic"] else one["label"],
 )
 

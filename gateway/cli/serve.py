@@ -41,7 +41,7 @@ _COLLECT_AFTER = 20_000
 def serve(config: Path, role: Serving, accept: str | None = None) -> None:
     """Run a gateway until SIGTERM or SIGINT; exits with code 0 after a clean drain, 2 if it cannot start.
 
-    ``accept`` is the reason why an operator accepts a journal that signed heads do not fit.
+    ``accept`` is the reason why an operator accepts a journal that does not match its signed heads.
     """
     if accept is not None and not accept.strip():
         raise wrong_use("--accept-older-journal: write why; the reason is journaled")

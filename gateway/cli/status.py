@@ -1,4 +1,4 @@
-"""``killcord status``: whether the gateway works, what is held, what waits for a person."""
+"""``killcord status``: whether the gateway is ready, the orders in force, what waits for a person."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PATIENCE = 5.0
 
 
 def status(context: typer.Context) -> None:
-    """Show whether the gateway works, what is held, what waits for a person, and the newest triggers.
+    """Show whether the gateway is ready, the orders in force, what waits for a person, and the newest triggers.
 
     Exits with code 1 if the gateway is not ready, or if it or a part of it cannot be reached.
     """
@@ -46,7 +46,7 @@ def status(context: typer.Context) -> None:
             unread = bool(found["unread"])
         except EXPECTED as error:
             problem = failure(error)
-            lines += ["", *_folded("what is held and what waits is unknown: ", problem.text)]
+            lines += ["", *_wrapped("what is in force and what waits is unknown: ", problem.text)]
     if problem is not None:
         value["problem"] = problem.text
     out.value(value, lines)
@@ -70,7 +70,7 @@ def _ready_lines(url: str, ready: Json | None, problem: Failure | None) -> Itera
     if ready is None:
         yield f"gateway     unknown    {url}"
         if problem is not None:
-            yield from _folded("            ", problem.text)
+            yield from _wrapped("            ", problem.text)
         return
     yield f"gateway     {ready['status']:<10} {url}"
     for name, part in ready.items():
@@ -78,7 +78,7 @@ def _ready_lines(url: str, ready: Json | None, problem: Failure | None) -> Itera
             detail = ", ".join(
                 f"{key} {text}" if key != "detail" else str(text) for key, text in part.items() if key != "ok" and text != ""
             )
-            yield from _folded(f"  {name:<12}{'ok' if part.get('ok') else 'FAILED':<8}", detail)
+            yield from _wrapped(f"  {name:<12}{'ok' if part.get('ok') else 'FAILED':<8}", detail)
         elif name != "status" and part:
             yield f"  {name:<12}{output.cell(part)}"
 
@@ -87,14 +87,14 @@ def _status_lines(found: Json) -> Iterator[str]:
     sees = found["sees"]
     limits = [f"{name.replace('_', ' ')} {', '.join(names)}" for name, names in sees.items() if "*" not in names]
     if limits:
-        yield from _folded("", f"This token sees only {'; '.join(limits)}. There may be more.")
+        yield from _wrapped("", f"This token sees only {'; '.join(limits)}. There may be more.")
     for part, (title, rows) in _PARTS.items():
         yield ""
         if part in found["withheld"]:
-            yield from _folded(f"{title}: not shown: ", found["withheld"][part])
+            yield from _wrapped(f"{title}: not shown: ", found["withheld"][part])
             continue
         if part in found["unread"]:
-            yield from _folded(f"{title}: unknown: ", found["unread"][part])
+            yield from _wrapped(f"{title}: unknown: ", found["unread"][part])
             continue
         one = found[part]
         yield f"{title}: {'at least ' if one['more'] and part != 'triggers' else ''}{one['total'] or 'none'}"
@@ -107,27 +107,30 @@ def _status_lines(found: Json) -> Iterator[str]:
 def _order(one: Json) -> Iterator[str]:
     mode = "no_fanout" if one["mode"] == "active" else one["mode"] + (" no_fanout" if one["no_fanout"] else "")
     yield f"  {one['order_id']}  {mode}  {one['runs_held']} run(s)  since {one['created_at'][:19]}"
-    yield from _folded("      ", f"{output.cell(one['scope'])}, by {one['by']}: {one['reason']}")
+    yield from _wrapped("      ", f"{output.cell(one['scope'])}, by {one['by']}: {one['reason']}")
 
 
 def _incident(one: Json) -> Iterator[str]:
-    yield f"  {one['incident_id']}  {one['cause']}  {one['action']}  rollback {one['rollback']}"
-    yield f"      run {one['run_id']}"
+    yield from _item(one["incident_id"], f"{one['cause']}  {one['action']}  rollback {one['rollback']}", one)
 
 
 def _approval(one: Json) -> Iterator[str]:
-    yield f"  {one['approval_id']}  until {(one['expires_at'] or 'it is decided')[:19]}"
-    yield from _folded("      ", f"run {one['run_id']}: {one['summary']}")
+    yield from _item(one["approval_id"], f"until {(one['expires_at'] or 'it is decided')[:19]}", one)
 
 
 def _task(one: Json) -> Iterator[str]:
-    yield f"  {one['task_id']}  {one['kind']}  since {one['opened_at'][:19]}"
-    yield from _folded("      ", f"run {one['run_id']}: {one['summary']}")
+    yield from _item(one["task_id"], f"{one['kind']}  since {one['opened_at'][:19]}", one)
 
 
 def _rollback(one: Json) -> Iterator[str]:
-    yield f"  {one['rollback_id']}  {one['state']}  {len(one['residue'])} left"
-    yield f"      run {one['run_id']}"
+    yield from _item(one["rollback_id"], f"{one['state']}  {len(one['residue'])} left", one)
+
+
+def _item(item_id: str, about: str, one: Json) -> Iterator[str]:
+    """One item of a run on two lines: its id and what it is about, then the run, with its summary if it has one."""
+    yield f"  {item_id}  {about}"
+    summary = f": {one['summary']}" if "summary" in one else ""
+    yield from _wrapped("      ", f"run {one['run_id']}{summary}")
 
 
 def _trigger(one: Json) -> Iterator[str]:
@@ -144,7 +147,7 @@ _PARTS: Mapping[str, tuple[str, Callable[[Json], Iterator[str]]]] = {
 }
 
 
-def _folded(first: str, text: str) -> list[str]:
+def _wrapped(first: str, text: str) -> list[str]:
     """The text in lines of at most ``WIDTH``, the first after ``first``; an id is never broken."""
     indent = " " * min(len(first), 22)
     plain = " ".join(output.clean(text).split())

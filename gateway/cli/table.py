@@ -1,4 +1,4 @@
-"""How a table of texts fits a terminal: what is shortened, folded or left out, and in which order. Nothing here prints."""
+"""How a table of texts fits a terminal: what is shortened, wrapped or left out, and in which order. Nothing here prints."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ Rows = Sequence[Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A table for a terminal. ``least`` is the width that each column needs; ``folds`` says which may be broken between words."""
+    """A table for a terminal. ``least`` is the width that each column needs; ``wraps`` says which may be broken between words."""
 
     headings: Sequence[str]
     rows: Rows
     least: Sequence[int]
-    folds: Sequence[bool]
+    wraps: Sequence[bool]
     left_out: Sequence[str] = ()
 
 
-def fit(headings: Sequence[str], rows: Rows, give_way: Sequence[str], width: int) -> Fitted | None:
+def fit(headings: Sequence[str], rows: Rows, optional: Sequence[str], width: int) -> Fitted | None:
     """The table within ``width`` columns, or ``None`` if it cannot be one.
 
-    What does not fit is shortened step by step: fractions of seconds go first, then columns without a value, then those that give way,
+    What does not fit is shortened step by step: fractions of seconds go first, then columns without a value, then the optional ones,
     then the widths of texts.
     """
     found = _measured(headings, rows, READABLE)
@@ -45,7 +45,7 @@ def fit(headings: Sequence[str], rows: Rows, give_way: Sequence[str], width: int
     rows = [[_TIME.sub(r"\1Z", text) for text in row] for row in rows]
     empty = [name for place, name in enumerate(headings) if rows and all(row[place] == "-" for row in rows)]
     missing: list[str] = []
-    for name in (None, *empty, *(one for one in give_way if one in headings and one not in empty)):
+    for name in (None, *empty, *(one for one in optional if one in headings and one not in empty)):
         missing += [] if name is None else [name]
         kept = [place for place, one in enumerate(headings) if one not in missing]
         narrow = [headings[place] for place in kept], [[row[place] for place in kept] for row in rows]
@@ -58,8 +58,8 @@ def fit(headings: Sequence[str], rows: Rows, give_way: Sequence[str], width: int
 def drawn(fitted: Fitted) -> Table:
     """The table for a terminal."""
     made = Table(box=None, header_style="bold", pad_edge=False)
-    for heading, least, folds in zip(fitted.headings, fitted.least, fitted.folds, strict=True):
-        made.add_column(heading, overflow="fold", no_wrap=not folds, min_width=least)
+    for heading, least, wraps in zip(fitted.headings, fitted.least, fitted.wraps, strict=True):
+        made.add_column(heading, overflow="fold", no_wrap=not wraps, min_width=least)
     for row in fitted.rows:
         made.add_row(*map(Text, row))
     return made
@@ -84,14 +84,14 @@ def plain(headings: Sequence[str], rows: Rows) -> Iterator[str]:
 def _measured(headings: Sequence[str], rows: Rows, text: int, left_out: Sequence[str] = ()) -> Fitted:
     """A table whose columns of several words need at least ``text``, and no less than the longest id in them."""
     least: list[int] = []
-    folds: list[bool] = []
+    wraps: list[bool] = []
     for place, heading in enumerate(headings):
         cells = [row[place] for row in rows]
         widest, worded = max(map(len, (heading, *cells))), any(" " in one for one in cells)
         ids = max((len(one) for cell in cells for one in _ID.findall(cell)), default=0)
         least.append(max(min(widest, text), ids, len(heading)) if worded else widest)
-        folds.append(worded)
-    return Fitted(headings, rows, least, folds, tuple(left_out))
+        wraps.append(worded)
+    return Fitted(headings, rows, least, wraps, tuple(left_out))
 
 
 def _fits(found: Fitted, width: int) -> bool:

@@ -20,10 +20,10 @@ TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.", au
 ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL", help="The approval's id.", autocompletion=completion.approvals)]
 Why = Annotated[str, typer.Option("--reason", help="The reason; the journal records it, and the agent gets it with a denial.")]
 
-_TASKS = columns("TASK=task_id KIND RUN=run_id TENANT OPENED=opened_at RESOLUTION SUMMARY", give_way="OPENED RUN TENANT RESOLUTION KIND")
+_TASKS = columns("TASK=task_id KIND RUN=run_id TENANT OPENED=opened_at RESOLUTION SUMMARY", optional="OPENED RUN TENANT RESOLUTION KIND")
 _APPROVALS = columns(
     "APPROVAL=approval_id STATUS KIND RUN=run_id TENANT ACTION TARGET EXPIRES=expires_at WHY=summary",
-    give_way="KIND STATUS EXPIRES TENANT RUN ACTION",
+    optional="KIND STATUS EXPIRES TENANT RUN ACTION",
     TARGET=output.target,
 )
 

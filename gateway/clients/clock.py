@@ -15,14 +15,14 @@ _PAIRS = tuple(high + low for high in _CROCKFORD for low in _CROCKFORD)
 """Two characters for each 10 bits."""
 
 JUMP = 60.0
-"""Seconds between the process's time and the wall clock, beyond which the wall clock counts as set: it is reported, not followed."""
+"""Seconds between the process's time and the wall clock. A larger difference is reported, and the process keeps its time."""
 
 SLEW = 0.0005
-"""Seconds per second by which the process's time follows a smaller difference, as NTP daemons do."""
+"""Seconds per second by which the process slews its time to a smaller difference, as NTP daemons do."""
 
 
 def _elapsing() -> Callable[[], float]:
-    """Seconds that no setting of the wall clock moves; they include the time for which the machine was suspended, where it tells."""
+    """Seconds that no setting of the wall clock moves; with CLOCK_BOOTTIME they include the time for which the machine was suspended."""
     boottime = getattr(time, "CLOCK_BOOTTIME", None)
     if boottime is None:
         return time.monotonic
@@ -52,7 +52,7 @@ class SystemClock:
         return time.monotonic()
 
     def wall_ahead(self) -> float:
-        """Seconds by which the wall clock is ahead of the process's time, less what following it takes off since the last comparison.
+        """Seconds by which the wall clock is ahead of the process's time, less what was slewed since the last comparison.
 
         Called about once a second. A difference beyond ``JUMP`` is left as it is.
         """

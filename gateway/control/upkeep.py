@@ -37,7 +37,7 @@ class Heads:
         """Sign, keep and anchor the head, if anything is new since the last one. Requests at once sign one head.
 
         Raises:
-            JournalUnavailable: the head that was signed last does not fit the journal any more, so no other is signed over it.
+            JournalUnavailable: the head that was signed last does not match the journal any more, so no other is signed over it.
         """
         async with self._alone:
             tail = await self.history.tail()
@@ -59,12 +59,12 @@ class Heads:
         found = await self.history.entry(Position(last.stream, last.seq))
         if found is None or found.hash != last.hash:
             raise errors.JournalUnavailable(
-                f"Entry {last.stream}/{last.seq} is not the one that the newest head was signed over: the journal was changed while the "
-                "gateway ran. No head is signed. Keep a copy as evidence and run 'killcord journal verify'."
+                f"Entry {last.stream}/{last.seq} does not match the newest signed head: the journal was changed while the "
+                "gateway ran. The gateway signs no more heads. Keep a copy as evidence and run 'killcord journal verify'."
             )
 
 
-_CORRECT = "orders, leases and rates run on, unaffected; correct the machine's clock, or restart the gateway if the wall clock is right now"
+_CORRECT = "orders, leases and rates are not affected; correct the machine's clock, or restart the gateway if the wall clock is correct now"
 
 
 _BEHIND = (
@@ -75,7 +75,7 @@ _BEHIND = (
 
 @dataclass(slots=True)
 class WallClock:
-    """Reports a wall clock that was set: no deadline of this process follows it, but the next process starts from it.
+    """Reports a wall clock that was set: it moves no deadline of this process, but the next process starts from it.
 
     ``ahead`` gives the seconds by which it is ahead of the process's time. ``jump`` is how far it may be off.
     """

@@ -31,8 +31,8 @@ C = TypeVar("C", bound=Evictable)
 class ConnectionTable(Generic[C]):
     """Admits connections up to ``total``, and up to ``per_peer`` from one address.
 
-    At a bound a newcomer takes the place of the connection that has waited longest; calls under way are never evicted. A peer is
-    ``None`` where all clients share an address (loopback, a Unix socket): then only ``total`` holds.
+    At a bound, the connection that has waited longest is evicted for a new one; one with a call in progress never is. A peer is
+    ``None`` if all clients share an address (loopback, a Unix socket): then only ``total`` applies.
     """
 
     def __init__(self, total: int, per_peer: int) -> None:
@@ -50,7 +50,7 @@ class ConnectionTable(Generic[C]):
         return iter(tuple(self._peers))
 
     def admit(self, connection: C, peer: str | None) -> bool:
-        """Admit a new connection, which starts silent; ``False`` if none gave way to it."""
+        """Admit a new connection, which starts silent; ``False`` if none could be evicted for it."""
         if peer is not None and self._of_peer[peer] >= self.per_peer and not self._evict(peer):
             self.refused += 1
             return False
@@ -64,7 +64,7 @@ class ConnectionTable(Generic[C]):
         return True
 
     def waits(self, connection: C, was: Waiting | None, now: Waiting | None) -> None:
-        """Note that an admitted connection waits for something else from now on; ``None`` stands for a call under way."""
+        """Note that an admitted connection waits for something else from now on; ``None`` stands for a call in progress."""
         if was is not None:
             self._waiting[was].pop(connection, None)
         if now is not None and connection in self._peers:

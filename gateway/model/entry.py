@@ -121,7 +121,7 @@ class Head(Struct, frozen=True, gc=False):
 class StoreEntry(EntryBase, frozen=True, kw_only=True, gc=False, omit_defaults=True, tag=Kind.STORE.value):
     """What an operator did to the store of the journal itself. ``change`` is ``accepted`` or ``rebuilt``; ``end`` is the newest seq before.
 
-    Accepted: a journal that ``heads`` signed heads do not fit, the lowest at seq ``first``, the newest signed at ``until`` (RFC 3339).
+    Accepted: a journal that ``heads`` signed heads do not match, the lowest at seq ``first``, the newest signed at ``until`` (RFC 3339).
     Rebuilt: the projections ``tables`` were rebuilt.
     """
 

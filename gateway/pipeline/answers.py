@@ -83,5 +83,5 @@ def garbled(reply: Mapping[str, object]) -> str:
 
 
 def unreadable(answer: Answer, reply: Mapping[str, object]) -> bool:
-    """Whether a complete answer has a body of which nothing is known, since its coding is unknown or broken, or it unfolds to too much."""
+    """Whether a complete answer has a body of which nothing is known, since its coding is unknown or broken, or it expands to too much."""
     return answer.complete and reply["bytes"] is None

@@ -87,10 +87,10 @@ class Tool:
         """
         if not (self.fixed_headers or self.fixed_query):
             return call
-        fixed = {request_body.fold(name): (name, value) for name, value in self.fixed_query}
+        fixed = {request_body.casefold(name): (name, value) for name, value in self.fixed_query}
         for pair in call.query.items():
             # A tool may read another case of the key as the same one.
-            if fixed.get(request_body.fold(pair[0]), pair) != pair:
+            if fixed.get(request_body.casefold(pair[0]), pair) != pair:
                 raise errors.ActionUnknown(f"The query key {pair[0]!r} is set by the gateway; remove it from the call.")
         missing = [pair for pair in self.fixed_query if pair[0] not in call.query]
         names = {name.lower().encode("ascii") for name, _ in self.fixed_headers}

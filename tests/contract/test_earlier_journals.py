@@ -105,7 +105,7 @@ def test_one_changed_byte_is_found(name: str) -> None:
     assert finding.seq == 6
 
 
-def test_it_folds_to_the_tables_that_it_had(name: str, tmp_path: Path) -> None:
+def test_it_gives_the_tables_that_it_had(name: str, tmp_path: Path) -> None:
     data_dir = earlier.copy(name, tmp_path)
     Database(data_dir, stream="").close()  # migrates it
     before = tables(data_dir)

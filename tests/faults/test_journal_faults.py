@@ -49,7 +49,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, acknowledge
     await store.close()
 
 
-async def test_the_folded_tables_are_those_of_the_entries_after_kill_9(tmp_path: Path) -> None:
+async def test_the_projections_are_those_of_the_entries_after_kill_9(tmp_path: Path) -> None:
     with child(tmp_path, "write") as process:
         assert process.stdout is not None
         for _ in range(100):

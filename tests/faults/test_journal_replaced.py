@@ -56,7 +56,7 @@ async def test_an_empty_file_in_the_place_of_a_journal_stops_the_start(tmp_path:
     with pytest.raises(errors.Misconfigured, match=r"it is empty, but this node signed heads of another journal, up to st_\w+/5"):
         await opened(tmp_path)
     store = await opened(tmp_path, accept=True)
-    assert len(store.misfits.own) == 1
+    assert len(store.mismatches.own) == 1
     await store.close()
 
 

@@ -226,32 +226,32 @@ async def test_a_connection_without_a_first_byte_is_closed_sooner_than_an_idle_o
         assert (await used.response()).status == 200
 
 
-async def test_at_the_bound_a_newcomer_takes_the_place_of_the_longest_silent_connection() -> None:
+async def test_at_the_bound_the_longest_silent_connection_is_evicted_for_a_new_one() -> None:
     async with Tool() as tool, gateway(tool, bounds=Bounds(connections=2)) as proxy:
         used, silent = await proxy.agent(), await proxy.agent()
         used.send(get())
         assert (await used.response()).status == 200
         for _ in range(3):
-            newcomer = await proxy.agent()
-            newcomer.send(get())
-            assert (await newcomer.response()).status == 200
+            fresh = await proxy.agent()
+            fresh.send(get())
+            assert (await fresh.response()).status == 200
             assert await silent.rest() in (b"", b"(reset)")
-            silent, used = used, newcomer
+            silent, used = used, fresh
 
 
-async def test_half_a_head_and_half_a_body_give_way_too() -> None:
+async def test_half_a_head_and_half_a_body_are_evicted_too() -> None:
     for half in (get()[:20], post(b"abc")[:-1]):
         async with Tool() as tool, gateway(tool, bounds=Bounds(connections=1)) as proxy:
             slow = await proxy.agent()
             slow.send(half)
             await asyncio.sleep(0.05)
-            newcomer = await proxy.agent()
-            newcomer.send(get())
-            assert (await newcomer.response()).status == 200
+            fresh = await proxy.agent()
+            fresh.send(get())
+            assert (await fresh.response()).status == 200
             assert await slow.rest() in (b"", b"(reset)")
 
 
-async def test_a_newcomer_is_refused_where_every_connection_has_a_call_under_way() -> None:
+async def test_a_new_connection_is_refused_if_every_other_has_a_call_in_progress() -> None:
     go_on = asyncio.Event()
     async with Tool(held_until(go_on)) as tool, gateway(tool, bounds=Bounds(connections=2)) as proxy:
         agents = [await proxy.agent() for _ in range(2)]

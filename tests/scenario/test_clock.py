@@ -17,7 +17,9 @@ from tests.support.faketime import WallClock
 from tests.support.gateway import Gateway, wait_until
 
 HOUR = 3600.0
-FORWARD = pytest.mark.reliability(fault="The wall clock jumps forward", case="a timed order holds, leases live and end as they were given")
+FORWARD = pytest.mark.reliability(
+    fault="The wall clock jumps forward", case="a timed order holds, and leases expire after the time for which they were issued"
+)
 BACK = pytest.mark.reliability(fault="The wall clock is set back", case="rates are metered as before, and no call is refused for it")
 
 

@@ -193,7 +193,7 @@ def _ordered(gateway: Gateway, number: int) -> float:
     return time.monotonic() - started
 
 
-@pytest.mark.reliability(fault="Too few open files", case="the gateway does not start, and says which limit to set")
+@pytest.mark.reliability(fault="Too few open files", case="the gateway does not start, and names the limit to set")
 def test_a_limit_that_leaves_too_few_connections_for_agents_stops_the_start(site: Site, erp: Erp) -> None:
     gateway = site(erp.url)
     gateway.open_files = 64

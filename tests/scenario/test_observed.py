@@ -42,7 +42,7 @@ def logged(gateway: Gateway) -> list[dict[str, Any]]:
     return [line for text in gateway.lines if text.startswith("{") and (line := json.loads(text))["event"] in events.NAMES]
 
 
-@pytest.mark.reliability(fault="An incident at night", case="each step of it is one log line and one count, without a secret")
+@pytest.mark.reliability(fault="An incident", case="each step of it is one log line and one count, without a secret")
 def test_each_step_of_an_incident_is_logged_and_counted_once(site: Site, erp: Erp) -> None:
     gateway = site(erp.url)
     shutil.copytree(CHECKOUT / "policies" / "killcord", gateway.folder / "policies")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.support import books
+from tests.support import append_only
 from tests.support.arrivals import Arrivals, Orders, Stamped, connected
 from tests.support.gateway import Gateway, wait_until
 
@@ -38,7 +38,7 @@ class Writer:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def begin(self, gateway: Gateway) -> None:
-        self.run, self._lease = gateway.open_run(self.tenant, scopes=["books:*"])
+        self.run, self._lease = gateway.open_run(self.tenant, scopes=["entries:*"])
 
     def work(self) -> None:
         connection = connected(self.address)
@@ -59,7 +59,7 @@ class Writer:
     def _write(self, connection: Stamped, number: int) -> int:
         run, lease = self.run, self._lease
         body = json.dumps({"number": number})
-        head = f"POST /books{books.path(self.tenant, run)} HTTP/1.1\r\nHost: {self.address}\r\nAuthorization: Bearer {lease}\r\n"
+        head = f"POST /entries{append_only.path(self.tenant, run)} HTTP/1.1\r\nHost: {self.address}\r\nAuthorization: Bearer {lease}\r\n"
         _, status, reply = connection.ask(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         assert status == 201 or json.loads(reply)["code"] in CONTAINED, reply
         return status
@@ -93,7 +93,7 @@ def held(number: int, writers: list[Writer]) -> tuple[str, dict[str, object], li
         case 2:
             return "quarantined", {"run": one.run}, [one]
         case 3:
-            return "paused", {"tool": "books"}, writers
+            return "paused", {"tool": "entries"}, writers
         case _:
             return "read_only", {"all": True}, writers
 
@@ -117,7 +117,7 @@ def test_no_write_is_sent_after_the_acknowledgement_of_an_order(
 ) -> None:
     with Arrivals() as tool:
         gateway = site("")
-        books.before(gateway, tool.port, connections=CONNECTIONS)
+        append_only.before(gateway, tool.port, connections=CONNECTIONS)
         gateway.start()
         control = Orders(gateway.settings["listen"]["control"], gateway.token)
         with writing(gateway) as writers:
@@ -149,12 +149,12 @@ def ordered(number: int, gateway: Gateway, control: Orders, tool: Arrivals, writ
 
 
 def writes(tool: Arrivals, runs: frozenset[str], since: int) -> bool:
-    return any(books.run_of(path) in runs for _, path in tool.seen[since:])
+    return any(append_only.run_of(path) in runs for _, path in tool.seen[since:])
 
 
 def by_run(tool: Arrivals) -> defaultdict[str, list[int]]:
     """When each run's writes were sent."""
     sent = defaultdict(list)
     for arrived, path in tool.seen:
-        sent[books.run_of(path)].append(arrived)
+        sent[append_only.run_of(path)].append(arrived)
     return sent

@@ -51,7 +51,7 @@ def edit(gateway: Gateway, *statements: str) -> None:
             connection.execute(statement)
 
 
-@pytest.mark.reliability(fault="Backup restored", case="the start is refused; once accepted, every lease is dead")
+@pytest.mark.reliability(fault="A backup is restored", case="the start is refused; after an acceptance, every lease is revoked")
 def test_a_restored_backup_is_refused_and_accepted_only_with_every_lease_revoked(gateway: Gateway, erp: Erp) -> None:
     gateway.start()
     _, old = gateway.open_run(erp.tenant)
@@ -81,7 +81,7 @@ def test_a_restored_backup_is_refused_and_accepted_only_with_every_lease_revoked
     assert "an older journal was accepted" in gateway.said
 
 
-@pytest.mark.reliability(fault="History rewritten", case="entries that were chained again without a key stop the start")
+@pytest.mark.reliability(fault="The history is rewritten", case="entries that were chained again without a key stop the start")
 def test_a_history_that_was_chained_anew_stops_the_start(gateway: Gateway, erp: Erp) -> None:
     killed(gateway, erp)
     chain_anew(gateway.folder / "var" / "journal.sqlite")

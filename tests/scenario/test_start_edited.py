@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from killcord_demo import web
-from tests.support import books, gateway
+from tests.support import append_only, gateway
 from tests.support.arrivals import Arrivals
 from tests.support.gateway import Gateway, wait_until
 
 MAIL = "/tenants/acme/messages"
-ASKED = {"scopes": ["books:*", "mail:*"]}
+ASKED = {"scopes": ["entries:*", "mail:*"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     """Runs: one without limits, two at a limit, one that waits for an approval, one closed, one revoked, and one that left a task."""
     with Arrivals() as tool:
         made = Gateway(tmp_path_factory.mktemp("history"), gateway.settings(""))
-        books.before(made, tool.port)
+        append_only.before(made, tool.port)
         made.settings["tools"]["mail"] = {"adapter": "mail", "base_url": f"http://127.0.0.1:{tool.port}"}
         made.settings["anchor"] = {"file": "./heads"}
         try:
@@ -72,8 +72,8 @@ def lived(made: Gateway) -> tuple[dict[str, str], tuple[str, ...]]:
 
 
 def write(made: Gateway, lease: str, step: str) -> web.Answer:
-    path = books.path("acme", step)
-    return made.call("POST", path, {"number": 1}, lease=lease, headers={"Killcord-Step": step}, tool="books")
+    path = append_only.path("acme", step)
+    return made.call("POST", path, {"number": 1}, lease=lease, headers={"Killcord-Step": step}, tool="entries")
 
 
 def mail(made: Gateway, lease: str) -> web.Answer:

@@ -186,7 +186,7 @@ class Approvals:
         if run is None or run.closed_at is not None:
             raise WrongDecision(f"Run {approval.run_id} has ended; the decision would have no effect.")
         if run.generation != approval.generation:
-            raise WrongDecision(f"Run {run.run_id} was resumed since; generation {approval.generation} made the request.")
+            raise WrongDecision(f"Run {run.run_id} has been resumed since; generation {approval.generation} made the request.")
 
     async def _journal(
         self,

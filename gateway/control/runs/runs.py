@@ -156,7 +156,7 @@ class Runs:
 
     def _again(self, asked: Run, existing: Run, now: float) -> LeasedRun:
         if not admission.is_same(asked, existing):
-            raise OtherRun(f"Run {existing.run_id} exists with other content; choose another run_id.")
+            raise OtherRun(f"Run {existing.run_id} exists with different content; choose another run_id.")
         self._may_renew(existing, now)
         return LeasedRun(existing, self._sign(existing, now))
 

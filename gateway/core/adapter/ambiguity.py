@@ -12,7 +12,7 @@ from gateway.errors import MalformedRequest
 from gateway.model.call import BodyKind, Call, Effect
 
 _NAMES_OF_METHODS = ("_method", "_httpMethod", "$httpMethod", "X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override")
-OVERRIDES = frozenset(map(members.folded, _NAMES_OF_METHODS))
+OVERRIDES = frozenset(map(members.normalized, _NAMES_OF_METHODS))
 """Members by which some frameworks take another method than the request's, as a lenient decoder spells them."""
 
 UNREADABLE = 415

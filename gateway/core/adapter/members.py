@@ -58,7 +58,7 @@ def names_of(paths: Iterable[Path]) -> Names:
         if path:
             below.setdefault(path[0], []).append(path[1:])
     members = {name: names_of(rest) for name, rest in below.items()}
-    return Names(members, frozenset(folded(name) for name in members if name != ANY))
+    return Names(members, frozenset(normalized(name) for name in members if name != ANY))
 
 
 def lookalike(value: object, names: Names, declared: Names = NOTHING) -> tuple[str, str] | None:
@@ -71,7 +71,7 @@ def lookalike(value: object, names: Names, declared: Names = NOTHING) -> tuple[s
     for key, member in value.items():
         below = names.members.get(key)
         if below is None and names.lenient and key not in declared.members and resembles(key, names.lenient):
-            return str(key), next(name for name in names.members if name != ANY and resembles(key, frozenset({folded(name)})))
+            return str(key), next(name for name in names.members if name != ANY and resembles(key, frozenset({normalized(name)})))
         for each in (below, every):
             if each and isinstance(member, (dict, list)) and (found := lookalike(member, each, declared.members.get(key, NOTHING))):
                 return found
@@ -80,13 +80,13 @@ def lookalike(value: object, names: Names, declared: Names = NOTHING) -> tuple[s
 
 def resembles(key: str, lenient: frozenset[str]) -> bool:
     """Whether a lenient decoder could take the key for one of these names."""
-    return folded(key) in lenient or ("[" in key and folded(key.partition("[")[0]) in lenient)
+    return normalized(key) in lenient or ("[" in key and normalized(key.partition("[")[0]) in lenient)
 
 
 @functools.lru_cache(4096)
-def folded(key: str) -> str:
+def normalized(key: str) -> str:
     """A key as the most lenient decoder could spell it."""
-    return _SEPARATORS.sub("", request_body.fold(key).strip())
+    return _SEPARATORS.sub("", request_body.casefold(key).strip())
 
 
 def of(expressions: Iterable[Expression | None]) -> frozenset[Path]:

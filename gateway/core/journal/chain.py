@@ -185,10 +185,10 @@ class _Stream:
     covered: int = 0
     hashes: bytearray = field(default_factory=bytearray)
     accepted: list[tuple[int, int, str]] = field(default_factory=list)
-    """Of each entry that accepted an older journal: its seq, the lowest seq of a head that did not fit, and when the newest was signed."""
+    """Of each entry that accepted an older journal: its seq, the lowest seq of a head that did not match, the time of the newest."""
 
     def excuses(self, head: Head) -> bool:
-        """Whether an operator accepted that this head does not fit. It counts only below a head that fits: an entry needs no key."""
+        """Whether an operator accepted that this head does not match. It counts only below a head that matches: an entry needs no key."""
         return any(seq <= self.covered and head.seq >= first and head.ts <= until for seq, first, until in self.accepted)
 
     def hash_at(self, seq: int) -> str:
@@ -209,9 +209,9 @@ class Verifier:
         self._streams: dict[str, _Stream] = {}
         self._keys = tuple(keys)
         self._anchors = tuple(anchors)
-        self._misfits: list[tuple[Head, ChainFinding]] = []
+        self._mismatches: list[tuple[Head, ChainFinding]] = []
         self.excused: list[Head] = []
-        """Heads that do not fit because an operator accepted an older journal; complete after :meth:`finish`."""
+        """Heads that do not match because an operator accepted an older journal; complete after :meth:`finish`."""
 
     def feed(self, line: bytes) -> ChainFinding | None:
         """Check one more line (one trailing newline is taken off)."""
@@ -224,7 +224,7 @@ class Verifier:
         for text in self._anchors:
             if self.finding is None:
                 self.finding = self._checkpoint(text, "anchored head")
-        for head, finding in self._misfits:
+        for head, finding in self._mismatches:
             if self._streams[head.stream].excuses(head):
                 self.excused.append(head)
             elif self.finding is None:
@@ -299,11 +299,11 @@ class Verifier:
         except signed_note.NotTrusted as refused:
             return ChainFinding(refused.stream, refused.seq, f"{what}: {refused}") if refused.stream else self._lost(f"{what}: {refused}")
         stream = self._streams.get(point.stream, _Stream())
-        found = _misfit(point, stream, what)
+        found = _mismatch(point, stream, what)
         if found is None:
             stream.covered = max(stream.covered, point.seq)
         elif stream.accepted:  # whether it is excused shows when all heads were seen
-            self._misfits.append((point, found))
+            self._mismatches.append((point, found))
             return None
         return found
 
@@ -312,7 +312,7 @@ class Verifier:
         return ChainFinding(name, stream.seq + 1, f"line {self.entries + self.heads + 1}: {problem}")
 
 
-def _misfit(head: Head, stream: _Stream, what: str) -> ChainFinding | None:
+def _mismatch(head: Head, stream: _Stream, what: str) -> ChainFinding | None:
     if head.seq > stream.seq:
         return ChainFinding(
             head.stream, stream.seq + 1, f"{what} at seq {head.seq}, but the journal ends at {stream.seq}: its end was removed"

@@ -16,8 +16,8 @@ Signed = Callable[[Head], bool]
 """Whether this node's own key signed a head."""
 
 
-class Misfits(Struct, frozen=True):
-    """The heads that do not fit, ascending by seq: signed by this node and not excused, excused by an acceptance, and foreign.
+class Mismatches(Struct, frozen=True):
+    """The heads that do not match, ascending by seq: signed by this node and not excused, excused by an acceptance, and foreign.
 
     ``unanchored`` is the newest head in the store, if the anchor has none as new.
     """
@@ -28,11 +28,11 @@ class Misfits(Struct, frozen=True):
     unanchored: Head | None = None
 
 
-def fits(head: Head, hash_at: HashAt) -> bool:
+def matches(head: Head, hash_at: HashAt) -> bool:
     return head.hash == (hash_at(head.seq) if head.seq else chain.GENESIS)
 
 
-def compare(heads: Iterable[Head], accepted: Sequence[StoreEntry], hash_at: HashAt, signed: Signed) -> Misfits:
+def compare(heads: Iterable[Head], accepted: Sequence[StoreEntry], hash_at: HashAt, signed: Signed) -> Mismatches:
     """Hold the heads of one stream against its entries.
 
     A head that fits proves nothing wrong, so only the signature of one that does not is checked: what this node's key
@@ -42,16 +42,16 @@ def compare(heads: Iterable[Head], accepted: Sequence[StoreEntry], hash_at: Hash
     fitting: list[Head] = []
     others: list[Head] = []
     for head in heads:
-        (fitting if fits(head, hash_at) else others).append(head)
+        (fitting if matches(head, hash_at) else others).append(head)
     if not others:
-        return Misfits()
+        return Mismatches()
     trusted = trusted_acceptances(accepted, fitting, signed)
     others.sort(key=lambda head: (head.seq, head.ts))
     excused = [head for head in others if is_excused(head, trusted)]
     rest = [head for head in others if not is_excused(head, trusted)]
     own = [head for head in rest if signed(head)]
     foreign = [head for head in rest if not signed(head)] if len(own) < len(rest) else []
-    return Misfits(tuple(own), tuple(excused), tuple(foreign))
+    return Mismatches(tuple(own), tuple(excused), tuple(foreign))
 
 
 def trusted_acceptances(accepted: Sequence[StoreEntry], fitting: Iterable[Head], signed: Signed) -> list[StoreEntry]:
@@ -63,7 +63,7 @@ def trusted_acceptances(accepted: Sequence[StoreEntry], fitting: Iterable[Head],
 
 
 def is_excused(head: Head, accepted: Iterable[StoreEntry]) -> bool:
-    """Whether an operator accepted that this head does not fit: it is among those that did not at that start."""
+    """Whether an operator accepted that this head does not match: it is among those that did not at that start."""
     return any(one.first is not None and one.until is not None and head.seq >= one.first and head.ts <= one.until for one in accepted)
 
 

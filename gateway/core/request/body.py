@@ -176,13 +176,13 @@ def collide(keys: Iterable[str]) -> bool:
     joined = "".join(listed)
     if joined.isascii() and joined == joined.lower():
         return len(set(listed)) != len(listed)
-    return len({fold(key) for key in listed}) != len(listed)
+    return len({casefold(key) for key in listed}) != len(listed)
 
 
-def fold(key: str) -> str:
+def casefold(key: str) -> str:
     """A key as the most lenient reader could take it: compatibility forms, case and invisible characters set aside."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", key).casefold())
-    return folded if folded.isascii() else "".join(c for c in folded if unicodedata.category(c) != "Cf")
+    key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", key).casefold())
+    return key if key.isascii() else "".join(c for c in key if unicodedata.category(c) != "Cf")
 
 
 def _deeper(body: bytes, limit: int) -> bool:

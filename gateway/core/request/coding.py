@@ -20,7 +20,7 @@ else:
     from backports import zstd
 
 BOUND = 4 << 20
-"""Bytes that a compressed body may unfold to before it counts as unreadable."""
+"""Bytes that a compressed body may expand to before it counts as unreadable."""
 
 _LAYERS = 2
 """Codings of one body, one upon the other, that are taken off."""
@@ -48,19 +48,19 @@ def of(headers: Headers) -> tuple[bytes, ...]:
 
 
 def plain(headers: Headers, body: bytes, bound: int = BOUND) -> bytes | None:
-    """The body without its codings; ``None`` if one is unknown or broken, or it unfolds to more than ``bound`` bytes."""
+    """The body without its codings; ``None`` if one is unknown or broken, or it expands to more than ``bound`` bytes."""
     codings = of(headers)
     if not codings or not body:
         return body
     if len(codings) > _LAYERS:
         return None
-    unfolded: bytes | None = body
+    decoded: bytes | None = body
     for coding in reversed(codings):
         decoder = _DECODERS.get(coding)
-        if decoder is None or unfolded is None:
+        if decoder is None or decoded is None:
             return None
-        unfolded = decoder(unfolded, bound)
-    return unfolded
+        decoded = decoder(decoded, bound)
+    return decoded
 
 
 def without(answer: Answer) -> Answer:

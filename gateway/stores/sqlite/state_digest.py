@@ -78,7 +78,7 @@ def mac(key: bytes, stream: str, seq: int, chain_hash: str, digest: int) -> byte
     return hashlib.blake2b(text.encode(), key=key, digest_size=_MAC_SIZE, person=b"killcord-state").digest()
 
 
-def fits(kept: bytes | None, computed: bytes) -> bool:
+def matches(kept: bytes | None, computed: bytes) -> bool:
     return kept is not None and hmac.compare_digest(kept, computed)
 
 

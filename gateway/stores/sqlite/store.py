@@ -15,7 +15,7 @@ from typing import NoReturn
 from gateway import errors
 from gateway.core.codec import entry as codec
 from gateway.core.journal import chain
-from gateway.core.journal.heads import Misfits
+from gateway.core.journal.heads import Mismatches
 from gateway.model.entries import Entry, RunEntry
 from gateway.model.entry import Head, Kind
 from gateway.model.run import Run
@@ -39,7 +39,7 @@ from gateway.stores.sqlite.state_digest import StateDigest
 class SqliteStore:
     """One object for each port; :meth:`close` writes what was taken and gives the folder free."""
 
-    def __init__(self, file: Database, tip: Tip, state: StateDigest, misfits: Misfits) -> None:
+    def __init__(self, file: Database, tip: Tip, state: StateDigest, mismatches: Mismatches) -> None:
         reader, stream = file.reader, file.stream
         pending, runs, keys = PendingEntries(), views.RunCache(), KnownKeys(reader)
         pending.undecided.update(reader.execute(database.READING["undecided_workflows"]).fetchall())
@@ -55,7 +55,7 @@ class SqliteStore:
         self.approvals = views.SqliteApprovals(reader)
         self.checkpoints = views.SqliteCheckpoints(reader)
         self.blobs = SqliteBlobs(reader, self.journal.perform)
-        self.misfits = misfits
+        self.mismatches = mismatches
         self._database = file
 
     async def close(self) -> None:
@@ -68,13 +68,13 @@ async def open_store(data_dir: Path, clock: Clock, expected: Expected) -> Sqlite
 
     Raises:
         Misconfigured: another process has the folder, the file cannot be used, its newest entries do not link, a head that this node signed
-            does not fit, or a projection differs.
+            does not match, or a projection differs.
     """
     file = Database(data_dir, stream=clock.mint("st"))
     try:
         tip = history.newest(file)
-        misfits = opening.check_heads(file, tip, expected)
-        return SqliteStore(file, tip, opening.check_tables(file, tip, expected), misfits)
+        mismatches = opening.check_heads(file, tip, expected)
+        return SqliteStore(file, tip, opening.check_tables(file, tip, expected), mismatches)
     except BaseException:
         file.close()
         raise

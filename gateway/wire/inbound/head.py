@@ -306,7 +306,7 @@ def _diagnosis(raw: bytes) -> MalformedRequest:
         rb"\0": "The request head contains a NUL.",
         rb"[\x80-\xff]": "The request head contains a byte that is not ASCII.",
         rb"\r(?!\n|\Z)|(?<!\r)\n": "The request head contains a bare CR or LF.",
-        rb"\r\n[\t ]": "A header field is folded over two lines, or begins with white space.",
+        rb"\r\n[\t ]": "A header field uses line folding, or begins with white space.",
         rb"\r\n[^:\r\n]*[\t ]:": "There is white space before the colon of a header field.",
     }
     found = (detail for pattern, detail in patterns.items() if re.search(pattern, raw))

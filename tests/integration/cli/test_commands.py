@@ -86,9 +86,9 @@ def test_a_dry_run_only_counts(gateway: Gateway, killcord: Cli) -> None:
         ("paused", "Release it with: killcord release {} --reason ..."),
         (
             "quarantined",
-            "Also after a release, runs stay held until they are resumed or closed: killcord resume RUN --reason ...",
+            "Even after a release, runs stay held until they are resumed or closed: killcord resume RUN --reason ...",
         ),
-        ("revoked", "Also after a release, leases stay revoked; a resume gives a run a new one: killcord resume RUN --reason ..."),
+        ("revoked", "Even after a release, leases stay revoked; a resume gives a run a new one: killcord resume RUN --reason ..."),
     ],
 )
 def test_contain_tells_how_to_release_what_it_holds(gateway: Gateway, killcord: Cli, mode: str, said: str) -> None:
@@ -100,7 +100,7 @@ def test_contain_tells_how_to_release_what_it_holds(gateway: Gateway, killcord: 
 
 @pytest.mark.parametrize(
     ("mode", "more"),
-    [("paused", []), ("quarantined", ["Also after a release, runs"]), ("revoked", ["Also after a release, leases"])],
+    [("paused", []), ("quarantined", ["Even after a release, runs"]), ("revoked", ["Even after a release, leases"])],
 )
 def test_a_release_tells_what_stays_as_it_is(gateway: Gateway, killcord: Cli, mode: str, more: list[str]) -> None:
     killcord(*OPEN, "--run", "r1")
@@ -114,7 +114,7 @@ def test_a_tool_that_was_taken_away_permanently_is_reported_as_that(gateway: Gat
     out = killcord("contain", "--run", "r1", "--tool", "erp", "--mode", "revoked", "--reason", "look").out.splitlines()
     (order,) = killcord.json("orders")
     released = killcord("release", order["order_id"], "--reason", "clear").out.splitlines()
-    assert out[2] == "Also after a release, the tool stays forbidden for runs that the order held: open new runs for new work."
+    assert out[2] == "Even after a release, the tool stays forbidden for runs that the order held: open new runs for new work."
     assert released[1] == out[2]
 
 

@@ -59,7 +59,7 @@ def test_what_could_not_be_learned_is_said_with_its_reason(gateway: Gateway, kil
     monkeypatch.setenv("KILLCORD_TOKEN", "wrong")
     said = killcord("status")
     assert (said.code, said.out.startswith("gateway     ready")) == (1, True)
-    assert "what is held and what waits is unknown: unauthenticated: " in said.out
+    assert "what is in force and what waits is unknown: unauthenticated: " in said.out
     monkeypatch.setenv("KILLCORD_URL", "http://127.0.0.1:1")
     said = killcord("status")
     assert (said.code, "gateway     unknown    http://127.0.0.1:1\n" in said.out) == (1, True)

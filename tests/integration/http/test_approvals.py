@@ -106,7 +106,7 @@ async def test_what_is_void_or_has_expired_cannot_be_decided(at: Api, asked: App
 async def test_a_run_that_ended_or_continued_is_not_decided_for(at: Api, asked: Approval) -> None:
     earlier = await ask(at.parts, generation=0)
     status, answer = await at.ask("POST", f"/v1/approvals/{earlier.approval_id}", {"decision": "approve", "reason": "r"})
-    assert (status, "was resumed since" in answer["detail"]) == (409, True)
+    assert (status, "has been resumed since" in answer["detail"]) == (409, True)
     await at.ask("POST", "/v1/runs/run_1/close", {})
     status, answer = await at.ask("POST", f"/v1/approvals/{asked.approval_id}", {"decision": "approve", "reason": "r"})
     assert (status, "has ended" in answer["detail"]) == (409, True)

@@ -257,9 +257,7 @@ async def test_a_policy_that_wants_more_than_a_yes_is_not_satisfied_by_one(tmp_p
         assert gateway.ledger.writes == []
 
 
-@pytest.mark.reliability(
-    fault="A tool refuses an approved call for certain", case="its approval is valid for the same call again, once sent"
-)
+@pytest.mark.reliability(fault="A tool definitely refuses an approved call", case="its approval is valid for one repetition of that call")
 @pytest.mark.parametrize("refused_as", [429, 422])
 async def test_a_call_that_was_not_applied_has_its_yes_back(gateway: Rig, ledger: Ledger, refused_as: int) -> None:
     run = await gateway.open()
@@ -306,7 +304,7 @@ async def test_what_a_limit_refuses_spends_no_yes(gateway: Rig, ledger: Ledger) 
     assert await status(gateway, approval_id) is ApprovalStatus.GRANTED
 
 
-@pytest.mark.reliability(fault="A held call would pass a limit", case="no person is asked for what the limit refuses")
+@pytest.mark.reliability(fault="A held call would pass a limit", case="the gateway asks for no approval of a call that the limit refuses")
 @pytest.mark.parametrize("limits", [{"writes": 0}, {"tenants": 0}, {"systems": 0}])
 async def test_no_person_is_asked_for_what_a_limit_refuses(gateway: Rig, ledger: Ledger, limits: dict[str, int]) -> None:
     run = await gateway.open(limits=limits)

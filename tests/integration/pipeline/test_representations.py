@@ -167,7 +167,9 @@ async def test_what_was_not_kept_is_not_promised(tmp_path: Path) -> None:
         assert (await shop.roll_back(rig, run.run.run_id))[0] == "residue"
 
 
-@pytest.mark.reliability(fault="An object is larger than the gateway reads", case="a write is refused once, and says what to declare")
+@pytest.mark.reliability(
+    fault="An object is larger than the gateway reads", case="a write is refused once, and the refusal names what to declare"
+)
 async def test_a_write_on_an_object_that_cannot_be_read_whole_is_refused_for_good(tmp_path: Path) -> None:
     async with shop.before(tmp_path, adapter()) as (rig, tool):
         tool.put("1", b"x" * (BOUND + 40), "text/plain")

@@ -478,7 +478,7 @@ async def test_decisions_of_before_are_decided_again_with_the_rights_of_then(gat
     assert (again.decided, again.different, again.lost) == (2, [], {})
 
 
-async def test_the_fold_made_again_knows_of_checkpoints_and_resumes(tmp_path: Path) -> None:
+async def test_rebuilt_projections_know_of_checkpoints_and_resumes(tmp_path: Path) -> None:
     async with rig.assembled(tmp_path) as before:
         run = await before.open()
         taken = await checkpoint(before, run)

@@ -41,7 +41,7 @@ def test_an_id_can_be_copied_whatever_the_width(terminal: Terminal, wide: int) -
     assert "\n".join(terminal(wide, ROW, ROW)).count(ID) == 2
 
 
-def test_a_table_that_fits_is_one_and_folds_what_is_reported_in_words(terminal: Terminal) -> None:
+def test_a_table_that_fits_is_one_and_wraps_what_is_reported_in_words(terminal: Terminal) -> None:
     lines = terminal(140, ROW)
     assert lines[0].split() == list(COLUMNS)
     assert (len(lines) > 2, max(map(len, lines)) <= 140) == (True, True)

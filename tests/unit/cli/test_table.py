@@ -82,7 +82,7 @@ def shown(name: str, width: int) -> list[str] | None:
 
 def fit(columns: Columns, item: object, width: int) -> table.Fitted | None:
     row = [cell(find(item)) for find in columns.values.values()]
-    return table.fit(list(columns.values), [row, row], columns.give_way, width)
+    return table.fit(list(columns.values), [row, row], columns.optional, width)
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -110,17 +110,17 @@ def test_the_wider_the_terminal_the_more_is_shown(name: str) -> None:
     counts = [len(found.headings) for found in fitted]
     assert counts == sorted(counts)
     assert list(fitted[-1].headings) == list(columns.values)
-    # What gives way first comes back last.
+    # The column that is left out first comes back last.
     for found in fitted:
-        gone = [one for one in columns.give_way if one in found.left_out]
-        assert gone == [one for one in columns.give_way if one not in found.headings and cell(columns.values[one](item)) != "-"]
+        gone = [one for one in columns.optional if one in found.left_out]
+        assert gone == [one for one in columns.optional if one not in found.headings and cell(columns.values[one](item)) != "-"]
 
 
 @pytest.mark.parametrize("name", LISTS)
 def test_what_gives_way_is_a_column_and_never_the_first(name: str) -> None:
     columns, _, _ = LISTS[name]
-    assert set(columns.give_way) < set(columns.values)
-    assert next(iter(columns.values)) not in columns.give_way
+    assert set(columns.optional) < set(columns.values)
+    assert next(iter(columns.values)) not in columns.optional
 
 
 def test_times_lose_their_fractions_before_a_column_is_lost() -> None:

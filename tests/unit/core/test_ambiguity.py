@@ -276,7 +276,7 @@ def test_what_an_expression_reads_is_known(shop: Tool) -> None:
     assert read.body.members.keys() == {"amount", "data", "lines", "items", "validate_only", "on_refusal"}
     assert read.body.members["lines"].members.keys() == {"kind", "total"}
     assert read.query.members.keys() == {"mode"}
-    assert members.folded("_id") != members.folded("id")
+    assert members.normalized("_id") != members.normalized("id")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_an_unknown_coding_is_unreadable(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CODERS)
-def test_a_body_that_unfolds_to_too_much_is_unreadable(name: str) -> None:
+def test_a_body_that_expands_to_too_much_is_unreadable(name: str) -> None:
     bomb = CODERS[name](bytes(coding.BOUND + 1))
     assert coding.plain(coded(name), bomb) is None
     assert coding.plain(coded(name), CODERS[name](bytes(coding.BOUND))) == bytes(coding.BOUND)

@@ -1,4 +1,4 @@
-"""Which connection gives way to a newcomer."""
+"""Which connection is evicted for a new one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ended(clients: list[Client]) -> list[bool]:
     return [client.aborted for client in clients]
 
 
-def test_a_newcomer_takes_the_place_of_the_connection_that_was_silent_longest() -> None:
+def test_the_connection_that_was_silent_longest_is_evicted_for_a_new_one() -> None:
     held = table(3)
     clients = admitted(held, 3)
     admitted(held, 1)
@@ -35,14 +35,14 @@ def test_a_newcomer_takes_the_place_of_the_connection_that_was_silent_longest() 
     assert (len(held), held.evicted, held.refused) == (3, 1, 0)
 
 
-def test_silent_connections_give_way_before_idle_ones_and_these_before_unfinished_bodies() -> None:
+def test_silent_connections_are_evicted_before_idle_ones_and_these_before_unfinished_bodies() -> None:
     held = table(3)
     body, idle, _ = clients = admitted(held, 3)
     held.waits(body, Waiting.SILENT, Waiting.BODY)
     held.waits(idle, Waiting.SILENT, Waiting.IDLE)
     for expected in ([False, False, True], [False, True, True], [True, True, True]):
-        (newcomer,) = admitted(held, 1)
-        held.waits(newcomer, Waiting.SILENT, None)
+        (fresh,) = admitted(held, 1)
+        held.waits(fresh, Waiting.SILENT, None)
         assert ended(clients) == expected
 
 

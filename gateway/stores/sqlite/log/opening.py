@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from gateway import errors
 from gateway.core.codec import entry as codec
 from gateway.core.journal import heads
-from gateway.core.journal.heads import HashAt, Misfits
+from gateway.core.journal.heads import HashAt, Mismatches
 from gateway.model.entry import Head, Kind, StoreEntry
 from gateway.ports.journal import Query
 from gateway.stores.sqlite import database, state_digest
@@ -28,7 +28,7 @@ from gateway.stores.sqlite.state_digest import StateDigest
 class Expected(Struct, frozen=True):
     """What a journal is held against. ``key`` (up to 64 bytes) proves its tables. ``anchored`` gives the heads of a stream that are kept
     outside the store, ``elsewhere`` the newest ones of all other streams there, ``signed`` returns whether this node's key signed one.
-    ``accept``: start although heads do not fit. ``progress`` is called while all entries are projected.
+    ``accept``: start although heads do not match. ``progress`` is called while all entries are projected.
     """
 
     key: bytes
@@ -39,8 +39,8 @@ class Expected(Struct, frozen=True):
     progress: Progress = lambda _: None
 
 
-def check_heads(opened: Database, tip: Tip, expected: Expected) -> Misfits:
-    """The heads that do not fit.
+def check_heads(opened: Database, tip: Tip, expected: Expected) -> Mismatches:
+    """The heads that do not match.
 
     Raises:
         Misconfigured: this node signed one of them, no acceptance excuses it, and none is asked for.
@@ -50,7 +50,7 @@ def check_heads(opened: Database, tip: Tip, expected: Expected) -> Misfits:
     found = heads.compare([*stored, *anchored], acceptances(opened.reader), hash_at(opened.reader), expected.signed)
     if tip.seq == 0 and (lost := [head for head in expected.elsewhere(opened.stream) if expected.signed(head)]):
         # An empty journal, and heads of another one that this node signed: the file was removed or replaced.
-        found = Misfits(own=tuple(lost))
+        found = Mismatches(own=tuple(lost))
     newest = max(stored, key=lambda head: head.seq, default=None)
     if newest is not None and not any(head.seq >= newest.seq for head in anchored):
         found = replace(found, unanchored=newest)
@@ -62,7 +62,7 @@ def check_heads(opened: Database, tip: Tip, expected: Expected) -> Misfits:
 def check_tables(opened: Database, tip: Tip, expected: Expected) -> StateDigest:
     """The digest to continue from. Where the tip's MAC does not prove the tables, they are compared with all entries; then it is written.
 
-    So a MAC that is absent (an earlier version's journal) or does not fit (a column that a migration added) costs time once, and a MAC
+    So a MAC that is absent (an earlier version's journal) or does not match (a column that a migration added) costs time once, and a MAC
     that was removed hides nothing.
 
     Raises:
@@ -74,7 +74,7 @@ def check_tables(opened: Database, tip: Tip, expected: Expected) -> StateDigest:
     row = opened.reader.execute(READING["state"], (tip.seq,)).fetchone()
     if tip.seq == 0 and digest == 0:
         return StateDigest(opened.writer, key, digest)
-    if not state_digest.fits(None if row is None else row[0], proof):
+    if not state_digest.matches(None if row is None else row[0], proof):
         if found := differences(opened.reader, expected.progress):
             raise _differ(opened, found)
         opened.writer.execute(WRITING["keep_state"], (proof, tip.seq))
@@ -122,7 +122,7 @@ def hash_at(reader: sqlite3.Connection) -> HashAt:
 
 
 def _contradicted(opened: Database, tip: Tip, found: Sequence[Head]) -> errors.Misconfigured:
-    more = f" ({len(found)} heads do not fit)" if len(found) > 1 else ""
+    more = f" ({len(found)} heads do not match)" if len(found) > 1 else ""
     advice = (
         "keep a copy as evidence and restore the newest journal; on an older one, revoked leases and used budgets come back. "
         "If no newer one is left, start with --accept-older-journal REASON, which revokes every lease and journals why"

@@ -1,11 +1,11 @@
-"""Books that take entries: a tool whose writes are one request each, with nothing read before or after."""
+"""A tool whose writes only append entries: one request each, with nothing read before or after."""
 
 from __future__ import annotations
 
 from tests.support.gateway import CHECKOUT, Gateway
 
 _ADAPTER = """
-system: books
+system: entries
 tenant: request.path.tenant
 objects: {}
 actions:
@@ -21,12 +21,12 @@ unlisted: {read: deny, write: deny}
 
 
 def before(gateway: Gateway, port: int, **limits: object) -> None:
-    """Configure a gateway in front of books on this port, as its only tool; ``limits`` are further keys of the tool."""
-    adapter = gateway.folder / "adapters" / "books" / "adapter.yaml"
+    """Configure a gateway in front of such a tool on this port, as its only tool; ``limits`` are further keys of the tool."""
+    adapter = gateway.folder / "adapters" / "entries" / "adapter.yaml"
     adapter.parent.mkdir(parents=True)
     adapter.write_text(_ADAPTER)
     gateway.settings["adapters"] = [str(gateway.folder / "adapters"), str(CHECKOUT / "adapters")]
-    gateway.settings["tools"] = {"books": {"adapter": "books", "base_url": f"http://127.0.0.1:{port}", **limits}}
+    gateway.settings["tools"] = {"entries": {"adapter": "entries", "base_url": f"http://127.0.0.1:{port}", **limits}}
 
 
 def path(tenant: str, run: str) -> str:

@@ -1,4 +1,4 @@
--- The fold: every row here follows from the entries and can be rebuilt from them.
+-- The projections: every row here follows from the entries and can be rebuilt from them.
 CREATE TABLE writes (
   seq            INTEGER PRIMARY KEY, -- of the intent
   tenant         TEXT NOT NULL,
