@@ -12,11 +12,12 @@ class Waiting(IntEnum):
     """What a connection waits for, unless a call is under way. The first here is closed first."""
 
     STRANGER = 0  # whatever it waits for: its last request had no token of an operator
-    SILENT = 1  # for the end of its first request
-    SECOND = 2  # for the end of its second request: a connection that was used for long is closed later
-    IDLE = 3  # for its next head
-    BODY = 4  # for the rest of a body
-    UNREAD = 5  # for its client to read an answer
+    UNREAD = 1  # for its client to read an answer
+    STREAM = 2  # for what it streams: its client can continue on another connection
+    SILENT = 3  # for the end of its first request
+    SECOND = 4  # for the end of its second request: a connection that was used for long is closed later
+    IDLE = 5  # for its next head
+    BODY = 6  # for the rest of a body
 
 
 class Evictable(Protocol):

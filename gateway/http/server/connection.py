@@ -14,6 +14,10 @@ from gateway.core.connection_table import ConnectionTable, Waiting
 from gateway.http.server import guard, problem
 from gateway.http.server.operators import Operator
 
+PAUSE = 0.005
+"""Seconds between two requests without an operator's token."""
+STREAMS = frozenset({"/v1/journal/follow"})
+
 
 class Bounds(Struct, frozen=True, kw_only=True):
     """Of the control API's server; times are seconds, ``head_timeout`` runs from the first byte of a head, ``unread_timeout`` from when a
@@ -30,7 +34,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
 class Connection(web.RequestHandler):
     """One client's connection. At the bound those are closed first whose last request had no token, then those that have sent none yet."""
 
-    __slots__ = ("_begun", "_deadline", "_server", "_unread", "_waiting")
+    __slots__ = ("_begun", "_deadline", "_server", "_unread", "_waiting", "_working")
 
     def __init__(self, server: Server, **more: Any) -> None:
         super().__init__(server, **more)
@@ -39,6 +43,7 @@ class Connection(web.RequestHandler):
         self._begun = False  # whether a part of the next head has come
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+        self._working: Waiting | None = None  # what it counts as while a request is answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -63,14 +68,14 @@ class Connection(web.RequestHandler):
     def pause_writing(self) -> None:
         """The client does not read as fast as answers are written: it may be closed for a newcomer, and is in the end."""
         super().pause_writing()
-        if self._waiting is None:
+        if self._waiting in (None, Waiting.STREAM):
             self._wait_for(Waiting.UNREAD)
         self._unread = asyncio.get_running_loop().call_later(self._server.bounds.unread_timeout, self.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._waiting is Waiting.UNREAD:
-            self._wait_for(None)
+            self._wait_for(self._working)
         if self._unread is not None:
             self._unread.cancel()
 
@@ -88,7 +93,8 @@ class Connection(web.RequestHandler):
         self._disarm()
         # What is not HTTP comes here too, with an empty plain dict for its headers.
         known = bool(request.headers) and guard.identified(request, self._server.identify)
-        self._wait_for(None if known else Waiting.STRANGER)
+        self._working = (Waiting.STREAM if request.path in STREAMS else None) if known else Waiting.STRANGER
+        self._wait_for(self._working)
         if not known:
             await self._server.next_turn()
         try:
@@ -130,11 +136,9 @@ class Server(web.Server):
         self._strangers = asyncio.Lock()
 
     async def next_turn(self) -> None:
-        """Wait until a request without an operator's token may be answered: one in each turn of the event loop, since some take
-        milliseconds, and orders come between them.
-        """
+        """Wait until a request without an operator's token may be answered: some take milliseconds, and orders come between them."""
         async with self._strangers:
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE)
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, loop=self._loop, **self._kwargs)

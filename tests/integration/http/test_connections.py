@@ -135,3 +135,13 @@ async def test_a_client_that_stops_reading_is_closed_in_the_end_and_a_slow_one_i
             while len(api.runner.connections) > 1:
                 await asyncio.sleep(0.01)
         assert await answered(slow, HEALTH)
+
+
+async def test_streams_keep_no_place_from_an_operator(parts: Parts) -> None:
+    async with served(parts, Bounds(connections=3)) as api:
+        follow = HEALTH.replace(b"/healthz", b"/v1/journal/follow")
+        crowd = [await api.opened(follow) for _ in range(3)]
+        async with asyncio.timeout(10):
+            for reader, _ in crowd:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        assert await answered(await api.opened(), HEALTH)
