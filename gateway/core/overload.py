@@ -44,10 +44,16 @@ class Bound(Struct, frozen=True):
 BOUNDS = {Effect.WRITE: Bound(lag=0.1, queued=256), Effect.READ: Bound(lag=0.25, queued=512)}
 
 
-def reason(effect: Effect, *, lag: float, queued: int) -> str | None:
-    """Why a call of this effect is shed, ``None`` if it is not. ``lag`` in seconds; ``queued`` calls of its tenant wait before it."""
+BYSTANDER = 3.0
+"""Times as much lag sheds the calls of a tenant that has none waiting while others crowd."""
+
+
+def reason(effect: Effect, *, lag: float, queued: int, shared: bool = False) -> str | None:
+    """Why a call of this effect is shed, ``None`` if it is not. ``lag`` in seconds; ``queued`` calls of its tenant wait before it;
+    ``shared``: other tenants call too.
+    """
     bound = BOUNDS[effect]
-    if lag > bound.lag:
+    if lag > bound.lag and (lag > bound.lag * BYSTANDER or queued or not shared):
         return f"The event loop is {lag * 1000:.0f} ms late; above {bound.lag * 1000:.0f} ms, {effect.value}s are refused."
     if queued >= bound.queued:
         return f"{queued} calls of this tenant wait already; from {bound.queued} on, {effect.value}s are refused."

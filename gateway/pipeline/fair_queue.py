@@ -60,6 +60,10 @@ class FairQueue:
     def _open(self) -> bool:
         return self._used < self.places or asyncio.get_running_loop().time() > self._shared_until
 
+    def shared(self) -> bool:
+        """Whether more than one flow was there in the last ``ALONE`` seconds."""
+        return asyncio.get_running_loop().time() <= self._shared_until
+
     def queued(self, flow: Hashable) -> int:
         """How many calls of the flow wait; one that was cancelled counts until its turn comes."""
         return self._waiting.queued(flow)

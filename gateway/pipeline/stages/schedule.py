@@ -37,7 +37,8 @@ class Schedule:
             Overloaded: the gateway has more to do than it can, or the tenant has.
         """
         tenant = classified.known.run.tenant
-        why = overload.reason(classified.action.effect, lag=self.lag.standing, queued=self.queue.queued(tenant))
+        queued, shared = self.queue.queued(tenant), self.queue.shared()
+        why = overload.reason(classified.action.effect, lag=self.lag.standing, queued=queued, shared=shared)
         if why is not None:
             raise errors.Overloaded(why, retry_after=RETRY_AFTER)
         if await self.queue.enter(tenant):

@@ -57,3 +57,10 @@ def test_writes_are_shed_before_reads() -> None:
 def test_the_reason_has_the_figure_and_the_bound() -> None:
     assert overload.reason(Effect.WRITE, lag=0.18, queued=0) == "The event loop is 180 ms late; above 100 ms, writes are refused."
     assert overload.reason(Effect.READ, lag=0.0, queued=600) == "600 calls of this tenant wait already; from 512 on, reads are refused."
+
+
+def test_a_tenant_with_no_call_waiting_is_shed_last() -> None:
+    for lag, queued, refused in ((0.29, 0, False), (0.29, 1, True), (0.31, 0, True)):
+        assert (overload.reason(Effect.WRITE, lag=lag, queued=queued, shared=True) is not None) is refused
+    assert overload.reason(Effect.READ, lag=0.7, queued=0, shared=True) is None
+    assert overload.reason(Effect.READ, lag=0.76, queued=0, shared=True) is not None
