@@ -17,7 +17,7 @@ from tests.support.invariants_points import CALLS, CONTROL, POINTS, RECOVERY
 from tests.support.invariants_story import SCOPES, Story
 from tests.support.invariants_tool import Fate
 
-STORIES = int(os.environ.get("N", "40"))
+STORIES = int(os.environ.get("N", "32"))
 """Stories of one seed, of fifty events each: some ten seconds on one core."""
 SEEDS = range(4)
 Event = tuple[str, dict[str, Any]]

@@ -20,7 +20,7 @@ from tests.support.rig import ROOT, Rig
 from tests.support.toolmodel import ADAPTER, Tool
 from tests.support.toolmodel_runs import Case, configured, described, hastened
 
-CRASHES = [400, pytest.param(4000, marks=pytest.mark.soak)]
+CRASHES = [300, pytest.param(4000, marks=pytest.mark.soak)]
 AT_MOST = 3
 """Times as many: where they take place depends on how the machine runs the lives beside each other, so there are more until each place
 had its share.
